@@ -1,0 +1,3 @@
+"""Variational autoencoders for images, tables and interactions: fit, measure, look, use."""
+
+__version__ = "0.1.0"

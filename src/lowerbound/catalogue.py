@@ -1,0 +1,94 @@
+"""Names -> things. A catalogue is read from the modules themselves: whoever adds a public class to a module has added it here.
+
+A *part* (a network, a family, a noise, a prior, an objective, a schedule) is a frozen dataclass that derives from one
+abstract base. `members` finds all of them; `part` is the pydantic type of "one of them", written in a recipe as
+`{ type = "MLP", hidden = [500] }`, or as `"MLP"` where its defaults will do.
+"""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, InstanceOf, PlainSerializer, TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from .errors import unknown
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+"""The pydantic configuration of every part and every recipe table: unknown keys and non-finite numbers are refused."""
+
+
+def _modules(module: ModuleType) -> Iterator[ModuleType]:
+    yield module
+    for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
+        yield importlib.import_module(f"{module.__name__}.{info.name}")
+
+
+def members(module: str, base: type) -> dict[str, type]:
+    """The public final classes below `base` that are defined in `module` (or, for a package, in its files), by name."""
+    found = (
+        (name, thing)
+        for m in _modules(importlib.import_module(module))
+        for name, thing in vars(m).items()
+        if inspect.isclass(thing) and thing.__module__ == m.__name__
+    )
+    return {
+        name: thing
+        for name, thing in found
+        if issubclass(thing, base) and thing is not base and not name.startswith("_") and not inspect.isabstract(thing)
+    }
+
+
+def from_mapping(cls: type, value: Any) -> Any:
+    """`cls(**value)` for a mapping, after its keys were checked by name; anything else is passed on unchanged."""
+    if not isinstance(value, Mapping):
+        return value
+    allowed = [f.name for f in dataclasses.fields(cls) if f.init]
+    for key in value:
+        if key not in allowed:
+            raise PydanticCustomError("unknown_key", "{line}", {"line": unknown("key", key, allowed)})
+    return TypeAdapter(cls).validate_python(dict(value))
+
+
+def _resolve(module: str, base: type, value: Any) -> Any:
+    """A part from what a recipe says: a name, or a table whose `type` is the name."""
+    if isinstance(value, str):
+        value = {"type": value}
+    if not isinstance(value, Mapping):
+        return value
+    known = members(module, base)
+    name = value.get("type")
+    if name not in known:
+        line = unknown(base.__name__.lower(), name, known)
+        raise PydanticCustomError("unknown_part", "{line}", {"line": line})
+    return from_mapping(known[name], {k: v for k, v in value.items() if k != "type"})
+
+
+def describe(part: Any) -> dict[str, Any]:
+    """The table that a recipe would hold for this part; keys whose value is None are left out (TOML has no null)."""
+    fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.init}
+    return {"type": type(part).__name__} | {k: _plain(v) for k, v in fields.items() if v is not None}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return describe(value)
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def part(module: str, base: type) -> Any:
+    """The pydantic type of "one member of this catalogue"."""
+    return Annotated[
+        InstanceOf[base],  # type: ignore[valid-type]
+        BeforeValidator(lambda value: _resolve(module, base, value)),
+        PlainSerializer(describe),
+    ]
+
+
+def table(cls: type) -> Any:
+    """The pydantic type of a recipe table that is always of this class."""
+    return Annotated[cls, BeforeValidator(lambda value: from_mapping(cls, value))]
