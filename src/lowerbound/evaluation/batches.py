@@ -1,0 +1,53 @@
+"""How every measure walks over examples: in evaluation mode, without gradients, with its own random stream, in chunks that fit memory."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import DataError
+
+ELEMENTS = 2**20
+"""Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough for the matrix products."""
+
+
+class Batches(Protocol):
+    """Anything that has a length and gives float batches (B, *shape); `Examples` of the data floor does."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: slice, key: int = 0) -> Tensor: ...
+
+
+@contextmanager
+def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
+    """Noise off, no gradients, and a random stream of its own that leaves the caller's untouched."""
+    was_training = model.training
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(seed)
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train(was_training)
+
+
+def rows(shape: tuple[int, ...]) -> int:
+    """How many events of this shape make one chunk."""
+    return max(1, ELEMENTS // max(math.prod(shape), 512))
+
+
+def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Tensor]:
+    """All examples in order, `size` at a time (the last chunk has what is left), on the model's device.
+
+    Raises:
+        DataError: there are no examples.
+    """
+    if len(examples) == 0:
+        raise DataError("there are no examples to evaluate")
+    device = next(model.parameters()).device
+    for start in range(0, len(examples), size):
+        yield examples.batch(slice(start, min(start + size, len(examples)))).to(device)

@@ -1,0 +1,140 @@
+"""The evidence lower bound and the log-likelihood of held-out examples, in nats per example."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError
+from ..model import VAE, Terms
+from .batches import Batches, chunks, evaluating, rows
+
+
+class Estimate(NamedTuple):
+    """A mean over examples and its standard error (nan for a single example)."""
+
+    value: float
+    standard_error: float
+
+    @classmethod
+    def of(cls, values: Tensor) -> "Estimate":
+        """From one value per example, (N,)."""
+        spread = values.double().std().item() if len(values) > 1 else math.nan
+        return cls(values.double().mean().item(), spread / math.sqrt(len(values)))
+
+
+class Bound(NamedTuple):
+    """The ELBO of a set of examples and what it is made of.
+
+    Attributes:
+        elbo: mean over examples of log_likelihood_term - sum of rate.
+        log_likelihood_term: mean of E_q[log p(x|z)].
+        rate: mean of each level's KL term.
+        objective: the training objective at the end of its schedules, if one was given.
+        per_example: the ELBO of each example, (N,).
+    """
+
+    elbo: Estimate
+    log_likelihood_term: float
+    rate: tuple[float, ...]
+    objective: float | None
+    per_example: Tensor
+
+
+class Likelihood(NamedTuple):
+    """An importance-sampled log-likelihood.
+
+    Attributes:
+        log_likelihood: mean over examples of log (1/K) sum_k p(x, z_k) / q(z_k | x), a lower bound in expectation.
+        samples: K, the number drawn for each example.
+        effective_samples: mean over examples of (sum w)^2 / sum w^2; near 1 the estimate is a poor one.
+        per_example: (N,).
+    """
+
+    log_likelihood: Estimate
+    samples: int
+    effective_samples: float
+    per_example: Tensor
+
+
+def _positive(samples: int) -> int:
+    if samples < 1:
+        raise ConfigError(f"samples must be 1 or more, got {samples}")
+    return samples
+
+
+def _parts(terms: Terms) -> Tensor:
+    """log-likelihood term and rates of each example, averaged over samples, (B, 1 + levels)."""
+    return torch.cat([terms.log_likelihood.mean(0).unsqueeze(-1), terms.rate.mean(0)], dim=-1).double().cpu()
+
+
+def bound(
+    model: VAE, examples: Batches, *, samples: int = 1, objective: Callable[[Terms], Tensor] | None = None, seed: int = 0
+) -> Bound:
+    """The ELBO of `examples`, with closed-form rates exactly where they are valid.
+
+    Args:
+        model: put in evaluation mode for the while, so that dropout and noise are off.
+        examples: what to measure.
+        samples: draws of z for each example.
+        objective: also measured, on the same draws, with the estimate of the rates that it asks for.
+        seed: of the draws; the same seed gives the same figures.
+
+    Raises:
+        ConfigError: `samples` is below 1.
+        DataError: there are no examples.
+    """
+    size = max(1, rows(model.shape) // _positive(samples))
+    kl = getattr(objective, "kl", "valid")
+    parts, losses = [], []
+    with evaluating(model, seed):
+        for x in chunks(model, examples, size):
+            levels = model.infer(x, samples)
+            terms = model.score(levels, x)
+            parts.append(_parts(terms))
+            if objective is not None:
+                wanted = terms if kl == "valid" else model.score(levels, x, kl)
+                losses.append(objective(wanted).item() * len(x))
+    each = torch.cat(parts)
+    elbo = each[:, 0] - each[:, 1:].sum(-1)
+    means = each.mean(0).tolist()
+    loss = sum(losses) / len(each) if objective is not None else None
+    return Bound(Estimate.of(elbo), means[0], tuple(means[1:]), loss, elbo)
+
+
+def _split(samples: int, most: int) -> list[int]:
+    """`samples` as a sum of numbers of at most `most`."""
+    return [min(most, samples - start) for start in range(0, samples, most)]
+
+
+def _log_weights(model: VAE, x: Tensor, samples: int, most: int) -> Tensor:
+    """(samples, B), a chunk at a time."""
+    return torch.cat([model.terms(x, k, "sampled").log_weight for k in _split(samples, most)]).double()
+
+
+def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 100, seed: int = 0) -> Likelihood:
+    """log p(x) of `examples` by importance sampling from the posterior (Burda et al. 2015, eq. 8 with many samples).
+
+    Exactly `samples` draws are made for each example, in chunks that fit memory.
+
+    Raises:
+        ConfigError: `samples` is below 1.
+        DataError: there are no examples.
+    """
+    most = min(_positive(samples), rows(model.shape))
+    values, effective = [], []
+    with evaluating(model, seed):
+        for x in chunks(model, examples, max(1, rows(model.shape) // most)):
+            weights = _log_weights(model, x, samples, most)
+            total = torch.logsumexp(weights, 0)
+            values.append((total - math.log(len(weights))).cpu())
+            effective.append(torch.exp(2 * total - torch.logsumexp(2 * weights, 0)).cpu())
+    each = torch.cat(values)
+    return Likelihood(Estimate.of(each), samples, torch.cat(effective).mean().item(), each)
+
+
+def bits_per_dimension(log_likelihood: float, shape: tuple[int, ...]) -> float:
+    """-log_likelihood / (D log 2), in the units of the data as the model sees them (a probability for discrete data)."""
+    return -log_likelihood / (math.prod(shape) * math.log(2))

@@ -1,0 +1,252 @@
+"""Families: parameters -> Distribution. Posteriors, likelihoods and the priors between levels are all made of these.
+
+A family says how many values it wants of a network for each element of the event (`parameters`), and how many learned
+numbers it wants that belong to no example (`free`). Everything it returns treats the event as one: `log_prob` has the
+shape of the batch, in nats.
+
+To add one: a frozen dataclass below `Family` in this file. The catalogue, the recipes and the laws find it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+from torch.distributions import Distribution, Independent, constraints, register_kl
+from torch.distributions import Bernoulli as _Bernoulli
+from torch.distributions import ContinuousBernoulli as _ContinuousBernoulli
+from torch.distributions import Normal as _Normal
+
+from .catalogue import STRICT, part
+
+
+class Family(ABC):
+    """Parameters -> Distribution."""
+
+    @property
+    def parameters(self) -> int:
+        """How many values a network must give for each element of the event."""
+        return 1
+
+    @property
+    def free(self) -> int:
+        """How many learned numbers are shared by all examples."""
+        return 0
+
+    @abstractmethod
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        """The distribution with these parameters.
+
+        Args:
+            values: `parameters` tensors of shape (..., *event), then `free` scalars.
+            event_dims: how many of the last dimensions are the event.
+        """
+
+    def refuses(self, low: float, high: float, levels: int | None) -> str | None:
+        """Why data in [low, high] (on a grid of `levels` values, None for real numbers) cannot have this likelihood."""
+        return None
+
+    def caveat(self, low: float, high: float, levels: int | None) -> str | None:
+        """What a report must say of this likelihood on such data, or None where it is a proper one."""
+        return None
+
+
+def bounded(log_scale: Tensor, limit: float = 20.0) -> Tensor:
+    """The identity on [-limit, limit]; beyond, it grows like a logarithm, so that `exp` stays finite for any |x| < 1e15.
+
+    Unlike a clamp its gradient never becomes 0: 1 / (1 + distance to the limit).
+    """
+    beyond = (log_scale.abs() - limit).clamp(min=0)
+    return log_scale.clamp(-limit, limit) + log_scale.sign() * beyond.log1p()
+
+
+def _squash(mean: Tensor, how: str) -> Tensor:
+    return torch.sigmoid(mean) if how == "sigmoid" else mean
+
+
+def _outside_unit(name: str, low: float, high: float) -> str | None:
+    if low < 0 or high > 1:
+        return f"{name} needs values in [0, 1], got [{low:g}, {high:g}]; Normal takes any real numbers"
+    return None
+
+
+def _grid(levels: int | None) -> str | None:
+    """The caveat of a density on values that lie on a grid: it can be raised without limit, and is no probability."""
+    if levels is None:
+        return None
+    return f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Normal(Family):
+    """Independent normal distributions.
+
+    Args:
+        variance: `"learned"` by the network for each element; `"shared"`, one learned number; or a fixed number
+            (`variance=0.5` makes -log p(x) the squared error, up to a constant).
+        mean: `"sigmoid"` keeps the mean in (0, 1).
+    """
+
+    variance: Literal["learned", "shared"] | float = "learned"
+    mean: Literal["identity", "sigmoid"] = "identity"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.variance, str) and self.variance <= 0:
+            raise ValueError(f"variance must be 'learned', 'shared' or a number above 0, got {self.variance:g}")
+
+    @property
+    def parameters(self) -> int:
+        return 2 if self.variance == "learned" else 1
+
+    @property
+    def free(self) -> int:
+        return 1 if self.variance == "shared" else 0
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        mean = _squash(values[0], self.mean)
+        if isinstance(self.variance, str):
+            scale = torch.exp(bounded(values[1]) / 2)  # values[1] is log sigma^2, as in Kingma & Welling 2013
+        else:
+            scale = mean.new_tensor(math.sqrt(self.variance))
+        return Independent(_Normal(mean, scale, validate_args=False), event_dims, validate_args=False)
+
+    def caveat(self, low: float, high: float, levels: int | None) -> str | None:
+        return _grid(levels)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Bernoulli(Family):
+    """Independent Bernoulli variables, from logits. On grey values in [0, 1] it is the cross entropy, not a likelihood."""
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        return Independent(_Bernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False)
+
+    def refuses(self, low: float, high: float, levels: int | None) -> str | None:
+        return _outside_unit("Bernoulli", low, high)
+
+    def caveat(self, low: float, high: float, levels: int | None) -> str | None:
+        if levels == 2:
+            return None
+        return "Bernoulli on grey values is a cross entropy, not a likelihood; use data.binarize or ContinuousBernoulli"
+
+
+@dataclass(frozen=True, config=STRICT)
+class ContinuousBernoulli(Family):
+    """The continuous Bernoulli, the density on [0, 1] that grey values want (Loaiza-Ganem & Cunningham 2019)."""
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        return Independent(_ContinuousBernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False)
+
+    def refuses(self, low: float, high: float, levels: int | None) -> str | None:
+        return _outside_unit("ContinuousBernoulli", low, high)
+
+    def caveat(self, low: float, high: float, levels: int | None) -> str | None:
+        return _grid(levels)
+
+
+class _Delta(Distribution):
+    """All mass at one point. Against any density its KL divergence is infinite: an autoencoder has no bound."""
+
+    arg_constraints = {}  # noqa: RUF012
+    support = constraints.real
+    has_rsample = True
+
+    def __init__(self, point: Tensor, event_dims: int) -> None:
+        self.point = point
+        split = point.dim() - event_dims
+        super().__init__(point.shape[:split], point.shape[split:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.point
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.zeros_like(self.point)
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        return self.point.expand(self._extended_shape(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        at_point = (value == self.point).flatten(value.dim() - len(self.event_shape)).all(-1)
+        return torch.where(at_point, math.inf, -math.inf).to(value.dtype)
+
+
+@register_kl(_Delta, Distribution)
+def _kl_delta(q: _Delta, p: Distribution) -> Tensor:
+    shape = torch.broadcast_shapes(q.batch_shape, p.batch_shape)
+    return q.point.new_full(shape, math.inf)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Delta(Family):
+    """A single point: the posterior of a plain autoencoder. It goes with the objective `Reconstruction`."""
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        return _Delta(values[0], event_dims)
+
+    def refuses(self, low: float, high: float, levels: int | None) -> str | None:
+        return "Delta has no density: it can be a posterior, not a likelihood; use Normal(variance=0.5) for squared error"
+
+
+class _DiscretizedLogistic(Distribution):
+    """A logistic variable rounded to the grid {0, 1/(levels-1), ..., 1}; both tails belong to the ends of the grid."""
+
+    arg_constraints = {}  # noqa: RUF012
+    support = constraints.unit_interval
+
+    def __init__(self, mean: Tensor, scale: Tensor, levels: int) -> None:
+        self.location, self.scale, self.levels, self.step = mean, scale, levels, 1 / (levels - 1)
+        super().__init__(mean.shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        # sigmoid(u) - sigmoid(l) = sigmoid(u) sigmoid(-l) (1 - exp(l - u)), which never cancels.
+        upper = F.logsigmoid((value - self.location + self.step / 2) / self.scale)
+        lower = F.logsigmoid((self.location - value + self.step / 2) / self.scale)
+        width = torch.log(-torch.expm1(-self.step / self.scale))
+        first, last = value < self.step / 2, value > 1 - self.step / 2
+        return torch.where(first, upper, torch.where(last, lower, upper + lower + width))
+
+    @property
+    def mean(self) -> Tensor:
+        edges = ((k + 0.5) * self.step for k in range(self.levels - 1))
+        total = torch.zeros_like(self.location)
+        for edge in edges:  # E[X] = step * sum over edges of P(X > edge)
+            total += torch.sigmoid((self.location - edge) / self.scale)
+        return total * self.step
+
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        with torch.no_grad():
+            uniform = torch.rand(self._extended_shape(sample_shape), dtype=self.location.dtype, device=self.location.device)
+            value = self.location + self.scale * torch.logit(uniform, eps=torch.finfo(uniform.dtype).tiny)
+            return (value / self.step).round().clamp(0, self.levels - 1) * self.step
+
+
+@dataclass(frozen=True, config=STRICT)
+class DiscretizedLogistic(Family):
+    """A true probability for pixels of `levels` values: the logistic distribution, rounded (Kingma et al. 2016)."""
+
+    levels: int = Field(default=256, ge=2)
+    mean: Literal["identity", "sigmoid"] = "sigmoid"
+
+    @property
+    def parameters(self) -> int:
+        return 2
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        mean, scale = _squash(values[0], self.mean), torch.exp(bounded(values[1], 7.0))
+        return Independent(_DiscretizedLogistic(mean, scale, self.levels), event_dims, validate_args=False)
+
+    def refuses(self, low: float, high: float, levels: int | None) -> str | None:
+        if levels == self.levels:
+            return None
+        got = "real numbers" if levels is None else f"{levels} levels"
+        return f"DiscretizedLogistic(levels={self.levels}) needs values on a grid of {self.levels} levels, got {got}"
+
+
+AnyFamily = part(__name__, Family)

@@ -1,0 +1,131 @@
+"""Latent variables: how the levels of z hang together.
+
+Shapes: K samples first, then B examples, then the event.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, kl_divergence
+
+from .errors import ConfigError
+
+KL = Literal["valid", "sampled", "everywhere"]
+"""How a rate is estimated.
+
+`valid`: in closed form exactly where that is the rate (q and p share their parents, and the pair has one), sampled elsewhere.
+`sampled`: log q(z) - log p(z) at the drawn z, at every level.
+`everywhere`: the closed form at every level, also where it is not the right term of the joint bound (the published R3 loss).
+"""
+
+
+class Level(NamedTuple):
+    """One level of latent variables, as inferred for a batch.
+
+    Attributes:
+        z: what was drawn from q, (K, B, d).
+        q: the posterior, batch shape (B,) at the first level and (K, B) above it.
+        p: the prior given the level above, batch shape (K, B); batch shape () at the top.
+        shared: whether q and p have the same parents, so that their KL divergence is the rate.
+    """
+
+    z: Tensor
+    q: Distribution
+    p: Distribution
+    shared: bool
+
+
+def _sampled(level: Level) -> Tensor:
+    return level.q.log_prob(level.z) - level.p.log_prob(level.z)
+
+
+def _closed(level: Level) -> Tensor:
+    return kl_divergence(level.q, level.p).expand(level.z.shape[:-1])
+
+
+def rate(level: Level, kl: KL = "valid") -> Tensor:
+    """KL(q || p) of one level in nats, (K, B), or its one-sample estimates.
+
+    Raises:
+        ConfigError: `kl` is "everywhere" and the pair of distributions has no closed form.
+    """
+    if kl == "sampled" or (kl == "valid" and not level.shared):
+        return _sampled(level)
+    try:
+        return _closed(level)
+    except NotImplementedError:
+        if kl == "everywhere":
+            raise ConfigError("kl='everywhere' needs a closed-form KL at every level; got a prior that has none") from None
+        return _sampled(level)
+
+
+def rate_per_dimension(level: Level) -> Tensor | None:
+    """The terms of `rate(level)` by dimension, (K, B, d), or None where p does not factorise over dimensions."""
+    if not (isinstance(level.q, Independent) and isinstance(level.p, Independent)):
+        return None
+    each = Level(level.z.unsqueeze(-1), *(Independent(d.base_dist, 0) for d in (level.q, level.p)), level.shared)
+    if level.shared:
+        return _closed(each)
+    return each.q.log_prob(level.z) - each.p.log_prob(level.z)
+
+
+class Latents(nn.Module, ABC):
+    """A topology of levels: `infer` goes from the data up, `generate` from the prior down."""
+
+    sizes: tuple[int, ...]
+
+    @abstractmethod
+    def infer(self, x: Tensor, samples: int) -> list[Level]:
+        """The levels for a batch x (B, *shape), the one next to the data first."""
+
+    @abstractmethod
+    def means(self, x: Tensor) -> list[Tensor]:
+        """The posterior mean of each level, (B, d), each given the mean below it."""
+
+    @abstractmethod
+    def generate(self, n: int, given: Tensor | None = None) -> list[Tensor]:
+        """Ancestral samples of each level, (n, d), the one next to the data first; `given` fixes the top level."""
+
+
+class Chain(Latents):
+    """Markov both ways: x -> z1 -> ... -> zT bottom-up, zT -> ... -> z1 -> x top-down; one level is the plain VAE.
+
+    Below the top, q(z_i | z_{i-1}) and p(z_i | z_{i+1}) have different parents: only the top level is `shared`.
+
+    Args:
+        posteriors: q(z_i | z_{i-1}), from the data up.
+        priors: p(z_i | z_{i+1}), from the data up; the last is the prior p(z_T).
+        sizes: number of dimensions of each level.
+    """
+
+    def __init__(self, posteriors: Sequence[nn.Module], priors: Sequence[nn.Module], sizes: Sequence[int]) -> None:
+        super().__init__()
+        if not len(posteriors) == len(priors) == len(sizes) > 0:
+            raise ConfigError(f"a chain needs as many posteriors as priors and sizes, got {len(posteriors)}, {len(priors)}, {len(sizes)}")
+        self.posteriors, self.priors = nn.ModuleList(posteriors), nn.ModuleList(priors)
+        self.sizes = tuple(sizes)
+
+    def infer(self, x: Tensor, samples: int) -> list[Level]:
+        qs, zs = [], []
+        for posterior in self.posteriors:
+            q = posterior(zs[-1] if zs else x)
+            qs.append(q)
+            zs.append(q.rsample() if len(zs) else q.rsample(torch.Size([samples])))
+        ps = [prior(above) for prior, above in zip(self.priors, [*zs[1:], None], strict=True)]
+        top = len(zs) - 1
+        return [Level(z, q, p, i == top) for i, (z, q, p) in enumerate(zip(zs, qs, ps, strict=True))]
+
+    def means(self, x: Tensor) -> list[Tensor]:
+        found: list[Tensor] = []
+        for posterior in self.posteriors:
+            found.append(posterior(found[-1] if found else x).mean)
+        return found
+
+    def generate(self, n: int, given: Tensor | None = None) -> list[Tensor]:
+        zs = [self.priors[-1](None).sample(torch.Size([n])) if given is None else given]
+        for prior in reversed(self.priors[:-1]):
+            zs.insert(0, prior(zs[0]).sample())
+        return zs

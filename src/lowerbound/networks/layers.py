@@ -1,0 +1,78 @@
+"""What the networks share: their contract, the activations by name, output heads, and sizes that fit exactly."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ShapeError
+
+Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "leaky_relu", "softplus"]
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "leaky_relu": nn.LeakyReLU,
+    "softplus": nn.Softplus,
+}
+
+
+class Network(ABC):
+    """A frozen spec. `heads > 1` gives that many separate output layers instead of one that is as wide as all of them."""
+
+    @abstractmethod
+    def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
+        """A module (N, *shape) -> (N, features)."""
+
+    @abstractmethod
+    def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
+        """A module (N, features) -> (N, *shape)."""
+
+
+class Heads(nn.Module):
+    """Separate layers on the same input, their outputs side by side: the same functions as one wide layer."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([layer(x) for layer in self.layers], dim=1)
+
+
+def output(layer: Callable[[int], nn.Module], width: int, heads: int) -> nn.Module:
+    """One layer of this width, or `heads` layers that share it equally."""
+    return layer(width) if heads == 1 else Heads([layer(width // heads) for _ in range(heads)])
+
+
+def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
+    """The shape as (channels, height, width).
+
+    Raises:
+        ShapeError: the event is not an image.
+    """
+    if len(shape) != 3:
+        raise ShapeError(f"{network} needs images (channels, height, width), got an event of shape {shape}; use MLP for vectors")
+    return shape[0], shape[1], shape[2]
+
+
+def elements(shape: tuple[int, ...]) -> int:
+    """How many numbers an event of this shape has."""
+    return math.prod(shape)
+
+
+def fit(channels_in: int, channels_out: int, size: tuple[int, int], target: tuple[int, int]) -> nn.Conv2d:
+    """A convolution of stride 1 whose output has exactly the `target` height and width.
+
+    Where the input is larger its kernel has the surplus; where it is smaller it is padded to the full, which makes it a
+    transposed convolution of stride 1.
+    """
+    kernel = tuple(abs(s - t) + 1 for s, t in zip(size, target, strict=True))
+    padding = tuple(k - 1 if s < t else 0 for k, s, t in zip(kernel, size, target, strict=True))
+    return nn.Conv2d(channels_in, channels_out, kernel, padding=padding)  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""Noise and input treatment: layers of the encoder alone. The target of the likelihood stays clean.
+
+Random noise is drawn in training only; a deterministic treatment such as `L2Normalize` is always applied.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from .catalogue import STRICT, part
+
+
+class Noise(ABC):
+    """(B, *shape) -> (B, *shape)."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor, training: bool) -> Tensor:
+        """What the encoder sees instead of `x`, of the same shape."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Dropout(Noise):
+    """Sets each value to 0 with `probability` and scales the rest up by 1 / (1 - probability)."""
+
+    probability: float = Field(default=0.5, ge=0, lt=1)
+
+    def __call__(self, x: Tensor, training: bool) -> Tensor:
+        return F.dropout(x, self.probability, training)
+
+
+@dataclass(frozen=True, config=STRICT)
+class GaussianNoise(Noise):
+    """Adds normal noise of this standard deviation."""
+
+    scale: float = Field(default=0.1, gt=0)
+
+    def __call__(self, x: Tensor, training: bool) -> Tensor:
+        return x + self.scale * torch.randn_like(x) if training else x
+
+
+@dataclass(frozen=True, config=STRICT)
+class Binarize(Noise):
+    """Draws each value in [0, 1] as a Bernoulli variable; rounds outside training."""
+
+    def __call__(self, x: Tensor, training: bool) -> Tensor:
+        return torch.bernoulli(x) if training else (x > 0.5).to(x.dtype)
+
+
+@dataclass(frozen=True, config=STRICT)
+class L2Normalize(Noise):
+    """Divides each example by its Euclidean norm."""
+
+    def __call__(self, x: Tensor, training: bool) -> Tensor:
+        return F.normalize(x.flatten(1), dim=1).view_as(x)
+
+
+class Noisy(nn.Module):
+    """A network behind its noise, applied in the order given."""
+
+    def __init__(self, noise: Sequence[Noise], network: nn.Module) -> None:
+        super().__init__()
+        self.noise, self.network = tuple(noise), network
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.noise:
+            x = layer(x, self.training)
+        return self.network(x)
+
+
+AnyNoise = part(__name__, Noise)

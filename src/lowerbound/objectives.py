@@ -1,0 +1,99 @@
+"""Objectives: `Terms -> scalar`, to be minimised, in nats per example. They never see a network.
+
+`step` chooses the value of a schedule; without it (`math.inf`) the schedule has come to its end, which is how validation
+compares epochs. No bound is reported from an objective: warm-up, free bits and beta stay here.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from .catalogue import STRICT, part
+from .latents import KL
+from .model import Terms
+from .schedules import AnySchedule, at
+
+
+class Objective(ABC):
+    """A loss. `kl` is the estimate of the rates that it needs; `bound` whether it needs a posterior with a density."""
+
+    kl: KL = "valid"
+    bound: ClassVar[bool] = True
+
+    @abstractmethod
+    def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
+        """The loss of a batch: a mean over examples (and samples), a scalar."""
+
+    def weight(self, step: float = math.inf, total: float = 1) -> float:
+        """The weight of the KL term at this step."""
+        return 1.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class Elbo(Objective):
+    """-E[log p(x|z)] + beta * sum of rates: minus the evidence lower bound for beta = 1 (Kingma & Welling 2013, eq. 7).
+
+    Args:
+        beta: weight of the rates, a number or a schedule (Higgins et al. 2017).
+        free_bits: nats per level below which its rate, averaged over the batch, is not reduced further (Kingma et al. 2016).
+        kl: how the rates are estimated.
+    """
+
+    beta: float | AnySchedule = 1.0
+    free_bits: float = Field(default=0.0, ge=0)
+    kl: KL = "valid"
+
+    def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
+        rate = terms.rate.mean((0, 1))
+        if self.free_bits:
+            rate = rate.clamp(min=self.free_bits)
+        return -terms.log_likelihood.mean() + self.weight(step, total) * rate.sum()
+
+    def weight(self, step: float = math.inf, total: float = 1) -> float:
+        return at(self.beta, step, total)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Iwae(Objective):
+    """-log mean_k exp(log_weight_k): the importance-weighted bound (Burda et al. 2015, eq. 8) with K samples."""
+
+    def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
+        return math.log(len(terms.log_weight)) - torch.logsumexp(terms.log_weight, 0).mean()
+
+
+@dataclass(frozen=True, config=STRICT)
+class Reconstruction(Objective):
+    """-log p(x|z) alone: what an autoencoder minimises. It is no bound."""
+
+    bound: ClassVar[bool] = False
+
+    def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
+        return -terms.log_likelihood.mean()
+
+    def weight(self, step: float = math.inf, total: float = 1) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class PublishedHierarchical(Objective):
+    """The published loss of the hierarchical VAE (system R3), to reproduce its numbers. It is not the bound.
+
+    Its KL terms lack the factor 1/2 (so beta = 2), and it uses the closed form below the top of the chain, where the
+    posterior and the prior do not share parents.
+    """
+
+    kl: ClassVar[KL] = "everywhere"  # type: ignore[misc]
+
+    def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
+        return Elbo(beta=2.0)(terms)
+
+    def weight(self, step: float = math.inf, total: float = 1) -> float:
+        return 2.0
+
+
+AnyObjective = part(__name__, Objective)

@@ -1,0 +1,84 @@
+"""Schedules: step -> float, as pure functions, so that training resumed at any step goes on exactly.
+
+The same schedules serve the learning rate (as a factor) and the weight of the KL term (as a value).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from .catalogue import STRICT, part
+
+
+class Schedule(ABC):
+    """A number that changes during training. `step` counts optimiser steps from 0 and never starts again at an epoch."""
+
+    @abstractmethod
+    def __call__(self, step: float, total: float) -> float:
+        """The value at `step` of `total` planned steps; `step = math.inf` gives the value in the end."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Constant(Schedule):
+    """Always `value`."""
+
+    value: float = 1.0
+
+    def __call__(self, step: float, total: float) -> float:
+        return self.value
+
+
+@dataclass(frozen=True, config=STRICT)
+class Linear(Schedule):
+    """From `start` to `stop` in a straight line over the first `steps` optimiser steps, then `stop` (KL annealing)."""
+
+    start: float = 0.0
+    stop: float = 1.0
+    steps: int = Field(default=10_000, ge=1)
+
+    def __call__(self, step: float, total: float) -> float:
+        return self.start + (self.stop - self.start) * min(step / self.steps, 1.0)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Cosine(Schedule):
+    """From 1 to `final` along half a cosine over the whole run, after a linear rise over the fraction `warmup` of it.
+
+    With a warm-up this is the one-cycle policy (Smith & Topin 2017) with one falling half-wave.
+    """
+
+    final: float = Field(default=0.0, ge=0)
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    initial: float = Field(default=0.0, ge=0)
+
+    def __call__(self, step: float, total: float) -> float:
+        done = min(step / total, 1.0)
+        if done < self.warmup:
+            return self.initial + (1 - self.initial) * done / self.warmup
+        fall = (done - self.warmup) / (1 - self.warmup)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * fall)) / 2
+
+
+@dataclass(frozen=True, config=STRICT)
+class OneCycle(Schedule):
+    """The one-cycle policy (Smith & Topin 2017): a half-cosine up from `initial` over `warmup`, and one down to `final`."""
+
+    warmup: float = Field(default=0.3, gt=0, lt=1)
+    initial: float = Field(default=0.04, ge=0)
+    final: float = Field(default=4e-6, ge=0)
+
+    def __call__(self, step: float, total: float) -> float:
+        done = min(step / total, 1.0)
+        low, way = (self.initial, done / self.warmup) if done < self.warmup else (self.final, (1 - done) / (1 - self.warmup))
+        return low + (1 - low) * (1 - math.cos(math.pi * way)) / 2
+
+
+AnySchedule = part(__name__, Schedule)
+
+
+def at(value: Any, step: float, total: float) -> float:
+    """The value of a number (which stays what it is) or of a schedule at `step`."""
+    return value(step, total) if isinstance(value, Schedule) else float(value)
