@@ -1,3 +1,32 @@
-"""Variational autoencoders for images, tables and interactions: fit, measure, look, use."""
+"""Variational autoencoders for images, tables and interactions: fit, measure, look, use.
+
+>>> import lowerbound
+>>> run = lowerbound.fit("digits", progress=False)  # doctest: +SKIP
+>>> run.evaluate()["log_likelihood"]  # doctest: +SKIP
+
+Names are imported when they are first used, so that `import lowerbound` is light.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .model import VAE as VAE
+    from .model import Architecture as Architecture
+    from .recipe import Recipe as Recipe
+    from .recipe import Training as Training
+    from .run import Run as Run
+    from .run import fit as fit
+    from .run import load as load
+
+_HOMES = {"VAE": "model", "Architecture": "model", "Recipe": "recipe", "Training": "recipe", "Run": "run", "fit": "run", "load": "run"}
+
+__all__ = ["VAE", "Architecture", "Recipe", "Run", "Training", "__version__", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lowerbound' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

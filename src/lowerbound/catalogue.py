@@ -1,7 +1,7 @@
 """Names -> things. A catalogue is read from the modules themselves: whoever adds a public class to a module has added it here.
 
 A *part* (a network, a family, a noise, a prior, an objective, a schedule) is a frozen dataclass that derives from one
-abstract base. `members` finds all of them; `part` is the pydantic type of "one of them", written in a recipe as
+abstract base. `members` finds all of them; `part` makes the pydantic type of "one of them", written in a recipe as
 `{ type = "MLP", hidden = [500] }`, or as `"MLP"` where its defaults will do.
 """
 
@@ -11,9 +11,9 @@ import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, ConfigDict, InstanceOf, PlainSerializer, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from .errors import unknown
@@ -68,10 +68,15 @@ def _resolve(module: str, base: type, value: Any) -> Any:
     return from_mapping(known[name], {k: v for k, v in value.items() if k != "type"})
 
 
+def values(table: Any) -> dict[str, Any]:
+    """The fields of a part or table as a recipe would hold them; those that are None are left out (TOML has no null)."""
+    fields = {f.name: getattr(table, f.name) for f in dataclasses.fields(table) if f.init}
+    return {k: _plain(v) for k, v in fields.items() if v is not None}
+
+
 def describe(part: Any) -> dict[str, Any]:
-    """The table that a recipe would hold for this part; keys whose value is None are left out (TOML has no null)."""
-    fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.init}
-    return {"type": type(part).__name__} | {k: _plain(v) for k, v in fields.items() if v is not None}
+    """The table that a recipe would hold for this part."""
+    return {"type": type(part).__name__} | values(part)
 
 
 def _plain(value: Any) -> Any:
@@ -80,15 +85,11 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
 
 
-def part(module: str, base: type) -> Any:
-    """The pydantic type of "one member of this catalogue"."""
-    return Annotated[
-        InstanceOf[base],  # type: ignore[valid-type]
-        BeforeValidator(lambda value: _resolve(module, base, value)),
-        PlainSerializer(describe),
-    ]
+def part(module: str, base: type) -> BeforeValidator:
+    """For `Annotated[Base, part(module, Base)]`: one member of this catalogue, by name, as a table, or as it is."""
+    return BeforeValidator(lambda value: _resolve(module, base, value))
 
 
-def table(cls: type) -> Any:
-    """The pydantic type of a recipe table that is always of this class."""
-    return Annotated[cls, BeforeValidator(lambda value: from_mapping(cls, value))]
+def table(cls: type) -> BeforeValidator:
+    """For `Annotated[Cls, table(Cls)]`: a recipe table that is always of this class, its keys checked by name."""
+    return BeforeValidator(lambda value: from_mapping(cls, value))

@@ -38,7 +38,13 @@ class Conditional(nn.Module):
 
 
 def encoder(
-    network: Network, family: Family, shape: tuple[int, ...], size: int, *, separate: bool = False, noise: Sequence[Noise] = ()
+    network: Network,
+    family: Family,
+    shape: tuple[int, ...],
+    size: int,
+    *,
+    separate: bool = False,
+    noise: Sequence[Noise] = (),
 ) -> Conditional:
     """q(z | x): a vector of `size` given an event of `shape`, behind `noise`; its parameters from one head or from separate ones."""
     count = family.parameters
@@ -46,7 +52,9 @@ def encoder(
     return Conditional(Noisy(noise, body) if noise else body, family, len(shape), (size,))
 
 
-def decoder(network: Network, family: Family, size: int, shape: tuple[int, ...], *, separate: bool = False) -> Conditional:
+def decoder(
+    network: Network, family: Family, size: int, shape: tuple[int, ...], *, separate: bool = False
+) -> Conditional:
     """p(x | z): an event of `shape` given a vector of `size`."""
     count = family.parameters
     body = network.decoder(size, (count * shape[0], *shape[1:]), heads=count if separate else 1)

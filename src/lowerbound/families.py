@@ -10,16 +10,16 @@ To add one: a frozen dataclass below `Family` in this file. The catalogue, the r
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
-from torch.distributions import Distribution, Independent, constraints, register_kl
 from torch.distributions import Bernoulli as _Bernoulli
 from torch.distributions import ContinuousBernoulli as _ContinuousBernoulli
+from torch.distributions import Distribution, Independent, constraints, register_kl
 from torch.distributions import Normal as _Normal
 
 from .catalogue import STRICT, part
@@ -79,7 +79,9 @@ def _grid(levels: int | None) -> str | None:
     """The caveat of a density on values that lie on a grid: it can be raised without limit, and is no probability."""
     if levels is None:
         return None
-    return f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
+    return (
+        f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -191,7 +193,9 @@ class Delta(Family):
         return _Delta(values[0], event_dims)
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
-        return "Delta has no density: it can be a posterior, not a likelihood; use Normal(variance=0.5) for squared error"
+        return (
+            "Delta has no density: it can be a posterior, not a likelihood; use Normal(variance=0.5) for squared error"
+        )
 
 
 class _DiscretizedLogistic(Distribution):
@@ -222,7 +226,9 @@ class _DiscretizedLogistic(Distribution):
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
-            uniform = torch.rand(self._extended_shape(sample_shape), dtype=self.location.dtype, device=self.location.device)
+            uniform = torch.rand(
+                self._extended_shape(sample_shape), dtype=self.location.dtype, device=self.location.device
+            )
             value = self.location + self.scale * torch.logit(uniform, eps=torch.finfo(uniform.dtype).tiny)
             return (value / self.step).round().clamp(0, self.levels - 1) * self.step
 
@@ -249,4 +255,4 @@ class DiscretizedLogistic(Family):
         return f"DiscretizedLogistic(levels={self.levels}) needs values on a grid of {self.levels} levels, got {got}"
 
 
-AnyFamily = part(__name__, Family)
+AnyFamily = Annotated[Family, part(__name__, Family)]

@@ -58,7 +58,9 @@ def rate(level: Level, kl: KL = "valid") -> Tensor:
         return _closed(level)
     except NotImplementedError:
         if kl == "everywhere":
-            raise ConfigError("kl='everywhere' needs a closed-form KL at every level; got a prior that has none") from None
+            raise ConfigError(
+                "kl='everywhere' needs a closed-form KL at every level; got a prior that has none"
+            ) from None
         return _sampled(level)
 
 
@@ -104,7 +106,9 @@ class Chain(Latents):
     def __init__(self, posteriors: Sequence[nn.Module], priors: Sequence[nn.Module], sizes: Sequence[int]) -> None:
         super().__init__()
         if not len(posteriors) == len(priors) == len(sizes) > 0:
-            raise ConfigError(f"a chain needs as many posteriors as priors and sizes, got {len(posteriors)}, {len(priors)}, {len(sizes)}")
+            raise ConfigError(
+                f"a chain needs as many posteriors as priors and sizes, got {len(posteriors)}, {len(priors)}, {len(sizes)}"
+            )
         self.posteriors, self.priors = nn.ModuleList(posteriors), nn.ModuleList(priors)
         self.sizes = tuple(sizes)
 

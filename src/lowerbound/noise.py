@@ -5,6 +5,7 @@ Random noise is drawn in training only; a deterministic treatment such as `L2Nor
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -72,4 +73,4 @@ class Noisy(nn.Module):
         return self.network(x)
 
 
-AnyNoise = part(__name__, Noise)
+AnyNoise = Annotated[Noise, part(__name__, Noise)]

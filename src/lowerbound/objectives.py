@@ -6,7 +6,7 @@ compares epochs. No bound is reported from an objective: warm-up, free bits and 
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -96,4 +96,4 @@ class PublishedHierarchical(Objective):
         return 2.0
 
 
-AnyObjective = part(__name__, Objective)
+AnyObjective = Annotated[Objective, part(__name__, Objective)]

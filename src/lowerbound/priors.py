@@ -1,6 +1,7 @@
 """Priors of the top level: specs whose `build(size)` gives a module with `forward(context=None) -> Distribution`."""
 
 from abc import ABC, abstractmethod
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -62,4 +63,4 @@ class Mixture(Prior):
         return _Mixture(size, self.components, self.spread)
 
 
-AnyPrior = part(__name__, Prior)
+AnyPrior = Annotated[Prior, part(__name__, Prior)]

@@ -5,7 +5,7 @@ The same schedules serve the learning rate (as a factor) and the weight of the K
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Annotated
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -72,13 +72,32 @@ class OneCycle(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
-        low, way = (self.initial, done / self.warmup) if done < self.warmup else (self.final, (1 - done) / (1 - self.warmup))
+        low, way = (
+            (self.initial, done / self.warmup) if done < self.warmup else (self.final, (1 - done) / (1 - self.warmup))
+        )
         return low + (1 - low) * (1 - math.cos(math.pi * way)) / 2
 
 
-AnySchedule = part(__name__, Schedule)
+@dataclass(frozen=True, config=STRICT)
+class Stages(Schedule):
+    """Falling by `decay` from stage to stage, each `growth` times as long as the one before.
+
+    The defaults are Burda et al. 2015, section 5: 10^(-i/7) for 3^i passes, i = 0 .. 7, which are 3,280 passes in all.
+    """
+
+    stages: int = Field(default=8, ge=1)
+    growth: float = Field(default=3.0, gt=1)
+    decay: float = Field(default=10 ** (-1 / 7), gt=0, le=1)
+
+    def __call__(self, step: float, total: float) -> float:
+        # After i stages, (growth^i - 1) / (growth^stages - 1) of the run is over.
+        done = min(step / total, 1.0) * (self.growth**self.stages - 1)
+        return self.decay ** min(math.floor(math.log(done + 1, self.growth) + 1e-9), self.stages - 1)
 
 
-def at(value: Any, step: float, total: float) -> float:
+AnySchedule = Annotated[Schedule, part(__name__, Schedule)]
+
+
+def at(value: float | Schedule, step: float, total: float) -> float:
     """The value of a number (which stays what it is) or of a schedule at `step`."""
     return value(step, total) if isinstance(value, Schedule) else float(value)

@@ -71,7 +71,12 @@ def _parts(terms: Terms) -> Tensor:
 
 
 def bound(
-    model: VAE, examples: Batches, *, samples: int = 1, objective: Callable[[Terms], Tensor] | None = None, seed: int = 0
+    model: VAE,
+    examples: Batches,
+    *,
+    samples: int = 1,
+    objective: Callable[[Terms], Tensor] | None = None,
+    seed: int = 0,
 ) -> Bound:
     """The ELBO of `examples`, with closed-form rates exactly where they are valid.
 

@@ -1,11 +1,13 @@
 """Networks, one file each: frozen specs that make an encoder for any event shape, and a decoder to it."""
 
+from typing import Annotated
+
 from ..catalogue import part
 from .conv import Conv
 from .layers import Network
 from .mlp import MLP
 from .resnet import ResNet
 
-AnyNetwork = part(__name__, Network)
+AnyNetwork = Annotated[Network, part(__name__, Network)]
 
 __all__ = ["MLP", "AnyNetwork", "Conv", "Network", "ResNet"]

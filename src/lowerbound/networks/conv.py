@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..catalogue import STRICT
-from .layers import ACTIVATIONS, Activation, Network, elements, fit, image, output
+from .layers import ACTIVATIONS, Activation, Network, channels_last, elements, fit, image, output
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -27,7 +27,8 @@ class Conv(Network):
         channels = (image(shape, "Conv")[0], *self.channels)
         steps = [m for a, b in pairwise(channels) for m in (self._down(a, b), self._activation())]
         inner = elements(self._inner(shape))
-        return nn.Sequential(*steps, nn.Flatten(), output(lambda width: nn.Linear(inner, width), features, heads))
+        head = output(lambda width: nn.Linear(inner, width), features, heads)
+        return channels_last(nn.Sequential(*steps, nn.Flatten(), head))
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         out, height, width = image(shape, "Conv")
@@ -36,7 +37,9 @@ class Conv(Network):
         steps = [m for a, b in pairwise(channels) for m in (self._up(a, b), self._activation())]
         size = (self._grown(inner[1]), self._grown(inner[2]))
         last = output(lambda c: fit(channels[-1], c, size, (height, width)), out, heads)
-        return nn.Sequential(nn.Linear(features, elements(inner)), self._activation(), nn.Unflatten(1, inner), *steps, last)
+        return nn.Sequential(
+            nn.Linear(features, elements(inner)), self._activation(), nn.Unflatten(1, inner), *steps, last
+        )
 
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()

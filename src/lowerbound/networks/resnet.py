@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..catalogue import STRICT
-from .layers import ACTIVATIONS, Activation, Network, elements, fit, image, output
+from .layers import ACTIVATIONS, Activation, Network, channels_last, elements, fit, image, output
 
 
 class Residual(nn.Module):
@@ -39,7 +39,7 @@ class ResNet(Network):
         stages = [m for a, b in pairwise(channels) for m in (nn.Conv2d(a, b, 3, 2, 1), *self._blocks(b))]
         inner = elements(self._inner(shape))
         head = output(lambda width: nn.Linear(inner, width), features, heads)
-        return nn.Sequential(*stages, ACTIVATIONS[self.activation](), nn.Flatten(), head)
+        return channels_last(nn.Sequential(*stages, ACTIVATIONS[self.activation](), nn.Flatten(), head))
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         out, height, width = image(shape, "ResNet")
@@ -49,7 +49,7 @@ class ResNet(Network):
         size = (inner[1] * 2 ** len(self.channels), inner[2] * 2 ** len(self.channels))
         last = output(lambda c: fit(channels[-1], c, size, (height, width)), out, heads)
         start = (nn.Linear(features, elements(inner)), nn.Unflatten(1, inner))
-        return nn.Sequential(*start, *stages, ACTIVATIONS[self.activation](), last)
+        return channels_last(nn.Sequential(*start, *stages, ACTIVATIONS[self.activation](), last))
 
     def _blocks(self, channels: int) -> list[nn.Module]:
         return [Residual(channels, self.activation) for _ in range(self.blocks)]

@@ -1,0 +1,5 @@
+"""`python -m lowerbound` is the command `lowerbound`."""
+
+from .cli import main
+
+main()

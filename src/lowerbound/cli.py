@@ -1,0 +1,253 @@
+"""The command line. Each command does one thing through the Python interface, and prints it for people or as JSON.
+
+With `--json` the last line of standard output is one JSON object; progress and errors go to standard error. Exit codes: 0 done,
+1 the run went wrong by itself, 2 wrong input, 130 and 143 stopped by Ctrl-C and SIGTERM.
+"""
+
+import json as jsonlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import ConfigError, LowerboundError, unknown
+
+app = typer.Typer(
+    help="Variational autoencoders for images, tables and interactions: fit, measure, look, use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Source = Annotated[str | None, typer.Option("--data", metavar="SOURCE", help="Name of a data set, or a path.")]
+Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")]
+
+
+def show(result: dict[str, Any], lines: list[str], json: bool) -> None:
+    """The result as one line of JSON, or as text for people."""
+    from .files import plain
+
+    print(jsonlib.dumps(plain(result), allow_nan=False) if json else "\n".join(lines), flush=True)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure for people."""
+    return "-" if value is None or value != value else f"{value:,.{digits}f}"
+
+
+def figures_table(summary: dict[str, Any]) -> list[str]:
+    """The bound of each split, as text."""
+    rows = [f"{'nats per example':<17}{'ELBO':>10}{'log-lik. term':>15}{'objective':>11}  rate of each level"]
+    for split in ("train", "validation", "test"):
+        found = summary[split]
+        if found:
+            rates = " ".join(number(r) for r in found["rate"])
+            values = f"{number(found['elbo']):>10}{number(found['log_likelihood_term']):>15}{number(found['objective']):>11}"
+            rows.append(f"{split:<17}{values}  {rates}")
+    return rows
+
+
+@app.command()
+def fit(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Packaged name or TOML file.")],
+    data: Source = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="Folder for the run [default: runs/RECIPE].")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights, the order of the data and the noise.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Number of processes, each with its device.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")] = False,
+    json: Json = False,
+) -> None:
+    """Fit a recipe and write a run folder."""
+    from . import recipe as recipes
+    from . import run as runs
+    from .report import overview
+
+    chosen = recipes.settings(settings or [])
+    found = runs.fit(recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume)
+    if int(os.environ.get("LOCAL_RANK", "0")):
+        return  # of several processes one prints
+    picture = overview(found)
+    summary = found.summary
+    lines = [
+        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was {summary['best_epoch']}), "
+        f"{summary['seconds']:.1f} s, {summary['examples_per_second']:,.0f} examples/s",
+        *figures_table(summary),
+        *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
+        f"run      {found.folder}",
+        f"picture  {picture}",
+        f"next     lowerbound evaluate {found.folder}",
+    ]
+    show(summary, lines, json)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Source = None,
+    split: Annotated[str | None, typer.Option(help="train, validation, test or all [default: test].")] = None,
+    samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 100,
+    json: Json = False,
+) -> None:
+    """Measure the bound and the importance-sampled log-likelihood of a run."""
+    from . import run as runs
+
+    found = runs.load(run).evaluate(data, split=split, samples=samples)
+    lines = [
+        f"{found['examples']:,} {found['split']} examples; nats per example",
+        f"ELBO                 {number(found['elbo'])} +- {number(found['elbo_se'])}",
+        f"log-likelihood       {number(found['log_likelihood'])} +- {number(found['log_likelihood_se'])}  "
+        f"({samples} importance samples, {found['effective_samples']:.1f} effective)",
+        f"log-likelihood term  {number(found['log_likelihood_term'])}",
+        f"rate of each level   {' '.join(map(number, found['rate']))}",
+        f"active units         {' '.join(map(str, found['active_units']))}",
+        f"bits per dimension   {number(found['bits_per_dim'], 4)}",
+        *([f"note: {found['caveat']}"] if found["caveat"] else []),
+    ]
+    show(found, lines, json)
+
+
+@app.command()
+def report(run: RunFolder, json: Json = False) -> None:
+    """Draw the overview picture of a run again."""
+    from . import run as runs
+    from .report import overview
+
+    path = overview(runs.load(run))
+    show({"picture": str(path)}, [f"picture  {path}"], json)
+
+
+@app.command()
+def sample(
+    run: RunFolder,
+    out: Out,
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    json: Json = False,
+) -> None:
+    """Draw from the model: a PNG grid (means of p(x|z)), or .npy, .csv, .parquet (draws from it)."""
+    from . import run as runs
+    from .report.outputs import write_samples
+
+    count = write_samples(runs.load(run), n, out, seed)
+    show({"out": str(out), "samples": count}, [f"{count} samples in {out}"], json)
+
+
+@app.command()
+def encode(
+    run: RunFolder,
+    out: Out,
+    data: Source = None,
+    json: Json = False,
+) -> None:
+    """Write the posterior means of all examples: .npy, .csv or .parquet (with row numbers and labels)."""
+    from . import run as runs
+    from .report.outputs import write_codes
+
+    fitted = runs.load(run)
+    found = write_codes(fitted, fitted.data(data).split("all"), out)
+    line = f"{found['examples']:,} codes in {out}: {', '.join(found['columns'][:4])}{' ...' if len(found['columns']) > 4 else ''}"
+    show({"out": str(out)} | found, [line], json)
+
+
+def _recipes() -> dict[str, str]:
+    from . import recipe as recipes
+
+    return {name: recipes.load(name).about.title for name in recipes.packaged()}
+
+
+def _data() -> dict[str, str]:
+    from .data import named_sets
+
+    return {name: f"{entry.summary}; {entry.found() or 'not here yet'}" for name, entry in named_sets().items()}
+
+
+def _parts(module: str, base: str) -> dict[str, str]:
+    import importlib
+    import inspect
+
+    from .catalogue import members
+
+    kind = getattr(importlib.import_module(f"lowerbound.{module}"), base)
+    found = members(f"lowerbound.{module}", kind)
+    return {name: (inspect.getdoc(thing) or "").splitlines()[0] for name, thing in found.items()}
+
+
+def _optimizers() -> dict[str, str]:
+    from .recipe import optimizers
+
+    return {name: "torch.optim" for name in optimizers()}
+
+
+CATALOGUES: dict[str, Any] = {
+    "recipes": _recipes,
+    "data": _data,
+    "networks": lambda: _parts("networks", "Network"),
+    "families": lambda: _parts("families", "Family"),
+    "noise": lambda: _parts("noise", "Noise"),
+    "priors": lambda: _parts("priors", "Prior"),
+    "objectives": lambda: _parts("objectives", "Objective"),
+    "schedules": lambda: _parts("schedules", "Schedule"),
+    "optimizers": _optimizers,
+}
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str | None, typer.Argument(help=f"One of {', '.join(CATALOGUES)}; all of them without it.")] = None,
+    json: Json = False,
+) -> None:
+    """List what there is: recipes, data sets and the parts that recipes are made of."""
+    if what is not None and what not in CATALOGUES:
+        raise ConfigError(unknown("catalogue", what, CATALOGUES))
+    found = {name: CATALOGUES[name]() for name in CATALOGUES if what in (None, name)}
+    width = max(len(name) for entries in found.values() for name in entries)
+    lines = [
+        line for name, entries in found.items() for line in ("", name, *(f"  {k:<{width}}  {v}" for k, v in entries.items()))
+    ]
+    show(found, lines[1:], json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Versions, devices, data found, and a self-check of the numerics on closed-form truths."""
+    import platform
+    from importlib import metadata
+
+    import torch
+
+    from . import testing
+
+    names = ("torch", "numpy", "lightning-fabric", "pydantic", "safetensors", "polars", "scikit-learn")
+    versions = {"lowerbound": __version__, "python": platform.python_version()} | {n: metadata.version(n) for n in names}
+    devices = [f"cpu ({torch.get_num_threads()} threads)"]
+    devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    checks = {name: truth() for name, truth in testing.truths().items()}
+    healthy = all(error <= testing.TOLERANCE for error in checks.values())
+    lines = [
+        *(f"{name:<18}{version}" for name, version in versions.items()),
+        *(f"{'device':<18}{name}" for name in devices),
+        *(f"{'data':<18}{name}: {text}" for name, text in _data().items()),
+        *(f"{'truth':<18}{name}: off by {e:.1e} {'ok' if e <= testing.TOLERANCE else 'WRONG'}" for name, e in checks.items()),
+        "all is well" if healthy else "the numerics are wrong on this machine",
+    ]
+    show({"versions": versions, "devices": devices, "data": _data(), "truths": checks, "healthy": healthy}, lines, json)
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The console script: one line for every mistake, and never a traceback for a user's."""
+    try:
+        app()
+    except LowerboundError as error:
+        print(f"lowerbound: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("lowerbound: stopped", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,216 @@
+"""The named sets: what each holds, where it is looked for, and where it can be fetched.
+
+To add a set, add an entry to `_ENTRIES`.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, DownloadError
+from . import idx
+from .arrays import Npz, from_array
+from .sources import Raw, Wanted, reason
+
+VARIABLE = "LOWERBOUND_DATA"
+"""The environment variable that names the user's own folder of data sets."""
+
+TIMEOUT = (5.0, 30.0)
+"""Seconds to wait for a connection, and for the next bytes: without a network the answer must come soon."""
+
+
+def cache() -> Path:
+    """The folder that downloads go to, one sub-folder for each set."""
+    import pooch
+
+    return Path(pooch.os_cache("lowerbound"))
+
+
+@dataclass(frozen=True)
+class Named:
+    """A named set.
+
+    Attributes:
+        name: as in a recipe; also the name of its folder.
+        summary: one line for listings.
+        read: from the folder that holds it to its values.
+        complete: whether a folder holds it; None for a set that comes with a library (`inside`).
+        files: the files that make it up, by name, each with the sha256 of the original download ("" if unknown).
+        mirrors: addresses that end in a slash, tried in turn for each file.
+        inside: the library that brings the set along.
+    """
+
+    name: str
+    summary: str
+    read: Callable[[Path], Raw]
+    complete: Callable[[Path], bool] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    mirrors: tuple[str, ...] = ()
+    inside: str = ""
+
+    def found(self) -> Path | str | None:
+        """The folder that holds the set, the library that brings it along, or None if it would have to be fetched."""
+        if self.complete is None:
+            return self.inside
+        own = os.environ.get(VARIABLE)
+        places = ([Path(own).expanduser() / self.name] if own else []) + [cache() / self.name]
+        return next((place for place in places if place.is_dir() and self.complete(place)), None)
+
+    def open(self) -> Raw:
+        """The set, fetched into the cache if it is nowhere. DownloadError says what to put where."""
+        place = self.found()
+        if place is None or (self.mirrors and place == cache() / self.name):
+            # Downloads are checked on every opening; files under LOWERBOUND_DATA are the user's own.
+            place = self._fetch()
+        return self.read(Path(place))
+
+    def _fetch(self) -> Path:
+        if not self.mirrors:
+            raise DownloadError(self._help("no mirror of it is known"))
+        for file, sha256 in self.files.items():
+            self._fetch_one(file, sha256)
+        return cache() / self.name
+
+    def _fetch_one(self, file: str, sha256: str) -> None:
+        failures = []
+        for mirror in self.mirrors:
+            try:
+                return _retrieve(mirror + file, sha256, cache() / self.name, file)
+            except (OSError, ValueError) as error:
+                failures.append(f"{mirror}: {_why(error)}")
+        raise DownloadError(self._help(f"{file} could not be fetched ({'; '.join(failures)})"))
+
+    def _help(self, why: str) -> str:
+        wanted = ", ".join(f"{self.name}/{file}" for file in self.files)
+        return f"{self.name} is not here and {why}; set {VARIABLE} to a folder that holds {wanted}"
+
+
+def _retrieve(url: str, sha256: str, folder: Path, file: str) -> None:
+    """Fetch one file, unless it is there with the right sha256. It appears under its name only when it is whole."""
+    import pooch
+
+    # Without this header a server may send the .gz file as a compressed stream, which would arrive unpacked.
+    plain = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=2**16, headers={"Accept-Encoding": "identity"})
+    pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=file, path=folder, downloader=plain)
+
+
+def _why(error: Exception) -> str:
+    """A few words on why a mirror failed."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "timed out"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "cut off"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return "wrong checksum" if isinstance(error, ValueError) else reason(error)
+
+
+def _digits(_: Path) -> Raw:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return Raw("digits", "image", bunch.images[:, None].astype(np.uint8), 17, bunch.target)
+
+
+def _all_four(folder: Path) -> bool:
+    return len(idx.parts(folder)) == 4
+
+
+def _idx(folder: Path) -> Raw:
+    return idx.Idx().read(folder, Wanted())
+
+
+def _mat(path: Path) -> np.ndarray:
+    """The original Frey Faces: `ff`, uint8 (560, N), a column for each image, as (N, 28, 20)."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return loadmat(path)["ff"].T.reshape(-1, 28, 20)
+    except (MatReadError, OSError, ValueError, KeyError, TypeError, NotImplementedError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as a MATLAB file with ff (560, N): {reason(error)}") from None
+
+
+def _frey(folder: Path) -> Raw:
+    npz = folder / "freyfaces.npz"
+    return Npz().read(npz, Wanted()) if npz.is_file() else from_array(_mat(folder / FREY_ORIGINAL), "freyfaces")
+
+
+FREY_ORIGINAL = "frey_rawface.mat"
+
+
+def _has_frey(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in ("freyfaces.npz", FREY_ORIGINAL))
+
+
+def _four(train_images: str, train_labels: str, test_images: str, test_labels: str) -> dict[str, str]:
+    """The four files of an MNIST-like set with their sha256."""
+    return {
+        "train-images-idx3-ubyte.gz": train_images,
+        "train-labels-idx1-ubyte.gz": train_labels,
+        "t10k-images-idx3-ubyte.gz": test_images,
+        "t10k-labels-idx1-ubyte.gz": test_labels,
+    }
+
+
+_ENTRIES = [
+    Named(
+        "digits",
+        "1,797 handwritten digits, 8x8 grey, 17 levels (comes with scikit-learn)",
+        read=_digits,
+        inside="scikit-learn",
+    ),
+    Named(
+        "mnist",
+        "MNIST: 60,000 + 10,000 handwritten digits, 28x28 grey",
+        read=_idx,
+        complete=_all_four,
+        files=_four(
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+    ),
+    Named(
+        "fashion-mnist",
+        "Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28x28 grey",
+        read=_idx,
+        complete=_all_four,
+        files=_four(
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
+        mirrors=(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+    ),
+    Named(
+        "freyfaces",
+        "Frey Faces: 1,965 film frames of a face, 28x20 grey (bring your own copy)",
+        read=_frey,
+        complete=_has_frey,
+        files={"freyfaces.npz": ""},
+    ),
+]
+
+NAMED: dict[str, Named] = {entry.name: entry for entry in _ENTRIES}
+
+
+def named_sets() -> dict[str, Named]:
+    """The named sets by name: each has a `summary` and tells by `found()` where it is."""
+    return dict(NAMED)

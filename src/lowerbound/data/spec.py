@@ -1,0 +1,160 @@
+"""The [data] table of a recipe, and how it becomes a `Dataset`."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+from pydantic.dataclasses import dataclass
+
+from ..catalogue import STRICT
+from ..errors import ConfigError, DataError, unknown
+from .checks import of_kind, on_levels, refuse_beyond_one, refuse_constant, refuse_unfit
+from .dataset import Dataset, Examples
+from .named import NAMED
+from .prepare import moments, span, to_grey, to_size
+from .schema import Schema
+from .sources import Raw, Wanted, reader
+from .splits import cut
+
+SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+
+
+def _whole(number: float) -> float:
+    if number >= 1 and number != int(number):
+        raise ValueError(f"{number:g} examples; allowed: a fraction below 1, or a whole number")
+    return number
+
+
+@dataclass(frozen=True, config=STRICT)
+class Data:
+    """The [data] table of a recipe: what to read, and how to cut and prepare it.
+
+    Attributes:
+        source: name of a set, or path of a file or folder.
+        binarize: draw each pixel from its probability (its value, which must lie in [0, 1]): "dynamic" draws the
+            training split anew in every batch and the others once by `seed`; "static" draws all once.
+        size: "64x64", height x width: images are resized to it, whatever their proportions.
+        grey: colour images become grey.
+        validation: a fraction (below 1) or a number of examples, cut at random from the training part; 0 for none.
+        test: likewise, used only where the source brings no test part of its own.
+        seed: of the splits and of the fixed binarisation.
+        standardize: subtract the training split's mean and divide by its deviation, column by column;
+            None: for tables yes, for the rest no.
+        columns: of a table, in this order; None: all.
+    """
+
+    source: str
+    binarize: Literal["none", "dynamic", "static"] = "none"
+    size: str | None = None
+    grey: bool = False
+    validation: Annotated[float, Field(ge=0)] = 0.1
+    test: Annotated[float, Field(ge=0)] = 0.1
+    seed: Annotated[int, Field(ge=0)] = 0
+    standardize: bool | None = None
+    columns: list[str] | None = None
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, size: str | None) -> str | None:
+        if size is not None and not SIZE.fullmatch(size):
+            raise ValueError(f"{size!r} is no size; allowed: HEIGHTxWIDTH, such as 64x64")
+        return size
+
+    @field_validator("validation", "test")
+    @classmethod
+    def _check_count(cls, number: float) -> float:
+        return _whole(number)
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, columns: list[str] | None) -> list[str] | None:
+        if columns is not None and (not columns or len(set(columns)) < len(columns)):
+            raise ValueError(f"{columns} is no choice of columns; allowed: one or more names, each once")
+        return columns
+
+    def open(self, schema: Schema | None = None) -> Dataset:
+        """Read the source, split it, and prepare it.
+
+        Args:
+            schema: a run's. The data then is read as that run's was (its columns, mean and scale); the dataset has this
+                very schema.
+
+        Raises:
+            DataError: the source is missing, damaged, or does not fit the schema: one line that names both.
+            ConfigError: an option makes no sense for this source.
+        """
+        raw = self._prepared(_read(self.source, self._wanted(schema)))
+        rows = cut(len(raw.values), raw.train, self.validation, self.test, self.seed, raw.name)
+        raw, schema = (raw, self._schema(raw, rows.train)) if schema is None else (self._conform(raw, schema), schema)
+        every = np.arange(len(raw.values))
+        # The splits that are measured keep their draw, so that no number depends on the size of a batch.
+        fixed = Examples(schema, raw.values, every, raw.labels, raw.levels, self._draw("fixed"), self.seed)
+        train = replace(fixed, draw=self._draw("keyed" if self.binarize == "dynamic" else "fixed")).take(rows.train)
+        held, test = (fixed.take(part) if len(part) else None for part in (rows.validation, rows.test))
+        return Dataset(_short(self.source), schema, train, held, test, fixed, self.source, self.seed)
+
+    def _draw(self, draw: Literal["keyed", "fixed"]) -> Literal["none", "keyed", "fixed"]:
+        return "none" if self.binarize == "none" else draw
+
+    def _wanted(self, schema: Schema | None) -> Wanted:
+        chosen = self.columns if schema is None or not schema.columns else schema.columns
+        match = SIZE.fullmatch(self.size or "")
+        size = (int(match[1]), int(match[2])) if match else None
+        return Wanted(size, None if chosen is None else tuple(chosen))
+
+    def _prepared(self, raw: Raw) -> Raw:
+        """Grey and sized. ConfigError for an option that is for sources of another kind."""
+        image, tabular = "image", "table or vector"
+        options = {"size": (self.size, image), "grey": (self.grey, image), "columns": (self.columns, "table")}
+        refuse_unfit(raw, {**options, "standardize": (self.standardize, tabular)})
+        if self.binarize != "none" and self._standardizes(raw):
+            raise ConfigError(f"data.binarize={self.binarize} needs values in [0, 1]; {raw.name} is standardised")
+        size = self._wanted(None).size
+        values = to_grey(raw.values) if self.grey else raw.values
+        return replace(raw, values=to_size(values, size) if size else values)
+
+    def _schema(self, raw: Raw, rows: np.ndarray) -> Schema:
+        """What a model must know, from the training rows alone."""
+        low, high = span(raw.values, rows)
+        schema = Schema(raw.values.shape[1:], raw.kind, raw.levels, 0.0, 1.0, raw.columns)
+        if self._standardizes(raw):
+            refuse_constant(raw, low == high)
+            mean, scale = moments(raw.values, rows)
+            schema = replace(schema, levels=None, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
+        elif raw.kind == "table":
+            refuse_constant(raw, low == high)
+        if self.binarize != "none":
+            refuse_beyond_one(raw)
+            return replace(schema, levels=2)
+        least, greatest = schema.scaled(low, raw.levels).min(), schema.scaled(high, raw.levels).max()
+        # Rounded as the batches are, so that these bound them.
+        return replace(schema, low=float(np.float32(least)), high=float(np.float32(greatest)))
+
+    def _standardizes(self, raw: Raw) -> bool:
+        return raw.kind == "table" if self.standardize is None else self.standardize
+
+    def _conform(self, raw: Raw, schema: Schema) -> Raw:
+        """The source as the model of this schema reads it. DataError, naming both, if it does not fit."""
+        raw = of_kind(raw, schema)
+        if self.binarize != "none":
+            refuse_beyond_one(raw)
+        return raw if schema.mean else on_levels(raw, schema, self.binarize != "none")
+
+
+def _read(source: str, wanted: Wanted) -> Raw:
+    """A named set, or what is at a path. DataError if it is neither."""
+    if source in NAMED:
+        return NAMED[source].open()
+    path = Path(source).expanduser()
+    if source and path.exists():
+        return reader(path).read(path, wanted)
+    if source and path.name == source and not path.suffix:
+        raise DataError(unknown("data source", source, NAMED) + ", or a path to a file or folder")
+    raise DataError(f"there is no file or folder {source!r}; allowed: a path, or one of {', '.join(NAMED)}")
+
+
+def _short(source: str) -> str:
+    return source if source in NAMED else Path(source).expanduser().stem

@@ -1,0 +1,204 @@
+"""Recipes: a typed description of a fit <-> TOML, with the tables `about`, `data`, `model`, `objective` and `training`."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError, field_validator
+from pydantic.dataclasses import dataclass
+
+from .catalogue import STRICT, table, values
+from .data import Data
+from .errors import ConfigError, unknown
+from .families import Delta
+from .model import Architecture
+from .objectives import AnyObjective, Elbo
+from .schedules import AnySchedule, Constant
+
+
+def optimizers() -> dict[str, type[torch.optim.Optimizer]]:
+    """The optimisers of torch that can be used by name."""
+    special = {"LBFGS", "SparseAdam", "Optimizer"}  # they need a closure, or sparse gradients only
+    found = {n: t for n, t in vars(torch.optim).items() if isinstance(t, type) and issubclass(t, torch.optim.Optimizer)}
+    return {name: found[name] for name in sorted(found) if name not in special}
+
+
+@dataclass(frozen=True, config=STRICT)
+class About:
+    """What a recipe is for; free text, shown by `lowerbound list recipes`."""
+
+    title: str = ""
+    source: str = ""
+    expected: str = ""
+    measured: str = ""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Training:
+    """How a model is fitted.
+
+    Args:
+        epochs: at most this many passes over the training split.
+        batch_size: examples in one optimiser step, over all processes together.
+        samples: Monte-Carlo samples of z for each example (L, or the k of the importance-weighted bound).
+        optimizer: name of an optimiser of torch.optim.
+        optimizer_options: further arguments of it.
+        learning_rate: its step size, multiplied by `schedule`.
+        schedule: factor of the learning rate over the run.
+        clip: largest norm of the gradient; None does not clip.
+        patience: epochs without a better validation objective before training stops; None goes on to the end.
+        checkpoint_every: epochs between checkpoints; there is always one at the end.
+        accelerator: "auto" takes a GPU if there is one.
+        devices: number of processes, each with its device.
+        precision: of the matrix products.
+        seed: of the weights, the order of the data and the noise.
+    """
+
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 100
+    samples: PositiveInt = 1
+    optimizer: str = "Adam"
+    optimizer_options: dict[str, bool | int | float | tuple[float, ...]] = field(default_factory=dict)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: AnySchedule = Constant()
+    clip: float | None = Field(default=None, gt=0)
+    patience: PositiveInt | None = None
+    checkpoint_every: PositiveInt = 10
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: PositiveInt = 1
+    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    seed: NonNegativeInt = 0
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in optimizers():
+            raise ValueError(unknown("optimizer", name, optimizers()))
+        return name
+
+
+@dataclass(frozen=True, config=STRICT)
+class Recipe:
+    """Everything that decides a fit."""
+
+    data: Annotated[Data, table(Data)]
+    about: Annotated[About, table(About)] = About()
+    model: Annotated[Architecture, table(Architecture)] = Architecture()
+    objective: AnyObjective = Elbo()
+    training: Annotated[Training, table(Training)] = Training()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model.posterior, Delta) and self.objective.bound:
+            got = type(self.objective).__name__
+            raise ValueError(f"a Delta posterior has no bound: the objective must be Reconstruction, got {got}")
+
+    def describe(self) -> dict[str, Any]:
+        """Plain tables, every default written out, as TOML can hold them."""
+        described: dict[str, Any] = values(self)
+        for name in ("about", "data", "model", "training"):
+            described[name].pop("type")
+        return described
+
+    def to_toml(self) -> str:
+        """The recipe as TOML, every default written out."""
+        return tomli_w.dumps(self.describe())
+
+    def replace(self, settings: Mapping[str, Any]) -> "Recipe":
+        """The recipe with other values at dotted keys, `{"model.latent": [4]}`; the value None removes a key.
+
+        Raises:
+            ConfigError: a key or a value is wrong.
+        """
+        described = self.describe()
+        for key, value in settings.items():
+            _put(described, key.split("."), value)
+        return parse(described)
+
+
+def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:
+    *parents, last = path
+    for name in parents:
+        inner = tables.get(name)
+        tables[name] = tables = inner if isinstance(inner, dict) else {"type": inner} if isinstance(inner, str) else {}
+    if last == "type":
+        tables.clear()  # another part has other keys
+    if value is None:
+        tables.pop(last, None)
+    else:
+        tables[last] = value
+
+
+def explain(error: ValidationError) -> str:
+    """One line for all that pydantic found, each with its key."""
+    found = (((".".join(map(str, e["loc"])) + ": ") if e["loc"] else "", e) for e in error.errors(include_url=False))
+    return "; ".join(where + _sentence(e) for where, e in found)
+
+
+def _sentence(error: Any) -> str:
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    scalar = isinstance(error["input"], str | int | float | bool)
+    return f"{text}, got {error['input']!r}" if scalar and text.startswith("should") else text
+
+
+def parse(tables: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from plain tables.
+
+    Raises:
+        ConfigError: names every wrong key and value, and what is allowed.
+    """
+    try:
+        return TypeAdapter(Annotated[Recipe, table(Recipe)]).validate_python(tables)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {explain(error)}") from None
+
+
+def packaged() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    folder = Path(str(resources.files("lowerbound") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(recipe: str | Path) -> Recipe:
+    """A packaged recipe by name, or one from a TOML file.
+
+    Raises:
+        ConfigError: there is no such recipe, or it is not right.
+    """
+    path = packaged().get(str(recipe), Path(recipe))
+    if not path.is_file():
+        raise ConfigError(unknown("recipe", str(recipe), packaged()) + ", or the path of a TOML file")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    return parse(tables, str(recipe))
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`KEY=VALUE` of the command line; VALUE is TOML, or else a plain string; `none` removes the key.
+
+    >>> setting("model.latent=[4]"), setting("data.size=64x64")
+    (('model.latent', [4]), ('data.size', '64x64'))
+
+    Raises:
+        ConfigError: there is no `=`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set needs KEY=VALUE, got {text!r}; for example --set training.epochs=5")
+    if value == "none":
+        return key, None
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def settings(texts: Iterable[str]) -> dict[str, Any]:
+    """All `KEY=VALUE` of a command line."""
+    return dict(map(setting, texts))

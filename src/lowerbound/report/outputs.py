@@ -1,0 +1,83 @@
+"""What the commands write for others to read: samples and codes as PNG, .npy, CSV or Parquet."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Examples
+from ..errors import ConfigError
+from ..files import replacing
+from ..run import Run
+from .figures import tiles
+
+TABLES = (".csv", ".parquet")
+
+
+def suffix(path: Path, allowed: tuple[str, ...]) -> str:
+    """The ending of a file to be written.
+
+    Raises:
+        ConfigError: it is not one of those allowed here.
+    """
+    if path.suffix.lower() not in allowed:
+        raise ConfigError(f"--out {path}: the ending must be one of {', '.join(allowed)}, got {path.suffix or 'none'!r}")
+    return path.suffix.lower()
+
+
+def write_array(path: Path, values: np.ndarray) -> None:
+    """An .npy file."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def write_table(path: Path, columns: dict[str, Any]) -> None:
+    """A CSV or Parquet file."""
+    import polars
+
+    frame = polars.DataFrame(columns)
+    with replacing(path) as temporary:
+        frame.write_csv(temporary) if path.suffix.lower() == ".csv" else frame.write_parquet(temporary)
+
+
+def write_png(path: Path, images: np.ndarray) -> None:
+    """A grid of images (N, C, H, W) in [0, 1]; small ones are enlarged."""
+    from PIL import Image
+
+    zoom = max(1, 56 // images.shape[2])
+    picture = tiles(images.repeat(zoom, axis=2).repeat(zoom, axis=3), gap=2)
+    with replacing(path) as temporary:
+        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(temporary)
+
+
+def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
+    """Samples of the model: a PNG shows the means of p(x | z), a file of numbers holds draws from it, in the data's units."""
+    image = run.schema.kind == "image"
+    ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLES))
+    samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
+    if ending == ".png":
+        write_png(path, samples)
+    elif ending == ".npy":
+        write_array(path, run.schema.restore(samples))
+    else:
+        names = run.schema.columns or tuple(f"x{i + 1}" for i in range(samples.shape[1]))
+        write_table(path, dict(zip(names, run.schema.restore(samples).T, strict=True)))
+    return n
+
+
+def code_names(run: Run) -> list[str]:
+    """`z1_1 ... z1_d` for the level next to the data, `z2_1 ...` for the one above."""
+    return [f"z{i + 1}_{j + 1}" for i, size in enumerate(run.model.latents.sizes) for j in range(size)]
+
+
+def write_codes(run: Run, examples: Examples, path: Path) -> dict[str, Any]:
+    """The posterior means of all levels side by side, one row per example in the source's order."""
+    ending = suffix(path, (".npy", *TABLES))
+    codes = np.concatenate([level.numpy() for level in run.encode(examples)], axis=1)
+    names = code_names(run)
+    if ending == ".npy":
+        write_array(path, codes)
+    else:
+        labels = {} if examples.labels is None else {"label": examples.labels}
+        write_table(path, {"row": examples.rows} | labels | dict(zip(names, codes.T, strict=True)))
+    return {"examples": len(codes), "columns": names}

@@ -1,0 +1,298 @@
+"""Runs: a fit from a recipe into a folder, and a fitted model from that folder alone.
+
+A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per epoch), `model.safetensors`
+(the best weights), `summary.json` (what `fit --json` prints), `checkpoint/` and `report/`.
+"""
+
+import csv
+import io
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import __version__, checkpoint, recipe as recipes
+from .data import Data, Dataset, Examples, Schema
+from .errors import ConfigError, DataError, RunError
+from .evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
+from .evaluation.batches import chunks, evaluating, rows
+from .files import read_json, write_json, write_text
+from .model import VAE
+from .progress import bar
+from .recipe import Recipe
+from .training import Fit, State, flat, key, make_fabric
+
+FORMAT = 1
+"""Version of the run folder; a folder of another version is refused."""
+
+
+def check(recipe: Recipe, schema: Schema) -> str | None:
+    """What a report must say of this likelihood on these data, or None.
+
+    Raises:
+        DataError: the likelihood does not fit the data; says why.
+    """
+    facts = (schema.low, schema.high, schema.levels)
+    reason = recipe.model.likelihood.refuses(*facts)
+    if reason:
+        raise DataError(f"model.likelihood does not fit {recipe.data.source}: {reason}")
+    return recipe.model.likelihood.caveat(*facts)
+
+
+def metrics_csv(history: list[dict[str, float]]) -> str:
+    """One row per epoch, every number in full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+class Run:
+    """A fitted model with its recipe and its folder.
+
+    Attributes:
+        folder: of the run.
+        recipe: how it was made.
+        schema: of the data it was made from.
+        model: with its best weights, in evaluation mode.
+        summary: what `fit` found, as `fit --json` prints it.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, schema: Schema, model: VAE, summary: dict[str, Any]) -> None:
+        self.folder, self.recipe, self.schema, self.summary = folder, recipe, schema, summary
+        self.model = model.eval()
+
+    def data(self, source: str | Path | None = None) -> Dataset:
+        """The data of the run in its own splits, or another source, standardised as in training and not cut further."""
+        if source is None:
+            return self.recipe.data.open(self.schema)
+        return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema)
+
+    def examples(self, source: str | Path | None = None, split: str | None = None) -> tuple[str, Examples]:
+        """The name of a split and its examples; by default the test split, or all of a source that brings none."""
+        dataset = self.data(source)
+        name = split or ("all" if source is not None and dataset.test is None else "test")
+        return name, dataset.split(name)
+
+    def evaluate(
+        self, source: str | Path | None = None, *, split: str | None = None, samples: int = 100, seed: int = 0
+    ) -> dict[str, Any]:
+        """The bound, the importance-sampled log-likelihood and what the latents carry; nats per example.
+
+        Args:
+            source: other data; None takes those of the run.
+            split: "train", "validation", "test" or "all"; None is "test", or "all" for a source that brings no test part.
+            samples: importance samples for each example.
+            seed: of the draws.
+        """
+        split, examples = self.examples(source, split)
+        found = bound(self.model, examples, seed=seed)
+        likelihood = importance_log_likelihood(self.model, examples, samples=samples, seed=seed)
+        latent = latent_statistics(self.model, examples, seed=seed)
+        value, error = likelihood.log_likelihood
+        return {
+            "elbo": found.elbo.value,
+            "elbo_se": found.elbo.standard_error,
+            "log_likelihood": value,
+            "log_likelihood_se": error,
+            "samples": samples,
+            "effective_samples": likelihood.effective_samples,
+            "rate": list(found.rate),
+            "active_units": list(latent.active_units),
+            "bits_per_dim": bits_per_dimension(value, self.schema.shape),
+            "examples": len(examples),
+            "log_likelihood_term": found.log_likelihood_term,
+            "rate_per_dimension": [None if r is None else r.tolist() for r in latent.rate_per_dimension],
+            "split": split,
+            "caveat": check(self.recipe, examples.schema),
+        }
+
+    def encode(self, x: Tensor | Examples) -> list[Tensor]:
+        """The posterior means of each level, (N, d) each, on the CPU, for a batch (N, *shape) or a whole split."""
+        if isinstance(x, Tensor):
+            with evaluating(self.model, 0):
+                return [z.cpu() for z in self.model.encode(x)]
+        with evaluating(self.model, 0):
+            parts = [self.model.encode(batch) for batch in chunks(self.model, x, rows(self.schema.shape))]
+        return [torch.cat(level).cpu() for level in zip(*parts, strict=True)]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The mean of p(x | z) at the posterior mean, (N, *shape)."""
+        with evaluating(self.model, 0):
+            return self.model.reconstruct(x)
+
+    def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
+        """`n` samples (n, *shape): the means of p(x | z), or draws from it."""
+        if n < 1:
+            raise ConfigError(f"the number of samples must be 1 or more, got {n}")
+        size = rows(self.schema.shape)
+        with evaluating(self.model, seed):
+            return torch.cat([self.model.sample(min(size, n - start), mean) for start in range(0, n, size)])
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3 ... that does not exist."""
+    names = (folder if i == 1 else folder.with_name(f"{folder.name}-{i}") for i in range(1, 10_000))
+    return next(name for name in names if not name.exists())
+
+
+def _last(folder: Path) -> Path:
+    """The latest of folder, folder-2 ... that exists."""
+    found = folder
+    for i in range(2, 10_000):
+        following = folder.with_name(f"{folder.name}-{i}")
+        if not following.exists():
+            return found
+        found = following
+    return found
+
+
+def _place(name: str, out: str | Path | None, resume: bool) -> Path:
+    """Where a run goes.
+
+    Raises:
+        RunError: the folder holds a run already, or there is nothing to resume.
+    """
+    default = Path("runs") / name
+    folder = Path(out) if out is not None else _last(default) if resume else _free(default)
+    held = (folder / "recipe.toml").exists()
+    if resume and not held:
+        raise RunError(f"there is no run in {folder} to resume")
+    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "holds a run already; --resume continues it" if held else "is not an empty folder"
+        raise RunError(f"{folder} {what}; choose another --out")
+    return folder
+
+
+def _same(recipe: Recipe, folder: Path) -> None:
+    """Raises RunError if the folder's run is of another recipe; only the number of epochs may differ."""
+    ours, theirs = recipe.describe(), recipes.load(folder / "recipe.toml").describe()
+    for tables in (ours, theirs):
+        tables.pop("about")
+        tables["training"].pop("epochs")
+    if ours != theirs:
+        keys = [f"{t}.{k}" for t in ours for k in ours[t].keys() | theirs[t].keys() if ours[t].get(k) != theirs[t].get(k)]
+        raise RunError(f"{folder} is a run of another recipe, different in {', '.join(sorted(keys))}; choose another --out")
+
+
+def fit(
+    recipe: str | Path | Recipe,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    devices: int | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Fits a recipe and writes the run folder.
+
+    Args:
+        recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
+        data: a source that takes the place of the recipe's.
+        out: the run folder; by default `runs/NAME`, with a number if that exists.
+        settings: values for dotted keys of the recipe, `{"model.latent": [4]}`.
+        seed: takes the place of `training.seed`.
+        devices: takes the place of `training.devices`.
+        resume: go on from the newest checkpoint in the folder.
+        progress: show a bar on standard error.
+
+    Raises:
+        LowerboundError: one of its kinds, with one line that says what is wrong.
+    """
+    name = "run" if isinstance(recipe, Recipe) else Path(recipe).stem
+    chosen = {"data.source": None if data is None else str(data), "training.seed": seed, "training.devices": devices}
+    given = {k: v for k, v in chosen.items() if v is not None} | dict(settings or {})
+    plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
+    if not plan.data.source:
+        raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
+    fabric = make_fabric(plan.training)
+    fabric.launch()
+    folder = _place(name, out, resume)
+    dataset = plan.data.open()
+    caveat = check(plan, dataset.schema)
+    torch.manual_seed(plan.training.seed)
+    model = plan.model.build(dataset.schema.shape)
+    fabric.barrier()
+    if resume:
+        _same(plan, folder)
+    elif fabric.is_global_zero:
+        write_text(folder / "recipe.toml", plan.to_toml())
+        write_json(folder / "data.json", {"format": FORMAT, "schema": dataset.schema.to_json(), "fingerprint": dataset.fingerprint()})
+    return _train(plan, dataset, model, folder, fabric, resume, progress, caveat)
+
+
+def _train(
+    plan: Recipe, dataset: Dataset, model: VAE, folder: Path, fabric: Any, resume: bool, progress: bool, caveat: str | None
+) -> Run:
+    save_history = lambda history: write_text(folder / "metrics.csv", metrics_csv(history))  # noqa: E731
+    fitting = Fit(
+        model, dataset, plan.objective, plan.training, fabric=fabric, save_history=save_history, checkpoints=folder / "checkpoint"
+    )
+    if resume:
+        fitting.resume()
+    n = len(dataset.train)
+    with bar(plan.training.epochs, n, fitting.state.epoch * n, show=progress and fabric.is_global_zero) as fitting.report:
+        state = fitting.run()
+    summary = _summary(plan, dataset, model, folder, state, caveat)
+    if fabric.is_global_zero:
+        checkpoint.save_tensors(folder / "model.safetensors", model.state_dict(), {"format": str(FORMAT)})
+        write_json(folder / "summary.json", summary)
+    return Run(folder, plan, dataset.schema, model, summary)
+
+
+def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
+    """The columns of one split in a row of the metrics, as JSON has them."""
+    own = {k.removeprefix(f"{split}_"): v for k, v in row.items() if k.startswith(f"{split}_")}
+    rate = [v for k, v in own.items() if k.startswith("rate_")]
+    return {k: own[k] for k in ("elbo", "log_likelihood_term")} | {"rate": rate, "objective": own["objective"]} if own else None
+
+
+def _summary(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, state: State, caveat: str | None) -> dict[str, Any]:
+    """What `fit --json` prints: the best epoch's metrics, and the test split measured once."""
+    row = dict(state.history[state.best_epoch - 1])
+    if dataset.test is not None:
+        found = bound(model, dataset.test, objective=plan.objective, seed=key(plan.training.seed, 3))
+        figures = flat(found.objective, found.elbo.value, found.log_likelihood_term, found.rate)
+        row |= {f"test_{name}": v for name, v in figures.items()}
+    return {
+        "run": str(folder),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "seconds": state.seconds,
+        "examples_per_second": len(dataset.train) * state.epoch / state.step_seconds if state.step_seconds else math.nan,
+        "train": _figures(row, "train"),
+        "validation": _figures(row, "validation"),
+        "test": _figures(row, "test"),
+        "caveat": caveat,
+        "versions": {"lowerbound": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def load(folder: str | Path) -> Run:
+    """A fitted run from its folder alone.
+
+    Raises:
+        RunError: the folder is no run, is damaged, or is of another version.
+    """
+    folder = Path(folder)
+    missing = [name for name in ("recipe.toml", "data.json", "model.safetensors") if not (folder / name).is_file()]
+    if missing:
+        unfinished = "; it was not finished: go on with fit --resume" if missing == ["model.safetensors"] else ""
+        raise RunError(f"{folder} is not a fitted run: {', '.join(missing)} missing{unfinished}")
+    facts = read_json(folder / "data.json")
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {facts.get('format') if isinstance(facts, dict) else facts!r}")
+    plan, schema = recipes.load(folder / "recipe.toml"), Schema.from_json(facts["schema"])
+    model = plan.model.build(schema.shape)
+    checkpoint.load_weights(model, checkpoint.load_tensors(folder / "model.safetensors"), folder / "model.safetensors")
+    summary = read_json(folder / "summary.json") if (folder / "summary.json").is_file() else {}
+    return Run(folder, plan, schema, model, summary)

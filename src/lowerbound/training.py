@@ -1,0 +1,328 @@
+"""Training: one loop on Lightning Fabric, in the order in which things happen.
+
+Everything random is a function of (seed, epoch, batch, process) alone: the order of the data, the binarisation and the noise.
+A run that goes on from any step therefore goes on exactly, and validation leaves no trace in training.
+"""
+
+import inspect
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from . import checkpoint
+from .data import Dataset
+from .errors import ConfigError, Interrupted, NonFiniteError, RunError
+from .evaluation import bound
+from .model import VAE, Terms
+from .objectives import Objective
+from .progress import Report, silent
+from .recipe import Training, optimizers
+
+LOOK_EVERY = 20
+"""Steps between looks at the losses: looking waits for the device, so it is not done at every step."""
+
+
+@dataclass
+class State:
+    """Where a run is: everything of a checkpoint that is not a tensor. `sums` are those of the epoch under way."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: list[float] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_value: float = math.inf
+    best_epoch: int = 0
+    finished: bool = False
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+
+
+def key(*numbers: int) -> int:
+    """One seed from several numbers; other numbers give an unrelated one."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def make_fabric(settings: Training) -> Fabric:
+    """The device, precision and processes that the settings ask for.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    try:
+        strategy = "ddp" if settings.devices > 1 else "auto"
+        return Fabric(accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision)
+    except Exception as error:  # Fabric raises many kinds, all about these three settings
+        what = f"accelerator {settings.accelerator!r} with {settings.devices} device(s) and precision {settings.precision!r}"
+        raise ConfigError(f"training: {what} cannot be used here: {error}") from error
+
+
+def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, fused where torch has a fused one.
+
+    Raises:
+        ConfigError: it does not take these options.
+    """
+    kind = optimizers()[settings.optimizer]
+    fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+    try:
+        return kind(model.parameters(), **({"lr": settings.learning_rate} | fused | dict(settings.optimizer_options)))  # type: ignore[call-arg]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], int]]:
+    """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came[0] if came else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Fit:
+    """One fit: a model, its data and its settings, and how far it is.
+
+    Args:
+        model: is trained in place; in the end it has the best weights.
+        data: its training split, and its validation split if it has one.
+        objective: what is minimised.
+        settings: how.
+        fabric: device and processes.
+        save_history: called with the metrics of all epochs after each.
+        checkpoints: folder for checkpoints; None writes none.
+        report: told of the progress.
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        data: Dataset,
+        objective: Objective,
+        settings: Training,
+        *,
+        fabric: Fabric | None = None,
+        save_history: Callable[[list[dict[str, float]]], None] = lambda history: None,
+        checkpoints: Any = None,
+        report: Report = silent,
+    ) -> None:
+        if settings.patience is not None and data.validation is None:
+            raise ConfigError("training.patience needs a validation split; set data.validation above 0")
+        self.fabric = fabric or make_fabric(settings)
+        self.data, self.objective, self.settings = data, objective, settings
+        self.model = model
+        self.wrapped, self.optimizer = self.fabric.setup(model, make_optimizer(settings, model))
+        self.save_history, self.checkpoints, self.report = save_history, checkpoints, report
+        self.state = State()
+        self.best: dict[str, Tensor] = {}
+        self.pending: list[Tensor] = []
+
+    @property
+    def batches(self) -> int:
+        """Optimiser steps in one epoch."""
+        return math.ceil(len(self.data.train) / self.settings.batch_size)
+
+    @property
+    def total(self) -> int:
+        """Optimiser steps planned."""
+        return self.batches * self.settings.epochs
+
+    def run(self) -> State:
+        """Trains to the end, or until validation has stopped improving for `patience` epochs; keeps the best weights.
+
+        Raises:
+            NonFiniteError: the loss is NaN or infinite; names the step and the term.
+            Interrupted: Ctrl-C or SIGTERM; the checkpoint is written.
+        """
+        state, started, before = self.state, time.perf_counter(), self.state.seconds
+        with interrupts() as came:
+            while state.epoch < self.settings.epochs and not state.finished:
+                order = self._order(state.epoch)
+                self.wrapped.train()
+                while state.batch < self.batches:
+                    self._step(order)
+                    if came():
+                        state.seconds = before + time.perf_counter() - started
+                        self._stop(came())
+                self._end_epoch(self._look())
+                state.seconds = before + time.perf_counter() - started
+                if state.epoch % self.settings.checkpoint_every == 0 or state.finished:
+                    self.save()
+        state.finished = True
+        self.save()
+        if self.best:
+            self.model.load_state_dict(self.best)
+        return state
+
+    def _order(self, epoch: int) -> Tensor:
+        """The order of the training examples in an epoch: of (seed, epoch) alone."""
+        generator = torch.Generator().manual_seed(key(self.settings.seed, 0, epoch))
+        return torch.randperm(len(self.data.train), generator=generator)
+
+    def _step(self, order: Tensor) -> None:
+        """One optimiser step on the next batch, of which each process takes its share."""
+        state, settings = self.state, self.settings
+        started = time.perf_counter()
+        index = order[state.batch * settings.batch_size : (state.batch + 1) * settings.batch_size]
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        mine = index[rank::world]
+        weight = len(mine) * world / len(index)  # so that the mean over processes is the mean over the batch
+        noise = key(settings.seed, 1, state.step, rank)
+        x = self.data.train.batch(mine if len(mine) else index[:1], noise).to(self.fabric.device)
+        self._seed(noise)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * settings.schedule(state.step, self.total)
+        terms = self.wrapped(x, settings.samples, self.objective.kl)
+        loss = self.objective(terms, state.step, self.total)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss * weight if world > 1 else loss)
+        if settings.clip is not None:
+            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=settings.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.pending.append(_parts(loss, terms, self.objective) * len(mine))
+        state.batch, state.step = state.batch + 1, state.step + 1
+        if len(self.pending) == LOOK_EVERY:
+            self._look()
+        state.step_seconds += time.perf_counter() - started
+
+    def _seed(self, number: int) -> None:
+        """Seeds the device that draws the noise. (`torch.manual_seed` seeds all devices, at a hundred times the cost.)"""
+        torch.default_generator.manual_seed(number)
+        if self.fabric.device.type == "cuda":
+            torch.cuda.default_generators[self.fabric.device.index].manual_seed(number)
+
+    def _look(self) -> list[float]:
+        """Adds the waiting steps to the epoch's sums, which it gives; stops at a loss that is not finite."""
+        state = self.state
+        if self.pending:
+            values = torch.stack(self.pending).double().cpu()
+            self._refuse_nonfinite(values)
+            sums = values.sum(0)
+            state.sums = (torch.tensor(state.sums, dtype=torch.float64) + sums).tolist() if state.sums else sums.tolist()
+            self.pending.clear()
+            examples = min(state.batch * self.settings.batch_size, len(self.data.train))
+            done = state.epoch * len(self.data.train) + examples
+            self.report(state.epoch + 1, done, f"{self._bound_name} {self._current_bound():.2f}")
+        return state.sums
+
+    @property
+    def _bound_name(self) -> str:
+        return "bound" if self.objective.bound else "log-likelihood term"
+
+    def _current_bound(self) -> float:
+        """The training bound of this epoch so far, and the validation objective once there is one."""
+        names = _names(len(self.model.latents.sizes))
+        means = dict(zip(names, self.state.sums, strict=False))
+        return means["elbo" if self.objective.bound else "log_likelihood_term"] / max(means["examples"], 1)
+
+    def _refuse_nonfinite(self, values: Tensor) -> None:
+        """The first column is the objective; a rate may be infinite where the objective does not use it."""
+        bad = (~values[:, 0].isfinite()).nonzero().flatten()
+        if len(bad) == 0:
+            return
+        row, step = values[int(bad[0])], self.state.step - len(values) + int(bad[0])
+        names = _names(len(self.model.latents.sizes))
+        terms = [name for name, v in zip(names[2:], row[2:], strict=True) if not v.isfinite()]
+        advice = "try a smaller training.learning_rate, or training.clip"
+        raise NonFiniteError(f"the loss became {float(row[0])} at step {step}; not finite: {', '.join(terms) or 'none of its terms'}; {advice}")
+
+    def _end_epoch(self, sums: list[float]) -> None:
+        """Metrics, validation, best weights, early stopping."""
+        state, settings = self.state, self.settings
+        total = self.fabric.all_reduce(torch.tensor(sums, dtype=torch.float64), reduce_op="sum")
+        means = dict(zip(_names(len(self.model.latents.sizes)), (torch.as_tensor(total) / total[-1]).tolist(), strict=True))
+        means.pop("examples")
+        rate = settings.learning_rate * settings.schedule(state.step - 1, self.total)
+        row = {"epoch": state.epoch + 1, "step": state.step, "learning_rate": rate}
+        row["kl_weight"] = self.objective.weight(state.step - 1, self.total)
+        row |= {f"train_{name}": v for name, v in means.items()} | self._validate()
+        state.history.append(row)
+        value = row.get("validation_objective", -math.inf)  # without a validation split the last weights are kept
+        if value < state.best_value or "validation_objective" not in row:
+            state.best_value, state.best_epoch = value, state.epoch + 1
+            self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        state.epoch, state.batch, state.sums = state.epoch + 1, 0, []
+        waited = state.epoch - state.best_epoch
+        state.finished = state.epoch == settings.epochs or (settings.patience is not None and waited >= settings.patience)
+        if self.fabric.is_global_zero:
+            self.save_history(state.history)
+
+    def _validate(self) -> dict[str, float]:
+        """The bound of the validation split, always on the same draws, and the objective at the end of its schedules."""
+        if self.data.validation is None:
+            return {}
+        found = bound(self.model, self.data.validation, objective=self.objective, seed=key(self.settings.seed, 2))
+        return {f"validation_{name}": v for name, v in flat(found.objective, found.elbo.value, found.log_likelihood_term, found.rate).items()}
+
+    def _stop(self, number: int) -> None:
+        self._look()
+        self.save()
+        where = f"epoch {self.state.epoch + 1}, step {self.state.step}"
+        more = "the checkpoint is written: go on with --resume" if self.checkpoints else "no checkpoint folder was given"
+        raise Interrupted(f"stopped at {where}; {more}", number)
+
+    def save(self) -> None:
+        """Writes a checkpoint, if there is a folder for it."""
+        if self.checkpoints is None or not self.fabric.is_global_zero:
+            return
+        optimizer = self.optimizer.state_dict()
+        groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": checkpoint.flatten(optimizer["state"])}
+        checkpoint.save(self.checkpoints, self.state.step, groups, asdict(self.state))
+
+    def resume(self) -> None:
+        """Goes back to the newest checkpoint.
+
+        Raises:
+            RunError: there is none, or it is damaged or of another model.
+        """
+        groups, state = checkpoint.load(self.checkpoints)
+        try:
+            self.state = State(**state)
+            checkpoint.load_weights(self.model, groups["model"], self.checkpoints)
+            self.best = {name: t.to(self.fabric.device) for name, t in groups["best"].items()}
+            saved = self.optimizer.state_dict() | {"state": checkpoint.unflatten(groups["optimizer"])}
+            self.optimizer.load_state_dict(saved)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.checkpoints}: not a checkpoint of this run: {error}") from error
+
+
+def _names(levels: int) -> list[str]:
+    """What `_parts` holds."""
+    return ["objective", "elbo", "log_likelihood_term", *(f"rate_{i + 1}" for i in range(levels)), "examples"]
+
+
+def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
+    """The loss, the bound and its terms, averaged over a batch, and a one for counting: a vector to be multiplied by its size."""
+    log_likelihood, rate = terms.log_likelihood.detach().mean(), terms.rate.detach().mean((0, 1))
+    # Where the closed form is used at levels that it does not fit, only the log weights give the bound.
+    elbo = log_likelihood - rate.sum() if objective.kl != "everywhere" else terms.log_weight.detach().mean()
+    return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
+
+
+def flat(objective: float | None, elbo: float, log_likelihood_term: float, rate: tuple[float, ...]) -> dict[str, float]:
+    """One column for each figure of a bound."""
+    rates = {f"rate_{i + 1}": r for i, r in enumerate(rate)}
+    return {"objective": math.nan if objective is None else objective, "elbo": elbo, "log_likelihood_term": log_likelihood_term} | rates

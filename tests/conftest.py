@@ -1,0 +1,16 @@
+"""What every test starts from: one seed for each, and hypothesis that gives the same examples on every machine."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """No test may hang on the order in which the tests run."""
+    torch.manual_seed(0)
