@@ -70,9 +70,7 @@ def test_convolutions_fit_any_image_kernel_and_stride(shape, channels, kernel_si
 
 
 @settings(max_examples=15)
-@given(
-    shape=st.tuples(st.integers(1, 3), sizes, sizes), channels=st.lists(st.integers(1, 4), min_size=1, max_size=3)
-)
+@given(shape=st.tuples(st.integers(1, 3), sizes, sizes), channels=st.lists(st.integers(1, 4), min_size=1, max_size=3))
 def test_residual_networks_fit_any_image(shape, channels):
     testing.check_network(ResNet(tuple(channels), 1, "softplus"), shape)
 
@@ -192,9 +190,7 @@ class WrongSign(Objective):
         return terms.log_likelihood.mean()
 
 
-@pytest.mark.parametrize(
-    ("part", "message"), [(MeanOverPixels(), "twice the same batch"), (WrongSign(), "must lower the loss")]
-)
+@pytest.mark.parametrize(("part", "message"), [(MeanOverPixels(), "twice the same batch"), (WrongSign(), "must lower the loss")])
 def test_a_faulty_objective_is_refused(part, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_objective(part)
@@ -247,9 +243,7 @@ class FaultyNetwork(Network):
         raise NotImplementedError
 
 
-@pytest.mark.parametrize(
-    ("layer", "message"), [("centred", "depends on the others"), ("unused", "no gradient reaches 1.extra")]
-)
+@pytest.mark.parametrize(("layer", "message"), [("centred", "depends on the others"), ("unused", "no gradient reaches 1.extra")])
 def test_a_faulty_network_is_refused(layer, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_network(FaultyNetwork(layer), (3, 4))

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from .run import fit as fit
     from .run import load as load
 
-_HOMES = {"VAE": "model", "Architecture": "model", "Recipe": "recipe", "Training": "recipe", "Run": "run", "fit": "run", "load": "run"}
+_HOMES = {
+    "VAE": "model",
+    "Architecture": "model",
+    "Recipe": "recipe",
+    "Training": "recipe",
+    "Run": "run",
+    "fit": "run",
+    "load": "run",
+}
 
 __all__ = ["VAE", "Architecture", "Recipe", "Run", "Training", "__version__", "fit", "load"]
 

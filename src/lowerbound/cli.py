@@ -181,7 +181,7 @@ def _parts(module: str, base: str) -> dict[str, str]:
 def _optimizers() -> dict[str, str]:
     from .recipe import optimizers
 
-    return {name: "torch.optim" for name in optimizers()}
+    return dict.fromkeys(optimizers(), "torch.optim")
 
 
 CATALOGUES: dict[str, Any] = {

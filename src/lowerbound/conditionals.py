@@ -52,9 +52,7 @@ def encoder(
     return Conditional(Noisy(noise, body) if noise else body, family, len(shape), (size,))
 
 
-def decoder(
-    network: Network, family: Family, size: int, shape: tuple[int, ...], *, separate: bool = False
-) -> Conditional:
+def decoder(network: Network, family: Family, size: int, shape: tuple[int, ...], *, separate: bool = False) -> Conditional:
     """p(x | z): an event of `shape` given a vector of `size`."""
     count = family.parameters
     body = network.decoder(size, (count * shape[0], *shape[1:]), heads=count if separate else 1)

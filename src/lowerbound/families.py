@@ -79,9 +79,7 @@ def _grid(levels: int | None) -> str | None:
     """The caveat of a density on values that lie on a grid: it can be raised without limit, and is no probability."""
     if levels is None:
         return None
-    return (
-        f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
-    )
+    return f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -193,9 +191,7 @@ class Delta(Family):
         return _Delta(values[0], event_dims)
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
-        return (
-            "Delta has no density: it can be a posterior, not a likelihood; use Normal(variance=0.5) for squared error"
-        )
+        return "Delta has no density: it can be a posterior, not a likelihood; use Normal(variance=0.5) for squared error"
 
 
 class _DiscretizedLogistic(Distribution):
@@ -226,9 +222,7 @@ class _DiscretizedLogistic(Distribution):
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
-            uniform = torch.rand(
-                self._extended_shape(sample_shape), dtype=self.location.dtype, device=self.location.device
-            )
+            uniform = torch.rand(self._extended_shape(sample_shape), dtype=self.location.dtype, device=self.location.device)
             value = self.location + self.scale * torch.logit(uniform, eps=torch.finfo(uniform.dtype).tiny)
             return (value / self.step).round().clamp(0, self.levels - 1) * self.step
 

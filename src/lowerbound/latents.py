@@ -58,9 +58,7 @@ def rate(level: Level, kl: KL = "valid") -> Tensor:
         return _closed(level)
     except NotImplementedError:
         if kl == "everywhere":
-            raise ConfigError(
-                "kl='everywhere' needs a closed-form KL at every level; got a prior that has none"
-            ) from None
+            raise ConfigError("kl='everywhere' needs a closed-form KL at every level; got a prior that has none") from None
         return _sampled(level)
 
 

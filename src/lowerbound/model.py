@@ -86,9 +86,7 @@ class VAE(nn.Module):
 
     def _checked(self, x: Tensor) -> Tensor:
         if tuple(x.shape[1:]) != self.shape:
-            raise ShapeError(
-                f"this model takes batches of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
-            )
+            raise ShapeError(f"this model takes batches of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
         return x
 
 
@@ -129,21 +127,13 @@ class Architecture:
         if not shape or min(shape) < 1:
             raise ConfigError(f"the shape of an example must be positive numbers, got {tuple(shape)}")
         separate = self.heads == "separate"
-        first = conditionals.encoder(
-            self.network, self.posterior, shape, self.latent[0], separate=separate, noise=self.noise
-        )
+        first = conditionals.encoder(self.network, self.posterior, shape, self.latent[0], separate=separate, noise=self.noise)
         pairs = list(zip(self.latent[:-1], self.latent[1:], strict=True))
-        posteriors = [
-            conditionals.encoder(self.level_network, self.posterior, (a,), b, separate=separate) for a, b in pairs
-        ]
-        priors = [
-            conditionals.decoder(self.level_network, self.level_prior, b, (a,), separate=separate) for a, b in pairs
-        ]
+        posteriors = [conditionals.encoder(self.level_network, self.posterior, (a,), b, separate=separate) for a, b in pairs]
+        priors = [conditionals.decoder(self.level_network, self.level_prior, b, (a,), separate=separate) for a, b in pairs]
         chain = Chain([first, *posteriors], [*priors, self.prior.build(self.latent[-1])], self.latent)
         network = self.decoder_network or self.network
-        return VAE(
-            chain, conditionals.decoder(network, self.likelihood, self.latent[0], shape, separate=separate), shape
-        )
+        return VAE(chain, conditionals.decoder(network, self.likelihood, self.latent[0], shape, separate=separate), shape)
 
 
 __all__ = ["VAE", "Architecture", "Family", "Network", "Noise", "Prior", "Terms"]

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import __version__, checkpoint, recipe as recipes
-from .data import Data, Dataset, Examples, Schema
+from . import __version__, checkpoint
+from . import recipe as recipes
+from .data import Dataset, Examples, Schema
 from .errors import ConfigError, DataError, RunError
 from .evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
 from .evaluation.batches import chunks, evaluating, rows
@@ -225,7 +226,9 @@ def fit(
         _same(plan, folder)
     elif fabric.is_global_zero:
         write_text(folder / "recipe.toml", plan.to_toml())
-        write_json(folder / "data.json", {"format": FORMAT, "schema": dataset.schema.to_json(), "fingerprint": dataset.fingerprint()})
+        write_json(
+            folder / "data.json", {"format": FORMAT, "schema": dataset.schema.to_json(), "fingerprint": dataset.fingerprint()}
+        )
     return _train(plan, dataset, model, folder, fabric, resume, progress, caveat)
 
 
@@ -290,7 +293,9 @@ def load(folder: str | Path) -> Run:
         raise RunError(f"{folder} is not a fitted run: {', '.join(missing)} missing{unfinished}")
     facts = read_json(folder / "data.json")
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {facts.get('format') if isinstance(facts, dict) else facts!r}")
+        raise RunError(
+            f"{folder}: a run of format {FORMAT} is needed, got {facts.get('format') if isinstance(facts, dict) else facts!r}"
+        )
     plan, schema = recipes.load(folder / "recipe.toml"), Schema.from_json(facts["schema"])
     model = plan.model.build(schema.shape)
     checkpoint.load_weights(model, checkpoint.load_tensors(folder / "model.safetensors"), folder / "model.safetensors")

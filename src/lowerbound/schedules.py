@@ -72,9 +72,7 @@ class OneCycle(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
-        low, way = (
-            (self.initial, done / self.warmup) if done < self.warmup else (self.final, (1 - done) / (1 - self.warmup))
-        )
+        low, way = (self.initial, done / self.warmup) if done < self.warmup else (self.final, (1 - done) / (1 - self.warmup))
         return low + (1 - low) * (1 - math.cos(math.pi * way)) / 2
 
 

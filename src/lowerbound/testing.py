@@ -116,9 +116,7 @@ def _quadrature(d: Distribution, levels: int | None = None) -> tuple[Tensor, Ten
         weights = torch.ones_like(points)
     elif type(support) is type(constraints.real):
         t = torch.linspace(-6, 6, 4001, dtype=torch.float64).reshape(shape)
-        quarters = (
-            d.sample(torch.Size([1001])).double().squeeze(-1).quantile(torch.tensor([0.25, 0.5, 0.75]).double(), dim=0)
-        )
+        quarters = d.sample(torch.Size([1001])).double().squeeze(-1).quantile(torch.tensor([0.25, 0.5, 0.75]).double(), dim=0)
         spread = quarters[2] - quarters[0]
         return (quarters[1] + spread * t.sinh()).unsqueeze(-1), spread * t.cosh() * (12 / 4000)
     else:
@@ -139,17 +137,13 @@ def _check_shapes(family: Family, dtype: torch.dtype) -> None:
     for event in ((3,), (2, 4, 3)):
         d = family(_values(family, (5, *event), dtype), len(event))
         x = d.sample(torch.Size([7, 2]))
-        _require(
-            d.batch_shape == (5,) and d.event_shape == event, f"{name}: batch {d.batch_shape}, event {d.event_shape}"
-        )
+        _require(d.batch_shape == (5,) and d.event_shape == event, f"{name}: batch {d.batch_shape}, event {d.event_shape}")
         _require(x.shape == (7, 2, 5, *event), f"{name}: a sample has shape {tuple(x.shape)}")
         _require(
             d.log_prob(x).shape == (7, 2, 5),
             f"{name}: log_prob has shape {tuple(d.log_prob(x).shape)}, wanted (7, 2, 5)",
         )
-        _require(
-            d.log_prob(x[0, 0]).shape == (5,), f"{name}: log_prob of one example each must have the shape of the batch"
-        )
+        _require(d.log_prob(x[0, 0]).shape == (5,), f"{name}: log_prob of one example each must have the shape of the batch")
         _require(d.mean.shape == (5, *event), f"{name}: mean has shape {tuple(d.mean.shape)}")
         _require(x.dtype == d.mean.dtype == d.log_prob(x).dtype == dtype, f"{name}: the type {dtype} is not kept")
 
@@ -163,9 +157,7 @@ def _learned(family: Family, dtype: torch.dtype) -> list[Tensor]:
 def _reaches(name: str, loss: Tensor, values: Sequence[Tensor]) -> None:
     loss.backward()
     for i, value in enumerate(values):
-        _require(
-            value.grad is not None and value.grad.isfinite().all(), f"{name}: parameter {i} has no finite gradient"
-        )
+        _require(value.grad is not None and value.grad.isfinite().all(), f"{name}: parameter {i} has no finite gradient")
         _require(value.grad is not None and (value.grad != 0).any(), f"{name}: no gradient reaches parameter {i}")
 
 
@@ -187,9 +179,7 @@ def _check_extremes(family: Family, dtype: torch.dtype) -> None:
     x = torch.tensor([0.0, 1.0] if levels is None else [0.0, (levels // 2) / (levels - 1), 1.0], dtype=dtype)
     for signs in itertools.product((-1e4, 1e4), repeat=count):
         values = [torch.full((len(x), 1), s, dtype=dtype) for s in signs[: family.parameters]]
-        values = [
-            v.requires_grad_() for v in [*values, *(torch.tensor(s, dtype=dtype) for s in signs[family.parameters :])]
-        ]
+        values = [v.requires_grad_() for v in [*values, *(torch.tensor(s, dtype=dtype) for s in signs[family.parameters :])]]
         log_prob = family(values, 1).log_prob(x.unsqueeze(-1))
         _require(log_prob.isfinite().all(), f"{name}: log_prob is {log_prob.tolist()} at parameters {signs} in {dtype}")
         log_prob.sum().backward()
@@ -225,9 +215,7 @@ def _check_samples(family: Family) -> None:
         expected = (points**power * masses).sum(0)
         error = ((points ** (2 * power) * masses).sum(0) - expected**2).clamp(min=0).sqrt() / math.sqrt(DRAWS)
         off = ((drawn**power).mean(0) - expected).abs() / error.clamp(min=1e-9)
-        _require(
-            off.max() < 5, f"{name}: moment {power} of the samples is {off.max():.1f} standard errors from log_prob's"
-        )
+        _require(off.max() < 5, f"{name}: moment {power} of the samples is {off.max():.1f} standard errors from log_prob's")
     _close(d.mean.squeeze(-1), (points * masses).sum(0), 1e-6, f"{name}: mean against log_prob")
 
 
@@ -336,9 +324,7 @@ def check_prior(prior: Prior, *, size: int = 3, seed: int = 0) -> None:
         module = prior.build(size).double()
         d = module(None)
         z = d.sample(torch.Size([5, 4]))
-        _require(
-            d.batch_shape == () and d.event_shape == (size,), f"{name}: batch {d.batch_shape}, event {d.event_shape}"
-        )
+        _require(d.batch_shape == () and d.event_shape == (size,), f"{name}: batch {d.batch_shape}, event {d.event_shape}")
         _require(
             z.shape == (5, 4, size) and d.log_prob(z).shape == (5, 4),
             f"{name}: log_prob must have the shape of the batch",
@@ -383,9 +369,7 @@ def check_objective(objective: Objective, *, seed: int = 0) -> None:
         torch.manual_seed(seed)
         terms = random_terms()
     loss = objective(terms)
-    _require(
-        loss.shape == () and loss.isfinite(), f"{name}: the loss must be a finite scalar, got shape {tuple(loss.shape)}"
-    )
+    _require(loss.shape == () and loss.isfinite(), f"{name}: the loss must be a finite scalar, got shape {tuple(loss.shape)}")
     better = Terms(terms.log_likelihood + 1, terms.rate, terms.log_weight + 1)
     _close(objective(better), loss - 1, 1e-9, f"{name}: one nat more of log p(x|z) must lower the loss by one nat")
     _close(
@@ -414,9 +398,7 @@ def check_schedule(schedule: Schedule, *, total: int = 1000) -> None:
     backward = [schedule(step, total) for step in reversed(steps)]
     _require(all(isinstance(v, float) and math.isfinite(v) for v in forward), f"{name}: a value is no finite float")
     _require(forward == backward[::-1], f"{name}: the value depends on what was asked before, not on the step alone")
-    _require(
-        schedule(math.inf, total) == schedule(1e15, total), f"{name}: step = math.inf must give the value in the end"
-    )
+    _require(schedule(math.inf, total) == schedule(1e15, total), f"{name}: step = math.inf must give the value in the end")
 
 
 # Models whose log-likelihood is known ------------------------------------------------------------------------------
@@ -504,9 +486,7 @@ def linear_gaussian(levels: int = 1, size: int = 2, data: int = 5, noise: float 
     ]
     for a, b, v, mean, spread in zip(slopes, shifts, variances, means[1:], spreads[1:], strict=True):
         precision = 1 / spread + a**2 / v
-        posteriors.append(
-            _posterior(size, torch.diag(a / v / precision), (mean / spread - a * b / v) / precision, 1 / precision)
-        )
+        posteriors.append(_posterior(size, torch.diag(a / v / precision), (mean / spread - a * b / v) / precision, 1 / precision))
     priors = [_linear(size, torch.diag(a), b, v) for a, b, v in zip(slopes, shifts, variances, strict=True)]
     chain = Chain(posteriors, [*priors, StandardNormal().build(size).double()], [size] * levels)
     model = VAE(chain, _linear(size, w, offset, noise), (data,))
@@ -524,8 +504,7 @@ def _measured_log_likelihood() -> float:
     truth = linear_gaussian()
     x = truth.sample(8)
     return abs(
-        importance_log_likelihood(truth.model, Rows(x), samples=3).log_likelihood.value
-        - float(truth.log_evidence(x).mean())
+        importance_log_likelihood(truth.model, Rows(x), samples=3).log_likelihood.value - float(truth.log_evidence(x).mean())
     )
 
 

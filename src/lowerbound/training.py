@@ -247,7 +247,9 @@ class Fit:
         names = _names(len(self.model.latents.sizes))
         terms = [name for name, v in zip(names[2:], row[2:], strict=True) if not v.isfinite()]
         advice = "try a smaller training.learning_rate, or training.clip"
-        raise NonFiniteError(f"the loss became {float(row[0])} at step {step}; not finite: {', '.join(terms) or 'none of its terms'}; {advice}")
+        raise NonFiniteError(
+            f"the loss became {float(row[0])} at step {step}; not finite: {', '.join(terms) or 'none of its terms'}; {advice}"
+        )
 
     def _end_epoch(self, sums: list[float]) -> None:
         """Metrics, validation, best weights, early stopping."""
@@ -275,7 +277,10 @@ class Fit:
         if self.data.validation is None:
             return {}
         found = bound(self.model, self.data.validation, objective=self.objective, seed=key(self.settings.seed, 2))
-        return {f"validation_{name}": v for name, v in flat(found.objective, found.elbo.value, found.log_likelihood_term, found.rate).items()}
+        return {
+            f"validation_{name}": v
+            for name, v in flat(found.objective, found.elbo.value, found.log_likelihood_term, found.rate).items()
+        }
 
     def _stop(self, number: int) -> None:
         self._look()
@@ -325,4 +330,8 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
 def flat(objective: float | None, elbo: float, log_likelihood_term: float, rate: tuple[float, ...]) -> dict[str, float]:
     """One column for each figure of a bound."""
     rates = {f"rate_{i + 1}": r for i, r in enumerate(rate)}
-    return {"objective": math.nan if objective is None else objective, "elbo": elbo, "log_likelihood_term": log_likelihood_term} | rates
+    return {
+        "objective": math.nan if objective is None else objective,
+        "elbo": elbo,
+        "log_likelihood_term": log_likelihood_term,
+    } | rates

@@ -58,9 +58,7 @@ def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
         ShapeError: the event is not an image.
     """
     if len(shape) != 3:
-        raise ShapeError(
-            f"{network} needs images (channels, height, width), got an event of shape {shape}; use MLP for vectors"
-        )
+        raise ShapeError(f"{network} needs images (channels, height, width), got an event of shape {shape}; use MLP for vectors")
     return shape[0], shape[1], shape[2]
 
 
