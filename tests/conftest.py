@@ -9,6 +9,9 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 
+# The tests' tensors are tiny: threads that wait for each other on a busy machine cost twenty times what they bring.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

@@ -21,20 +21,13 @@ if TYPE_CHECKING:
     from .run import fit as fit
     from .run import load as load
 
-_HOMES = {
-    "VAE": "model",
-    "Architecture": "model",
-    "Recipe": "recipe",
-    "Training": "recipe",
-    "Run": "run",
-    "fit": "run",
-    "load": "run",
-}
+_HOMES = {"model": ("VAE", "Architecture"), "recipe": ("Recipe", "Training"), "run": ("Run", "fit", "load")}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = ["VAE", "Architecture", "Recipe", "Run", "Training", "__version__", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'lowerbound' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

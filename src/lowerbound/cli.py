@@ -74,9 +74,9 @@ def fit(
         return  # of several processes one prints
     picture = overview(found)
     summary = found.summary
+    speed = f"{summary['seconds']:.1f} s, {summary['examples_per_second']:,.0f} examples/s"
     lines = [
-        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was {summary['best_epoch']}), "
-        f"{summary['seconds']:.1f} s, {summary['examples_per_second']:,.0f} examples/s",
+        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was {summary['best_epoch']}), {speed}",
         *figures_table(summary),
         *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
         f"run      {found.folder}",
@@ -98,11 +98,11 @@ def evaluate(
     from . import run as runs
 
     found = runs.load(run).evaluate(data, split=split, samples=samples)
+    drawn = f"{samples} importance samples, {found['effective_samples']:.1f} effective"
     lines = [
         f"{found['examples']:,} {found['split']} examples; nats per example",
         f"ELBO                 {number(found['elbo'])} +- {number(found['elbo_se'])}",
-        f"log-likelihood       {number(found['log_likelihood'])} +- {number(found['log_likelihood_se'])}  "
-        f"({samples} importance samples, {found['effective_samples']:.1f} effective)",
+        f"log-likelihood       {number(found['log_likelihood'])} +- {number(found['log_likelihood_se'])}  ({drawn})",
         f"log-likelihood term  {number(found['log_likelihood_term'])}",
         f"rate of each level   {' '.join(map(number, found['rate']))}",
         f"active units         {' '.join(map(str, found['active_units']))}",

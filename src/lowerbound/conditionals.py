@@ -46,7 +46,7 @@ def encoder(
     separate: bool = False,
     noise: Sequence[Noise] = (),
 ) -> Conditional:
-    """q(z | x): a vector of `size` given an event of `shape`, behind `noise`; its parameters from one head or from separate ones."""
+    """q(z | x): a vector of `size` given an event of `shape`, behind `noise`; one head for its parameters, or separate ones."""
     count = family.parameters
     body = network.encoder(shape, count * size, heads=count if separate else 1)
     return Conditional(Noisy(noise, body) if noise else body, family, len(shape), (size,))

@@ -109,11 +109,13 @@ class Normal(Family):
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         mean = _squash(values[0], self.mean)
+        return Independent(_Normal(mean, self._scale(values), validate_args=False), event_dims, validate_args=False)
+
+    def _scale(self, values: Sequence[Tensor]) -> Tensor:
+        """sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is learned."""
         if isinstance(self.variance, str):
-            scale = torch.exp(bounded(values[1]) / 2)  # values[1] is log sigma^2, as in Kingma & Welling 2013
-        else:
-            scale = mean.new_tensor(math.sqrt(self.variance))
-        return Independent(_Normal(mean, scale, validate_args=False), event_dims, validate_args=False)
+            return torch.exp(bounded(values[1]) / 2)
+        return values[0].new_tensor(math.sqrt(self.variance))
 
     def caveat(self, low: float, high: float, levels: int | None) -> str | None:
         return _grid(levels)

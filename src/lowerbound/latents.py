@@ -66,10 +66,8 @@ def rate_per_dimension(level: Level) -> Tensor | None:
     """The terms of `rate(level)` by dimension, (K, B, d), or None where p does not factorise over dimensions."""
     if not (isinstance(level.q, Independent) and isinstance(level.p, Independent)):
         return None
-    each = Level(level.z.unsqueeze(-1), *(Independent(d.base_dist, 0) for d in (level.q, level.p)), level.shared)
-    if level.shared:
-        return _closed(each)
-    return each.q.log_prob(level.z) - each.p.log_prob(level.z)
+    q, p = level.q.base_dist, level.p.base_dist
+    return kl_divergence(q, p).expand(level.z.shape) if level.shared else q.log_prob(level.z) - p.log_prob(level.z)
 
 
 class Latents(nn.Module, ABC):
@@ -111,7 +109,8 @@ class Chain(Latents):
         self.sizes = tuple(sizes)
 
     def infer(self, x: Tensor, samples: int) -> list[Level]:
-        qs, zs = [], []
+        qs: list[Distribution] = []
+        zs: list[Tensor] = []
         for posterior in self.posteriors:
             q = posterior(zs[-1] if zs else x)
             qs.append(q)

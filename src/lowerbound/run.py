@@ -263,8 +263,7 @@ def _summary(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, state: St
     row = dict(state.history[state.best_epoch - 1])
     if dataset.test is not None:
         found = bound(model, dataset.test, objective=plan.objective, seed=key(plan.training.seed, 3))
-        figures = flat(found.objective, found.elbo.value, found.log_likelihood_term, found.rate)
-        row |= {f"test_{name}": v for name, v in figures.items()}
+        row |= {f"test_{name}": v for name, v in flat(found).items()}
     return {
         "run": str(folder),
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -292,10 +291,9 @@ def load(folder: str | Path) -> Run:
         unfinished = "; it was not finished: go on with fit --resume" if missing == ["model.safetensors"] else ""
         raise RunError(f"{folder} is not a fitted run: {', '.join(missing)} missing{unfinished}")
     facts = read_json(folder / "data.json")
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise RunError(
-            f"{folder}: a run of format {FORMAT} is needed, got {facts.get('format') if isinstance(facts, dict) else facts!r}"
-        )
+    version = facts.get("format") if isinstance(facts, dict) else None
+    if version != FORMAT:
+        raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {version!r}")
     plan, schema = recipes.load(folder / "recipe.toml"), Schema.from_json(facts["schema"])
     model = plan.model.build(schema.shape)
     checkpoint.load_weights(model, checkpoint.load_tensors(folder / "model.safetensors"), folder / "model.safetensors")

@@ -23,7 +23,7 @@ from torch import Tensor
 from . import checkpoint
 from .data import Dataset
 from .errors import ConfigError, Interrupted, NonFiniteError, RunError
-from .evaluation import bound
+from .evaluation import Bound, bound
 from .model import VAE, Terms
 from .objectives import Objective
 from .progress import Report, silent
@@ -77,7 +77,7 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
     kind = optimizers()[settings.optimizer]
     fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
     try:
-        return kind(model.parameters(), **({"lr": settings.learning_rate} | fused | dict(settings.optimizer_options)))  # type: ignore[call-arg]
+        return kind(model.parameters(), **{"lr": settings.learning_rate, **fused, **settings.optimizer_options})  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
 
@@ -169,7 +169,7 @@ class Fit:
                         self._stop(came())
                 self._end_epoch(self._look())
                 state.seconds = before + time.perf_counter() - started
-                if state.epoch % self.settings.checkpoint_every == 0 or state.finished:
+                if state.epoch % self.settings.checkpoint_every == 0:
                     self.save()
         state.finished = True
         self.save()
@@ -245,10 +245,10 @@ class Fit:
             return
         row, step = values[int(bad[0])], self.state.step - len(values) + int(bad[0])
         names = _names(len(self.model.latents.sizes))
-        terms = [name for name, v in zip(names[2:], row[2:], strict=True) if not v.isfinite()]
-        advice = "try a smaller training.learning_rate, or training.clip"
+        terms = ", ".join(name for name, v in zip(names[2:], row[2:], strict=True) if not v.isfinite())
+        advice = "try a smaller learning_rate, or clip"
         raise NonFiniteError(
-            f"the loss became {float(row[0])} at step {step}; not finite: {', '.join(terms) or 'none of its terms'}; {advice}"
+            f"the loss became {float(row[0])} at step {step}; not finite: {terms or 'none of its terms'}; {advice}"
         )
 
     def _end_epoch(self, sums: list[float]) -> None:
@@ -277,10 +277,7 @@ class Fit:
         if self.data.validation is None:
             return {}
         found = bound(self.model, self.data.validation, objective=self.objective, seed=key(self.settings.seed, 2))
-        return {
-            f"validation_{name}": v
-            for name, v in flat(found.objective, found.elbo.value, found.log_likelihood_term, found.rate).items()
-        }
+        return {f"validation_{name}": v for name, v in flat(found).items()}
 
     def _stop(self, number: int) -> None:
         self._look()
@@ -327,11 +324,8 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
 
 
-def flat(objective: float | None, elbo: float, log_likelihood_term: float, rate: tuple[float, ...]) -> dict[str, float]:
+def flat(found: Bound) -> dict[str, float]:
     """One column for each figure of a bound."""
-    rates = {f"rate_{i + 1}": r for i, r in enumerate(rate)}
-    return {
-        "objective": math.nan if objective is None else objective,
-        "elbo": elbo,
-        "log_likelihood_term": log_likelihood_term,
-    } | rates
+    objective = math.nan if found.objective is None else found.objective
+    rates = {f"rate_{i + 1}": r for i, r in enumerate(found.rate)}
+    return {"objective": objective, "elbo": found.elbo.value, "log_likelihood_term": found.log_likelihood_term} | rates

@@ -1,4 +1,4 @@
-"""How every measure walks over examples: in evaluation mode, without gradients, with its own random stream, in chunks that fit memory."""
+"""How every measure walks over examples: noise off, no gradients, a random stream of its own, in chunks that fit memory."""
 
 import math
 from collections.abc import Iterator

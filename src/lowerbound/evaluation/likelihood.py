@@ -1,15 +1,24 @@
 """The evidence lower bound and the log-likelihood of held-out examples, in nats per example."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..latents import KL
 from ..model import VAE, Terms
 from .batches import Batches, chunks, evaluating, rows
+
+
+class Loss(Protocol):
+    """What a training objective is to a measure."""
+
+    @property
+    def kl(self) -> KL: ...
+
+    def __call__(self, terms: Terms) -> Tensor: ...
 
 
 class Estimate(NamedTuple):
@@ -75,7 +84,7 @@ def bound(
     examples: Batches,
     *,
     samples: int = 1,
-    objective: Callable[[Terms], Tensor] | None = None,
+    objective: Loss | None = None,
     seed: int = 0,
 ) -> Bound:
     """The ELBO of `examples`, with closed-form rates exactly where they are valid.
@@ -92,7 +101,6 @@ def bound(
         DataError: there are no examples.
     """
     size = max(1, rows(model.shape) // _positive(samples))
-    kl = getattr(objective, "kl", "valid")
     parts, losses = [], []
     with evaluating(model, seed):
         for x in chunks(model, examples, size):
@@ -100,7 +108,7 @@ def bound(
             terms = model.score(levels, x)
             parts.append(_parts(terms))
             if objective is not None:
-                wanted = terms if kl == "valid" else model.score(levels, x, kl)
+                wanted = terms if objective.kl == "valid" else model.score(levels, x, objective.kl)
                 losses.append(objective(wanted).item() * len(x))
     each = torch.cat(parts)
     elbo = each[:, 0] - each[:, 1:].sum(-1)
