@@ -12,9 +12,9 @@ from lowerbound.families import Bernoulli, ContinuousBernoulli, Delta, Discretiz
 
 def log_prob(family, values, x):
     """log_prob of scalar events, one for each x."""
-    tensors = [torch.full((len(x), 1), float(v)).double() for v in values[: family.parameters]]
-    tensors += [torch.tensor(float(v)).double() for v in values[family.parameters :]]
-    return family(tensors, 1).log_prob(torch.tensor(x).double().unsqueeze(-1)).numpy()
+    tensors = [torch.full((len(x), 1), float(v), dtype=torch.float64) for v in values[: family.parameters]]
+    tensors += [torch.tensor(float(v), dtype=torch.float64) for v in values[family.parameters :]]
+    return family(tensors, 1).log_prob(torch.tensor(x, dtype=torch.float64).unsqueeze(-1)).numpy()
 
 
 def sigmoid(a):
@@ -43,7 +43,9 @@ def test_half_a_variance_is_the_squared_error():
 
 
 def test_bernoulli():
-    np.testing.assert_allclose(log_prob(Bernoulli(), (1.3,), [1.0, 0.0]), stats.bernoulli(sigmoid(1.3)).logpmf([1, 0]), rtol=1e-12)
+    np.testing.assert_allclose(
+        log_prob(Bernoulli(), (1.3,), [1.0, 0.0]), stats.bernoulli(sigmoid(1.3)).logpmf([1, 0]), rtol=1e-12
+    )
     p = sigmoid(1.3)
     np.testing.assert_allclose(log_prob(Bernoulli(), (1.3,), [0.25]), 0.25 * math.log(p) + 0.75 * math.log(1 - p), rtol=1e-12)
 
@@ -115,7 +117,9 @@ def test_data_that_a_family_takes(family, data, refused):
     assert reason is None or (type(family).__name__ in reason and "\n" not in reason)
 
 
-@pytest.mark.parametrize("family", [Normal(), Normal(variance="shared"), Normal(variance=2.0), Bernoulli(), Delta(), DiscretizedLogistic()])
+@pytest.mark.parametrize(
+    "family", [Normal(), Normal(variance="shared"), Normal(variance=2.0), Bernoulli(), Delta(), DiscretizedLogistic()]
+)
 def test_counts_of_parameters(family):
     expected = {"Normal": (1, 0), "Bernoulli": (1, 0), "Delta": (1, 0), "DiscretizedLogistic": (2, 0)}[type(family).__name__]
     if family == Normal():

@@ -30,7 +30,11 @@ class PPCA:
 
     def __init__(self, variance, size=3, data=5, s2=0.4):
         random = np.random.default_rng(3)
-        self.w, self.b, self.s2 = random.normal(size=(data, size)) + 0.7 * random.normal(size=(data, 1)), random.normal(size=data), s2
+        self.w, self.b, self.s2 = (
+            random.normal(size=(data, size)) + 0.7 * random.normal(size=(data, 1)),
+            random.normal(size=data),
+            s2,
+        )
         self.m = self.w.T @ self.w + s2 * np.eye(size)
         to_z = np.linalg.solve(self.m, self.w.T)
         q = conditionals.encoder(MLP(()), Normal(), (data,), size).double()

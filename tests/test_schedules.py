@@ -1,5 +1,6 @@
 """Schedules at the points that their descriptions name."""
 
+import itertools
 import math
 
 import pytest
@@ -49,7 +50,7 @@ def test_the_stages_of_burda():
 @pytest.mark.parametrize("schedule", [Linear(steps=1000), Cosine(0.1, 0.2), OneCycle()], ids=repr)
 def test_no_jumps(schedule):
     values = [schedule(step, 1000) for step in range(1001)]
-    assert max(abs(a - b) for a, b in zip(values, values[1:], strict=False)) < 0.01
+    assert max(abs(a - b) for a, b in itertools.pairwise(values)) < 0.01
 
 
 def test_at_takes_a_number_or_a_schedule():

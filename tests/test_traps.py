@@ -78,7 +78,9 @@ def test_trap_hidden_beta(shape):
     torch.testing.assert_close(model.score(levels, x).log_likelihood, expected)
 
 
-@pytest.mark.parametrize("likelihood", [Bernoulli(), Normal(), Normal(variance=0.5), ContinuousBernoulli(), DiscretizedLogistic()])
+@pytest.mark.parametrize(
+    "likelihood", [Bernoulli(), Normal(), Normal(variance=0.5), ContinuousBernoulli(), DiscretizedLogistic()]
+)
 def test_the_event_is_summed_for_every_likelihood(likelihood):
     """The same trap, family by family: an event of two copies has twice the log-likelihood."""
     values = [torch.randn(4, 3).double() for _ in range(likelihood.parameters)]
@@ -170,7 +172,9 @@ def test_iwae_gradient_weighs_by_the_normalised_importance_weights():
     torch.testing.assert_close(-w.grad * w.shape[1], torch.softmax(terms.log_weight, 0))
 
 
-@pytest.mark.parametrize("objective", [Elbo(), Elbo(beta=2.0), Elbo(kl="sampled"), Iwae(), Reconstruction(), PublishedHierarchical()])
+@pytest.mark.parametrize(
+    "objective", [Elbo(), Elbo(beta=2.0), Elbo(kl="sampled"), Iwae(), Reconstruction(), PublishedHierarchical()]
+)
 def test_trap_sign(objective):
     """Trap: NLL with the wrong sign. Discrete data of probability below one have a positive loss and a negative log p(x)."""
     model, x = small(), binary(30)
@@ -267,11 +271,15 @@ def test_the_target_stays_clean():
     model = small((2,), noise=(Dropout(0.99),)).train()
     x = torch.ones(3, 6).double()
     levels = model.infer(x)
-    torch.testing.assert_close(model.score(levels, x).log_likelihood, model.decode(levels[0].z).log_prob(torch.ones(3, 6).double()))
+    torch.testing.assert_close(
+        model.score(levels, x).log_likelihood, model.decode(levels[0].z).log_prob(torch.ones(3, 6).double())
+    )
     assert (x == 1).all()
 
 
-@pytest.mark.parametrize("objective", [Elbo(free_bits=50.0), Elbo(beta=Linear(0.0, 9.0, 5)), Elbo(beta=0.0), Iwae(), PublishedHierarchical()])
+@pytest.mark.parametrize(
+    "objective", [Elbo(free_bits=50.0), Elbo(beta=Linear(0.0, 9.0, 5)), Elbo(beta=0.0), Iwae(), PublishedHierarchical()]
+)
 def test_trap_objective_in_a_reported_bound(objective):
     """Trap: free bits or warm-up left in a reported bound. The bound is the same whatever the model is trained with."""
     model, rows = small((3, 2)), Rows(binary(12))
@@ -304,7 +312,7 @@ def test_trap_cross_entropy_called_a_likelihood():
 
 @pytest.mark.parametrize("at", [-1e4, -21.0, -20.0, -3.0, 0.0, 19.0, 20.0, 21.0, 1e4])
 def test_trap_dead_gradient_of_a_clamped_log_variance(at):
-    """Trap: clamped log-variance whose gradient dies. It is 1 inside the limits, also on them, and falls as 1 / (1 + distance)."""
+    """Trap: clamped log-variance whose gradient dies. It is 1 up to the limits, then 1 / (1 + distance)."""
     x = torch.tensor(at).double().requires_grad_()
     bounded(x).backward()
     assert x.grad.item() == pytest.approx(1 / (1 + max(abs(at) - 20, 0)))

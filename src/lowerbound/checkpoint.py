@@ -26,7 +26,7 @@ KEPT = 2
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Writes tensors as safetensors, whole or not at all."""
     with replacing(path) as temporary:
-        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, dict(metadata or {}))
+        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, dict(metadata) if metadata else None)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

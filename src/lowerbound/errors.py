@@ -55,5 +55,5 @@ def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> 
     """
     names = list(allowed)
     near = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {got!r}{where}; {hint}Allowed: {', '.join(names) or 'none'}"
+    hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
+    return f"unknown {kind} {got!r}{where}; {hint}: {', '.join(names) or 'none'}"

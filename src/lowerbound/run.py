@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from . import __version__, checkpoint
@@ -217,38 +218,39 @@ def fit(
     fabric = make_fabric(plan.training)
     fabric.launch()
     folder = _place(name, out, resume)
+    fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = plan.data.open()
     caveat = check(plan, dataset.schema)
     torch.manual_seed(plan.training.seed)
     model = plan.model.build(dataset.schema.shape)
-    fabric.barrier()
-    if resume:
-        _same(plan, folder)
-    elif fabric.is_global_zero:
-        write_text(folder / "recipe.toml", plan.to_toml())
-        write_json(
-            folder / "data.json", {"format": FORMAT, "schema": dataset.schema.to_json(), "fingerprint": dataset.fingerprint()}
-        )
-    return _train(plan, dataset, model, folder, fabric, resume, progress, caveat)
-
-
-def _train(
-    plan: Recipe, dataset: Dataset, model: VAE, folder: Path, fabric: Any, resume: bool, progress: bool, caveat: str | None
-) -> Run:
-    save_history = lambda history: write_text(folder / "metrics.csv", metrics_csv(history))  # noqa: E731
-    fitting = Fit(
-        model, dataset, plan.objective, plan.training, fabric=fabric, save_history=save_history, checkpoints=folder / "checkpoint"
-    )
-    if resume:
-        fitting.resume()
-    n = len(dataset.train)
-    with bar(plan.training.epochs, n, fitting.state.epoch * n, show=progress and fabric.is_global_zero) as fitting.report:
+    fitting = _begin(plan, dataset, model, folder, fabric, resume)
+    done, show = fitting.state.epoch * len(dataset.train), progress and fabric.is_global_zero
+    with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
         state = fitting.run()
     summary = _summary(plan, dataset, model, folder, state, caveat)
     if fabric.is_global_zero:
         checkpoint.save_tensors(folder / "model.safetensors", model.state_dict(), {"format": str(FORMAT)})
         write_json(folder / "summary.json", summary)
     return Run(folder, plan, dataset.schema, model, summary)
+
+
+def _begin(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, fabric: Fabric, resume: bool) -> Fit:
+    """The fit, at its start or at its checkpoint; the folder is written only when all settings have proved right."""
+
+    def save_history(history: list[dict[str, float]]) -> None:
+        write_text(folder / "metrics.csv", metrics_csv(history))
+
+    places = (save_history, folder / "checkpoint")
+    fitting = Fit(model, dataset, plan.objective, plan.training, fabric, *places)
+    if resume:
+        _same(plan, folder)
+        fitting.resume()
+    elif fabric.is_global_zero:
+        facts = {"format": FORMAT, "schema": dataset.schema.to_json(), "fingerprint": dataset.fingerprint()}
+        write_text(folder / "recipe.toml", plan.to_toml())
+        write_json(folder / "data.json", facts)
+    fabric.barrier()
+    return fitting
 
 
 def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:

@@ -6,14 +6,15 @@ A run that goes on from any step therefore goes on exactly, and validation leave
 
 import inspect
 import math
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import torch
@@ -60,6 +61,9 @@ def make_fabric(settings: Training) -> Fabric:
     Raises:
         ConfigError: there is no such device.
     """
+    cores = os.cpu_count() or 1
+    if settings.devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
+        raise ConfigError(f"training.devices: {settings.devices} processes, but this machine has {cores} cores")
     try:
         strategy = "ddp" if settings.devices > 1 else "auto"
         return Fabric(accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision)
@@ -123,10 +127,9 @@ class Fit:
         data: Dataset,
         objective: Objective,
         settings: Training,
-        *,
         fabric: Fabric | None = None,
         save_history: Callable[[list[dict[str, float]]], None] = lambda history: None,
-        checkpoints: Any = None,
+        checkpoints: Path | None = None,
         report: Report = silent,
     ) -> None:
         if settings.patience is not None and data.validation is None:
@@ -300,6 +303,8 @@ class Fit:
         Raises:
             RunError: there is none, or it is damaged or of another model.
         """
+        if self.checkpoints is None:
+            raise RunError("there is no checkpoint folder to resume from")
         groups, state = checkpoint.load(self.checkpoints)
         try:
             self.state = State(**state)

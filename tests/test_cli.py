@@ -1,0 +1,168 @@
+"""The command line, end to end on the digits: what it prints, what it writes, and how it fails."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars
+import pytest
+from PIL import Image
+
+from lowerbound import cli, recipe
+
+FAST = ["--set", "training.epochs=2", "--set", "model.network.hidden=[32]", "--set", "training.accelerator=cpu"]
+
+
+@pytest.fixture
+def lowerbound(monkeypatch, capfd):
+    """Runs a command in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lowerbound", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capfd.readouterr()
+        return stopped.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    command = [sys.executable, "-m", "lowerbound", "fit", "digits", "--out", str(folder), "--seed", "3", "--json", *FAST]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
+
+
+def last(out):
+    return json.loads(out.splitlines()[-1])
+
+
+def test_fit_ends_with_its_figures(run):
+    folder, found = run
+    wanted = {"run", "parameters", "epochs", "seconds", "examples_per_second", "train", "validation", "test"}
+    assert wanted <= found.keys()
+    assert found["run"] == str(folder)
+    assert found["epochs"] == 2
+    assert found["seconds"] > 0
+    assert found["examples_per_second"] > 0
+    assert found["test"].keys() == {"elbo", "log_likelihood_term", "rate", "objective"}
+    assert recipe.load(folder / "recipe.toml").training.seed == 3
+
+
+def test_fit_draws_the_overview(run):
+    with Image.open(run[0] / "report" / "overview.png") as picture:
+        assert picture.width > 800
+        assert np.asarray(picture.convert("L")).std() > 10  # not an empty sheet
+
+
+def test_evaluate(lowerbound, run):
+    code, out, _ = lowerbound("evaluate", run[0], "--samples", 5, "--json")
+    found = last(out)
+    keys = "elbo elbo_se log_likelihood log_likelihood_se samples effective_samples rate active_units bits_per_dim examples"
+    assert code == 0
+    assert set(keys.split()) <= found.keys()
+    assert found["samples"] == 5
+    code, out, _ = lowerbound("evaluate", run[0], "--samples", 5, "--split", "validation")
+    assert code == 0
+    assert "ELBO" in out
+    assert "validation examples" in out
+
+
+def test_sample_png_and_numbers(lowerbound, run, tmp_path):
+    assert lowerbound("sample", run[0], "-n", 9, "--out", tmp_path / "s.png")[0] == 0
+    with Image.open(tmp_path / "s.png") as picture:
+        assert picture.size[0] == picture.size[1] > 3 * 56
+    code, out, _ = lowerbound("sample", run[0], "-n", 9, "--out", tmp_path / "s.npy", "--json")
+    samples = np.load(tmp_path / "s.npy", allow_pickle=False)
+    assert code == 0
+    assert last(out)["samples"] == 9
+    assert samples.shape == (9, 1, 8, 8)
+    assert samples.dtype == np.uint8
+    assert samples.max() <= 16
+
+
+def test_encode(lowerbound, run, tmp_path):
+    assert lowerbound("encode", run[0], "--data", "digits", "--out", tmp_path / "z.npy")[0] == 0
+    codes = np.load(tmp_path / "z.npy", allow_pickle=False)
+    assert lowerbound("encode", run[0], "--data", "digits", "--out", tmp_path / "z.parquet")[0] == 0
+    frame = polars.read_parquet(tmp_path / "z.parquet")
+    assert codes.shape == (1797, 8)
+    assert frame.columns == ["row", "label", *(f"z1_{i}" for i in range(1, 9))]
+    assert frame["label"].to_list()[:5] == [0, 1, 2, 3, 4]  # in the source's order
+    assert np.allclose(frame.select("^z.*$").to_numpy(), codes)
+
+
+def test_report_draws_again(lowerbound, run):
+    (run[0] / "report" / "overview.png").unlink()
+    assert lowerbound("report", run[0])[0] == 0
+    assert (run[0] / "report" / "overview.png").is_file()
+
+
+@pytest.mark.parametrize("what", [None, *cli.CATALOGUES])
+def test_list(lowerbound, what):
+    code, out, _ = lowerbound("list", *([what] if what else []), "--json")
+    assert code == 0
+    assert set(last(out)) == ({what} if what else set(cli.CATALOGUES))
+    assert all(text for entries in last(out).values() for text in entries.values())
+
+
+def test_doctor_finds_the_numerics_right(lowerbound):
+    code, out, _ = lowerbound("doctor", "--json")
+    assert code == 0
+    assert last(out)["healthy"] is True
+    assert lowerbound("doctor")[1].rstrip().endswith("all is well")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["fit", "digitz"], "unknown recipe 'digitz'; did you mean 'digits'?"),
+        (["fit", "digits", "--set", "model.netwerk=3"], "unknown key 'netwerk'"),
+        (["fit", "digits", "--set", "training.epochs"], "--set needs KEY=VALUE"),
+        (["fit", "digits", "--seed", "-1"], "training.seed"),
+        (["fit", "digits", "--devices", "5000"], "training.devices"),
+        (["fit", "digits", "--data", "nothere.csv"], "nothere.csv"),
+        (["fit", "table"], "give --data SOURCE"),
+        (["evaluate", "nowhere"], "not a fitted run"),
+        (["evaluate", "RUN", "--samples", "0"], "samples must be 1 or more, got 0"),
+        (["evaluate", "RUN", "--split", "tset"], "unknown split 'tset'"),
+        (["evaluate", "RUN", "--data", "mnits"], "mnits"),
+        (["sample", "RUN", "-n", "0", "--out", "x.png"], "1 or more, got 0"),
+        (["sample", "RUN", "--out", "x.jpg"], "ending must be one of .png, .npy"),
+        (["encode", "RUN", "--out", "x.png"], "ending must be one of .npy, .csv, .parquet"),
+        (["list", "receipes"], "unknown catalogue 'receipes'; did you mean 'recipes'?"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_exit_code_2(lowerbound, run, tmp_path, monkeypatch, arguments, line):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = lowerbound(*(run[0] if a == "RUN" else a for a in arguments))
+    assert code == 2
+    assert out == ""
+    assert err.startswith("lowerbound: ")
+    assert line in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())  # nothing half-written
+
+
+def test_a_run_that_breaks_exits_with_1(lowerbound, tmp_path):
+    broken = ["--set", "training.optimizer=SGD", "--set", "training.learning_rate=1e12"]
+    code, _, err = lowerbound("fit", "digits", "--out", tmp_path / "x", *FAST, *broken)
+    assert code == 1
+    assert "the loss became" in err
+    assert "Traceback" not in err
+
+
+def test_several_processes_train_the_same_curve(run, tmp_path):
+    """Two processes take half of each batch each: other noise, the same curve within it."""
+    command = [sys.executable, "-m", "lowerbound", "fit", "digits", "--out", str(tmp_path / "two"), "--seed", "3", *FAST]
+    done = subprocess.run([*command, "--devices", "2", "--json"], capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode and "cores" in done.stderr:
+        pytest.skip("this machine has one core")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["test"]["elbo"] == pytest.approx(run[1]["test"]["elbo"], rel=0.02)

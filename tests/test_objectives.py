@@ -1,0 +1,38 @@
+"""What objectives say of themselves and refuse; their values are in test_traps, their laws in test_laws."""
+
+import math
+
+import pytest
+
+from lowerbound.objectives import Elbo, Iwae, PublishedHierarchical, Reconstruction
+from lowerbound.schedules import Linear
+
+
+@pytest.mark.parametrize(
+    ("objective", "kl", "bound", "weight"),
+    [
+        (Elbo(), "valid", True, 1.0),
+        (Elbo(beta=4.0, kl="sampled"), "sampled", True, 4.0),
+        (Iwae(), "valid", True, 1.0),
+        (Reconstruction(), "valid", False, 0.0),
+        (PublishedHierarchical(), "everywhere", True, 2.0),
+    ],
+)
+def test_what_an_objective_needs(objective, kl, bound, weight):
+    """The trainer asks for these: how to estimate rates, whether the posterior needs a density, the weight to log."""
+    assert (objective.kl, objective.bound, objective.weight()) == (kl, bound, weight)
+
+
+def test_the_weight_follows_its_schedule():
+    """Annealing of Mult-VAE: from 0 to 0.2 over 200,000 steps; without a step, the value in the end."""
+    objective = Elbo(beta=Linear(0.0, 0.2, 200_000))
+    assert [objective.weight(step, 1) for step in (0, 100_000, 200_000, 10**9)] == pytest.approx([0, 0.1, 0.2, 0.2])
+    assert objective.weight() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "options", [{"beta": math.nan}, {"beta": "much"}, {"free_bits": -1.0}, {"kl": "exact"}, {"bta": 1.0}], ids=repr
+)
+def test_bad_settings_are_refused(options):
+    with pytest.raises(ValueError, match="validation error"):
+        Elbo(**options)

@@ -1,0 +1,129 @@
+"""Recipes: typed, refused by name when wrong, and the same after a round trip through TOML."""
+
+import tomllib
+
+import pytest
+
+from lowerbound import recipe as recipes
+from lowerbound.errors import ConfigError
+from lowerbound.families import Normal
+from lowerbound.networks import MLP, Conv
+from lowerbound.objectives import Elbo
+from lowerbound.schedules import Linear
+
+MINIMAL = {"data": {"source": "digits"}}
+
+
+@pytest.mark.parametrize("name", recipes.packaged())
+def test_packaged_recipes_survive_a_round_trip(name):
+    plan = recipes.load(name)
+    assert recipes.parse(tomllib.loads(plan.to_toml())) == plan
+
+
+@pytest.mark.parametrize("name", recipes.packaged())
+def test_packaged_recipes_say_what_they_reproduce(name):
+    about = recipes.load(name).about
+    assert about.title
+    assert about.source
+    assert about.measured
+
+
+def test_defaults_fill_what_is_left_out():
+    plan = recipes.parse(MINIMAL)
+    assert plan.model.network == MLP()
+    assert plan.objective == Elbo()
+
+
+def test_parts_are_given_by_name_or_as_a_table():
+    plan = recipes.parse(
+        MINIMAL | {"model": {"network": {"type": "Conv", "channels": [8]}, "likelihood": {"type": "Normal", "variance": 0.5}}}
+    )
+    assert plan.model.network == Conv(channels=(8,))
+    assert plan.model.likelihood == Normal(variance=0.5)
+    assert recipes.parse(MINIMAL | {"model": {"network": "Conv"}}).model.network == Conv()
+
+
+def test_schedules_are_parts_inside_parts():
+    plan = recipes.parse(MINIMAL | {"objective": {"type": "Elbo", "beta": {"type": "Linear", "stop": 0.2, "steps": 100}}})
+    assert plan.objective == Elbo(beta=Linear(stop=0.2, steps=100))
+    assert recipes.parse(tomllib.loads(plan.to_toml())) == plan
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model.netwerk": 3}, "model: unknown key 'netwerk'; did you mean 'network'?"),
+        ({"modell.latent": [2]}, "unknown key 'modell'; did you mean 'model'?"),
+        ({"model.network": "MLQ"}, "model.network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv, MLP, ResNet"),
+        ({"model.network.hiden": [3]}, "model.network: unknown key 'hiden'; did you mean 'hidden'?"),
+        ({"model.latent": [0]}, "model.latent.0: should be greater than 0, got 0"),
+        ({"model.latent": []}, "model.latent"),
+        ({"training.epochs": 0}, "training.epochs: should be greater than 0, got 0"),
+        ({"training.learning_rate": float("nan")}, "training.learning_rate"),
+        ({"training.optimizer": "Adm"}, "training.optimizer: unknown optimizer 'Adm'; did you mean 'Adam'?"),
+        ({"model.posterior": "Delta"}, "a Delta posterior has no bound: the objective must be Reconstruction, got Elbo"),
+        ({"model.likelihood": "Delta"}, "likelihood must have a density"),
+        ({"model.likelihood": {"type": "Normal", "variance": -1.0}}, "variance must be"),
+        ({"data.size": "12"}, "data.size"),
+        ({"objective.free_bits": -1.0}, "objective.free_bits"),
+        ({"training.schedule": "Liner"}, "training.schedule: unknown schedule 'Liner'; did you mean 'Linear'?"),
+    ],
+)
+def test_wrong_values_are_refused_by_name_in_one_line(settings, message):
+    with pytest.raises(ConfigError) as caught:
+        recipes.parse(MINIMAL).replace(settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(ConfigError, match=r"training\.epochs.*training\.batch_size"):
+        recipes.parse(MINIMAL).replace({"training.epochs": 0, "training.batch_size": 0})
+
+
+def test_setting_the_type_of_a_part_leaves_the_keys_of_the_old_one_behind():
+    assert recipes.load("aevb-mnist").replace({"model.network.type": "Conv"}).model.network == Conv()
+
+
+def test_setting_a_key_of_a_part_keeps_the_rest_of_it():
+    network = recipes.load("aevb-mnist").replace({"model.network.hidden": [7]}).model.network
+    assert network == MLP(hidden=(7,), activation="tanh", init=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model.latent=[4]", ("model.latent", [4])),
+        ("data.size=64x64", ("data.size", "64x64")),
+        ("training.learning_rate=1e-3", ("training.learning_rate", 1e-3)),
+        ("training.patience=none", ("training.patience", None)),
+        ("model.likelihood=Normal", ("model.likelihood", "Normal")),
+        ("data.grey=true", ("data.grey", True)),
+        ("about.title=a=b", ("about.title", "a=b")),
+    ],
+)
+def test_settings_of_the_command_line(text, expected):
+    assert recipes.setting(text) == expected
+
+
+def test_none_takes_a_key_away():
+    assert recipes.load("aevb-mnist").replace({"training.patience": None}).training.patience is None
+
+
+@pytest.mark.parametrize("text", ["training.epochs", "=3", ""])
+def test_a_setting_needs_a_key_and_a_value(text):
+    with pytest.raises(ConfigError, match="KEY=VALUE"):
+        recipes.setting(text)
+
+
+def test_a_file_that_is_not_toml_is_one_line(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text("data = [")
+    with pytest.raises(ConfigError, match="not a TOML file") as caught:
+        recipes.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'digits'"):
+        recipes.load("digit")

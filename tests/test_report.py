@@ -1,0 +1,51 @@
+"""Pictures: each is what the data say, and works on an Axes of one's own."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from lowerbound.errors import ConfigError
+from lowerbound.report import figures, outputs
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def test_tiles_put_each_image_in_its_place():
+    images = np.linspace(0, 0.8, 5).reshape(5, 1, 1, 1) * np.ones((5, 1, 2, 3))
+    picture = figures.tiles(images, columns=3, gap=1)
+    assert picture.shape == (2 + 1 + 2, 3 * 3 + 2, 1)
+    assert picture[0, 4, 0] == round(0.2 * 255)  # the second image
+    assert picture[3, 0, 0] == round(0.6 * 255)  # the first of the second row
+    assert picture[3, 8, 0] == 255  # no sixth image
+
+
+def test_pairs_put_each_reconstruction_below_its_original(ax):
+    originals, reconstructions = np.zeros((16, 1, 2, 2)), np.ones((16, 1, 2, 2)) * 0.5
+    figures.pairs(originals, reconstructions, ax)
+    picture = ax.images[0].get_array()
+    assert [picture[3 * row, 0] for row in range(4)] == [0, 128, 0, 128]
+
+
+def test_curves_of_an_autoencoder_show_its_likelihood_term(ax):
+    rows = [{"epoch": e, "train_elbo": -np.inf, "train_log_likelihood_term": -100.0 / e} for e in (1, 2, 3)]
+    figures.curves(rows, ax)
+    assert "log-likelihood" in ax.get_ylabel()
+    assert list(ax.lines[0].get_ydata()) == [-100, -50, -100 / 3]
+
+
+def test_curves_without_validation_still_draw(ax):
+    figures.curves([{"epoch": 1, "train_elbo": -3.0}], ax, best_epoch=1)
+    assert "ELBO" in ax.get_ylabel()
+
+
+def test_colour_images_keep_their_channels(ax):
+    figures.grid(np.random.default_rng(0).random((4, 3, 5, 7)), ax, "x")
+    assert ax.images[0].get_array().shape == (11, 15, 3)
+
+
+def test_an_ending_that_cannot_be_written_names_those_that_can(tmp_path):
+    with pytest.raises(ConfigError, match=r"one of \.npy, \.csv, got '\.txt'"):
+        outputs.suffix(tmp_path / "a.txt", (".npy", ".csv"))

@@ -1,0 +1,230 @@
+"""Runs: from a recipe to a folder, and from the folder alone back to the same numbers."""
+
+import json
+
+import numpy as np
+import polars
+import pytest
+import torch
+from PIL import Image
+
+import lowerbound
+from lowerbound import recipe as recipes
+from lowerbound.errors import ConfigError, DataError, RunError
+from lowerbound.evaluation import bound
+from lowerbound.run import check
+
+FAST = {"training.epochs": 3, "training.accelerator": "cpu", "model.network.hidden": [32], "model.latent": [3, 2]}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return lowerbound.fit("digits", out=tmp_path_factory.mktemp("runs") / "a", settings=FAST, progress=False)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A table of four columns made from two factors, in units far from 0 and 1, and a run on it."""
+    folder = tmp_path_factory.mktemp("table")
+    random = np.random.default_rng(0)
+    values = random.normal(size=(400, 2)) @ random.normal(size=(2, 4)) * 50 + 1000
+    polars.DataFrame({f"c{i}": values[:, i] for i in range(4)}).write_csv(folder / "t.csv")
+    settings = {"training.epochs": 30, "training.accelerator": "cpu"}
+    return lowerbound.fit("table", data=folder / "t.csv", out=folder / "run", settings=settings, progress=False), values
+
+
+def test_the_folder_holds_what_it_should(run):
+    names = {p.name for p in run.folder.iterdir()}
+    assert names == {"recipe.toml", "data.json", "metrics.csv", "model.safetensors", "summary.json", "checkpoint"}
+    assert recipes.load(run.folder / "recipe.toml") == run.recipe
+    assert json.loads((run.folder / "summary.json").read_text())["test"]["elbo"] == run.summary["test"]["elbo"]
+
+
+def test_a_run_is_reloaded_from_its_folder_alone(run):
+    again = lowerbound.load(run.folder)
+    assert again.evaluate(samples=7) == run.evaluate(samples=7)
+    assert torch.equal(again.sample(5), run.sample(5))
+    assert again.summary["parameters"] == run.summary["parameters"]
+
+
+def test_nothing_in_the_folder_is_a_pickle(run):
+    for path in run.folder.rglob("*"):
+        assert path.suffix in {"", ".toml", ".json", ".csv", ".safetensors"}
+        assert path.is_dir() or not path.read_bytes().startswith((b"\x80", b"PK"))
+
+
+def test_the_summary_measures_the_test_split_once_with_the_best_weights(run):
+    found = bound(run.model, run.data().test, seed=5)
+    # Other draws, the same model: within a few standard errors of the difference, which is Monte Carlo noise alone.
+    assert run.summary["test"]["elbo"] == pytest.approx(found.elbo.value, abs=1.0)
+    assert run.summary["test"]["objective"] == pytest.approx(-run.summary["test"]["elbo"], rel=1e-5)
+    assert len(run.summary["test"]["rate"]) == 2
+
+
+def test_the_terms_of_the_summary_add_up(run):
+    for split in ("train", "validation", "test"):
+        found = run.summary[split]
+        assert found["elbo"] == pytest.approx(found["log_likelihood_term"] - sum(found["rate"]), abs=1e-4)
+
+
+def test_evaluation_gives_a_likelihood_above_the_bound(run):
+    found = run.evaluate(samples=50)
+    assert found["log_likelihood"] > found["elbo"]
+    assert found["samples"] == 50
+    assert 1 <= found["effective_samples"] <= 50
+    assert found["examples"] == len(run.data().test)
+    assert found["bits_per_dim"] == pytest.approx(-found["log_likelihood"] / 64 / np.log(2))
+    assert len(found["rate"]) == len(found["active_units"]) == 2
+
+
+def test_codes_of_a_split_are_those_of_its_batches(run):
+    examples = run.data().test
+    whole = run.encode(examples)
+    first = run.encode(examples.batch(slice(0, 9)))
+    assert [z.shape for z in whole] == [(len(examples), 3), (len(examples), 2)]
+    for a, b in zip(whole, first, strict=True):
+        assert torch.allclose(a[:9], b, atol=1e-6)
+
+
+def test_samples_come_by_the_number_and_the_seed(run):
+    assert run.sample(70).shape == (70, 1, 8, 8)
+    assert torch.equal(run.sample(4, seed=1), run.sample(4, seed=1))
+    assert not torch.equal(run.sample(4, seed=1), run.sample(4, seed=2))
+    drawn = run.sample(20, mean=False) * 16
+    assert torch.allclose(drawn, drawn.round(), atol=1e-4)  # draws lie on the grid of the data
+    with pytest.raises(ConfigError, match="1 or more, got 0"):
+        run.sample(0)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"not a fitted run: recipe\.toml, data\.json, model\.safetensors missing"):
+        lowerbound.load(tmp_path)
+
+
+def copied(run, tmp_path):
+    for name in ("recipe.toml", "data.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((run.folder / name).read_bytes())
+    return tmp_path
+
+
+def test_a_run_of_another_format_is_refused(run, tmp_path):
+    folder = copied(run, tmp_path)
+    (folder / "data.json").write_text('{"format": 99}')
+    with pytest.raises(RunError, match="format 1 is needed, got 99"):
+        lowerbound.load(folder)
+
+
+def test_weights_of_another_recipe_are_refused(run, tmp_path):
+    folder = copied(run, tmp_path)
+    (folder / "recipe.toml").write_text(run.recipe.replace({"model.latent": [5, 2]}).to_toml())
+    with pytest.raises(RunError, match="not the weights of this model"):
+        lowerbound.load(folder)
+
+
+def test_a_fit_never_overwrites_a_run(run):
+    before = (run.folder / "model.safetensors").read_bytes()
+    with pytest.raises(RunError, match="holds a run already; --resume continues it"):
+        lowerbound.fit("digits", out=run.folder, progress=False)
+    assert (run.folder / "model.safetensors").read_bytes() == before
+
+
+def test_the_default_folder_is_the_next_free_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = FAST | {"training.epochs": 1}
+    folders = [str(lowerbound.fit("digits", settings=settings, progress=False).folder) for _ in range(2)]
+    assert folders == ["runs/digits", "runs/digits-2"]
+
+
+def test_resuming_a_finished_run_changes_nothing(run):
+    before = {name: (run.folder / name).read_bytes() for name in ("model.safetensors", "metrics.csv")}
+    again = lowerbound.fit("digits", out=run.folder, settings=FAST, resume=True, progress=False)
+    assert {name: (run.folder / name).read_bytes() for name in before} == before
+    assert again.summary["test"] == run.summary["test"]
+
+
+def test_resuming_with_another_recipe_names_the_difference(run):
+    with pytest.raises(RunError, match=r"another recipe, different in training\.learning_rate"):
+        lowerbound.fit("digits", out=run.folder, settings=FAST | {"training.learning_rate": 1.0}, resume=True)
+
+
+def test_resuming_nothing_is_refused(tmp_path):
+    with pytest.raises(RunError, match="no run in"):
+        lowerbound.fit("digits", out=tmp_path / "x", resume=True)
+
+
+def test_wrong_settings_leave_no_folder_behind(tmp_path):
+    for settings in ({"training.optimizer_options": {"foo": 1}}, {"model.likelihood": "DiscretizedLogistic"}):
+        with pytest.raises((ConfigError, DataError)):
+            lowerbound.fit("digits", out=tmp_path / "x", settings=settings, progress=False)
+        assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "source", "reason"),
+    [
+        ("Bernoulli", "table", r"Bernoulli needs values in \[0, 1\]"),
+        ("ContinuousBernoulli", "table", r"ContinuousBernoulli needs values in \[0, 1\]"),
+        ("DiscretizedLogistic", "table", "needs values on a grid of 256 levels, got real numbers"),
+        ("DiscretizedLogistic", "digits", "needs values on a grid of 256 levels, got 17 levels"),
+    ],
+)
+def test_a_likelihood_that_does_not_fit_the_data_is_refused_with_a_reason(run, table, likelihood, source, reason):
+    schema = {"table": table[0], "digits": run}[source].schema
+    plan = recipes.load("digits").replace({"model.likelihood": likelihood})
+    with pytest.raises(DataError, match=reason):
+        check(plan, schema)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "binarize", "says"),
+    [
+        ("Bernoulli", "none", "not a likelihood"),
+        ("Bernoulli", "static", None),
+        ("ContinuousBernoulli", "none", "density"),
+        ({"type": "DiscretizedLogistic", "levels": 17}, "none", None),
+    ],
+)
+def test_a_report_says_where_a_likelihood_is_none(likelihood, binarize, says):
+    plan = recipes.load("digits").replace({"model.likelihood": likelihood, "data.binarize": binarize})
+    caveat = check(plan, plan.data.open().schema)
+    assert (caveat is None) if says is None else (says in caveat)
+
+
+def test_a_table_is_standardised_as_in_training_and_sampled_in_its_own_units(table):
+    run, values = table
+    samples = run.schema.restore(run.sample(4000, mean=False).numpy())
+    assert np.allclose(samples.mean(0), values.mean(0), atol=0.25 * values.std(0).max())
+    assert np.allclose(samples.std(0), values.std(0), rtol=0.35)
+
+
+def test_another_file_is_measured_whole_with_the_training_scale(table, tmp_path):
+    run, values = table
+    polars.DataFrame({f"c{i}": values[:50, i] for i in (2, 0, 3, 1)}).write_parquet(tmp_path / "new.parquet")
+    found = run.evaluate(tmp_path / "new.parquet", samples=5)
+    assert found["split"] == "all"
+    assert found["examples"] == 50
+    batch = run.data(tmp_path / "new.parquet").split("all").batch(slice(None)).numpy()
+    assert np.allclose(run.schema.restore(batch), values[:50], rtol=1e-5)
+
+
+def test_a_table_without_one_of_the_columns_is_refused(table, tmp_path):
+    polars.DataFrame({"c0": [1.0, 2.0], "c1": [3.0, 4.0]}).write_csv(tmp_path / "less.csv")
+    with pytest.raises(DataError, match="c2"):
+        table[0].evaluate(tmp_path / "less.csv")
+
+
+def test_images_of_an_odd_size_and_colour_are_fitted_and_measured(tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "png").mkdir()
+    for i in range(40):
+        Image.fromarray(random.integers(0, 256, (13, 9, 3), dtype=np.uint8)).save(tmp_path / "png" / f"{i}.png")
+    settings = {"training.epochs": 1, "data.validation": 5, "data.test": 5, "training.accelerator": "cpu"}
+    run = lowerbound.fit("conv-mnist", data=tmp_path / "png", out=tmp_path / "run", settings=settings, progress=False)
+    assert run.schema.shape == (3, 13, 9)
+    assert run.evaluate(samples=3)["examples"] == 5
+    assert run.sample(2).shape == (2, 3, 13, 9)
+
+
+def test_a_recipe_without_data_asks_for_them():
+    with pytest.raises(ConfigError, match="give --data SOURCE"):
+        lowerbound.fit("table")

@@ -1,0 +1,239 @@
+"""The loop: it improves the bound, goes on exactly, stops cleanly, and says what went wrong."""
+
+import dataclasses
+import math
+import os
+import signal
+
+import pytest
+import torch
+
+from lowerbound.data import Data
+from lowerbound.errors import ConfigError, Interrupted, NonFiniteError
+from lowerbound.families import Delta
+from lowerbound.model import Architecture
+from lowerbound.networks import MLP
+from lowerbound.noise import Dropout
+from lowerbound.objectives import Elbo, Iwae, Objective, Reconstruction
+from lowerbound.recipe import Training, optimizers
+from lowerbound.schedules import Cosine, Linear
+from lowerbound.training import Fit, State, key, make_fabric, make_optimizer
+
+SETTINGS = Training(epochs=3, batch_size=128, learning_rate=3e-3, accelerator="cpu")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Data("digits", binarize="dynamic", validation=200, test=200).open()
+
+
+def make(digits, settings=SETTINGS, objective=None, architecture=None, **options):
+    torch.manual_seed(settings.seed)
+    architecture = architecture or Architecture(latent=(4,), network=MLP((32,)), noise=(Dropout(0.1),))
+    return Fit(architecture.build(digits.schema.shape), digits, objective or Elbo(), settings, **options)
+
+
+def weights(fit):
+    return torch.cat([p.detach().flatten() for p in fit.model.parameters()])
+
+
+def test_the_bound_rises(digits):
+    state = make(digits).run()
+    elbo = [row["validation_elbo"] for row in state.history]
+    assert elbo[-1] > elbo[0] + 5
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(digits):
+    fits = [make(digits, dataclasses.replace(SETTINGS, epochs=1, seed=seed)) for seed in (1, 1, 2)]
+    for fit in fits:
+        fit.run()
+    assert torch.equal(weights(fits[0]), weights(fits[1]))
+    assert not torch.equal(weights(fits[0]), weights(fits[2]))
+
+
+def test_training_does_not_depend_on_the_callers_random_stream(digits):
+    a, b = make(digits), make(digits)
+    a.run()
+    torch.manual_seed(999)
+    b.run()
+    assert torch.equal(weights(a), weights(b))
+
+
+def test_the_last_short_batch_counts_by_its_examples(digits):
+    """One epoch at learning rate ~0: the mean of the metrics is the mean over examples, not over batches."""
+    settings = dataclasses.replace(SETTINGS, epochs=1, batch_size=1000, learning_rate=1e-30)
+    fit = make(digits, settings, Reconstruction())
+    assert len(digits.train) % 1000 not in (0, 500)
+    fit.run()
+    row = fit.state.history[0]
+    torch.manual_seed(0)
+    sums, order = 0.0, fit._order(0)
+    for i in range(fit.batches):
+        index = order[i * 1000 : (i + 1) * 1000]
+        number = key(0, 1, i, 0)
+        x = digits.train.batch(index, number)
+        torch.manual_seed(number)
+        fit.model.train()
+        sums += float(fit.model.terms(x).log_likelihood.sum().detach())
+    assert row["train_log_likelihood_term"] == pytest.approx(sums / len(digits.train), rel=1e-6)
+
+
+def test_resume_at_an_epoch_is_exact(digits, tmp_path):
+    whole = make(digits)
+    whole.run()
+    first = make(digits, dataclasses.replace(SETTINGS, epochs=2), checkpoints=tmp_path)
+    first.run()
+    second = make(digits, SETTINGS, checkpoints=tmp_path)
+    second.resume()
+    second.state.finished = False  # the first was told of fewer epochs
+    second.run()
+    assert second.state.history == whole.state.history
+    assert torch.equal(weights(second), weights(whole))
+
+
+def stop_at(fit, step, number=signal.SIGINT):
+    """Sends a signal to this process as the step with this number ends."""
+    ordinary = fit._step
+
+    def stepping(order):
+        ordinary(order)
+        if fit.state.step == step:
+            os.kill(os.getpid(), number)
+
+    fit._step = stepping
+    return fit
+
+
+@pytest.mark.parametrize("objective", [Elbo(beta=Linear(steps=30)), Iwae()], ids=["warm-up", "iwae"])
+def test_an_interrupt_within_an_epoch_writes_a_checkpoint_that_goes_on_exactly(digits, tmp_path, objective):
+    settings = dataclasses.replace(SETTINGS, samples=2, schedule=Cosine())
+    whole = make(digits, settings, objective)
+    whole.run()
+    with pytest.raises(Interrupted, match="--resume") as caught:
+        stop_at(make(digits, settings, objective, checkpoints=tmp_path), whole.batches + 4).run()
+    assert caught.value.exit_code == 130
+    torch.manual_seed(4)
+    second = make(digits, settings, objective, checkpoints=tmp_path)
+    second.resume()
+    assert second.state.batch == 4
+    second.run()
+    assert second.state.history == whole.state.history
+    assert torch.equal(weights(second), weights(whole))
+
+
+def test_sigterm_exits_with_its_own_code_and_handlers_are_put_back(digits, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as caught:
+        stop_at(make(digits, checkpoints=tmp_path), 2, signal.SIGTERM).run()
+    assert caught.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_best_weights_are_kept_and_patience_stops(digits):
+    """A learning rate that grows until it destroys: the best epoch is not the last, and its weights come back."""
+    rising = Linear(start=1.0, stop=2000.0, steps=60)
+    settings = dataclasses.replace(SETTINGS, epochs=40, patience=2, schedule=rising, clip=1.0)
+    fit = make(digits, settings)
+    state = fit.run()
+    values = [row["validation_objective"] for row in state.history]
+    assert state.epoch == len(values) < 40
+    assert state.best_epoch == 1 + values.index(min(values)) == state.epoch - 2
+    assert fit._validate()["validation_objective"] == pytest.approx(min(values), rel=1e-6)
+
+
+def test_the_best_epoch_is_judged_at_the_end_of_the_warm_up(digits):
+    """While beta is near 0 the training objective looks better than it will; validation uses beta in the end."""
+    fit = make(digits, dataclasses.replace(SETTINGS, epochs=1), Elbo(beta=Linear(steps=10**6)))
+    row = fit.run().history[0]
+    assert row["kl_weight"] < 1e-3
+    assert row["validation_objective"] == pytest.approx(-row["validation_elbo"], rel=1e-5)
+
+
+def test_annealing_counts_steps_over_epochs(digits):
+    fit = make(digits, objective=Elbo(beta=Linear(steps=10**3)))
+    history = fit.run().history
+    assert [row["kl_weight"] for row in history] == pytest.approx([(row["step"] - 1) / 1000 for row in history])
+
+
+def test_without_validation_the_last_weights_are_kept():
+    data = Data("digits", validation=0, test=0.5).open()
+    fit = make(data, dataclasses.replace(SETTINGS, epochs=2))
+    state = fit.run()
+    assert state.best_epoch == 2
+    assert "validation_elbo" not in state.history[0]
+
+
+def test_patience_without_validation_is_refused():
+    data = Data("digits", validation=0).open()
+    with pytest.raises(ConfigError, match="patience needs a validation split"):
+        make(data, dataclasses.replace(SETTINGS, patience=3))
+
+
+class Breaking(Objective):
+    """Becomes NaN at a step."""
+
+    def __call__(self, terms, step=math.inf, total=1):
+        return Elbo()(terms) * (math.nan if step == 13 else 1)
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(digits, tmp_path):
+    with pytest.raises(NonFiniteError, match="nan at step 13") as caught:
+        make(digits, objective=Breaking(), checkpoints=tmp_path).run()
+    assert caught.value.exit_code == 1
+    assert not list(tmp_path.iterdir())  # the broken weights are not written
+
+
+def test_a_term_that_is_not_finite_is_named(digits):
+    fit = make(digits, dataclasses.replace(SETTINGS, optimizer="SGD", learning_rate=1e12))
+    with pytest.raises(NonFiniteError, match=r"not finite: .*(log_likelihood_term|rate_1)"):
+        fit.run()
+
+
+def test_an_autoencoder_trains_although_its_rate_is_infinite(digits):
+    architecture = Architecture(latent=(4,), network=MLP((32,)), posterior=Delta())
+    history = make(digits, objective=Reconstruction(), architecture=architecture).run().history
+    assert history[-1]["train_elbo"] == -math.inf
+    assert history[-1]["validation_log_likelihood_term"] > history[0]["validation_log_likelihood_term"]
+
+
+def test_clipping_bounds_the_step(digits):
+    settings = dataclasses.replace(SETTINGS, epochs=1, batch_size=2000, optimizer="SGD", learning_rate=1.0, clip=1e-3)
+    fit = make(digits, settings)
+    before = weights(fit)
+    fit.run()
+    assert (weights(fit) - before).norm() == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", optimizers())
+def test_any_optimiser_of_torch_takes_a_step(digits, name):
+    network = MLP((16,))
+    settings = dataclasses.replace(SETTINGS, epochs=1, batch_size=2000, optimizer=name)
+    if name == "Muon":  # it refuses all but matrices
+        with pytest.raises(ConfigError, match="Muon"):
+            make(digits, settings)
+        return
+    fit = make(digits, settings, architecture=Architecture(latent=(2,), network=network))
+    before = weights(fit)
+    fit.run()
+    assert not torch.equal(weights(fit), before)
+
+
+def test_wrong_optimiser_options_are_one_line(digits):
+    settings = dataclasses.replace(SETTINGS, optimizer_options={"foo": 1})
+    with pytest.raises(ConfigError, match=r"training\.optimizer_options: Adam: .*foo"):
+        make_optimizer(settings, MLP().encoder((4,), 2))
+
+
+def test_more_processes_than_cores_are_refused():
+    with pytest.raises(ConfigError, match=r"training\.devices: 5000 processes"):
+        make_fabric(dataclasses.replace(SETTINGS, devices=5000))
+
+
+def test_other_numbers_give_unrelated_seeds():
+    seeds = {key(a, b) for a in range(20) for b in range(20)}
+    assert len(seeds) == 400
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_fresh_state_is_at_the_start():
+    assert dataclasses.asdict(State())["step"] == 0
