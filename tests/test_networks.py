@@ -61,7 +61,7 @@ def test_fit_reaches_any_size_from_any_size(size, target):
     assert fit(2, 3, size, target)(torch.zeros(1, 2, *size)).shape == (1, 3, *target)
 
 
-@pytest.mark.parametrize("spec", [Conv((4,), 1, 2, "softplus"), Conv((4,), 3, 2, "softplus"), ResNet((4,), 1)], ids=repr)
+@pytest.mark.parametrize("spec", [Conv((4,), 1, 1, "softplus"), Conv((4,), 3, 2, "softplus"), ResNet((4,), 1)], ids=repr)
 def test_every_pixel_depends_on_z(spec):
     """Also where the maps are smaller than the image and the last convolution is, in effect, a transposed one (kernel 1)."""
     decoder = spec.decoder(2, (1, 8, 8)).double()
@@ -72,8 +72,16 @@ def test_every_pixel_depends_on_z(spec):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: MLP((0,)), lambda: MLP(activation="rlu"), lambda: Conv(()), lambda: Conv(stride=0), lambda: ResNet(blocks=0)]
+    "make",
+    [
+        lambda: MLP((0,)),
+        lambda: MLP(activation="rlu"),
+        lambda: Conv(()),
+        lambda: Conv(stride=0),
+        lambda: Conv(kernel_size=2, stride=3),
+        lambda: ResNet(blocks=0),
+    ],
 )
 def test_bad_settings_are_refused(make):
-    with pytest.raises(ValueError, match=r"Input should be|at least 1 item"):
+    with pytest.raises(ValueError, match=r"Input should be|at least 1 item|at most kernel_size"):
         make()

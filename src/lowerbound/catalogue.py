@@ -61,10 +61,10 @@ def _resolve(module: str, base: type, value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     known = members(module, base)
-    name = value.get("type")
+    kind, name = base.__name__.lower(), value.get("type")
     if name not in known:
-        line = unknown(base.__name__.lower(), name, known)
-        raise PydanticCustomError("unknown_part", "{line}", {"line": line})
+        missing = f"a {kind} needs a type; allowed: {', '.join(known)}"
+        raise PydanticCustomError("unknown_part", "{line}", {"line": unknown(kind, name, known) if name else missing})
     return from_mapping(known[name], {k: v for k, v in value.items() if k != "type"})
 
 

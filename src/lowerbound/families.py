@@ -10,7 +10,7 @@ To add one: a frozen dataclass below `Family` in this file. The catalogue, the r
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,6 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.distributions import Bernoulli as _Bernoulli
-from torch.distributions import ContinuousBernoulli as _ContinuousBernoulli
 from torch.distributions import Distribution, Independent, constraints, register_kl
 from torch.distributions import Normal as _Normal
 
@@ -26,7 +25,15 @@ from .catalogue import STRICT, part
 
 
 class Family(ABC):
-    """Parameters -> Distribution."""
+    """Parameters -> Distribution.
+
+    Attributes:
+        reparameterised: whether draws carry gradients, so that it can be a posterior.
+        real_density: whether it is a density on all real numbers, so that it can be the prior of a level.
+    """
+
+    reparameterised: ClassVar[bool] = False
+    real_density: ClassVar[bool] = False
 
     @property
     def parameters(self) -> int:
@@ -61,7 +68,7 @@ def bounded(log_scale: Tensor, limit: float = 20.0) -> Tensor:
 
     Unlike a clamp its gradient never becomes 0: 1 / (1 + distance to the limit).
     """
-    beyond = (log_scale.abs() - limit).clamp(min=0)
+    beyond = F.relu(log_scale.abs() - limit)
     return log_scale.clamp(-limit, limit) + log_scale.sign() * beyond.log1p()
 
 
@@ -91,6 +98,9 @@ class Normal(Family):
             (`variance=0.5` makes -log p(x) the squared error, up to a constant).
         mean: `"sigmoid"` keeps the mean in (0, 1).
     """
+
+    reparameterised: ClassVar[bool] = True
+    real_density: ClassVar[bool] = True
 
     variance: Literal["learned", "shared"] | float = "learned"
     mean: Literal["identity", "sigmoid"] = "identity"
@@ -137,12 +147,45 @@ class Bernoulli(Family):
         return "Bernoulli on grey values is a cross entropy, not a likelihood; use data.binarize or ContinuousBernoulli"
 
 
+class _ContinuousBernoulli(Distribution):
+    """p(x) = t exp(t x) / (exp(t) - 1) on [0, 1] with logit t.
+
+    That of torch clamps the probability, so that its density does not integrate to one at |t| > 15, where black pixels are.
+    """
+
+    arg_constraints = {}  # noqa: RUF012
+    support = constraints.unit_interval
+    has_rsample = True
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        self.small = logits.abs() < 1e-2  # there, by series: both parts of the closed forms go to infinity
+        self.t = torch.where(self.small, 1.0, logits)
+        super().__init__(logits.shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        size = self.t.abs()
+        log_norm = F.relu(self.t) + torch.log(-torch.expm1(-size) / size)
+        series = self.logits / 2 + self.logits**2 / 24
+        return self.logits * value - torch.where(self.small, series, log_norm)
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.where(self.small, 0.5 + self.logits / 12, -1 / torch.expm1(-self.t) - 1 / self.t)
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        u = torch.rand(self._extended_shape(sample_shape), dtype=self.t.dtype, device=self.t.device)
+        size = self.t.abs()  # the inverse of the distribution function for t > 0; for t < 0 mirrored
+        x = (1 + torch.log(u + (1 - u) * torch.exp(-size)) / size).clamp(0, 1)
+        return torch.where(self.small, u, torch.where(self.t > 0, x, 1 - x))
+
+
 @dataclass(frozen=True, config=STRICT)
 class ContinuousBernoulli(Family):
     """The continuous Bernoulli, the density on [0, 1] that grey values want (Loaiza-Ganem & Cunningham 2019)."""
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
-        return Independent(_ContinuousBernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False)
+        return Independent(_ContinuousBernoulli(values[0]), event_dims, validate_args=False)
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
         return _outside_unit("ContinuousBernoulli", low, high)
@@ -188,6 +231,8 @@ def _kl_delta(q: _Delta, p: Distribution) -> Tensor:
 @dataclass(frozen=True, config=STRICT)
 class Delta(Family):
     """A single point: the posterior of a plain autoencoder. It goes with the objective `Reconstruction`."""
+
+    reparameterised: ClassVar[bool] = True
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         return _Delta(values[0], event_dims)

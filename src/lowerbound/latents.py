@@ -46,20 +46,26 @@ def _closed(level: Level) -> Tensor:
     return kl_divergence(level.q, level.p).expand(level.z.shape[:-1])
 
 
-def rate(level: Level, kl: KL = "valid") -> Tensor:
-    """KL(q || p) of one level in nats, (K, B), or its one-sample estimates.
+def rates(level: Level, kl: KL = "valid") -> tuple[Tensor, Tensor]:
+    """KL(q || p) of one level in nats, (K, B), as `kl` says, and its one-sample estimates log q(z) - log p(z), (K, B).
 
     Raises:
         ConfigError: `kl` is "everywhere" and the pair of distributions has no closed form.
     """
+    sampled = _sampled(level)
     if kl == "sampled" or (kl == "valid" and not level.shared):
-        return _sampled(level)
+        return sampled, sampled
     try:
-        return _closed(level)
+        return _closed(level), sampled
     except NotImplementedError:
         if kl == "everywhere":
             raise ConfigError("kl='everywhere' needs a closed-form KL at every level; got a prior that has none") from None
-        return _sampled(level)
+        return sampled, sampled
+
+
+def rate(level: Level, kl: KL = "valid") -> Tensor:
+    """The first of `rates`: KL(q || p) of one level in nats, (K, B), or its one-sample estimates."""
+    return rates(level, kl)[0]
 
 
 def rate_per_dimension(level: Level) -> Tensor | None:

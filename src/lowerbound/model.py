@@ -15,7 +15,7 @@ from . import conditionals
 from .catalogue import STRICT
 from .errors import ConfigError, ShapeError
 from .families import AnyFamily, Bernoulli, Delta, Family, Normal
-from .latents import KL, Chain, Latents, Level, rate
+from .latents import KL, Chain, Latents, Level, rates
 from .networks import MLP, AnyNetwork, Network
 from .noise import AnyNoise, Noise
 from .priors import AnyPrior, Prior, StandardNormal
@@ -50,6 +50,8 @@ class VAE(nn.Module):
 
     def infer(self, x: Tensor, samples: int = 1) -> list[Level]:
         """The latent levels of a batch x (B, *shape), with `samples` draws of each."""
+        if samples < 1:
+            raise ConfigError(f"samples must be 1 or more, got {samples}")
         return self.latents.infer(self._checked(x), samples)
 
     def terms(self, x: Tensor, samples: int = 1, kl: KL = "valid") -> Terms:
@@ -59,9 +61,9 @@ class VAE(nn.Module):
     def score(self, levels: list[Level], x: Tensor, kl: KL = "valid") -> Terms:
         """The terms of x (B, *shape) under latent variables that were inferred already."""
         log_likelihood = self.decode(levels[0].z).log_prob(x)
-        rates = torch.stack([rate(level, kl) for level in levels], dim=-1)
-        sampled = rates if kl == "sampled" else torch.stack([rate(level, "sampled") for level in levels], dim=-1)
-        return Terms(log_likelihood, rates, log_likelihood - sampled.sum(-1))
+        pairs = [rates(level, kl) for level in levels]
+        rate, sampled = (torch.stack(each, dim=-1) for each in zip(*pairs, strict=True))
+        return Terms(log_likelihood, rate, log_likelihood - sampled.sum(-1))
 
     # A wrapper for several processes or for compilation sees only calls of the module itself.
     forward = terms
@@ -121,6 +123,10 @@ class Architecture:
     def __post_init__(self) -> None:
         if isinstance(self.likelihood, Delta):
             raise ValueError("likelihood must have a density; Delta has none")
+        if not self.posterior.reparameterised:
+            raise ValueError(f"posterior must have draws with gradients (Normal, Delta), got {type(self.posterior).__name__}")
+        if not self.level_prior.real_density:
+            raise ValueError(f"level_prior must be a density on the real numbers (Normal), got {type(self.level_prior).__name__}")
 
     def build(self, shape: tuple[int, ...]) -> VAE:
         """A new model for examples of this shape, with random weights."""

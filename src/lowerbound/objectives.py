@@ -16,7 +16,7 @@ from torch import Tensor
 from .catalogue import STRICT, part
 from .latents import KL
 from .model import Terms
-from .schedules import AnySchedule, at
+from .schedules import AnySchedule, Schedule, at
 
 
 class Objective(ABC):
@@ -47,6 +47,10 @@ class Elbo(Objective):
     beta: float | AnySchedule = 1.0
     free_bits: float = Field(default=0.0, ge=0)
     kl: KL = "valid"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.beta, Schedule) and self.beta < 0:
+            raise ValueError(f"beta must be 0 or more, got {self.beta:g}")
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
         rate = terms.rate.mean((0, 1))

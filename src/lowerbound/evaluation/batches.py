@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 
 ELEMENTS = 2**20
 """Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough for the matrix products."""
@@ -25,14 +25,26 @@ class Batches(Protocol):
 @contextmanager
 def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
     """Noise off, no gradients, and a random stream of its own that leaves the caller's untouched."""
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         model.eval()
         try:
             yield
         finally:
-            model.train(was_training)
+            for module, training in modes.items():
+                module.training = training
+
+
+def positive(samples: int, least: int = 1) -> int:
+    """The number of samples, if there are enough of them.
+
+    Raises:
+        ConfigError: there are fewer than `least`.
+    """
+    if samples < least:
+        raise ConfigError(f"samples must be {least} or more, got {samples}")
+    return samples
 
 
 def rows(shape: tuple[int, ...]) -> int:

@@ -6,10 +6,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..latents import KL
 from ..model import VAE, Terms
-from .batches import Batches, chunks, evaluating, rows
+from .batches import Batches, chunks, evaluating, positive, rows
 
 
 class Loss(Protocol):
@@ -68,15 +67,9 @@ class Likelihood(NamedTuple):
     per_example: Tensor
 
 
-def _positive(samples: int) -> int:
-    if samples < 1:
-        raise ConfigError(f"samples must be 1 or more, got {samples}")
-    return samples
-
-
-def _parts(terms: Terms) -> Tensor:
-    """log-likelihood term and rates of each example, averaged over samples, (B, 1 + levels)."""
-    return torch.cat([terms.log_likelihood.mean(0).unsqueeze(-1), terms.rate.mean(0)], dim=-1).double().cpu()
+def _joined(parts: list[Terms]) -> Terms:
+    """The terms of all chunks as those of one batch, in float64 on the CPU."""
+    return Terms(*(torch.cat([p.double().cpu() for p in field], dim=1) for field in zip(*parts, strict=True)))
 
 
 def bound(
@@ -100,21 +93,19 @@ def bound(
         ConfigError: `samples` is below 1.
         DataError: there are no examples.
     """
-    size = max(1, rows(model.shape) // _positive(samples))
-    parts, losses = [], []
+    size = max(1, rows(model.shape) // positive(samples))
+    parts, wanted = [], []
     with evaluating(model, seed):
         for x in chunks(model, examples, size):
             levels = model.infer(x, samples)
-            terms = model.score(levels, x)
-            parts.append(_parts(terms))
-            if objective is not None:
-                wanted = terms if objective.kl == "valid" else model.score(levels, x, objective.kl)
-                losses.append(objective(wanted).item() * len(x))
-    each = torch.cat(parts)
-    elbo = each[:, 0] - each[:, 1:].sum(-1)
-    means = each.mean(0).tolist()
-    loss = sum(losses) / len(each) if objective is not None else None
-    return Bound(Estimate.of(elbo), means[0], tuple(means[1:]), loss, elbo)
+            parts.append(model.score(levels, x))
+            if objective is not None and objective.kl != "valid":
+                wanted.append(model.score(levels, x, objective.kl))
+    terms = _joined(parts)
+    loss = None if objective is None else objective(_joined(wanted) if wanted else terms).item()
+    rate = terms.rate.mean((0, 1)).tolist()
+    elbo = (terms.log_likelihood - terms.rate.sum(-1)).mean(0)
+    return Bound(Estimate.of(elbo), terms.log_likelihood.mean().item(), tuple(rate), loss, elbo)
 
 
 def _split(samples: int, most: int) -> list[int]:
@@ -136,7 +127,7 @@ def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 1
         ConfigError: `samples` is below 1.
         DataError: there are no examples.
     """
-    most = min(_positive(samples), rows(model.shape))
+    most = min(positive(samples), rows(model.shape))
     values, effective = [], []
     with evaluating(model, seed):
         for x in chunks(model, examples, max(1, rows(model.shape) // most)):

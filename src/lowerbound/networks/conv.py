@@ -23,6 +23,10 @@ class Conv(Network):
     stride: PositiveInt = 2
     activation: Activation = "relu"
 
+    def __post_init__(self) -> None:
+        if self.stride > self.kernel_size:  # the pixels between would not depend on the latents
+            raise ValueError(f"stride must be at most kernel_size, {self.kernel_size}, got {self.stride}")
+
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
         channels = (image(shape, "Conv")[0], *self.channels)
         steps = [m for a, b in pairwise(channels) for m in (self._down(a, b), self._activation())]

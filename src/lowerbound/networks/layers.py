@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "leaky_relu", "softplus"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -48,6 +48,8 @@ class Heads(nn.Module):
 
 def output(layer: Callable[[int], nn.Module], width: int, heads: int) -> nn.Module:
     """One layer of this width, or `heads` layers that share it equally."""
+    if width % heads:
+        raise ConfigError(f"{heads} heads cannot share {width} features equally")
     return layer(width) if heads == 1 else Heads([layer(width // heads) for _ in range(heads)])
 
 

@@ -17,7 +17,7 @@ class MLP(Network):
     Args:
         hidden: widths of the hidden layers, from the data's side; empty makes it linear.
         activation: its name.
-        init: standard deviation of normally distributed weights, with biases 0; None keeps PyTorch's own initialisation.
+        init: standard deviation of normally distributed weights; None, and the biases always, have PyTorch's own distribution.
     """
 
     hidden: tuple[PositiveInt, ...] = (500,)
@@ -39,5 +39,4 @@ class MLP(Network):
         layer = nn.Linear(inputs, outputs)
         if self.init is not None:
             nn.init.normal_(layer.weight, std=self.init)
-            nn.init.zeros_(layer.bias)
         return layer
