@@ -8,6 +8,7 @@ import torch
 
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.evaluation import Estimate, bits_per_dimension, bound, importance_log_likelihood, latent_statistics
+from lowerbound.objectives import Elbo
 from lowerbound.testing import Rows, linear_gaussian
 
 MEASURES = pytest.mark.parametrize("measure", [bound, importance_log_likelihood, latent_statistics], ids=lambda f: f.__name__)
@@ -69,3 +70,27 @@ def test_units_that_carry_nothing_are_not_active():
     found = latent_statistics(truth.model, Rows(x))
     np.testing.assert_allclose(found.variance_of_means[0], [0, 0.009, 0.011], rtol=1e-6, atol=1e-12)
     assert found.active_units == (1,)
+
+
+def test_active_units_above_the_first_level_do_not_count_sampling_noise():
+    """q(z2 | z1) copies z1, whose posterior ignores x: E[z2 | x] is constant, however much z1 varies."""
+    truth = linear_gaussian(2, size=1)
+    first, second = truth.model.latents.posteriors
+    with torch.no_grad():
+        for layer in (m for m in first.modules() if isinstance(m, torch.nn.Linear)):
+            layer.weight.zero_()
+    assert any(p.abs().max() > 0 for p in second.parameters())
+    found = latent_statistics(truth.model, Rows(truth.sample(4000)))
+    noise = torch.cat([level.q.mean for level in truth.model.infer(truth.sample(4000), 2)[1:]]).var()
+    assert noise > 0.02
+    assert found.variance_of_means[1].abs().max() < 0.2 * noise
+
+
+def test_an_objective_with_free_bits_is_measured_on_all_examples_at_once():
+    """Free bits act on a mean over examples: a chunk at a time would measure something else."""
+    truth = linear_gaussian(1, size=2)
+    x = truth.sample(5000)
+    levels = bound(truth.model, Rows(x)).rate
+    objective = Elbo(free_bits=levels[0] + 0.01)
+    found = bound(truth.model, Rows(x), objective=objective)
+    assert found.objective == pytest.approx(-found.log_likelihood_term + levels[0] + 0.01, rel=1e-9)

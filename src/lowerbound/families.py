@@ -64,12 +64,12 @@ class Family(ABC):
 
 
 def bounded(log_scale: Tensor, limit: float = 20.0) -> Tensor:
-    """The identity on [-limit, limit]; beyond, it grows like a logarithm, so that `exp` stays finite for any |x| < 1e15.
+    """The identity on [-limit, limit]; beyond, it grows like a logarithm: `exp` of it stays finite for any |x| < 1e15.
 
-    Unlike a clamp its gradient never becomes 0: 1 / (1 + distance to the limit).
+    Unlike a clamp its gradient never becomes 0: it falls like 1 / (distance to the limit).
     """
-    beyond = F.relu(log_scale.abs() - limit)
-    return log_scale.clamp(-limit, limit) + log_scale.sign() * beyond.log1p()
+    inner = log_scale.clamp(-limit, limit)
+    return inner + torch.asinh(log_scale - inner)
 
 
 def _squash(mean: Tensor, how: str) -> Tensor:
@@ -87,6 +87,24 @@ def _grid(levels: int | None) -> str | None:
     if levels is None:
         return None
     return f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
+
+
+class _Gaussian(_Normal):
+    """The normal distribution by its log scale. That of torch takes the log of the scale again, and squares it, at each call."""
+
+    def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
+        self.loc, self.log_scale, self.scale = loc, log_scale, torch.exp(log_scale).expand(loc.shape)
+        Distribution.__init__(self, loc.shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        z = (value - self.loc) / self.scale
+        return torch.addcmul(-self.log_scale - math.log(2 * math.pi) / 2, z, z, value=-0.5)
+
+
+@register_kl(_Gaussian, _Gaussian)
+def _kl_gaussian(q: _Gaussian, p: _Gaussian) -> Tensor:
+    difference, z = q.log_scale - p.log_scale, (q.loc - p.loc) / p.scale
+    return torch.addcmul(torch.expm1(2 * difference), z, z) / 2 - difference
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -119,13 +137,13 @@ class Normal(Family):
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         mean = _squash(values[0], self.mean)
-        return Independent(_Normal(mean, self._scale(values), validate_args=False), event_dims, validate_args=False)
+        return Independent(_Gaussian(mean, self._log_scale(values)), event_dims, validate_args=False)
 
-    def _scale(self, values: Sequence[Tensor]) -> Tensor:
-        """sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is learned."""
+    def _log_scale(self, values: Sequence[Tensor]) -> Tensor:
+        """log sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is learned."""
         if isinstance(self.variance, str):
-            return torch.exp(bounded(values[1]) / 2)
-        return values[0].new_tensor(math.sqrt(self.variance))
+            return bounded(values[1]) / 2
+        return values[0].new_tensor(math.log(self.variance) / 2)
 
     def caveat(self, low: float, high: float, levels: int | None) -> str | None:
         return _grid(levels)

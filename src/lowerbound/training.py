@@ -4,6 +4,7 @@ Everything random is a function of (seed, epoch, batch, process) alone: the orde
 A run that goes on from any step therefore goes on exactly, and validation leaves no trace in training.
 """
 
+import hashlib
 import inspect
 import math
 import os
@@ -16,7 +17,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -51,8 +51,8 @@ class State:
 
 
 def key(*numbers: int) -> int:
-    """One seed from several numbers; other numbers give an unrelated one."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    """One seed below 2^63 from several numbers; other numbers give an unrelated one."""
+    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
 
 
 def make_fabric(settings: Training) -> Fabric:
@@ -198,9 +198,9 @@ class Fit:
         self._seed(noise)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * settings.schedule(state.step, self.total)
+        self.optimizer.zero_grad()
         terms = self.wrapped(x, settings.samples, self.objective.kl)
         loss = self.objective(terms, state.step, self.total)
-        self.optimizer.zero_grad()
         self.fabric.backward(loss * weight if world > 1 else loss)
         if settings.clip is not None:
             self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=settings.clip, error_if_nonfinite=False)
