@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 
 def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
@@ -48,6 +49,7 @@ def curves(history: Sequence[Mapping[str, float]], ax: Axes, best_epoch: int | N
         ax.axvline(best_epoch, color="0.7", linewidth=1, label="best epoch")
     low, high = np.percentile(drawn, 8), max(drawn)
     ax.set_ylim(low - 0.1 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="epoch", ylabel="ELBO (nats)" if finite else "log-likelihood term (nats)")
     ax.legend(frameon=False, fontsize=8)
 

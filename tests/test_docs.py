@@ -1,0 +1,39 @@
+"""The examples of the README run, as they stand, and what it says of the recipes is what the recipes say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lowerbound import cli, recipe
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["first", "compose"])
+def test_examples_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_every_recipe_stands_in_the_table_with_its_own_words():
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \|(.*)$", README, re.MULTILINE))
+    assert rows.keys() == recipe.packaged().keys()
+    for name, row in rows.items():
+        about = recipe.load(name).about
+        assert about.measured in row
+        assert about.expected in row
+
+
+def test_every_command_of_the_readme_exists():
+    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    used = set(re.findall(r"^lowerbound (\w+)", README, re.MULTILINE))
+    assert used
+    assert used <= known
+
+
+def test_every_file_that_the_documents_name_exists():
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"):
+        for name in re.findall(r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{document.name} names {name}"
