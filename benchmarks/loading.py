@@ -5,7 +5,7 @@ of its `ToTensor` (array -> Pillow image -> array -> float32 in [0, 1], channels
 is not needed for anything else. It steps PyTorch's ordinary optimiser and calls `.item()` on each loss. Ours is `Fit`, with
 batches cut from the whole array. Both train the same architecture from the same weights by the same objective.
 
-    python benchmarks/loading.py [--recipe hierarchical-mnist] [--batch-size 64] [--rounds 5] [--steps 200]
+    python benchmarks/loading.py [--recipe hierarchical-mnist] [--batch-size 64] [--compile] [--rounds 5] [--steps 200]
 
 Rounds are paired (published, ours, published, ours ...); the ratio of each pair is printed, and their median. The data are
 MNIST where it is found, and random images of the same shape and type otherwise.
@@ -91,13 +91,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="hierarchical-mnist")
     parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    parser.add_argument("--compile", action="store_true", help="ours with training.compile")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
     arguments = parser.parse_args()
     plan = recipes.load(arguments.recipe)
     with tempfile.TemporaryDirectory() as folder:
         data, settings = images(folder).open(), replace(plan.training, patience=None)
-    settings = replace(settings, batch_size=arguments.batch_size or settings.batch_size)
+    settings = replace(settings, batch_size=arguments.batch_size or settings.batch_size, compile=arguments.compile)
     steps = min(arguments.steps, len(data.train) // settings.batch_size)
     torch.manual_seed(0)
     start = plan.model.build(data.schema.shape)
@@ -116,6 +117,7 @@ def main() -> None:
     facts = {
         "recipe": arguments.recipe,
         "batch_size": settings.batch_size,
+        "compile": settings.compile,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import shutil
 import signal
 
 import pytest
@@ -237,3 +238,20 @@ def test_other_numbers_give_unrelated_seeds():
 
 def test_a_fresh_state_is_at_the_start():
     assert dataclasses.asdict(State())["step"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's own, while it compiles
+def test_a_compiled_model_trains_the_same_curve(digits):
+    """Other random numbers, the same function: the curve within the noise of training."""
+    if not shutil.which("g++"):
+        pytest.skip("no g++ to compile with")
+    settings = dataclasses.replace(SETTINGS, batch_size=700)
+    plain, fast = (make(digits, dataclasses.replace(settings, compile=choice)).run().history for choice in (False, True))
+    assert fast[-1]["validation_elbo"] == pytest.approx(plain[-1]["validation_elbo"], abs=1.5)
+
+
+def test_compiling_without_a_compiler_is_one_line(digits, monkeypatch):
+    monkeypatch.setattr("lowerbound.training.shutil.which", lambda name: None)
+    with pytest.raises(ConfigError, match=r"training\.compile needs a C\+\+ compiler"):
+        make(digits, dataclasses.replace(SETTINGS, compile=True))

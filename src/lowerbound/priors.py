@@ -12,6 +12,8 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily
 from .catalogue import STRICT, part
 from .families import Normal
 
+_UNIT, _FREE = Normal(variance=1.0), Normal()  # made once: a part checks its fields whenever it is made
+
 
 class Prior(ABC):
     """A frozen spec of p(z)."""
@@ -29,7 +31,7 @@ class _StandardNormal(nn.Module):
         self.register_buffer("location", torch.zeros(size), persistent=False)
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        return Normal(variance=1.0)((self.location,), 1)
+        return _UNIT((self.location,), 1)
 
 
 class _Mixture(nn.Module):
@@ -41,7 +43,7 @@ class _Mixture(nn.Module):
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         weights = Categorical(logits=self.logits, validate_args=False)
-        return MixtureSameFamily(weights, Normal()((self.location, self.log_variance), 1), validate_args=False)
+        return MixtureSameFamily(weights, _FREE((self.location, self.log_variance), 1), validate_args=False)
 
 
 @dataclass(frozen=True, config=STRICT)

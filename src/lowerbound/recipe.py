@@ -56,6 +56,8 @@ class Training:
         accelerator: "auto" takes a GPU if there is one.
         devices: number of processes, each with its device.
         precision: of the matrix products.
+        compile: compile the model with torch.compile, the same function in fewer and larger steps; it takes some ten seconds
+            at the start, needs a C++ compiler, and pays for small models and long runs.
         seed: of the weights, the order of the data and the noise.
     """
 
@@ -72,6 +74,7 @@ class Training:
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt = 1
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    compile: bool = False
     seed: NonNegativeInt = 0
 
     @field_validator("optimizer")

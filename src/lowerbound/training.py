@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -86,6 +87,20 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
 
 
+def compiled(settings: Training, model: torch.nn.Module) -> torch.nn.Module:
+    """The model as it is, or compiled if the settings say so; the compiled one shares its parameters.
+
+    Raises:
+        ConfigError: there is no C++ compiler.
+    """
+    if not settings.compile:
+        return model
+    compilers = (os.environ.get("CXX"), "g++", "clang++", "c++", "cl")
+    if not any(shutil.which(name) for name in compilers if name):
+        raise ConfigError("training.compile needs a C++ compiler (g++ or clang++, or its name in CXX), found none")
+    return torch.compile(model)  # type: ignore[return-value]
+
+
 @contextmanager
 def interrupts() -> Iterator[Callable[[], int]]:
     """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
@@ -137,7 +152,7 @@ class Fit:
         self.fabric = fabric or make_fabric(settings)
         self.data, self.objective, self.settings = data, objective, settings
         self.model = model
-        self.wrapped, self.optimizer = self.fabric.setup(model, make_optimizer(settings, model))
+        self.wrapped, self.optimizer = self.fabric.setup(compiled(settings, model), make_optimizer(settings, model))
         self.save_history, self.checkpoints, self.report = save_history, checkpoints, report
         self.state = State()
         self.best: dict[str, Tensor] = {}
