@@ -207,6 +207,16 @@ def test_another_file_is_measured_whole_with_the_training_scale(table, tmp_path)
     assert np.allclose(run.schema.restore(batch), values[:50], rtol=1e-5)
 
 
+def test_a_run_finds_its_data_from_any_folder(tmp_path, monkeypatch):
+    polars.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [2.0, 1, 4, 3, 6, 5]}).write_csv(tmp_path / "t.csv")
+    monkeypatch.chdir(tmp_path)
+    settings = {"training.epochs": 1, "data.validation": 1, "data.test": 1, "training.accelerator": "cpu"}
+    run = lowerbound.fit("table", data="t.csv", out="run", settings=settings, progress=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(lowerbound.load(tmp_path / run.folder).data().train) == 4
+
+
 def test_a_table_without_one_of_the_columns_is_refused(table, tmp_path):
     polars.DataFrame({"c0": [1.0, 2.0], "c1": [3.0, 4.0]}).write_csv(tmp_path / "less.csv")
     with pytest.raises(DataError, match="c2"):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from . import __version__, checkpoint
 from . import recipe as recipes
-from .data import Dataset, Examples, Schema
+from .data import Dataset, Examples, Schema, named_sets
 from .errors import ConfigError, DataError, RunError
 from .evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
 from .evaluation.batches import chunks, evaluating, rows
@@ -215,6 +215,8 @@ def fit(
     plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
     if not plan.data.source:
         raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
+    if plan.data.source not in named_sets() and Path(plan.data.source).exists():
+        plan = plan.replace({"data.source": str(Path(plan.data.source).resolve())})  # a run is used from any folder
     fabric = make_fabric(plan.training)
     fabric.launch()
     folder = _place(name, out, resume)

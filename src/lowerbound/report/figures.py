@@ -54,10 +54,12 @@ def curves(history: Sequence[Mapping[str, float]], ax: Axes, best_epoch: int | N
     ax.legend(frameon=False, fontsize=8)
 
 
-def marginal(data: np.ndarray, samples: np.ndarray, ax: Axes, name: str) -> None:
+def marginal(data: np.ndarray, samples: np.ndarray, ax: Axes, name: str, legend: bool = True) -> None:
     """Histograms of one column of the data and of samples from the model, (N,) and (M,)."""
     edges = np.histogram_bin_edges(data, bins=40).tolist()
     ax.hist(data, edges, density=True, alpha=0.5, label="data")
     ax.hist(samples, edges, density=True, histtype="step", color="black", label="samples")
     ax.set_title(name, fontsize=9)
     ax.set_yticks([])
+    if legend:
+        ax.legend(frameon=False, fontsize=8)

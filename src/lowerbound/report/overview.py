@@ -46,14 +46,13 @@ def _table(run: Run) -> Figure:
     samples = run.schema.restore(run.sample(max(1000, len(data)), mean=False).numpy())
     names = run.schema.columns or tuple(f"value {i + 1}" for i in range(data.shape[1]))
     count = min(len(names), MARGINALS)
-    figure = Figure(figsize=(12, 2 + 2 * -(-count // 4)), layout="constrained")
-    axes = figure.subplots(1 + -(-count // 4), 4, squeeze=False).ravel()
-    figures.curves(_history(run), axes[0], run.summary.get("best_epoch"))
-    for ax, i in zip(axes[4:], range(count), strict=False):
-        figures.marginal(data[:, i], samples[:, i], ax, names[i])
-    axes[4].legend(fontsize=8)
-    for ax in (*axes[1:4], *axes[4 + count :]):
-        ax.set_axis_off()
+    rows = -(-count // 4)
+    figure = Figure(figsize=(12, 2.4 + 2 * rows), layout="constrained")
+    places = figure.add_gridspec(1 + rows, 4, height_ratios=[1.2] + [1] * rows)
+    figures.curves(_history(run), figure.add_subplot(places[0, :]), run.summary.get("best_epoch"))
+    for i in range(count):
+        ax = figure.add_subplot(places[1 + i // 4, i % 4])
+        figures.marginal(data[:, i], samples[:, i], ax, names[i], legend=i == 0)
     figure.suptitle(f"{run.folder.name}: columns of the data and of samples from the model", fontsize=11)
     return figure
 
