@@ -65,6 +65,8 @@ def test_schedules_are_parts_inside_parts():
         ({"model.likelihood": "Delta"}, "likelihood must have a density"),
         ({"model.likelihood": {"type": "Normal", "variance": -1.0}}, "variance must be"),
         ({"data.size": "12"}, "data.size"),
+        ({"training.optimizer_options.lr": 1.0}, "lr is training.learning_rate"),
+        ({"training.seed": 2**64}, "training.seed"),
         ({"objective.free_bits": -1.0}, "objective.free_bits"),
         ({"training.schedule": "Liner"}, "training.schedule: unknown schedule 'Liner'; did you mean 'Linear'?"),
     ],
@@ -127,3 +129,10 @@ def test_a_file_that_is_not_toml_is_one_line(tmp_path):
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'digits'"):
         recipes.load("digit")
+
+
+def test_replacing_leaves_the_original_alone():
+    plan = recipes.load("iwae-mnist")
+    before = plan.to_toml()
+    plan.replace({"training.optimizer_options.eps": 7.0})
+    assert plan.to_toml() == before

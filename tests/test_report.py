@@ -49,3 +49,26 @@ def test_colour_images_keep_their_channels(ax):
 def test_an_ending_that_cannot_be_written_names_those_that_can(tmp_path):
     with pytest.raises(ConfigError, match=r"one of \.npy, \.csv, got '\.txt'"):
         outputs.suffix(tmp_path / "a.txt", (".npy", ".csv"))
+
+
+def test_a_few_pairs_are_still_pairs(ax):
+    figures.pairs(np.zeros((5, 1, 2, 2)), np.full((5, 1, 2, 2), 0.5), ax)
+    picture = ax.images[0].get_array()
+    assert picture.shape == (5, 14)
+    assert set(picture[0]) == {0, 255}
+    assert set(picture[3]) == {128, 255}
+
+
+def test_samples_far_from_the_data_are_seen(ax):
+    random = np.random.default_rng(0)
+    samples = np.concatenate([random.random(500), random.normal(size=500) * 1000])
+    figures.marginal(random.random(1000), samples, ax, "x")
+    assert ax.dataLim.xmin < -0.4
+    assert ax.dataLim.xmax > 1.4
+
+
+def test_images_of_any_range_are_shown():
+    images = np.array([0.0, 127.5, 255.0]).reshape(1, 1, 1, 3)
+    assert figures.unit(images, 0, 255).ravel().tolist() == [0, 0.5, 1]
+    assert figures.unit(images / 255, 0, 1) is not None
+    assert (figures.unit(images / 255, 0.1, 0.9) == images / 255).all()

@@ -169,10 +169,10 @@ def test_wrong_settings_leave_no_folder_behind(tmp_path):
     ],
 )
 def test_a_likelihood_that_does_not_fit_the_data_is_refused_with_a_reason(run, table, likelihood, source, reason):
-    schema = {"table": table[0], "digits": run}[source].schema
+    examples = {"table": table[0], "digits": run}[source].data().train
     plan = recipes.load("digits").replace({"model.likelihood": likelihood})
     with pytest.raises(DataError, match=reason):
-        check(plan, schema)
+        check(plan, examples)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_likelihood_that_does_not_fit_the_data_is_refused_with_a_reason(run, t
 )
 def test_a_report_says_where_a_likelihood_is_none(likelihood, binarize, says):
     plan = recipes.load("digits").replace({"model.likelihood": likelihood, "data.binarize": binarize})
-    caveat = check(plan, plan.data.open().schema)
+    caveat = check(plan, plan.data.open().train)
     assert (caveat is None) if says is None else (says in caveat)
 
 
@@ -238,3 +238,93 @@ def test_images_of_an_odd_size_and_colour_are_fitted_and_measured(tmp_path):
 def test_a_recipe_without_data_asks_for_them():
     with pytest.raises(ConfigError, match="give --data SOURCE"):
         lowerbound.fit("table")
+
+
+def test_the_test_objective_has_the_samples_of_the_training(tmp_path):
+    """The importance-weighted bound of 50 samples is not that of one, which is the ELBO."""
+    settings = FAST | {"objective": "Iwae", "training.samples": 50}
+    found = lowerbound.fit("digits", out=tmp_path / "x", settings=settings, progress=False).summary
+    assert found["test"]["objective"] < -found["test"]["elbo"] - 0.5
+    assert found["validation"]["objective"] < -found["validation"]["elbo"] - 0.5
+
+
+def changed(tmp_path):
+    """A run on a table that gets one more row after the fit."""
+    random = np.random.default_rng(0)
+    polars.DataFrame({name: random.normal(size=60) for name in "ab"}).write_csv(tmp_path / "t.csv")
+    settings = {"training.epochs": 1, "training.accelerator": "cpu"}
+    run = lowerbound.fit("table", data=tmp_path / "t.csv", out=tmp_path / "run", settings=settings, progress=False)
+    with (tmp_path / "t.csv").open("a") as file:
+        file.write("0.5,0.5\n")
+    return run, settings
+
+
+def test_changed_data_are_noticed(tmp_path):
+    """Other rows make other splits: what was trained on would be tested on."""
+    run, settings = changed(tmp_path)
+    with pytest.raises(DataError, match=r"is not what .* was fitted to"):
+        run.evaluate(samples=2)
+    with pytest.raises(RunError, match=r"is not what .* was fitted to"):
+        lowerbound.fit("table", data=tmp_path / "t.csv", out=run.folder, settings=settings, resume=True, progress=False)
+    assert run.evaluate(tmp_path / "t.csv", samples=2)["examples"] == 61
+
+
+def test_values_that_the_likelihood_cannot_have_are_refused_in_every_split(tmp_path):
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "good.npy", random.random((60, 3)))
+    np.save(tmp_path / "bad.npy", random.random((60, 3)) * 300)
+    np.savez(tmp_path / "half.npz", train=random.random((60, 3)), test=random.random((9, 3)) * 300)
+    settings = {"model.likelihood": "Bernoulli", "training.epochs": 1, "training.accelerator": "cpu"}
+    run = lowerbound.fit("table", data=tmp_path / "good.npy", out=tmp_path / "run", settings=settings, progress=False)
+    with pytest.raises(DataError, match=r"needs values in \[0, 1\]"):
+        run.evaluate(tmp_path / "bad.npy")
+    with pytest.raises(DataError, match=r"needs values in \[0, 1\]"):
+        lowerbound.fit("table", data=tmp_path / "half.npz", out=tmp_path / "x", settings=settings, progress=False)
+
+
+def test_noise_that_does_not_fit_the_values_is_refused(table, tmp_path):
+    source = table[0].recipe.data.source
+    with pytest.raises(DataError, match="Binarize needs values in"):
+        lowerbound.fit("table", data=source, out=tmp_path / "x", settings={"model.noise": ["Binarize"]}, progress=False)
+
+
+def test_measuring_the_training_split_has_one_draw(tmp_path):
+    settings = FAST | {"data.binarize": "dynamic", "model.likelihood": "Bernoulli", "training.epochs": 1}
+    run = lowerbound.fit("digits", out=tmp_path / "x", settings=settings, progress=False)
+    train = run.data().split("train")
+    assert torch.equal(train.batch(slice(0, 100))[50:], train.batch(slice(50, 100)))
+    assert not torch.equal(run.data().train.batch(slice(0, 9), 1), run.data().train.batch(slice(0, 9), 2))
+
+
+def test_double_precision_is_kept_from_the_fit_to_the_reloaded_run(tmp_path):
+    run = lowerbound.fit("digits", out=tmp_path / "x", settings=FAST | {"training.precision": "64-true"}, progress=False)
+    again = lowerbound.load(tmp_path / "x")
+    assert next(again.model.parameters()).dtype == torch.float64
+    assert again.evaluate(samples=3) == run.evaluate(samples=3)
+    assert run.sample(2).dtype == torch.float64
+
+
+def test_resuming_with_more_epochs_goes_on(tmp_path):
+    short = lowerbound.fit("digits", out=tmp_path / "x", settings=FAST, progress=False)
+    longer = lowerbound.fit("digits", out=tmp_path / "x", settings=FAST | {"training.epochs": 5}, resume=True, progress=False)
+    assert (short.summary["epochs"], longer.summary["epochs"]) == (3, 5)
+    assert lowerbound.load(tmp_path / "x").recipe.training.epochs == 5
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_starts_again(tmp_path):
+    broken = {"training.optimizer": "SGD", "training.learning_rate": 1e12}
+    with pytest.raises(ArithmeticError):
+        lowerbound.fit("digits", out=tmp_path / "x", settings=FAST | broken, progress=False)
+    assert lowerbound.fit("digits", out=tmp_path / "x", settings=FAST, progress=False).summary["epochs"] == 3
+
+
+def test_a_loss_that_cannot_be_had_is_told_before_anything_is_written(tmp_path):
+    settings = FAST | {"model.prior": "Mixture", "objective": {"type": "Elbo", "kl": "everywhere"}}
+    with pytest.raises(ConfigError, match="closed-form KL at every level"):
+        lowerbound.fit("digits", out=tmp_path / "x", settings=settings, progress=False)
+    assert not (tmp_path / "x").exists()
+
+
+def test_codes_can_be_trained_on(run):
+    codes = run.encode(run.data().test.batch(slice(0, 4)))[0]
+    torch.nn.Linear(codes.shape[1], 1)(codes).sum().backward()  # an inference tensor would refuse

@@ -86,7 +86,6 @@ def test_resume_at_an_epoch_is_exact(digits, tmp_path):
     first.run()
     second = make(digits, SETTINGS, checkpoints=tmp_path)
     second.resume()
-    second.state.finished = False  # the first was told of fewer epochs
     second.run()
     assert second.state.history == whole.state.history
     assert torch.equal(weights(second), weights(whole))
@@ -219,10 +218,16 @@ def test_any_optimiser_of_torch_takes_a_step(digits, name):
     assert not torch.equal(weights(fit), before)
 
 
-def test_wrong_optimiser_options_are_one_line(digits):
-    settings = dataclasses.replace(SETTINGS, optimizer_options={"foo": 1})
-    with pytest.raises(ConfigError, match=r"training\.optimizer_options: Adam: .*foo"):
+@pytest.mark.parametrize("options", [{"foo": 1}, {"betas": (0.9,)}, {"foreach": True, "fused": True}])
+def test_wrong_optimiser_options_are_one_line(options):
+    settings = dataclasses.replace(SETTINGS, optimizer_options=options)
+    with pytest.raises(ConfigError, match=r"training\.optimizer_options: Adam: "):
         make_optimizer(settings, MLP().encoder((4,), 2))
+
+
+def test_an_option_against_the_fused_step_is_taken(digits):
+    settings = dataclasses.replace(SETTINGS, optimizer_options={"foreach": True})
+    assert not make_optimizer(settings, MLP().encoder((4,), 2)).param_groups[0]["fused"]
 
 
 def test_more_processes_than_cores_are_refused():

@@ -87,13 +87,17 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
         RunError: the folder cannot be written.
     """
     target = folder / f"step-{step:08d}"
+    if target.exists():  # it is whole, and the same step has the same state
+        return target
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".writing-*"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        temporary.chmod(0o755)
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
         write_text(temporary / "state.json", json.dumps(state))  # unlike strict JSON this keeps infinities
-        shutil.rmtree(target, ignore_errors=True)
         os.replace(temporary, target)
     except OSError as error:
         raise RunError(f"cannot write {target}: {error.strerror or error}") from error

@@ -81,7 +81,7 @@ def fit(
         *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
         f"run      {found.folder}",
         f"picture  {picture}",
-        f"next     lowerbound evaluate {found.folder}",
+        f"next     lowerbound evaluate {found.folder}{'' if summary['test'] else ' --split train'}",
     ]
     show(summary, lines, json)
 
@@ -127,7 +127,7 @@ def sample(
     run: RunFolder,
     out: Out,
     n: Annotated[int, typer.Option("-n", help="How many.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
     json: Json = False,
 ) -> None:
     """Draw from the model: a PNG grid (means of p(x|z)), or .npy, .csv, .parquet (draws from it)."""

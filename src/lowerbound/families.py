@@ -100,6 +100,9 @@ class _Gaussian(_Normal):
         z = (value - self.loc) / self.scale
         return torch.addcmul(-self.log_scale - math.log(2 * math.pi) / 2, z, z, value=-0.5)
 
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "_Gaussian":
+        return _Gaussian(self.loc.expand(batch_shape), self.log_scale)
+
 
 @register_kl(_Gaussian, _Gaussian)
 def _kl_gaussian(q: _Gaussian, p: _Gaussian) -> Tensor:
@@ -190,6 +193,11 @@ class _ContinuousBernoulli(Distribution):
     @property
     def mean(self) -> Tensor:
         return torch.where(self.small, 0.5 + self.logits / 12, -1 / torch.expm1(-self.t) - 1 / self.t)
+
+    @property
+    def variance(self) -> Tensor:
+        large = 1 / self.t**2 - 1 / (4 * torch.sinh(self.t / 2) ** 2)
+        return torch.where(self.small, 1 / 12 - self.logits**2 / 240, large)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         u = torch.rand(self._extended_shape(sample_shape), dtype=self.t.dtype, device=self.t.device)

@@ -23,6 +23,10 @@ class Noise(ABC):
     def __call__(self, x: Tensor, training: bool) -> Tensor:
         """What the encoder sees instead of `x`, of the same shape."""
 
+    def refuses(self, low: float, high: float) -> str | None:
+        """Why data in [low, high] cannot be treated so."""
+        return None
+
 
 @dataclass(frozen=True, config=STRICT)
 class Dropout(Noise):
@@ -50,6 +54,9 @@ class Binarize(Noise):
 
     def __call__(self, x: Tensor, training: bool) -> Tensor:
         return torch.bernoulli(x) if training else (x > 0.5).to(x.dtype)
+
+    def refuses(self, low: float, high: float) -> str | None:
+        return f"Binarize needs values in [0, 1], got [{low:g}, {high:g}]" if low < 0 or high > 1 else None
 
 
 @dataclass(frozen=True, config=STRICT)

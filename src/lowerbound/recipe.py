@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tomli_w
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 
 from .catalogue import STRICT, table, values
@@ -75,7 +75,14 @@ class Training:
     devices: PositiveInt = 1
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     compile: bool = False
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @field_validator("optimizer_options")
+    @classmethod
+    def _without_rate(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if "lr" in options:
+            raise ValueError("lr is training.learning_rate, not an option")
+        return options
 
     @field_validator("optimizer")
     @classmethod

@@ -20,30 +20,42 @@ from torch import Tensor
 from . import __version__, checkpoint
 from . import recipe as recipes
 from .data import Dataset, Examples, Schema, named_sets
-from .errors import ConfigError, DataError, RunError
+from .errors import ConfigError, DataError, LowerboundError, RunError
 from .evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
-from .evaluation.batches import chunks, evaluating, rows
+from .evaluation.batches import chunks, evaluating, placed, rows
 from .files import read_json, write_json, write_text
 from .model import VAE
 from .progress import bar
 from .recipe import Recipe
-from .training import Fit, State, flat, key, make_fabric
+from .training import Fit, State, make_fabric, measured
 
 FORMAT = 1
 """Version of the run folder; a folder of another version is refused."""
 
 
-def check(recipe: Recipe, schema: Schema) -> str | None:
-    """What a report must say of this likelihood on these data, or None.
+def check(recipe: Recipe, examples: Examples) -> str | None:
+    """What a report must say of this likelihood on these examples, or None.
 
     Raises:
-        DataError: the likelihood does not fit the data; says why.
+        DataError: the likelihood or the noise does not fit the values; says why.
     """
-    facts = (schema.low, schema.high, schema.levels)
-    reason = recipe.model.likelihood.refuses(*facts)
+    (low, high), likelihood = examples.span(), recipe.model.likelihood
+    reason = likelihood.refuses(low, high, examples.schema.levels)
     if reason:
         raise DataError(f"model.likelihood does not fit {recipe.data.source}: {reason}")
-    return recipe.model.likelihood.caveat(*facts)
+    for noise in recipe.model.noise:
+        if reason := noise.refuses(low, high):
+            raise DataError(f"model.noise does not fit {recipe.data.source}: {reason}")
+    said = (likelihood.caveat(low, high, examples.schema.levels), _units(examples.schema))
+    return "; ".join(filter(None, said)) or None
+
+
+def _units(schema: Schema) -> str | None:
+    """What turns a density of standardised values into one of the values of the source."""
+    if not schema.scale:
+        return None
+    offset = sum(math.log(scale) for scale in schema.scale)
+    return f"values are standardised by the training split: subtract {offset:.4g} nats for the density in the units of the source"
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:
@@ -71,10 +83,17 @@ class Run:
         self.model = model.eval()
 
     def data(self, source: str | Path | None = None) -> Dataset:
-        """The data of the run in its own splits, or another source, standardised as in training and not cut further."""
-        if source is None:
-            return self.recipe.data.open(self.schema)
-        return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema)
+        """The data of the run in its own splits, or another source, standardised as in training and not cut further.
+
+        Raises:
+            DataError: the data of the run have changed since, so that their splits are not those of the fit.
+        """
+        if source is not None:
+            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema)
+        dataset = self.recipe.data.open(self.schema)
+        if (self.folder / "data.json").is_file():
+            _unchanged(dataset, self.folder, DataError)
+        return dataset
 
     def examples(self, source: str | Path | None = None, split: str | None = None) -> tuple[str, Examples]:
         """The name of a split and its examples; by default the test split, or all of a source that brings none."""
@@ -94,6 +113,7 @@ class Run:
             seed: of the draws.
         """
         split, examples = self.examples(source, split)
+        caveat = check(self.recipe, examples)
         found = bound(self.model, examples, seed=seed)
         likelihood = importance_log_likelihood(self.model, examples, samples=samples, seed=seed)
         latent = latent_statistics(self.model, examples, seed=seed)
@@ -112,14 +132,14 @@ class Run:
             "log_likelihood_term": found.log_likelihood_term,
             "rate_per_dimension": [None if r is None else r.tolist() for r in latent.rate_per_dimension],
             "split": split,
-            "caveat": check(self.recipe, examples.schema),
+            "caveat": caveat,
         }
 
     def encode(self, x: Tensor | Examples) -> list[Tensor]:
         """The posterior means of each level, (N, d) each, on the CPU, for a batch (N, *shape) or a whole split."""
         if isinstance(x, Tensor):
             with evaluating(self.model, 0):
-                return [z.cpu() for z in self.model.encode(x)]
+                return [z.cpu() for z in self.model.encode(placed(self.model, x))]
         with evaluating(self.model, 0):
             parts = [self.model.encode(batch) for batch in chunks(self.model, x, rows(self.schema.shape))]
         return [torch.cat(level).cpu() for level in zip(*parts, strict=True)]
@@ -127,7 +147,7 @@ class Run:
     def reconstruct(self, x: Tensor) -> Tensor:
         """The mean of p(x | z) at the posterior mean, (N, *shape)."""
         with evaluating(self.model, 0):
-            return self.model.reconstruct(x)
+            return self.model.reconstruct(placed(self.model, x)).cpu()
 
     def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
         """`n` samples (n, *shape): the means of p(x | z), or draws from it."""
@@ -135,7 +155,7 @@ class Run:
             raise ConfigError(f"the number of samples must be 1 or more, got {n}")
         size = rows(self.schema.shape)
         with evaluating(self.model, seed):
-            return torch.cat([self.model.sample(min(size, n - start), mean) for start in range(0, n, size)])
+            return torch.cat([self.model.sample(min(size, n - start), mean).cpu() for start in range(0, n, size)])
 
 
 def _free(folder: Path) -> Path:
@@ -155,8 +175,8 @@ def _last(folder: Path) -> Path:
     return found
 
 
-def _place(name: str, out: str | Path | None, resume: bool) -> Path:
-    """Where a run goes.
+def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]:
+    """Where a run goes, and whether it goes on there: a run that ended before its first checkpoint starts again.
 
     Raises:
         RunError: the folder holds a run already, or there is nothing to resume.
@@ -166,10 +186,19 @@ def _place(name: str, out: str | Path | None, resume: bool) -> Path:
     held = (folder / "recipe.toml").exists()
     if resume and not held:
         raise RunError(f"there is no run in {folder} to resume")
-    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    alive = checkpoint.latest(folder / "checkpoint") is not None or (folder / "model.safetensors").exists()
+    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and (alive or not held):
         what = "holds a run already; --resume continues it" if held else "is not an empty folder"
         raise RunError(f"{folder} {what}; choose another --out")
-    return folder
+    return folder, resume and alive
+
+
+def _unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
+    """Raises `error` if these are not the values that the run in the folder was fitted to."""
+    before = read_json(folder / "data.json").get("fingerprint", {}).get("sha256")
+    if before != dataset.fingerprint()["sha256"]:
+        advice = "its splits would not be those of the fit; give the new values by --data (data= in Python)"
+        raise error(f"{dataset.source} is not what {folder} was fitted to: {advice}")
 
 
 def _same(recipe: Recipe, folder: Path) -> None:
@@ -217,12 +246,12 @@ def fit(
         raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
     if plan.data.source not in named_sets() and Path(plan.data.source).exists():
         plan = plan.replace({"data.source": str(Path(plan.data.source).resolve())})  # a run is used from any folder
-    fabric = make_fabric(plan.training)
+    fabric = make_fabric(plan.training, all_used=plan.objective.bound)
     fabric.launch()
-    folder = _place(name, out, resume)
+    folder, resume = _place(name, out, resume)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = plan.data.open()
-    caveat = check(plan, dataset.schema)
+    caveat, *_ = [check(plan, part) for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
     torch.manual_seed(plan.training.seed)
     model = plan.model.build(dataset.schema.shape)
     fitting = _begin(plan, dataset, model, folder, fabric, resume)
@@ -244,10 +273,14 @@ def _begin(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, fabric: Fab
 
     places = (save_history, folder / "checkpoint")
     fitting = Fit(model, dataset, plan.objective, plan.training, fabric, *places)
+    with evaluating(model, 0):  # a loss that cannot be had is told before anything is written
+        first = placed(model, dataset.train.batch(slice(0, 2)))
+        plan.objective(model.terms(first, plan.training.samples, plan.objective.kl))
     if resume:
         _same(plan, folder)
+        _unchanged(dataset, folder, RunError)
         fitting.resume()
-    elif fabric.is_global_zero:
+    if fabric.is_global_zero:
         facts = {"format": FORMAT, "schema": dataset.schema.to_json(), "fingerprint": dataset.fingerprint()}
         write_text(folder / "recipe.toml", plan.to_toml())
         write_json(folder / "data.json", facts)
@@ -266,8 +299,8 @@ def _summary(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, state: St
     """What `fit --json` prints: the best epoch's metrics, and the test split measured once."""
     row = dict(state.history[state.best_epoch - 1])
     if dataset.test is not None:
-        found = bound(model, dataset.test, objective=plan.objective, seed=key(plan.training.seed, 3))
-        row |= {f"test_{name}": v for name, v in flat(found).items()}
+        found = measured(model, dataset.test, plan.objective, plan.training, stream=3)
+        row |= {f"test_{name}": v for name, v in found.items()}
     return {
         "run": str(folder),
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -298,8 +331,16 @@ def load(folder: str | Path) -> Run:
     version = facts.get("format") if isinstance(facts, dict) else None
     if version != FORMAT:
         raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {version!r}")
-    plan, schema = recipes.load(folder / "recipe.toml"), Schema.from_json(facts["schema"])
-    model = plan.model.build(schema.shape)
-    checkpoint.load_weights(model, checkpoint.load_tensors(folder / "model.safetensors"), folder / "model.safetensors")
+    plan, schema = recipes.load(folder / "recipe.toml"), _schema(facts, folder)
+    tensors = checkpoint.load_tensors(folder / "model.safetensors")
+    model = plan.model.build(schema.shape).to(next(iter(tensors.values()), torch.zeros(())).dtype)
+    checkpoint.load_weights(model, tensors, folder / "model.safetensors")
     summary = read_json(folder / "summary.json") if (folder / "summary.json").is_file() else {}
     return Run(folder, plan, schema, model, summary)
+
+
+def _schema(facts: dict[str, Any], folder: Path) -> Schema:
+    try:
+        return Schema.from_json(facts["schema"])
+    except (KeyError, TypeError, AttributeError, DataError) as error:
+        raise RunError(f"{folder / 'data.json'} does not describe the data of a run: {error}") from error

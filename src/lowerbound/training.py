@@ -23,9 +23,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from . import checkpoint
-from .data import Dataset
+from .data import Dataset, Examples
 from .errors import ConfigError, Interrupted, NonFiniteError, RunError
-from .evaluation import Bound, bound
+from .evaluation import bound
 from .model import VAE, Terms
 from .objectives import Objective
 from .progress import Report, silent
@@ -46,7 +46,7 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     best_value: float = math.inf
     best_epoch: int = 0
-    finished: bool = False
+    stopped: bool = False
     seconds: float = 0.0
     step_seconds: float = 0.0
 
@@ -56,8 +56,8 @@ def key(*numbers: int) -> int:
     return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
 
 
-def make_fabric(settings: Training) -> Fabric:
-    """The device, precision and processes that the settings ask for.
+def make_fabric(settings: Training, all_used: bool = True) -> Fabric:
+    """The device, precision and processes that the settings ask for; `all_used`: whether the loss uses all parameters.
 
     Raises:
         ConfigError: there is no such device.
@@ -66,7 +66,8 @@ def make_fabric(settings: Training) -> Fabric:
     if settings.devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
         raise ConfigError(f"training.devices: {settings.devices} processes, but this machine has {cores} cores")
     try:
-        strategy = "ddp" if settings.devices > 1 else "auto"
+        ddp = "ddp" if all_used else "ddp_find_unused_parameters_true"
+        strategy = ddp if settings.devices > 1 else "auto"
         return Fabric(accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision)
     except Exception as error:  # Fabric raises many kinds, all about these three settings
         what = f"accelerator {settings.accelerator!r} with {settings.devices} device(s) and precision {settings.precision!r}"
@@ -80,10 +81,11 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
         ConfigError: it does not take these options.
     """
     kind = optimizers()[settings.optimizer]
-    fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+    own = {"fused", "foreach", "differentiable"} & settings.optimizer_options.keys()
+    fused = {"fused": True} if "fused" in inspect.signature(kind).parameters and not own else {}
     try:
         return kind(model.parameters(), **{"lr": settings.learning_rate, **fused, **settings.optimizer_options})  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # the optimisers raise many kinds, all about these options
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
 
 
@@ -177,7 +179,7 @@ class Fit:
         """
         state, started, before = self.state, time.perf_counter(), self.state.seconds
         with interrupts() as came:
-            while state.epoch < self.settings.epochs and not state.finished:
+            while state.epoch < self.settings.epochs and not state.stopped:
                 order = self._order(state.epoch)
                 self.wrapped.train()
                 while state.batch < self.batches:
@@ -185,11 +187,10 @@ class Fit:
                     if came():
                         state.seconds = before + time.perf_counter() - started
                         self._stop(came())
-                self._end_epoch(self._look())
+                self._end_epoch(self._timed_look())
                 state.seconds = before + time.perf_counter() - started
                 if state.epoch % self.settings.checkpoint_every == 0:
                     self.save()
-        state.finished = True
         self.save()
         if self.best:
             self.model.load_state_dict(self.best)
@@ -231,12 +232,14 @@ class Fit:
         torch.default_generator.manual_seed(number)
         if self.fabric.device.type == "cuda":
             torch.cuda.default_generators[self.fabric.device.index].manual_seed(number)
+        elif self.fabric.device.type == "mps":
+            torch.mps.manual_seed(number)
 
     def _look(self) -> list[float]:
         """Adds the waiting steps to the epoch's sums, which it gives; stops at a loss that is not finite."""
         state = self.state
         if self.pending:
-            values = torch.stack(self.pending).double().cpu()
+            values = torch.stack(self.pending).cpu().double()
             self._refuse_nonfinite(values)
             sums = values.sum(0)
             state.sums = (torch.tensor(state.sums, dtype=torch.float64) + sums).tolist() if state.sums else sums.tolist()
@@ -246,12 +249,19 @@ class Fit:
             self.report(state.epoch + 1, done, f"{self._bound_name} {self._current_bound():.2f}")
         return state.sums
 
+    def _timed_look(self) -> list[float]:
+        """The last look of an epoch, which waits for the steps before it, is part of their time."""
+        started = time.perf_counter()
+        sums = self._look()
+        self.state.step_seconds += time.perf_counter() - started
+        return sums
+
     @property
     def _bound_name(self) -> str:
         return "bound" if self.objective.bound else "log-likelihood term"
 
     def _current_bound(self) -> float:
-        """The training bound of this epoch so far, and the validation objective once there is one."""
+        """The training bound of this epoch so far."""
         names = _names(len(self.model.latents.sizes))
         means = dict(zip(names, self.state.sums, strict=False))
         return means["elbo" if self.objective.bound else "log_likelihood_term"] / max(means["examples"], 1)
@@ -286,7 +296,7 @@ class Fit:
             self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, []
         waited = state.epoch - state.best_epoch
-        state.finished = state.epoch == settings.epochs or (settings.patience is not None and waited >= settings.patience)
+        state.stopped = settings.patience is not None and waited >= settings.patience
         if self.fabric.is_global_zero:
             self.save_history(state.history)
 
@@ -294,8 +304,8 @@ class Fit:
         """The bound of the validation split, always on the same draws, and the objective at the end of its schedules."""
         if self.data.validation is None:
             return {}
-        found = bound(self.model, self.data.validation, objective=self.objective, seed=key(self.settings.seed, 2))
-        return {f"validation_{name}": v for name, v in flat(found).items()}
+        found = measured(self.model, self.data.validation, self.objective, self.settings, stream=2)
+        return {f"validation_{name}": v for name, v in found.items()}
 
     def _stop(self, number: int) -> None:
         self._look()
@@ -344,8 +354,9 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
 
 
-def flat(found: Bound) -> dict[str, float]:
-    """One column for each figure of a bound."""
-    objective = math.nan if found.objective is None else found.objective
+def measured(model: VAE, examples: Examples, objective: Objective, settings: Training, stream: int) -> dict[str, float]:
+    """The bound of a split and its objective at the end of the schedules, with the samples of the training; one column each."""
+    found = bound(model, examples, samples=settings.samples, objective=objective, seed=key(settings.seed, stream))
     rates = {f"rate_{i + 1}": r for i, r in enumerate(found.rate)}
-    return {"objective": objective, "elbo": found.elbo.value, "log_likelihood_term": found.log_likelihood_term} | rates
+    columns = {"objective": found.objective, "elbo": found.elbo.value, "log_likelihood_term": found.log_likelihood_term}
+    return {name: math.nan if value is None else value for name, value in (columns | rates).items()}

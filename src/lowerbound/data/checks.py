@@ -56,7 +56,7 @@ def of_kind(raw: Raw, schema: Schema) -> Raw:
     if raw.kind == "image" and shape == (1, *schema.shape[1:]):
         return replace(raw, values=np.broadcast_to(raw.values, (len(raw.values), *schema.shape)))
     if shape != schema.shape:
-        hint = "; --set data.size=HxW and data.grey=true change images" if raw.kind == "image" else ""
+        hint = "; data.size=HxW and data.grey=true, when a run is fitted, change images" if raw.kind == "image" else ""
         raise ShapeError(f"{raw.name} has examples of shape {shape}, the model was trained on {schema.shape}{hint}")
     return raw
 
@@ -67,6 +67,6 @@ def on_levels(raw: Raw, schema: Schema, binarize: bool) -> Raw:
         return replace(raw, levels=256)  # grey images that happen to be all but black
     levels = 2 if binarize else raw.levels
     if levels != schema.levels:
-        hint = "; --set data.binarize makes 2 levels of images" if schema.levels == 2 else ""
+        hint = "; data.binarize, when a run is fitted, makes 2 levels of images" if schema.levels == 2 else ""
         raise DataError(f"{raw.name} has {_on(levels)}, the model was trained on {_on(schema.levels)}{hint}")
     return raw

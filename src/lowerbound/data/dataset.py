@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, unknown
-from .prepare import chunks
+from .prepare import chunks, span
 from .schema import Schema
 
 BLOCK = 256
@@ -79,6 +79,13 @@ class Examples:
             bits[here] = noise[rows % BLOCK] < self._scaled(rows)
         return bits
 
+    def span(self) -> tuple[float, float]:
+        """The least and the greatest value of this split, as the model sees them."""
+        if self.draw != "none" or not len(self):
+            return 0.0, 1.0
+        low, high = (self.schema.scaled(edge, self.levels) for edge in span(self.values, self.rows))
+        return float(np.min(low)), float(np.max(high))
+
     def take(self, index: Tensor | np.ndarray | slice) -> "Examples":
         """The subset at `index`, in that order, over the same array."""
         at = index if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
@@ -106,6 +113,8 @@ class Dataset:
         if name not in SPLITS:
             raise ConfigError(unknown("split", name, SPLITS))
         found = self.whole if name == "all" else getattr(self, name)
+        if found is not None and found.draw == "keyed":
+            return replace(found, draw="fixed")  # what is measured has one draw, whatever the size of the batches
         if found is None:
             filled = ", ".join(s for s in SPLITS[:3] if getattr(self, s) is not None)
             raise DataError(f"{self.name} has no {name} split (data.{name} gave it no examples); it has: {filled}, all")

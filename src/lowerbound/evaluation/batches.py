@@ -26,7 +26,7 @@ class Batches(Protocol):
 def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
     """Noise off, no gradients, and a random stream of its own that leaves the caller's untouched."""
     modes = {module: module.training for module in model.modules()}
-    with torch.random.fork_rng(), torch.inference_mode():
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         model.eval()
         try:
@@ -60,6 +60,11 @@ def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Tensor]:
     """
     if len(examples) == 0:
         raise DataError("there are no examples to evaluate")
-    device = next(model.parameters()).device
     for start in range(0, len(examples), size):
-        yield examples.batch(slice(start, min(start + size, len(examples)))).to(device)
+        yield placed(model, examples.batch(slice(start, min(start + size, len(examples)))))
+
+
+def placed(model: nn.Module, x: Tensor) -> Tensor:
+    """The batch on the device and in the precision of the model."""
+    weight = next(model.parameters())
+    return x.to(weight.device, weight.dtype)

@@ -69,7 +69,7 @@ class Likelihood(NamedTuple):
 
 def _joined(parts: list[Terms]) -> Terms:
     """The terms of all chunks as those of one batch, in float64 on the CPU."""
-    return Terms(*(torch.cat([p.double().cpu() for p in field], dim=1) for field in zip(*parts, strict=True)))
+    return Terms(*(torch.cat([p.cpu().double() for p in field], dim=1) for field in zip(*parts, strict=True)))
 
 
 def bound(
@@ -115,7 +115,7 @@ def _split(samples: int, most: int) -> list[int]:
 
 def _log_weights(model: VAE, x: Tensor, samples: int, most: int) -> Tensor:
     """(samples, B), a chunk at a time."""
-    return torch.cat([model.terms(x, k, "sampled").log_weight for k in _split(samples, most)]).double()
+    return torch.cat([model.terms(x, k, "sampled").log_weight.cpu() for k in _split(samples, most)]).double()
 
 
 def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 100, seed: int = 0) -> Likelihood:
@@ -133,8 +133,8 @@ def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 1
         for x in chunks(model, examples, max(1, rows(model.shape) // most)):
             weights = _log_weights(model, x, samples, most)
             total = torch.logsumexp(weights, 0)
-            values.append((total - math.log(len(weights))).cpu())
-            effective.append(torch.exp(2 * total - torch.logsumexp(2 * weights, 0)).cpu())
+            values.append(total - math.log(len(weights)))
+            effective.append(torch.exp(2 * total - torch.logsumexp(2 * weights, 0)))
     each = torch.cat(values)
     return Likelihood(Estimate.of(each), samples, torch.cat(effective).mean().item(), each)
 

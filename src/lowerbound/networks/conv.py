@@ -41,7 +41,8 @@ class Conv(Network):
         steps = [m for a, b in pairwise(channels) for m in (self._up(a, b), self._activation())]
         size = (self._grown(inner[1]), self._grown(inner[2]))
         last = output(lambda c: fit(channels[-1], c, size, (height, width)), out, heads)
-        return nn.Sequential(nn.Linear(features, elements(inner)), self._activation(), nn.Unflatten(1, inner), *steps, last)
+        start = (nn.Linear(features, elements(inner)), self._activation(), nn.Unflatten(1, inner))
+        return channels_last(nn.Sequential(*start, *steps, last))
 
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()

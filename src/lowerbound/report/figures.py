@@ -20,6 +20,11 @@ def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.nd
     return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
+def unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Images of values in [low, high] as they are shown: unchanged if that lies in [0, 1], else moved there."""
+    return images if low >= 0 and high <= 1 else (images - low) / max(high - low, 1e-12)
+
+
 def grid(images: np.ndarray, ax: Axes, title: str, columns: int | None = None) -> None:
     """A grid of images (N, C, H, W) in [0, 1]."""
     picture = tiles(images, columns)
@@ -30,9 +35,9 @@ def grid(images: np.ndarray, ax: Axes, title: str, columns: int | None = None) -
 
 def pairs(originals: np.ndarray, reconstructions: np.ndarray, ax: Axes) -> None:
     """Originals in the odd rows, the reconstruction of each below it; both (N, C, H, W), eight to a row."""
-    size = 8
+    size = min(8, len(originals))
     rows = [part[i : i + size] for i in range(0, len(originals) - size + 1, size) for part in (originals, reconstructions)]
-    grid(np.concatenate(rows or [originals, reconstructions]), ax, "originals, and below each its reconstruction", size)
+    grid(np.concatenate(rows), ax, "originals, and below each its reconstruction", size)
 
 
 def curves(history: Sequence[Mapping[str, float]], ax: Axes, best_epoch: int | None = None) -> None:
@@ -56,7 +61,9 @@ def curves(history: Sequence[Mapping[str, float]], ax: Axes, best_epoch: int | N
 
 def marginal(data: np.ndarray, samples: np.ndarray, ax: Axes, name: str, legend: bool = True) -> None:
     """Histograms of one column of the data and of samples from the model, (N,) and (M,)."""
-    edges = np.histogram_bin_edges(data, bins=40).tolist()
+    width = np.ptp(data)
+    samples = np.clip(samples, data.min() - width / 2, data.max() + width / 2)  # what lies far outside piles up at the ends
+    edges = np.histogram_bin_edges(np.concatenate([data, samples]), bins=50).tolist()
     ax.hist(data, edges, density=True, alpha=0.5, label="data")
     ax.hist(samples, edges, density=True, histtype="step", color="black", label="samples")
     ax.set_title(name, fontsize=9)

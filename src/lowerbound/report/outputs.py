@@ -9,7 +9,7 @@ from ..data import Examples
 from ..errors import ConfigError
 from ..files import replacing
 from ..run import Run
-from .figures import tiles
+from .figures import tiles, unit
 
 TABLES = (".csv", ".parquet")
 
@@ -56,7 +56,7 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLES))
     samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
     if ending == ".png":
-        write_png(path, samples)
+        write_png(path, unit(samples, run.schema.low, run.schema.high))
     elif ending == ".npy":
         write_array(path, run.schema.restore(samples))
     else:

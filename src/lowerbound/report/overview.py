@@ -30,9 +30,10 @@ def _images(run: Run) -> Figure:
     x = examples.batch(slice(0, SHOWN))
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(4, 4, 4))
-    figures.pairs(x.numpy(), run.reconstruct(x).numpy(), left)
+    ends = (run.schema.low, run.schema.high)
+    figures.pairs(figures.unit(x.numpy(), *ends), figures.unit(run.reconstruct(x).numpy(), *ends), left)
     if run.recipe.objective.bound:
-        figures.grid(run.sample(64).numpy(), middle, "samples: means of p(x | z), z from the prior", 8)
+        figures.grid(figures.unit(run.sample(64).numpy(), *ends), middle, "samples: means of p(x | z), z from the prior", 8)
     else:
         middle.set_axis_off()  # an autoencoder has no prior to sample from
     figures.curves(_history(run), right, run.summary.get("best_epoch"))
