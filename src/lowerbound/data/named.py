@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, DownloadError
-from . import idx
 from .arrays import Npz, from_array
+from .idx import Idx, parts
 from .sources import Raw, Wanted, reason
 
 VARIABLE = "LOWERBOUND_DATA"
@@ -120,11 +120,11 @@ def _digits(_: Path) -> Raw:
 
 
 def _all_four(folder: Path) -> bool:
-    return len(idx.parts(folder)) == 4
+    return len(parts(folder)) == 4
 
 
 def _idx(folder: Path) -> Raw:
-    return idx.Idx().read(folder, Wanted())
+    return Idx().read(folder, Wanted())
 
 
 def _mat(path: Path) -> np.ndarray:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from ..data import Examples
 from ..files import replacing
 from ..run import Run
-from . import figures
+from .figures import curves, grid, marginal, pairs, unit
 
 SHOWN = 32
 MARGINALS = 12
@@ -31,12 +31,12 @@ def _images(run: Run) -> Figure:
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(4, 4, 4))
     ends = (run.schema.low, run.schema.high)
-    figures.pairs(figures.unit(x.numpy(), *ends), figures.unit(run.reconstruct(x).numpy(), *ends), left)
+    pairs(unit(x.numpy(), *ends), unit(run.reconstruct(x).numpy(), *ends), left)
     if run.recipe.objective.bound:
-        figures.grid(figures.unit(run.sample(64).numpy(), *ends), middle, "samples: means of p(x | z), z from the prior", 8)
+        grid(unit(run.sample(64).numpy(), *ends), middle, "samples: means of p(x | z), z from the prior", 8)
     else:
         middle.set_axis_off()  # an autoencoder has no prior to sample from
-    figures.curves(_history(run), right, run.summary.get("best_epoch"))
+    curves(_history(run), right, run.summary.get("best_epoch"))
     figure.suptitle(f"{run.folder.name}: {split} examples", fontsize=11)
     return figure
 
@@ -50,10 +50,10 @@ def _table(run: Run) -> Figure:
     rows = -(-count // 4)
     figure = Figure(figsize=(12, 2.4 + 2 * rows), layout="constrained")
     places = figure.add_gridspec(1 + rows, 4, height_ratios=[1.2] + [1] * rows)
-    figures.curves(_history(run), figure.add_subplot(places[0, :]), run.summary.get("best_epoch"))
+    curves(_history(run), figure.add_subplot(places[0, :]), run.summary.get("best_epoch"))
     for i in range(count):
         ax = figure.add_subplot(places[1 + i // 4, i % 4])
-        figures.marginal(data[:, i], samples[:, i], ax, names[i], legend=i == 0)
+        marginal(data[:, i], samples[:, i], ax, names[i], legend=i == 0)
     figure.suptitle(f"{run.folder.name}: columns of the data and of samples from the model", fontsize=11)
     return figure
 
