@@ -197,6 +197,13 @@ def test_a_table_is_standardised_as_in_training_and_sampled_in_its_own_units(tab
     assert np.allclose(samples.std(0), values.std(0), rtol=0.35)
 
 
+def test_a_report_says_that_a_table_is_measured_in_standard_units(table):
+    """log p(x) of x = mean + scale * u is log p(u) - sum log scale."""
+    run, _ = table
+    offset = -np.log(run.schema.scale).sum()
+    assert f"add {offset:.4g} nats" in run.evaluate(samples=2)["caveat"]
+
+
 def test_another_file_is_measured_whole_with_the_training_scale(table, tmp_path):
     run, values = table
     polars.DataFrame({f"c{i}": values[:50, i] for i in (2, 0, 3, 1)}).write_parquet(tmp_path / "new.parquet")

@@ -54,8 +54,8 @@ def _units(schema: Schema) -> str | None:
     """What turns a density of standardised values into one of the values of the source."""
     if not schema.scale:
         return None
-    offset = sum(math.log(scale) for scale in schema.scale)
-    return f"values are standardised by the training split: subtract {offset:.4g} nats for the density in the units of the source"
+    offset = -sum(math.log(scale) for scale in schema.scale)
+    return f"values are standardised by the training split: add {offset:.4g} nats for the density in the units of the source"
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:
