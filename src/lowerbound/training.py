@@ -228,7 +228,7 @@ class Fit:
         state.step_seconds += time.perf_counter() - started
 
     def _seed(self, number: int) -> None:
-        """Seeds the device that draws the noise. (`torch.manual_seed` seeds all devices, at a hundred times the cost.)"""
+        """Seeds the device that draws the noise. (`torch.manual_seed` would seed all devices, and queue that for those not in use.)"""
         torch.default_generator.manual_seed(number)
         if self.fabric.device.type == "cuda":
             torch.cuda.default_generators[self.fabric.device.index].manual_seed(number)
