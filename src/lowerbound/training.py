@@ -228,7 +228,7 @@ class Fit:
         state.step_seconds += time.perf_counter() - started
 
     def _seed(self, number: int) -> None:
-        """Seeds the device that draws the noise. (`torch.manual_seed` would seed all devices, and queue that for those not in use.)"""
+        """Seeds the device that draws the noise. (`torch.manual_seed` would also queue this for devices not in use.)"""
         torch.default_generator.manual_seed(number)
         if self.fabric.device.type == "cuda":
             torch.cuda.default_generators[self.fabric.device.index].manual_seed(number)
@@ -282,8 +282,10 @@ class Fit:
     def _end_epoch(self, sums: list[float]) -> None:
         """Metrics, validation, best weights, early stopping."""
         state, settings = self.state, self.settings
-        total = self.fabric.all_reduce(torch.tensor(sums, dtype=torch.float64), reduce_op="sum")
-        means = dict(zip(_names(len(self.model.latents.sizes)), (torch.as_tensor(total) / total[-1]).tolist(), strict=True))
+        total = torch.tensor(sums, dtype=torch.float64)
+        if self.fabric.world_size > 1:
+            total = torch.as_tensor(self.fabric.all_reduce(total.to(self.fabric.device), reduce_op="sum")).cpu()
+        means = dict(zip(_names(len(self.model.latents.sizes)), (total / total[-1]).tolist(), strict=True))
         means.pop("examples")
         rate = settings.learning_rate * settings.schedule(state.step - 1, self.total)
         row = {"epoch": state.epoch + 1, "step": state.step, "learning_rate": rate}
