@@ -54,8 +54,15 @@ def test_no_examples_are_refused(measure):
 @pytest.mark.parametrize("samples", [0, -3])
 def test_too_few_samples_are_refused(measure, samples):
     truth = linear_gaussian()
-    with pytest.raises(ConfigError, match=f"samples must be [12] or more, got {samples}"):
+    least = 2 if measure is latent_statistics else 1  # variances above the first level come from two halves of the draws
+    with pytest.raises(ConfigError, match=f"samples must be {least} or more, got {samples}"):
         measure(truth.model, Rows(truth.sample(2)), samples=samples)
+
+
+def test_one_draw_is_too_few_for_latent_statistics():
+    truth = linear_gaussian()
+    with pytest.raises(ConfigError, match="samples must be 2 or more, got 1"):
+        latent_statistics(truth.model, Rows(truth.sample(2)), samples=1)
 
 
 def test_units_that_carry_nothing_are_not_active():

@@ -81,5 +81,5 @@ def fit(channels_in: int, channels_out: int, size: tuple[int, int], target: tupl
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """The same module with its weights laid out channels last: the same function, about twice as fast on a CPU."""
+    """The same module with its weights laid out channels last: the same function, in the order that CPUs convolve in."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
