@@ -13,13 +13,14 @@ ROOT = Path(lowerbound.__file__).parent
 # import each other. Within a floor the order of the lines is allowed too.
 ORDER = (
     ("errors",),
-    ("catalogue", "files", "progress"),
+    ("catalogue", "files", "progress", "sparse"),
+    ("affine",),
     ("schedules",),
     ("families", "noise", "networks", "data"),
     ("conditionals", "priors"),
     ("latents",),
     ("model",),
-    ("objectives", "evaluation"),
+    ("objectives", "evaluation", "baselines", "optimizers"),
     ("recipe", "recipes"),
     ("checkpoint",),
     ("training",),

@@ -41,15 +41,23 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def figures_table(summary: dict[str, Any]) -> list[str]:
-    """The bound of each split, as text."""
+    """The bound of each split, or the ranking metrics of those that hold items out, as text."""
+    splits = {split: summary[split] for split in ("train", "validation", "test") if summary[split]}
     rows = [f"{'nats per example':<17}{'ELBO':>10}{'log-lik. term':>15}{'objective':>11}  rate of each level"]
-    for split in ("train", "validation", "test"):
-        found = summary[split]
-        if found:
+    for split, found in splits.items():
+        if "rate" in found:
             rates = " ".join(number(r) for r in found["rate"])
             values = f"{number(found['elbo']):>10}{number(found['log_likelihood_term']):>15}{number(found['objective']):>11}"
             rows.append(f"{split:<17}{values}  {rates}")
-    return rows
+    ranked = {split: {k: v for k, v in found.items() if "@" in k} for split, found in splits.items()}
+    return rows + ranking_table({split: found for split, found in ranked.items() if found})
+
+
+def ranking_table(columns: dict[str, dict[str, float]]) -> list[str]:
+    """Ranking metrics, one a line, with a column for each split."""
+    names = dict.fromkeys(name for found in columns.values() for name in found)
+    head = [f"{'ranking':<17}" + "".join(f"{split:>12}" for split in columns)] if columns else []
+    return head + [f"{name:<17}" + "".join(f"{number(found.get(name), 4):>12}" for found in columns.values()) for name in names]
 
 
 @app.command()
@@ -66,6 +74,7 @@ def fit(
     """Fit a recipe and write a run folder."""
     from . import recipe as recipes
     from . import run as runs
+    from .data import described
     from .report import overview
 
     chosen = recipes.settings(settings or [])
@@ -74,8 +83,10 @@ def fit(
         return  # of several processes one prints
     picture = overview(found)
     summary = found.summary
+    held = [described(summary["facts"])] if summary["facts"] else []
     speed = f"{summary['seconds']:.1f} s, {summary['examples_per_second']:,.0f} examples/s"
     lines = [
+        *held,
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was {summary['best_epoch']}), {speed}",
         *figures_table(summary),
         *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
@@ -94,10 +105,13 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 100,
     json: Json = False,
 ) -> None:
-    """Measure the bound and the importance-sampled log-likelihood of a run."""
+    """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender ranks."""
     from . import run as runs
 
     found = runs.load(run).evaluate(data, split=split, samples=samples)
+    if "metrics" in found:
+        show(found, ranking_lines(found), json)
+        return
     drawn = f"{samples} importance samples, {found['effective_samples']:.1f} effective"
     lines = [
         f"{found['examples']:,} {found['split']} examples; nats per example",
@@ -110,6 +124,21 @@ def evaluate(
         *([f"note: {found['caveat']}"] if found["caveat"] else []),
     ]
     show(found, lines, json)
+
+
+def ranking_lines(found: dict[str, Any]) -> list[str]:
+    """What was measured of a recommender, as text."""
+    above = found["more_than_popularity"]
+    beaten = above and all(above[name]["value"] > 0 for name in above if name.startswith("ndcg"))
+    rows = [f"{found['users']:,} {found['split']} users; {found['users_without_targets']:,} without held-out items are left out"]
+    rows.append(f"{'metric':<18}{'value':>8}{'+-':>9}{'more than popularity':>24}{'+-':>9}")
+    for name, value in found["metrics"].items():
+        other = above.get(name, {"value": None, "standard_error": None})
+        error, more, spread = found["standard_errors"][name], other["value"], other["standard_error"]
+        rows.append(f"{name:<18}{number(value, 4):>8}{number(error, 4):>9}{number(more, 4):>24}{number(spread, 4):>9}")
+    rows += [f"{name:<18}{number(value, 4):>8}" for name, value in found["coverage"].items()]
+    rows += [f"active units {' '.join(map(str, found['active_units']))}, rate {' '.join(map(number, found['rate']))} nats"]
+    return rows + ([] if beaten or not above else ["this model does not beat popularity"])
 
 
 @app.command()
@@ -179,7 +208,7 @@ def _parts(module: str, base: str) -> dict[str, str]:
 
 
 def _optimizers() -> dict[str, str]:
-    from .recipe import optimizers
+    from .optimizers import optimizers
 
     return dict.fromkeys(optimizers(), "torch.optim")
 

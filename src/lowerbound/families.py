@@ -9,7 +9,7 @@ To add one: a frozen dataclass below `Family` in this file. The catalogue, the r
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -18,10 +18,13 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.distributions import Bernoulli as _Bernoulli
-from torch.distributions import Distribution, Independent, constraints, register_kl
+from torch.distributions import Distribution, Independent, OneHotCategorical, constraints, register_kl
 from torch.distributions import Normal as _Normal
 
+from .affine import Affine, Reduction
 from .catalogue import STRICT, part
+from .errors import ConfigError
+from .sparse import SparseRows
 
 
 class Family(ABC):
@@ -53,6 +56,21 @@ class Family(ABC):
             values: `parameters` tensors of shape (..., *event), then `free` scalars.
             event_dims: how many of the last dimensions are the event.
         """
+
+    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+        """The distribution of sparse rows (..., I) with these parameters, one for each element.
+
+        Raises:
+            ConfigError: it would take a dense copy.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} with these settings has no likelihood for sparse rows; "
+            "allowed: Multinomial, Bernoulli, Normal with a variance that is a number or 'shared' and the mean 'identity'"
+        )
+
+    def natural(self, mean: Tensor) -> Tensor | None:
+        """What a network must say for this mean of the data, (*event), or None where that is not known."""
+        return None
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
         """Why data in [low, high] (on a grid of `levels` values, None for real numbers) cannot have this likelihood."""
@@ -87,6 +105,41 @@ def _grid(levels: int | None) -> str | None:
     if levels is None:
         return None
     return f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
+
+
+class _Rows(Distribution):
+    """A distribution of sparse rows x by its natural parameters l: log p(x) is a function of <x, l>, of a sum over l, and of x.
+
+    Args:
+        natural: l, (..., I).
+        kind: the sum.
+        log_prob: of <x, l>, the sum, and x.
+        dense: the same distribution for dense rows, of l computed.
+    """
+
+    arg_constraints = {}  # noqa: RUF012
+
+    def __init__(
+        self,
+        natural: Affine,
+        kind: Reduction,
+        log_prob: Callable[[Tensor, Tensor, SparseRows], Tensor],
+        dense: Callable[[Tensor], Distribution],
+    ) -> None:
+        self.natural, self.kind, self.formula, self.dense = natural, kind, log_prob, dense
+        super().__init__(natural.shape[:-1], natural.shape[-1:], validate_args=False)
+
+    def log_prob(self, value: Tensor | SparseRows) -> Tensor:
+        if isinstance(value, SparseRows):
+            return self.formula(*self.natural.terms(value, self.kind), value)
+        return self.dense(self.natural.tensor()).log_prob(value)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.dense(self.natural.tensor()).mean
+
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        return self.dense(self.natural.tensor()).sample(sample_shape)
 
 
 class _Gaussian(_Normal):
@@ -142,6 +195,20 @@ class Normal(Family):
         mean = _squash(values[0], self.mean)
         return Independent(_Gaussian(mean, self._log_scale(values)), event_dims, validate_args=False)
 
+    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+        if self.variance == "learned" or self.mean != "identity":
+            return super().of_rows(natural, free)
+        log_scale = self._log_scale((natural.bias, *free))
+
+        def log_prob(inner: Tensor, squares: Tensor, x: SparseRows) -> Tensor:
+            error = squares - 2 * inner + x.with_values(x.values.square()).sums()
+            return -error / (2 * torch.exp(2 * log_scale)) - x.width * (log_scale + math.log(2 * math.pi) / 2)
+
+        return _Rows(natural, "square", log_prob, lambda means: self((means, *free), 1))
+
+    def natural(self, mean: Tensor) -> Tensor | None:
+        return mean if self.mean == "identity" and self.variance != "learned" else None
+
     def _log_scale(self, values: Sequence[Tensor]) -> Tensor:
         """log sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is learned."""
         if isinstance(self.variance, str):
@@ -159,6 +226,12 @@ class Bernoulli(Family):
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         return Independent(_Bernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False)
 
+    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+        return _Rows(natural, "softplus", lambda inner, softplus, x: inner - softplus, lambda logits: self((logits,), 1))
+
+    def natural(self, mean: Tensor) -> Tensor | None:
+        return torch.logit(mean, eps=1e-6)
+
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
         return _outside_unit("Bernoulli", low, high)
 
@@ -166,6 +239,50 @@ class Bernoulli(Family):
         if levels == 2:
             return None
         return "Bernoulli on grey values is a cross entropy, not a likelihood; use data.binarize or ContinuousBernoulli"
+
+
+class _Multinomial(Distribution):
+    """One draw from I categories, as a vector of counts; `log_prob` takes the counts of any number of draws, in one order."""
+
+    arg_constraints = {}  # noqa: RUF012
+    support = constraints.one_hot
+
+    def __init__(self, logits: Tensor, event_dims: int) -> None:
+        split = logits.dim() - event_dims
+        self.log_probabilities = logits.flatten(split).log_softmax(-1).view_as(logits)
+        super().__init__(logits.shape[:split], logits.shape[split:], validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return (value * self.log_probabilities).flatten(-len(self.event_shape)).sum(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_probabilities.exp()
+
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        flat = self.mean.flatten(self.mean.dim() - len(self.event_shape))
+        drawn = OneHotCategorical(flat, validate_args=False).sample(sample_shape)
+        return drawn.view(self._extended_shape(sample_shape))
+
+
+@dataclass(frozen=True, config=STRICT)
+class Multinomial(Family):
+    """Counts of draws from one categorical variable over the elements of the event, from logits (Liang et al. 2018, eq. 2).
+
+    log p(x) = sum_i x_i log softmax_i is the log-probability of the draws in one given order: it has no multinomial coefficient.
+    """
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        return _Multinomial(values[0], event_dims)
+
+    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+        return _Rows(natural, "logsumexp", lambda inner, total, x: inner - x.sums() * total, lambda logits: self((logits,), 1))
+
+    def natural(self, mean: Tensor) -> Tensor | None:
+        return torch.log(mean.clamp(min=1e-7 * mean.max()))
+
+    def refuses(self, low: float, high: float, levels: int | None) -> str | None:
+        return f"Multinomial needs counts or weights of 0 or more, got [{low:g}, {high:g}]" if low < 0 else None
 
 
 class _ContinuousBernoulli(Distribution):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
 from .errors import ConfigError
+from .noise import Batch
 
 KL = Literal["valid", "sampled", "everywhere"]
 """How a rate is estimated.
@@ -82,11 +83,11 @@ class Latents(nn.Module, ABC):
     sizes: tuple[int, ...]
 
     @abstractmethod
-    def infer(self, x: Tensor, samples: int) -> list[Level]:
+    def infer(self, x: Batch, samples: int) -> list[Level]:
         """The levels for a batch x (B, *shape), the one next to the data first."""
 
     @abstractmethod
-    def means(self, x: Tensor) -> list[Tensor]:
+    def means(self, x: Batch) -> list[Tensor]:
         """The posterior mean of each level, (B, d), each given the mean below it."""
 
     @abstractmethod
@@ -114,18 +115,19 @@ class Chain(Latents):
         self.posteriors, self.priors = nn.ModuleList(posteriors), nn.ModuleList(priors)
         self.sizes = tuple(sizes)
 
-    def infer(self, x: Tensor, samples: int) -> list[Level]:
+    def infer(self, x: Batch, samples: int) -> list[Level]:
         qs: list[Distribution] = []
         zs: list[Tensor] = []
         for posterior in self.posteriors:
             q = posterior(zs[-1] if zs else x)
             qs.append(q)
             zs.append(q.rsample() if len(zs) else q.rsample(torch.Size([samples])))
-        ps = [prior(above) for prior, above in zip(self.priors, [*zs[1:], None], strict=True)]
+        below = zs[-2] if len(zs) > 1 else x  # what the posterior of the top level saw, for a prior that looks at it
+        ps = [prior(given) for prior, given in zip(self.priors, [*zs[1:], below], strict=True)]
         top = len(zs) - 1
         return [Level(z, q, p, i == top) for i, (z, q, p) in enumerate(zip(zs, qs, ps, strict=True))]
 
-    def means(self, x: Tensor) -> list[Tensor]:
+    def means(self, x: Batch) -> list[Tensor]:
         found: list[Tensor] = []
         for posterior in self.posteriors:
             found.append(posterior(found[-1] if found else x).mean)

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from . import conditionals
+from .affine import Affine
 from .catalogue import STRICT
 from .errors import ConfigError, ShapeError
 from .families import AnyFamily, Bernoulli, Delta, Family, Normal
 from .latents import KL, Chain, Latents, Level, rates
 from .networks import MLP, AnyNetwork, Network
-from .noise import AnyNoise, Noise
-from .priors import AnyPrior, Prior, StandardNormal
+from .noise import AnyNoise, Batch, Noise
+from .priors import AnyPrior, Prior, Remembering, StandardNormal
+from .sparse import SparseRows
 
 
 class Terms(NamedTuple):
@@ -28,11 +30,13 @@ class Terms(NamedTuple):
         log_likelihood: log p(x | z), (K, B).
         rate: KL(q || p) of each level or its one-sample estimates, (K, B, levels).
         log_weight: log p(x, z) - log q(z | x) at the drawn z, (K, B); its mean estimates the ELBO, whatever the `rate`.
+        entries: of sparse rows, how many each has, (1, B); None for dense examples.
     """
 
     log_likelihood: Tensor
     rate: Tensor
     log_weight: Tensor
+    entries: Tensor | None = None
 
 
 class VAE(nn.Module):
@@ -42,33 +46,41 @@ class VAE(nn.Module):
         latents: the levels of z, with their posteriors and priors.
         decoder: p(x | z1).
         shape: shape of one example.
+        sparse: whether examples are sparse rows.
     """
 
-    def __init__(self, latents: Latents, decoder: nn.Module, shape: tuple[int, ...]) -> None:
+    def __init__(self, latents: Latents, decoder: nn.Module, shape: tuple[int, ...], sparse: bool = False) -> None:
         super().__init__()
-        self.latents, self.decoder, self.shape = latents, decoder, tuple(shape)
+        self.latents, self.decoder, self.shape, self.sparse = latents, decoder, tuple(shape), sparse
 
-    def infer(self, x: Tensor, samples: int = 1) -> list[Level]:
+    def infer(self, x: Batch, samples: int = 1) -> list[Level]:
         """The latent levels of a batch x (B, *shape), with `samples` draws of each."""
         if samples < 1:
             raise ConfigError(f"samples must be 1 or more, got {samples}")
         return self.latents.infer(self._checked(x), samples)
 
-    def terms(self, x: Tensor, samples: int = 1, kl: KL = "valid") -> Terms:
+    def renew(self) -> None:
+        """Lets the parts that remember an earlier state of the model take the present one, between phases of training."""
+        for part in self.latents.modules():
+            if isinstance(part, Remembering):
+                part.renew()
+
+    def terms(self, x: Batch, samples: int = 1, kl: KL = "valid") -> Terms:
         """The terms of every objective for a batch x (B, *shape)."""
         return self.score(self.infer(x, samples), x, kl)
 
-    def score(self, levels: list[Level], x: Tensor, kl: KL = "valid") -> Terms:
+    def score(self, levels: list[Level], x: Batch, kl: KL = "valid") -> Terms:
         """The terms of x (B, *shape) under latent variables that were inferred already."""
-        log_likelihood = self.decode(levels[0].z).log_prob(x)
+        log_likelihood = self.decode(levels[0].z).log_prob(x)  # type: ignore[arg-type]
         pairs = [rates(level, kl) for level in levels]
         rate, sampled = (torch.stack(each, dim=-1) for each in zip(*pairs, strict=True))
-        return Terms(log_likelihood, rate, log_likelihood - sampled.sum(-1))
+        entries = x.counts.unsqueeze(0) if isinstance(x, SparseRows) else None
+        return Terms(log_likelihood, rate, log_likelihood - sampled.sum(-1), entries)
 
     # A wrapper for several processes or for compilation sees only calls of the module itself.
     forward = terms
 
-    def encode(self, x: Tensor) -> list[Tensor]:
+    def encode(self, x: Batch) -> list[Tensor]:
         """The posterior mean of each level for x (B, *shape), (B, d) each, the one next to the data first."""
         return self.latents.means(self._checked(x))
 
@@ -76,9 +88,32 @@ class VAE(nn.Module):
         """p(x | z1) for z1 (..., d)."""
         return self.decoder(z)
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Batch) -> Tensor:
         """The mean of p(x | z1) at the posterior mean of z1, (B, *shape)."""
         return self.decode(self.encode(x)[0]).mean
+
+    def start_at(self, mean: Tensor) -> None:
+        """Sets the bias of the decoder's last layer so that, saying nothing else, it gives this mean, (*shape).
+
+        Raises:
+            ConfigError: it has no such bias.
+        """
+        if not isinstance(self.decoder, conditionals.Conditional):
+            raise ConfigError(f"model.output_bias='data' is for decoders of recipes, got {type(self.decoder).__name__}")
+        self.decoder.start_at(mean)
+
+    def rank(self, history: SparseRows) -> Tensor:
+        """A score of each column for each sparse row of a batch, (B, I), which ranks the columns as the mean of p(x | z1) does.
+
+        It is the natural parameter of p(x | z1) at the posterior mean.
+
+        Raises:
+            ConfigError: this is not a model of sparse rows.
+        """
+        p = self.decode(self.encode(history)[0])
+        if not isinstance(natural := getattr(p, "natural", None), Affine):
+            raise ConfigError("only a model of interactions ranks items; this one was built for dense examples")
+        return natural.tensor()
 
     @torch.no_grad()
     def sample(self, n: int, mean: bool = True) -> Tensor:
@@ -86,7 +121,7 @@ class VAE(nn.Module):
         p = self.decode(self.latents.generate(n)[0])
         return p.mean if mean else p.sample()
 
-    def _checked(self, x: Tensor) -> Tensor:
+    def _checked(self, x: Batch) -> Batch:
         if tuple(x.shape[1:]) != self.shape:
             raise ShapeError(f"this model takes batches of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
         return x
@@ -99,19 +134,21 @@ class Architecture:
     Args:
         latent: number of dimensions of each level, the one next to the data first.
         network: between the data and the first level.
-        decoder_network: from the first level to the data, if it is not the mirror of `network`.
+        decoder_network: from the first level to the data: None is the mirror of `network`, "tied" the mirror with the transposed
+            weights of the encoder itself (the part of them that gives the mean), or another network.
         level_network: between one level and the next, both ways.
         posterior: family of q(z_i | ...).
         likelihood: family of p(x | z1).
         prior: of the top level.
         level_prior: family of p(z_i | z_{i+1}) below the top.
         noise: what happens to x before the encoder, in order.
+        output_bias: "data": that of the decoder starts so that it gives the mean of the training data.
         heads: "joint": the parameters of a distribution come from one linear layer; "separate": each from its own.
     """
 
     latent: tuple[PositiveInt, ...] = Field(default=(20,), min_length=1)
     network: AnyNetwork = MLP()
-    decoder_network: AnyNetwork | None = None
+    decoder_network: Literal["tied"] | AnyNetwork | None = None
     level_network: AnyNetwork = MLP((100,))
     posterior: AnyFamily = Normal()
     likelihood: AnyFamily = Bernoulli()
@@ -119,6 +156,7 @@ class Architecture:
     level_prior: AnyFamily = Normal()
     noise: tuple[AnyNoise, ...] = ()
     heads: Literal["joint", "separate"] = "joint"
+    output_bias: Literal["random", "data"] = "random"
 
     def __post_init__(self) -> None:
         if isinstance(self.likelihood, Delta):
@@ -128,18 +166,26 @@ class Architecture:
         if not self.level_prior.real_density:
             raise ValueError(f"level_prior must be a density on the real numbers (Normal), got {type(self.level_prior).__name__}")
 
-    def build(self, shape: tuple[int, ...]) -> VAE:
-        """A new model for examples of this shape, with random weights."""
+    def build(self, shape: tuple[int, ...], sparse: bool = False) -> VAE:
+        """A new model for examples of this shape, with random weights; `sparse` for sparse rows."""
         if not shape or min(shape) < 1:
             raise ConfigError(f"the shape of an example must be positive numbers, got {tuple(shape)}")
         separate = self.heads == "separate"
-        first = conditionals.encoder(self.network, self.posterior, shape, self.latent[0], separate=separate, noise=self.noise)
+        first = conditionals.encoder(
+            self.network, self.posterior, shape, self.latent[0], separate=separate, noise=self.noise, sparse=sparse
+        )
         pairs = list(zip(self.latent[:-1], self.latent[1:], strict=True))
         posteriors = [conditionals.encoder(self.level_network, self.posterior, (a,), b, separate=separate) for a, b in pairs]
         priors = [conditionals.decoder(self.level_network, self.level_prior, b, (a,), separate=separate) for a, b in pairs]
-        chain = Chain([first, *posteriors], [*priors, self.prior.build(self.latent[-1])], self.latent)
+        top = self.prior.build(self.latent[-1], [first, *posteriors][-1])
+        chain = Chain([first, *posteriors], [*priors, top], self.latent)
+        return VAE(chain, self._decoder(first, shape, separate, sparse), shape, sparse)
+
+    def _decoder(self, encoder: conditionals.Conditional, shape: tuple[int, ...], separate: bool, sparse: bool) -> nn.Module:
+        if self.decoder_network == "tied":
+            return conditionals.tied(self.network, encoder, self.likelihood, self.latent[0], shape)
         network = self.decoder_network or self.network
-        return VAE(chain, conditionals.decoder(network, self.likelihood, self.latent[0], shape, separate=separate), shape)
+        return conditionals.decoder(network, self.likelihood, self.latent[0], shape, separate=separate, sparse=sparse)
 
 
 __all__ = ["VAE", "Architecture", "Family", "Network", "Noise", "Prior", "Terms"]

@@ -5,7 +5,7 @@ Random noise is drawn in training only; a deterministic treatment such as `L2Nor
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +14,19 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from .catalogue import STRICT, part
+from .sparse import SparseRows
+
+Batch = Tensor | SparseRows
+"""A batch of dense examples (B, *shape), or of sparse rows (B, I)."""
+
+_Batch = TypeVar("_Batch", Tensor, SparseRows)
 
 
 class Noise(ABC):
-    """(B, *shape) -> (B, *shape)."""
+    """(B, *shape) -> (B, *shape), dense or sparse rows."""
 
     @abstractmethod
-    def __call__(self, x: Tensor, training: bool) -> Tensor:
+    def __call__(self, x: _Batch, training: bool) -> _Batch:
         """What the encoder sees instead of `x`, of the same shape."""
 
     def refuses(self, low: float, high: float) -> str | None:
@@ -28,31 +34,42 @@ class Noise(ABC):
         return None
 
 
+class _Elementwise(Noise):
+    """Each value by itself. Of sparse rows only the entries are changed, so that what was not observed stays out."""
+
+    @abstractmethod
+    def values(self, x: Tensor, training: bool) -> Tensor:
+        """Any number of values."""
+
+    def __call__(self, x: _Batch, training: bool) -> _Batch:
+        return x.with_values(self.values(x.values, training)) if isinstance(x, SparseRows) else self.values(x, training)
+
+
 @dataclass(frozen=True, config=STRICT)
-class Dropout(Noise):
+class Dropout(_Elementwise):
     """Sets each value to 0 with `probability` and scales the rest up by 1 / (1 - probability)."""
 
     probability: float = Field(default=0.5, ge=0, lt=1)
 
-    def __call__(self, x: Tensor, training: bool) -> Tensor:
+    def values(self, x: Tensor, training: bool) -> Tensor:
         return F.dropout(x, self.probability, training)
 
 
 @dataclass(frozen=True, config=STRICT)
-class GaussianNoise(Noise):
-    """Adds normal noise of this standard deviation."""
+class GaussianNoise(_Elementwise):
+    """Adds normal noise of this standard deviation; to sparse rows, at their entries."""
 
     scale: float = Field(default=0.1, gt=0)
 
-    def __call__(self, x: Tensor, training: bool) -> Tensor:
+    def values(self, x: Tensor, training: bool) -> Tensor:
         return x + self.scale * torch.randn_like(x) if training else x
 
 
 @dataclass(frozen=True, config=STRICT)
-class Binarize(Noise):
+class Binarize(_Elementwise):
     """Draws each value in [0, 1] as a Bernoulli variable; rounds outside training."""
 
-    def __call__(self, x: Tensor, training: bool) -> Tensor:
+    def values(self, x: Tensor, training: bool) -> Tensor:
         return torch.bernoulli(x) if training else (x > 0.5).to(x.dtype)
 
     def refuses(self, low: float, high: float) -> str | None:
@@ -61,9 +78,12 @@ class Binarize(Noise):
 
 @dataclass(frozen=True, config=STRICT)
 class L2Normalize(Noise):
-    """Divides each example by its Euclidean norm."""
+    """Divides each example by its Euclidean norm; an example of zeros stays as it is."""
 
-    def __call__(self, x: Tensor, training: bool) -> Tensor:
+    def __call__(self, x: _Batch, training: bool) -> _Batch:
+        if isinstance(x, SparseRows):
+            norms = x.with_values(x.values.square()).sums().sqrt().clamp(min=1e-12)
+            return x.with_values(x.values / norms[x.rows])
         return F.normalize(x.flatten(1), dim=1).view_as(x)
 
 
@@ -74,9 +94,9 @@ class Noisy(nn.Module):
         super().__init__()
         self.noise, self.network = tuple(noise), network
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Batch) -> Tensor:
         for layer in self.noise:
-            x = layer(x, self.training)
+            x = layer(x, self.training)  # type: ignore[type-var]
         return self.network(x)
 
 

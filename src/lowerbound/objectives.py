@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from .catalogue import STRICT, part
+from .errors import ConfigError
 from .latents import KL
 from .model import Terms
 from .schedules import AnySchedule, Schedule, at
@@ -42,21 +43,30 @@ class Elbo(Objective):
         beta: weight of the rates, a number or a schedule (Higgins et al. 2017).
         free_bits: nats per level below which its rate, averaged over the batch, is not reduced further (Kingma et al. 2016).
         kl: how the rates are estimated.
+        per_entry: beta is multiplied by the number of interactions of the example (Shenbin et al. 2020, RecVAE).
     """
 
     beta: float | AnySchedule = 1.0
     free_bits: float = Field(default=0.0, ge=0)
     kl: KL = "valid"
+    per_entry: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.beta, Schedule) and self.beta < 0:
             raise ValueError(f"beta must be 0 or more, got {self.beta:g}")
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
-        rate = terms.rate.mean((0, 1))
+        rate = self._weighted(terms).mean((0, 1))
         if self.free_bits:
             rate = rate.clamp(min=self.free_bits)
         return -terms.log_likelihood.mean() + self.weight(step, total) * rate.sum()
+
+    def _weighted(self, terms: Terms) -> Tensor:
+        if not self.per_entry:
+            return terms.rate
+        if terms.entries is None:
+            raise ConfigError("objective.per_entry is for interactions; these examples are dense")
+        return terms.rate * terms.entries.unsqueeze(-1)
 
     def weight(self, step: float = math.inf, total: float = 1) -> float:
         return at(self.beta, step, total)

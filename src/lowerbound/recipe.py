@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-import torch
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 
@@ -18,14 +17,8 @@ from .errors import ConfigError, unknown
 from .families import Delta
 from .model import Architecture
 from .objectives import AnyObjective, Elbo
+from .optimizers import optimizers
 from .schedules import AnySchedule, Constant
-
-
-def optimizers() -> dict[str, type[torch.optim.Optimizer]]:
-    """The optimisers of torch that can be used by name."""
-    special = {"LBFGS", "SparseAdam", "Optimizer"}  # they need a closure, or sparse gradients only
-    found = {n: t for n, t in vars(torch.optim).items() if isinstance(t, type) and issubclass(t, torch.optim.Optimizer)}
-    return {name: found[name] for name in sorted(found) if name not in special}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -36,6 +29,21 @@ class About:
     source: str = ""
     expected: str = ""
     measured: str = ""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Phase:
+    """Some epochs in which a part of the model is trained.
+
+    Args:
+        epochs: how many, before the next phase.
+        trains: "all", or only the "latents" (encoder, priors between levels) or the "decoder".
+        noise: whether the noise of the encoder is on.
+    """
+
+    epochs: PositiveInt = 1
+    trains: Literal["all", "latents", "decoder"] = "all"
+    noise: bool = True
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -50,8 +58,12 @@ class Training:
         optimizer_options: further arguments of it.
         learning_rate: its step size, multiplied by `schedule`.
         schedule: factor of the learning rate over the run.
+        phases: gone through in turn, again and again, until the epochs are over; none: all of the model in every epoch.
         clip: largest norm of the gradient; None does not clip.
-        patience: epochs without a better validation objective before training stops; None goes on to the end.
+        monitor: what chooses the best weights on the validation split: "objective", or of interactions a ranking metric such as
+            "ndcg@100".
+        validate_every: epochs between looks at the validation split; the last epoch always has one.
+        patience: epochs without a better value of it before training stops; None goes on to the end.
         checkpoint_every: epochs between checkpoints; there is always one at the end.
         accelerator: "auto" takes a GPU if there is one.
         devices: number of processes, each with its device.
@@ -68,7 +80,10 @@ class Training:
     optimizer_options: dict[str, bool | int | float | tuple[float, ...]] = field(default_factory=dict)
     learning_rate: float = Field(default=1e-3, gt=0)
     schedule: AnySchedule = Constant()
+    phases: tuple[Annotated[Phase, table(Phase)], ...] = ()
     clip: float | None = Field(default=None, gt=0)
+    monitor: str = "objective"
+    validate_every: PositiveInt = 1
     patience: PositiveInt | None = None
     checkpoint_every: PositiveInt = 10
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"

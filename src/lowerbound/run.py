@@ -19,21 +19,27 @@ from torch import Tensor
 
 from . import __version__, checkpoint
 from . import recipe as recipes
-from .data import Dataset, Examples, Schema, named_sets
+from .baselines import Counts
+from .data import Dataset, Examples, History, Items, Schema, named_sets
 from .errors import ConfigError, DataError, LowerboundError, RunError
-from .evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
+from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
 from .evaluation.batches import chunks, evaluating, placed, rows
 from .files import read_json, write_json, write_text
 from .model import VAE
+from .noise import Batch
 from .progress import bar
 from .recipe import Recipe
+from .sparse import SparseRows
 from .training import Fit, State, make_fabric, measured
+
+LATENT_USERS = 2000
+"""Users of whom the rates of a recommender are measured."""
 
 FORMAT = 1
 """Version of the run folder; a folder of another version is refused."""
 
 
-def check(recipe: Recipe, examples: Examples) -> str | None:
+def check(recipe: Recipe, examples: Examples | History) -> str | None:
     """What a report must say of this likelihood on these examples, or None.
 
     Raises:
@@ -61,7 +67,8 @@ def _units(schema: Schema) -> str | None:
 def metrics_csv(history: list[dict[str, float]]) -> str:
     """One row per epoch, every number in full precision."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    columns = dict.fromkeys(name for row in history for name in row)  # not every epoch looks at the validation split
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
@@ -76,10 +83,13 @@ class Run:
         schema: of the data it was made from.
         model: with its best weights, in evaluation mode.
         summary: what `fit` found, as `fit --json` prints it.
+        items: the catalogue of a run on interactions, else None.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, schema: Schema, model: VAE, summary: dict[str, Any]) -> None:
-        self.folder, self.recipe, self.schema, self.summary = folder, recipe, schema, summary
+    def __init__(
+        self, folder: Path, recipe: Recipe, schema: Schema, model: VAE, summary: dict[str, Any], items: Items | None = None
+    ) -> None:
+        self.folder, self.recipe, self.schema, self.summary, self.items = folder, recipe, schema, summary, items
         self.model = model.eval()
 
     def data(self, source: str | Path | None = None) -> Dataset:
@@ -89,13 +99,13 @@ class Run:
             DataError: the data of the run have changed since, so that their splits are not those of the fit.
         """
         if source is not None:
-            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema)
-        dataset = self.recipe.data.open(self.schema)
+            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema, self.items)
+        dataset = self.recipe.data.open(self.schema, self.items)
         if (self.folder / "data.json").is_file():
             _unchanged(dataset, self.folder, DataError)
         return dataset
 
-    def examples(self, source: str | Path | None = None, split: str | None = None) -> tuple[str, Examples]:
+    def examples(self, source: str | Path | None = None, split: str | None = None) -> tuple[str, Examples | History]:
         """The name of a split and its examples; by default the test split, or all of a source that brings none."""
         dataset = self.data(source)
         name = split or ("all" if source is not None and dataset.test is None else "test")
@@ -104,7 +114,8 @@ class Run:
     def evaluate(
         self, source: str | Path | None = None, *, split: str | None = None, samples: int = 100, seed: int = 0
     ) -> dict[str, Any]:
-        """The bound, the importance-sampled log-likelihood and what the latents carry; nats per example.
+        """What the model makes of a split: of images and tables the bound, the importance-sampled log-likelihood and what the
+        latents carry, in nats per example; of interactions the ranking metrics.
 
         Args:
             source: other data; None takes those of the run.
@@ -114,6 +125,8 @@ class Run:
         """
         split, examples = self.examples(source, split)
         caveat = check(self.recipe, examples)
+        if isinstance(examples, History):
+            return self._ranking(examples, split, caveat, seed)
         found = bound(self.model, examples, seed=seed)
         likelihood = importance_log_likelihood(self.model, examples, samples=samples, seed=seed)
         latent = latent_statistics(self.model, examples, seed=seed)
@@ -135,16 +148,39 @@ class Run:
             "caveat": caveat,
         }
 
-    def encode(self, x: Tensor | Examples) -> list[Tensor]:
+    def _ranking(self, examples: History, split: str, caveat: str | None, seed: int) -> dict[str, Any]:
+        """The ranking metrics of a split with held-out items, beside those of popularity, and what the latents carry."""
+        if examples.targets is None:
+            raise DataError(f"the {split} split holds nothing out to be found; take the validation or the test split")
+        popularity = None if self.items is None else self.items.popularity
+        ks = [k for k in (5, 10, 20, 50, 100) if k <= self.schema.shape[0]]
+        found = rank(self.model.rank, examples, ks=ks, popularity=popularity)
+        latent = latent_statistics(self.model, examples.take(slice(0, LATENT_USERS)), seed=seed)
+        return {
+            "metrics": {name: estimate.value for name, estimate in found.metrics.items()},
+            "standard_errors": {name: estimate.standard_error for name, estimate in found.metrics.items()},
+            "coverage": {f"coverage@{k}": value for k, value in found.coverage.items()},
+            "mean_popularity_rank": {str(k): value for k, value in (found.mean_popularity_rank or {}).items()},
+            "more_than_popularity": {} if popularity is None else _above(found, examples, popularity),
+            "users": len(found.users),
+            "users_without_targets": found.left_out,
+            "rate": [None if r is None else r.sum().item() for r in latent.rate_per_dimension],
+            "active_units": list(latent.active_units),
+            "rate_per_dimension": [None if r is None else r.tolist() for r in latent.rate_per_dimension],
+            "split": split,
+            "caveat": caveat,
+        }
+
+    def encode(self, x: Batch | Examples | History) -> list[Tensor]:
         """The posterior means of each level, (N, d) each, on the CPU, for a batch (N, *shape) or a whole split."""
-        if isinstance(x, Tensor):
+        if isinstance(x, Tensor | SparseRows):
             with evaluating(self.model, 0):
                 return [z.cpu() for z in self.model.encode(placed(self.model, x))]
         with evaluating(self.model, 0):
-            parts = [self.model.encode(batch) for batch in chunks(self.model, x, rows(self.schema.shape))]
+            parts = [self.model.encode(batch) for batch in chunks(self.model, x, rows(self.model))]
         return [torch.cat(level).cpu() for level in zip(*parts, strict=True)]
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Batch) -> Tensor:
         """The mean of p(x | z) at the posterior mean, (N, *shape)."""
         with evaluating(self.model, 0):
             return self.model.reconstruct(placed(self.model, x)).cpu()
@@ -153,9 +189,17 @@ class Run:
         """`n` samples (n, *shape): the means of p(x | z), or draws from it."""
         if n < 1:
             raise ConfigError(f"the number of samples must be 1 or more, got {n}")
-        size = rows(self.schema.shape)
+        if self.model.sparse:
+            raise ConfigError("samples are of images and tables; a run on interactions recommends: lowerbound recommend RUN")
+        size = rows(self.model)
         with evaluating(self.model, seed):
             return torch.cat([self.model.sample(min(size, n - start), mean).cpu() for start in range(0, n, size)])
+
+
+def _above(found: Ranking, examples: History, popularity: Any) -> dict[str, Any]:
+    """The mean difference to the popularity of the items on the same users, and its standard error, of each metric."""
+    other = rank(Counts(torch.as_tensor(popularity, dtype=torch.float32)), examples, metrics=list(found.metrics))
+    return {name: difference(found, other, name)._asdict() for name in found.metrics}
 
 
 def _free(folder: Path) -> Path:
@@ -253,7 +297,9 @@ def fit(
     dataset = plan.data.open()
     caveat, *_ = [check(plan, part) for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
     torch.manual_seed(plan.training.seed)
-    model = plan.model.build(dataset.schema.shape)
+    model = build(plan, dataset.schema)
+    if plan.model.output_bias == "data":
+        model.start_at(torch.from_numpy(dataset.train.mean()))
     fitting = _begin(plan, dataset, model, folder, fabric, resume)
     done, show = fitting.state.epoch * len(dataset.train), progress and fabric.is_global_zero
     with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
@@ -262,7 +308,7 @@ def fit(
     if fabric.is_global_zero:
         checkpoint.save_tensors(folder / "model.safetensors", model.state_dict(), {"format": str(FORMAT)})
         write_json(folder / "summary.json", summary)
-    return Run(folder, plan, dataset.schema, model, summary)
+    return Run(folder, plan, dataset.schema, model, summary, dataset.items)
 
 
 def _begin(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, fabric: Fabric, resume: bool) -> Fit:
@@ -281,18 +327,30 @@ def _begin(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, fabric: Fab
         _unchanged(dataset, folder, RunError)
         fitting.resume()
     if fabric.is_global_zero:
-        facts = {"format": FORMAT, "schema": dataset.schema.to_json(), "fingerprint": dataset.fingerprint()}
+        if dataset.items is not None:
+            dataset.items.write(folder / "items.parquet")
+        facts = {
+            "format": FORMAT,
+            "schema": dataset.schema.to_json(),
+            "fingerprint": dataset.fingerprint(),
+            "facts": dataset.facts,
+        }
         write_text(folder / "recipe.toml", plan.to_toml())
         write_json(folder / "data.json", facts)
     fabric.barrier()
     return fitting
 
 
+def build(plan: Recipe, schema: Schema) -> VAE:
+    """A new model of this recipe for data of this schema."""
+    return plan.model.build(schema.shape, sparse=schema.kind == "interactions")
+
+
 def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
-    """The columns of one split in a row of the metrics, as JSON has them."""
+    """The columns of one split in a row of the metrics, as JSON has them: the rates as one list, the ranking metrics by name."""
     own = {k.removeprefix(f"{split}_"): v for k, v in row.items() if k.startswith(f"{split}_")}
-    rate = [v for k, v in own.items() if k.startswith("rate_")]
-    return {k: own[k] for k in ("elbo", "log_likelihood_term")} | {"rate": rate, "objective": own["objective"]} if own else None
+    rate = [own.pop(name) for name in [k for k in own if k.startswith("rate_")]]
+    return own | ({"rate": rate} if rate else {}) if own else None
 
 
 def _summary(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, state: State, caveat: str | None) -> dict[str, Any]:
@@ -312,6 +370,7 @@ def _summary(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, state: St
         "validation": _figures(row, "validation"),
         "test": _figures(row, "test"),
         "caveat": caveat,
+        "facts": dataset.facts,
         "versions": {"lowerbound": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
 
@@ -323,7 +382,8 @@ def load(folder: str | Path) -> Run:
         RunError: the folder is no run, is damaged, or is of another version.
     """
     folder = Path(folder)
-    missing = [name for name in ("recipe.toml", "data.json", "model.safetensors") if not (folder / name).is_file()]
+    known = ("recipe.toml", "data.json", "model.safetensors")
+    missing = [name for name in known if not (folder / name).is_file()]
     if missing:
         unfinished = "; it was not finished: go on with fit --resume" if missing == ["model.safetensors"] else ""
         raise RunError(f"{folder} is not a fitted run: {', '.join(missing)} missing{unfinished}")
@@ -333,10 +393,11 @@ def load(folder: str | Path) -> Run:
         raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {version!r}")
     plan, schema = recipes.load(folder / "recipe.toml"), _schema(facts, folder)
     tensors = checkpoint.load_tensors(folder / "model.safetensors")
-    model = plan.model.build(schema.shape).to(next(iter(tensors.values()), torch.zeros(())).dtype)
+    model = build(plan, schema).to(next(iter(tensors.values()), torch.zeros(())).dtype)
     checkpoint.load_weights(model, tensors, folder / "model.safetensors")
     summary = read_json(folder / "summary.json") if (folder / "summary.json").is_file() else {}
-    return Run(folder, plan, schema, model, summary)
+    items = Items.read(folder / "items.parquet") if model.sparse else None
+    return Run(folder, plan, schema, model, summary, items)
 
 
 def _schema(facts: dict[str, Any], folder: Path) -> Schema:

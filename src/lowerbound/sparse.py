@@ -32,8 +32,8 @@ class SparseRows:
     def of(cls, matrix: Any) -> "SparseRows":
         """From a SciPy matrix (B, I)."""
         csr = matrix.tocsr()
-        indices = (torch.from_numpy(np.ascontiguousarray(a, dtype=np.int64)) for a in (csr.indptr, csr.indices))
-        return cls(*indices, torch.from_numpy(np.ascontiguousarray(csr.data, dtype=np.float32)), csr.shape[1])
+        offsets, columns = (torch.from_numpy(np.ascontiguousarray(a, dtype=np.int64)) for a in (csr.indptr, csr.indices))
+        return cls(offsets, columns, torch.from_numpy(np.ascontiguousarray(csr.data, dtype=np.float32)), csr.shape[1])
 
     def __len__(self) -> int:
         """B."""

@@ -358,7 +358,7 @@ def random_terms(samples: int = 4, batch: int = 6, levels: int = 2) -> Terms:
 
 
 def _over(terms: Terms, change: Callable[[Tensor], Tensor]) -> Terms:
-    return Terms(*(change(t) for t in terms))
+    return Terms(*(change(t) for t in terms if t is not None))
 
 
 def check_objective(objective: Objective, *, seed: int = 0) -> None:
@@ -382,7 +382,7 @@ def check_objective(objective: Objective, *, seed: int = 0) -> None:
     _close(objective(_over(terms, lambda t: t.flip(0))), loss, 1e-9, f"{name}: the order of samples must not matter")
     learned = _over(terms, lambda t: t.clone().requires_grad_())
     objective(learned).backward()
-    grads = [t.grad for t in learned if t.grad is not None]
+    grads = [t.grad for t in learned if t is not None and t.grad is not None]
     _require(grads and all(g.isfinite().all() for g in grads), f"{name}: the loss has no finite gradient")
     _require(objective.kl in ("valid", "sampled", "everywhere"), f"{name}.kl is {objective.kl!r}")
     _require(isinstance(objective.bound, bool), f"{name}.bound must be true or false")

@@ -13,8 +13,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from types import FrameType
 
@@ -23,16 +24,23 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from . import checkpoint
-from .data import Dataset, Examples
+from .data import Dataset, Examples, History
 from .errors import ConfigError, Interrupted, NonFiniteError, RunError
-from .evaluation import bound
+from .evaluation import bound, rank
+from .evaluation.batches import Batches
 from .model import VAE, Terms
+from .networks.layers import SparseLinear
 from .objectives import Objective
+from .optimizers import optimizers
 from .progress import Report, silent
-from .recipe import Training, optimizers
+from .recipe import Phase, Training
 
 LOOK_EVERY = 20
 """Steps between looks at the losses: looking waits for the device, so it is not done at every step."""
+
+
+WATCHED = ("recall@10", "recall@20", "recall@50", "recall_capped@20", "recall_capped@50", "ndcg@10", "ndcg@20", "ndcg@100")
+"""Ranking metrics that are measured after an epoch."""
 
 
 @dataclass
@@ -154,7 +162,13 @@ class Fit:
         self.fabric = fabric or make_fabric(settings)
         self.data, self.objective, self.settings = data, objective, settings
         self.model = model
+        refuse_unfit(model, data, settings)
+        lazy = getattr(optimizers()[settings.optimizer], "takes_sparse", False) and self.fabric.world_size == 1
+        for layer in model.modules():
+            if isinstance(layer, SparseLinear):
+                layer.sparse_gradient = lazy
         self.wrapped, self.optimizer = self.fabric.setup(compiled(settings, model), make_optimizer(settings, model))
+        self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.save_history, self.checkpoints, self.report = save_history, checkpoints, report
         self.state = State()
         self.best: dict[str, Tensor] = {}
@@ -181,7 +195,7 @@ class Fit:
         with interrupts() as came:
             while state.epoch < self.settings.epochs and not state.stopped:
                 order = self._order(state.epoch)
-                self.wrapped.train()
+                self._begin_epoch()
                 while state.batch < self.batches:
                     self._step(order)
                     if came():
@@ -195,6 +209,21 @@ class Fit:
         if self.best:
             self.model.load_state_dict(self.best)
         return state
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the epoch under way: of its number alone."""
+        place = self.state.epoch % max(sum(phase.epochs for phase in self.settings.phases), 1)
+        ends = accumulate(phase.epochs for phase in self.settings.phases)
+        return next((phase for phase, end in zip(self.settings.phases, ends, strict=True) if place < end), Phase())
+
+    def _begin_epoch(self) -> None:
+        """Training mode, for the part of the model whose turn it is."""
+        self.wrapped.train()
+        if self.settings.phases:
+            self.model.latents.train(self.phase.noise)
+            for name, parameter in self.trained.items():
+                parameter.requires_grad_(self.phase.trains in ("all", name.partition(".")[0]))
 
     def _order(self, epoch: int) -> Tensor:
         """The order of the training examples in an epoch: of (seed, epoch) alone."""
@@ -292,11 +321,15 @@ class Fit:
         row["kl_weight"] = self.objective.weight(state.step - 1, self.total)
         row |= {f"train_{name}": v for name, v in means.items()} | self._validate()
         state.history.append(row)
-        value = row.get("validation_objective", -math.inf)  # without a validation split the last weights are kept
-        if value < state.best_value or "validation_objective" not in row:
+        sign = 1 if settings.monitor == "objective" else -1
+        value = sign * row.get(f"validation_{settings.monitor}", math.inf * sign)
+        if value < state.best_value or self.data.validation is None:  # without a validation split the last weights are kept
             state.best_value, state.best_epoch = value, state.epoch + 1
             self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        before = self.phase
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, []
+        if self.phase is not before or len(self.settings.phases) == 1:
+            self.model.renew()
         waited = state.epoch - state.best_epoch
         state.stopped = settings.patience is not None and waited >= settings.patience
         if self.fabric.is_global_zero:
@@ -304,9 +337,11 @@ class Fit:
 
     def _validate(self) -> dict[str, float]:
         """The bound of the validation split, always on the same draws, and the objective at the end of its schedules."""
-        if self.data.validation is None:
+        last = self.state.epoch + 1 == self.settings.epochs
+        if self.data.validation is None or not (last or (self.state.epoch + 1) % self.settings.validate_every == 0):
             return {}
-        found = measured(self.model, self.data.validation, self.objective, self.settings, stream=2)
+        with self.fabric.autocast() if self.model.sparse else nullcontext():  # a ranking does not need more digits
+            found = measured(self.model, self.data.validation, self.objective, self.settings, stream=2)
         return {f"validation_{name}": v for name, v in found.items()}
 
     def _stop(self, number: int) -> None:
@@ -356,8 +391,40 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
 
 
-def measured(model: VAE, examples: Examples, objective: Objective, settings: Training, stream: int) -> dict[str, float]:
-    """The bound of a split and its objective at the end of the schedules, with the samples of the training; one column each."""
+def refuse_unfit(model: VAE, data: Dataset, settings: Training) -> None:
+    """ConfigError for settings that are not for these data."""
+    ranking = isinstance(data.train, History)
+    if settings.monitor != "objective" and (not ranking or data.validation is None):
+        allowed = "interactions with a validation split; allowed: objective"
+        raise ConfigError(f"training.monitor={settings.monitor} needs {allowed}")
+    if settings.phases and settings.devices > 1:
+        raise ConfigError(f"training.phases is for one process, got training.devices={settings.devices}")
+    if ranking and settings.compile:
+        raise ConfigError("training.compile is for dense examples; interactions need no compilation")
+    if settings.clip is not None and settings.optimizer == "LazyAdam":
+        raise ConfigError("training.clip needs the gradient of all rows, and LazyAdam has some of them only; take Adam")
+
+
+def watched(monitor: str, items: int) -> list[str]:
+    """The ranking metrics of a split; of those that nobody asked for, the ones that a catalogue of so many items has."""
+    asked = [] if monitor in (*WATCHED, "objective") else [monitor]
+    return [name for name in WATCHED if int(name.partition("@")[2]) <= items or name == monitor] + asked
+
+
+def measured(model: VAE, examples: Examples | History, objective: Objective, settings: Training, stream: int) -> dict[str, float]:
+    """What is known of a split after an epoch; one column each.
+
+    Of dense examples the bound, and the objective at the end of its schedules, with the samples of the training; of interactions
+    the ranking metrics, and the objective where it is to choose the best weights.
+    """
+    if isinstance(examples, History):
+        ranking = rank(model.rank, examples, metrics=watched(settings.monitor, examples.schema.shape[0]))
+        found = {name: estimate.value for name, estimate in ranking.metrics.items()}
+        return found | (_bound(model, examples, objective, settings, stream) if settings.monitor == "objective" else {})
+    return _bound(model, examples, objective, settings, stream)
+
+
+def _bound(model: VAE, examples: Batches, objective: Objective, settings: Training, stream: int) -> dict[str, float]:
     found = bound(model, examples, samples=settings.samples, objective=objective, seed=key(settings.seed, stream))
     rates = {f"rate_{i + 1}": r for i, r in enumerate(found.rate)}
     columns = {"objective": found.objective, "elbo": found.elbo.value, "log_likelihood_term": found.log_likelihood_term}

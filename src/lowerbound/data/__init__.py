@@ -1,12 +1,15 @@
 """Data: from a name or a path to splits of float batches.
 
 One file per kind of source (`images`, `idx`, `arrays`, `tables`), found by `catalogue.members`; the named sets are in
-`named`. Nothing here knows of models: what a model must know of its data is a `Schema`.
+`named`. Logs of users and items take a path of their own, `interactions`. Nothing here knows of models: what a model must
+know of its data is a `Schema`.
 """
 
 from .dataset import Dataset, Examples
+from .history import History, Items
+from .interactions import Interactions, described
 from .named import named_sets
 from .schema import Schema
 from .spec import Data
 
-__all__ = ["Data", "Dataset", "Examples", "Schema", "named_sets"]
+__all__ = ["Data", "Dataset", "Examples", "History", "Interactions", "Items", "Schema", "described", "named_sets"]

@@ -1,7 +1,7 @@
 """Splits of examples, held whole as the source gave them, and cut into float batches."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, unknown
+from .history import Items
 from .prepare import chunks, span
 from .schema import Schema
 
@@ -86,15 +87,31 @@ class Examples:
         low, high = (self.schema.scaled(edge, self.levels) for edge in span(self.values, self.rows))
         return float(np.min(low)), float(np.max(high))
 
+    def mean(self) -> np.ndarray:
+        """The mean of the examples as the model sees them, (*shape) float32; of drawn pixels, of their probabilities."""
+        sums = [self._scaled(self.rows[s : s + BLOCK]).sum(0, dtype=np.float64) for s in range(0, len(self), BLOCK)]
+        return np.asarray(np.sum(sums, axis=0) / len(self), np.float32)
+
     def take(self, index: Tensor | np.ndarray | slice) -> "Examples":
         """The subset at `index`, in that order, over the same array."""
         at = index if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
         return replace(self, rows=self.rows[at], labels=None if self.labels is None else self.labels[at])
 
+    def digest(self) -> str:
+        """The sha256 of the whole source's raw values, whatever the split."""
+        digest = hashlib.sha256(f"{self.values.dtype.str} {self.values.shape}".encode())
+        for _, piece in chunks(self.values):
+            digest.update(np.ascontiguousarray(piece).tobytes())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A source, opened: its schema and its splits (None where a split is empty). `whole` is every example in order."""
+    """A source, opened: its schema and its splits (None where a split is empty). `whole` is every example in order.
+
+    Of a source of interactions the splits are of class `History`, which is used as `Examples` are; `items` is the catalogue
+    that their columns stand for, and `facts` are the counts of what was read, dropped and kept.
+    """
 
     name: str
     schema: Schema
@@ -104,6 +121,8 @@ class Dataset:
     whole: Examples
     source: str
     seed: int
+    items: Items | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def split(self, name: str) -> Examples:
         """The split "train", "validation", "test", or "all": every example in the source's own order, train part first.
@@ -121,14 +140,18 @@ class Dataset:
         return found
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells whether two runs saw the same data: a digest of the raw values, the split sizes and the seed."""
+        """What tells whether two runs saw the same data: a digest of the raw values, the split sizes and the seed.
+
+        Of interactions, the digest covers the catalogue and what each split holds too.
+        """
         sizes = {name: len(getattr(self, name) or ()) for name in SPLITS[:3]}
-        return {"source": self.source, "sha256": self._digest, **sizes, "seed": self.seed}
+        size = {"interactions": self.facts["kept"], "items": len(self.items)} if self.items is not None else {}
+        return {"source": self.source, "sha256": self._digest, **sizes, "seed": self.seed, **size}
 
     @cached_property
     def _digest(self) -> str:
-        values = self.whole.values
-        digest = hashlib.sha256(f"{values.dtype.str} {values.shape}".encode())
-        for _, piece in chunks(values):
-            digest.update(np.ascontiguousarray(piece).tobytes())
-        return digest.hexdigest()
+        if self.items is None:
+            return self.whole.digest()
+        parts = [getattr(self, name) for name in SPLITS[:3]]
+        digests = [self.items.digest(), *("" if part is None else part.digest() for part in (self.whole, *parts))]
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -4,16 +4,22 @@ To add a set, add an entry to `_ENTRIES`.
 """
 
 import os
+import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import DataError, DownloadError
+from ..errors import DataError, DownloadError, unknown
 from .arrays import Npz, from_array
 from .idx import Idx, parts
+from .movielens import has_films, read_films
+from .plays import parts_of, tables
 from .sources import Raw, Wanted, reason
+from .synthetic import read_synthetic
 
 VARIABLE = "LOWERBOUND_DATA"
 """The environment variable that names the user's own folder of data sets."""
@@ -36,38 +42,49 @@ class Named:
     Attributes:
         name: as in a recipe; also the name of its folder.
         summary: one line for listings.
-        read: from the folder that holds it to its values.
+        read: from the folder that holds it to its values: a `Raw`, or the `Tables` of interactions.
         complete: whether a folder holds it; None for a set that comes with a library (`inside`).
         files: the files that make it up, by name, each with the sha256 of the original download ("" if unknown).
         mirrors: addresses that end in a slash, tried in turn for each file.
         inside: the library that brings the set along.
+        kind: what its splits hold.
+        folders: other names that its folder may have under LOWERBOUND_DATA.
+        archive: the address of a .zip file that holds the files, in place of mirrors; only they are unpacked.
+        sha256: of the archive.
     """
 
     name: str
     summary: str
-    read: Callable[[Path], Raw]
+    read: Callable[[Path], Any]
     complete: Callable[[Path], bool] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     mirrors: tuple[str, ...] = ()
     inside: str = ""
+    kind: Literal["examples", "interactions"] = "examples"
+    folders: tuple[str, ...] = ()
+    archive: str = ""
+    sha256: str = ""
 
     def found(self) -> Path | str | None:
         """The folder that holds the set, the library that brings it along, or None if it would have to be fetched."""
         if self.complete is None:
             return self.inside
         own = os.environ.get(VARIABLE)
-        places = ([Path(own).expanduser() / self.name] if own else []) + [cache() / self.name]
+        mine = [Path(own).expanduser() / name for name in (self.name, *self.folders)] if own else []
+        places = [*mine, cache() / self.name]
         return next((place for place in places if place.is_dir() and self.complete(place)), None)
 
-    def open(self) -> Raw:
+    def open(self) -> Any:
         """The set, fetched into the cache if it is nowhere. DownloadError says what to put where."""
         place = self.found()
         if place is None or (self.mirrors and place == cache() / self.name):
-            # Downloads are checked on every opening; files under LOWERBOUND_DATA are the user's own.
+            # Single files are checked on every opening, archives when they come; files under LOWERBOUND_DATA are the user's own.
             place = self._fetch()
         return self.read(Path(place))
 
     def _fetch(self) -> Path:
+        if self.archive:
+            return self._unpack()
         if not self.mirrors:
             raise DownloadError(self._help("no mirror of it is known"))
         for file, sha256 in self.files.items():
@@ -83,6 +100,17 @@ class Named:
                 failures.append(f"{mirror}: {_why(error)}")
         raise DownloadError(self._help(f"{file} could not be fetched ({'; '.join(failures)})"))
 
+    def _unpack(self) -> Path:
+        """Fetch the archive, take the files out of it, and remove it."""
+        folder, file = cache() / self.name, self.archive.rpartition("/")[2]
+        try:
+            _retrieve(self.archive, self.sha256, folder, file)
+            _extract(folder / file, list(self.files))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DownloadError(self._help(f"{file} could not be fetched ({self.archive}: {_why(error)})")) from None
+        (folder / file).unlink()
+        return folder
+
     def _help(self, why: str) -> str:
         wanted = ", ".join(f"{self.name}/{file}" for file in self.files)
         return f"{self.name} is not here and {why}; set {VARIABLE} to a folder that holds {wanted}"
@@ -95,6 +123,16 @@ def _retrieve(url: str, sha256: str, folder: Path, file: str) -> None:
     # Without this header a server may send the .gz file as a compressed stream, which would arrive unpacked.
     plain = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=2**16, headers={"Accept-Encoding": "identity"})
     pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=file, path=folder, downloader=plain)
+
+
+def _extract(path: Path, names: list[str]) -> None:
+    """Take files out of a .zip file, from whatever folder in it, to stand beside it; each appears when it is whole."""
+    with zipfile.ZipFile(path) as archive:
+        inside = {Path(member).name: member for member in archive.namelist()}
+        for name in names:
+            with archive.open(inside[name]) as member, path.with_name(f".{name}").open("wb") as out:
+                shutil.copyfileobj(member, out)
+            path.with_name(f".{name}").replace(path.with_name(name))
 
 
 def _why(error: Exception) -> str:
@@ -160,6 +198,34 @@ def _four(train_images: str, train_labels: str, test_images: str, test_labels: s
     }
 
 
+def _has_parts(folder: Path) -> bool:
+    try:
+        return bool(parts_of(folder))
+    except DataError:
+        return False
+
+
+def _movielens(size: str, what: str, sha256: str, *files: str) -> Named:
+    """An entry of a MovieLens set; GroupLens allows no redistribution, so there is no other mirror."""
+    return Named(
+        f"movielens-{size}",
+        f"MovieLens {what}",
+        read=read_films,
+        complete=has_films,
+        files=dict.fromkeys(files, ""),
+        kind="interactions",
+        folders=(f"ml-{size}",),
+        archive=f"https://files.grouplens.org/datasets/movielens/ml-{size}.zip",
+        sha256=sha256,
+    )
+
+
+def _parted(name: str, summary: str) -> Named:
+    """An entry of a set with the train and test files of a published comparison, which everyone has to bring."""
+    files = {"train.parquet": "", "test.parquet": ""}
+    return Named(name, f"{summary} (bring your own copy)", tables, _has_parts, files, kind="interactions")
+
+
 _ENTRIES = [
     Named(
         "digits",
@@ -206,6 +272,36 @@ _ENTRIES = [
         complete=_has_frey,
         files={"freyfaces.npz": ""},
     ),
+    _movielens(
+        "100k",
+        "100K: 100,000 ratings of 943 users for 1,682 films",
+        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        "u.data",
+        "u.item",
+    ),
+    _movielens(
+        "1m",
+        "1M: 1,000,209 ratings of 6,040 users for 3,706 films",
+        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        "ratings.dat",
+        "movies.dat",
+    ),
+    _movielens(
+        "20m",
+        "20M: 20,000,263 ratings of 138,493 users for 26,744 films",
+        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        "ratings.csv",
+        "movies.csv",
+    ),
+    _parted("gowalla", "Gowalla: 1,027,370 check-ins of 29,858 users at 40,981 places, split as for LightGCN"),
+    _parted("lastfm", "Last.fm: 52,668 pairs of 1,880 users and 4,489 artists, split as in LightGCN's repository"),
+    Named(
+        "synthetic-interactions",
+        "2,000 users with 500 items, drawn from eight tastes that are known (generated)",
+        read=read_synthetic,
+        inside="lowerbound",
+        kind="interactions",
+    ),
 ]
 
 NAMED: dict[str, Named] = {entry.name: entry for entry in _ENTRIES}
@@ -214,3 +310,18 @@ NAMED: dict[str, Named] = {entry.name: entry for entry in _ENTRIES}
 def named_sets() -> dict[str, Named]:
     """The named sets by name: each has a `summary` and tells by `found()` where it is."""
     return dict(NAMED)
+
+
+def place(source: str) -> Path:
+    """The file or folder at a path that is no named set. DataError, with what is allowed, if there is none."""
+    path = Path(source).expanduser()
+    if source and path.exists():
+        return path
+    if source and path.name == source and not path.suffix:
+        raise DataError(unknown("data source", source, NAMED) + ", or a path to a file or folder")
+    raise DataError(f"there is no file or folder {source!r}; allowed: a path, or one of {', '.join(NAMED)}")
+
+
+def short(source: str) -> str:
+    """A source in a word: the name of a set, or of a file without its suffix."""
+    return source if source in NAMED else Path(source).expanduser().stem

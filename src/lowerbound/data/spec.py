@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,10 +9,12 @@ from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from ..catalogue import STRICT
-from ..errors import ConfigError, DataError, unknown
+from ..errors import ConfigError
 from .checks import of_kind, on_levels, refuse_beyond_one, refuse_constant, refuse_unfit
 from .dataset import Dataset, Examples
-from .named import NAMED
+from .history import Items
+from .interactions import InteractionsTable, opened, settings
+from .named import NAMED, place, short
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
 from .sources import Raw, Wanted, reader
@@ -44,6 +45,8 @@ class Data:
         standardize: subtract the training split's mean and divide by its deviation, column by column;
             None: for tables yes, for the rest no.
         columns: of a table, in this order; None: all.
+        interactions: the source is a log of users and items, read and split as this table says. `validation` and `test`
+            then count users or interactions, by its `split`.
     """
 
     source: str
@@ -55,6 +58,7 @@ class Data:
     seed: Annotated[int, Field(ge=0)] = 0
     standardize: bool | None = None
     columns: list[str] | None = None
+    interactions: InteractionsTable = None
 
     @field_validator("size")
     @classmethod
@@ -75,17 +79,21 @@ class Data:
             raise ValueError(f"{columns} is no choice of columns; allowed: one or more names, each once")
         return columns
 
-    def open(self, schema: Schema | None = None) -> Dataset:
+    def open(self, schema: Schema | None = None, items: Items | None = None) -> Dataset:
         """Read the source, split it, and prepare it.
 
         Args:
             schema: a run's. The data then is read as that run's was (its columns, mean and scale); the dataset has this
                 very schema.
+            items: the catalogue of a run on interactions. Other data than the run's are mapped to it: items that it lacks are
+                dropped and counted, rare ones are not, and only the splits that the source itself brings are made.
 
         Raises:
             DataError: the source is missing, damaged, or does not fit the schema: one line that names both.
             ConfigError: an option makes no sense for this source.
         """
+        if (how := settings(self, schema)) is not None:
+            return opened(self, how, schema, items)
         raw = self._prepared(_read(self.source, self._wanted(schema)))
         rows = cut(len(raw.values), raw.train, self.validation, self.test, self.seed, raw.name)
         raw, schema = (raw, self._schema(raw, rows.train)) if schema is None else (self._conform(raw, schema), schema)
@@ -94,7 +102,7 @@ class Data:
         fixed = Examples(schema, raw.values, every, raw.labels, raw.levels, self._draw("fixed"), self.seed)
         train = replace(fixed, draw=self._draw("keyed" if self.binarize == "dynamic" else "fixed")).take(rows.train)
         held, test = (fixed.take(part) if len(part) else None for part in (rows.validation, rows.test))
-        return Dataset(_short(self.source), schema, train, held, test, fixed, self.source, self.seed)
+        return Dataset(short(self.source), schema, train, held, test, fixed, self.source, self.seed)
 
     def _draw(self, draw: Literal["keyed", "fixed"]) -> Literal["none", "keyed", "fixed"]:
         return "none" if self.binarize == "none" else draw
@@ -148,13 +156,5 @@ def _read(source: str, wanted: Wanted) -> Raw:
     """A named set, or what is at a path. DataError if it is neither."""
     if source in NAMED:
         return NAMED[source].open()
-    path = Path(source).expanduser()
-    if source and path.exists():
-        return reader(path).read(path, wanted)
-    if source and path.name == source and not path.suffix:
-        raise DataError(unknown("data source", source, NAMED) + ", or a path to a file or folder")
-    raise DataError(f"there is no file or folder {source!r}; allowed: a path, or one of {', '.join(NAMED)}")
-
-
-def _short(source: str) -> str:
-    return source if source in NAMED else Path(source).expanduser().stem
+    path = place(source)
+    return reader(path).read(path, wanted)

@@ -1,15 +1,24 @@
-"""Measures of a fitted model. They work on `Terms` and `Level` records and on any examples that come in batches."""
+"""Measures of a fitted model. They work on `Terms` and `Level` records, on scores, and on any examples that come in batches."""
 
 from .latent import LatentStatistics, latent_statistics
 from .likelihood import Bound, Estimate, Likelihood, bits_per_dimension, bound, importance_log_likelihood
+from .ranking import Ranking, Slice, TopK, by_activity, by_item_popularity, difference, rank, top_k
 
 __all__ = [
     "Bound",
     "Estimate",
     "LatentStatistics",
     "Likelihood",
+    "Ranking",
+    "Slice",
+    "TopK",
     "bits_per_dimension",
     "bound",
+    "by_activity",
+    "by_item_popularity",
+    "difference",
     "importance_log_likelihood",
     "latent_statistics",
+    "rank",
+    "top_k",
 ]

@@ -6,12 +6,24 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ConfigError, DataError
+from ..noise import Batch
 
 ELEMENTS = 2**20
 """Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough for the matrix products."""
+
+
+ROWS = 512
+"""Sparse examples in one chunk."""
+
+
+class Model(Protocol):
+    """What is to be known of a model."""
+
+    shape: tuple[int, ...]
+    sparse: bool
 
 
 class Batches(Protocol):
@@ -19,7 +31,7 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, index: slice, key: int = 0) -> Tensor: ...
+    def batch(self, index: slice, key: int = 0) -> Batch: ...
 
 
 @contextmanager
@@ -47,12 +59,12 @@ def positive(samples: int, least: int = 1) -> int:
     return samples
 
 
-def rows(shape: tuple[int, ...]) -> int:
-    """How many events of this shape make one chunk."""
-    return max(1, ELEMENTS // max(math.prod(shape), 512))
+def rows(model: Model) -> int:
+    """How many events of this model make one chunk; those of sparse rows are never held whole."""
+    return ROWS if model.sparse else max(1, ELEMENTS // max(math.prod(model.shape), 512))
 
 
-def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Tensor]:
+def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:
     """All examples in order, `size` at a time (the last chunk has what is left), on the model's device.
 
     Raises:
@@ -64,7 +76,7 @@ def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Tensor]:
         yield placed(model, examples.batch(slice(start, min(start + size, len(examples)))))
 
 
-def placed(model: nn.Module, x: Tensor) -> Tensor:
+def placed(model: nn.Module, x: Batch) -> Batch:
     """The batch on the device and in the precision of the model."""
     weight = next(model.parameters())
     return x.to(weight.device, weight.dtype)

@@ -61,7 +61,7 @@ def latent_statistics(model: VAE, examples: Batches, *, samples: int = 2, seed: 
     means: list[list[Tensor]] = []
     rates: list[list[Tensor | None]] = []
     with evaluating(model, seed):
-        for x in chunks(model, examples, max(1, rows(model.shape) // positive(samples, 2))):
+        for x in chunks(model, examples, max(1, rows(model) // positive(samples, 2))):
             levels = model.infer(x, samples)
             means.append([_posterior_means(level).cpu() for level in levels])
             rates.append([r if r is None else r.cpu() for r in map(_rates, levels)])

@@ -1,6 +1,7 @@
 """The evidence lower bound and the log-likelihood of held-out examples, in nats per example."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from ..latents import KL
 from ..model import VAE, Terms
+from ..noise import Batch
 from .batches import Batches, chunks, evaluating, positive, rows
 
 
@@ -69,7 +71,13 @@ class Likelihood(NamedTuple):
 
 def _joined(parts: list[Terms]) -> Terms:
     """The terms of all chunks as those of one batch, in float64 on the CPU."""
-    return Terms(*(torch.cat([p.cpu().double() for p in field], dim=1) for field in zip(*parts, strict=True)))
+
+    def join(field: Iterable[Tensor]) -> Tensor:
+        return torch.cat([part.cpu().double() for part in field], dim=1)
+
+    likelihoods, rates, weights, entries = zip(*parts, strict=True)
+    counted = [e for e in entries if e is not None]
+    return Terms(join(likelihoods), join(rates), join(weights), join(counted) if counted else None)
 
 
 def bound(
@@ -93,7 +101,7 @@ def bound(
         ConfigError: `samples` is below 1.
         DataError: there are no examples.
     """
-    size = max(1, rows(model.shape) // positive(samples))
+    size = max(1, rows(model) // positive(samples))
     parts, wanted = [], []
     with evaluating(model, seed):
         for x in chunks(model, examples, size):
@@ -113,7 +121,7 @@ def _split(samples: int, most: int) -> list[int]:
     return [min(most, samples - start) for start in range(0, samples, most)]
 
 
-def _log_weights(model: VAE, x: Tensor, samples: int, most: int) -> Tensor:
+def _log_weights(model: VAE, x: Batch, samples: int, most: int) -> Tensor:
     """(samples, B), a chunk at a time."""
     return torch.cat([model.terms(x, k, "sampled").log_weight.cpu() for k in _split(samples, most)]).double()
 
@@ -127,10 +135,10 @@ def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 1
         ConfigError: `samples` is below 1.
         DataError: there are no examples.
     """
-    most = min(positive(samples), rows(model.shape))
+    most = min(positive(samples), rows(model))
     values, effective = [], []
     with evaluating(model, seed):
-        for x in chunks(model, examples, max(1, rows(model.shape) // most)):
+        for x in chunks(model, examples, max(1, rows(model) // most)):
             weights = _log_weights(model, x, samples, most)
             total = torch.logsumexp(weights, 0)
             values.append(total - math.log(len(weights)))

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from ..catalogue import part
 from .conv import Conv
+from .densemlp import DenseMLP
 from .layers import Network
 from .mlp import MLP
 from .resnet import ResNet
 
 AnyNetwork = Annotated[Network, part(__name__, Network)]
 
-__all__ = ["MLP", "AnyNetwork", "Conv", "Network", "ResNet"]
+__all__ = ["MLP", "AnyNetwork", "Conv", "DenseMLP", "Network", "ResNet"]

@@ -8,7 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..affine import Affine, times
 from ..errors import ConfigError, ShapeError
+from ..sparse import SparseRows
 
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "leaky_relu", "softplus"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -33,6 +35,71 @@ class Network(ABC):
     @abstractmethod
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         """A module (N, features) -> (N, *shape)."""
+
+    def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
+        """A module from sparse rows (N, width) to (N, features). ConfigError where this network has none."""
+        raise ConfigError(f"{type(self).__name__} does not take sparse rows; allowed: MLP, DenseMLP")
+
+    def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
+        """A module (N, features) -> `Affine` (N, width). ConfigError where this network has none."""
+        raise ConfigError(f"{type(self).__name__} does not give sparse rows; allowed: MLP")
+
+    def tied_decoder(self, encoder: nn.Module, features: int, shape: tuple[int, ...]) -> nn.Module:
+        """The decoder that has the transposed weights of an encoder of this network. ConfigError where it has none."""
+        raise ConfigError(f"{type(self).__name__} cannot be tied; allowed: MLP")
+
+
+class SparseLinear(nn.Module):
+    """The linear layer for sparse rows (N, inputs); its weight is stored by inputs, (inputs, outputs).
+
+    `sparse_gradient`: the gradient of the weight is a sparse tensor, for optimisers that leave the other rows alone.
+    """
+
+    sparse_gradient = False
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(linear.weight.detach().T.contiguous()), linear.bias
+
+    def forward(self, x: SparseRows | Tensor) -> Tensor:
+        product = times(x, self.weight, self.sparse_gradient) if isinstance(x, SparseRows) else x @ self.weight
+        return product + self.bias
+
+
+class Uncomputed(nn.Module):
+    """A linear layer that gives its output as an `Affine`, to be computed tile by tile."""
+
+    def __init__(self, linear: nn.Module) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, h: Tensor) -> Affine:
+        return Affine(h, self.linear.weight, self.linear.bias)  # type: ignore[arg-type]
+
+
+class Transposed(nn.Module):
+    """The linear layer with the transposed weight of another layer, which owns it, and a bias of its own.
+
+    Args:
+        of: a linear layer whose outputs become the inputs here, the first `inputs` of them.
+        inputs: how many.
+    """
+
+    def __init__(self, of: nn.Module, inputs: int) -> None:
+        super().__init__()
+        self._of, self._inputs = (of,), inputs  # in a tuple, so that the weight is registered once
+        width = of.weight.shape[0 if isinstance(of, SparseLinear) else 1]  # type: ignore[index]
+        self.bias = nn.Parameter(torch.zeros(width))  # type: ignore[arg-type]
+
+    @property
+    def weight(self) -> Tensor:
+        """(outputs, inputs)."""
+        (of,) = self._of
+        weight = of.weight if isinstance(of, SparseLinear) else of.weight.T
+        return weight[:, : self._inputs]  # type: ignore[index]
+
+    def forward(self, h: Tensor) -> Tensor:
+        return nn.functional.linear(h, self.weight, self.bias)
 
 
 class Heads(nn.Module):

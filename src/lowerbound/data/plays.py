@@ -1,0 +1,170 @@
+"""Interactions as a source brings them. Polars reads files lazily, and only the columns that are needed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, unknown
+from .sources import reason
+from .tables import MISSING
+
+if TYPE_CHECKING:
+    from polars import DataFrame, LazyFrame
+
+USER = ("user_id", "userId", "uid")
+ITEM = ("item_id", "itemId", "movie_id", "movieId")
+"""Names that stand for the columns user and item where those are not there."""
+
+RATING = ("rating", "weight")
+TIME = ("timestamp",)
+
+PARTS = (("train",), ("valid", "validation"), ("test",))
+"""Names of the files of a source that brings its own parts; a part is known by its position here."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns to read (`Interactions` has them): a rating or a time that is None is looked for, or done without."""
+
+    user: str = "user"
+    item: str = "item"
+    rating: str | None = None
+    timestamp: str | None = None
+    timed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Interactions as a source brings them.
+
+    Attributes:
+        name: the source as it appears in messages.
+        parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}, of which valid may be missing.
+        items: item, title and perhaps genres, where the source has them.
+    """
+
+    name: str
+    parts: "dict[int, LazyFrame]"
+    items: "DataFrame | None" = None
+
+
+# Files
+
+
+def _scan_csv(path: Path) -> "LazyFrame":
+    import polars
+
+    form: dict[str, Any] = {"separator": "\t" if path.suffix.lower() == ".tsv" else ",", "null_values": MISSING}
+    # The types follow from the whole file, as an id that is no number may stand on the last line; they are found once only.
+    types = polars.scan_csv(path, infer_schema_length=None, **form).collect_schema()
+    return polars.scan_csv(path, schema=types, **form)
+
+
+def _scan_parquet(path: Path) -> "LazyFrame":
+    import polars
+
+    return polars.scan_parquet(path)
+
+
+def _scan_npz(path: Path) -> "LazyFrame":
+    """A SciPy matrix: its row numbers are the users, its column numbers the items, its values the weights."""
+    import polars
+    from scipy.sparse import load_npz
+
+    matrix = load_npz(path).tocsr()  # which reads no pickles
+    matrix.check_format(full_check=True)
+    matrix.eliminate_zeros()
+    entries = matrix.tocoo()
+    return polars.LazyFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
+
+
+SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
+    ".csv": _scan_csv,
+    ".tsv": _scan_csv,
+    ".parquet": _scan_parquet,
+    ".npz": _scan_npz,
+}
+
+
+def guarded(name: str, act: Callable[[], Any]) -> Any:
+    """What `act` returns. DataError, one line that names the source, where a library cannot read it."""
+    import zipfile
+
+    from polars.exceptions import PanicException, PolarsError
+
+    try:
+        return act()
+    except DataError:
+        raise
+    except (PolarsError, PanicException, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{name} cannot be read as interactions: {reason(error)}") from None
+
+
+def _scan(path: Path) -> "LazyFrame":
+    scan = SCANS.get(path.suffix.lower())
+    if scan is None:
+        raise DataError(f"{path} is no file of interactions; allowed: {', '.join(SCANS)}, or a folder with train and test")
+    return guarded(str(path), lambda: scan(path))
+
+
+def parts_of(folder: Path) -> dict[int, Path]:
+    """The files of a folder that brings its own parts. DataError if train or test is missing."""
+    found = {
+        number: path
+        for number, stems in enumerate(PARTS)
+        for path in sorted(folder.iterdir(), reverse=True)
+        if path.stem in stems and path.suffix.lower() in SCANS
+    }
+    if not {0, 2} <= set(found):
+        raise DataError(f"{folder} holds no train and test (and perhaps valid) files; allowed: each as {', '.join(SCANS)}")
+    return found
+
+
+def tables(path: Path) -> Tables:
+    """A file or a folder of interactions. DataError if it is of no known kind, or cannot be read."""
+    files = parts_of(path) if path.is_dir() else {0: path}
+    return Tables(str(path), {number: _scan(file) for number, file in files.items()})
+
+
+# Columns
+
+
+def _named(columns: list[str], asked: str, default: str, aliases: tuple[str, ...], name: str) -> str:
+    """The column that was asked for; in place of a default one that is not there, the first of its aliases."""
+    found = [c for c in (asked, *(aliases if asked == default else ())) if c in columns]
+    if not found:
+        raise DataError(unknown("column", asked, columns, f" in {name}"))
+    return found[0]
+
+
+def _perhaps(columns: list[str], asked: str | None, usual: tuple[str, ...], name: str) -> str | None:
+    """The column that was asked for, or a usual one that is there, or None."""
+    if asked is not None:
+        return _named(columns, asked, "", (), name)
+    return next((c for c in usual if c in columns), None)
+
+
+def _select(frame: "LazyFrame", wanted: Columns, name: str) -> "LazyFrame":
+    """The columns user and item and, where they are there and of use, rating and time; nothing else is read."""
+    import polars
+
+    columns = guarded(name, lambda: frame.collect_schema().names())
+    found = {
+        "user": _named(columns, wanted.user, "user", USER, name),
+        "item": _named(columns, wanted.item, "item", ITEM, name),
+        "rating": _perhaps(columns, wanted.rating, RATING, name),
+        "time": _perhaps(columns, wanted.timestamp, TIME, name) if wanted.timed else None,
+    }
+    return frame.select(polars.col(c).alias(as_) for as_, c in found.items() if c is not None)
+
+
+def joined(tables: Tables, wanted: Columns) -> "LazyFrame":
+    """All parts as one frame with the column part, train first; a rating or time that not all parts have is left out."""
+    import polars
+
+    chosen = {number: _select(frame, wanted, tables.name) for number, frame in sorted(tables.parts.items())}
+    columns = [frame.collect_schema().names() for frame in chosen.values()]
+    shared = [c for c in columns[0] if all(c in others for others in columns)]
+    numbered = (f.select(*shared, polars.lit(n, polars.UInt8).alias("part")) for n, f in chosen.items())
+    return polars.concat(numbered, how="vertical_relaxed")

@@ -1,0 +1,82 @@
+"""What items are called: a file of titles and genres beside the interactions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError, unknown
+from .history import series
+from .plays import ITEM, guarded
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Series
+
+
+def _text(path: Path) -> "DataFrame":
+    import polars
+
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    # Nothing but an empty field is missing here: a film may be called None.
+    return polars.read_csv(path, separator=separator, infer_schema_length=None, encoding="utf8-lossy")
+
+
+def read_titles(path: Path, item: str = "item") -> "DataFrame":
+    """A CSV, TSV or Parquet file of items as the columns item, title and, if it has them, genres.
+
+    A column year goes into the title, `Fargo (1996)`. Names of columns are found whatever their case.
+    DataError if the file cannot be read, or has no ids or no titles.
+    """
+    import polars
+
+    if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
+        raise DataError(f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet")
+    read = polars.read_parquet if path.suffix.lower() == ".parquet" else _text
+    return titled(guarded(str(path), lambda: read(path)), item, str(path))
+
+
+def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of items") -> "DataFrame":
+    """A frame of items as the columns item, title and, if it has them, genres. DataError if ids or titles are missing."""
+    import polars
+    from polars import col
+
+    names = {column.lower(): column for column in frame.columns}
+    ids = next((names[n.lower()] for n in (item, "item", *ITEM) if n.lower() in names), None)
+    if ids is None or "title" not in names:
+        raise DataError(unknown("column", item if ids is None else "title", frame.columns, f" in {name}"))
+    title = col(names["title"]).cast(polars.String)
+    if "year" in names:
+        year = col(names["year"])
+        title = polars.when(year.is_null()).then(title).otherwise(polars.format("{} ({})", title, year))
+    genres = [col(names["genres"]).cast(polars.String).fill_null("").alias("genres")] if "genres" in names else []
+    return frame.select(col(ids).alias("item"), title.alias("title"), *genres)
+
+
+def same_type(one: "Series", other: "Series") -> "tuple[Series, Series]":
+    """Two columns of ids made comparable: whole numbers as such, others that differ in type as texts."""
+    import polars
+
+    if one.dtype == other.dtype:
+        return one, other
+    common = polars.Int64 if one.dtype.is_integer() and other.dtype.is_integer() else polars.String
+    return one.cast(common), other.cast(common)
+
+
+def positions(ids: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Where each of `ids` stands in `among`, (n,) int64; -1 for those that are not there."""
+    import polars
+
+    wanted, known = same_type(series(ids), series(among))
+    where = polars.int_range(len(known), eager=True)
+    return wanted.replace_strict(known, where, default=-1, return_dtype=polars.Int64).to_numpy()
+
+
+def names_of(ids: np.ndarray, frame: "DataFrame | None") -> tuple[list[str] | None, list[str] | None]:
+    """The titles and genres of these items; an item that the frame lacks is called by its id. The first row of an id counts."""
+    if frame is None:
+        return None, None
+    rows = frame.unique("item", keep="first", maintain_order=True)
+    at = positions(ids, rows["item"].to_numpy()).tolist()
+    titles, genres = rows["title"].to_list(), rows["genres"].to_list() if "genres" in rows.columns else None
+    called = [titles[k] if k >= 0 and titles[k] is not None else str(i) for k, i in zip(at, ids, strict=True)]
+    return called, None if genres is None else [genres[k] if k >= 0 else "" for k in at]

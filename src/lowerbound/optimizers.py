@@ -1,0 +1,64 @@
+"""Optimisers by name: those of `torch.optim`, and what they lack for layers of which a step sees few rows."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class LazyAdam(torch.optim.Adam):
+    """Adam that updates, of a parameter whose gradient is sparse, only the rows in it, their moments included.
+
+    The moments of a row stand still while it is not seen, so this is not Adam (whose moments fade, and go on moving it); the bias
+    correction counts all steps. It is what TensorFlow calls LazyAdam. Parameters with dense gradients are Adam's.
+    """
+
+    takes_sparse = True
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step."""
+        sparse = [(group, p, p.grad) for group in self.param_groups for p in group["params"] if _is_sparse(p.grad)]
+        for _, parameter, _ in sparse:
+            parameter.grad = None
+        loss = super().step(closure)
+        for group, parameter, gradient in sparse:
+            self._rows(group, parameter, gradient)
+            parameter.grad = gradient
+        return loss
+
+    def _rows(self, group: dict[str, Any], parameter: Tensor, gradient: Tensor) -> None:
+        state = self.state[parameter]
+        if not state:
+            state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+        state["step"] += 1
+        step, (beta1, beta2) = float(state["step"]), group["betas"]
+        rows, values = _entries(gradient)
+        average = state["exp_avg"][rows].lerp_(values, 1 - beta1)
+        square = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(values, values, value=1 - beta2)
+        state["exp_avg"].index_copy_(0, rows, average)
+        state["exp_avg_sq"].index_copy_(0, rows, square)
+        divisor = square.sqrt_().div_(math.sqrt(1 - beta2**step)).add_(group["eps"])
+        parameter.index_add_(0, rows, average.div_(divisor), alpha=-float(group["lr"]) / (1 - beta1**step))
+
+
+def _entries(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows, each once, and their values. The flag that says so is lost on the way, and to coalesce again is to sort."""
+    rows = gradient._indices()[0]
+    if bool((rows.diff() > 0).all()):
+        return rows, gradient._values()
+    coalesced = gradient.coalesce()
+    return coalesced.indices()[0], coalesced.values()
+
+
+def _is_sparse(gradient: Tensor | None) -> bool:
+    return gradient is not None and gradient.is_sparse
+
+
+def optimizers() -> dict[str, type[torch.optim.Optimizer]]:
+    """The optimisers that can be used by name."""
+    special = {"LBFGS", "SparseAdam", "Optimizer"}  # they need a closure, or sparse gradients only
+    found = {n: t for n, t in vars(torch.optim).items() if isinstance(t, type) and issubclass(t, torch.optim.Optimizer)}
+    return {name: found[name] for name in sorted(found) if name not in special} | {"LazyAdam": LazyAdam}
