@@ -80,8 +80,8 @@ def describe(part: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return describe(value)
+    if dataclasses.is_dataclass(value):  # a table is always of one class, a part one of several
+        return values(value) if type(value).__bases__ == (object,) else describe(value)
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, tuple | list) else value

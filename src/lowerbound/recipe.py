@@ -124,10 +124,7 @@ class Recipe:
 
     def describe(self) -> dict[str, Any]:
         """Plain tables, every default written out, as TOML can hold them."""
-        described: dict[str, Any] = values(self)
-        for name in ("about", "data", "model", "training"):
-            described[name].pop("type")
-        return described
+        return values(self)
 
     def to_toml(self) -> str:
         """The recipe as TOML, every default written out."""

@@ -198,7 +198,7 @@ class Run:
 
 def _above(found: Ranking, examples: History, popularity: Any) -> dict[str, Any]:
     """The mean difference to the popularity of the items on the same users, and its standard error, of each metric."""
-    other = rank(Counts(torch.as_tensor(popularity, dtype=torch.float32)), examples, metrics=list(found.metrics))
+    other = rank(Counts(torch.tensor(popularity, dtype=torch.float32)), examples, metrics=list(found.metrics))
     return {name: difference(found, other, name)._asdict() for name in found.metrics}
 
 

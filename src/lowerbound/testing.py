@@ -18,11 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from safetensors.torch import load, save
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, constraints, kl_divergence
 
 from . import conditionals
+from .affine import Affine
 from .catalogue import describe, from_mapping
+from .errors import ConfigError
 from .evaluation import importance_log_likelihood
 from .families import ContinuousBernoulli, DiscretizedLogistic, Family, Normal
 from .latents import Chain
@@ -32,6 +35,7 @@ from .noise import Noise
 from .objectives import Elbo, Iwae, Objective
 from .priors import Prior, StandardNormal
 from .schedules import Schedule
+from .sparse import SparseRows
 
 TOLERANCE = 1e-6
 """What `truths` may be off by, in nats: they are computed in float64."""
@@ -115,10 +119,10 @@ def _quadrature(d: Distribution, levels: int | None = None) -> tuple[Tensor, Ten
         points = torch.linspace(0, 1, levels or 2, dtype=torch.float64)
         weights = torch.ones_like(points)
     elif type(support) is type(constraints.real):
-        t = torch.linspace(-6, 6, 4001, dtype=torch.float64).reshape(shape)
+        t = torch.linspace(-8, 8, 6001, dtype=torch.float64).reshape(shape)
         quarters = d.sample(torch.Size([1001])).double().squeeze(-1).quantile(torch.tensor([0.25, 0.5, 0.75]).double(), dim=0)
         spread = quarters[2] - quarters[0]
-        return (quarters[1] + spread * t.sinh()).unsqueeze(-1), spread * t.cosh() * (12 / 4000)
+        return (quarters[1] + spread * t.sinh()).unsqueeze(-1), spread * t.cosh() * (16 / 6000)
     else:
         _require(hasattr(support, "lower_bound"), f"no quadrature over the support {support} is known")
         points, weights = _legendre(float(support.lower_bound), float(support.upper_bound))
@@ -219,6 +223,37 @@ def _check_samples(family: Family) -> None:
     _close(d.mean.squeeze(-1), (points * masses).sum(0), 1e-6, f"{name}: mean against log_prob")
 
 
+def _check_categories(family: Family) -> None:
+    """Of a family of one draw among categories: the probabilities sum to one, and samples and mean have them."""
+    name = type(family).__name__
+    d = family(_values(family, (8, 6), torch.float64), 1)
+    masses = d.log_prob(torch.eye(6).double().unsqueeze(1).expand(6, 8, 6)).exp().T
+    _close(masses.sum(1), torch.ones(8).double(), 1e-9, f"{name}: probability of everything")
+    _close(d.mean, masses, 1e-9, f"{name}: mean against log_prob")
+    off = (d.sample(torch.Size([DRAWS])).mean(0) - masses).abs() / (masses * (1 - masses) / DRAWS).sqrt()
+    _require(off.max() < 5, f"{name}: the samples are {off.max():.1f} standard errors from log_prob")
+
+
+def _check_rows(family: Family) -> None:
+    """What a family says of sparse rows is what it says of the same rows when they are dense, and so are the gradients."""
+    h, weight, bias = (torch.randn(s).double().requires_grad_() for s in ((3, 5, 4), (30, 4), (30,)))
+    free = [torch.randn(()).double() for _ in range(family.free)]
+    try:
+        sparse = family.of_rows(Affine(h, weight, bias), free)
+    except ConfigError:
+        return
+    x = torch.bernoulli(torch.full((5, 30), 0.2)).double()
+    x[0] = 0.0
+    dense = family([torch.nn.functional.linear(h, weight, bias), *free], 1)
+    got, expected = sparse.log_prob(SparseRows.of(csr_matrix(x.numpy()))), dense.log_prob(x)  # type: ignore[arg-type]
+    _close(got.detach(), expected.detach(), 1e-9, f"{type(family).__name__}: log_prob of sparse rows against dense ones")
+    _close(sparse.mean.detach(), dense.mean.detach(), 1e-9, f"{type(family).__name__}: mean of sparse rows against dense ones")
+    factor = torch.randn_like(got)
+    ours, theirs = (torch.autograd.grad((v * factor).sum(), (h, weight, bias)) for v in (got, expected))
+    for one, other in zip(ours, theirs, strict=True):
+        _close(one, other, 1e-8, f"{type(family).__name__}: gradient by sparse rows against dense ones")
+
+
 def _check_point(family: Family) -> None:
     """A family that no data can have as a likelihood is a point mass: infinitely far from any density."""
     name = type(family).__name__
@@ -243,6 +278,10 @@ def check_family(family: Family, *, seed: int = 0) -> None:
             return
         for dtype in (torch.float64, torch.float32):
             _check_extremes(family, dtype)
+        _check_rows(family)
+        if type(_support(family(_values(family, (5, 3), torch.float64), 1))) is type(constraints.one_hot):
+            _check_categories(family)
+            return
         _check_samples(family)
         _check_density(family, torch.float64, 100.0, 1e-6)
         _check_density(family, torch.float32, 20.0, 5e-3)
@@ -279,6 +318,18 @@ def _check_module(name: str, build: Callable[[], nn.Module], x: Tensor, wanted: 
         _require(torch.equal(again(x), out), f"{name}: after saving and loading its weights the output differs")
 
 
+def _check_sparse(name: str, spec: Network, width: int, features: int, heads: int) -> None:
+    """The encoder of sparse rows gives what it gives for the same rows when they are dense, where there is one."""
+    try:
+        module = spec.sparse_encoder(width, features, heads).double()
+    except ConfigError:
+        return
+    x = torch.bernoulli(torch.full((5, width), 0.5)).double()
+    got = module(SparseRows.of(csr_matrix(x.numpy())))
+    _require(tuple(got.shape) == (5, features), f"{name}: output has shape {tuple(got.shape)}")
+    _close(got.detach(), module(x).detach(), 1e-9, f"{name}: against dense rows")
+
+
 def check_network(spec: Network, shape: tuple[int, ...], *, features: int = 6, seed: int = 0) -> None:
     """Encoder and decoder for events of this shape, with one head and with two."""
     check_spec(spec)
@@ -291,6 +342,8 @@ def check_network(spec: Network, shape: tuple[int, ...], *, features: int = 6, s
             name = f"{type(spec).__name__} with {heads} head(s) for {shape}"
             _check_module(f"{name}, encoder", lambda h=heads: spec.encoder(shape, features, h), x, (3, features))  # type: ignore[misc]
             _check_module(f"{name}, decoder", lambda h=heads: spec.decoder(features, doubled, h), z, (3, *doubled))  # type: ignore[misc]
+            if len(shape) == 1:
+                _check_sparse(f"{name}, sparse encoder", spec, shape[0], features, heads)
     _require(spec == before, f"{type(spec).__name__} changed while it built: {before} became {spec}")
 
 
@@ -313,6 +366,17 @@ def check_noise(noise: Noise, shape: tuple[int, ...] = (2, 4, 3), *, seed: int =
             _require(torch.equal(state, torch.get_rng_state()), f"{name}: draws random numbers outside training")
             _require(torch.equal(noise(x, False), quiet), f"{name}: two calls outside training differ")
             _close(noise(x[:1], False), quiet[:1], 1e-6, f"{name}: an example depends on the others in its batch")
+        _check_noise_of_rows(noise)
+
+
+def _check_noise_of_rows(noise: Noise) -> None:
+    """Outside training sparse rows become what the same rows become when they are dense; the places are kept always."""
+    name, x = type(noise).__name__, torch.bernoulli(torch.full((6, 20), 0.3)).double()
+    rows = SparseRows.of(csr_matrix(x.numpy())).to(dtype=torch.float64)
+    _close(noise(rows, False).dense(), noise(x, False), 1e-9, f"{name}: sparse rows against dense ones")
+    noisy = noise(rows, True)
+    _require(torch.equal(noisy.columns, rows.columns) and noisy.values.isfinite().all(), f"{name}: entries were moved or lost")
+    _require(torch.equal(rows.dense(), x), f"{name}: wrote on its sparse input")
 
 
 def check_prior(prior: Prior, *, size: int = 3, seed: int = 0) -> None:
@@ -321,7 +385,8 @@ def check_prior(prior: Prior, *, size: int = 3, seed: int = 0) -> None:
     name = type(prior).__name__
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = prior.build(size).double()
+        posterior = conditionals.encoder(MLP(()), Normal(), (4,), size)
+        module = prior.build(size, posterior).double()
         d = module(None)
         z = d.sample(torch.Size([5, 4]))
         _require(d.batch_shape == () and d.event_shape == (size,), f"{name}: batch {d.batch_shape}, event {d.event_shape}")
@@ -330,13 +395,13 @@ def check_prior(prior: Prior, *, size: int = 3, seed: int = 0) -> None:
             f"{name}: log_prob must have the shape of the batch",
         )
         _require(torch.equal(module().log_prob(z), d.log_prob(z)), f"{name}: forward() and forward(None) differ")
-        if parameters := list(module.parameters()):
+        if parameters := [p for p in module.parameters() if p.requires_grad]:
             _reaches(f"{name}.log_prob", d.log_prob(z).square().sum(), parameters)
-        again = prior.build(size).double()
+        again = prior.build(size, posterior).double()
         again.load_state_dict(_saved(module))
         _require(torch.equal(again(None).log_prob(z), d.log_prob(z)), f"{name}: after saving and loading it differs")
         with torch.no_grad():
-            line = prior.build(1).double()(None)
+            line = prior.build(1, conditionals.encoder(MLP(()), Normal(), (4,), 1)).double()(None)
             points, masses = _masses(line, None, torch.float64)
             _close(masses.sum(), torch.ones(()).double(), 1e-6, f"{name}: integral of the density")
             drawn = line.sample(torch.Size([DRAWS])).squeeze(-1)

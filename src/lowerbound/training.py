@@ -28,6 +28,7 @@ from .data import Dataset, Examples, History
 from .errors import ConfigError, Interrupted, NonFiniteError, RunError
 from .evaluation import bound, rank
 from .evaluation.batches import Batches
+from .evaluation.ranking import named
 from .model import VAE, Terms
 from .networks.layers import SparseLinear
 from .objectives import Objective
@@ -397,6 +398,13 @@ def refuse_unfit(model: VAE, data: Dataset, settings: Training) -> None:
     if settings.monitor != "objective" and (not ranking or data.validation is None):
         allowed = "interactions with a validation split; allowed: objective"
         raise ConfigError(f"training.monitor={settings.monitor} needs {allowed}")
+    if (
+        settings.monitor != "objective"
+        and (k := max(k for _, k in named([settings.monitor], (1,)).values())) > data.train.schema.shape[0]
+    ):
+        raise ConfigError(
+            f"training.monitor={settings.monitor}: k must be from 1 to the {data.train.schema.shape[0]} items, got {k}"
+        )
     if settings.phases and settings.devices > 1:
         raise ConfigError(f"training.phases is for one process, got training.devices={settings.devices}")
     if ranking and settings.compile:

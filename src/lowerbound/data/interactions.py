@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..catalogue import STRICT, from_mapping
+from ..catalogue import STRICT, table
 from ..errors import ConfigError, DataError, LowerboundError, ShapeError
 from .cleaning import Log, clean
 from .dataset import Dataset, Examples
@@ -69,14 +69,7 @@ class Interactions:
         return Columns(self.user, self.item, self.rating, self.timestamp, self.split in TIMED)
 
 
-def _from_table(value: Any) -> Any:
-    """As `catalogue.table`; a recipe that was written out names the type too."""
-    if isinstance(value, Mapping) and value.get("type") == Interactions.__name__:
-        value = {k: v for k, v in value.items() if k != "type"}
-    return from_mapping(Interactions, value)
-
-
-InteractionsTable = Annotated[Interactions | None, BeforeValidator(_from_table)]
+InteractionsTable = Annotated[Interactions | None, table(Interactions)]
 """The type of `Data.interactions`: the table of a recipe, its keys checked by name."""
 
 

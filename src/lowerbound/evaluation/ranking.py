@@ -38,7 +38,7 @@ class Holdout(Protocol):
     def matrix(self) -> csr_matrix: ...
 
     @property
-    def targets(self) -> csr_matrix: ...
+    def targets(self) -> csr_matrix | None: ...
 
     def __len__(self) -> int: ...
 
@@ -226,8 +226,8 @@ def _cut(text: str) -> int:
     return int(text) if re.fullmatch(r"[1-9]\d*", text) else 0
 
 
-def _names(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[str, tuple[str, int]]:
-    """Full names to (metric, k). A name without "@k" stands for all of `ks`.
+def named(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[str, tuple[str, int]]:
+    """Full names of metrics to (metric, k). A name without "@k" stands for all of `ks`.
 
     Raises:
         ConfigError: a metric is not known, or a k is not 1 or more.
@@ -307,6 +307,8 @@ def _listed(scorer: Scorer, history: SparseRows, k: int, hide: bool) -> TopK:
 
 def _targets(holdout: Holdout) -> csr_matrix:
     """Its non-zeros, in the order of their columns."""
+    if holdout.targets is None:
+        raise DataError("there is nothing to rank for: this split holds no targets out")
     targets = csr_matrix(holdout.targets, copy=True)
     targets.sum_duplicates()
     targets.eliminate_zeros()
@@ -393,7 +395,7 @@ def rank(
     """
     if batch < 1:
         raise ConfigError(f"batch must be 1 or more, got {batch}")
-    names, targets = _names(metrics, ks), _targets(holdout)
+    names, targets = named(metrics, ks), _targets(holdout)
     cuts = sorted({k for _, k in names.values()})
     if cuts[-1] > targets.shape[1]:
         raise ConfigError(f"k must be from 1 to the {targets.shape[1]} items of the catalogue, got {cuts[-1]}")
@@ -449,9 +451,10 @@ def _groups(counts: np.ndarray, groups: int | Sequence[float]) -> list[np.ndarra
     """
     if isinstance(groups, int) and groups < 1:
         raise ConfigError(f"groups must be 1 or more, got {groups}")
-    inner = np.arange(1, groups) / groups if isinstance(groups, int) else None
-    edges = np.sort(np.asarray(groups, dtype=float)) if inner is None else np.quantile(counts, inner, method="higher")
-    group = np.searchsorted(edges, counts, side="right")
+    if isinstance(groups, int):
+        group = np.floor((rankdata(counts) - 0.5) * groups / len(counts))
+    else:
+        group = np.searchsorted(np.sort(np.asarray(groups, dtype=float)), counts, side="right")
     return [group == g for g in np.unique(group)]
 
 

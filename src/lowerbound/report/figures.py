@@ -5,7 +5,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+SIZE = (5.4, 3.5)
+"""Inches of a picture of its own: in the width of a column of a paper, or of a telephone, its text is as large as the text there."""
+
+COLOURS = ("#332288", "#CC6677", "#117733", "#DDAA33", "#88CCEE", "#882255", "#44AA99", "#999933")
+"""Told apart by all kinds of colour vision (after the "muted" scheme of Tol 2021); with `MARKERS` by shape too."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+
+REST = "#B0B0B0"
+"""Of what has no colour of its own."""
+
+Bars = Mapping[str, tuple[Sequence[float], Sequence[float] | None]]
+"""For each name the height of its bar at every place and, where they are known, the standard errors."""
 
 
 def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
@@ -70,3 +86,169 @@ def marginal(data: np.ndarray, samples: np.ndarray, ax: Axes, name: str, legend:
     ax.set_yticks([])
     if legend:
         ax.legend(frameon=False, fontsize=8)
+
+
+def words(text: str, longest: int = 28) -> str:
+    """Any text as matplotlib shows it and nothing else: no mathematics, not hidden from a legend, on one line, cut if long."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    text = text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+    return (" " + text if text.startswith("_") else text).replace("$", r"\$")
+
+
+def _on(ax: Axes | None, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    """The axes that were given, or those of a new figure."""
+    ax = Figure(figsize=size, layout="constrained").subplots() if ax is None else ax
+    ax.spines[["top", "right"]].set_visible(False)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure, ax
+
+
+def _known(history: Sequence[Mapping[str, float]], column: str) -> tuple[list[float], list[float]]:
+    """The epochs that have a finite number in a column, and the numbers."""
+    found = [(row["epoch"], row[column]) for row in history if math.isfinite(row.get(column, math.nan))]
+    return [epoch for epoch, _ in found], [value for _, value in found]
+
+
+def lines(
+    history: Sequence[Mapping[str, float]],
+    columns: Mapping[str, str],
+    ylabel: str,
+    ax: Axes | None = None,
+    *,
+    best_epoch: int | None = None,
+    trim: bool = False,
+) -> Figure:
+    """Columns of the metrics by epoch, each with its label; epochs without a number are passed over.
+
+    `trim`: the scale is that of the later epochs, so that the first may leave the picture at the top.
+    """
+    figure, ax = _on(ax)
+    drawn: list[float] = []
+    for i, (column, label) in enumerate(columns.items()):
+        epochs, values = _known(history, column)
+        few = len(epochs) <= 30
+        style = {"marker": MARKERS[i % 8] if few else "", "markersize": 4, "linestyle": ("-", "--", "-.", ":")[i % 4]}
+        ax.plot(epochs, values, color=COLOURS[i % 8], label=words(label, 40), **style)  # type: ignore[arg-type]
+        drawn += values
+    if best_epoch:
+        ax.axvline(best_epoch, color="0.55", linewidth=1, label=f"best epoch ({best_epoch})", zorder=0)
+    if trim and len(drawn) > 10:
+        low, high = min(drawn), float(np.percentile(drawn, 92))
+        ax.set_ylim(low - 0.05 * (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def bars(names: Sequence[str], series: Bars, ylabel: str, ax: Axes | None = None, *, xlabel: str = "") -> Figure:
+    """Bars side by side at each of some places, with their standard errors; what is not a number has no bar."""
+    figure, ax = _on(ax)
+    width = 0.8 / max(1, len(series))
+    for i, (label, (values, errors)) in enumerate(series.items()):
+        at = np.arange(len(names)) + (i - (len(series) - 1) / 2) * width
+        spread = None if errors is None else np.nan_to_num(np.asarray(errors, dtype=float))
+        style = {"hatch": ("", "///", "...")[i % 3], "edgecolor": "white", "linewidth": 0.5}
+        whisker = {"elinewidth": 1, "capsize": 2, "ecolor": "black"}
+        heights = np.nan_to_num(np.asarray(values, dtype=float))
+        ax.bar(at, heights, width, color=COLOURS[i % 8], yerr=spread, label=words(label), error_kw=whisker, **style)
+    ax.set_xticks(range(len(names)), [words(name) if "\n" not in name else name for name in names], fontsize=8)
+    ax.set(ylabel=ylabel, xlabel=xlabel)
+    ax.margins(y=0.05)
+    ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+    if len(series) > 1:
+        ax.legend(frameon=False, fontsize=8, ncols=len(series), loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2)
+    return figure
+
+
+def levels(values: Mapping[str, float], xlabel: str, ax: Axes | None = None) -> Figure:
+    """One number for each name, as horizontal bars from the top down, the number written at its end."""
+    figure, ax = _on(ax, (SIZE[0], 0.9 + 0.42 * len(values)))
+    names = list(values)
+    drawn = ax.barh(range(len(names)), list(values.values()), 0.6, color=COLOURS[: len(names)])
+    ax.bar_label(drawn, [f"{v:,.0f}" for v in values.values()], padding=3, fontsize=8)
+    ax.set_yticks(range(len(names)), [words(name) for name in names])
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    ax.set_xlabel(xlabel)
+    return figure
+
+
+def rates(values: Sequence[float], ax: Axes | None = None, *, active: int | None = None) -> Figure:
+    """The rate of each latent dimension in nats, the largest first; the number that are active is marked."""
+    figure, ax = _on(ax)
+    ordered = np.sort(np.asarray(values, dtype=float))[::-1]
+    ax.bar(np.arange(1, len(ordered) + 1), ordered, 0.9 if len(ordered) <= 100 else 1.0, color=COLOURS[0])
+    if active is not None and 0 < active < len(ordered):
+        ax.axvline(active + 0.5, color=COLOURS[1], linestyle="--", linewidth=1, label=f"{active} of {len(ordered)} units are active")
+        ax.legend(frameon=False, fontsize=8)
+    ax.set_xlim(0.4, len(ordered) + 0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    ax.set_ylim(0, max(ordered.max(initial=0), 1e-3) * 1.08)
+    ax.set(xlabel="latent dimension, by rate", ylabel="rate (nats)")
+    return figure
+
+
+def _plane(ax: Axes, axes: tuple[str, str] | None) -> None:
+    """Axes of a map: those of a projection have no scale that means anything."""
+    if axes is None:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[["left", "bottom"]].set_visible(False)
+    else:
+        ax.set(xlabel=axes[0], ylabel=axes[1])
+
+
+def _dot(points: np.ndarray) -> float:
+    """Area of a dot, so that many have room."""
+    return float(np.clip(12000 / max(len(points), 1), 7, 30))
+
+
+def classes(
+    points: np.ndarray, kinds: Sequence[str], ax: Axes | None = None, *, most: int = 8, axes: tuple[str, str] | None = None
+) -> Figure:
+    """Points (N, 2), coloured by kind: the `most` frequent kinds (8 at most) and all others together; "" is no kind."""
+    figure, ax = _on(ax, (SIZE[0], 4.2))
+    names, counts = np.unique([kind for kind in kinds if kind], return_counts=True)
+    shown = [str(names[i]) for i in np.argsort(-counts, kind="stable")[: min(most, 8)]]
+    of = np.array([shown.index(kind) if kind in shown else -1 for kind in kinds], dtype=int)
+    for i in range(-1, len(shown)):
+        mask = of == i
+        if mask.any():
+            look = {"color": REST, "marker": ".", "alpha": 0.7} if i < 0 else {"color": COLOURS[i], "marker": MARKERS[i], "alpha": 0.85}
+            label = ("other" if shown else "items") if i < 0 else words(shown[i], 18)
+            ax.scatter(*points[mask].T, s=_dot(points), linewidths=0, label=f"{label} ({int(mask.sum())})", rasterized=True, **look)
+    _plane(ax, axes)
+    if shown:
+        handles, labels = ax.get_legend_handles_labels()
+        ordered = [*range(1, len(labels)), 0] if (of < 0).any() else list(range(len(labels)))
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0 if axes is None else -0.16), "ncols": 3}
+        ax.legend(
+            [handles[i] for i in ordered],
+            [labels[i] for i in ordered],
+            frameon=False,
+            fontsize=8,
+            markerscale=1.6,
+            columnspacing=1,
+            handletextpad=0.2,
+            **below,  # type: ignore[arg-type]
+        )
+    return figure
+
+
+def amounts(
+    points: np.ndarray, values: Sequence[float], label: str, ax: Axes | None = None, *, axes: tuple[str, str] | None = None
+) -> Figure:
+    """Points (N, 2), coloured by a count on a logarithmic scale."""
+    figure, ax = _on(ax, (SIZE[0], 4.2))
+    counts = np.maximum(np.asarray(values, dtype=float), 1)
+    low, high = counts.min(initial=np.inf), counts.max(initial=1)
+    scale = LogNorm(low, max(high, low * 1.01))
+    drawn = ax.scatter(*points.T, c=counts, s=_dot(points), linewidths=0, cmap="viridis_r", norm=scale, rasterized=True)
+    bar = figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.02)
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000) if low <= t <= high] or [low]
+    bar.set_ticks(ticks, labels=[f"{t:,.0f}" for t in ticks])
+    bar.ax.yaxis.set_minor_formatter(ScalarFormatter())
+    bar.minorticks_off()
+    _plane(ax, axes)
+    return figure
