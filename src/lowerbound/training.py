@@ -27,7 +27,7 @@ from . import checkpoint
 from .data import Dataset, Examples, History
 from .errors import ConfigError, Interrupted, NonFiniteError, RunError
 from .evaluation import bound, rank
-from .evaluation.batches import Batches
+from .evaluation.batches import Batches, evaluating
 from .evaluation.ranking import named
 from .model import VAE, Terms
 from .networks.layers import SparseLinear
@@ -398,13 +398,9 @@ def refuse_unfit(model: VAE, data: Dataset, settings: Training) -> None:
     if settings.monitor != "objective" and (not ranking or data.validation is None):
         allowed = "interactions with a validation split; allowed: objective"
         raise ConfigError(f"training.monitor={settings.monitor} needs {allowed}")
-    if (
-        settings.monitor != "objective"
-        and (k := max(k for _, k in named([settings.monitor], (1,)).values())) > data.train.schema.shape[0]
-    ):
-        raise ConfigError(
-            f"training.monitor={settings.monitor}: k must be from 1 to the {data.train.schema.shape[0]} items, got {k}"
-        )
+    items = data.train.schema.shape[0]
+    if settings.monitor != "objective" and (k := named([settings.monitor], (1,))[settings.monitor][1]) > items:
+        raise ConfigError(f"training.monitor={settings.monitor}: k must be from 1 to the {items} items, got {k}")
     if settings.phases and settings.devices > 1:
         raise ConfigError(f"training.phases is for one process, got training.devices={settings.devices}")
     if ranking and settings.compile:
@@ -426,7 +422,8 @@ def measured(model: VAE, examples: Examples | History, objective: Objective, set
     the ranking metrics, and the objective where it is to choose the best weights.
     """
     if isinstance(examples, History):
-        ranking = rank(model.rank, examples, metrics=watched(settings.monitor, examples.schema.shape[0]))
+        with evaluating(model, key(settings.seed, stream)):
+            ranking = rank(model.rank, examples, metrics=watched(settings.monitor, examples.schema.shape[0]))
         found = {name: estimate.value for name, estimate in ranking.metrics.items()}
         return found | (_bound(model, examples, objective, settings, stream) if settings.monitor == "objective" else {})
     return _bound(model, examples, objective, settings, stream)
