@@ -25,6 +25,7 @@ ORDER = (
     ("checkpoint",),
     ("training",),
     ("run",),
+    ("recommend",),
     ("report",),
     ("cli",),
     ("__main__",),
@@ -32,7 +33,7 @@ ORDER = (
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 RANK["testing"] = RANK["objectives"] + 0.5
 
-DOORS = {"report": {"cli"}, "testing": {"cli"}, "cli": {"__main__"}, "__main__": set()}
+DOORS = {"recommend": {"report", "cli"}, "report": {"cli"}, "testing": {"cli"}, "cli": {"__main__"}, "__main__": set()}
 """Who may import them, beside the tests."""
 
 UNSEEN = {"objectives": {"networks", "conditionals", "families"}, "evaluation": {"networks", "conditionals", "families"}}

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from lowerbound.schedules import Constant, Cosine, Linear, OneCycle, Stages, at
+from lowerbound.schedules import Constant, Cosine, Linear, LinearDecay, OneCycle, Stages, at
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,11 @@ from lowerbound.schedules import Constant, Cosine, Linear, OneCycle, Stages, at
         (Cosine(0.1, 0.2, 0.5), 100, 0.75),
         (Cosine(0.1, 0.2, 0.5), 200, 1.0),
         (Cosine(0.1, 0.2, 0.5), 600, 0.55),
+        (LinearDecay(0.5, 0.1), 0, 1.0),
+        (LinearDecay(0.5, 0.1), 500, 1.0),
+        (LinearDecay(0.5, 0.1), 750, 0.55),
+        (LinearDecay(0.5, 0.1), 1000, 0.1),
+        (LinearDecay(0.5, 0.1), math.inf, 0.1),
         (OneCycle(0.4, 0.04, 0.01), 0, 0.04),
         (OneCycle(0.4, 0.04, 0.01), 200, 0.52),
         (OneCycle(0.4, 0.04, 0.01), 400, 1.0),

@@ -74,7 +74,12 @@ def rate_per_dimension(level: Level) -> Tensor | None:
     if not (isinstance(level.q, Independent) and isinstance(level.p, Independent)):
         return None
     q, p = level.q.base_dist, level.p.base_dist
-    return kl_divergence(q, p).expand(level.z.shape) if level.shared else q.log_prob(level.z) - p.log_prob(level.z)
+    try:
+        if level.shared:
+            return kl_divergence(q, p).expand(level.z.shape)
+    except NotImplementedError:
+        pass  # as in `rates`
+    return q.log_prob(level.z) - p.log_prob(level.z)
 
 
 class Latents(nn.Module, ABC):

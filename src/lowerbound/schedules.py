@@ -63,6 +63,18 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True, config=STRICT)
+class LinearDecay(Schedule):
+    """1 for the fraction `after` of the run, and then in a straight line to `final`."""
+
+    after: float = Field(default=0.5, ge=0, lt=1)
+    final: float = Field(default=0.05, ge=0)
+
+    def __call__(self, step: float, total: float) -> float:
+        done = min(step / total, 1.0)
+        return 1 - (1 - self.final) * max(done - self.after, 0.0) / (1 - self.after)
+
+
+@dataclass(frozen=True, config=STRICT)
 class OneCycle(Schedule):
     """The one-cycle policy (Smith & Topin 2017): a half-cosine up from `initial` over `warmup`, and one down to `final`."""
 

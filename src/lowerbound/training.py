@@ -412,7 +412,7 @@ def refuse_unfit(model: VAE, data: Dataset, settings: Training) -> None:
 def watched(monitor: str, items: int) -> list[str]:
     """The ranking metrics of a split; of those that nobody asked for, the ones that a catalogue of so many items has."""
     asked = [] if monitor in (*WATCHED, "objective") else [monitor]
-    return [name for name in WATCHED if int(name.partition("@")[2]) <= items or name == monitor] + asked
+    return [name for name in WATCHED if int(name.partition("@")[2]) <= items or name == monitor] + asked or [f"ndcg@{items}"]
 
 
 def measured(model: VAE, examples: Examples | History, objective: Objective, settings: Training, stream: int) -> dict[str, float]:

@@ -30,9 +30,9 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, values: Tensor) -> "Estimate":
-        """From one value per example, (N,)."""
+        """From one value per example, (N,); nan from none."""
         spread = values.double().std().item() if len(values) > 1 else math.nan
-        return cls(values.double().mean().item(), spread / math.sqrt(len(values)))
+        return cls(values.double().mean().item(), spread / math.sqrt(max(len(values), 1)))
 
 
 class Bound(NamedTuple):

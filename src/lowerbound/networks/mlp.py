@@ -21,14 +21,16 @@ class MLP(Network):
         activation: its name.
         init: of the weights: "xavier" (Glorot & Bengio 2010, uniform), or the standard deviation of a normal distribution; None,
             and the biases always, have PyTorch's own distribution.
+        activate_code: the encoder ends in the activation too, as an autoencoder whose code is its last hidden layer does.
     """
 
     hidden: tuple[PositiveInt, ...] = (500,)
     activation: Activation = "relu"
     init: Literal["xavier"] | Annotated[float, Field(gt=0)] | None = None
+    activate_code: bool = False
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), *self._layers((elements(shape), *self.hidden), features, heads))
+        return nn.Sequential(nn.Flatten(), *self._layers((elements(shape), *self.hidden), features, heads), *self._end())
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         layers = self._layers((features, *reversed(self.hidden)), elements(shape), heads)
@@ -38,7 +40,7 @@ class MLP(Network):
         layers = self._layers((width, *self.hidden), features, heads)
         first = layers[0].layers if isinstance(layers[0], Heads) else [layers[0]]
         sparse = [SparseLinear(layer) for layer in first if isinstance(layer, nn.Linear)]
-        return nn.Sequential(Heads(list(sparse)) if len(sparse) > 1 else sparse[0], *layers[1:])
+        return nn.Sequential(Heads(list(sparse)) if len(sparse) > 1 else sparse[0], *layers[1:], *self._end())
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
         *layers, last = self._layers((features, *reversed(self.hidden)), width, heads)
@@ -53,6 +55,9 @@ class MLP(Network):
         hidden = [m for layer in inner for m in (layer, ACTIVATIONS[self.activation]())]
         sparse = isinstance(linear[-1], SparseLinear)
         return nn.Sequential(*hidden, *([Uncomputed(last)] if sparse else [last, nn.Unflatten(1, shape)]))
+
+    def _end(self) -> list[nn.Module]:
+        return [ACTIVATIONS[self.activation]()] if self.activate_code else []
 
     def _layers(self, widths: tuple[int, ...], out: int, heads: int) -> list[nn.Module]:
         hidden = [m for a, b in pairwise(widths) for m in (self._linear(a, b), ACTIVATIONS[self.activation]())]

@@ -1,5 +1,5 @@
-"""Pictures of a run. Nothing imports this floor but the command line."""
+"""Pictures and the page of a run. Nothing imports this floor but the command line."""
 
-from .overview import overview
+from .overview import overview, page
 
-__all__ = ["overview"]
+__all__ = ["overview", "page"]

@@ -2,20 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-SIZE = (5.4, 3.5)
-"""Inches of a picture of its own: in the width of a column of a paper, or of a telephone, its text is as large as the text there."""
+SIZE = (5.0, 3.4)
+"""Inches of a picture of its own: its text is legible in a column of a paper, and on a telephone."""
 
 COLOURS = ("#332288", "#CC6677", "#117733", "#DDAA33", "#88CCEE", "#882255", "#44AA99", "#999933")
 """Told apart by all kinds of colour vision (after the "muted" scheme of Tol 2021); with `MARKERS` by shape too."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+
+DEPTH = ListedColormap(colormaps["viridis"](np.linspace(0.9, 0, 256)).tolist())
+"""From little, a green that is seen on white, to much."""
 
 REST = "#B0B0B0"
 """Of what has no colour of its own."""
@@ -99,9 +104,14 @@ def _on(ax: Axes | None, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes
     """The axes that were given, or those of a new figure."""
     ax = Figure(figsize=size, layout="constrained").subplots() if ax is None else ax
     ax.spines[["top", "right"]].set_visible(False)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = ax.figure.figure  # the whole one, where the axes are those of a part of it
+    assert isinstance(figure, Figure)
     return figure, ax
+
+
+def _above(ax: Axes, columns: int) -> None:
+    """The legend, over the picture: it never hides what is drawn."""
+    ax.legend(frameon=False, fontsize=9, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2)
 
 
 def _known(history: Sequence[Mapping[str, float]], column: str) -> tuple[list[float], list[float]]:
@@ -138,7 +148,8 @@ def lines(
         ax.set_ylim(low - 0.05 * (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.set(xlabel="epoch", ylabel=ylabel)
-    ax.legend(frameon=False, fontsize=8)
+    if len(ax.get_lines()) > 1:
+        _above(ax, 3)
     return figure
 
 
@@ -149,25 +160,26 @@ def bars(names: Sequence[str], series: Bars, ylabel: str, ax: Axes | None = None
     for i, (label, (values, errors)) in enumerate(series.items()):
         at = np.arange(len(names)) + (i - (len(series) - 1) / 2) * width
         spread = None if errors is None else np.nan_to_num(np.asarray(errors, dtype=float))
-        style = {"hatch": ("", "///", "...")[i % 3], "edgecolor": "white", "linewidth": 0.5}
+        style: dict[str, Any] = {"hatch": ("", "///", "...")[i % 3], "edgecolor": "white", "linewidth": 0.5}
         whisker = {"elinewidth": 1, "capsize": 2, "ecolor": "black"}
         heights = np.nan_to_num(np.asarray(values, dtype=float))
         ax.bar(at, heights, width, color=COLOURS[i % 8], yerr=spread, label=words(label), error_kw=whisker, **style)
-    ax.set_xticks(range(len(names)), [words(name) if "\n" not in name else name for name in names], fontsize=8)
+    ax.set_xticks(range(len(names)), [words(name) if "\n" not in name else name for name in names], fontsize=9)
     ax.set(ylabel=ylabel, xlabel=xlabel)
     ax.margins(y=0.05)
     ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
     if len(series) > 1:
-        ax.legend(frameon=False, fontsize=8, ncols=len(series), loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2)
+        _above(ax, min(len(series), 4))
     return figure
 
 
-def levels(values: Mapping[str, float], xlabel: str, ax: Axes | None = None) -> Figure:
-    """One number for each name, as horizontal bars from the top down, the number written at its end."""
+def levels(values: Mapping[str, float], xlabel: str, ax: Axes | None = None, *, grey: str | None = None) -> Figure:
+    """One number for each name, as horizontal bars from the top down, the number written at its end; one of them is grey."""
     figure, ax = _on(ax, (SIZE[0], 0.9 + 0.42 * len(values)))
     names = list(values)
-    drawn = ax.barh(range(len(names)), list(values.values()), 0.6, color=COLOURS[: len(names)])
-    ax.bar_label(drawn, [f"{v:,.0f}" for v in values.values()], padding=3, fontsize=8)
+    colours = [REST if name == grey else COLOURS[i % 8] for i, name in enumerate(names)]
+    drawn = ax.barh(range(len(names)), list(values.values()), 0.6, color=colours)
+    ax.bar_label(drawn, [f"{v:,.0f}" for v in values.values()], padding=3, fontsize=9)
     ax.set_yticks(range(len(names)), [words(name) for name in names])
     ax.invert_yaxis()
     ax.margins(x=0.12)
@@ -181,8 +193,10 @@ def rates(values: Sequence[float], ax: Axes | None = None, *, active: int | None
     ordered = np.sort(np.asarray(values, dtype=float))[::-1]
     ax.bar(np.arange(1, len(ordered) + 1), ordered, 0.9 if len(ordered) <= 100 else 1.0, color=COLOURS[0])
     if active is not None and 0 < active < len(ordered):
-        ax.axvline(active + 0.5, color=COLOURS[1], linestyle="--", linewidth=1, label=f"{active} of {len(ordered)} units are active")
-        ax.legend(frameon=False, fontsize=8)
+        ax.axvline(
+            active + 0.5, color=COLOURS[1], linestyle="--", linewidth=1, label=f"{active} of {len(ordered)} units are active"
+        )
+        ax.legend(frameon=False, fontsize=9)
     ax.set_xlim(0.4, len(ordered) + 0.6)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.set_ylim(0, max(ordered.max(initial=0), 1e-3) * 1.08)
@@ -212,27 +226,20 @@ def classes(
     names, counts = np.unique([kind for kind in kinds if kind], return_counts=True)
     shown = [str(names[i]) for i in np.argsort(-counts, kind="stable")[: min(most, 8)]]
     of = np.array([shown.index(kind) if kind in shown else -1 for kind in kinds], dtype=int)
-    for i in range(-1, len(shown)):
+    for i in [*range(len(shown)), -1]:
         mask = of == i
         if mask.any():
-            look = {"color": REST, "marker": ".", "alpha": 0.7} if i < 0 else {"color": COLOURS[i], "marker": MARKERS[i], "alpha": 0.85}
+            look: dict[str, Any] = {"color": REST, "marker": "o", "alpha": 0.6, "zorder": 0.5}
+            if i >= 0:
+                look = {"color": COLOURS[i], "marker": MARKERS[i], "alpha": 0.85}
             label = ("other" if shown else "items") if i < 0 else words(shown[i], 18)
-            ax.scatter(*points[mask].T, s=_dot(points), linewidths=0, label=f"{label} ({int(mask.sum())})", rasterized=True, **look)
+            x, y = points[mask].T
+            ax.scatter(x, y, s=_dot(points), linewidths=0, label=f"{label} ({int(mask.sum())})", rasterized=True, **look)
     _plane(ax, axes)
     if shown:
-        handles, labels = ax.get_legend_handles_labels()
-        ordered = [*range(1, len(labels)), 0] if (of < 0).any() else list(range(len(labels)))
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0 if axes is None else -0.16), "ncols": 3}
-        ax.legend(
-            [handles[i] for i in ordered],
-            [labels[i] for i in ordered],
-            frameon=False,
-            fontsize=8,
-            markerscale=1.6,
-            columnspacing=1,
-            handletextpad=0.2,
-            **below,  # type: ignore[arg-type]
-        )
+        below = (0.5, 0.0 if axes is None else -0.16)
+        legend = {"frameon": False, "fontsize": 9, "markerscale": 1.6, "columnspacing": 1, "handletextpad": 0.2, "ncols": 3}
+        ax.legend(loc="upper center", bbox_to_anchor=below, **legend)
     return figure
 
 
@@ -244,9 +251,11 @@ def amounts(
     counts = np.maximum(np.asarray(values, dtype=float), 1)
     low, high = counts.min(initial=np.inf), counts.max(initial=1)
     scale = LogNorm(low, max(high, low * 1.01))
-    drawn = ax.scatter(*points.T, c=counts, s=_dot(points), linewidths=0, cmap="viridis_r", norm=scale, rasterized=True)
-    bar = figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.02)
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000) if low <= t <= high] or [low]
+    x, y = points.T
+    drawn = ax.scatter(x, y, s=_dot(points), c=counts, linewidths=0, cmap=DEPTH, norm=scale, rasterized=True)
+    bar = ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.02)
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000) if low <= t <= high]
+    ticks = ticks if len(ticks) > 2 else sorted({low, round(math.sqrt(low * high)), high})
     bar.set_ticks(ticks, labels=[f"{t:,.0f}" for t in ticks])
     bar.ax.yaxis.set_minor_formatter(ScalarFormatter())
     bar.minorticks_off()

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Examples
+from ..data import Examples, History, Items
 from ..errors import ConfigError
 from ..files import replacing
+from ..recommend import item_vectors
 from ..run import Run
 from .figures import tiles, unit
 
@@ -31,8 +32,8 @@ def write_array(path: Path, values: np.ndarray) -> None:
         np.save(file, values, allow_pickle=False)
 
 
-def write_table(path: Path, columns: dict[str, Any]) -> None:
-    """A CSV or Parquet file."""
+def write_table(path: Path, columns: Any) -> None:
+    """A CSV or Parquet file of columns by name, or of a Polars frame."""
     import polars
 
     frame = polars.DataFrame(columns)
@@ -70,14 +71,38 @@ def code_names(run: Run) -> list[str]:
     return [f"z{i + 1}_{j + 1}" for i, size in enumerate(run.model.latents.sizes) for j in range(size)]
 
 
-def write_codes(run: Run, examples: Examples, path: Path) -> dict[str, Any]:
-    """The posterior means of all levels side by side, one row per example in the source's order."""
+def write_codes(run: Run, examples: Examples | History, path: Path) -> dict[str, Any]:
+    """The posterior means of all levels side by side, one row per example in the source's order, or per user.
+
+    Of a run on interactions also the vectors of the items, in a second file: NAME.items.ENDING beside NAME.ENDING.
+    """
     ending = suffix(path, (".npy", *TABLES))
     codes = np.concatenate([level.numpy() for level in run.encode(examples)], axis=1)
-    names = code_names(run)
+    names, found = code_names(run), {}
+    if run.items is not None:
+        beside = path.with_name(f"{path.stem}.items{path.suffix}")
+        found = {"items_out": str(beside), "items": write_items(run, run.items, beside)}
     if ending == ".npy":
         write_array(path, codes)
     else:
-        labels = {} if examples.labels is None else {"label": examples.labels}
-        write_table(path, {"row": examples.rows} | labels | dict(zip(names, codes.T, strict=True)))
-    return {"examples": len(codes), "columns": names}
+        write_table(path, _labels(examples) | dict(zip(names, codes.T, strict=True)))
+    return {"examples": len(codes), "columns": names} | found
+
+
+def _labels(examples: Examples | History) -> dict[str, Any]:
+    """What tells the rows apart: the users' ids, or the row numbers and labels."""
+    if isinstance(examples, History):
+        return {"user": examples.users.tolist()}
+    return {"row": examples.rows} | ({} if examples.labels is None else {"label": examples.labels})
+
+
+def write_items(run: Run, items: Items, path: Path) -> int:
+    """The vectors of the items, rows of the weight of the decoder's last layer: item, title (where known), v1 ... vd."""
+    vectors = item_vectors(run.model)
+    if path.suffix.lower() == ".npy":
+        write_array(path, vectors)
+    else:
+        titles = {} if items.titles is None else {"title": items.titles}
+        numbers = {f"v{i + 1}": column for i, column in enumerate(vectors.T)}
+        write_table(path, {"item": items.ids.tolist()} | titles | numbers)
+    return len(vectors)

@@ -104,8 +104,6 @@ def write(folder: Path, name: str, subtitle: str, sections: Sequence[Section]) -
         images[picture.name] = _embedded(figure)
     path = folder / "index.html"
     told = [warning for section in sections for warning in section.warnings]
-    text = _template().render(
-        name=name, subtitle=subtitle, sections=sections, images=images, warnings=told, version=__version__
-    )
+    text = _template().render(name=name, subtitle=subtitle, sections=sections, images=images, warnings=told, version=__version__)
     write_text(path, text)
     return path

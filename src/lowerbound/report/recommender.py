@@ -1,0 +1,272 @@
+"""The sections of a recommender's page."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..data import History, Items
+from ..evaluation import Slice, by_activity, by_item_popularity, difference
+from ..evaluation.likelihood import Estimate
+from ..run import Run
+from .figures import amounts, bars, classes, levels, rates
+from .measures import KNOWN, NEIGHBOURS, Compared, Findings, Plane, nearest, popularity_ranks, unit_rows
+from .page import Picture, Section, Table
+from .sections import figure, metric
+
+LEAST_RATE = 0.1
+"""Nats below which a code tells nothing."""
+
+LEAST_ACTIVE = 0.1
+"""Fraction of the units below which the latents have collapsed."""
+
+GROUPS = 4
+
+
+def _spread(estimate: Estimate, sign: bool = False) -> str:
+    plus = "+" if sign and estimate.value > 0 else ""
+    return f"{plus}{figure(estimate.value)} ±\u00a0{figure(estimate.standard_error)}"
+
+
+def _titles(items: Items | None, count: int) -> list[str]:
+    """What each item is called: its title, or its id."""
+    if items is None:
+        return [f"item {i + 1}" for i in range(count)]
+    ids = [str(i) for i in items.ids]
+    return ids if items.titles is None else [title or name for title, name in zip(items.titles, ids, strict=True)]
+
+
+def verdict(compared: Compared, other: str) -> tuple[str, bool]:
+    """Whether the model beats another, in a sentence, and whether that is beyond twice the standard error."""
+    found = difference(compared.rankings["model"], compared.rankings[other], compared.headline)
+    by = f"on the {compared.split} users its {metric(compared.headline)} is {figure(abs(found.value))}"
+    error = f"(±\u00a0{figure(found.standard_error)})"
+    if found.value > 2 * found.standard_error:
+        return f"The model beats {other}: {by} above {error}.", True
+    if found.value > 0:
+        return f"The model does not clearly beat {other}: {by} above, which is within twice the standard error {error}.", False
+    return f"The model does not beat {other}: " + (f"{by} below {error}." if found.value else "both score the same."), False
+
+
+def quality(run: Run, found: Findings) -> Section | None:
+    """Metrics of the test split beside the baselines."""
+    compared = found.compared
+    if compared is None:
+        return None
+    rankings = compared.rankings
+    others = [name for name in rankings if name != "model"]
+    head = ["metric", "model", *(part for name in others for part in (name, f"model − {name}"))]
+    rows = []
+    for name in compared.names:
+        cells = [metric(name), _spread(rankings["model"][name])]
+        for other in others:
+            cells += [_spread(rankings[other][name]), _spread(difference(rankings["model"], rankings[other], name), sign=True)]
+        rows.append(tuple(cells))
+    verdicts = [verdict(compared, other) for other in others]
+    n, out = len(rankings["model"].users), rankings["model"].left_out
+    left = f"; {out:,} without a held-out item are left out" if out else ""
+    caption = f"Mean over {n:,} {compared.split} users ± standard error{left}. The error of a difference is paired, user by user."
+    warned = [text for text, beats in verdicts if not beats]
+    if compared.split == "validation":
+        warned.append(
+            "There is no test split with held-out items: these are the validation users, by whom the weights were chosen too."
+        )
+    shown = dict.fromkeys([compared.headline, *compared.names])
+    short = [name for name in shown if not name.startswith(("recall_capped", "mrr"))][:4]
+    series = {
+        name: ([ranking[m].value for m in short], [ranking[m].standard_error for m in short])
+        for name, ranking in rankings.items()
+    }
+    picture = Picture(
+        "quality",
+        f"Ranking of the {compared.split} users",
+        "The whiskers are standard errors over users.",
+        lambda ax: bars([metric(m) for m in short], series, "mean over users", ax),
+    )
+    return Section(
+        "How well it ranks",
+        (*(text for text, beats in verdicts if beats), *compared.notes),
+        tuple(warned),
+        (Table(tuple(head), tuple(rows), caption),),
+        (picture,),
+    )
+
+
+def _span(part: Slice) -> str:
+    low, high = int(part.low), int(part.high)
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _groups(
+    slices: dict[str, tuple[Slice, ...]], name: str, of: str
+) -> tuple[list[str], dict[str, tuple[list[float], list[float]]], tuple]:
+    """Labels of the groups, bars of each ranking, and rows of a table."""
+    first = slices["model"]
+    labels = [f"{_span(part)}\n{part.size:,} {of}" for part in first]
+    series = {
+        key: ([p.metrics[name].value for p in parts], [p.metrics[name].standard_error for p in parts])
+        for key, parts in slices.items()
+    }
+    rows = tuple(
+        (_span(part), f"{part.size:,}", *(_spread(parts[i].metrics[name]) for parts in slices.values()))
+        for i, part in enumerate(first)
+    )
+    return labels, series, rows
+
+
+def _activity(compared: Compared) -> tuple[Table, Picture]:
+    name = compared.headline
+    slices = {key: by_activity(ranking, compared.users, groups=GROUPS) for key, ranking in compared.rankings.items()}
+    labels, series, rows = _groups(slices, name, "users")
+    table = Table(
+        ("items in the history", "users", *slices), rows, f"{metric(name)} by the size of the history that the model is shown."
+    )
+    told = f"{metric(name)} ± standard error for quarters of the {compared.split} users, by the items in their history."
+    return table, Picture(
+        "activity", "By activity", told, lambda ax: bars(labels, series, metric(name), ax, xlabel="items in the history")
+    )
+
+
+def _by_popularity(compared: Compared, popularity: np.ndarray) -> tuple[Table, Picture]:
+    k = compared.k(50)
+    slices = {key: by_item_popularity(ranking, popularity, k=k, groups=GROUPS) for key, ranking in compared.rankings.items()}
+    labels, series, rows = _groups(slices, f"recall@{k}", "items")
+    table = Table(
+        ("training users", "items", *slices),
+        rows,
+        f"Recall@{k} of the held-out items that are rare, and of those that are popular.",
+    )
+    told = (
+        f"Recall@{k} ± standard error over the users with such a held-out item, for quarters of the catalogue, the rarest first."
+    )
+    return table, Picture(
+        "item_popularity",
+        "By popularity",
+        told,
+        lambda ax: bars(labels, series, f"recall@{k}", ax, xlabel="training users of the item"),
+    )
+
+
+def slices(run: Run, found: Findings) -> Section | None:
+    """Who is served well, what is recommended of the catalogue, and how popular that is."""
+    compared = found.compared
+    if compared is None:
+        return None
+    made = (_activity(compared), _by_popularity(compared, found.popularity))
+    parts = [part for part in made if part is not None and len(part[0].rows) > 1]
+    k = compared.k(20)
+    ranks = popularity_ranks(found.popularity)
+    target = float(ranks[compared.rankings["model"].columns.numpy()].mean())
+    means = {name: ranking.mean_popularity_rank[k] for name, ranking in compared.rankings.items() if ranking.mean_popularity_rank}
+    rows = [(name, f"{compared.rankings[name].coverage[k]:.1%}", figure(mean, 0)) for name, mean in means.items()]
+    rows.append(("held-out items", "–", figure(target, 0)))
+    wide = (
+        f"What the lists of {k} items hold: the part of the catalogue that somebody is recommended, "
+        f"and the mean popularity rank (1 is the most popular of {len(ranks):,} items)."
+    )
+    bias = means["model"] < target
+    side = "more popular" if bias else "less popular"
+    shown = {**means, "held-out items": target}
+    picture = Picture(
+        "popularity_bias",
+        "Popularity of what is recommended",
+        f"Mean popularity rank of the items in the lists of {k}, and of the items that were to be found; 1 is the most popular.",
+        lambda ax: levels(shown, "mean popularity rank", ax, grey="held-out items"),
+    )
+    covered = compared.rankings["model"].coverage[k]
+    sentence = (
+        f"The lists of {k} hold {covered:.0%} of the catalogue. What the model recommends is {side} than what the users had: "
+        f"mean rank {figure(means['model'], 0)} against {figure(target, 0)}."
+    )
+    table = Table(("", "coverage", "mean popularity rank"), tuple(rows), wide)
+    return Section(
+        "For whom, and what of the catalogue", (sentence,), (), (*(t for t, _ in parts), table), (*(p for _, p in parts), picture)
+    )
+
+
+def neighbours(run: Run, found: Findings) -> Section | None:
+    """The nearest items of the best-known ones."""
+    vectors = found.vectors
+    if vectors is None or vectors.shape[1] < 2 or len(vectors) < 3 or not np.isfinite(vectors).all():
+        return None
+    units, titles = unit_rows(vectors), _titles(run.items, len(vectors))
+    known = np.argsort(-found.popularity, kind="stable")[:KNOWN]
+    count = min(NEIGHBOURS, len(vectors) - 1)
+    rows = tuple((titles[i], *(f"{titles[j]} ({figure(c, 2)})" for j, c in nearest(units, int(i), count))) for i in known)
+    head = ("item", *("nearest" if i == 0 else str(i + 1) for i in range(count)))
+    caption = (
+        f"The {len(known)} items of most training users, and of all {len(vectors):,} items the nearest to each, with cosines."
+    )
+    width = vectors.shape[1]
+    told = (
+        f"An item's vector is the row of the decoder's last weight that gives its score, {width} numbers; near is a large cosine."
+    )
+    return Section("Nearest items", (told,), (), (Table(head, rows, caption, numbers=False),))
+
+
+def _how(map_: Plane) -> str:
+    return "" if map_.axes else f" t-SNE, which took {map_.seconds:.0f} s; distances between far groups mean nothing."
+
+
+def maps(run: Run, found: Findings) -> Section | None:
+    """Maps of the items and of the users."""
+    pictures = []
+    if (items := found.items) is not None:
+        genres = None if run.items is None else run.items.genres
+        kinds = ["" if genres is None or not genres[i] else genres[i].split("|")[0].strip() for i in items.rows]
+        coloured = " Coloured by the first genre." if any(kinds) else ""
+        most = "all" if len(items.rows) == len(found.popularity) else "the most popular"
+        told = f"{most[0].upper()}{most[1:]} {len(items.rows):,} items, by their vectors.{coloured}{_how(items)}"
+        pictures.append(Picture("items", "Map of the items", told, lambda ax: classes(items.points, kinds, ax, axes=items.axes)))
+    users, train = found.users, found.data.train
+    if users is not None and isinstance(train, History):
+        counts = np.diff(train.matrix.indptr)[users.rows]
+        many = f"{len(users.rows):,} of {len(train):,} training users"
+        told = f"{many}, by their codes (posterior means), coloured by the number of items that they have.{_how(users)}"
+        pictures.append(
+            Picture(
+                "users",
+                "Map of the users",
+                told,
+                lambda ax: amounts(users.points, counts.tolist(), "items of the user", ax, axes=users.axes),
+            )
+        )
+    return Section("Maps", pictures=tuple(pictures)) if pictures else None
+
+
+def _collapsed(active: int, size: int, rate: float, level: str) -> str | None:
+    if rate < LEAST_RATE:
+        return f"The latents{level} have collapsed: their rate is {rate:.3f} nats, so that codes tell nothing of the user."
+    if active < LEAST_ACTIVE * size:
+        return f"The latents{level} have collapsed: {active} of {size} units are active."
+    return None
+
+
+def health(run: Run, found: Findings) -> Section | None:
+    """Whether the latents are in use."""
+    latent = found.latent
+    if latent is None:
+        return None
+    sentences, warned, pictures = [], [], []
+    many = len(latent.active_units) > 1
+    for i, (rate, variance, active) in enumerate(zip(*latent, strict=True)):
+        level, size = f" of level {i + 1}" if many else "", len(variance)
+        total = math.nan if rate is None else float(rate.sum())
+        nats = "" if rate is None else f", and the rate is {total:.2f} nats in all"
+        sentences.append(f"{active} of {size} units{level} are active (variance of the posterior mean above 0.01){nats}.")
+        warned += [text] if (text := _collapsed(active, size, total, level)) else []
+        if rate is not None:
+            values = rate.tolist()
+            told = f"The rate of each dimension{level}, over {found.latent_users:,} {found.latent_split} users."
+            pictures.append(Picture(f"rates_{i + 1}", f"Rate by dimension{level}", told, _rates(values, active)))
+    return Section("Health of the latents", tuple(sentences), tuple(warned), pictures=tuple(pictures))
+
+
+def _rates(values: Sequence[float], active: int) -> Callable:
+    return lambda ax: rates(values, ax, active=active)
+
+
+def sections(run: Run, found: Findings) -> list[Section]:
+    """What a recommender's page has beside what every run has."""
+    made = (part(run, found) for part in (quality, slices, neighbours, maps, health))
+    return [section for section in made if section is not None]

@@ -1,0 +1,193 @@
+"""Sections that every run has: what it is, and how its training went."""
+
+import csv
+import math
+import shlex
+from collections.abc import Sequence
+
+from ..data import described
+from ..files import read_json
+from ..run import Run
+from .figures import lines
+from .page import Picture, Section, Table
+
+History = list[dict[str, float]]
+
+TITLES = {
+    "ndcg": "nDCG",
+    "recall": "recall",
+    "recall_capped": "capped recall",
+    "precision": "precision",
+    "hit_rate": "hit rate",
+    "mrr": "MRR",
+    "map": "MAP",
+}
+
+
+def metric(name: str) -> str:
+    """The name of a metric for people."""
+    kind, at, k = name.partition("@")
+    return TITLES.get(kind, kind.replace("_", " ")) + at + k
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A number for people."""
+    return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def history(run: Run) -> History:
+    """The rows of metrics.csv; what an epoch did not measure is not in its row."""
+    path = run.folder / "metrics.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def subtitle(run: Run) -> str:
+    """One line of what was fitted."""
+    model, source = run.recipe.model, run.recipe.data.source
+    sizes = " + ".join(map(str, model.latent))
+    network = type(model.network).__name__
+    what = (
+        run.recipe.about.title
+        or f"{network} with {sizes} latent dimension{'' if sizes == '1' else 's'}, {type(model.likelihood).__name__} likelihood"
+    )
+    return f"{what}, on {source.rsplit('/', 1)[-1]}"
+
+
+def _sizes(run: Run) -> str:
+    """How many examples each split has."""
+    path = run.folder / "data.json"
+    held = read_json(path).get("fingerprint", {}) if path.is_file() else {}
+    unit = "users" if run.schema.kind == "interactions" else "examples"
+    return ", ".join(f"{held[name]:,} {name}" for name in ("train", "validation", "test") if held.get(name)) + f" {unit}"
+
+
+def about(run: Run) -> Section:
+    """What this run is, and the command that makes it again."""
+    summary, recipe = run.summary, run.recipe
+    facts = summary.get("facts") or {}
+    rows = [("data", recipe.data.source.rsplit("/", 1)[-1] + (f": {described(facts)}" if facts else ""))]
+    if (run.folder / "data.json").is_file():
+        rows.append(("splits", _sizes(run)))
+    network, objective = type(recipe.model.network).__name__, type(recipe.objective).__name__
+    layers = getattr(recipe.model.network, "hidden", ())
+    inner = f" {' × '.join(map(str, layers))}" if layers else ""
+    latent = " + ".join(map(str, recipe.model.latent))
+    family = f"{type(recipe.model.posterior).__name__} posterior, {type(recipe.model.likelihood).__name__} likelihood"
+    rows.append(("model", f"{network}{inner}, {latent} latent, {family}"))
+    rows.append(("objective", f"{objective}; the best weights by {metric(recipe.training.monitor)}"))
+    rows.append(("parameters", f"{sum(p.numel() for p in run.model.parameters()):,}"))
+    if "epochs" in summary:
+        rows.append(("epochs", f"{summary['epochs']:,}, of which the best was {summary['best_epoch']:,}"))
+        rows.append(("time", f"{summary['seconds']:,.1f} s, {summary.get('examples_per_second') or math.nan:,.0f} examples/s"))
+    rows.append(("seed", f"{recipe.training.seed} (data: {recipe.data.seed})"))
+    if summary.get("versions"):
+        rows.append(("versions", ", ".join(f"{name} {version}" for name, version in summary["versions"].items())))
+    name = run.folder.resolve().name
+    again = f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --out {shlex.quote(f'{name}-again')}"
+    caveats = (f"Of the likelihood: {summary['caveat']}.",) if summary.get("caveat") else ()
+    return Section(
+        "This run",
+        warnings=caveats,
+        tables=(Table((), tuple(rows), numbers=False),),
+        commands=("# the same run again, from the folder that holds this one", again),
+        folded=(("The whole recipe, every default written out", recipe.to_toml()),),
+    )
+
+
+def _some(columns: Sequence[str], first: str) -> list[str]:
+    """At most four ranking metrics of those measured, the one that chose the weights first."""
+    wanted = [first, "ndcg@100", "recall@20", "recall@50", *columns]
+    return [name for name in dict.fromkeys(wanted) if name in columns][:4]
+
+
+def _curves(run: Run, rows: History) -> list[Picture]:
+    best = run.summary.get("best_epoch") if run.summary.get("validation") else None
+    columns = dict.fromkeys(name for row in rows for name in row)
+    ranked = [name.removeprefix("validation_") for name in columns if name.startswith("validation_") and "@" in name]
+    pictures = []
+    if ranked:
+        shown = _some(ranked, run.recipe.training.monitor)
+        chosen = f" The weights are those of the epoch with the best {metric(run.recipe.training.monitor)}." if best else ""
+        labels = {f"validation_{name}": metric(name) for name in shown}
+        pictures.append(
+            Picture(
+                "validation",
+                "Ranking of the validation users",
+                f"By epoch.{chosen}",
+                lambda ax: lines(rows, labels, "mean over users", ax, best_epoch=best),
+            )
+        )
+    losses = {f"{split}_objective": f"objective, {split}" for split in ("train", "validation") if f"{split}_objective" in columns}
+    if losses:
+        told = "The loss that is minimised, in nats per example; the first epochs may leave the picture at the top."
+        pictures.append(
+            Picture(
+                "objective", "Objective", told, lambda ax: lines(rows, losses, "nats per example", ax, best_epoch=best, trim=True)
+            )
+        )
+    terms = {"train_log_likelihood_term": "log-likelihood term, train"}
+    if "train_log_likelihood_term" in columns:
+        told = "The mean of log p(x | z) on the training split, in nats per example."
+        pictures.append(
+            Picture(
+                "likelihood", "Log-likelihood term", told, lambda ax: lines(rows, terms, "nats per example", ax, best_epoch=best)
+            )
+        )
+    levels = [name for name in columns if name.startswith("train_rate_")]
+    rate = {name: "rate, train" if len(levels) == 1 else f"level {name.rpartition('_')[2]}, train" for name in levels}
+    if any(math.isfinite(row.get(name, math.nan)) for row in rows for name in rate):
+        told = "KL(q(z | x) ‖ p(z)), in nats per example: what the codes tell of their example."
+        pictures.append(Picture("rate", "Rate", told, lambda ax: lines(rows, rate, "nats per example", ax, best_epoch=best)))
+    return pictures
+
+
+def _weight(run: Run, rows: History) -> tuple[tuple[str, ...], tuple[Picture, ...]]:
+    """The weight of the KL term: a sentence where it is one number, a picture where it changes."""
+    weights = [row["kl_weight"] for row in rows if math.isfinite(row.get("kl_weight", math.nan))]
+    if not weights:
+        return (), ()
+    if max(weights) - min(weights) < 1e-12:
+        return (f"The KL term has the weight {weights[0]:g} in every epoch.",), ()
+    told = f"The factor of the rate in the objective; it ends at {weights[-1]:g}."
+    draw = Picture("kl_weight", "Weight of the KL term", told, lambda ax: lines(rows, {"kl_weight": "KL weight"}, "weight", ax))
+    return (), (draw,)
+
+
+def training(run: Run) -> Section | None:
+    """How training went, epoch by epoch."""
+    rows = history(run)
+    if not rows:
+        return None
+    sentences, weight = _weight(run, rows)
+    return Section("Training", (*_ended(run), *sentences), _unfinished(run, rows), pictures=(*_curves(run, rows), *weight))
+
+
+def _ended(run: Run) -> tuple[str, ...]:
+    summary = run.summary
+    if "epochs" not in summary:
+        return ()
+    if not summary.get("validation"):
+        return (
+            "There is no validation split: the weights of the last epoch were kept, and nothing says whether more would help.",
+        )
+    by = metric(run.recipe.training.monitor)
+    early = " Training stopped early." if summary["epochs"] < run.recipe.training.epochs else ""
+    return (f"Of {summary['epochs']:,} epochs the best by {by} on the validation split was {summary['best_epoch']:,}.{early}",)
+
+
+def _unfinished(run: Run, rows: History) -> tuple[str, ...]:
+    """What a reader must know of the training."""
+    summary, told = run.summary, []
+    if summary.get("validation") and summary.get("best_epoch") == summary.get("epochs"):
+        n = summary["epochs"]
+        told.append(
+            f"The run has not converged: its best epoch is its last ({n:,}). More epochs may give a better model: "
+            f"lowerbound fit … --set training.epochs={2 * n}"
+        )
+    losses = [row["train_objective"] for row in rows if "train_objective" in row]
+    if any(not math.isfinite(value) for value in losses):
+        told.append("The training objective was not a finite number in some epochs.")
+    return tuple(told)

@@ -1,0 +1,458 @@
+"""Recommending: the same lists alone and in any batch, those of the plain model, names of items, limits, and the command."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+import lowerbound
+from lowerbound import cli, recommend
+from lowerbound.data import Data, History, Items, Schema
+from lowerbound.errors import ConfigError, DataError
+from lowerbound.evaluation.ranking import top_k
+from lowerbound.families import Bernoulli, Multinomial, Normal
+from lowerbound.model import Architecture
+from lowerbound.networks import MLP, DenseMLP
+from lowerbound.noise import Dropout, L2Normalize
+from lowerbound.recipe import Recipe, parse
+from lowerbound.recommend import Catalogue, Recommender, near
+from lowerbound.run import Run
+from lowerbound.sparse import SparseRows
+
+WIDTH, K = 1003, 20
+NOISE = (L2Normalize(), Dropout())
+
+MODELS = {
+    "multinomial": Architecture(
+        latent=(30,), network=MLP((70,), "tanh"), likelihood=Multinomial(), noise=(L2Normalize(), Dropout())
+    ),
+    "bernoulli": Architecture(latent=(8,), network=MLP((50, 20), "relu"), likelihood=Bernoulli()),
+    "normal": Architecture(latent=(16,), network=MLP((33,), "gelu"), likelihood=Normal(variance="shared")),
+    "deep": Architecture(latent=(3, 2), network=MLP((64, 40, 21), "silu"), likelihood=Multinomial(), noise=NOISE),
+    "separate": Architecture(latent=(12,), network=MLP((40,), "sigmoid"), likelihood=Multinomial(), heads="separate"),
+    "tied": Architecture(latent=(10,), network=MLP((40,), "tanh"), decoder_network="tied", likelihood=Multinomial()),
+    "dense": Architecture(latent=(10,), network=DenseMLP(48, 3), decoder_network=MLP((), "tanh"), likelihood=Multinomial()),
+    "linear": Architecture(latent=(9,), network=MLP(()), likelihood=Normal(variance=0.5)),
+}
+
+
+def made(architecture, width=WIDTH, levels=2, ids=None, titles=None):
+    """A run with random weights and a bias that grows with popularity, in no folder."""
+    torch.manual_seed(1)
+    model = architecture.build((width,), sparse=True)
+    with torch.no_grad():
+        recommend.last_layer(model).bias.copy_(-torch.log1p(torch.arange(width) / 50))
+    recipe = Recipe(data=Data("nowhere"), model=architecture)
+    items = Items(np.arange(width) if ids is None else ids, titles)
+    return Run(Path("nowhere"), recipe, Schema((width,), "interactions", levels, 0.0, 1.0), model, {}, items)
+
+
+def histories(users, width=WIDTH, seed=0, most=60):
+    """Random histories (users, width) of 1 to `most` items."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, most + 1, users)
+    rows = [np.sort(rng.choice(width, n, replace=False)) for n in counts]
+    entries = np.ones(counts.sum(), np.float32), np.concatenate(rows), np.r_[0, np.cumsum(counts)]
+    return csr_matrix(entries, shape=(users, width))
+
+
+def plain(run, matrix, k):
+    """The ranking of the model itself: scores, and the first k of a stable sort without what was seen."""
+    with torch.no_grad():
+        scores = run.model.rank(SparseRows.of(matrix))
+    scores[torch.from_numpy(matrix.toarray() > 0)] = -torch.inf
+    return scores, top_k(scores, k)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def recommender(request):
+    return Recommender(made(MODELS[request.param]))
+
+
+def test_alone_and_among_a_thousand(recommender):
+    """Bit for bit, at the places in the batch where the blocks, tiles and threads begin and end."""
+    matrix = histories(1000)
+    many = recommender.recommend_many(matrix, K)
+    for row in (0, 1, 7, 31, 52, 53, 54, 255, 511, 512, 513, 998, 999):
+        alone = recommender.recommend(matrix[row].indices.tolist(), K)
+        assert [r.item for r in alone] == many.items[row].tolist()
+        assert [r.score for r in alone] == many.scores[row].tolist()
+    turned = recommender.recommend_many(matrix[::-1], K)
+    assert np.array_equal(turned.items[::-1], many.items)
+    assert np.array_equal(turned.scores[::-1], many.scores)
+
+
+def test_threads_change_nothing(recommender):
+    before, matrix = torch.get_num_threads(), histories(300, seed=3)
+    found = recommender.recommend_many(matrix, K)
+    torch.set_num_threads(3 - min(before, 2))
+    try:
+        other = recommender.recommend_many(matrix, K)
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found.items, other.items)
+    assert np.array_equal(found.scores, other.scores)
+
+
+def test_the_ranking_is_that_of_the_model(recommender):
+    matrix = histories(200, seed=1)
+    found = recommender.recommend_many(matrix, K)
+    scores, best = plain(recommender.run, matrix, K)
+    assert np.allclose(found.scores, best.values, rtol=1e-5, atol=2e-6)
+    assert np.allclose(scores.gather(1, torch.from_numpy(found.items)), found.scores, rtol=1e-5, atol=2e-6)
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+    assert (found.items == best.indices.numpy()).mean() > 0.99  # apart from ties within the rounding
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_histories(data):
+    """Online equals offline, whatever the histories, k, and what else is asked for; weights too."""
+    run = ANY
+    users = data.draw(st.integers(1, 40))
+    matrix = histories(users, seed=data.draw(st.integers(0, 2**32 - 1)), most=data.draw(st.sampled_from([1, 5, 400])))
+    matrix.data[:] = np.random.default_rng(users).choice([0.25, 1, 3], len(matrix.data))
+    k = data.draw(st.sampled_from([1, 3, 50, 600]))
+    options = {"exclude_seen": data.draw(st.booleans()), "deny": data.draw(st.lists(st.integers(0, WIDTH - 1), max_size=3))}
+    many = run.recommend_many(matrix, k, **options)
+    row = data.draw(st.integers(0, users - 1))
+    alone = run.recommend(dict(zip(matrix[row].indices.tolist(), matrix[row].data.tolist(), strict=True)), k, **options)
+    assert [r.item for r in alone] == [i for i in many.items[row].tolist() if i >= 0]
+    assert [r.score for r in alone] == many.scores[row][: len(alone)].tolist()
+
+
+ANY = Recommender(made(MODELS["multinomial"], levels=None))
+
+
+def test_what_cannot_be_proven_is_scored_in_full():
+    """Items of the same vector and bias: every bound is the same, and the lower column wins."""
+    run = made(MODELS["multinomial"])
+    last = recommend.last_layer(run.model)
+    with torch.no_grad():
+        last.weight.copy_(last.weight[:1].expand_as(last.weight))
+        last.bias.fill_(0.3)
+    found = Recommender(run).recommend_many(histories(40), 30, exclude_seen=False)
+    assert (found.items == np.arange(30)).all()
+
+
+@pytest.mark.parametrize("name", ["multinomial", "normal"])
+def test_bounds_are_above(name):
+    """The bounds that prove a list: above every exact score, and near it."""
+    made_ = Recommender(made(MODELS[name]))
+    h = recommend._on_grid(torch.randn(40, 3000).double()[:, : made_._table.weight.shape[1]], made_._table.weight.shape[1])
+    for rows in (h, h[:1]):
+        exact, upper = made_._table.all(rows), made_._table.upper(rows)
+        assert (made_._table.margin(upper) > exact).all()
+        assert (made_._table.margin(upper) - exact).mean() < 0.1 * exact.std()
+
+
+def test_sums_on_the_grid_have_no_order():
+    torch.manual_seed(0)
+    a, b = (recommend._on_grid(torch.randn(5, 1001).double() * 10**s, 1001) for s in (3, -5))
+    order = torch.randperm(1001)
+    assert torch.equal(a @ b.T, a[:, order] @ b[:, order].T)
+    assert torch.equal(a @ b.T, (a.unsqueeze(1) * b).flip(2).cumsum(2)[..., -1])
+    assert recommend._on_grid(torch.zeros(1, 4).double(), 4).eq(0).all()
+
+
+def test_seen_allowed_and_denied():
+    run = ANY
+    history = [3, 4, 5]
+    usual = [r.item for r in run.recommend(history, 50)]
+    assert not set(usual) & set(history)
+    assert set(history) & {r.item for r in run.recommend(history, WIDTH, exclude_seen=False)} == set(history)
+    assert [r.item for r in run.recommend(history, 10, deny=usual[:5])] == usual[5:15]
+    assert [r.item for r in run.recommend(history, 3, allow=[usual[30], usual[7], usual[20], 3])] == [
+        usual[i] for i in (7, 20, 30)
+    ]
+    many = run.recommend_many({"a": history}, 2, allow=usual[:4], deny=usual[:1])
+    assert many.items.tolist() == [usual[1:3]]
+
+
+def test_fewer_rows_where_nothing_is_left():
+    assert len(ANY.recommend([1, 2], 3, allow=[1, 2, 9])) == 1
+    many = ANY.recommend_many({"a": [1, 2], "b": [5], "c": [1, 2, 9], "d": []}, 3, allow=[1, 2, 9])
+    assert many.counts.tolist() == [1, 3, 0, 0]
+    frame = many.to_frame()
+    assert frame.columns == ["user", "rank", "item", "score"]
+    assert frame["user"].to_list() == ["a", "b", "b", "b"]
+    assert frame["rank"].to_list() == [1, 1, 2, 3]
+    assert frame["score"].is_finite().all()
+
+
+@pytest.mark.parametrize(
+    ("act", "line"),
+    [
+        (lambda r: r.recommend([]), "the history is empty"),
+        (lambda r: r.recommend("Fargo"), "a history is a list of items, got the text 'Fargo'"),
+        (lambda r: r.recommend(7), "a history is a list of items, got int"),
+        (lambda r: r.recommend([1, 2], 1, allow=[1, 2]), "nothing is left to recommend"),
+        (lambda r: r.recommend([1], WIDTH + 1), f"k must be from 1 to {WIDTH}, the number of items that may be recommended, got"),
+        (lambda r: r.recommend([1], 0), "k must be from 1"),
+        (lambda r: r.recommend([1], 3, allow=[1, 2]), "k must be from 1 to 2"),
+        (lambda r: r.recommend([1], WIDTH - 1, deny=[1, 2]), f"k must be from 1 to {WIDTH - 2}"),
+        (lambda r: r.recommend({1: -1.0}), "weights of a history must be numbers above 0, got -1"),
+        (lambda r: r.recommend({1: float("nan")}), "weights of a history must be numbers above 0, got nan"),
+        (lambda r: r.recommend([WIDTH]), f"no item '{WIDTH}'"),
+        (lambda r: r.recommend([1], deny=["x"]), "no item 'x'"),
+        (lambda r: r.recommend_many([[1, 2]]), "histories are a SciPy matrix"),
+        (lambda r: r.recommend_many(csr_matrix((2, WIDTH))), "all 2 histories are empty"),
+        (lambda r: r.recommend_many(csr_matrix((2, 7))), f"one column for each of the {WIDTH} items, got 7"),
+        (lambda r: r.recommend_many(polars.DataFrame({"user": [1], "thing": [1]})), "needs the columns user and item"),
+        (lambda r: r.recommend_many(polars.DataFrame({"user": [1], "item": [None]})), "a user and an item in every row"),
+        (lambda r: r.similar(3, WIDTH), f"k must be from 1 to {WIDTH - 1}"),
+    ],
+)
+def test_a_mistake_is_one_line(act, line):
+    with pytest.raises((ConfigError, DataError)) as told:
+        act(ANY)
+    assert line in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_weights_where_there_are_none():
+    binary = Recommender(made(MODELS["linear"]))
+    with pytest.raises(DataError, match="count 1 each, got a weight of 2"):
+        binary.recommend({1: 2.0})
+    assert binary.recommend([1, 1, 2]) == binary.recommend([2, 1])
+
+
+def test_a_run_on_images_recommends_nothing():
+    model = Architecture(latent=(2,), network=MLP((5,))).build((4,))
+    run = Run(Path("nowhere"), Recipe(data=Data("nowhere")), Schema((4,), "vector", None, 0.0, 1.0), model, {})
+    with pytest.raises(ConfigError, match="only a run on interactions recommends"):
+        Recommender(run)
+
+
+# Names
+
+
+TITLES = ["Fargo (1996)", "Toy Story (1995)", "Alien", "alien", "Heat", "Heat", "12"]
+
+
+def test_items_by_id_and_title():
+    catalogue = Catalogue(Items(np.array([3, 5, 8, 9, 11, 12, 40]), TITLES))
+    asked = [5, "5", np.int64(5), "Fargo (1996)", "toy STORY (1995)", "Alien", "alien", "12", 12]
+    assert catalogue.columns(asked).tolist() == [1, 1, 1, 0, 1, 2, 3, 5, 5]
+    with pytest.raises(DataError, match="2 items are called 'Heat'; take one by its id: 11, 12"):
+        catalogue.column("Heat")
+    with pytest.raises(DataError, match="2 items are called 'ALIEN'; take one by its id: 8, 9"):
+        catalogue.column("ALIEN")
+    with pytest.raises(DataError, match=r"no item 'Fargo' among .*; did you mean 'Fargo \(1996\)'\?"):
+        catalogue.column("Fargo")
+    texts = Catalogue(Items(np.array(["a1", "b2"], dtype=object)))
+    assert texts.column("b2") == 1
+    assert texts.title(1) is None
+
+
+def test_the_nearest_of_very_many_titles():
+    names = [f"title {i} of a {i % 977} long catalogue ({1900 + i % 120})" for i in range(20_000)]
+    assert near("Tilte 12345 of a 621 long cataloge (2005)", names)[0] == names[12345]
+    assert near("zzzz", ["Fargo"]) == []
+
+
+@pytest.mark.parametrize("form", ["mapping", "frame", "history", "matrix"])
+def test_forms_of_many_histories(form):
+    run = Recommender(made(MODELS["linear"], ids=np.array([f"i{j:04}" for j in range(WIDTH)], dtype=object)))
+    matrix = histories(5)
+    ids = [[f"i{j:04}" for j in row.indices] for row in matrix]
+    users = [f"u{i}" for i in range(5)]
+    schema = run.run.schema
+    frame = polars.DataFrame({"user": np.repeat(users, list(map(len, ids))), "item": [i for row in ids for i in row]})
+    made_of = {
+        "mapping": dict(zip(users, ids, strict=True)),
+        "frame": frame.sample(fraction=1.0, shuffle=True, seed=1),
+        "history": History(schema, matrix, None, np.array(users, dtype=object), np.arange(5), 2),
+        "matrix": matrix,
+    }[form]
+    found, expected = run.recommend_many(made_of, 7), run.recommend_many(matrix, 7)
+    order = list(range(5)) if form == "matrix" else [found.users.tolist().index(u) for u in users]
+    assert np.array_equal(found.items[order], expected.items)
+    assert np.array_equal(found.scores[order], expected.scores)
+    assert len(found.to_frame()) == 35
+    codes = run.codes(made_of)[order]
+    assert np.allclose(codes, run.run.encode(SparseRows.of(matrix))[0], atol=1e-5)
+
+
+def test_similar_is_the_cosine_of_the_vectors():
+    vectors = ANY.item_vectors.astype(np.float64)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosine = unit @ unit[17]
+    cosine[17] = -2
+    found = ANY.similar(17, 6)
+    assert [r.item for r in found] == np.argsort(-cosine, kind="stable")[:6].tolist()
+    assert np.allclose([r.score for r in found], np.sort(cosine)[::-1][:6], atol=1e-6)
+    assert ANY.similar(17, 2, deny=[found[0].item])[0].item == found[1].item
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small run on the synthetic set."""
+    plan = {
+        "data": {"source": "synthetic-interactions"},
+        "model": {"latent": [8], "likelihood": "Multinomial", "network": {"type": "MLP", "hidden": [16]}},
+        "training": {"epochs": 2, "monitor": "ndcg@10", "accelerator": "cpu"},
+    }
+    folder = tmp_path_factory.mktemp("recommend") / "run"
+    lowerbound.fit(parse(plan), out=folder, progress=False)
+    return folder
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Runs `lowerbound recommend` in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lowerbound", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capfd.readouterr()
+        return stopped.value.code or 0, out, err
+
+    return call
+
+
+def listed(out):
+    return json.loads(out.splitlines()[-1])["items"]
+
+
+def test_command_for_one_history(command, folder):
+    code, out, _ = command("recommend", folder, "--history", "item-001", "taste-1 item 3", "-k", 4, "--json")
+    found = listed(out)
+    assert code == 0
+    expected = Recommender.load(folder).recommend(["item-001", "item-025"], 4)
+    assert [(r["item"], r["title"], r["score"]) for r in found] == [tuple(r) for r in expected]
+    apart = command("recommend", folder, "--history", "item-001", "-k", 4, "--history", "taste-1 item 3", "--json")
+    assert listed(apart[1]) == found
+    lines = command("recommend", folder, "--history", "item-001", "item-025", "-k", 4)[1].splitlines()
+    assert lines[0].split() == ["rank", "title", "item", "score"]
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].split()[-2] == found[0]["item"]
+
+
+def test_command_limits(command, folder, tmp_path):
+    (tmp_path / "some.txt").write_text("item-003\n\ntaste-4 item 0\nitem-005\n")
+    history = ["--history", "item-001", "--json", "-k"]
+    allowed = listed(command("recommend", folder, *history, 2, "--allow", tmp_path / "some.txt", "item-006")[1])
+    assert {r["item"] for r in allowed} <= {"item-003", "item-004", "item-005", "item-006"}
+    usual = listed(command("recommend", folder, *history, 3)[1])
+    others = listed(command("recommend", folder, *history, 2, "--deny", usual[0]["item"], usual[1]["title"])[1])
+    assert others[0] == usual[2]
+    seen = listed(command("recommend", folder, *history, 500, "--include-seen")[1])
+    assert "item-001" in {r["item"] for r in seen}
+
+
+def test_command_similar(command, folder):
+    found = listed(command("recommend", folder, "--similar", "TASTE-1 item 0", "-k", 3, "--json")[1])
+    assert [r["item"] for r in found] == [r.item for r in Recommender.load(folder).similar("item-001", 3)]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_command_for_many_users(command, folder, tmp_path, ending):
+    had = {"zoe": ["item-001", "item-009"], "adam": ["item-002"], "eve": ["nothing-known"]}
+    rows = [(user, item) for user, items in had.items() for item in items]
+    polars.DataFrame(rows, schema=["user", "item"], orient="row").write_csv(tmp_path / "users.csv")
+    out = tmp_path / f"recs.{ending}"
+    code, text, _ = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", out, "-k", 5)
+    frame = (polars.read_csv if ending == "csv" else polars.read_parquet)(out)
+    assert code == 0
+    assert "10 recommendations for 3 users" in text
+    assert "1 users get nothing" in text
+    assert frame.columns == ["user", "rank", "item", "title", "score"]
+    assert frame["rank"].to_list() == [1, 2, 3, 4, 5] * 2
+    for user in ("zoe", "adam"):
+        alone = Recommender.load(folder).recommend(had[user], 5)
+        own = frame.filter(polars.col("user") == user)
+        assert own["item"].to_list() == [r.item for r in alone]
+        assert np.array_equal(own["score"].to_numpy().astype(np.float32), np.float32([r.score for r in alone]))
+    known = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", out, "--json")[1]
+    assert json.loads(known)["users_without"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "recommend needs one of --history, --users, --similar; got none"),
+        (["--history", "item-001", "--similar", "item-001"], "got --history and --similar"),
+        (["--history"], "--history needs one value or more"),
+        (["--history", "-k", "5"], "--history needs one value or more"),
+        (
+            ["--history", "itm-001"],
+            "no item 'itm-001' among the 500 of this run, neither by id nor by title; did you mean 'item-0",
+        ),
+        (["--history", "taste-1 itm 3"], "did you mean 'taste-1 item 3'"),
+        (["--history", "item-001", "-k", "501"], "k must be from 1 to 500"),
+        (["--history", "item-001", "--deny", "nobody"], "no item 'nobody'"),
+        (["--history", "item-001", "--out", "x.csv"], "--out goes with --users"),
+        (["--users", "nothere.csv", "--out", "x.csv"], "nothere.csv"),
+        (["--users", "nothere.csv"], "--users needs --out FILE"),
+        (["--users", "nothere.csv", "--out", "x.txt"], "ending must be one of .csv, .parquet"),
+        (["--similar", "item-001", "-k", "500"], "k must be from 1 to 499"),
+    ],
+)
+def test_a_mistake_in_the_command(command, folder, tmp_path, monkeypatch, arguments, line):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("recommend", folder, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("lowerbound: ")
+    assert line in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_half_written(command, folder, tmp_path, monkeypatch):
+    polars.DataFrame({"user": ["a"], "item": ["item-001"]}).write_csv(tmp_path / "users.csv")
+
+    def broken(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(polars.DataFrame, "write_parquet", broken)
+    code, _, err = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", tmp_path / "recs.parquet")
+    assert code == 2
+    assert "cannot write" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["users.csv"]
+
+
+def test_a_file_of_items_that_is_no_text(command, folder, tmp_path):
+    (tmp_path / "bytes").write_bytes(bytes(range(128, 255)))
+    code, _, err = command("recommend", folder, "--history", "item-001", "--allow", tmp_path / "bytes")
+    assert code == 2
+    assert "cannot be read as a list of items" in err
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "npy"])
+def test_encode_writes_users_and_items(command, folder, tmp_path, ending):
+    code, out, _ = command("encode", folder, "--out", tmp_path / f"codes.{ending}")
+    fitted = lowerbound.load(folder)
+    users, vectors = fitted.data().whole, Recommender(fitted).item_vectors
+    codes = fitted.encode(users)[0].numpy()
+    assert code == 0
+    assert f"500 vectors of items in {tmp_path / f'codes.items.{ending}'}" in out
+    if ending == "npy":
+        assert np.array_equal(np.load(tmp_path / "codes.npy"), codes)
+        assert np.array_equal(np.load(tmp_path / "codes.items.npy"), vectors)
+        return
+    read = polars.read_csv if ending == "csv" else polars.read_parquet
+    frame, items = read(tmp_path / f"codes.{ending}"), read(tmp_path / f"codes.items.{ending}")
+    assert frame.columns == ["user", *(f"z1_{i}" for i in range(1, 9))]
+    assert frame["user"].to_list() == users.users.tolist()
+    assert np.allclose(frame.select("^z.*$").to_numpy(), codes)
+    assert items.columns == ["item", "title", *(f"v{i}" for i in range(1, 17))]
+    assert np.allclose(items.select("^v.*$").to_numpy(), vectors)
+
+
+def test_values_of_an_option_are_spread():
+    spread = cli.spread(["r", "--history", "a", "b", "--json", "--deny", "c"])
+    assert spread == ["r", "--history", "a", "--history", "b", "--json", "--deny", "c"]
+    assert cli.spread(["r", "--history=-x-", "-k", "3"]) == ["r", "--history=-x-", "-k", "3"]
