@@ -108,6 +108,7 @@ class _Terms(torch.autograd.Function):
             by_weight[tile] = slope.T @ (factor * h).to(ctx.dtype)
             by_bias[tile] = (factor.T.to(ctx.dtype) @ slope).squeeze(0)
             by_h += factor * (slope @ weight[tile].to(ctx.dtype))
+        ctx.slopes = [None] * len(factors)  # memory for the optimiser; who goes back again computes them again
         _add_sparse(ctx.x, h, by_inner, by_weight, by_bias)
         return by_h, by_weight, by_bias, None, None, None
 

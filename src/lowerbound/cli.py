@@ -61,6 +61,12 @@ def ranking_table(columns: dict[str, dict[str, float]]) -> list[str]:
     return head + [f"{name:<17}" + "".join(f"{number(found.get(name), 4):>12}" for found in columns.values()) for name in names]
 
 
+def page_line(run: Path) -> list[str]:
+    """Where the page of a run is, if it has one."""
+    page = run / "report" / "index.html"
+    return [f"page     {page}"] if page.is_file() else []
+
+
 @app.command()
 def fit(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Packaged name or TOML file.")],
@@ -93,6 +99,7 @@ def fit(
         *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
         f"run      {found.folder}",
         f"picture  {picture}",
+        *page_line(found.folder),
         f"next     lowerbound evaluate {found.folder}{'' if summary['test'] else ' --split train'}",
     ]
     show(summary, lines, json)
@@ -128,28 +135,37 @@ def evaluate(
 
 
 def ranking_lines(found: dict[str, Any]) -> list[str]:
-    """What was measured of a recommender, as text."""
-    above = found["more_than_popularity"]
-    beaten = above and all(above[name]["value"] > 0 for name in above if name.startswith("ndcg"))
+    """What was measured of a recommender, as text: a line for each metric, with its values at several k."""
+    names, errors, above = found["metrics"], found["standard_errors"], found["more_than_popularity"]
+    cuts = [k for k in ("10", "20", "50", "100") if f"ndcg@{k}" in names]
     rows = [f"{found['users']:,} {found['split']} users; {found['users_without_targets']:,} without held-out items are left out"]
-    rows.append(f"{'metric':<18}{'value':>8}{'+-':>9}{'more than popularity':>24}{'+-':>9}")
-    for name, value in found["metrics"].items():
-        other = above.get(name, {"value": None, "standard_error": None})
-        error, more, spread = found["standard_errors"][name], other["value"], other["standard_error"]
-        rows.append(f"{name:<18}{number(value, 4):>8}{number(error, 4):>9}{number(more, 4):>24}{number(spread, 4):>9}")
-    rows += [f"{name:<18}{number(value, 4):>8}" for name, value in found["coverage"].items()]
+    rows.append(f"{'':<15}" + "".join(f"{'@' + k:>18}" for k in cuts))
+    for kind in dict.fromkeys(name.partition("@")[0] for name in names):
+        cells = [f"{names[f'{kind}@{k}']:.4f} +- {errors[f'{kind}@{k}']:.4f}" for k in cuts]
+        rows.append(f"{kind:<15}" + "".join(f"{cell:>18}" for cell in cells))
+    rows.append(f"{'coverage':<15}" + "".join(f"{found['coverage'][f'coverage@{k}']:>18.1%}" for k in cuts))
     rows += [f"active units {' '.join(map(str, found['active_units']))}, rate {' '.join(map(number, found['rate']))} nats"]
-    return rows + ([] if beaten or not above else ["this model does not beat popularity"])
+    return rows + ([versus_popularity(above[f"ndcg@{cuts[-1]}"], f"NDCG@{cuts[-1]}")] if above and cuts else [])
+
+
+def versus_popularity(difference: dict[str, float], metric: str) -> str:
+    """A plain sentence on whether a model is better than the same list for everybody."""
+    value, error = difference["value"], difference["standard_error"]
+    if value > 2 * error:
+        return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
+    return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
 
 
 @app.command()
 def report(run: RunFolder, json: Json = False) -> None:
-    """Draw the overview picture of a run again."""
+    """Draw the overview picture of a run again, and write its page if it is a recommender."""
     from . import run as runs
     from .report import overview
 
     path = overview(runs.load(run))
-    show({"picture": str(path)}, [f"picture  {path}"], json)
+    page = path.with_name("index.html")
+    written = {"picture": str(path)} | ({"page": str(page)} if page.is_file() else {})
+    show(written, [f"{name:<9}{where}" for name, where in written.items()], json)
 
 
 @app.command()

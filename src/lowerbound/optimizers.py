@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+BLOCK = 1024
+"""Rows that are updated at a time, so that what is computed on the way stays small."""
+
 
 class LazyAdam(torch.optim.Adam):
     """Adam that updates, of a parameter whose gradient is sparse, only the rows in it, their moments included.
@@ -34,8 +37,11 @@ class LazyAdam(torch.optim.Adam):
         if not state:
             state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
         state["step"] += 1
+        for rows, values in zip(*(part.split(BLOCK) for part in _entries(gradient)), strict=True):
+            self._block(group, parameter, state, rows, values)
+
+    def _block(self, group: dict[str, Any], parameter: Tensor, state: dict[str, Tensor], rows: Tensor, values: Tensor) -> None:
         step, (beta1, beta2) = float(state["step"]), group["betas"]
-        rows, values = _entries(gradient)
         average = state["exp_avg"][rows].lerp_(values, 1 - beta1)
         square = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(values, values, value=1 - beta2)
         state["exp_avg"].index_copy_(0, rows, average)

@@ -304,6 +304,7 @@ def fit(
     done, show = fitting.state.epoch * len(dataset.train), progress and fabric.is_global_zero
     with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
         state = fitting.run()
+    del fitting  # and with it the state of the optimiser, before the test split is measured
     summary = _summary(plan, dataset, model, folder, state, caveat)
     if fabric.is_global_zero:
         checkpoint.save_tensors(folder / "model.safetensors", model.state_dict(), {"format": str(FORMAT)})

@@ -326,7 +326,7 @@ class Fit:
         value = sign * row.get(f"validation_{settings.monitor}", math.inf * sign)
         if value < state.best_value or self.data.validation is None:  # without a validation split the last weights are kept
             state.best_value, state.best_epoch = value, state.epoch + 1
-            self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+            self._keep()
         before = self.phase
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, []
         if self.phase is not before or len(self.settings.phases) == 1:
@@ -335,6 +335,11 @@ class Fit:
         state.stopped = settings.patience is not None and waited >= settings.patience
         if self.fabric.is_global_zero:
             self.save_history(state.history)
+
+    def _keep(self) -> None:
+        """Takes the weights as they are for the best; a copy only where later ones might be worse."""
+        state = self.model.state_dict()
+        self.best = state if self.data.validation is None else {name: t.detach().clone() for name, t in state.items()}
 
     def _validate(self) -> dict[str, float]:
         """The bound of the validation split, always on the same draws, and the objective at the end of its schedules."""

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from scipy.stats import rankdata
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, ShapeError, unknown
@@ -360,8 +359,17 @@ def _counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
     return counts
 
 
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """The rank of each value (n,), 1 for the least; equal ones have the mean of their ranks."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return (sizes.cumsum() - (sizes - 1) / 2)[group]
+
+
 def _popularity_ranks(popularity: Tensor | np.ndarray | None, width: int) -> Tensor | None:
-    return None if popularity is None else torch.from_numpy(rankdata(-_counts(popularity, width)))
+    """1 for the most popular item; equals have the mean of their ranks."""
+    if popularity is None:
+        return None
+    return torch.from_numpy(mean_ranks(-_counts(popularity, width)))
 
 
 @torch.no_grad()
@@ -452,7 +460,7 @@ def _groups(counts: np.ndarray, groups: int | Sequence[float]) -> list[np.ndarra
     if isinstance(groups, int) and groups < 1:
         raise ConfigError(f"groups must be 1 or more, got {groups}")
     if isinstance(groups, int):
-        group = np.floor((rankdata(counts) - 0.5) * groups / len(counts))
+        group = np.floor((mean_ranks(counts) - 0.5) * groups / len(counts))
     else:
         group = np.searchsorted(np.sort(np.asarray(groups, dtype=float)), counts, side="right")
     return [group == g for g in np.unique(group)]

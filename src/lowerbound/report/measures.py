@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 
 from ..affine import Affine
 from ..baselines import Ease, Popularity, Scorer
 from ..data import Dataset, History
 from ..errors import ConfigError
 from ..evaluation import LatentStatistics, Ranking, latent_statistics, rank
+from ..evaluation.ranking import mean_ranks
 from ..run import LATENT_USERS, Run
 from .sections import metric
 
@@ -218,7 +218,7 @@ def plane(vectors: np.ndarray, rows: np.ndarray, name: str, seed: int = 0) -> Pl
 
 def popularity_ranks(popularity: np.ndarray) -> np.ndarray:
     """1 for the most popular item; equals have the mean of their ranks."""
-    return np.asarray(rankdata(-popularity), dtype=float)
+    return np.asarray(mean_ranks(-popularity), dtype=float)
 
 
 def _latent(run: Run, data: Dataset) -> tuple[LatentStatistics | None, int, str]:

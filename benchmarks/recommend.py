@@ -1,0 +1,251 @@
+"""Recommenders: ours against a straightforward dense PyTorch Mult-VAE and, where they are installed, cornac and RecBole.
+
+    python benchmarks/recommend.py step      training steps, [I, 600, 200, 600, I], Gowalla's size, in pairs
+    python benchmarks/recommend.py ranking   all users ranked and measured
+    python benchmarks/recommend.py memory    peak memory of a fit, in a process of its own
+    python benchmarks/recommend.py peers --python PEERS/bin/python    an epoch and a full ranking on a set of MovieLens-1M's size
+
+The dense model is what most public code does: rows made dense, every matrix product in float32, `log_softmax` over all items,
+plain Adam, `.item()` at each step; its evaluation is that of Liang et al.'s public code (argpartition for each metric). The data
+are Gowalla where it is found, and popularity-distributed random histories of its size otherwise. All in one run, on as many
+threads as given; the ratio of each pair is printed, and their median. `peers` runs the same data in their interpreter.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse import csr_matrix
+from torch import nn
+
+from lowerbound import recipe as recipes
+from lowerbound import run as runs
+from lowerbound.data import named_sets
+from lowerbound.data.history import History
+from lowerbound.data.schema import Schema
+from lowerbound.evaluation import rank
+from lowerbound.evaluation.batches import evaluating
+from lowerbound.training import Fit
+
+BATCH = 500
+
+
+def random_histories(users: int, items: int, mean: int, seed: int = 0) -> csr_matrix:
+    """Histories of popularity-distributed items, at least 5 for each user."""
+    generator = np.random.default_rng(seed)
+    weights = 1 / np.arange(1, items + 1) ** 0.8
+    counts = 5 + generator.geometric(1 / (mean - 4), users)
+    columns = generator.choice(items, counts.sum(), p=weights / weights.sum())
+    matrix = csr_matrix((np.ones(len(columns), np.float32), (np.repeat(np.arange(users), counts), columns)), (users, items))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
+
+
+def gowalla() -> tuple[csr_matrix, csr_matrix]:
+    """Training and test matrix."""
+    if named_sets()["gowalla"].found():
+        data = recipes.load("multvae-gowalla").data.open()
+        return data.test.matrix, data.test.targets
+    whole = random_histories(29_858, 40_981, 34).tocoo()
+    held = np.random.default_rng(1).random(whole.nnz) < 0.2
+    parts = [csr_matrix((whole.data[m], (whole.row[m], whole.col[m])), whole.shape) for m in (~held, held)]
+    return parts[0], parts[1]
+
+
+class Dense(nn.Module):
+    """Mult-VAE as it is usually written."""
+
+    def __init__(self, items: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(items, 600), nn.Tanh(), nn.Linear(600, 400))
+        self.decoder = nn.Sequential(nn.Linear(200, 600), nn.Tanh(), nn.Linear(600, items))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        h = F.dropout(F.normalize(x), 0.5, self.training)
+        mean, log_variance = self.encoder(h).chunk(2, 1)
+        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean) if self.training else mean
+        return self.decoder(z), mean, log_variance
+
+
+def dense_steps(model: Dense, optimizer: torch.optim.Optimizer, matrix: csr_matrix, steps: int) -> float:
+    """Seconds of one step."""
+    order, started = np.random.default_rng(0).permutation(matrix.shape[0]), time.perf_counter()
+    for step in range(steps):
+        x = torch.from_numpy(matrix[order[step * BATCH : (step + 1) * BATCH]].toarray())
+        optimizer.zero_grad()
+        logits, mean, log_variance = model(x)
+        kl = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(1).mean()
+        loss = -(F.log_softmax(logits, 1) * x).sum(1).mean() + 0.2 * kl
+        loss.backward()
+        optimizer.step()
+        loss.item()
+    return (time.perf_counter() - started) / steps
+
+
+def our_fit(matrix: csr_matrix) -> Fit:
+    """Our loop with the recipe of Gowalla, on this matrix."""
+    plan = recipes.load("multvae-gowalla")
+    schema = Schema((matrix.shape[1],), "interactions", 2, 0.0, 1.0)
+    history = History(schema, matrix, None, np.arange(matrix.shape[0]), np.arange(matrix.shape[0]), 2)
+    model = runs.build(plan, schema)
+    model.start_at(torch.from_numpy(history.mean()))
+
+    class Data:
+        train, validation = history, None
+
+    return Fit(model, Data(), plan.objective, plan.training)  # type: ignore[arg-type]
+
+
+def our_steps(fit: Fit, order: torch.Tensor, steps: int) -> float:
+    """Seconds of one step."""
+    started = time.perf_counter()
+    for _ in range(steps):
+        fit._step(order)
+    fit._look()
+    return (time.perf_counter() - started) / steps
+
+
+def measure_step(rounds: int, steps: int) -> dict[str, Any]:
+    """Pairs of training steps."""
+    matrix, _ = gowalla()
+    dense, fit = Dense(matrix.shape[1]), our_fit(matrix)
+    optimizer = torch.optim.Adam(dense.parameters(), lr=1e-3)
+    order = fit._order(0)
+    fit._begin_epoch()
+    dense_steps(dense, optimizer, matrix, 1)
+    our_steps(fit, order, 2)
+    pairs = []
+    for _ in range(rounds):
+        fit.state.batch = 0
+        pairs.append((dense_steps(dense, optimizer, matrix, steps), our_steps(fit, order, steps)))
+        print(f"dense {pairs[-1][0]:.3f} s, ours {pairs[-1][1]:.3f} s a step: {pairs[-1][0] / pairs[-1][1]:.2f}x", flush=True)
+    return summary("step", pairs)
+
+
+def summary(name: str, pairs: list[tuple[float, float]]) -> dict[str, Any]:
+    """Medians of both and of the ratios."""
+    ratio = statistics.median(a / b for a, b in pairs)
+    theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return {"what": name, "dense_seconds": theirs, "our_seconds": ours, "ratio": ratio, "pairs": pairs}
+
+
+def published_metrics(scores: np.ndarray, wanted: csr_matrix) -> list[np.ndarray]:
+    """NDCG@100, Recall@20 and Recall@50 as in the public code of Liang et al. 2018."""
+    rows, found = np.arange(len(scores))[:, None], []
+    top = np.argpartition(-scores, 100, axis=1)[:, :100]
+    top = top[rows, np.argsort(-scores[rows, top], axis=1)]
+    discount = 1.0 / np.log2(np.arange(2, 102))
+    gains = (wanted[rows, top].toarray() * discount).sum(1)
+    ideal = np.array([discount[: min(n, 100)].sum() for n in wanted.getnnz(axis=1)])
+    found.append(gains / np.maximum(ideal, 1e-9))
+    for k in (20, 50):
+        top = np.argpartition(-scores, k, axis=1)
+        chosen = np.zeros_like(scores, dtype=bool)
+        chosen[rows, top[:, :k]] = True
+        truth = (wanted > 0).toarray()
+        hits = np.logical_and(truth, chosen).sum(1).astype(np.float32)
+        found.append(hits / np.maximum(np.minimum(k, truth.sum(1)), 1))
+    return found
+
+
+@torch.no_grad()
+def dense_ranking(model: Dense, matrix: csr_matrix, targets: csr_matrix) -> float:
+    """Seconds to rank and measure all users."""
+    model.eval()
+    started = time.perf_counter()
+    for start in range(0, matrix.shape[0], BATCH):
+        seen = matrix[start : start + BATCH]
+        scores = model(torch.from_numpy(seen.toarray()))[0].numpy()
+        scores[seen.nonzero()] = -np.inf
+        published_metrics(scores, targets[start : start + BATCH])
+    return time.perf_counter() - started
+
+
+def our_ranking(fit: Fit, matrix: csr_matrix, targets: csr_matrix) -> float:
+    """Seconds to rank and measure all users: every metric, at four k."""
+    numbers = np.arange(matrix.shape[0])
+    history = History(fit.data.train.schema, matrix, targets, numbers, numbers, 2)
+    started = time.perf_counter()
+    with evaluating(fit.model, 0), torch.autocast("cpu", torch.bfloat16):
+        rank(fit.model.rank, history)
+    return time.perf_counter() - started
+
+
+def measure_ranking(rounds: int) -> dict[str, Any]:
+    """Pairs of full rankings; the dense one on every tenth of the users, times ten."""
+    matrix, targets = gowalla()
+    dense, fit = Dense(matrix.shape[1]), our_fit(matrix)
+    part = slice(0, matrix.shape[0] // 10)
+    scale = matrix.shape[0] / (matrix.shape[0] // 10)
+    pairs = []
+    for _ in range(rounds):
+        pairs.append((dense_ranking(dense, matrix[part], targets[part]) * scale, our_ranking(fit, matrix, targets)))
+        print(f"dense {pairs[-1][0]:.1f} s, ours {pairs[-1][1]:.1f} s: {pairs[-1][0] / pairs[-1][1]:.2f}x", flush=True)
+    return summary("ranking", pairs)
+
+
+def measure_memory() -> dict[str, Any]:
+    """Peak memory of `lowerbound fit multvae-gowalla`, one epoch, with its test and report."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "lowerbound", "fit", "multvae-gowalla", "--out", f"{folder}/run"]
+        subprocess.run([*command, "--set", "training.epochs=1"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return {"what": "memory", "peak_megabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000}
+
+
+def measure_peers(python: str, threads: int) -> dict[str, Any]:
+    """Seconds of an epoch and of a full ranking, ours and the peers', on random histories of MovieLens-1M's size."""
+    whole = random_histories(6_040, 3_706, 165).tocoo()
+    held = np.random.default_rng(1).random(whole.nnz) < 0.2
+    parts = [csr_matrix((whole.data[m], (whole.row[m], whole.col[m])), whole.shape) for m in (~held, held)]
+    fit = our_fit(parts[0])
+    fit._begin_epoch()
+    our_steps(fit, fit._order(0), 2)
+    fit.state.batch = 0
+    epoch = our_steps(fit, fit._order(1), fit.batches) * fit.batches
+    found: dict[str, Any] = {"ours": {"epoch": epoch, "ranking": our_ranking(fit, *parts)}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.npz"
+        names = ("train_row", "train_col", "test_row", "test_col")
+        arrays = [a for p in parts for a in (p.tocoo().row, p.tocoo().col)]
+        np.savez(path, **dict(zip(names, arrays, strict=True)))
+        for peer in ("cornac", "recbole"):
+            script = str(Path(__file__).with_name("recommend_peers.py"))
+            done = subprocess.run([python, script, peer, str(path), str(threads)], capture_output=True, text=True, cwd=folder)
+            lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+            error = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            found[peer] = json.loads(lines[-1]) if lines else {"error": error}
+    return {"what": "peers"} | found
+
+
+def main() -> None:
+    """One measure, as JSON in the last line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("step", "ranking", "memory", "peers"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--python", default=sys.executable)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    measures = {
+        "step": lambda: measure_step(given.rounds, given.steps),
+        "ranking": lambda: measure_ranking(given.rounds),
+        "memory": measure_memory,
+        "peers": lambda: measure_peers(given.python, given.threads),
+    }
+    print(json.dumps({"threads": given.threads, "torch": torch.__version__} | measures[given.what]()))
+
+
+if __name__ == "__main__":
+    main()
