@@ -71,7 +71,7 @@ def _compute_type(h: Tensor) -> torch.dtype:
 
 
 def _tiles(rows: int, width: int) -> Iterator[slice]:
-    step = max(64, TILE // max(rows, 1))
+    step = max(64, TILE // max(rows, 1) // 64 * 64)  # in whole blocks of a matrix unit
     return (slice(start, min(start + step, width)) for start in range(0, width, step))
 
 
