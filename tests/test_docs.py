@@ -11,7 +11,14 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=["first", "compose"])
+RECOMMEND = (ROOT / "docs" / "recommend.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "code",
+    re.findall(r"```python\n(.*?)```", README + RECOMMEND, re.DOTALL),
+    ids=["first", "recommend", "compose", "recommend.md"],
+)
 def test_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
@@ -28,12 +35,17 @@ def test_every_recipe_stands_in_the_table_with_its_own_words():
 
 def test_every_command_of_the_readme_exists():
     known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
-    used = set(re.findall(r"^lowerbound (\w+)", README, re.MULTILINE))
+    used = set(re.findall(r"^lowerbound (\w+)", README + RECOMMEND, re.MULTILINE))
     assert used
     assert used <= known
 
 
 def test_every_file_that_the_documents_name_exists():
-    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"):
+    for document in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "docs" / "architecture.md",
+        ROOT / "docs" / "recommend.md",
+    ):
         for name in re.findall(r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{document.name} names {name}"

@@ -303,6 +303,13 @@ def test_validation_can_be_rarer_and_the_last_epoch_always_has_one(tmp_path):
     assert [v != "" for v in _column(found, "validation_ndcg@100")] == [False, True, True]
 
 
+@pytest.mark.parametrize(("monitor", "wanted"), [("ndcg@1000", "ndcg@500"), ("recall@7", "recall@7"), ("map", "map@20")])
+def test_the_monitor_is_measured_and_cut_to_the_catalogue(tmp_path, monitor, wanted):
+    found = fitted(tmp_path / "run", **{"training.monitor": monitor, "training.epochs": 2})
+    best = np.argmax([float(v) for v in _column(found, f"validation_{wanted}")])
+    assert found.summary["best_epoch"] == best + 1
+
+
 def test_the_objective_can_choose_the_best_weights(tmp_path):
     found = fitted(tmp_path / "run", **{"training.monitor": "objective", "training.epochs": 1})
     assert float(_column(found, "validation_objective")[0]) > 0
@@ -312,7 +319,7 @@ def test_the_objective_can_choose_the_best_weights(tmp_path):
     ("settings", "message"),
     [
         ({"training.monitor": "ndgc@100"}, "unknown metric 'ndgc'; did you mean 'ndcg'?"),
-        ({"training.monitor": "ndcg@1000"}, "k must be from 1 to the"),
+        ({"training.monitor": "ndcg@0"}, "a metric is cut at a k of 1 or more"),
         ({"data.validation": 0}, "training.monitor=ndcg@100 needs interactions with a validation split"),
         ({"training.compile": True}, "training.compile is for dense examples"),
         ({"training.optimizer": "LazyAdam", "training.clip": 1.0}, "training.clip needs the gradient of all rows"),

@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from .model import Architecture as Architecture
     from .recipe import Recipe as Recipe
     from .recipe import Training as Training
+    from .recommend import Recommender as Recommender
     from .run import Run as Run
     from .run import fit as fit
     from .run import load as load
 
-_HOMES = {"model": ("VAE", "Architecture"), "recipe": ("Recipe", "Training"), "run": ("Run", "fit", "load")}
+_HOMES = {
+    "model": ("VAE", "Architecture"),
+    "recipe": ("Recipe", "Training"),
+    "recommend": ("Recommender",),
+    "run": ("Run", "fit", "load"),
+}
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["VAE", "Architecture", "Recipe", "Run", "Training", "__version__", "fit", "load"]
+__all__ = ["VAE", "Architecture", "Recipe", "Recommender", "Run", "Training", "__version__", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

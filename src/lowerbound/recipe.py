@@ -61,7 +61,7 @@ class Training:
         phases: gone through in turn, again and again, until the epochs are over; none: all of the model in every epoch.
         clip: largest norm of the gradient; None does not clip.
         monitor: what chooses the best weights on the validation split: "objective", or of interactions a ranking metric such as
-            "ndcg@100".
+            "ndcg@100" (of the whole list where there are fewer items than that).
         validate_every: epochs between looks at the validation split; the last epoch always has one.
         patience: epochs without a better value of it before training stops; None goes on to the end.
         checkpoint_every: epochs between checkpoints; there is always one at the end.

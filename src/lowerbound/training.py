@@ -163,7 +163,8 @@ class Fit:
         self.fabric = fabric or make_fabric(settings)
         self.data, self.objective, self.settings = data, objective, settings
         self.model = model
-        refuse_unfit(model, data, settings)
+        refuse_unfit(data, settings)
+        self.monitor = monitored(settings.monitor, data.train.schema.shape[0])
         lazy = getattr(optimizers()[settings.optimizer], "takes_sparse", False) and self.fabric.world_size == 1
         for layer in model.modules():
             if isinstance(layer, SparseLinear):
@@ -322,8 +323,8 @@ class Fit:
         row["kl_weight"] = self.objective.weight(state.step - 1, self.total)
         row |= {f"train_{name}": v for name, v in means.items()} | self._validate()
         state.history.append(row)
-        sign = 1 if settings.monitor == "objective" else -1
-        value = sign * row.get(f"validation_{settings.monitor}", math.inf * sign)
+        sign = 1 if self.monitor == "objective" else -1
+        value = sign * row.get(f"validation_{self.monitor}", math.inf * sign)
         if value < state.best_value or self.data.validation is None:  # without a validation split the last weights are kept
             state.best_value, state.best_epoch = value, state.epoch + 1
             self._keep()
@@ -397,15 +398,12 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
 
 
-def refuse_unfit(model: VAE, data: Dataset, settings: Training) -> None:
+def refuse_unfit(data: Dataset, settings: Training) -> None:
     """ConfigError for settings that are not for these data."""
     ranking = isinstance(data.train, History)
     if settings.monitor != "objective" and (not ranking or data.validation is None):
         allowed = "interactions with a validation split; allowed: objective"
         raise ConfigError(f"training.monitor={settings.monitor} needs {allowed}")
-    items = data.train.schema.shape[0]
-    if settings.monitor != "objective" and (k := named([settings.monitor], (1,))[settings.monitor][1]) > items:
-        raise ConfigError(f"training.monitor={settings.monitor}: k must be from 1 to the {items} items, got {k}")
     if settings.phases and settings.devices > 1:
         raise ConfigError(f"training.phases is for one process, got training.devices={settings.devices}")
     if ranking and settings.compile:
@@ -414,10 +412,23 @@ def refuse_unfit(model: VAE, data: Dataset, settings: Training) -> None:
         raise ConfigError("training.clip needs the gradient of all rows, and LazyAdam has some of them only; take Adam")
 
 
+def monitored(name: str, items: int) -> str:
+    """What chooses the best weights; of a catalogue with fewer than k items, the metric of the whole list.
+
+    Raises:
+        ConfigError: there is no such metric.
+    """
+    if name == "objective":
+        return name
+    (kind, k), *_ = named([name], (20,)).values()
+    return f"{kind}@{min(k, items)}"
+
+
 def watched(monitor: str, items: int) -> list[str]:
-    """The ranking metrics of a split; of those that nobody asked for, the ones that a catalogue of so many items has."""
-    asked = [] if monitor in (*WATCHED, "objective") else [monitor]
-    return [name for name in WATCHED if int(name.partition("@")[2]) <= items or name == monitor] + asked or [f"ndcg@{items}"]
+    """The ranking metrics of a split: what chooses the best weights, and of the others those that such a catalogue has."""
+    found = [name for name in WATCHED if int(name.partition("@")[2]) <= items]
+    asked = monitored("ndcg@100" if monitor == "objective" else monitor, items)
+    return list(dict.fromkeys([*found, asked]))
 
 
 def measured(model: VAE, examples: Examples | History, objective: Objective, settings: Training, stream: int) -> dict[str, float]:
