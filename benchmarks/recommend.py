@@ -3,7 +3,7 @@
     python benchmarks/recommend.py step      training steps, [I, 600, 200, 600, I], Gowalla's size, in pairs
     python benchmarks/recommend.py ranking   all users ranked and measured
     python benchmarks/recommend.py memory    peak memory of a fit, in a process of its own
-    python benchmarks/recommend.py peers --python PEERS/bin/python    an epoch and a full ranking on a set of MovieLens-1M's size
+    python benchmarks/recommend.py peers --peers cornac=PYTHON recbole=PYTHON   an epoch and a ranking, MovieLens-1M's size
 
 The dense model is what most public code does: rows made dense, every matrix product in float32, `log_softmax` over all items,
 plain Adam, `.item()` at each step; its evaluation is that of Liang et al.'s public code (argpartition for each metric). The data
@@ -203,7 +203,7 @@ def measure_memory() -> dict[str, Any]:
     return {"what": "memory", "peak_megabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000}
 
 
-def measure_peers(python: str, threads: int) -> dict[str, Any]:
+def measure_peers(peers: list[str], threads: int) -> dict[str, Any]:
     """Seconds of an epoch and of a full ranking, ours and the peers', on random histories of MovieLens-1M's size."""
     whole = random_histories(6_040, 3_706, 165).tocoo()
     held = np.random.default_rng(1).random(whole.nnz) < 0.2
@@ -219,7 +219,7 @@ def measure_peers(python: str, threads: int) -> dict[str, Any]:
         names = ("train_row", "train_col", "test_row", "test_col")
         arrays = [a for p in parts for a in (p.tocoo().row, p.tocoo().col)]
         np.savez(path, **dict(zip(names, arrays, strict=True)))
-        for peer in ("cornac", "recbole"):
+        for peer, _, python in (given.partition("=") for given in peers):
             script = str(Path(__file__).with_name("recommend_peers.py"))
             done = subprocess.run([python, script, peer, str(path), str(threads)], capture_output=True, text=True, cwd=folder)
             lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -235,14 +235,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--peers", nargs="+", default=[f"cornac={sys.executable}", f"recbole={sys.executable}"])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     measures = {
         "step": lambda: measure_step(given.rounds, given.steps),
         "ranking": lambda: measure_ranking(given.rounds),
         "memory": measure_memory,
-        "peers": lambda: measure_peers(given.python, given.threads),
+        "peers": lambda: measure_peers(given.peers, given.threads),
     }
     print(json.dumps({"threads": given.threads, "torch": torch.__version__} | measures[given.what]()))
 

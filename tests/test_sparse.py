@@ -105,11 +105,19 @@ def test_bfloat16_is_near_and_only_under_autocast():
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_times_and_its_gradient(sparse):
-    x, weight = rows(), leaves()[1]
+    x, weight = rows(shape=(6, 200), density=0.05), leaves(items=200)[1]
     by_out = torch.randn(6, 4, dtype=torch.float64)
     (got,) = torch.autograd.grad((times(x, weight, sparse) * by_out).sum(), weight)
     assert got.is_sparse == sparse
     torch.testing.assert_close(got.to_dense(), x.dense().T @ by_out)
+
+
+def test_a_gradient_with_most_rows_is_dense():
+    """Then going over all of them is faster, and a lazy optimiser is the plain one."""
+    x, weight = rows(density=0.9), leaves()[1]
+    (got,) = torch.autograd.grad(times(x, weight, True).sum(), weight)
+    assert not got.is_sparse
+    torch.testing.assert_close(got, x.dense().sum(0).unsqueeze(1).expand(-1, 4))
 
 
 def test_no_dense_copy_of_the_input_or_the_output_is_made(monkeypatch):

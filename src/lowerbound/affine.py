@@ -25,6 +25,10 @@ KEPT = 2**27
 """Bytes of natural parameters that are kept for the way back; beyond that they are computed again."""
 
 
+SPARSE = 0.5
+"""Fraction of the rows of a table above which its gradient is dense even where a sparse one is welcome: it is faster then."""
+
+
 class _Sum(NamedTuple):
     """A sum over items, tile by tile.
 
@@ -174,7 +178,7 @@ class _Times(torch.autograd.Function):
         # By the transposed batch: a sum over the users of each item, in order, instead of scattered additions.
         columns, found = ctx.x.compact()
         rows = columns.times(by_out.contiguous())
-        if ctx.sparse:
+        if ctx.sparse and len(found) < SPARSE * ctx.shape[0]:
             coordinates = found.unsqueeze(0)
             return torch.sparse_coo_tensor(coordinates, rows, ctx.shape, is_coalesced=True, check_invariants=False), None, None
         return rows.new_zeros(ctx.shape).index_copy_(0, found, rows), None, None
@@ -183,6 +187,6 @@ class _Times(torch.autograd.Function):
 def times(x: SparseRows, weight: Tensor, sparse: bool = False) -> Tensor:
     """The matrix product of sparse rows (B, I) with a learned table (I, d): (B, d).
 
-    `sparse`: the gradient of the table is a sparse tensor with the rows of the items that occur.
+    `sparse`: the gradient of the table is a sparse tensor with the rows of the items that occur, where these are less than half.
     """
     return _Times.apply(weight, x.to(dtype=weight.dtype), sparse)

@@ -23,10 +23,11 @@ class SparseRows:
         width: I.
     """
 
-    __slots__ = ("columns", "offsets", "values", "width")
+    __slots__ = ("_sorted", "columns", "offsets", "values", "width")
 
     def __init__(self, offsets: Tensor, columns: Tensor, values: Tensor, width: int) -> None:
         self.offsets, self.columns, self.values, self.width = offsets, columns, values, width
+        self._sorted: list[Tensor] = []  # the order of the entries by column; shared by all rows with these places
 
     @classmethod
     def of(cls, matrix: Any) -> "SparseRows":
@@ -60,12 +61,15 @@ class SparseRows:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "SparseRows":
         """The same rows on a device, their values in a precision."""
-        offsets, columns = self.offsets.to(device), self.columns.to(device)
-        return SparseRows(offsets, columns, self.values.to(device, dtype), self.width)
+        if device is None or torch.device(device) == self.values.device:
+            return self.with_values(self.values.to(dtype=dtype))
+        return SparseRows(self.offsets.to(device), self.columns.to(device), self.values.to(device, dtype), self.width)
 
     def with_values(self, values: Tensor) -> "SparseRows":
         """Other values at the same places."""
-        return SparseRows(self.offsets, self.columns, values, self.width)
+        other = SparseRows(self.offsets, self.columns, values, self.width)
+        other._sorted = self._sorted
+        return other
 
     def sums(self) -> Tensor:
         """The sum of each row, (B,)."""
@@ -77,7 +81,9 @@ class SparseRows:
 
     def compact(self) -> tuple["SparseRows", Tensor]:
         """The transpose without its empty rows, (C, B), and the columns (C,) of this matrix that they are."""
-        order = torch.argsort(self.columns, stable=True)
+        if not self._sorted:
+            self._sorted.append(torch.argsort(self.columns, stable=True))
+        (order,) = self._sorted
         found, counts = torch.unique_consecutive(self.columns[order], return_counts=True)
         offsets = F.pad(counts.cumsum(0), (1, 0))
         return SparseRows(offsets, self.rows[order], self.values[order], len(self)), found
