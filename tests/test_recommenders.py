@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Normal as TorchNormal
 
+from lowerbound import cli
 from lowerbound import recipe as recipes
 from lowerbound import run as runs
 from lowerbound.errors import ConfigError, DataError
@@ -325,6 +326,7 @@ def test_the_objective_can_choose_the_best_weights(tmp_path):
         ({"training.optimizer": "LazyAdam", "training.clip": 1.0}, "training.clip needs the gradient of all rows"),
         ({"training.phases": [{"trains": "encoder"}]}, "training.phases.0.trains: should be 'all', 'latents' or 'decoder'"),
         ({"model.network": "Conv"}, "Conv does not take sparse rows"),
+        ({"training.phases": [{}], "training.devices": 2}, "phases are for one process, got devices=2"),
     ],
 )
 def test_settings_that_do_not_fit_are_told_before_anything_is_written(tmp_path, settings, message):
@@ -425,3 +427,71 @@ def test_the_approximations_do_not_move_the_metrics(by_small_batches, changed):
     assert a["more_than_popularity"]["ndcg@100"]["value"] > 0.1
     assert abs(a["metrics"]["ndcg@100"] - b["metrics"]["ndcg@100"]) < 2 * a["standard_errors"]["ndcg@100"]
     assert (plain.folder / "model.safetensors").read_bytes() != (near.folder / "model.safetensors").read_bytes()
+
+
+# What a review found ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"weight_decay": 0.1}, {"amsgrad": True}, {"maximize": True}])
+def test_lazy_adam_refuses_what_would_have_to_reach_every_row(options):
+    with pytest.raises(ValueError, match="LazyAdam has no"):
+        LazyAdam([torch.zeros(2, requires_grad=True)], **options)
+
+
+def test_a_composite_prior_needs_a_normal_posterior():
+    with pytest.raises(ConfigError, match="a Composite prior needs the posterior Normal"):
+        recipes.parse(SMALL).replace({"model.prior": "Composite", "model.posterior": "Delta", "objective": "Reconstruction"})
+
+
+@pytest.mark.parametrize("items", [4, 40])
+def test_small_catalogues_are_fitted_measured_and_reported(tmp_path, capsys, items):
+    rng = np.random.default_rng(0)
+    rows = [f"u{u},i{i}" for u in range(60) for i in rng.permutation(items)[: max(3, items // 3)]]
+    (tmp_path / "small.csv").write_text("user,item\n" + "\n".join(rows))
+    settings = [
+        f"data.source={tmp_path / 'small.csv'}",
+        "training.epochs=2",
+        "training.batch_size=20",
+        "data.interactions.split=random",
+    ]
+    settings += ["data.validation=0.3", "data.test=0.3"] if items == 4 else []
+    arguments = [argument for s in settings for argument in ("--set", s)]
+    run = str(tmp_path / "run")
+    for command in (["fit", "multvae", "--out", run, *arguments], ["evaluate", run], ["report", run]):
+        with pytest.raises(SystemExit) as left:
+            _main(command)
+        assert left.value.code in (0, None), capsys.readouterr()
+
+
+def _main(arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["lowerbound", *arguments])
+        cli.main()
+
+
+def test_a_split_that_holds_nothing_out_is_told_before_anything_is_written(tmp_path):
+    (tmp_path / "few.csv").write_text("user,item\n" + "\n".join(f"u{u},i{i}" for u in range(40) for i in (u % 7, 7 + u % 5)))
+    with pytest.raises(DataError, match=r"the validation split of few holds nothing out to be found"):
+        fitted(tmp_path / "run", **{"data.source": str(tmp_path / "few.csv"), "data.interactions.user": "user"})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["--allow", "--history"])
+def test_a_text_that_is_too_long_for_a_path_is_no_traceback(small, capsys, option):
+    arguments = [
+        "recommend",
+        str(small.folder),
+        *(["--history", "taste-1 item 1"] if option == "--allow" else []),
+        option,
+        "x" * 400,
+    ]
+    with pytest.raises(SystemExit) as left:
+        _main(arguments)
+    assert left.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_parameters_are_those_that_are_trained(tmp_path):
+    settings = {"model.prior": "Composite", "training.phases": [{"trains": "decoder"}], "training.epochs": 1}
+    plain, composite = fitted(tmp_path / "a", **{"training.epochs": 1}), fitted(tmp_path / "b", **settings)
+    assert composite.summary["parameters"] == plain.summary["parameters"]

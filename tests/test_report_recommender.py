@@ -278,7 +278,7 @@ def test_nearest_items_are_those_of_the_largest_cosine():
 
 def test_item_vectors_give_the_scores(run):
     natural = run.model.decode(torch.randn(3, 4)).natural
-    scores = natural.h @ torch.from_numpy(measures.item_vectors(run)).T + natural.bias
+    scores = natural.h @ torch.from_numpy(measures.item_vectors(run.model)).T + natural.bias
     torch.testing.assert_close(scores, natural.tensor())
 
 

@@ -61,6 +61,15 @@ def ranking_table(columns: dict[str, dict[str, float]]) -> list[str]:
     return head + [f"{name:<17}" + "".join(f"{number(found.get(name), 4):>12}" for found in columns.values()) for name in names]
 
 
+def following(run: Any) -> str:
+    """The command that one would take next."""
+    if run.summary["test"]:
+        return f"lowerbound evaluate {run.folder}"
+    if run.items is None:
+        return f"lowerbound evaluate {run.folder} --split train"
+    return f"lowerbound recommend {run.folder} --history ITEM"
+
+
 def page_line(run: Path) -> list[str]:
     """Where the page of a run is, if it has one."""
     page = run / "report" / "index.html"
@@ -100,7 +109,7 @@ def fit(
         f"run      {found.folder}",
         f"picture  {picture}",
         *page_line(found.folder),
-        f"next     lowerbound evaluate {found.folder}{'' if summary['test'] else ' --split train'}",
+        f"next     {following(found)}",
     ]
     show(summary, lines, json)
 
@@ -236,9 +245,13 @@ class Spread(TyperCommand):
 
 def items_of(values: list[str] | None) -> list[str] | None:
     """Items that were named, or that stand in text files, one a line. DataError for a file that is no text."""
+    from .files import there
+
     if values is None:
         return None
-    return [item for value in values for item in (_lines(Path(value)) if Path(value).is_file() else [value])]
+    return [
+        item for value in values for item in (_lines(Path(value)) if there(Path(value)) and Path(value).is_file() else [value])
+    ]
 
 
 def _lines(path: Path) -> list[str]:
@@ -277,8 +290,12 @@ def recommend(
     recommender = Recommender.load(run)
     limits: dict[str, Any] = {"allow": items_of(allow), "deny": items_of(deny) or ()}
     if users is not None and out is not None:
-        found = recommender.recommend_many(recommender.run.data(users).whole, k, exclude_seen=not include_seen, **limits)
-        show(*write_recommendations(found, out), json)
+        data = recommender.run.data(users)
+        found = recommender.recommend_many(data.whole, k, exclude_seen=not include_seen, **limits)
+        result, lines = write_recommendations(found, out)
+        unknown_items = data.facts.get("unknown_items", 0)
+        lines += [f"{unknown_items:,} items of {users} are not known to the run and were left out"] if unknown_items else []
+        show(result | {"unknown_items": unknown_items}, lines, json)
         return
     if similar is not None:
         listed = recommender.similar(similar, k, **limits)

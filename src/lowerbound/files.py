@@ -49,12 +49,22 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def there(path: Path) -> bool:
+    """Whether something is at the path; what is too long or too odd to be one is nowhere."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def plain(value: Any) -> Any:
     """The value as JSON can hold it: numbers that are not finite become null, tuples lists."""
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
+    if not isinstance(value, str | int | float | bool | None):
+        return str(value)
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 

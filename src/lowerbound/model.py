@@ -19,7 +19,7 @@ from .families import AnyFamily, Bernoulli, Delta, Family, Normal
 from .latents import KL, Chain, Latents, Level, rates
 from .networks import MLP, AnyNetwork, Network
 from .noise import AnyNoise, Batch, Noise
-from .priors import AnyPrior, Prior, Remembering, StandardNormal
+from .priors import AnyPrior, Composite, Prior, Remembering, StandardNormal
 from .sparse import SparseRows
 
 
@@ -163,6 +163,8 @@ class Architecture:
             raise ValueError("likelihood must have a density; Delta has none")
         if not self.posterior.reparameterised:
             raise ValueError(f"posterior must have draws with gradients (Normal, Delta), got {type(self.posterior).__name__}")
+        if isinstance(self.prior, Composite) and not isinstance(self.posterior, Normal):
+            raise ValueError(f"a Composite prior needs the posterior Normal, got {type(self.posterior).__name__}")
         if not self.level_prior.real_density:
             raise ValueError(f"level_prior must be a density on the real numbers (Normal), got {type(self.level_prior).__name__}")
 

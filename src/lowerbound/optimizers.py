@@ -20,6 +20,12 @@ class LazyAdam(torch.optim.Adam):
 
     takes_sparse = True
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        for name in ("weight_decay", "amsgrad", "maximize", "decoupled_weight_decay"):
+            if options.get(name):
+                raise ValueError(f"LazyAdam has no {name}, which would have to reach the rows that it leaves alone; take Adam")
+        super().__init__(*args, **options)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step."""

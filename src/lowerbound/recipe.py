@@ -15,6 +15,7 @@ from .catalogue import STRICT, table, values
 from .data import Data
 from .errors import ConfigError, unknown
 from .families import Delta
+from .files import there
 from .model import Architecture
 from .objectives import AnyObjective, Elbo
 from .optimizers import optimizers
@@ -91,6 +92,10 @@ class Training:
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     compile: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
+
+    def __post_init__(self) -> None:
+        if self.phases and self.devices > 1:
+            raise ValueError(f"phases are for one process, got devices={self.devices}")
 
     @field_validator("optimizer_options")
     @classmethod
@@ -192,7 +197,7 @@ def load(recipe: str | Path) -> Recipe:
         ConfigError: there is no such recipe, or it is not right.
     """
     path = packaged().get(str(recipe), Path(recipe))
-    if not path.is_file():
+    if not (there(path) and path.is_file()):
         raise ConfigError(unknown("recipe", str(recipe), packaged()) + ", or the path of a TOML file")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

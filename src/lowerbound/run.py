@@ -24,7 +24,8 @@ from .data import Dataset, Examples, History, Items, Schema, named_sets
 from .errors import ConfigError, DataError, LowerboundError, RunError
 from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
 from .evaluation.batches import chunks, evaluating, placed, rows
-from .files import read_json, write_json, write_text
+from .evaluation.ranking import cuts
+from .files import read_json, there, write_json, write_text
 from .model import VAE
 from .noise import Batch
 from .progress import bar
@@ -151,10 +152,10 @@ class Run:
     def _ranking(self, examples: History, split: str, caveat: str | None, seed: int) -> dict[str, Any]:
         """The ranking metrics of a split with held-out items, beside those of popularity, and what the latents carry."""
         if examples.targets is None:
-            raise DataError(f"the {split} split holds nothing out to be found; take the validation or the test split")
+            other = "to measure other data, give a folder with train and test files"
+            raise DataError(f"the {split} split holds nothing out to be found; {other}")
         popularity = None if self.items is None else self.items.popularity
-        ks = [k for k in (5, 10, 20, 50, 100) if k <= self.schema.shape[0]]
-        found = rank(self.model.rank, examples, ks=ks, popularity=popularity)
+        found = rank(self.model.rank, examples, ks=cuts(self.schema.shape[0]), popularity=popularity)
         latent = latent_statistics(self.model, examples.take(slice(0, LATENT_USERS)), seed=seed)
         return {
             "metrics": {name: estimate.value for name, estimate in found.metrics.items()},
@@ -288,7 +289,7 @@ def fit(
     plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
     if not plan.data.source:
         raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
-    if plan.data.source not in named_sets() and Path(plan.data.source).exists():
+    if plan.data.source not in named_sets() and there(Path(plan.data.source)):
         plan = plan.replace({"data.source": str(Path(plan.data.source).resolve())})  # a run is used from any folder
     fabric = make_fabric(plan.training, all_used=plan.objective.bound)
     fabric.launch()
@@ -362,7 +363,7 @@ def _summary(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, state: St
         row |= {f"test_{name}": v for name, v in found.items()}
     return {
         "run": str(folder),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "seconds": state.seconds,

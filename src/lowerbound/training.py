@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from . import checkpoint
 from .data import Dataset, Examples, History
-from .errors import ConfigError, Interrupted, NonFiniteError, RunError
+from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating
 from .evaluation.ranking import named
@@ -208,6 +208,8 @@ class Fit:
                 if state.epoch % self.settings.checkpoint_every == 0:
                     self.save()
         self.save()
+        for parameter in self.trained.values():  # whatever the last phase left alone
+            parameter.requires_grad_(True)
         if self.best:
             self.model.load_state_dict(self.best)
         return state
@@ -347,8 +349,7 @@ class Fit:
         last = self.state.epoch + 1 == self.settings.epochs
         if self.data.validation is None or not (last or (self.state.epoch + 1) % self.settings.validate_every == 0):
             return {}
-        with self.fabric.autocast() if self.model.sparse else nullcontext():  # a ranking does not need more digits
-            found = measured(self.model, self.data.validation, self.objective, self.settings, stream=2)
+        found = measured(self.model, self.data.validation, self.objective, self.settings, stream=2)
         return {f"validation_{name}": v for name, v in found.items()}
 
     def _stop(self, number: int) -> None:
@@ -404,8 +405,12 @@ def refuse_unfit(data: Dataset, settings: Training) -> None:
     if settings.monitor != "objective" and (not ranking or data.validation is None):
         allowed = "interactions with a validation split; allowed: objective"
         raise ConfigError(f"training.monitor={settings.monitor} needs {allowed}")
-    if settings.phases and settings.devices > 1:
-        raise ConfigError(f"training.phases is for one process, got training.devices={settings.devices}")
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        if isinstance(split, History) and not split.targets.nnz:
+            raise DataError(
+                f"the {name} split of {data.name} holds nothing out to be found: its users have too few items for the split "
+                f"(strong: 5); set data.{name}=0, or another data.interactions.split"
+            )
     if ranking and settings.compile:
         raise ConfigError("training.compile is for dense examples; interactions need no compilation")
     if settings.clip is not None and settings.optimizer == "LazyAdam":

@@ -70,10 +70,13 @@ def spoken(facts: dict[str, Any]) -> str:
 
 
 def _refuse_types(schema: Any, name: str) -> None:
-    """DataError for ids that are lists or the like, and for ratings that are not numbers."""
-    for column in ("user", "item"):
-        if schema[column].is_nested() or schema[column].is_object():
-            raise DataError(f"{name}: the {column}s are of type {schema[column]}; allowed: numbers, texts, dates")
+    """DataError for ids and times that are lists, bytes or the like, and for ratings that are not numbers."""
+    import polars
+
+    for column, called in (("user", "users"), ("item", "items"), ("time", "timestamps")):
+        kind = schema.get(column, polars.Int64())
+        if kind.is_nested() or kind.is_object() or kind == polars.Binary:
+            raise DataError(f"{name}: the {called} are of type {kind}; allowed: numbers, texts, dates")
     rating = schema.get("rating")
     if rating is not None and not rating.is_numeric():
         raise DataError(f"{name}: the ratings are of type {rating}; allowed: numbers")
@@ -111,9 +114,12 @@ def _collected(frame: "LazyFrame", threshold: float | None, name: str) -> "tuple
 
 
 def _codes(column: "Series") -> tuple[np.ndarray, np.ndarray]:
-    """The distinct ids, ascending, and the position of each entry's among them."""
+    """The distinct ids, ascending, and the position of each entry's among them. Numbers too long for NumPy become texts."""
     import polars
 
+    if column.dtype in (polars.Int128, polars.UInt128):
+        short = column.cast(polars.Int64, strict=False)
+        column = column.cast(polars.String) if short.null_count() else short
     ids = column.unique().sort()
     codes = column.replace_strict(ids, polars.int_range(len(ids), eager=True), return_dtype=polars.Int64)
     return ids.to_numpy(), codes.to_numpy()
@@ -124,8 +130,9 @@ def _times(column: "Series", name: str) -> np.ndarray:
     import polars
     from polars.exceptions import PolarsError
 
-    if column.null_count():
-        raise DataError(f"{name} has {column.null_count()} interactions without a timestamp; give each one, or another split")
+    missing = len(column) - int(column.is_finite().sum()) if column.dtype.is_float() else column.null_count()
+    if missing:
+        raise DataError(f"{name} has {missing} interactions without a timestamp; give each one, or another split")
     if column.dtype.is_numeric():
         return column.to_numpy()
     try:
@@ -184,8 +191,8 @@ def clean(
     rows, facts = guarded(name, lambda: _collected(_ids(frame, schema), threshold, name))
     if not len(rows):
         raise DataError(f"{name} holds no interactions that are kept: {spoken(facts) or 'it is empty'}")
-    (users, user), (items, item) = _codes(rows["user"]), _codes(rows["item"])
-    time = _times(rows["time"], name) if "time" in rows.columns else None
+    (users, user), (items, item) = guarded(name, lambda: (_codes(rows["user"]), _codes(rows["item"])))
+    time = guarded(name, lambda: _times(rows["time"], name)) if "time" in rows.columns else None
     part = rows["part"].to_numpy() if len(tables.parts) > 1 else None
     weight = np.ones(len(rows)) if binary else rows["rating"].to_numpy()
     log = _once(Log(name, users, items, user, item, weight, time, part, facts))

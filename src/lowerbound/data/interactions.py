@@ -81,14 +81,16 @@ def settings(data: "Data", schema: Schema | None = None) -> Interactions | None:
     return data.interactions or Interactions()
 
 
-def opened(data: "Data", how: Interactions, schema: Schema | None = None, items: Items | None = None) -> Dataset:
+def opened(
+    data: "Data", how: Interactions, schema: Schema | None = None, items: Items | None = None, other: bool = False
+) -> Dataset:
     """The source as a `Dataset`. The arguments are those of `Data.open`, and `how` to read it."""
     _refuse_options(data)
     if data.source in NAMED and NAMED[data.source].kind != KIND:
         raise ConfigError(f"data.interactions is for sources of interactions; {data.source} is none")
     source = NAMED[data.source].open() if data.source in NAMED else read_tables(place(data.source))
     shares = Shares(data.validation, data.test, data.seed, how.fold_in)
-    return replace(_dataset(source, how, shares, schema, items), name=short(data.source), source=data.source)
+    return replace(_dataset(source, how, shares, schema, items, other), name=short(data.source), source=data.source)
 
 
 def _refuse_options(data: "Data") -> None:
@@ -110,6 +112,7 @@ def from_frame(
     name: str = "frame",
     schema: Schema | None = None,
     items: Items | None = None,
+    other: bool = False,
 ) -> Dataset:
     """A Polars (eager or lazy) or pandas frame of interactions as a `Dataset`.
 
@@ -123,6 +126,7 @@ def from_frame(
         name: of the data, in messages and in the fingerprint.
         schema: a run's.
         items: a run's catalogue, see `Data.open`.
+        other: likewise.
 
     Raises:
         DataError: it is no frame, or the data are not as they should be.
@@ -130,7 +134,7 @@ def from_frame(
     how = how or Interactions()
     known = None if titles is None else titled(_polars(titles, "titles").collect(), how.item)
     source = Tables(name, {0: _polars(frame, name)}, known)
-    return _dataset(source, how, Shares(validation, test, seed, how.fold_in), schema, items)
+    return _dataset(source, how, Shares(validation, test, seed, how.fold_in), schema, items, other)
 
 
 def _polars(frame: Any, name: str) -> Any:
@@ -145,9 +149,11 @@ def _polars(frame: Any, name: str) -> Any:
         raise DataError(f"{name} cannot be read as a frame: {error}") from None
 
 
-def _dataset(source: Tables, how: Interactions, shares: Shares, schema: Schema | None, items: Items | None) -> Dataset:
+def _dataset(
+    source: Tables, how: Interactions, shares: Shares, schema: Schema | None, items: Items | None, other: bool
+) -> Dataset:
     """The source, cleaned and split, over its own catalogue or a run's."""
-    cut = _own(source, how, shares) if items is None else _for_run(source, how, shares, items)
+    cut = _own(source, how, shares) if items is None else _for_run(source, how, shares, items, other)
     full = Side(np.arange(len(cut.log.users)), np.ones(len(cut.log), bool))
     matrix = _matrix(cut.log, cut.train.users, cut.train.seen)
     schema = _schema(source.name, matrix, how, schema)
@@ -164,22 +170,27 @@ def _own(source: Tables, how: Interactions, shares: Shares) -> Cut:
     return hold_out(log, how.split, shares)
 
 
-def _for_run(source: Tables, how: Interactions, shares: Shares, items: Items) -> Cut:
+def _for_run(source: Tables, how: Interactions, shares: Shares, items: Items, other: bool) -> Cut:
     """The source over the catalogue of a run: if it has this very catalogue by its own rules, it is split by them.
 
-    Else it is other data: neither its rare users nor its rare items are dropped, only (and counted) the items that the run
-    does not know; of splits it has only those that it brings.
+    Else, or if it was asked for as `other` data: neither its rare users nor its rare items are dropped, only (and counted)
+    the items that the run does not know; of splits it has only those that it brings, and times are of no use.
     """
-    try:
-        own = _own(source, how, shares)
-    except LowerboundError:  # rules that make no sense for these data; what is wrong with the data shows below
-        own = None
+    own = None if other else _perhaps_own(source, how, shares)
     if own is not None and [*own.log.items] == [*items.ids]:
         return own
-    log = _mapped(clean(source, how.columns, how.threshold, how.binary), items)
+    log = _mapped(clean(source, replace(how.columns, timed=False), how.threshold, how.binary), items)
     if log.part is not None:
         return given(log, replace(shares, validation=0))
     return Cut(log, Side(np.arange(len(log.users)), np.ones(len(log), bool)), None, None)
+
+
+def _perhaps_own(source: Tables, how: Interactions, shares: Shares) -> Cut | None:
+    """The source by its own rules; None if they make no sense for these data: what is wrong with the data shows later."""
+    try:
+        return _own(source, how, shares)
+    except LowerboundError:
+        return None
 
 
 def _mapped(log: Log, items: Items) -> Log:
@@ -187,8 +198,8 @@ def _mapped(log: Log, items: Items) -> Log:
     at = positions(log.items, items.ids)
     if (at < 0).all():
         raise DataError(
-            f"{log.name} has no item that the model was trained on: its items are {log.items[0]!r}, ... ({len(at)}), "
-            f"the model's {items.ids[0]!r}, ... ({len(items)})"
+            f"{log.name} has no item that the model was trained on: its items are {log.items[:1].tolist()[0]!r}, ... ({len(at)}), "
+            f"the model's {items.ids[:1].tolist()[0]!r}, ... ({len(items)})"
         )
     log.facts["unknown_items"] = int((at < 0).sum())
     kept = at[log.item] >= 0

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, DownloadError, unknown
+from ..files import there
 from .arrays import Npz, from_array
 from .idx import Idx, parts
 from .movielens import has_films, read_films
@@ -315,7 +316,7 @@ def named_sets() -> dict[str, Named]:
 def place(source: str) -> Path:
     """The file or folder at a path that is no named set. DataError, with what is allowed, if there is none."""
     path = Path(source).expanduser()
-    if source and path.exists():
+    if source and there(path):
         return path
     if source and path.name == source and not path.suffix:
         raise DataError(unknown("data source", source, NAMED) + ", or a path to a file or folder")

@@ -10,7 +10,7 @@ from .sources import reason
 from .tables import MISSING
 
 if TYPE_CHECKING:
-    from polars import DataFrame, LazyFrame
+    from polars import DataFrame, Expr, LazyFrame
 
 USER = ("user_id", "userId", "uid")
 ITEM = ("item_id", "itemId", "movie_id", "movieId")
@@ -42,23 +42,25 @@ class Tables:
         name: the source as it appears in messages.
         parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}, of which valid may be missing.
         items: item, title and perhaps genres, where the source has them.
+        texts: the parts from text files, all of whose columns are still texts.
     """
 
     name: str
     parts: "dict[int, LazyFrame]"
     items: "DataFrame | None" = None
+    texts: frozenset[int] = frozenset()
 
 
 # Files
 
 
 def _scan_csv(path: Path) -> "LazyFrame":
+    """All columns as texts, which `_typed` makes numbers of; what is no CSV shows here."""
     import polars
 
-    form: dict[str, Any] = {"separator": "\t" if path.suffix.lower() == ".tsv" else ",", "null_values": MISSING}
-    # The types follow from the whole file, as an id that is no number may stand on the last line; they are found once only.
-    types = polars.scan_csv(path, infer_schema_length=None, **form).collect_schema()
-    return polars.scan_csv(path, schema=types, **form)
+    frame = polars.scan_csv(path, separator="\t" if path.suffix.lower() == ".tsv" else ",", infer_schema=False)
+    frame.collect_schema()
+    return frame
 
 
 def _scan_parquet(path: Path) -> "LazyFrame":
@@ -79,6 +81,8 @@ def _scan_npz(path: Path) -> "LazyFrame":
     return polars.LazyFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
 
 
+TEXTS = (".csv", ".tsv")
+
 SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
     ".csv": _scan_csv,
     ".tsv": _scan_csv,
@@ -87,18 +91,19 @@ SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
 }
 
 
-def guarded(name: str, act: Callable[[], Any]) -> Any:
-    """What `act` returns. DataError, one line that names the source, where a library cannot read it."""
+def guarded(name: str, act: Callable[[], Any], what: str = "interactions") -> Any:
+    """What `act` returns. DataError, one line that names the source, where a library cannot read it as `what`."""
     import zipfile
 
     from polars.exceptions import PanicException, PolarsError
 
+    numbers = (ValueError, KeyError, TypeError, OverflowError, MemoryError)
     try:
         return act()
     except DataError:
         raise
-    except (PolarsError, PanicException, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{name} cannot be read as interactions: {reason(error)}") from None
+    except (PolarsError, PanicException, OSError, *numbers, zipfile.BadZipFile) as error:
+        raise DataError(f"{name} cannot be read as {what}: {reason(error)}") from None
 
 
 def _scan(path: Path) -> "LazyFrame":
@@ -124,10 +129,46 @@ def parts_of(folder: Path) -> dict[int, Path]:
 def tables(path: Path) -> Tables:
     """A file or a folder of interactions. DataError if it is of no known kind, or cannot be read."""
     files = parts_of(path) if path.is_dir() else {0: path}
-    return Tables(str(path), {number: _scan(file) for number, file in files.items()})
+    texts = frozenset(number for number, file in files.items() if file.suffix.lower() in TEXTS)
+    return Tables(str(path), {number: _scan(file) for number, file in files.items()}, texts=texts)
 
 
 # Columns
+
+
+def whole(text: "Expr") -> "tuple[Expr, Expr]":
+    """A column of texts as whole numbers, and whether each text is one just as it would be written: 1 is, 001 is not."""
+    import polars
+
+    number = text.cast(polars.Int64, strict=False)
+    return number, number.cast(polars.String).eq_missing(text).all()
+
+
+def _number(text: "Expr", type_: Any) -> "tuple[Expr, Expr]":
+    """A column of texts as numbers of a type, and whether each of them is one or missing."""
+    number = text.cast(type_, strict=False)
+    return number, (number.is_not_null() | text.is_null()).all()
+
+
+def _typed(frame: "LazyFrame") -> "LazyFrame":
+    """Columns of texts as what all their texts are; that is found in a pass over the file, as the last may be no number.
+
+    Ids are whole numbers or stay texts, of which only the empty one is missing: an item may be called None.
+    """
+    import polars
+
+    found: dict[str, tuple[Expr, list[tuple[Expr, Expr]]]] = {}
+    for name in frame.collect_schema().names():
+        text, real = polars.col(name).replace("", None), polars.Float64
+        if name in ("user", "item"):
+            found[name] = text, [whole(text)]
+        else:
+            text = text.str.strip_chars().replace(dict.fromkeys(MISSING))
+            found[name] = text, [_number(text, t) for t in ((real,) if name == "rating" else (polars.Int64, real))]
+    checks = [fits.alias(f"{name} {k}") for name, (_, ways) in found.items() for k, (_, fits) in enumerate(ways)]
+    fit = frame.select(checks).collect(engine="streaming").row(0, named=True)
+    first = {n: next((as_ for k, (as_, _) in enumerate(w) if fit[f"{n} {k}"]), text) for n, (text, w) in found.items()}
+    return frame.with_columns(as_.alias(name) for name, as_ in first.items())
 
 
 def _named(columns: list[str], asked: str, default: str, aliases: tuple[str, ...], name: str) -> str:
@@ -164,6 +205,7 @@ def joined(tables: Tables, wanted: Columns) -> "LazyFrame":
     import polars
 
     chosen = {number: _select(frame, wanted, tables.name) for number, frame in sorted(tables.parts.items())}
+    chosen = {number: _typed(frame) if number in tables.texts else frame for number, frame in chosen.items()}
     columns = [frame.collect_schema().names() for frame in chosen.values()]
     shared = [c for c in columns[0] if all(c in others for others in columns)]
     numbered = (f.select(*shared, polars.lit(n, polars.UInt8).alias("part")) for n, f in chosen.items())

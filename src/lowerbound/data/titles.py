@@ -1,24 +1,38 @@
 """What items are called: a file of titles and genres beside the interactions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError, unknown
+from ..files import there
 from .history import series
-from .plays import ITEM, guarded
+from .plays import ITEM, TEXTS, guarded, whole
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
 
 
-def _text(path: Path) -> "DataFrame":
+def _text(path: Path, item: str) -> "DataFrame":
+    """A CSV or TSV file; its ids are whole numbers or texts, as those of the interactions are."""
     import polars
 
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    form: dict[str, Any] = {"separator": "\t" if path.suffix.lower() == ".tsv" else ",", "encoding": "utf8-lossy"}
+    ids = _id_column(polars.read_csv(path, n_rows=0, **form).columns, item)
     # Nothing but an empty field is missing here: a film may be called None.
-    return polars.read_csv(path, separator=separator, infer_schema_length=None, encoding="utf8-lossy")
+    types = {} if ids is None else {ids: polars.String}
+    frame = polars.read_csv(path, infer_schema_length=None, schema_overrides=types, **form)
+    if ids is None:
+        return frame
+    number, fits = whole(polars.col(ids))
+    return frame.with_columns(number) if frame.select(fits).item() else frame
+
+
+def _id_column(columns: list[str], item: str) -> str | None:
+    """The column of ids, whatever its case; None if there is none."""
+    names = {column.lower(): column for column in columns}
+    return next((names[n.lower()] for n in (item, "item", *ITEM) if n.lower() in names), None)
 
 
 def read_titles(path: Path, item: str = "item") -> "DataFrame":
@@ -29,10 +43,13 @@ def read_titles(path: Path, item: str = "item") -> "DataFrame":
     """
     import polars
 
-    if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
+    if path.suffix.lower() not in (*TEXTS, ".parquet"):
         raise DataError(f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet")
-    read = polars.read_parquet if path.suffix.lower() == ".parquet" else _text
-    return titled(guarded(str(path), lambda: read(path)), item, str(path))
+    if not there(path):
+        raise DataError(f"data.interactions.items={path}: there is no such file")
+    text = path.suffix.lower() in TEXTS
+    frame = guarded(str(path), lambda: _text(path, item) if text else polars.read_parquet(path), "titles of items")
+    return titled(frame, item, str(path))
 
 
 def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of items") -> "DataFrame":
@@ -41,7 +58,7 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     from polars import col
 
     names = {column.lower(): column for column in frame.columns}
-    ids = next((names[n.lower()] for n in (item, "item", *ITEM) if n.lower() in names), None)
+    ids = _id_column(frame.columns, item)
     if ids is None or "title" not in names:
         raise DataError(unknown("column", item if ids is None else "title", frame.columns, f" in {name}"))
     title = col(names["title"]).cast(polars.String)
@@ -53,13 +70,12 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
 
 
 def same_type(one: "Series", other: "Series") -> "tuple[Series, Series]":
-    """Two columns of ids made comparable: whole numbers as such, others that differ in type as texts."""
+    """Two columns of ids made comparable: those that differ in type as texts."""
     import polars
 
     if one.dtype == other.dtype:
         return one, other
-    common = polars.Int64 if one.dtype.is_integer() and other.dtype.is_integer() else polars.String
-    return one.cast(common), other.cast(common)
+    return one.cast(polars.String), other.cast(polars.String)
 
 
 def positions(ids: np.ndarray, among: np.ndarray) -> np.ndarray:

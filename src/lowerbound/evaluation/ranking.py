@@ -24,6 +24,15 @@ BLOCK, ROWS = 64, 512
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 
 
+CUTS = (5, 10, 20, 50, 100)
+"""The usual k."""
+
+
+def cuts(items: int) -> tuple[int, ...]:
+    """The usual k that a catalogue of this size has; of the smallest, its size."""
+    return tuple(k for k in CUTS if k <= items) or (items,)
+
+
 class Scorer(Protocol):
     """Scores of every item for users of whom only a history is known: (B, I), higher is better, minus infinity never."""
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..affine import Affine
 from ..baselines import Ease, Popularity, Scorer
 from ..data import Dataset, History
 from ..errors import ConfigError
 from ..evaluation import LatentStatistics, Ranking, latent_statistics, rank
-from ..evaluation.ranking import mean_ranks
+from ..evaluation.ranking import cuts, mean_ranks
+from ..recommend import item_vectors
 from ..run import LATENT_USERS, Run
+from ..training import monitored
 from .sections import metric
 
 KS = (5, 10, 20, 50, 100)
@@ -106,11 +106,6 @@ def held_out(data: Dataset, name: str) -> History | None:
     return split if isinstance(split, History) and split.targets is not None and split.targets.nnz else None
 
 
-def cuts(items: int) -> tuple[int, ...]:
-    """The cuts of a catalogue of this size."""
-    return tuple(k for k in KS if k <= items) or (items,)
-
-
 def _names(ks: tuple[int, ...], headline: str) -> tuple[str, ...]:
     def at(wanted: int) -> int:
         return max((k for k in ks if k <= wanted), default=ks[0])
@@ -165,7 +160,7 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
         return None
     users = held_out(data, split)
     assert users is not None
-    ks, monitor = cuts(len(popularity)), run.recipe.training.monitor
+    ks, monitor = cuts(len(popularity)), monitored(run.recipe.training.monitor, len(popularity))
     headline = monitor if "@" in monitor else f"ndcg@{ks[-1]}"
     names = _names(ks, headline)
     ease, note = _ease(data, data.train.matrix, headline)
@@ -173,16 +168,6 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
     wanted = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
     rankings = {name: rank(scorer, users, metrics=list(wanted), popularity=popularity) for name, scorer in scorers.items()}
     return Compared(split, users, headline, names, ks, rankings, (note,))
-
-
-def item_vectors(run: Run) -> np.ndarray | None:
-    """The rows of the decoder's last weight, one for each item, (I, d), or None where the decoder has no such layer."""
-    with torch.no_grad():
-        weight = next(run.model.parameters())
-        natural = getattr(run.model.decode(weight.new_zeros(1, run.model.latents.sizes[0])), "natural", None)
-    if not isinstance(natural, Affine) or natural.weight.shape[0] != run.schema.shape[0]:
-        return None
-    return natural.weight.detach().float().cpu().numpy()
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
@@ -235,7 +220,7 @@ def findings(run: Run) -> Findings:
     data = run.data()
     assert isinstance(data.train, History)
     popularity = np.asarray((data.train.matrix != 0).sum(0), dtype=np.int64).ravel()
-    vectors = item_vectors(run)
+    vectors = item_vectors(run.model)
     known = np.argsort(-popularity, kind="stable")[:ITEMS]
     items = None if vectors is None else plane(unit_rows(vectors)[known], known, "item vector")
     some = np.sort(np.random.default_rng(0).permutation(len(data.train))[:USERS])
