@@ -137,6 +137,56 @@ def test_an_id_that_is_no_number_may_come_last(tmp_path: Path) -> None:
     assert len(users) == 301
 
 
+def log_of(path: str, **how: Any) -> Dataset:
+    """A file, all users for training."""
+    return Data(path, validation=0, test=0, interactions=Interactions(**how)).open()
+
+
+@pytest.mark.parametrize("odd", ["001", "1.0", "+1", "-0", " 1", "1e3", "18446744073709551616", "9223372036854775808", "9" * 60])
+def test_ids_of_a_text_file_are_numbers_only_if_all_are_written_so(tmp_path: Path, odd: str) -> None:
+    path = csv(tmp_path, f"user,item\n1,1\n2,{odd}\n2,1\n")
+    assert triples(log_of(path)).keys() == {(1, "1"), (2, odd), (2, "1")}
+    csv(tmp_path / "parts", "user,item\n1,1\n1,2\n", "train.csv")
+    parts = csv(tmp_path / "parts", f"user,item\n1,{odd}\n", "test.csv")
+    assert set(log_of(str(Path(parts).parent)).items.ids) == {"1", "2", odd}
+    whole_numbers = log_of(csv(tmp_path, "user,item\n9223372036854775807,-1\n0,10\n", "whole.csv"))
+    assert triples(whole_numbers).keys() == {(2**63 - 1, -1), (0, 10)}
+
+
+def test_only_an_empty_field_of_a_text_file_is_a_missing_id(tmp_path: Path) -> None:
+    path = csv(tmp_path, 'user,item,rating\nNA,None,1\nnull,?,2\n,x,3\n"",y,3\nn,,3\n')
+    data = log_of(path, binary=False)
+    assert triples(data) == {("NA", "None"): 1, ("null", "?"): 2}
+    assert data.facts["missing_ids"] == 3
+    for word in ("None", "NA", "", "nan", "NaN", "inf", "-inf", "-1"):
+        path = csv(tmp_path, f"user,item,rating\n1,1,{word}\n1,2,3\n")
+        line(lambda path=path: log_of(path), "1 ratings that are missing, negative, NaN or infinite")
+    line(lambda: log_of(csv(tmp_path, "user,item,rating\n1,1,good\n1,2,3\n")), "String")
+    assert triples(log_of(csv(tmp_path, "user,item,rating\n1,1, 2.5\n"), binary=False)) == {(1, 1): 2.5}
+
+
+def test_times_of_a_text_file(tmp_path: Path) -> None:
+    for times in ("3 1 2", "3.5 1 2", "2020-01-03 2020-01-01 2020-01-02"):
+        rows = "".join(f"1,{k},{t}\n" for k, t in enumerate(times.split()))
+        path = csv(tmp_path, f"user,item,timestamp\n{rows}")
+        data = Data(path, interactions=Interactions(split="leave-one-out")).open()
+        assert triples(data, data.test, True).keys() == {(1, 0)}
+    for word in ("nan", "None", ""):
+        path = csv(tmp_path, f"user,item,timestamp\n1,1,{word}\n1,2,3\n")
+        line(lambda path=path: log_of(path, split="temporal"), "1 interactions without a timestamp")
+
+
+@pytest.mark.parametrize("kind", [pl.UInt64, pl.Int128, pl.UInt128])
+def test_long_ids_of_frames(kind: Any) -> None:
+    short, long = (pl.Series([1, 2, top], dtype=kind) for top in (3, 2**64 - 1))
+    assert whole(pl.DataFrame({"user": short, "item": short})).items.ids.tolist() == [1, 2, 3]
+    as_ = int if kind == pl.UInt64 else str
+    data = whole(pl.DataFrame({"user": long, "item": long}))
+    assert set(data.items.ids.tolist()) == {as_(1), as_(2), as_(2**64 - 1)}
+    other = from_frame(pl.DataFrame({"user": short, "item": short}), schema=data.schema, items=data.items)
+    assert other.facts["unknown_items"] == 1
+
+
 @pytest.mark.parametrize(
     "ids",
     [[3, 1, 2], ["x", "z", "y"], [1.5, 0.5, 2.5], [np.int8(3), np.int8(1), np.int8(2)]],
@@ -230,7 +280,11 @@ def test_titles_from_a_frame_match_ids_of_another_type() -> None:
 
 def test_bad_titles_and_catalogues(tmp_path: Path) -> None:
     line(lambda: whole(LOG, items="films.doc"), "films.doc", ".parquet")
-    line(lambda: whole(LOG, items=str(tmp_path / "none.csv")), "none.csv")
+    line(lambda: whole(LOG, items=str(tmp_path / "none.csv")), "data.interactions.items=", "none.csv", "no such file")
+    line(lambda: whole(LOG, items=csv(tmp_path, "hello", "y.parquet")), "y.parquet", "titles of items")
+    codes = csv(tmp_path, "user,item\na,01\nb,1\n", "codes.csv")
+    titles = csv(tmp_path, "ITEM,title\n1,one\n01,other\n", "titles.csv")
+    assert log_of(codes, items=titles).items.titles == ["other", "one"]
     line(lambda: whole(LOG, items=csv(tmp_path, "film,title\n1,x\n")), "'item'", "film")
     line(lambda: whole(LOG, items=csv(tmp_path, "item,tittle\n1,x\n")), "did you mean 'tittle'")
     line(lambda: Items.from_frame(pl.DataFrame({"x": [1]})), "item", "x")
@@ -301,6 +355,13 @@ BAD: dict[str, tuple[pl.DataFrame, dict[str, Any], list[str]]] = {
     "nan": (frame((1, 1, float("nan")), (1, 2, None)), {}, ["2 ratings", "NaN"]),
     "infinite": (frame((1, 1, float("inf"))), {"threshold": 1}, ["1 ratings", "infinite"]),
     "text rating": (frame((1, 1, "good")), {}, ["String", "numbers"]),
+    "bytes": (pl.DataFrame({"user": [b"a"], "item": [1]}), {}, ["users", "Binary"]),
+    "lists of times": (frame((1, 1, 1.0, [1, 2])), {"split": "temporal"}, ["timestamps", "List(Int64)"]),
+    "a time is nan": (
+        frame((1, 1, 1.0, 5.0), (1, 2, 1.0, float("nan")), (1, 3, 1.0, float("inf")), (1, 4, 1.0, None)),
+        {"split": "temporal"},
+        ["3 interactions without"],
+    ),
     "lists": (pl.DataFrame({"user": [[1], [2]], "item": [1, 2]}), {}, ["users", "List"]),
     "empty": (LOG.clear(), {}, ["no interactions"]),
     "all low": (LOG, {"threshold": 9}, ["no interactions", "3 below threshold"]),
@@ -337,6 +398,8 @@ def test_bad_sources_are_refused_in_one_line(tmp_path: Path) -> None:
     line(of(tmp_path / "lies.npz"), "lies.npz")
     np.savez(tmp_path / "pickle.npz", format=b"csr", data=np.array([{}]), indices=[0], indptr=[0, 1], shape=[1, 2])
     line(of(tmp_path / "pickle.npz"), "pickle.npz")
+    np.savez(tmp_path / "vast.npz", format=b"coo", data=[1.0], row=[10**13], col=[1], shape=[10**13 + 1, 10])
+    line(of(tmp_path / "vast.npz"), "vast.npz", "allocate")
     line(of("digits"), "digits", kind=ConfigError)
     line(lambda: from_frame([1, 2]), "frame")
 
@@ -626,10 +689,34 @@ def test_other_data_are_mapped_to_the_catalogue_of_the_run(tmp_path: Path) -> No
     # A run on a named set has no table of its own; its schema tells how other data are to be read.
     assert triples(Data(path, validation=0, test=0).open(fitted.schema, fitted.items)) == triples(other)
     strange = csv(tmp_path, "user,item\n1,5\n", "strange.csv")
-    line(lambda: Data(strange).open(fitted.schema, fitted.items), "strange.csv", "5", "'x'")
+    line(lambda: Data(strange).open(fitted.schema, fitted.items), "strange.csv", "are 5,", "'x'")
     numbers = from_frame(frame((1, 5), (1, 6), columns="user item"), validation=0, test=0)
     texts = frame((1, "6"), columns="user item")
     assert triples(from_frame(texts, schema=numbers.schema, items=numbers.items)).keys() == {(1, 6)}
+
+
+def test_rare_users_of_other_data_stay_whatever_their_catalogue(tmp_path: Path) -> None:
+    """Two users with both items make the run's catalogue by its rules; the others are rare, or know nothing of it."""
+    path = csv(tmp_path, "user,item\na,x\na,y\nb,x\nb,y\nrare,x\nnobody,w\n")
+    for split in SPLITS[1:4]:
+        asked = Data(path, validation=0, test=0, interactions=Interactions(min_user_items=2, min_item_users=2, split=split))
+        fitted = asked.open()
+        assert fitted.whole.users.tolist() == ["a", "b"]
+        assert asked.open(fitted.schema, fitted.items).fingerprint() == fitted.fingerprint()  # the run's own data again
+        other = asked.open(fitted.schema, fitted.items, other=True)
+        assert other.whole.users.tolist() == ["a", "b", "nobody", "rare"]
+        assert triples(other).keys() == triples(fitted).keys() | {("rare", "x")}
+        assert (other.facts["unknown_items"], other.items) == (1, fitted.items)
+        plain = replace(asked, interactions=Interactions(split=split))
+        own = plain.open()
+        assert plain.open(own.schema, own.items, other=True).fingerprint() == own.fingerprint()
+
+
+def test_other_data_need_no_times(tmp_path: Path) -> None:
+    fitted = from_frame(LOG, Interactions(split="temporal"), validation=0, test=0.3)
+    path = csv(tmp_path, "user,item,timestamp\nnew,7,soon\nnew,9,\n")
+    asked = Data(path, validation=0, test=0, interactions=Interactions(split="temporal"))
+    assert len(triples(asked.open(fitted.schema, fitted.items, other=True))) == 2
 
 
 def test_other_data_keep_the_parts_that_they_bring(tmp_path: Path) -> None:

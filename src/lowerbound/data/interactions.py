@@ -197,10 +197,8 @@ def _mapped(log: Log, items: Items) -> Log:
     """The log over another catalogue; users stay, items that it lacks go. DataError if it has none of them."""
     at = positions(log.items, items.ids)
     if (at < 0).all():
-        raise DataError(
-            f"{log.name} has no item that the model was trained on: its items are {log.items[:1].tolist()[0]!r}, ... ({len(at)}), "
-            f"the model's {items.ids[:1].tolist()[0]!r}, ... ({len(items)})"
-        )
+        theirs, known = (f"{ids[:1].tolist()[0]!r}, ... ({len(ids)})" for ids in (log.items, items.ids))
+        raise DataError(f"{log.name} has no item that the model was trained on: its items are {theirs}, the model's {known}")
     log.facts["unknown_items"] = int((at < 0).sum())
     kept = at[log.item] >= 0
     time, part = (None if a is None else a[kept] for a in (log.time, log.part))

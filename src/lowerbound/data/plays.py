@@ -97,12 +97,12 @@ def guarded(name: str, act: Callable[[], Any], what: str = "interactions") -> An
 
     from polars.exceptions import PanicException, PolarsError
 
-    numbers = (ValueError, KeyError, TypeError, OverflowError, MemoryError)
+    odd = (ValueError, KeyError, TypeError, OverflowError, MemoryError)
     try:
         return act()
     except DataError:
         raise
-    except (PolarsError, PanicException, OSError, *numbers, zipfile.BadZipFile) as error:
+    except (PolarsError, PanicException, OSError, *odd, zipfile.BadZipFile) as error:
         raise DataError(f"{name} cannot be read as {what}: {reason(error)}") from None
 
 

@@ -79,7 +79,7 @@ class Data:
             raise ValueError(f"{columns} is no choice of columns; allowed: one or more names, each once")
         return columns
 
-    def open(self, schema: Schema | None = None, items: Items | None = None) -> Dataset:
+    def open(self, schema: Schema | None = None, items: Items | None = None, other: bool = False) -> Dataset:
         """Read the source, split it, and prepare it.
 
         Args:
@@ -87,13 +87,15 @@ class Data:
                 very schema.
             items: the catalogue of a run on interactions. Other data than the run's are mapped to it: items that it lacks are
                 dropped and counted, rare ones are not, and only the splits that the source itself brings are made.
+            other: interactions are other data than the run's even where they have its very catalogue. Without it, such data are
+                the run's own, cleaned and split by its rules.
 
         Raises:
             DataError: the source is missing, damaged, or does not fit the schema: one line that names both.
             ConfigError: an option makes no sense for this source.
         """
         if (how := settings(self, schema)) is not None:
-            return opened(self, how, schema, items)
+            return opened(self, how, schema, items, other)
         raw = self._prepared(_read(self.source, self._wanted(schema)))
         rows = cut(len(raw.values), raw.train, self.validation, self.test, self.seed, raw.name)
         raw, schema = (raw, self._schema(raw, rows.train)) if schema is None else (self._conform(raw, schema), schema)
