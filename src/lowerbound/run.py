@@ -100,7 +100,7 @@ class Run:
             DataError: the data of the run have changed since, so that their splits are not those of the fit.
         """
         if source is not None:
-            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema, self.items)
+            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema, self.items, other=True)
         dataset = self.recipe.data.open(self.schema, self.items)
         if (self.folder / "data.json").is_file():
             _unchanged(dataset, self.folder, DataError)
