@@ -30,7 +30,7 @@ from torch import nn
 
 from lowerbound import recipe as recipes
 from lowerbound import run as runs
-from lowerbound.data import named_sets
+from lowerbound.data import Dataset, named_sets
 from lowerbound.data.history import History
 from lowerbound.data.schema import Schema
 from lowerbound.evaluation import rank
@@ -95,16 +95,14 @@ def dense_steps(model: Dense, optimizer: torch.optim.Optimizer, matrix: csr_matr
 
 def our_fit(matrix: csr_matrix) -> Fit:
     """Our loop with the recipe of Gowalla, on this matrix."""
-    plan = recipes.load("multvae-gowalla")
+    plan = recipes.load("multvae-gowalla").replace({"model.decoder_network": None})  # the mirror: [I, 600, 200, 600, I]
     schema = Schema((matrix.shape[1],), "interactions", 2, 0.0, 1.0)
     history = History(schema, matrix, None, np.arange(matrix.shape[0]), np.arange(matrix.shape[0]), 2)
     model = runs.build(plan, schema)
     model.start_at(torch.from_numpy(history.mean()))
 
-    class Data:
-        train, validation = history, None
-
-    return Fit(model, Data(), plan.objective, plan.training)  # type: ignore[arg-type]
+    data = Dataset("benchmark", schema, history, None, None, history, "benchmark", 0)  # type: ignore[arg-type]
+    return Fit(model, data, plan.objective, plan.training)
 
 
 def our_steps(fit: Fit, order: torch.Tensor, steps: int) -> float:

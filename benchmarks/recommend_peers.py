@@ -15,14 +15,14 @@ LAYERS = {"k": 200, "autoencoder_structure": [600], "act_fn": "tanh", "likelihoo
 
 
 def cornac(data: dict[str, np.ndarray]) -> dict[str, float]:
-    """VAECF; the epoch is the difference between fits of three epochs and of one."""
+    """VAECF; the epoch is the difference between fits of eleven epochs and of one."""
     import cornac as library
 
     train = [(str(u), str(i), 1.0) for u, i in zip(data["train_row"], data["train_col"], strict=True)]
     test = [(str(u), str(i), 1.0) for u, i in zip(data["test_row"], data["test_col"], strict=True)]
     split = library.eval_methods.BaseMethod.from_splits(train, test, exclude_unknowns=True, verbose=False)
     seconds = {}
-    for epochs in (1, 3):
+    for epochs in (1, 11):
         model = library.models.VAECF(**LAYERS, n_epochs=epochs, batch_size=500, seed=0, use_gpu=False, verbose=False)
         started = time.perf_counter()
         model.fit(split.train_set)
@@ -30,7 +30,7 @@ def cornac(data: dict[str, np.ndarray]) -> dict[str, float]:
     metrics = [library.metrics.Recall(k=20), library.metrics.Recall(k=50), library.metrics.NDCG(k=100)]
     started = time.perf_counter()
     library.eval_methods.base_method.ranking_eval(model, metrics, split.train_set, split.test_set, verbose=False)
-    return {"epoch": (seconds[3] - seconds[1]) / 2, "ranking": time.perf_counter() - started}
+    return {"epoch": (seconds[11] - seconds[1]) / 10, "ranking": time.perf_counter() - started}
 
 
 def recbole(data: dict[str, np.ndarray]) -> dict[str, float]:
