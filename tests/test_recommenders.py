@@ -15,7 +15,7 @@ from lowerbound import recipe as recipes
 from lowerbound import run as runs
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.families import Bernoulli, Delta, Multinomial, Normal
-from lowerbound.model import Architecture, Terms
+from lowerbound.model import VAE, Architecture, Terms
 from lowerbound.networks import MLP, Conv, DenseMLP
 from lowerbound.networks.layers import SparseLinear, Transposed
 from lowerbound.noise import Dropout, GaussianNoise, L2Normalize
@@ -25,6 +25,7 @@ from lowerbound.priors import Composite
 from lowerbound.recipe import Phase
 from lowerbound.schedules import Linear
 from lowerbound.sparse import SparseRows
+from lowerbound.training import Fit
 
 ITEMS = 30
 LIKELIHOODS = {"gaussian": Normal(variance=0.5), "bernoulli": Bernoulli(), "multinomial": Multinomial()}
@@ -355,6 +356,19 @@ def test_phases_train_their_part_alone(tmp_path):
     changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise([start.state_dict(), *states])]
     assert {k.partition(".")[0] for k in changed[0]} == {"latents"}
     assert {k.partition(".")[0] for k in changed[1]} == {"decoder"}
+
+
+@pytest.mark.parametrize(
+    ("phases", "renewed"),
+    [([], [1, 2, 3, 4, 5]), ([{"epochs": 3}], [3]), ([{"epochs": 2, "trains": "latents"}, {"trains": "decoder"}], [2, 3, 5])],
+)
+def test_the_earlier_posterior_is_renewed_at_the_end_of_each_phase(tmp_path, monkeypatch, phases, renewed):
+    seen = []
+    monkeypatch.setattr(VAE, "renew", lambda model: seen.append(len(saved)))
+    saved = []
+    monkeypatch.setattr(Fit, "_begin_epoch", lambda fit, own=Fit._begin_epoch: (saved.append(1), own(fit)))
+    fitted(tmp_path / "run", **{"training.phases": phases, "training.epochs": 5})
+    assert seen == renewed
 
 
 def test_recvae_is_resumed_exactly_between_and_inside_its_phases(tmp_path):

@@ -122,8 +122,8 @@ class _Composite(Remembering):
 class Composite(Prior):
     """A mixture of N(0, 1), of the posterior of an earlier phase of training, and of a wide normal (Shenbin et al. 2020, RecVAE).
 
-    Between phases of training (`training.phases`) the earlier posterior is renewed. Its KL has no closed form. The posterior
-    must be `Normal`. Without data to infer from, as in sampling, the earlier posterior is left out.
+    After each phase of training (`training.phases`; without them, after each epoch) the earlier posterior is renewed. Its KL has
+    no closed form. The posterior must be `Normal`. Without data to infer from, as in sampling, the earlier posterior is left out.
 
     Args:
         weights: of the three, in this order.

@@ -215,19 +215,23 @@ class Fit:
         return state
 
     @property
-    def phase(self) -> Phase:
-        """The phase of the epoch under way: of its number alone."""
-        place = self.state.epoch % max(sum(phase.epochs for phase in self.settings.phases), 1)
-        ends = accumulate(phase.epochs for phase in self.settings.phases)
-        return next((phase for phase, end in zip(self.settings.phases, ends, strict=True) if place < end), Phase())
+    def _phases(self) -> list[Phase]:
+        """The phase of each epoch of a cycle, which starts again and again; without phases every epoch is one."""
+        return [phase for phase in self.settings.phases or (Phase(),) for _ in range(phase.epochs)]
+
+    @property
+    def _phase_ends(self) -> bool:
+        """Whether the epoch before the one under way was the last of its phase."""
+        ends = list(accumulate(phase.epochs for phase in self.settings.phases or (Phase(),)))
+        return self.state.epoch % ends[-1] in (0, *ends)
 
     def _begin_epoch(self) -> None:
-        """Training mode, for the part of the model whose turn it is."""
+        """Training mode, for the part of the model whose turn it is: of the number of the epoch alone."""
+        phase = self._phases[self.state.epoch % len(self._phases)]
         self.wrapped.train()
-        if self.settings.phases:
-            self.model.latents.train(self.phase.noise)
-            for name, parameter in self.trained.items():
-                parameter.requires_grad_(self.phase.trains in ("all", name.partition(".")[0]))
+        self.model.latents.train(phase.noise)
+        for name, parameter in self.trained.items():
+            parameter.requires_grad_(phase.trains in ("all", name.partition(".")[0]))
 
     def _order(self, epoch: int) -> Tensor:
         """The order of the training examples in an epoch: of (seed, epoch) alone."""
@@ -330,9 +334,8 @@ class Fit:
         if value < state.best_value or self.data.validation is None:  # without a validation split the last weights are kept
             state.best_value, state.best_epoch = value, state.epoch + 1
             self._keep()
-        before = self.phase
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, []
-        if self.phase is not before or len(self.settings.phases) == 1:
+        if self._phase_ends:
             self.model.renew()
         waited = state.epoch - state.best_epoch
         state.stopped = settings.patience is not None and waited >= settings.patience

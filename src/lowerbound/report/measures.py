@@ -17,8 +17,6 @@ from ..run import LATENT_USERS, Run
 from ..training import monitored
 from .sections import metric
 
-KS = (5, 10, 20, 50, 100)
-
 EASE_MEMORY = 10**9
 """Bytes that a fit of EASE may take; over larger catalogues it is left out."""
 
@@ -95,7 +93,7 @@ class Findings:
     latent: LatentStatistics | None
     latent_users: int
     latent_split: str
-    vectors: np.ndarray | None
+    vectors: np.ndarray
     items: Plane | None = None
     users: Plane | None = None
 
@@ -222,7 +220,7 @@ def findings(run: Run) -> Findings:
     popularity = np.asarray((data.train.matrix != 0).sum(0), dtype=np.int64).ravel()
     vectors = item_vectors(run.model)
     known = np.argsort(-popularity, kind="stable")[:ITEMS]
-    items = None if vectors is None else plane(unit_rows(vectors)[known], known, "item vector")
+    items = plane(unit_rows(vectors)[known], known, "item vector")
     some = np.sort(np.random.default_rng(0).permutation(len(data.train))[:USERS])
     users = plane(run.encode(data.train.take(some))[0].numpy(), some, "latent")
     return Findings(data, popularity, compare(run, data, popularity), *_latent(run, data), vectors, items, users)

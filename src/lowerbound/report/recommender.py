@@ -187,7 +187,7 @@ def slices(run: Run, found: Findings) -> Section | None:
 def neighbours(run: Run, found: Findings) -> Section | None:
     """The nearest items of the best-known ones."""
     vectors = found.vectors
-    if vectors is None or vectors.shape[1] < 2 or len(vectors) < 3 or not np.isfinite(vectors).all():
+    if vectors.shape[1] < 2 or len(vectors) < 3 or not np.isfinite(vectors).all():
         return None
     units, titles = unit_rows(vectors), _titles(run.items, len(vectors))
     known = np.argsort(-found.popularity, kind="stable")[:KNOWN]
