@@ -1,5 +1,7 @@
 """What every test starts from: one seed for each, and hypothesis that gives the same examples on every machine."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -17,3 +19,18 @@ torch.set_num_threads(1)
 def _seeded() -> None:
     """No test may hang on the order in which the tests run."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Runs a command of the command line in this process: (exit code, standard output, standard error)."""
+    from lowerbound import cli
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lowerbound", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capfd.readouterr()
+        return stopped.value.code or 0, out, err
+
+    return call

@@ -15,17 +15,9 @@ FAST = ["--set", "training.epochs=2", "--set", "model.network.hidden=[32]", "--s
 
 
 @pytest.fixture
-def lowerbound(monkeypatch, capfd):
-    """Runs a command in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lowerbound", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capfd.readouterr()
-        return stopped.value.code or 0, out, err
-
-    return call
+def lowerbound(command):
+    """The name that reads well here."""
+    return command
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Recommending: the same lists alone and in any batch, those of the plain model, names of items, limits, and the command."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -306,20 +305,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recommend") / "run"
     lowerbound.fit(parse(plan), out=folder, progress=False)
     return folder
-
-
-@pytest.fixture
-def command(monkeypatch, capfd):
-    """Runs `lowerbound recommend` in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lowerbound", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capfd.readouterr()
-        return stopped.value.code or 0, out, err
-
-    return call
 
 
 def listed(out):

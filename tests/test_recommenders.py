@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Normal as TorchNormal
 
-from lowerbound import cli
 from lowerbound import recipe as recipes
 from lowerbound import run as runs
 from lowerbound.errors import ConfigError, DataError
@@ -458,7 +457,7 @@ def test_a_composite_prior_needs_a_normal_posterior():
 
 
 @pytest.mark.parametrize("items", [4, 40])
-def test_small_catalogues_are_fitted_measured_and_reported(tmp_path, capsys, items):
+def test_small_catalogues_are_fitted_measured_and_reported(tmp_path, command, items):
     rng = np.random.default_rng(0)
     rows = [f"u{u},i{i}" for u in range(60) for i in rng.permutation(items)[: max(3, items // 3)]]
     (tmp_path / "small.csv").write_text("user,item\n" + "\n".join(rows))
@@ -471,16 +470,9 @@ def test_small_catalogues_are_fitted_measured_and_reported(tmp_path, capsys, ite
     settings += ["data.validation=0.3", "data.test=0.3"] if items == 4 else []
     arguments = [argument for s in settings for argument in ("--set", s)]
     run = str(tmp_path / "run")
-    for command in (["fit", "multvae", "--out", run, *arguments], ["evaluate", run], ["report", run]):
-        with pytest.raises(SystemExit) as left:
-            _main(command)
-        assert left.value.code in (0, None), capsys.readouterr()
-
-
-def _main(arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["lowerbound", *arguments])
-        cli.main()
+    for words in (["fit", "multvae", "--out", run, *arguments], ["evaluate", run], ["report", run]):
+        code, _, err = command(*words)
+        assert code == 0, err
 
 
 def test_a_split_that_holds_nothing_out_is_told_before_anything_is_written(tmp_path):
@@ -491,7 +483,7 @@ def test_a_split_that_holds_nothing_out_is_told_before_anything_is_written(tmp_p
 
 
 @pytest.mark.parametrize("option", ["--allow", "--history"])
-def test_a_text_that_is_too_long_for_a_path_is_no_traceback(small, capsys, option):
+def test_a_text_that_is_too_long_for_a_path_is_no_traceback(small, command, option):
     arguments = [
         "recommend",
         str(small.folder),
@@ -499,10 +491,9 @@ def test_a_text_that_is_too_long_for_a_path_is_no_traceback(small, capsys, optio
         option,
         "x" * 400,
     ]
-    with pytest.raises(SystemExit) as left:
-        _main(arguments)
-    assert left.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert "Traceback" not in err
 
 
 def test_parameters_are_those_that_are_trained(tmp_path):
