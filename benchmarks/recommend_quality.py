@@ -19,8 +19,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from lowerbound import fitting as runs
 from lowerbound import recipe as recipes
-from lowerbound import run as runs
 from lowerbound.baselines import Als, Ease, Popularity
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import Ranking, difference, rank
@@ -86,7 +86,7 @@ def recipe(settings: dict[str, Any], data: str, seed: int, epochs: int) -> recip
     return recipes.parse(
         settings
         | {"data": {"source": data, "validation": 150, "test": 150, "seed": seed, "interactions": interactions}}
-        | {"training": training | settings.get("training", {})}
+        | {"training": training | settings.get("training", {}), "report": {"write": False}}
     )
 
 

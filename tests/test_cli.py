@@ -13,6 +13,8 @@ from lowerbound import cli, recipe
 
 FAST = ["--set", "training.epochs=2", "--set", "model.network.hidden=[32]", "--set", "training.accelerator=cpu"]
 
+QUIET = ["--set", "report.write=false"]
+
 
 @pytest.fixture
 def lowerbound(command):
@@ -143,7 +145,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(lowerbound, run, tmp_path, monkey
 
 def test_a_run_that_breaks_exits_with_1(lowerbound, tmp_path):
     broken = ["--set", "training.optimizer=SGD", "--set", "training.learning_rate=1e12"]
-    code, _, err = lowerbound("fit", "digits", "--out", tmp_path / "x", *FAST, *broken)
+    code, _, err = lowerbound("fit", "digits", "--out", tmp_path / "x", *FAST, *QUIET, *broken)
     assert code == 1
     assert "the loss became" in err
     assert "Traceback" not in err
@@ -151,7 +153,7 @@ def test_a_run_that_breaks_exits_with_1(lowerbound, tmp_path):
 
 def test_several_processes_train_the_same_curve(run, tmp_path):
     """Two processes take half of each batch each: other noise, the same curve within it."""
-    command = [sys.executable, "-m", "lowerbound", "fit", "digits", "--out", str(tmp_path / "two"), "--seed", "3", *FAST]
+    command = [sys.executable, "-m", "lowerbound", "fit", "digits", "--out", str(tmp_path / "two"), "--seed", "3", *FAST, *QUIET]
     done = subprocess.run([*command, "--devices", "2", "--json"], capture_output=True, text=True, timeout=300, check=False)
     if done.returncode and "cores" in done.stderr:
         pytest.skip("this machine has one core")

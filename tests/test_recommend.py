@@ -301,6 +301,7 @@ def folder(tmp_path_factory):
         "data": {"source": "synthetic-interactions"},
         "model": {"latent": [8], "likelihood": "Multinomial", "network": {"type": "MLP", "hidden": [16]}},
         "training": {"epochs": 2, "monitor": "ndcg@10", "accelerator": "cpu"},
+        "report": {"write": False},
     }
     folder = tmp_path_factory.mktemp("recommend") / "run"
     lowerbound.fit(parse(plan), out=folder, progress=False)

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Normal as TorchNormal
 
+import lowerbound
+from lowerbound import fitting as runs
 from lowerbound import recipe as recipes
-from lowerbound import run as runs
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.families import Bernoulli, Delta, Multinomial, Normal
 from lowerbound.model import VAE, Architecture, Terms
@@ -258,8 +259,11 @@ SMALL = {
 }
 
 
+QUIET = {"report.write": False}
+
+
 def fitted(folder, **settings):
-    return runs.fit(recipes.parse(SMALL).replace(settings), out=folder, progress=False)
+    return runs.fit(recipes.parse(SMALL).replace(settings | QUIET), out=folder, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +285,7 @@ def _column(run, name):
 
 
 def test_a_run_comes_back_from_its_folder(small):
-    again = runs.load(small.folder)
+    again = lowerbound.load(small.folder)
     x = again.examples()[1].batch(slice(0, 5))
     assert torch.equal(again.model.rank(x), small.model.rank(x))
     assert list(again.items.ids) == list(small.items.ids)
@@ -380,11 +384,11 @@ def test_recvae_is_resumed_exactly_between_and_inside_its_phases(tmp_path):
             "training.optimizer": "LazyAdam",
         }
     )
-    whole = runs.fit(recipe, out=tmp_path / "whole", settings={"training.epochs": 4}, progress=False)
+    whole = runs.fit(recipe, out=tmp_path / "whole", settings=QUIET | {"training.epochs": 4}, progress=False)
     for first in (1, 2, 3):
         out = tmp_path / f"after-{first}"
-        runs.fit(recipe, out=out, settings={"training.epochs": first}, progress=False)
-        runs.fit(recipe, out=out, settings={"training.epochs": 4}, resume=True, progress=False)
+        runs.fit(recipe, out=out, settings=QUIET | {"training.epochs": first}, progress=False)
+        runs.fit(recipe, out=out, settings=QUIET | {"training.epochs": 4}, resume=True, progress=False)
         assert (out / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
         assert (out / "metrics.csv").read_text().splitlines()[-1] == (whole.folder / "metrics.csv").read_text().splitlines()[-1]
 

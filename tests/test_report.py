@@ -29,20 +29,8 @@ def test_pairs_put_each_reconstruction_below_its_original(ax):
     assert [picture[3 * row, 0] for row in range(4)] == [0, 128, 0, 128]
 
 
-def test_curves_of_an_autoencoder_show_its_likelihood_term(ax):
-    rows = [{"epoch": e, "train_elbo": -np.inf, "train_log_likelihood_term": -100.0 / e} for e in (1, 2, 3)]
-    figures.curves(rows, ax)
-    assert "log-likelihood" in ax.get_ylabel()
-    assert list(ax.lines[0].get_ydata()) == [-100, -50, -100 / 3]
-
-
-def test_curves_without_validation_still_draw(ax):
-    figures.curves([{"epoch": 1, "train_elbo": -3.0}], ax, best_epoch=1)
-    assert "ELBO" in ax.get_ylabel()
-
-
 def test_colour_images_keep_their_channels(ax):
-    figures.grid(np.random.default_rng(0).random((4, 3, 5, 7)), ax, "x")
+    figures.grid(np.random.default_rng(0).random((4, 3, 5, 7)), ax)
     assert ax.images[0].get_array().shape == (11, 15, 3)
 
 
@@ -62,7 +50,7 @@ def test_a_few_pairs_are_still_pairs(ax):
 def test_samples_far_from_the_data_are_seen(ax):
     random = np.random.default_rng(0)
     samples = np.concatenate([random.random(500), random.normal(size=500) * 1000])
-    figures.marginal(random.random(1000), samples, ax, "x")
+    figures.marginal(random.random(1000), samples, ax)
     assert ax.dataLim.xmin < -0.4
     assert ax.dataLim.xmax > 1.4
 

@@ -14,7 +14,13 @@ from lowerbound.errors import ConfigError, DataError, RunError
 from lowerbound.evaluation import bound
 from lowerbound.run import check
 
-FAST = {"training.epochs": 3, "training.accelerator": "cpu", "model.network.hidden": [32], "model.latent": [3, 2]}
+FAST = {
+    "report.write": False,
+    "training.epochs": 3,
+    "training.accelerator": "cpu",
+    "model.network.hidden": [32],
+    "model.latent": [3, 2],
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def table(tmp_path_factory):
     random = np.random.default_rng(0)
     values = random.normal(size=(400, 2)) @ random.normal(size=(2, 4)) * 50 + 1000
     polars.DataFrame({f"c{i}": values[:, i] for i in range(4)}).write_csv(folder / "t.csv")
-    settings = {"training.epochs": 30, "training.accelerator": "cpu"}
+    settings = {"report.write": False, "training.epochs": 30, "training.accelerator": "cpu"}
     return lowerbound.fit("table", data=folder / "t.csv", out=folder / "run", settings=settings, progress=False), values
 
 
@@ -217,7 +223,7 @@ def test_another_file_is_measured_whole_with_the_training_scale(table, tmp_path)
 def test_a_run_finds_its_data_from_any_folder(tmp_path, monkeypatch):
     polars.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [2.0, 1, 4, 3, 6, 5]}).write_csv(tmp_path / "t.csv")
     monkeypatch.chdir(tmp_path)
-    settings = {"training.epochs": 1, "data.validation": 1, "data.test": 1, "training.accelerator": "cpu"}
+    settings = {"report.write": False, "training.epochs": 1, "data.validation": 1, "data.test": 1, "training.accelerator": "cpu"}
     run = lowerbound.fit("table", data="t.csv", out="run", settings=settings, progress=False)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -235,7 +241,7 @@ def test_images_of_an_odd_size_and_colour_are_fitted_and_measured(tmp_path):
     (tmp_path / "png").mkdir()
     for i in range(40):
         Image.fromarray(random.integers(0, 256, (13, 9, 3), dtype=np.uint8)).save(tmp_path / "png" / f"{i}.png")
-    settings = {"training.epochs": 1, "data.validation": 5, "data.test": 5, "training.accelerator": "cpu"}
+    settings = {"report.write": False, "training.epochs": 1, "data.validation": 5, "data.test": 5, "training.accelerator": "cpu"}
     run = lowerbound.fit("conv-mnist", data=tmp_path / "png", out=tmp_path / "run", settings=settings, progress=False)
     assert run.schema.shape == (3, 13, 9)
     assert run.evaluate(samples=3)["examples"] == 5
@@ -259,7 +265,7 @@ def changed(tmp_path):
     """A run on a table that gets one more row after the fit."""
     random = np.random.default_rng(0)
     polars.DataFrame({name: random.normal(size=60) for name in "ab"}).write_csv(tmp_path / "t.csv")
-    settings = {"training.epochs": 1, "training.accelerator": "cpu"}
+    settings = {"report.write": False, "training.epochs": 1, "training.accelerator": "cpu"}
     run = lowerbound.fit("table", data=tmp_path / "t.csv", out=tmp_path / "run", settings=settings, progress=False)
     with (tmp_path / "t.csv").open("a") as file:
         file.write("0.5,0.5\n")
@@ -281,7 +287,7 @@ def test_values_that_the_likelihood_cannot_have_are_refused_in_every_split(tmp_p
     np.save(tmp_path / "good.npy", random.random((60, 3)))
     np.save(tmp_path / "bad.npy", random.random((60, 3)) * 300)
     np.savez(tmp_path / "half.npz", train=random.random((60, 3)), test=random.random((9, 3)) * 300)
-    settings = {"model.likelihood": "Bernoulli", "training.epochs": 1, "training.accelerator": "cpu"}
+    settings = {"report.write": False, "model.likelihood": "Bernoulli", "training.epochs": 1, "training.accelerator": "cpu"}
     run = lowerbound.fit("table", data=tmp_path / "good.npy", out=tmp_path / "run", settings=settings, progress=False)
     with pytest.raises(DataError, match=r"needs values in \[0, 1\]"):
         run.evaluate(tmp_path / "bad.npy")

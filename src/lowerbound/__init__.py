@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .fitting import fit as fit
     from .model import VAE as VAE
     from .model import Architecture as Architecture
     from .recipe import Recipe as Recipe
     from .recipe import Training as Training
     from .recommend import Recommender as Recommender
     from .run import Run as Run
-    from .run import fit as fit
     from .run import load as load
 
 _HOMES = {
+    "fitting": ("fit",),
     "model": ("VAE", "Architecture"),
     "recipe": ("Recipe", "Training"),
     "recommend": ("Recommender",),
-    "run": ("Run", "fit", "load"),
+    "run": ("Run", "load"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

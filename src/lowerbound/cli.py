@@ -70,10 +70,10 @@ def following(run: Any) -> str:
     return f"lowerbound recommend {run.folder} --history ITEM"
 
 
-def page_line(run: Path) -> list[str]:
-    """Where the page of a run is, if it has one."""
-    page = run / "report" / "index.html"
-    return [f"page     {page}"] if page.is_file() else []
+def report_lines(run: Path) -> list[str]:
+    """Where the report of a run is, if it has one."""
+    parts = {"picture": "overview.png", "page": "index.html"}
+    return [f"{name:<9}{run / 'report' / file}" for name, file in parts.items() if (run / "report" / file).is_file()]
 
 
 @app.command()
@@ -88,16 +88,14 @@ def fit(
     json: Json = False,
 ) -> None:
     """Fit a recipe and write a run folder."""
+    from . import fitting
     from . import recipe as recipes
-    from . import run as runs
     from .data import described
-    from .report import overview
 
     chosen = recipes.settings(settings or [])
-    found = runs.fit(recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume)
+    found = fitting.fit(recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume)
     if int(os.environ.get("LOCAL_RANK", "0")):
         return  # of several processes one prints
-    picture = overview(found)
     summary = found.summary
     held = [described(summary["facts"])] if summary["facts"] else []
     speed = f"{summary['seconds']:.1f} s, {summary['examples_per_second']:,.0f} examples/s"
@@ -107,8 +105,7 @@ def fit(
         *figures_table(summary),
         *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
         f"run      {found.folder}",
-        f"picture  {picture}",
-        *page_line(found.folder),
+        *report_lines(found.folder),
         f"next     {following(found)}",
     ]
     show(summary, lines, json)
@@ -167,14 +164,12 @@ def versus_popularity(difference: dict[str, float], metric: str) -> str:
 
 @app.command()
 def report(run: RunFolder, json: Json = False) -> None:
-    """Draw the overview picture of a run again, and write its page if it is a recommender."""
+    """Write the report of a run: one page that needs no other file, and its pictures as PNG and SVG."""
     from . import run as runs
-    from .report import overview
+    from .report import page
 
-    path = overview(runs.load(run))
-    page = path.with_name("index.html")
-    written = {"picture": str(path)} | ({"page": str(page)} if page.is_file() else {})
-    show(written, [f"{name:<9}{where}" for name, where in written.items()], json)
+    path = page(runs.load(run), progress=True)
+    show({"page": str(path), "picture": str(path.with_name("overview.png"))}, report_lines(run), json)
 
 
 @app.command()

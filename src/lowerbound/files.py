@@ -49,6 +49,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes bytes, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def there(path: Path) -> bool:
     """Whether something is at the path; what is too long or too odd to be one is nowhere."""
     try:

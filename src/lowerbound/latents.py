@@ -99,6 +99,15 @@ class Latents(nn.Module, ABC):
     def generate(self, n: int, given: Tensor | None = None) -> list[Tensor]:
         """Ancestral samples of each level, (n, d), the one next to the data first; `given` fixes the top level."""
 
+    @abstractmethod
+    def descend(self, z: Tensor, level: int) -> Tensor:
+        """z1 (n, d) for given values (n, d) of a level, 0 for z1 itself; the levels between are at their prior means."""
+
+    @abstractmethod
+    def vary(self, level: int, groups: int, draws: int) -> Tensor:
+        """z1 of groups * draws samples: `draws` of one level for each of `groups` samples of all levels above it, those below
+        it at their prior means; the samples of a group stand together."""
+
 
 class Chain(Latents):
     """Markov both ways: x -> z1 -> ... -> zT bottom-up, zT -> ... -> z1 -> x top-down; one level is the plain VAE.
@@ -143,3 +152,14 @@ class Chain(Latents):
         for prior in reversed(self.priors[:-1]):
             zs.insert(0, prior(zs[0]).sample())
         return zs
+
+    def descend(self, z: Tensor, level: int) -> Tensor:
+        for prior in reversed(self.priors[:level]):
+            z = prior(z).mean
+        return z
+
+    def vary(self, level: int, groups: int, draws: int) -> Tensor:
+        if level == len(self.sizes) - 1:
+            return self.descend(self.generate(groups * draws)[level], level)
+        above = self.generate(groups)[level + 1].repeat_interleave(draws, 0)
+        return self.descend(self.priors[level](above).sample(), level)

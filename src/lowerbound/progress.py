@@ -1,6 +1,6 @@
 """Progress of long work: a bar, the rate, the time left and the current bound, on standard error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -43,3 +43,17 @@ def bar(epochs: int, examples: int, done: int = 0, *, show: bool = True) -> Iter
             progress.update(task, completed=examples, epoch=epoch, rate=rate, text=text)
 
         yield report
+
+
+@contextmanager
+def stages(what: str, total: int, *, show: bool = True) -> Iterator[Callable[[str], None]]:
+    """A bar over the parts of some long work; the function it gives is told the name of each part as it begins."""
+    if not show:
+        yield lambda name: None
+        return
+    done = TextColumn("{task.completed:.0f}/{task.total:.0f}")
+    columns = (TextColumn(what), BarColumn(bar_width=24), done, TimeElapsedColumn(), TextColumn("{task.fields[name]}"))
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+        task = progress.add_task(what, total=total, completed=-1, name="")
+        yield lambda name: progress.update(task, advance=1, name=name)
+        progress.update(task, completed=total, name="")

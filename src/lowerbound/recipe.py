@@ -1,4 +1,7 @@
-"""Recipes: a typed description of a fit <-> TOML, with the tables `about`, `data`, `model`, `objective` and `training`."""
+"""Recipes: a typed description of a fit <-> TOML, one table for each thing that is decided.
+
+The tables are `about`, `data`, `model`, `objective`, `training`, `report` and `tracking`.
+"""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -20,6 +23,7 @@ from .model import Architecture
 from .objectives import AnyObjective, Elbo
 from .optimizers import optimizers
 from .schedules import AnySchedule, Constant
+from .tracking import Tracking
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -113,6 +117,22 @@ class Training:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Reporting:
+    """The report that a fit writes at its end.
+
+    Args:
+        write: whether it does.
+        points: examples on a map of the latent space, at most.
+        projection: of latent spaces of more than two dimensions, beside the principal components: "tsne" of scikit-learn, or
+            "opentsne" or "umap" where these libraries are installed.
+    """
+
+    write: bool = True
+    points: PositiveInt = 5000
+    projection: Literal["tsne", "opentsne", "umap"] = "tsne"
+
+
+@dataclass(frozen=True, config=STRICT)
 class Recipe:
     """Everything that decides a fit."""
 
@@ -121,6 +141,8 @@ class Recipe:
     model: Annotated[Architecture, table(Architecture)] = Architecture()
     objective: AnyObjective = Elbo()
     training: Annotated[Training, table(Training)] = Training()
+    report: Annotated[Reporting, table(Reporting)] = Reporting()
+    tracking: Annotated[Tracking, table(Tracking)] = Tracking()
 
     def __post_init__(self) -> None:
         if isinstance(self.model.posterior, Delta) and self.objective.bound:

@@ -1,37 +1,30 @@
-"""Runs: a fit from a recipe into a folder, and a fitted model from that folder alone.
+"""Runs: a fitted model from its folder alone.
 
 A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per epoch), `model.safetensors`
 (the best weights), `summary.json` (what `fit --json` prints), `checkpoint/` and `report/`.
 """
 
-import csv
-import io
 import math
-import platform
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
-from . import __version__, checkpoint
+from . import checkpoint
 from . import recipe as recipes
 from .baselines import Counts
-from .data import Dataset, Examples, History, Items, Schema, named_sets
+from .data import Dataset, Examples, History, Items, Schema
 from .errors import ConfigError, DataError, LowerboundError, RunError
 from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
 from .evaluation.batches import chunks, evaluating, placed, rows
 from .evaluation.ranking import cuts
-from .files import read_json, there, write_json, write_text
+from .files import read_json
 from .model import VAE
 from .noise import Batch
-from .progress import bar
 from .recipe import Recipe
 from .sparse import SparseRows
-from .training import Fit, State, make_fabric, measured
 
 LATENT_USERS = 2000
 """Users of whom the rates of a recommender are measured."""
@@ -65,16 +58,6 @@ def _units(schema: Schema) -> str | None:
     return f"values are standardised by the training split: add {offset:.4g} nats for the density in the units of the source"
 
 
-def metrics_csv(history: list[dict[str, float]]) -> str:
-    """One row per epoch, every number in full precision."""
-    text = io.StringIO()
-    columns = dict.fromkeys(name for row in history for name in row)  # not every epoch looks at the validation split
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
-
-
 class Run:
     """A fitted model with its recipe and its folder.
 
@@ -103,7 +86,7 @@ class Run:
             return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema, self.items, other=True)
         dataset = self.recipe.data.open(self.schema, self.items)
         if (self.folder / "data.json").is_file():
-            _unchanged(dataset, self.folder, DataError)
+            unchanged(dataset, self.folder, DataError)
         return dataset
 
     def examples(self, source: str | Path | None = None, split: str | None = None) -> tuple[str, Examples | History]:
@@ -186,6 +169,19 @@ class Run:
         with evaluating(self.model, 0):
             return self.model.reconstruct(placed(self.model, x)).cpu()
 
+    def decode(self, z: Tensor, level: int = 0) -> Tensor:
+        """The mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1; levels between are at their means."""
+        latents = self.model.latents
+        with evaluating(self.model, 0):
+            parts = z.to(next(self.model.parameters())).split(rows(self.model))
+            return torch.cat([self.model.decode(latents.descend(part, level)).mean.cpu() for part in parts])
+
+    def vary(self, level: int, groups: int, draws: int, *, seed: int = 0) -> Tensor:
+        """The means of p(x | z1), (groups, draws, *shape), where in each group one level varies and those above it are fixed."""
+        with evaluating(self.model, seed):
+            found = self.model.decode(self.model.latents.vary(level, groups, draws)).mean.cpu()
+        return found.reshape(groups, draws, *found.shape[1:])
+
     def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
         """`n` samples (n, *shape): the means of p(x | z), or draws from it."""
         if n < 1:
@@ -203,42 +199,7 @@ def _above(found: Ranking, examples: History, popularity: Any) -> dict[str, Any]
     return {name: difference(found, other, name)._asdict() for name in found.metrics}
 
 
-def _free(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3 ... that does not exist."""
-    names = (folder if i == 1 else folder.with_name(f"{folder.name}-{i}") for i in range(1, 10_000))
-    return next(name for name in names if not name.exists())
-
-
-def _last(folder: Path) -> Path:
-    """The latest of folder, folder-2 ... that exists."""
-    found = folder
-    for i in range(2, 10_000):
-        following = folder.with_name(f"{folder.name}-{i}")
-        if not following.exists():
-            return found
-        found = following
-    return found
-
-
-def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]:
-    """Where a run goes, and whether it goes on there: a run that ended before its first checkpoint starts again.
-
-    Raises:
-        RunError: the folder holds a run already, or there is nothing to resume.
-    """
-    default = Path("runs") / name
-    folder = Path(out) if out is not None else _last(default) if resume else _free(default)
-    held = (folder / "recipe.toml").exists()
-    if resume and not held:
-        raise RunError(f"there is no run in {folder} to resume")
-    alive = checkpoint.latest(folder / "checkpoint") is not None or (folder / "model.safetensors").exists()
-    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and (alive or not held):
-        what = "holds a run already; --resume continues it" if held else "is not an empty folder"
-        raise RunError(f"{folder} {what}; choose another --out")
-    return folder, resume and alive
-
-
-def _unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
+def unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
     """Raises `error` if these are not the values that the run in the folder was fitted to."""
     before = read_json(folder / "data.json").get("fingerprint", {}).get("sha256")
     if before != dataset.fingerprint()["sha256"]:
@@ -246,135 +207,9 @@ def _unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> 
         raise error(f"{dataset.source} is not what {folder} was fitted to: {advice}")
 
 
-def _same(recipe: Recipe, folder: Path) -> None:
-    """Raises RunError if the folder's run is of another recipe; only the number of epochs may differ."""
-    ours, theirs = recipe.describe(), recipes.load(folder / "recipe.toml").describe()
-    for tables in (ours, theirs):
-        tables.pop("about")
-        tables["training"].pop("epochs")
-    if ours != theirs:
-        keys = [f"{t}.{k}" for t in ours for k in ours[t].keys() | theirs[t].keys() if ours[t].get(k) != theirs[t].get(k)]
-        raise RunError(f"{folder} is a run of another recipe, different in {', '.join(sorted(keys))}; choose another --out")
-
-
-def fit(
-    recipe: str | Path | Recipe,
-    *,
-    data: str | Path | None = None,
-    out: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    seed: int | None = None,
-    devices: int | None = None,
-    resume: bool = False,
-    progress: bool = True,
-) -> Run:
-    """Fits a recipe and writes the run folder.
-
-    Args:
-        recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
-        data: a source that takes the place of the recipe's.
-        out: the run folder; by default `runs/NAME`, with a number if that exists.
-        settings: values for dotted keys of the recipe, `{"model.latent": [4]}`.
-        seed: takes the place of `training.seed`.
-        devices: takes the place of `training.devices`.
-        resume: go on from the newest checkpoint in the folder.
-        progress: show a bar on standard error.
-
-    Raises:
-        LowerboundError: one of its kinds, with one line that says what is wrong.
-    """
-    name = "run" if isinstance(recipe, Recipe) else Path(recipe).stem
-    chosen = {"data.source": None if data is None else str(data), "training.seed": seed, "training.devices": devices}
-    given = {k: v for k, v in chosen.items() if v is not None} | dict(settings or {})
-    plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
-    if not plan.data.source:
-        raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
-    if plan.data.source not in named_sets() and there(Path(plan.data.source)):
-        plan = plan.replace({"data.source": str(Path(plan.data.source).resolve())})  # a run is used from any folder
-    fabric = make_fabric(plan.training, all_used=plan.objective.bound)
-    fabric.launch()
-    folder, resume = _place(name, out, resume)
-    fabric.barrier()  # no process looks at the folder after another has begun to write it
-    dataset = plan.data.open()
-    caveat, *_ = [check(plan, part) for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
-    torch.manual_seed(plan.training.seed)
-    model = build(plan, dataset.schema)
-    if plan.model.output_bias == "data":
-        model.start_at(torch.from_numpy(dataset.train.mean()))
-    fitting = _begin(plan, dataset, model, folder, fabric, resume)
-    done, show = fitting.state.epoch * len(dataset.train), progress and fabric.is_global_zero
-    with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
-        state = fitting.run()
-    del fitting  # and with it the state of the optimiser, before the test split is measured
-    summary = _summary(plan, dataset, model, folder, state, caveat)
-    if fabric.is_global_zero:
-        checkpoint.save_tensors(folder / "model.safetensors", model.state_dict(), {"format": str(FORMAT)})
-        write_json(folder / "summary.json", summary)
-    return Run(folder, plan, dataset.schema, model, summary, dataset.items)
-
-
-def _begin(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, fabric: Fabric, resume: bool) -> Fit:
-    """The fit, at its start or at its checkpoint; the folder is written only when all settings have proved right."""
-
-    def save_history(history: list[dict[str, float]]) -> None:
-        write_text(folder / "metrics.csv", metrics_csv(history))
-
-    places = (save_history, folder / "checkpoint")
-    fitting = Fit(model, dataset, plan.objective, plan.training, fabric, *places)
-    with evaluating(model, 0):  # a loss that cannot be had is told before anything is written
-        first = placed(model, dataset.train.batch(slice(0, 2)))
-        plan.objective(model.terms(first, plan.training.samples, plan.objective.kl))
-    if resume:
-        _same(plan, folder)
-        _unchanged(dataset, folder, RunError)
-        fitting.resume()
-    if fabric.is_global_zero:
-        if dataset.items is not None:
-            dataset.items.write(folder / "items.parquet")
-        facts = {
-            "format": FORMAT,
-            "schema": dataset.schema.to_json(),
-            "fingerprint": dataset.fingerprint(),
-            "facts": dataset.facts,
-        }
-        write_text(folder / "recipe.toml", plan.to_toml())
-        write_json(folder / "data.json", facts)
-    fabric.barrier()
-    return fitting
-
-
 def build(plan: Recipe, schema: Schema) -> VAE:
     """A new model of this recipe for data of this schema."""
     return plan.model.build(schema.shape, sparse=schema.kind == "interactions")
-
-
-def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
-    """The columns of one split in a row of the metrics, as JSON has them: the rates as one list, the ranking metrics by name."""
-    own = {k.removeprefix(f"{split}_"): v for k, v in row.items() if k.startswith(f"{split}_")}
-    rate = [own.pop(name) for name in [k for k in own if k.startswith("rate_")]]
-    return own | ({"rate": rate} if rate else {}) if own else None
-
-
-def _summary(plan: Recipe, dataset: Dataset, model: VAE, folder: Path, state: State, caveat: str | None) -> dict[str, Any]:
-    """What `fit --json` prints: the best epoch's metrics, and the test split measured once."""
-    row = dict(state.history[state.best_epoch - 1])
-    if dataset.test is not None:
-        found = measured(model, dataset.test, plan.objective, plan.training, stream=3)
-        row |= {f"test_{name}": v for name, v in found.items()}
-    return {
-        "run": str(folder),
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch,
-        "seconds": state.seconds,
-        "examples_per_second": len(dataset.train) * state.epoch / state.step_seconds if state.step_seconds else math.nan,
-        "train": _figures(row, "train"),
-        "validation": _figures(row, "validation"),
-        "test": _figures(row, "test"),
-        "caveat": caveat,
-        "facts": dataset.facts,
-        "versions": {"lowerbound": __version__, "torch": torch.__version__, "python": platform.python_version()},
-    }
 
 
 def load(folder: str | Path) -> Run:

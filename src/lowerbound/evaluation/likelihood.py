@@ -44,6 +44,7 @@ class Bound(NamedTuple):
         rate: mean of each level's KL term.
         objective: the training objective at the end of its schedules, if one was given.
         per_example: the ELBO of each example, (N,).
+        terms: the log_likelihood_term of each example, (N,).
     """
 
     elbo: Estimate
@@ -51,6 +52,7 @@ class Bound(NamedTuple):
     rate: tuple[float, ...]
     objective: float | None
     per_example: Tensor
+    terms: Tensor
 
 
 class Likelihood(NamedTuple):
@@ -113,7 +115,8 @@ def bound(
     loss = None if objective is None else objective(_joined(wanted) if wanted else terms).item()
     rate = terms.rate.mean((0, 1)).tolist()
     elbo = (terms.log_likelihood - terms.rate.sum(-1)).mean(0)
-    return Bound(Estimate.of(elbo), terms.log_likelihood.mean().item(), tuple(rate), loss, elbo)
+    each = terms.log_likelihood.mean(0)
+    return Bound(Estimate.of(elbo), each.mean().item(), tuple(rate), loss, elbo, each)
 
 
 def _split(samples: int, most: int) -> list[int]:

@@ -1,5 +1,5 @@
-"""Pictures and the page of a run. Nothing imports this floor but the command line."""
+"""Pictures and the page of a run: `figures` are functions of data, `page` writes the report. Only doors import this floor."""
 
-from .overview import overview, page
+from .overview import glance, page
 
-__all__ = ["overview", "page"]
+__all__ = ["glance", "page"]

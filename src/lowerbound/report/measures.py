@@ -1,6 +1,5 @@
 """What the page of a recommender shows, measured once: rankings beside those of the baselines, vectors, rates."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from ..evaluation.ranking import cuts, mean_ranks
 from ..recommend import item_vectors
 from ..run import LATENT_USERS, Run
 from ..training import monitored
+from .maps import Plane, plane
 from .sections import metric
 
 EASE_MEMORY = 10**9
@@ -28,9 +28,6 @@ EASE_DEFAULT = 500.0
 
 ITEMS, USERS = 2000, 1000
 """Points of the maps, at most."""
-
-FEWEST = 10
-"""Points of a map, at least."""
 
 NEIGHBOURS, KNOWN = 5, 8
 """Nearest items that are shown, and of how many items."""
@@ -61,16 +58,6 @@ class Compared:
     def k(self, wanted: int) -> int:
         """The largest cut up to `wanted` that there is."""
         return max((k for k in self.ks if k <= wanted), default=self.ks[0])
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """Points (N, 2), which rows of the vectors they are, what the axes mean (None: nothing), and seconds that it took."""
-
-    points: np.ndarray
-    rows: np.ndarray
-    axes: tuple[str, str] | None
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,24 +168,6 @@ def nearest(vectors: np.ndarray, of: int, count: int = NEIGHBOURS) -> list[tuple
     return [(i, float(cosines[i])) for i in order[:count]]
 
 
-def plane(vectors: np.ndarray, rows: np.ndarray, name: str, seed: int = 0) -> Plane | None:
-    """A map of vectors (N, d): themselves for d = 2, else t-SNE; None for too few points or dimensions, or where all are one."""
-    if len(vectors) < FEWEST or vectors.shape[1] < 2 or not np.isfinite(vectors).all():
-        return None
-    centred = vectors - vectors.mean(0)
-    spread = float(centred.std())
-    if spread < 1e-6:
-        return None
-    if vectors.shape[1] == 2:
-        return Plane(vectors, rows, (f"{name} 1", f"{name} 2"), 0.0)
-    from sklearn.manifold import TSNE
-
-    start = time.perf_counter()
-    projection = TSNE(perplexity=min(30.0, (len(vectors) - 1) / 3), init="pca", random_state=seed, n_jobs=1)
-    points = projection.fit_transform((centred / spread).astype(np.float32))
-    return Plane(points, rows, None, time.perf_counter() - start)
-
-
 def popularity_ranks(popularity: np.ndarray) -> np.ndarray:
     """1 for the most popular item; equals have the mean of their ranks."""
     return np.asarray(mean_ranks(-popularity), dtype=float)
@@ -219,8 +188,8 @@ def findings(run: Run) -> Findings:
     assert isinstance(data.train, History)
     popularity = np.asarray((data.train.matrix != 0).sum(0), dtype=np.int64).ravel()
     vectors = item_vectors(run.model)
-    known = np.argsort(-popularity, kind="stable")[:ITEMS]
-    items = plane(unit_rows(vectors)[known], known, "item vector")
+    known, method = np.argsort(-popularity, kind="stable")[:ITEMS], run.recipe.report.projection
+    items = plane(unit_rows(vectors)[known], known, "item vector", method=method)
     some = np.sort(np.random.default_rng(0).permutation(len(data.train))[:USERS])
-    users = plane(run.encode(data.train.take(some))[0].numpy(), some, "latent")
+    users = plane(run.encode(data.train.take(some))[0].numpy(), some, "latent", method=method)
     return Findings(data, popularity, compare(run, data, popularity), *_latent(run, data), vectors, items, users)

@@ -1,62 +1,26 @@
-"""What a run is seen by: the overview, one PNG with what one looks at first, and the page with all there is to say."""
+"""The report of a run: its page with all there is to say, and the overview, one PNG with what one looks at first."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..data import Examples
+from ..data import Dataset
+from ..progress import stages
 from ..run import Run
-from . import recommender
-from .figures import curves, grid, marginal, pairs, unit, words
-from .measures import findings
+from . import dense, recommender
+from .figures import words
 from .page import Picture, Section, save, write
-from .sections import about, history, subtitle, training
+from .sections import about, subtitle, training
 
-SHOWN = 32
-MARGINALS = 12
-
-PANELS = ("validation", "objective", "quality", "activity", "rates_1", "items")
-"""Pictures of the page that a recommender's overview has."""
+SHOWN = 6
+"""Pictures of an overview, at most."""
 
 
-def _examples(run: Run) -> tuple[str, Examples]:
-    data = run.data()
-    name = "test" if data.test is not None else "train"
-    return name, data.split(name)
-
-
-def _images(run: Run) -> Figure:
-    split, examples = _examples(run)
-    x = examples.batch(slice(0, SHOWN))
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    left, middle, right = figure.subplots(1, 3, width_ratios=(4, 4, 4))
-    ends = (run.schema.low, run.schema.high)
-    pairs(unit(x.numpy(), *ends), unit(run.reconstruct(x).numpy(), *ends), left)
-    if run.recipe.objective.bound:
-        grid(unit(run.sample(64).numpy(), *ends), middle, "samples: means of p(x | z), z from the prior", 8)
-    else:
-        middle.set_axis_off()  # an autoencoder has no prior to sample from
-    curves(history(run), right, run.summary.get("best_epoch"))
-    figure.suptitle(f"{run.folder.name}: {split} examples", fontsize=11)
-    return figure
-
-
-def _table(run: Run) -> Figure:
-    _, examples = _examples(run)
-    data = run.schema.restore(examples.batch(slice(None)).numpy())
-    samples = run.schema.restore(run.sample(max(1000, len(data)), mean=False).numpy())
-    names = run.schema.columns or tuple(f"value {i + 1}" for i in range(data.shape[1]))
-    count = min(len(names), MARGINALS)
-    rows = -(-count // 4)
-    figure = Figure(figsize=(12, 2.4 + 2 * rows), layout="constrained")
-    places = figure.add_gridspec(1 + rows, 4, height_ratios=[1.2] + [1] * rows)
-    curves(history(run), figure.add_subplot(places[0, :]), run.summary.get("best_epoch"))
-    for i in range(count):
-        ax = figure.add_subplot(places[1 + i // 4, i % 4])
-        marginal(data[:, i], samples[:, i], ax, names[i], legend=i == 0)
-    figure.suptitle(f"{run.folder.name}: columns of the data and of samples from the model", fontsize=11)
-    return figure
+def _kind(run: Run) -> ModuleType:
+    """What there is to say of this kind of run: a module with `measure`, `parts`, `PANELS` and `glance`."""
+    return recommender if run.schema.kind == "interactions" else dense
 
 
 def _panels(name: str, pictures: list[Picture]) -> Figure:
@@ -72,35 +36,30 @@ def _panels(name: str, pictures: list[Picture]) -> Figure:
     return figure
 
 
-def _sections(run: Run) -> list[Section]:
-    made = [about(run), training(run)]
-    if run.schema.kind == "interactions":
-        made += recommender.sections(run, findings(run))
-    return [section for section in made if section is not None]
+def page(run: Run, *, progress: bool = False) -> Path:
+    """Writes the report of a run into its folder and gives the path of its page.
 
-
-def page(run: Run) -> Path:
-    """Writes `report/index.html` into the run folder, and its pictures as PNG beside it, and gives the page's path.
-
-    It is one file that needs no other. Of a run on interactions `report/overview.png` is written too.
+    `report/index.html` is one file that needs no other; its pictures stand beside it as PNG and SVG, some of them together in
+    `report/overview.png`.
     """
-    sections, folder = _sections(run), run.folder / "report"
-    name = run.folder.resolve().name
-    if run.schema.kind == "interactions":
-        drawn = {picture.name: picture for section in sections for picture in section.pictures}
-        save(_panels(name, [drawn[panel] for panel in PANELS if panel in drawn]), folder / "overview.png", dpi=110)
-    return write(folder, name, subtitle(run), sections)
+    kind, folder, name = _kind(run), run.folder / "report", run.folder.resolve().name
+    parts = kind.parts(run)
+    with stages("report", len(parts) + 2, show=progress) as begins:
+        begins("data")
+        found = kind.measure(run)
+        sections: list[Section | None] = [about(run), training(run)]
+        for part in parts:
+            begins(part.__name__)
+            sections.append(part(run, found))
+        begins("pictures")
+        made = [section for section in sections if section is not None]
+        drawn = {picture.name: picture for section in made for picture in section.pictures}
+        first = [drawn[panel] for panel in kind.PANELS if panel in drawn][:SHOWN]
+        save(_panels(name, first), folder / "overview.png", dpi=110)
+        return write(folder, name, subtitle(run), made)
 
 
-def overview(run: Run) -> Path:
-    """Writes `report/overview.png` into the run folder and gives its path.
-
-    Images: originals beside their reconstructions, samples, and the curve of the bound. Tables: the curve, and each column's
-    histogram in the data and in samples. Interactions: curves, metrics beside baselines, rates, a map; and the page is written.
-    """
-    path = run.folder / "report" / "overview.png"
-    if run.schema.kind == "interactions":
-        page(run)
-    else:
-        save(_images(run) if run.schema.kind == "image" else _table(run), path, dpi=110)
-    return path
+def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
+    """Pictures of a model in training, (H, W, C) uint8 by name."""
+    found: dict[str, np.ndarray] = _kind(run).glance(run, data)
+    return found

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import __version__
-from ..files import replacing, write_text
+from ..files import replacing, write_bytes, write_text
 
 DPI = 200
 
@@ -32,12 +32,16 @@ class Picture:
         title: what it is, in a few words.
         caption: what is seen on it.
         draw: draws it on some axes, or on a figure of its own for None.
+        photo: it holds images, whose colours a dark page must not turn round.
+        wide: it needs the width of two.
     """
 
     name: str
     title: str
     caption: str
     draw: Callable[[Axes | None], Figure]
+    photo: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,29 +83,38 @@ def _template() -> Template:
     return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(text)
 
 
-def save(figure: Figure, path: Path, dpi: int = DPI) -> None:
-    """A figure as a PNG, whole or not at all."""
+def save(figure: Figure, path: Path, dpi: int = DPI, tight: bool = False) -> None:
+    """A figure as a PNG, whole or not at all; `tight`: without the white around it."""
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a title in a script that no font here has
-        figure.savefig(temporary, dpi=dpi)
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight" if tight else None)
 
 
-def _embedded(figure: Figure) -> str:
-    """A figure as a data: address that holds it, as SVG: the same bytes for the same figure."""
+def vector(figure: Figure, tight: bool = False) -> bytes:
+    """A figure as SVG: the same bytes for the same figure."""
     file = io.BytesIO()
     with rc_context({"svg.hashsalt": "lowerbound"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(file, format="svg", dpi=DPI, metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+        figure.savefig(file, format="svg", dpi=DPI, metadata={"Date": None}, bbox_inches="tight" if tight else None)
+    return file.getvalue()
+
+
+def _embedded(picture: Picture, folder: Path) -> str:
+    """Writes a picture as PNG and as SVG, and gives a data: address that holds it: plots as SVG, images as they are."""
+    figure = picture.draw(None)
+    save(figure, folder / f"{picture.name}.png", tight=picture.photo)
+    figure.set_layout_engine("none")  # everything has its place by now
+    drawn = vector(figure, tight=picture.photo)
+    write_bytes(folder / f"{picture.name}.svg", drawn)
+    if not picture.photo:
+        return "data:image/svg+xml;base64," + base64.b64encode(drawn).decode()
+    return "data:image/png;base64," + base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
 
 
 def write(folder: Path, name: str, subtitle: str, sections: Sequence[Section]) -> Path:
-    """Writes `index.html` and each picture as a PNG into a folder, and gives the page's path."""
-    images = {}
-    for picture in (picture for section in sections for picture in section.pictures):
-        figure = picture.draw(None)
-        save(figure, folder / f"{picture.name}.png")
-        images[picture.name] = _embedded(figure)
+    """Writes `index.html` and each picture as PNG and SVG into a folder, and gives the page's path."""
+    pictures = [picture for section in sections for picture in section.pictures]
+    images = {picture.name: _embedded(picture, folder) for picture in pictures}
     path = folder / "index.html"
     told = [warning for section in sections for warning in section.warnings]
     text = _template().render(name=name, subtitle=subtitle, sections=sections, images=images, warnings=told, version=__version__)

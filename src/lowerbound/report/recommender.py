@@ -1,31 +1,17 @@
 """The sections of a recommender's page."""
 
-import math
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
-from ..data import History, Items
+from ..data import Dataset, History, Items
 from ..evaluation import Slice, by_activity, by_item_popularity, difference
-from ..evaluation.likelihood import Estimate
 from ..run import Run
-from .figures import amounts, bars, classes, levels, rates
-from .measures import KNOWN, NEIGHBOURS, Compared, Findings, Plane, nearest, popularity_ranks, unit_rows
+from .figures import amounts, bars, classes, levels
+from .latent import usage
+from .measures import KNOWN, NEIGHBOURS, Compared, Findings, findings, nearest, popularity_ranks, unit_rows
 from .page import Picture, Section, Table
-from .sections import figure, metric
-
-LEAST_RATE = 0.1
-"""Nats below which a code tells nothing."""
-
-LEAST_ACTIVE = 0.1
-"""Fraction of the units below which the latents have collapsed."""
+from .sections import figure, metric, spread
 
 GROUPS = 4
-
-
-def _spread(estimate: Estimate, sign: bool = False) -> str:
-    plus = "+" if sign and estimate.value > 0 else ""
-    return f"{plus}{figure(estimate.value)} ±\u00a0{figure(estimate.standard_error)}"
 
 
 def _titles(items: Items | None, count: int) -> list[str]:
@@ -58,9 +44,9 @@ def quality(run: Run, found: Findings) -> Section | None:
     head = ["metric", "model", *(part for name in others for part in (name, f"model − {name}"))]
     rows = []
     for name in compared.names:
-        cells = [metric(name), _spread(rankings["model"][name])]
+        cells = [metric(name), spread(rankings["model"][name])]
         for other in others:
-            cells += [_spread(rankings[other][name]), _spread(difference(rankings["model"], rankings[other], name), sign=True)]
+            cells += [spread(rankings[other][name]), spread(difference(rankings["model"], rankings[other], name), sign=True)]
         rows.append(tuple(cells))
     verdicts = [verdict(compared, other) for other in others]
     n, out = len(rankings["model"].users), rankings["model"].left_out
@@ -108,7 +94,7 @@ def _groups(
         for key, parts in slices.items()
     }
     rows = tuple(
-        (_span(part), f"{part.size:,}", *(_spread(parts[i].metrics[name]) for parts in slices.values()))
+        (_span(part), f"{part.size:,}", *(spread(parts[i].metrics[name]) for parts in slices.values()))
         for i, part in enumerate(first)
     )
     return labels, series, rows
@@ -204,10 +190,6 @@ def neighbours(run: Run, found: Findings) -> Section | None:
     return Section("Nearest items", (told,), (), (Table(head, rows, caption, numbers=False),))
 
 
-def _how(map_: Plane) -> str:
-    return "" if map_.axes else f" t-SNE, which took {map_.seconds:.0f} s; distances between far groups mean nothing."
-
-
 def maps(run: Run, found: Findings) -> Section | None:
     """Maps of the items and of the users."""
     pictures = []
@@ -216,13 +198,15 @@ def maps(run: Run, found: Findings) -> Section | None:
         kinds = ["" if genres is None or not genres[i] else genres[i].split("|")[0].strip() for i in items.rows]
         coloured = " Coloured by the first genre." if any(kinds) else ""
         most = "all" if len(items.rows) == len(found.popularity) else "the most popular"
-        told = f"{most[0].upper()}{most[1:]} {len(items.rows):,} items, by their vectors.{coloured}{_how(items)}"
-        pictures.append(Picture("items", "Map of the items", told, lambda ax: classes(items.points, kinds, ax, axes=items.axes)))
+        told = f"{most[0].upper()}{most[1:]} {len(items.rows):,} items, by their vectors.{coloured}{items.told}"
+        pictures.append(
+            Picture("items", "Map of the items", told, lambda ax: classes(items.points, kinds, ax, most=8, axes=items.axes))
+        )
     users, train = found.users, found.data.train
     if users is not None and isinstance(train, History):
         counts = np.diff(train.matrix.indptr)[users.rows]
         many = f"{len(users.rows):,} of {len(train):,} training users"
-        told = f"{many}, by their codes (posterior means), coloured by the number of items that they have.{_how(users)}"
+        told = f"{many}, by their codes (posterior means), coloured by the number of items that they have.{users.told}"
         pictures.append(
             Picture(
                 "users",
@@ -234,39 +218,25 @@ def maps(run: Run, found: Findings) -> Section | None:
     return Section("Maps", pictures=tuple(pictures)) if pictures else None
 
 
-def _collapsed(active: int, size: int, rate: float, level: str) -> str | None:
-    if rate < LEAST_RATE:
-        return f"The latents{level} have collapsed: their rate is {rate:.3f} nats, so that codes tell nothing of the user."
-    if active < LEAST_ACTIVE * size:
-        return f"The latents{level} have collapsed: {active} of {size} units are active."
-    return None
-
-
 def health(run: Run, found: Findings) -> Section | None:
-    """Whether the latents are in use."""
-    latent = found.latent
-    if latent is None:
+    """Whether the latents are in use; an autoencoder has codes without a distribution."""
+    if found.latent is None:
         return None
-    sentences, warned, pictures = [], [], []
-    many = len(latent.active_units) > 1
-    for i, (rate, variance, active) in enumerate(zip(*latent, strict=True)):
-        level, size = f" of level {i + 1}" if many else "", len(variance)
-        total = math.nan if rate is None else float(rate.sum())
-        nats = "" if rate is None else f", and the rate is {total:.2f} nats in all"
-        sentences.append(f"{active} of {size} units{level} are active (variance of the posterior mean above 0.01){nats}.")
-        warned += [text] if (text := _collapsed(active, size, total, level)) else []
-        if rate is not None:
-            values = rate.tolist()
-            told = f"The rate of each dimension{level}, over {found.latent_users:,} {found.latent_split} users."
-            pictures.append(Picture(f"rates_{i + 1}", f"Rate by dimension{level}", told, _rates(values, active)))
-    return Section("Health of the latents", tuple(sentences), tuple(warned), pictures=tuple(pictures))
+    return usage(found.latent, "user", f"{found.latent_users:,} {found.latent_split} users")
 
 
-def _rates(values: Sequence[float], active: int) -> Callable:
-    return lambda ax: rates(values, ax, active=active)
+def parts(run: Run) -> tuple:
+    """What the page has beside what every run has, in order: functions of the run and what was measured."""
+    return quality, slices, neighbours, maps, health
 
 
-def sections(run: Run, found: Findings) -> list[Section]:
-    """What a recommender's page has beside what every run has."""
-    made = (part(run, found) for part in (quality, slices, neighbours, maps, health))
-    return [section for section in made if section is not None]
+def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
+    """Nothing: what is seen of a recommender in training are its figures."""
+    return {}
+
+
+PANELS = ("validation", "elbo", "quality", "activity", "rates_1", "items")
+"""Pictures of the page that the overview has."""
+
+measure = findings
+"""What is measured once for all parts."""

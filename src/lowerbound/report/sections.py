@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from ..data import described
+from ..evaluation import Estimate
 from ..files import read_json
 from ..run import Run
 from .figures import lines
@@ -33,6 +34,12 @@ def metric(name: str) -> str:
 def figure(value: float, digits: int = 4) -> str:
     """A number for people."""
     return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def spread(estimate: Estimate, digits: int = 4, sign: bool = False) -> str:
+    """An estimate and its standard error for people."""
+    plus = "+" if sign and estimate.value > 0 else ""
+    return f"{plus}{figure(estimate.value, digits)} ±\u00a0{figure(estimate.standard_error, digits)}"
 
 
 def history(run: Run) -> History:
@@ -85,6 +92,8 @@ def about(run: Run) -> Section:
     rows.append(("seed", f"{recipe.training.seed} (data: {recipe.data.seed})"))
     if summary.get("versions"):
         rows.append(("versions", ", ".join(f"{name} {version}" for name, version in summary["versions"].items())))
+    if summary.get("hardware"):
+        rows.append(("hardware", summary["hardware"]))
     name = run.folder.resolve().name
     again = f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --out {shlex.quote(f'{name}-again')}"
     caveats = (f"Of the likelihood: {summary['caveat']}.",) if summary.get("caveat") else ()
@@ -103,45 +112,63 @@ def _some(columns: Sequence[str], first: str) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in columns][:4]
 
 
+def _ranking(run: Run, columns: Sequence[str], rows: History, best: int | None) -> list[Picture]:
+    ranked = [name.removeprefix("validation_") for name in columns if name.startswith("validation_") and "@" in name]
+    if not ranked:
+        return []
+    monitor = run.recipe.training.monitor
+    chosen = f" The weights are those of the epoch with the best {metric(monitor)}." if best else ""
+    labels = {f"validation_{name}": metric(name) for name in _some(ranked, monitor)}
+    return [
+        Picture(
+            "validation",
+            "Ranking of the validation users",
+            f"By epoch.{chosen}",
+            lambda ax: lines(rows, labels, "mean over users", ax, best_epoch=best),
+        )
+    ]
+
+
+CURVES = {
+    "elbo": ("ELBO", "The evidence lower bound of each epoch."),
+    "objective": ("Objective", "The loss that is minimised; it is not minus the ELBO here."),
+    "log_likelihood_term": ("Log-likelihood term", "The mean of log p(x | z), z drawn from the posterior."),
+    "rate": ("Rate", "KL(q(z | x) ‖ p(z)): what the codes tell of their example."),
+}
+"""Columns of the metrics that are drawn, of each split that has them: title and caption."""
+
+
+def _known(rows: History, name: str) -> bool:
+    return any(math.isfinite(row.get(name, math.nan)) for row in rows)
+
+
+def _labels(rows: History, columns: Sequence[str], stem: str) -> dict[str, str]:
+    """The columns of one curve that hold numbers, of both splits and of all levels, with their labels."""
+    found: dict[str, str] = {}
+    for split in ("train", "validation"):
+        own = [name for name in columns if name == f"{split}_{stem}" or name.startswith(f"{split}_{stem}_")]
+        many = len(own) > 1
+        found |= {n: f"level {n.rpartition('_')[2]}, {split}" if many else split for n in own if _known(rows, n)}
+    return {name: label for name, label in found.items() if stem == "rate" or name.endswith(f"_{stem}")}
+
+
+def _same(rows: History) -> bool:
+    """Whether the objective is minus the ELBO in all epochs."""
+    return all(abs(row.get("train_objective", 0) + row.get("train_elbo", math.nan)) < 1e-3 for row in rows)
+
+
 def _curves(run: Run, rows: History) -> list[Picture]:
     best = run.summary.get("best_epoch") if run.summary.get("validation") else None
-    columns = dict.fromkeys(name for row in rows for name in row)
-    ranked = [name.removeprefix("validation_") for name in columns if name.startswith("validation_") and "@" in name]
-    pictures = []
-    if ranked:
-        shown = _some(ranked, run.recipe.training.monitor)
-        chosen = f" The weights are those of the epoch with the best {metric(run.recipe.training.monitor)}." if best else ""
-        labels = {f"validation_{name}": metric(name) for name in shown}
-        pictures.append(
-            Picture(
-                "validation",
-                "Ranking of the validation users",
-                f"By epoch.{chosen}",
-                lambda ax: lines(rows, labels, "mean over users", ax, best_epoch=best),
-            )
-        )
-    losses = {f"{split}_objective": f"objective, {split}" for split in ("train", "validation") if f"{split}_objective" in columns}
-    if losses:
-        told = "The loss that is minimised, in nats per example; the first epochs may leave the picture at the top."
-        pictures.append(
-            Picture(
-                "objective", "Objective", told, lambda ax: lines(rows, losses, "nats per example", ax, best_epoch=best, trim=True)
-            )
-        )
-    terms = {"train_log_likelihood_term": "log-likelihood term, train"}
-    if "train_log_likelihood_term" in columns:
-        told = "The mean of log p(x | z) on the training split, in nats per example."
-        pictures.append(
-            Picture(
-                "likelihood", "Log-likelihood term", told, lambda ax: lines(rows, terms, "nats per example", ax, best_epoch=best)
-            )
-        )
-    levels = [name for name in columns if name.startswith("train_rate_")]
-    rate = {name: "rate, train" if len(levels) == 1 else f"level {name.rpartition('_')[2]}, train" for name in levels}
-    if any(math.isfinite(row.get(name, math.nan)) for row in rows for name in rate):
-        told = "KL(q(z | x) ‖ p(z)), in nats per example: what the codes tell of their example."
-        pictures.append(Picture("rate", "Rate", told, lambda ax: lines(rows, rate, "nats per example", ax, best_epoch=best)))
-    return pictures
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    pictures = _ranking(run, columns, rows, best)
+    stems = [stem for stem in CURVES if stem != "objective" or not _same(rows)]
+    return pictures + [_curve(rows, stem, labels, best) for stem in stems if (labels := _labels(rows, columns, stem))]
+
+
+def _curve(rows: History, stem: str, labels: dict[str, str], best: int | None) -> Picture:
+    title, told = CURVES[stem]
+    early = " The first epochs may leave the picture." if len(rows) > 10 else ""
+    return Picture(stem, title, told + early, lambda ax: lines(rows, labels, "nats per example", ax, best_epoch=best, trim=True))
 
 
 def _weight(run: Run, rows: History) -> tuple[tuple[str, ...], tuple[Picture, ...]]:

@@ -1,0 +1,240 @@
+"""Fitting: from a recipe to a finished run folder, with all that belongs to a run on the way.
+
+A fit trains the model, lets the trackers of the recipe follow it, measures the test split once, and writes the report.
+"""
+
+import csv
+import io
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from . import __version__, checkpoint, tracking
+from . import recipe as recipes
+from .data import Dataset, named_sets
+from .errors import ConfigError, RunError
+from .evaluation.batches import evaluating, placed
+from .files import there, write_json, write_text
+from .machine import hardware
+from .progress import bar
+from .recipe import Recipe
+from .report import glance, maps, page
+from .run import FORMAT, Run, build, check, unchanged
+from .tracking import Watch, watching
+from .training import Fit, State, make_fabric, measured
+
+
+def metrics_csv(history: list[dict[str, float]]) -> str:
+    """One row per epoch, every number in full precision."""
+    text = io.StringIO()
+    columns = dict.fromkeys(name for row in history for name in row)  # not every epoch looks at the validation split
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3 ... that does not exist."""
+    names = (folder if i == 1 else folder.with_name(f"{folder.name}-{i}") for i in range(1, 10_000))
+    return next(name for name in names if not name.exists())
+
+
+def _last(folder: Path) -> Path:
+    """The latest of folder, folder-2 ... that exists."""
+    found = folder
+    for i in range(2, 10_000):
+        following = folder.with_name(f"{folder.name}-{i}")
+        if not following.exists():
+            return found
+        found = following
+    return found
+
+
+def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]:
+    """Where a run goes, and whether it goes on there: a run that ended before its first checkpoint starts again.
+
+    Raises:
+        RunError: the folder holds a run already, or there is nothing to resume.
+    """
+    default = Path("runs") / name
+    folder = Path(out) if out is not None else _last(default) if resume else _free(default)
+    held = (folder / "recipe.toml").exists()
+    if resume and not held:
+        raise RunError(f"there is no run in {folder} to resume")
+    alive = checkpoint.latest(folder / "checkpoint") is not None or (folder / "model.safetensors").exists()
+    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and (alive or not held):
+        what = "holds a run already; --resume continues it" if held else "is not an empty folder"
+        raise RunError(f"{folder} {what}; choose another --out")
+    return folder, resume and alive
+
+
+def _same(recipe: Recipe, folder: Path) -> None:
+    """Raises RunError if the folder's run is of another recipe; the number of epochs, the report and the trackers may differ."""
+    ours, theirs = recipe.describe(), recipes.load(folder / "recipe.toml").describe()
+    for tables in (ours, theirs):
+        for free in ("about", "report", "tracking"):
+            tables.pop(free)
+        tables["training"].pop("epochs")
+    if ours != theirs:
+        keys = [f"{t}.{k}" for t in ours for k in ours[t].keys() | theirs[t].keys() if ours[t].get(k) != theirs[t].get(k)]
+        raise RunError(f"{folder} is a run of another recipe, different in {', '.join(sorted(keys))}; choose another --out")
+
+
+def fit(
+    recipe: str | Path | Recipe,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    devices: int | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Fits a recipe and writes the run folder, the report with it unless the recipe says `report.write = false`.
+
+    Args:
+        recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
+        data: a source that takes the place of the recipe's.
+        out: the run folder; by default `runs/NAME`, with a number if that exists.
+        settings: values for dotted keys of the recipe, `{"model.latent": [4]}`.
+        seed: takes the place of `training.seed`.
+        devices: takes the place of `training.devices`.
+        resume: go on from the newest checkpoint in the folder.
+        progress: show a bar on standard error.
+
+    Raises:
+        LowerboundError: one of its kinds, with one line that says what is wrong.
+    """
+    name = "run" if isinstance(recipe, Recipe) else Path(recipe).stem
+    chosen = {"data.source": None if data is None else str(data), "training.seed": seed, "training.devices": devices}
+    plan = _plan(recipe, name, {k: v for k, v in chosen.items() if v is not None} | dict(settings or {}))
+    tracking.installed(plan.tracking)
+    if plan.report.write:
+        maps.installed(plan.report.projection)
+    fabric = make_fabric(plan.training, all_used=plan.objective.bound)
+    fabric.launch()
+    folder, resume = _place(name, out, resume)
+    fabric.barrier()  # no process looks at the folder after another has begun to write it
+    dataset = plan.data.open()
+    caveat, *_ = [check(plan, part) for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
+    torch.manual_seed(plan.training.seed)
+    model = build(plan, dataset.schema)
+    if plan.model.output_bias == "data":
+        model.start_at(torch.from_numpy(dataset.train.mean()))
+    run = Run(folder, plan, dataset.schema, model, {}, dataset.items)
+    fitting = _begin(run, dataset, fabric, resume)
+    show = progress and fabric.is_global_zero
+    with watching(plan.tracking, folder, plan.describe(), first=fabric.is_global_zero) as watch:
+        fitting.save_history = _Follow(run, dataset, watch)
+        with bar(plan.training.epochs, len(dataset.train), fitting.state.epoch * len(dataset.train), show=show) as fitting.report:
+            state = fitting.run()
+        del fitting  # and with it the state of the optimiser, before the test split is measured
+        run.summary |= _summary(run, dataset, state, caveat)
+        if fabric.is_global_zero:
+            _finish(run, watch, show)
+    run.model.eval()
+    return run
+
+
+def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> Recipe:
+    """The recipe with all settings, and a source that is found from any folder.
+
+    Raises:
+        ConfigError: it has no data.
+    """
+    plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
+    if not plan.data.source:
+        raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
+    if plan.data.source not in named_sets() and there(Path(plan.data.source)):
+        return plan.replace({"data.source": str(Path(plan.data.source).resolve())})
+    return plan
+
+
+@dataclass(frozen=True)
+class _Follow:
+    """What happens after each epoch: its row is written, and the trackers are told and now and then shown pictures."""
+
+    run: Run
+    data: Dataset
+    watch: Watch
+
+    def __call__(self, history: list[dict[str, float]]) -> None:
+        write_text(self.run.folder / "metrics.csv", metrics_csv(history))
+        epoch = int(history[-1]["epoch"])
+        self.watch.scalars({name: value for name, value in history[-1].items() if name != "epoch"}, epoch)
+        if self.watch.looks(epoch):
+            for name, picture in glance(self.run, self.data).items():
+                self.watch.picture(name, picture, epoch)
+
+
+def _finish(run: Run, watch: Watch, show: bool) -> None:
+    """Writes the weights and the summary, then the report, which the trackers are given."""
+    checkpoint.save_tensors(run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)})
+    write_json(run.folder / "summary.json", run.summary)
+    if run.recipe.report.write:
+        watch.file(page(run, progress=show))
+
+
+def _begin(run: Run, dataset: Dataset, fabric: Fabric, resume: bool) -> Fit:
+    """The fit, at its start or at its checkpoint; the folder is written only when all settings have proved right."""
+    plan, model, folder = run.recipe, run.model, run.folder
+    fitting = Fit(model, dataset, plan.objective, plan.training, fabric, checkpoints=folder / "checkpoint")
+    with evaluating(model, 0):  # a loss that cannot be had is told before anything is written
+        first = placed(model, dataset.train.batch(slice(0, 2)))
+        plan.objective(model.terms(first, plan.training.samples, plan.objective.kl))
+    if resume:
+        _same(plan, folder)
+        unchanged(dataset, folder, RunError)
+        fitting.resume()
+    if fabric.is_global_zero:
+        if dataset.items is not None:
+            dataset.items.write(folder / "items.parquet")
+        facts = {
+            "format": FORMAT,
+            "schema": dataset.schema.to_json(),
+            "fingerprint": dataset.fingerprint(),
+            "facts": dataset.facts,
+        }
+        write_text(folder / "recipe.toml", plan.to_toml())
+        write_json(folder / "data.json", facts)
+    fabric.barrier()
+    return fitting
+
+
+def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
+    """The columns of one split in a row of the metrics, as JSON has them: the rates as one list, the ranking metrics by name."""
+    own = {k.removeprefix(f"{split}_"): v for k, v in row.items() if k.startswith(f"{split}_")}
+    rate = [own.pop(name) for name in [k for k in own if k.startswith("rate_")]]
+    return own | ({"rate": rate} if rate else {}) if own else None
+
+
+def _summary(run: Run, dataset: Dataset, state: State, caveat: str | None) -> dict[str, Any]:
+    """What `fit --json` prints: the best epoch's metrics, and the test split measured once."""
+    plan, model = run.recipe, run.model
+    row = dict(state.history[state.best_epoch - 1])
+    if dataset.test is not None:
+        found = measured(model, dataset.test, plan.objective, plan.training, stream=3)
+        row |= {f"test_{name}": v for name, v in found.items()}
+    return {
+        "run": str(run.folder),
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "seconds": state.seconds,
+        "examples_per_second": len(dataset.train) * state.epoch / state.step_seconds if state.step_seconds else math.nan,
+        "train": _figures(row, "train"),
+        "validation": _figures(row, "validation"),
+        "test": _figures(row, "test"),
+        "caveat": caveat,
+        "facts": dataset.facts,
+        "versions": {"lowerbound": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "hardware": hardware(str(next(model.parameters()).device)),
+    }

@@ -1,0 +1,62 @@
+"""The sections of a page on images or tables, and the pictures that a tracker is shown while such a model trains."""
+
+import numpy as np
+
+from ..data import Dataset
+from ..evaluation import bits_per_dimension
+from ..run import Run
+from . import images, tables
+from .figures import histogram
+from .latent import health, space
+from .look import DRAWS, SOME, Look
+from .page import Picture, Section, Table
+from .sections import figure, spread
+
+measure = Look
+"""What is measured once for all parts."""
+
+
+def measured(run: Run, look: Look) -> Section:
+    """The bound of the split that is looked at, and what it is made of."""
+    found = look.bound
+    rows = [("log-likelihood term, E[log p(x | z)]", figure(found.log_likelihood_term, 2))]
+    if look.has_bound:
+        rows = [("ELBO", spread(found.elbo, 2)), *rows]
+        many = len(found.rate) > 1
+        rows += [(f"rate{f' of level {i + 1}' if many else ''}", figure(rate, 2)) for i, rate in enumerate(found.rate)]
+    rows += _likelihood(look)
+    caption = f"{len(look.examples):,} {look.split} examples; nats per example, ± standard error over examples."
+    told = f"The {look.score_name} of each {look.split} example, and of {min(SOME, len(look.data.train)):,} training examples."
+    series = {look.split: look.scores} | ({"train": look.scored(look.train_bound)} if look.split != "train" else {})
+    xlabel = f"{look.score_name} (nats)"
+    picture = Picture("bounds", f"{look.score_name} of the examples", told, lambda ax: histogram(series, xlabel, ax))
+    return Section("The bound", tables=(Table(("", look.split), tuple(rows), caption),), pictures=(picture,))
+
+
+def _likelihood(look: Look) -> list[tuple[str, str]]:
+    found = look.likelihood
+    if found is None:
+        return []
+    drawn = f"{DRAWS} importance samples, {found.effective_samples:.1f} effective, first {len(found.per_example):,} examples"
+    bits = bits_per_dimension(look.bound.elbo.value, look.run.schema.shape)
+    return [(f"log p(x) ({drawn})", spread(found.log_likelihood, 2)), ("bits per dimension, of the ELBO", figure(bits, 4))]
+
+
+PANELS = (
+    *("elbo", "objective", "reconstructions", "samples", "marginals", "correlations_gap", "manifold_1", "codes_1", "tsne_1"),
+    *("opentsne_1", "umap_1", "bounds"),
+)
+"""Pictures of the page that the overview has, as far as there are some; six at most."""
+
+
+def parts(run: Run) -> tuple:
+    """What the page has beside what every run has, in order: functions of the run and what was measured."""
+    if run.schema.kind == "image":
+        own: tuple = (images.reconstructions, images.samples, images.manifold)
+        return (measured, *own, space, health, images.unlikely)
+    return (measured, tables.columns, tables.likelihoods, space, health, tables.unlikely)
+
+
+def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
+    """Pictures of a model in training, (H, W, C) uint8 by name: reconstructions and samples of images, columns of tables."""
+    return images.glance(run, data) if run.schema.kind == "image" else tables.glance(run, data)

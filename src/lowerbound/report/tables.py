@@ -1,0 +1,120 @@
+"""Sections on tables and vectors: each column of the data beside samples from the model."""
+
+import numpy as np
+from scipy.stats import ks_2samp
+
+from ..data import Dataset
+from ..run import Run
+from .figures import levels, marginals, matrix, pixels
+from .look import Look
+from .page import Picture, Section, Table
+from .sections import figure
+
+PANELS = 12
+"""Columns whose histograms are shown."""
+
+ROWS, BLAMED = 10, 3
+"""Examples in the table of the least likely, and columns named for each."""
+
+
+def _names(look: Look) -> list[str]:
+    return list(look.run.schema.columns) or [f"value {i + 1}" for i in range(look.run.schema.shape[0])]
+
+
+def _correlations(values: np.ndarray) -> np.ndarray:
+    """Correlations of the columns (D, D); 0 where a column is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(np.atleast_2d(np.corrcoef(values, rowvar=False)))
+
+
+def columns(run: Run, look: Look) -> Section | None:
+    """Marginals and correlations of the data beside those of samples. An autoencoder has no prior to sample from."""
+    if not look.has_bound:
+        return None
+    names, data, drawn = _names(look), look.values, look.samples
+    distances = np.array([ks_2samp(data[:, i], drawn[:, i]).statistic for i in range(len(names))])
+    order = np.argsort(-distances, kind="stable")
+    some = np.sort(order[:PANELS])
+    which = "All columns" if len(names) <= PANELS else f"The {PANELS} columns of {len(names)} that differ most"
+    told = f"{which}: {look.crowd_name} (filled) and {len(drawn):,} samples from the model (line)."
+    picture = Picture(
+        "marginals", "Columns", told, lambda ax: marginals(data[:, some], drawn[:, some], [names[i] for i in some], ax), wide=True
+    )
+    rows = tuple(_row(names[i], data[:, i], drawn[:, i], distances[i]) for i in order)
+    caption = (
+        "Mean and standard deviation in the data and in samples, and the greatest difference of their distribution functions "
+        "(Kolmogorov and Smirnov), the greatest first."
+    )
+    head = ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference")
+    worst = (
+        f"The columns of the samples differ from the data by {distances.mean():.2f} in the mean and {distances.max():.2f} at most"
+    )
+    sentence = f"{worst} ({names[order[0]]}), in the greatest difference of the distribution functions."
+    return Section(
+        "Columns", (sentence,), tables=(Table(head, rows, caption),), pictures=(picture, *_matrices(names, data, drawn))
+    )
+
+
+def _row(name: str, data: np.ndarray, drawn: np.ndarray, distance: float) -> tuple[str, ...]:
+    numbers = (data.mean(), drawn.mean(), data.std(), drawn.std())
+    return (name, *(f"{v:,.4g}".replace("-", "−") for v in numbers), figure(distance, 2))
+
+
+def _matrices(names: list[str], data: np.ndarray, drawn: np.ndarray) -> list[Picture]:
+    if len(names) < 2:
+        return []
+    first, second = _correlations(data), _correlations(drawn)
+    gap = first - second
+    off = np.abs(gap[np.triu_indices(len(names), 1)])
+    told = f"Correlations of the data minus those of samples; {off.mean():.2f} apart in the mean, {off.max():.2f} at most."
+    return [
+        Picture("correlations_data", "Correlations, data", "Of the columns.", lambda ax: matrix(first, names, ax)),
+        Picture("correlations_samples", "Correlations, samples", "Of the columns.", lambda ax: matrix(second, names, ax)),
+        Picture("correlations_gap", "Difference", told, lambda ax: matrix(gap, names, ax, label="data − samples", scale=0.5)),
+    ]
+
+
+def likelihoods(run: Run, look: Look) -> Section | None:
+    """What each column has to the likelihood."""
+    if look.by_column is None:
+        return None
+    names, means = _names(look), look.by_column.mean(0)
+    order = np.argsort(means, kind="stable")[:24]
+    which = "Each column" if len(names) <= 24 else f"The 24 columns of {len(names)} with the lowest"
+    told = f"{which}: the mean of log p(x | z) over {len(look.by_column):,} {look.split} examples, as the model sees the column."
+    values = {names[i]: float(means[i]) for i in order}
+    draw = lambda ax: levels(values, "nats", ax, digits=2)  # noqa: E731
+    return Section("Likelihood by column", pictures=(Picture("column_likelihood", "Log-likelihood term", told, draw),))
+
+
+def _blamed(names: list[str], example: np.ndarray, terms: np.ndarray, usual: np.ndarray) -> str:
+    """The columns of an example whose log-likelihood terms fall furthest below what is usual."""
+    worst = np.argsort(terms - usual, kind="stable")[:BLAMED]
+    return "; ".join(f"{names[i]} = {example[i]:.4g} ({terms[i]:,.1f})" for i in worst)
+
+
+def unlikely(run: Run, look: Look) -> Section:
+    """The examples that the model finds least likely, and the columns that make them so."""
+    rows = look.order[:ROWS]
+    names, each, values = _names(look), look.by_column, np.asarray(run.schema.restore(look.examples.batch(rows).numpy()))
+    entries = []
+    for row, example in zip(rows, values, strict=True):
+        told = "" if each is None else _blamed(names, example, each[row], each.mean(0))
+        entries.append((str(int(look.examples.rows[row])), figure(float(look.scores[row]), 1), told))
+    caption = (
+        f"The {look.split} examples of the lowest {look.score_name} (nats), by their row in the source, with the columns that "
+        "fall furthest below their mean and, in brackets, what each has to the log-likelihood term."
+    )
+    table = Table(("row", look.score_name, "columns that stand out"), tuple(entries), caption, numbers=False)
+    return Section("Least likely", tables=(table,))
+
+
+def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
+    """Columns of validation or training examples beside samples, (H, W, 3) uint8."""
+    look = Look(run)
+    if not look.has_bound:
+        return {}
+    names = _names(look)[:PANELS]
+    values = np.asarray(run.schema.restore((data.validation or data.train).batch(slice(0, 1000)).numpy()))
+    drawn = np.asarray(run.schema.restore(run.sample(1000, mean=False).numpy()))
+    return {"columns": pixels(marginals(values[:, : len(names)], drawn[:, : len(names)], names))}
