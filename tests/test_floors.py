@@ -26,6 +26,7 @@ ORDER = (
     ("training",),
     ("run",),
     ("recommend",),
+    ("anomalies",),
     ("report",),
     ("fitting",),
     ("cli",),
@@ -36,6 +37,7 @@ RANK["testing"] = RANK["objectives"] + 0.5
 
 DOORS = {
     "recommend": {"report", "cli"},
+    "anomalies": {"report", "cli"},
     "report": {"fitting", "cli"},
     "fitting": {"cli"},
     "testing": {"cli"},

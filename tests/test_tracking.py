@@ -211,6 +211,9 @@ def test_mlflow_uses_the_store_that_the_environment_names(folder, tmp_path, monk
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FAILED"
     assert run.data.metrics["train_objective"] == 8
+    assert "odd" not in run.data.metrics  # MLflow would make the largest number of what is infinite
+    with watching(Tracking(to="mlflow"), folder, CONFIG):
+        assert client.get_run(run.info.run_id).info.status == "RUNNING"
     assert [p.name for p in (folder / "tracking").iterdir()] == ["mlflow.json"]
 
 

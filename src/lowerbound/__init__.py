@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .anomalies import score as score
     from .fitting import fit as fit
     from .model import VAE as VAE
     from .model import Architecture as Architecture
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .run import load as load
 
 _HOMES = {
+    "anomalies": ("score",),
     "fitting": ("fit",),
     "model": ("VAE", "Architecture"),
     "recipe": ("Recipe", "Training"),
@@ -31,7 +33,7 @@ _HOMES = {
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["VAE", "Architecture", "Recipe", "Recommender", "Run", "Training", "__version__", "fit", "load"]
+__all__ = ["VAE", "Architecture", "Recipe", "Recommender", "Run", "Training", "__version__", "fit", "load", "score"]
 
 
 def __getattr__(name: str) -> Any:

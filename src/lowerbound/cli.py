@@ -173,6 +173,64 @@ def report(run: RunFolder, json: Json = False) -> None:
 
 
 @app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of two runs or more.")],
+    data: Source = None,
+    split: Annotated[str | None, typer.Option(help="train, validation, test or all [default: test].")] = None,
+    samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 20,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Of the page [default: beside RUN].")] = None,
+    json: Json = False,
+) -> None:
+    """Compare runs on the same examples: one table, and one page with their curves and samples side by side."""
+    from . import run as runs
+    from .report import compare as compared
+    from .report.compare import as_text
+
+    found = compared([runs.load(folder) for folder in folders], out, data=data, split=split, samples=samples, progress=True)
+    show(found.describe(), as_text(found), json)
+
+
+@app.command()
+def score(
+    run: RunFolder,
+    out: Out,
+    data: Source = None,
+    split: Annotated[str | None, typer.Option(help="train, validation, test or all [default: test].")] = None,
+    samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 20,
+    against: Annotated[Path | None, typer.Option(metavar="RUN", help="Also the likelihood ratio to this run.")] = None,
+    json: Json = False,
+) -> None:
+    """Score each example, to find anomalies: its bound, log-likelihood, percentile and likelihood ratios, as .csv or .parquet."""
+    from . import anomalies
+    from . import run as runs
+    from .report.outputs import TABLES, suffix, write_table
+
+    suffix(out, TABLES)
+    found = anomalies.score(runs.load(run), data, split=split, samples=samples, against=against)
+    write_table(out, found.to_frame())
+    show({"out": str(out)} | found.summary(), [*score_lines(found), f"all scores in {out}"], json)
+
+
+def score_lines(scores: Any) -> list[str]:
+    """The mean of each score, how well it tells the source from the run's own test split, and the least likely examples."""
+    found = scores.summary()
+    own, area = found["own_test_means"], found["auroc"]
+    rows = [f"{found['examples']:,} {found['split']} examples of {found['source']}, {found['samples']} importance samples each"]
+    rows.append(f"{'mean':<22}{'of these':>14}" + (f"{'own test split':>16}  AUROC" if own else ""))
+    for name, mean in found["means"].items():
+        beside = f"{number(own[name]['value']):>16}" if own else ""
+        told = f"  {area[name]['value']:.4f} +- {area[name]['standard_error']:.4f}" if name in area else ""
+        rows.append(f"{name:<22}{number(mean['value']):>14}{beside}{told}")
+    split = f"own test split ({found['own_test_examples']:,} examples)"
+    rows += [f"AUROC: the probability that one of these looks more anomalous than one of the {split}"] if own else []
+    rows += ["the least likely:"]
+    for row in scores.least_likely().iter_rows(named=True):
+        label = f"  label {row['label']}" if "label" in row else ""
+        rows.append(f"row {row['row']:>7}  log p(x) {number(row['log_likelihood']):>12}  percentile {row['percentile']:.2f}{label}")
+    return rows + ([f"note: {found['caveat']}"] if found["caveat"] else [])
+
+
+@app.command()
 def sample(
     run: RunFolder,
     out: Out,

@@ -1,5 +1,6 @@
 """Pictures and the page of a run: `figures` are functions of data, `page` writes the report. Only doors import this floor."""
 
+from .compare import Comparison, compare
 from .overview import glance, page
 
-__all__ = ["glance", "page"]
+__all__ = ["Comparison", "compare", "glance", "page"]

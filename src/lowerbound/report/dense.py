@@ -30,7 +30,8 @@ def measured(run: Run, look: Look) -> Section:
     series = {look.split: look.scores} | ({"train": look.scored(look.train_bound)} if look.split != "train" else {})
     xlabel = f"{look.score_name} (nats)"
     picture = Picture("bounds", f"{look.score_name} of the examples", told, lambda ax: histogram(series, xlabel, ax))
-    return Section("The bound", tables=(Table(("", look.split), tuple(rows), caption),), pictures=(picture,))
+    title = "The bound" if look.has_bound else "The likelihood term"
+    return Section(title, tables=(Table(("", look.split), tuple(rows), caption),), pictures=(picture,))
 
 
 def _likelihood(look: Look) -> list[tuple[str, str]]:

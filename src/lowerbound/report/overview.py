@@ -1,5 +1,6 @@
 """The report of a run: its page with all there is to say, and the overview, one PNG with what one looks at first."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -36,25 +37,30 @@ def _panels(name: str, pictures: list[Picture]) -> Figure:
     return figure
 
 
+def sections(run: Run, begins: Callable[[str], None] = lambda name: None) -> list[Section]:
+    """All that a page has to say of a run, in order; `begins` is told the name of each part."""
+    begins("data")
+    kind = _kind(run)
+    found = kind.measure(run)
+    made: list[Section | None] = [about(run), training(run)]
+    for part in kind.parts(run):
+        begins(part.__name__)
+        made.append(part(run, found))
+    return [section for section in made if section is not None]
+
+
 def page(run: Run, *, progress: bool = False) -> Path:
     """Writes the report of a run into its folder and gives the path of its page.
 
     `report/index.html` is one file that needs no other; its pictures stand beside it as PNG and SVG, some of them together in
     `report/overview.png`.
     """
-    kind, folder, name = _kind(run), run.folder / "report", run.folder.resolve().name
-    parts = kind.parts(run)
-    with stages("report", len(parts) + 2, show=progress) as begins:
-        begins("data")
-        found = kind.measure(run)
-        sections: list[Section | None] = [about(run), training(run)]
-        for part in parts:
-            begins(part.__name__)
-            sections.append(part(run, found))
+    folder, name = run.folder / "report", run.folder.resolve().name
+    with stages("report", len(_kind(run).parts(run)) + 2, show=progress) as begins:
+        made = sections(run, begins)
         begins("pictures")
-        made = [section for section in sections if section is not None]
         drawn = {picture.name: picture for section in made for picture in section.pictures}
-        first = [drawn[panel] for panel in kind.PANELS if panel in drawn][:SHOWN]
+        first = [drawn[panel] for panel in _kind(run).PANELS if panel in drawn][:SHOWN]
         save(_panels(name, first), folder / "overview.png", dpi=110)
         return write(folder, name, subtitle(run), made)
 

@@ -32,7 +32,7 @@ def columns(run: Run, look: Look) -> Section | None:
     if not look.has_bound:
         return None
     names, data, drawn = _names(look), look.values, look.samples
-    distances = np.array([ks_2samp(data[:, i], drawn[:, i]).statistic for i in range(len(names))])
+    distances = np.array([ks_2samp(data[:, i], drawn[:, i], method="asymp").statistic for i in range(len(names))])
     order = np.argsort(-distances, kind="stable")
     some = np.sort(order[:PANELS])
     which = "All columns" if len(names) <= PANELS else f"The {PANELS} columns of {len(names)} that differ most"

@@ -1,0 +1,350 @@
+"""The report of runs on images and tables: what stands on it is what the run is, and what does not apply is left out."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+import lowerbound
+from lowerbound import recipe
+from lowerbound.errors import ConfigError
+from lowerbound.evaluation import bound
+from lowerbound.report import figures, images, latent, maps, page, tables
+from lowerbound.report.look import Look
+from lowerbound.report.overview import sections
+from lowerbound.report.page import Picture
+
+SMALL = {
+    "training.epochs": 2,
+    "training.accelerator": "cpu",
+    "model.network": {"type": "MLP", "hidden": [16]},
+    "report.write": False,
+    "report.points": 120,
+}
+
+
+def fit(folder, name="digits", **changed):
+    settings = SMALL | {key.replace("__", "."): value for key, value in changed.items()}
+    return lowerbound.fit(name, out=folder, settings=settings, progress=False)
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory):
+    """Two levels of latents, on labelled images."""
+    return fit(tmp_path_factory.mktemp("levels") / "run", model__latent=[3, 2], training__epochs=12)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=400)
+    values = np.stack([first, first + 0.1 * rng.normal(size=400), rng.exponential(size=400)], axis=1)
+    values[7] = (0, 6, 0)  # the second column is nearly the first, but not here
+    names = '"<script>alert(1)</script>","twin of $\\frac","c"'
+    (folder / "t.csv").write_text(names + "\n" + "\n".join(",".join(map(str, row)) for row in values))
+    return fit(folder / "a <b> run", "table", data__source=str(folder / "t.csv"), training__epochs=60, data__test=200)
+
+
+def titles(run):
+    path = page(run)
+    return path, re.findall("<h2>(.*?)</h2>", path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def written(levels):
+    return titles(levels)
+
+
+def test_a_page_on_images_has_every_section_in_order(written):
+    wanted = "This run|Training|The bound|Reconstructions|Samples|Manifold|Latent space|Health|Least likely"
+    assert written[1] == wanted.split("|")
+
+
+def test_each_picture_is_there_as_png_and_svg(written):
+    folder = written[0].parent
+    names = {path.stem for path in folder.glob("*.png")} - {"overview"}
+    assert names == {path.stem for path in folder.glob("*.svg")}
+    wanted = (
+        "reconstructions reconstructions_best reconstructions_worst pixel_error samples samples_level_1 manifold_1 manifold_2 "
+    )
+    wanted += (
+        "manifold_quantiles_1 traversals_1 interpolations pca_1 tsne_1 codes_2 rates_1 aggregate_1 aggregate_2 unlikely elbo rate"
+    )
+    assert set(wanted.split()) <= names
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            assert np.asarray(picture.convert("L")).std() > 1, f"{path.name} is an empty sheet"
+    assert written[0].read_text(encoding="utf-8").count("<img ") == len(names)
+
+
+def test_a_dark_page_leaves_images_of_images_as_they_are(written):
+    text = written[0].read_text(encoding="utf-8")
+    assert re.search(r'<figure class="photo[^"]*">\s*<img src="data:image/png;base64', text)
+    assert "figure.photo img { filter: brightness" in text
+
+
+def test_a_table_has_its_columns_and_its_names_are_text(table):
+    path, found = titles(table)
+    assert found == [
+        "This run",
+        "Training",
+        "The bound",
+        "Columns",
+        "Likelihood by column",
+        "Latent space",
+        "Health",
+        "Least likely",
+    ]
+    text = path.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "a &lt;b&gt; run" in text
+
+
+def test_the_row_that_breaks_a_rule_is_among_the_least_likely_with_the_column_that_breaks_it(table):
+    look = Look(table)
+    look.__dict__["examples"] = look.data.split("all")
+    (shown,) = tables.unlikely(table, look).tables
+    rows = {row[0]: row[2] for row in shown.rows}
+    assert "7" in rows
+    assert rows["7"].startswith("twin")
+
+
+def test_an_autoencoder_has_neither_samples_nor_rates(tmp_path):
+    settings = {"model__posterior": "Delta", "objective": {"type": "Reconstruction"}}
+    found = [section.title for section in sections(fit(tmp_path / "run", **settings))]
+    assert "The likelihood term" in found
+    assert not {"Samples", "Health", "The bound"} & set(found)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"model__latent": [1]}, {"model__prior": "Mixture"}, {"data__test": 0, "data__validation": 0}]
+)
+def test_what_is_odd_has_a_page_all_the_same(tmp_path, settings):
+    found = [section.title for section in sections(fit(tmp_path / "run", **settings))]
+    assert found[-2:] == ["Health", "Least likely"]
+
+
+def test_the_bound_on_the_page_is_that_of_the_run(levels):
+    look = Look(levels)
+    found = bound(levels.model, levels.data().test)
+    assert look.bound.elbo == found.elbo
+    assert np.array_equal(look.order, np.argsort(found.per_example.numpy(), kind="stable"))
+    assert len(look.scores) == len(levels.data().test) == 359
+
+
+def test_a_small_split_is_mapped_with_all_others(levels):
+    look = Look(levels)
+    assert look.crowd_name == "120 of 1,797 examples of all splits"
+    assert len(look.means[0]) == len(look.labels) == len(look.crowd_scores) == 120
+    assert look.labels == [str(label) for label in look.crowd.labels]
+
+
+def test_the_top_level_is_swept_in_units_of_its_prior_and_the_lower_one_in_those_of_its_codes(levels):
+    look = Look(levels)
+    middle, scale = look.frame(1)
+    assert (middle == 0).all()
+    assert (scale == 1).all()
+    middle, scale = look.frame(0)
+    assert np.allclose(middle, look.means[0].mean(0))
+    assert np.allclose(scale, look.means[0].std(0))
+
+
+def test_a_sweep_begins_below_on_the_left(levels):
+    look = Look(levels)
+    ticks = np.array([-2.0, 0.0, 1.0])
+    drawn = images._swept(look, 1, (0, 1), ticks)
+    corner = levels.decode(torch.tensor([[-2.0, -2.0]]), 1).numpy()
+    right = levels.decode(torch.tensor([[1.0, -2.0]]), 1).numpy()
+    assert np.allclose(drawn[6], corner[0], atol=1e-6)
+    assert np.allclose(drawn[8], right[0], atol=1e-6)
+
+
+def test_dispersion_is_one_where_the_likelihood_is_true():
+    class Fitting(Look):
+        """A look at a model whose p(x | z) is N(0, 2^2) whatever z, on data of some spread."""
+
+        def __init__(self, spread):
+            self.run, self.examples = self, self
+            self.model = self
+            self.spread = spread
+
+        def modules(self):
+            return []
+
+        def eval(self):
+            return self
+
+        def parameters(self):
+            return iter([torch.zeros(1)])
+
+        def batch(self, index):
+            return torch.randn(500, 30) * self.spread
+
+        def infer(self, x):
+            return [type("Level", (), {"z": torch.zeros(1, 500, 1)})]
+
+        def decode(self, z):
+            return torch.distributions.Normal(torch.zeros(500, 30), 2.0)
+
+    assert Fitting(2.0).dispersion == pytest.approx(1, rel=0.05)
+    assert Fitting(0.2).dispersion == pytest.approx(0.01, rel=0.05)
+
+
+def test_a_likelihood_that_does_not_fit_is_told(tmp_path):
+    run = fit(tmp_path / "run", model__likelihood={"type": "Normal", "variance": 25.0})
+    warned = " ".join(latent.health(run, Look(run)).warnings)
+    assert re.search(r"does not fit the data: the squared errors are \d+ times smaller", warned)
+
+
+def test_collapse_is_told_and_a_run_that_uses_its_latents_is_not_blamed(tmp_path, levels):
+    run = fit(tmp_path / "run", objective={"type": "Elbo", "beta": 300.0}, training__epochs=6)
+    assert "have collapsed" in " ".join(latent.health(run, Look(run)).warnings)
+    assert not [text for text in latent.health(levels, Look(levels)).warnings if "level 1 have collapsed" in text]
+
+
+def test_remembering_the_training_split_is_told(tmp_path):
+    settings = {
+        "model__network": {"type": "MLP", "hidden": [256]},
+        "data__validation": 0,
+        "data__test": 1700,
+        "training__epochs": 200,
+        "training__learning_rate": 4e-3,
+    }
+    run = fit(tmp_path / "run", **settings)
+    assert "The model overfits" in " ".join(latent.health(run, Look(run)).warnings)
+
+
+def test_fit_writes_the_report_unless_told_not_to(tmp_path):
+    quiet = fit(tmp_path / "quiet")
+    assert not (quiet.folder / "report").exists()
+    told = fit(tmp_path / "told", report__write=True)
+    assert (told.folder / "report" / "index.html").is_file()
+    assert (told.folder / "report" / "overview.png").is_file()
+
+
+def test_another_report_is_not_another_run(tmp_path):
+    """The report and the trackers may change on --resume; the weights do not hang on them."""
+    run = fit(tmp_path / "run")
+    again = lowerbound.fit("digits", out=run.folder, settings=SMALL | {"report.points": 7}, resume=True, progress=False)
+    assert again.summary["epochs"] == 2
+
+
+@pytest.mark.parametrize("method", ["opentsne", "umap"])
+def test_a_missing_projection_is_refused_before_any_work(tmp_path, monkeypatch, method):
+    monkeypatch.setattr(maps, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=rf'{method} is not installed; pip install "lowerbound\[{method}\]"'):
+        fit(tmp_path / "run", report__write=True, report__projection=method)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_projection_is_refused():
+    with pytest.raises(ConfigError, match=r"report\.projection"):
+        recipe.load("digits").replace({"report.projection": "pca3"})
+
+
+# Maps
+
+
+def test_principal_components_are_those_of_greatest_variance():
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(4000, 2)) * (3, 1)
+    turned = np.concatenate([plain, np.zeros((4000, 3))], axis=1) @ np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    found = maps.principal(turned, np.arange(4000))
+    assert found.points.std(0) == pytest.approx([3, 1], rel=0.05)
+    assert found.axes == ("component 1 (90% of the variance)", "component 2 (10% of the variance)")
+
+
+def test_far_groups_are_far_on_a_map():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(3), 60)
+    found = maps.plane(rng.normal(size=(3, 10))[groups] * 8 + rng.normal(size=(180, 10)), np.arange(180), "x")
+    middles = np.stack([found.points[groups == g].mean(0) for g in range(3)])
+    own = np.linalg.norm(found.points - middles[groups], axis=1).max()
+    between = min(np.linalg.norm(middles[a] - middles[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    assert between > own
+    assert found.axes is None
+    assert "t-SNE" in found.told
+
+
+# Figures
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.random((16, 1, 6, 5))
+HISTORY = [{"epoch": e, "a": -10.0 / e, "b": math.nan if e == 2 else 1.0} for e in range(1, 15)]
+POINTS = RNG.normal(size=(40, 2))
+
+DRAWN = {
+    "grid": lambda ax: figures.grid(PIXELS, ax, columns=4),
+    "pairs": lambda ax: figures.pairs(PIXELS, PIXELS, ax),
+    "strips": lambda ax: figures.strips(PIXELS.reshape(4, 4, 1, 6, 5), ax, rows="abcd", columns="wxyz", xlabel="x"),
+    "sweep": lambda ax: figures.sweep(PIXELS, [-3, -1, 1, 3], ax),
+    "heat": lambda ax: figures.heat(PIXELS[0, 0], "x", ax),
+    "matrix": lambda ax: figures.matrix(np.eye(4), "abcd", ax),
+    "marginal": lambda ax: figures.marginal(POINTS[:, 0], POINTS[:, 1], ax, name="x"),
+    "marginals": lambda ax: figures.marginals(POINTS, POINTS, "ab", ax),
+    "histogram": lambda ax: figures.histogram({"a": POINTS[:, 0], "b": POINTS[:, 1]}, "x", ax),
+    "lines": lambda ax: figures.lines(HISTORY, {"a": "a", "b": "b"}, "y", ax, best_epoch=3, trim=True),
+    "bars": lambda ax: figures.bars(["a", "b"], {"x": ([1, 2], [0.1, 0.2])}, "y", ax),
+    "levels": lambda ax: figures.levels({"a": 1.0, "b": 2.0}, "x", ax),
+    "rates": lambda ax: figures.rates([0.1, 2.0, 1.0], ax, active=2),
+    "classes": lambda ax: figures.classes(POINTS, ["a", "b"] * 20, ax),
+    "shades": lambda ax: figures.shades(POINTS, POINTS[:, 0], "x", ax),
+    "amounts": lambda ax: figures.amounts(POINTS, np.arange(1, 41), "x", ax),
+}
+
+
+def test_every_public_picture_is_tested():
+    made = {name for name, thing in vars(figures).items() if getattr(thing, "__annotations__", {}).get("return") is Figure}
+    assert {name for name in made if not name.startswith("_")} == set(DRAWN)
+
+
+@pytest.mark.parametrize("name", list(DRAWN))
+def test_a_picture_is_drawn_on_the_axes_that_it_is_given(name):
+    figure = Figure(layout="constrained")
+    left, right = figure.subplots(1, 2)
+    assert DRAWN[name](left) is figure
+    assert left.has_data() or left.child_axes
+    assert not right.has_data()
+
+
+@pytest.mark.parametrize("name", list(DRAWN))
+def test_a_picture_makes_a_figure_of_its_own(name):
+    assert figures.pixels(DRAWN[name](None)).std() > 1
+
+
+def test_a_sweep_is_labelled_where_its_values_are():
+    ax = DRAWN["sweep"](None).axes[0]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["−3", "−1.5", "0", "1.5", "3"]
+    assert ax.get_xticks()[2] == pytest.approx((4 * 6 - 1) / 2 - 0.5, abs=0.6)
+    assert list(ax.get_yticks()) == sorted(ax.get_yticks(), reverse=True)  # upwards
+
+
+def test_the_first_epochs_leave_the_picture_whichever_way_the_curve_goes():
+    up = figures.lines(HISTORY, {"a": "a"}, "y", trim=True).axes[0].get_ylim()
+    down = figures.lines([row | {"a": -row["a"]} for row in HISTORY], {"a": "a"}, "y", trim=True).axes[0].get_ylim()
+    assert up[0] > -10
+    assert up[1] > -10 / 14
+    assert down[1] < 10
+    assert down[0] < 10 / 14
+
+
+def test_many_points_are_named_where_they_lie():
+    points = np.concatenate([RNG.normal(size=(1000, 2)), RNG.normal(size=(1000, 2)) + 9])
+    ax = figures.classes(points, ["a"] * 1000 + ["b"] * 1000).axes[0]
+    at = {text.get_text(): text.get_position() for text in ax.texts}
+    assert at["a"] == pytest.approx((0, 0), abs=0.3)
+    assert at["b"] == pytest.approx((9, 9), abs=0.3)
+
+
+def test_a_picture_of_a_page_has_a_name_of_its_own(levels):
+    look = Look(levels)
+    made = [images.reconstructions, images.samples, images.manifold, latent.space, latent.health, images.unlikely]
+    pictures = [picture for part in made for picture in part(levels, look).pictures]
+    assert all(isinstance(picture, Picture) and picture.caption for picture in pictures)
+    assert len({picture.name for picture in pictures}) == len(pictures)
