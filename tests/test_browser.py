@@ -12,6 +12,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from lowerbound import fitting
+from lowerbound.report import figures
+from lowerbound.report.page import Picture, Section, Table, write
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -72,6 +74,8 @@ FAULTS = """(width) => {
 }"""
 """What is wrong with a page, [kind, which] each; contrast as in WCAG 2.2, 1.4.3."""
 
+OUTSIDE = '<img src="https://example.org/a.png" alt="of another host">'
+
 KINDS = ["image", "alt", "squashed", "inverted", "width", "edge", "contrast", "name", "link", "console", "request"]
 
 COLOURS = """async (address) => {
@@ -100,7 +104,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
 
     def fit(name, recipe, data=None, **settings):
-        quick = {"training.epochs": 2, "report.points": 200} | {key.replace("__", "."): value for key, value in settings.items()}
+        quick = {"training.epochs": 2, "report.points": 100} | {key.replace("__", "."): value for key, value in settings.items()}
         run = fitting.fit(recipe, data=data, out=folder / name / "a <b> run", settings=quick, progress=False)
         return run.folder / "report" / "index.html"
 
@@ -174,31 +178,46 @@ def test_a_page_has_no_fault(wrong, name, kind):
     assert wrong[name][kind] == []
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A page with one of each: quick to break and to look at."""
+    noise = np.random.default_rng(0).random((6, 1, 8, 8))
+    plot = Picture("plot", "Plot", "Of numbers.", lambda ax: figures.histogram({"a": noise.ravel()}, "x", ax))
+    photo = Picture("photo", "Photograph", "Of noise.", lambda ax: figures.grid(noise, ax), photo=True)
+    table = Table(("name", "value"), (("a", "1"),))
+    sections = [Section(f"Part {i}", ("A sentence.",), ("A warning.",), (table,), (plot, photo)) for i in (1, 2)]
+    return write(tmp_path_factory.mktemp("small"), "small", "with all", sections)
+
+
 @pytest.mark.parametrize(
     ("kind", "old", "new"),
     [
-        ["image", ";base64,", ";base64,AAAA"],
-        ["alt", ' alt="', ' alt=" " title="'],
-        ["squashed", "</style>", "figure img { height: 50px !important; }</style>"],
-        ["inverted", "brightness(.9)", "invert(1)"],
-        ["width", "<main>", '<main><div style="width: 1300px">x</div>'],
-        ["width", '<meta name="viewport"', '<meta name="none"'],
-        ["edge", "</style>", "html, body { overflow-x: hidden; } main { width: 1400px; }</style>"],
-        ["contrast", "--text: #1b1b1b", "--text: #999"],
-        ["contrast", "--warn: #ffbf80", "--warn: #805030"],
-        ["name", "<tbody>", f'<tbody><tr><th scope="row" style="min-width: 60rem">{"x" * 300}</th></tr>'],
-        ["link", 'id="s2"', 'id="none"'],
-        ["console", "<main>", '<main><img src="https://example.org/a.png" alt="a">'],
-        ["console", "<main>", "<main><script>1</script>"],
-        ["request", "default-src 'none'; img-src data:", "default-src *"],
+        ("image", ";base64,", ";base64,AAAA"),
+        ("alt", ' alt="', ' alt=" " title="'),
+        ("squashed", "</style>", "figure img { height: 50px !important; }</style>"),
+        ("inverted", "brightness(.9)", "invert(1)"),
+        ("width", "<main>", '<main><div style="width: 1300px">x</div>'),
+        ("width", '<meta name="viewport"', '<meta name="none"'),
+        ("edge", "</style>", "html, body { overflow-x: hidden; } main { width: 1400px; }</style>"),
+        ("contrast", "--text: #1b1b1b", "--text: #999"),
+        ("contrast", "--warn: #ffbf80", "--warn: #805030"),
+        ("name", "<tbody>", f'<tbody><tr><th scope="row" style="min-width: 60rem">{"x" * 300}</th></tr>'),
+        ("link", 'id="s2"', 'id="none"'),
+        ("console", "<main>", "<main>" + OUTSIDE),
+        ("console", "<main>", "<main><script>1</script>"),
+        ("request", "default-src 'none'; img-src data:", "default-src *"),
     ],
 )
-def test_a_fault_is_found(browser, pages, tmp_path, kind, old, new):
-    text, path = pages["plane"].read_text(encoding="utf-8"), tmp_path / "index.html"
+def test_a_fault_is_found(browser, small, tmp_path, kind, old, new):
+    text, path = small.read_text(encoding="utf-8"), tmp_path / "index.html"
     assert old in text
-    text = text.replace("<main>", '<main><img src="https://example.org/a.png" alt="a">') if kind == "request" else text
+    text = text.replace("<main>", "<main>" + OUTSIDE) if kind == "request" else text
     path.write_text(text.replace(old, new), encoding="utf-8")
     assert faults(browser, path)[kind]
+
+
+def test_a_page_without_fault_has_none(browser, small):
+    assert faults(browser, small) == {}
 
 
 @pytest.mark.parametrize("tab", ["table"], indirect=True)

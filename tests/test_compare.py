@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import lowerbound
-from lowerbound.errors import ConfigError, DataError, RunError
+from lowerbound.errors import ConfigError, RunError
 from lowerbound.evaluation import bound, importance_log_likelihood, rank
 from lowerbound.report import compare
 from lowerbound.report.compare import as_text, common, measure, names, overlaid, place, settings

@@ -121,8 +121,8 @@ def score(
       another kind can be more likely than the data themselves (Nalisnick et al. 2018, "Do deep generative models know what they
       don't know?").
     - `percentile`: of the log-likelihood among those of training examples, in [0, 100]. Low is less likely than they are.
-    - `typicality`: distance of the log-likelihood from its mean over training examples; high is anomalous. `typicality_percentile`
-      is its percentile among theirs, in [0, 100].
+    - `typicality`: distance of the log-likelihood from its mean over training examples; high is anomalous.
+      `typicality_percentile`: its percentile among theirs, in [0, 100].
     - `complexity`: what lossless compression needs for the image, no sign of an anomaly by itself, and `log_ratio` =
       log_likelihood + complexity, the log of the likelihood ratio to the compressor (Serra et al. 2020, with the sign turned);
       low is anomalous. Only of images on levels.

@@ -226,7 +226,8 @@ def score_lines(scores: Any) -> list[str]:
     rows += ["the least likely:"]
     for row in scores.least_likely().iter_rows(named=True):
         label = f"  label {row['label']}" if "label" in row else ""
-        rows.append(f"row {row['row']:>7}  log p(x) {number(row['log_likelihood']):>12}  percentile {row['percentile']:.2f}{label}")
+        value = number(row["log_likelihood"])
+        rows.append(f"row {row['row']:>7}  log p(x) {value:>12}  percentile {row['percentile']:.2f}{label}")
     return rows + ([f"note: {found['caveat']}"] if found["caveat"] else [])
 
 

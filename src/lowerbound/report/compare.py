@@ -453,27 +453,46 @@ def _caption(found: Comparison) -> str:
     unit = "Means over users" if found.ranked else "Nats per example"
     told = f"{unit}, ± standard error. Differences are to {found.first.name}, with the standard error of the pairs."
     if found.weighed:
-        told += f" log p(x) is of the first {found.weighed:,}, with {found.samples} importance samples each."
+        whose = f"of the first {found.weighed:,}" if found.weighed < found.examples else "of all"
+        told += f" log p(x) is {whose}, with {found.samples} importance samples each."
     if found.ranked and (out := found.first.ranking.left_out if found.first.ranking else 0):
         told += f" {out:,} users without a held-out item are left out."
     return told
 
 
-def _row(found: Comparison, entry: Entry) -> tuple[str, ...]:
-    digits, cells, summary = 4 if found.ranked else 2, [entry.name], entry.run.summary
+def _measures(found: Comparison, entry: Entry) -> tuple[str, ...]:
+    digits, cells = 4 if found.ranked else 2, [entry.name]
     for name in found.shown:
         for estimates, sign in ((entry.measures, False), (entry.differences or {}, True)):
             cells.append(spread(estimates[name], digits, sign) if name in estimates else "–")
-    cells.append(" + ".join(figure(math.nan if r is None else r, 2) for r in entry.rate) or "–")
-    epochs = f"{summary['epochs']:,}" if "epochs" in summary else "–"
-    return (*cells, f"{entry.parameters:,}", epochs, figure(summary.get("seconds", math.nan), 1))
+    return tuple(cells)
 
 
 def figures_table(found: Comparison) -> Table:
-    """A row for each run: its measures, their paired differences to the first run, and what the model is and cost."""
+    """A row for each run: its measures, and their paired differences to the first run."""
     measured = (part for name in found.shown for part in (_named(name), "difference"))
-    head = ("run", *measured, "rate by level", "parameters", "epochs", "seconds")
-    return Table(head, tuple(_row(found, entry) for entry in found.entries), _caption(found))
+    return Table(("run", *measured), tuple(_measures(found, entry) for entry in found.entries), _caption(found))
+
+
+def _cost(entry: Entry) -> tuple[str, ...]:
+    summary = entry.run.summary
+    rate = " + ".join(figure(math.nan if r is None else r, 2) for r in entry.rate) or "–"
+    epochs = f"{summary['epochs']:,}" if "epochs" in summary else "–"
+    return entry.name, rate, f"{entry.parameters:,}", epochs, figure(summary.get("seconds", math.nan), 1)
+
+
+def models_table(found: Comparison) -> Table:
+    """A row for each run: what its latents carry, how large the model is, and what the fit cost."""
+    caption = "Rate in nats; seconds of the fit, each on its own machine."
+    head = ("run", "rate by level", "parameters", "epochs", "seconds")
+    return Table(head, tuple(map(_cost, found.entries)), caption)
+
+
+def _joined(left: Table, right: Table) -> Table:
+    """Two tables of the same rows as one."""
+    rows = zip((left.head, *left.rows), (right.head, *right.rows), strict=True)
+    head, *rest = ((*ours, *theirs[1:]) for ours, theirs in rows)
+    return replace(left, head=head, rows=tuple(rest))
 
 
 def settings_table(found: Comparison) -> Table:
@@ -514,7 +533,10 @@ def _typed(text: str) -> str:
 def as_text(found: Comparison) -> list[str]:
     """The comparison as lines for a terminal."""
     notes = [f"note: {warning}" for warning in found.warnings]
-    figures = [_typed(line) for line in (_caption(found), *_aligned(figures_table(found)), *verdicts(found))]
+    figures = [
+        _typed(line)
+        for line in (_caption(found), *_aligned(_joined(figures_table(found), models_table(found))), *verdicts(found))
+    ]
     differ = ["", *_aligned(settings_table(found))] if found.settings else ["all settings are equal"]
     page = [] if found.page is None else ["", f"page     {found.page}"]
     return [_sizes(found), *notes, *figures, *differ, *page]
@@ -582,7 +604,7 @@ def _differences(found: Comparison, at: int) -> Picture:
     values = (entry.each[name] - first.each[name]).numpy()
     what = f"{_named(name)} of {entry.name} minus that of {first.name}"
     unit, whom = ("", "user") if found.ranked else (" (nats)", "example")
-    told = f"The {what}, by {whom}; above 0 for {(values > 0).mean():.0%} of them."
+    told = f"The {what}, by {whom}; above 0 for {(values > 0).mean():.0%} of them, below 0 for {(values < 0).mean():.0%}."
     xlabel = f"difference of the {_named(name)}{unit}"
     title = f"{entry.name} and {first.name}"
     return Picture(f"difference_{at}", title, told, lambda ax: _spread_out(values, xlabel, ax))
@@ -594,7 +616,7 @@ def _quality(found: Comparison) -> Picture:
         entry.name: ([entry.measures[m].value for m in found.shown], [entry.measures[m].standard_error for m in found.shown])
         for entry in found.entries
     }
-    told = "The whiskers are standard errors over users; those of the differences are smaller, as the users are the same."
+    told = "The whiskers are standard errors over users; whether two runs differ is told by those of the pairs, in the table."
     titles = [metric(name) for name in found.shown]
     return Picture("quality", "Ranking", told, lambda ax: bars(titles, series, "mean over users", ax))
 
@@ -604,7 +626,8 @@ def measured(found: Comparison) -> Section:
     title = "How well they rank" if found.ranked else f"The {'bound' if found.headline == 'elbo' else 'log-likelihood term'}"
     pictures = [_differences(found, at) for at in range(1, len(found.entries))]
     pictures = [_quality(found), *pictures] if found.ranked else pictures
-    return Section(title, tuple(verdicts(found)), found.warnings, (figures_table(found),), tuple(pictures))
+    tables = (figures_table(found), models_table(found))
+    return Section(title, tuple(verdicts(found)), found.warnings, tables, tuple(pictures))
 
 
 def differing(found: Comparison) -> Section:
