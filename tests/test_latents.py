@@ -90,3 +90,26 @@ def test_a_chain_that_does_not_fit_is_refused(posteriors, priors, sizes):
     part = StandardNormal().build(2)
     with pytest.raises(ConfigError, match="as many posteriors as priors and sizes"):
         Chain([part] * posteriors, [part] * priors, [2] * sizes)
+
+
+def test_going_down_by_means_is_what_the_priors_say():
+    """z1 for given values of each level: the mean of p(z1 | z2) at the mean of p(z2 | z3)."""
+    chain = linear_gaussian(3).model.latents
+    (a, first), (c, second) = weights(chain.priors[0]), weights(chain.priors[1])
+    z = torch.randn(5, 2).double()
+    with torch.no_grad():
+        assert torch.equal(chain.descend(z, 0), z)
+        assert np.allclose(chain.descend(z, 1).numpy(), z.numpy() @ a.T + first)
+        assert np.allclose(chain.descend(z, 2).numpy(), (z.numpy() @ c.T + second) @ a.T + first)
+
+
+def test_one_level_varies_while_those_above_it_are_fixed():
+    """In a group z1 has the variance of p(z1 | z2) alone, 0.3; over groups that of p(z1); at the top every sample is new."""
+    chain = linear_gaussian(2).model.latents
+    a = np.diag(weights(chain.priors[0])[0])
+    with torch.no_grad():
+        low = chain.vary(0, 3000, 20).numpy().reshape(3000, 20, 2)
+        top = chain.vary(1, 3000, 20).numpy().reshape(3000, 20, 2)
+    assert low.var(1, ddof=1).mean(0) == pytest.approx([0.3, 0.3], rel=0.03)
+    assert low.mean(1).var(0) == pytest.approx(a**2 + 0.3 / 20, rel=0.15)
+    assert top.var(1, ddof=1).mean(0) == pytest.approx(a**2, rel=0.03)  # below it the mean, without its 0.3
