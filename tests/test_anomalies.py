@@ -279,7 +279,7 @@ def test_sources_that_do_not_fit_are_refused(run, folder):
 
 
 def test_a_run_on_other_data_is_refused_to_compare_with(run, levels17):
-    with pytest.raises(ShapeError, match="on 17 levels.*on 256 levels; the two must be alike"):
+    with pytest.raises(ShapeError, match=r"on 17 levels.*on 256 levels; the two must be alike"):
         lowerbound.score(run, against=levels17)
 
 

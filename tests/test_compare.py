@@ -13,7 +13,8 @@ import lowerbound
 from lowerbound.errors import ConfigError, RunError
 from lowerbound.evaluation import bound, importance_log_likelihood, rank
 from lowerbound.report import compare
-from lowerbound.report.compare import as_text, common, measure, names, overlaid, place, settings
+from lowerbound.report.compare import as_text, overlaid, place
+from lowerbound.report.comparison import common, measure, names, settings
 
 FAST = {"training.epochs": 2, "model.network.hidden": [32], "report.write": False}
 DELTA = {"model.posterior": "Delta", "objective": {"type": "Reconstruction"}}

@@ -1,9 +1,11 @@
 """Sections that every run has: what it is, and how its training went."""
 
 import csv
+import json
 import math
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from ..data import described
 from ..evaluation import Estimate
@@ -40,6 +42,16 @@ def spread(estimate: Estimate, digits: int = 4, sign: bool = False) -> str:
     """An estimate and its standard error for people."""
     plus = "+" if sign and estimate.value > 0 else ""
     return f"{plus}{figure(estimate.value, digits)} ±\u00a0{figure(estimate.standard_error, digits)}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Names as a sentence has them: "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def setting(value: Any) -> str:
+    """A value of a recipe for people."""
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def history(run: Run) -> History:
