@@ -83,19 +83,17 @@ def rows(run: lowerbound.Run, other: str, **options: Any) -> Iterator[dict[str, 
         }
 
 
-def study(folder: Path, epochs: int, samples: int, examples: int) -> list[dict[str, Any]]:
-    """All rows, in both directions and with both likelihoods."""
+def direction(own: str, other: str, folder: Path, epochs: int, samples: int, examples: int) -> list[dict[str, Any]]:
+    """The rows of models fitted to `own`, with both likelihoods."""
+    run = fitted(own, own, folder, epochs)
+    background = fitted(f"{own}-background", mutated(own, folder), folder, epochs)
+    cross = fitted(f"{own}-bernoulli", own, folder, epochs, **{"model.likelihood": "Bernoulli"})
     found = []
-    for own, other in (SETS, SETS[::-1]):
-        options = {"split": "test", "samples": samples, "reference": examples}
-        run = fitted(own, own, folder, epochs)
-        background = fitted(f"{own}-background", mutated(own, folder), folder, epochs)
-        cross = fitted(f"{own}-bernoulli", own, folder, epochs, **{"model.likelihood": "Bernoulli"})
-        several = (("DiscretizedLogistic", run, background), ("Bernoulli", cross, None))
-        for likelihood, model, against in several:
-            facts = {"fitted_to": own, "other": other, "likelihood": likelihood}
-            facts["validation_elbo"] = model.summary["validation"]["elbo"]
-            found += [facts | row for row in rows(model, other, against=against, **options)]
+    for likelihood, model, against in (("DiscretizedLogistic", run, background), ("Bernoulli", cross, None)):
+        facts = {"fitted_to": own, "other": other, "likelihood": likelihood}
+        facts["validation_elbo"] = model.summary["validation"]["elbo"]
+        options = {"split": "test", "samples": samples, "reference": examples, "against": against}
+        found += [facts | row for row in rows(model, other, **options)]
     return found
 
 
@@ -119,7 +117,8 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=10_000, help="training and test examples to compare with, at most")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "anomalies.json")
     arguments = parser.parse_args()
-    found = study(arguments.runs, arguments.epochs, arguments.samples, arguments.examples)
+    numbers = arguments.epochs, arguments.samples, arguments.examples
+    found = [row for own, other in (SETS, SETS[::-1]) for row in direction(own, other, arguments.runs, *numbers)]
     asked = {name: getattr(arguments, name) for name in ("epochs", "samples", "examples")}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(arguments.out, {"settings": SETTINGS | asked | {"rate": RATE, "seed": 0}, "rows": found})

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from lowerbound import fitting
-from lowerbound.report import figures
+from lowerbound import fitting, run
+from lowerbound.report import compare, figures
 from lowerbound.report.page import Picture, Section, Table, write
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -20,7 +20,7 @@ CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"no browser: none of {', '.join(NAMES)} is installed")
 
-PAGES = ["levels", "plane", "table", "recommender"]
+PAGES = ["levels", "plane", "table", "recommender", "comparison"]
 DEVICES = {
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
     "desk": {"viewport": {"width": 1280, "height": 900}},
@@ -105,15 +105,17 @@ def pages(tmp_path_factory):
 
     def fit(name, recipe, data=None, **settings):
         quick = {"training.epochs": 2, "report.points": 100} | {key.replace("__", "."): value for key, value in settings.items()}
-        run = fitting.fit(recipe, data=data, out=folder / name / "a <b> run", settings=quick, progress=False)
-        return run.folder / "report" / "index.html"
+        fitted = fitting.fit(recipe, data=data, out=folder / name / "a <b> run", settings=quick, progress=False)
+        return fitted.folder / "report" / "index.html"
 
-    return {
+    made = {
         "levels": fit("levels", "digits", model__latent=[4, 2]),
         "plane": fit("plane", "digits", model__latent=[2]),
         "table": fit("table", "table", data=_table(folder)),
         "recommender": fit("recommender", "multvae"),
     }
+    two = [run.load(made[name].parent.parent) for name in ("levels", "plane")]
+    return made | {"comparison": compare(two, folder / "comparison", samples=2).page}
 
 
 @pytest.fixture(scope="module")

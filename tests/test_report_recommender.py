@@ -190,7 +190,7 @@ def test_collapse_is_said(run, found):
 
     assert told([1.0] * 20, [1.0] * 20, 20).warnings == ()
     assert "collapsed: their rate is 0.002 nats" in told([0.0001] * 20, [0.0] * 20, 0).warnings[0]
-    assert "collapsed: 1 of 20 units" in told([1.0] + [0.0] * 19, [1.0] + [0.0] * 19, 1).warnings[0]
+    assert "Few of the latents are in use: 1 of 20 units" in told([1.0] + [0.0] * 19, [1.0] + [0.0] * 19, 1).warnings[0]
 
 
 def test_a_run_that_has_not_converged_says_so(run):
@@ -286,7 +286,7 @@ def test_maps_need_points_that_differ():
     assert maps.plane(np.random.default_rng(0).random((5, 5)), rows, "x") is None
     assert maps.plane(np.random.default_rng(0).random((50, 1)), rows, "x") is None
     flat = maps.plane(np.random.default_rng(0).random((50, 2)), rows, "x")
-    assert flat.axes == ("x 1", "x 2")
+    assert flat.axes == ("x1", "x2")
 
 
 POINTS = np.random.default_rng(0).random((30, 2))

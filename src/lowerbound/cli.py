@@ -413,6 +413,10 @@ def _optimizers() -> dict[str, str]:
     return dict.fromkeys(optimizers(), "torch.optim")
 
 
+def _trackers() -> dict[str, str]:
+    return {name.lower(): told for name, told in _parts("tracking", "Tracker").items()}
+
+
 CATALOGUES: dict[str, Any] = {
     "recipes": _recipes,
     "data": _data,
@@ -423,6 +427,7 @@ CATALOGUES: dict[str, Any] = {
     "objectives": lambda: _parts("objectives", "Objective"),
     "schedules": lambda: _parts("schedules", "Schedule"),
     "optimizers": _optimizers,
+    "trackers": _trackers,
 }
 
 

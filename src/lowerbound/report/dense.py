@@ -12,6 +12,9 @@ from .look import DRAWS, SOME, Look
 from .page import Picture, Section, Table
 from .sections import figure, spread
 
+FEW = 2.0
+"""Effective samples below which an importance-sampled log-likelihood says little."""
+
 measure = Look
 """What is measured once for all parts."""
 
@@ -31,7 +34,15 @@ def measured(run: Run, look: Look) -> Section:
     xlabel = f"{look.score_name} (nats)"
     picture = Picture("bounds", f"{look.score_name} of the examples", told, lambda ax: histogram(series, xlabel, ax))
     title = "The bound" if look.has_bound else "The likelihood term"
-    return Section(title, tables=(Table(("", look.split), tuple(rows), caption),), pictures=(picture,))
+    return Section(title, _poor(look), tables=(Table(("", look.split), tuple(rows), caption),), pictures=(picture,))
+
+
+def _poor(look: Look) -> tuple[str, ...]:
+    """What must be known of an importance-sampled figure that hangs on few draws."""
+    if look.likelihood is None or look.likelihood.effective_samples >= FEW:
+        return ()
+    few = f"{look.likelihood.effective_samples:.1f} of {DRAWS} samples"
+    return (f"log p(x) hangs on {few}: it is a lower bound, and the truth may be well above it.",)
 
 
 def _likelihood(look: Look) -> list[tuple[str, str]]:

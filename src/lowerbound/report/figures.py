@@ -16,8 +16,9 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 SIZE = (5.0, 3.4)
 """Inches of a picture of its own: its text is legible in a column of a paper, and on a telephone."""
 
-COLOURS = ("#332288", "#CC6677", "#117733", "#DDAA33", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#1B1B1B")
-"""Told apart by all kinds of colour vision (after the "muted" scheme of Tol 2021); with `MARKERS` by shape too."""
+COLOURS = ("#332288", "#CC6677", "#117733", "#B8860B", "#3F93C3", "#882255", "#2F9383", "#8A8A22", "#AA4499", "#1B1B1B")
+"""Told apart by all kinds of colour vision (after the "muted" scheme of Tol 2021, the light ones darker, so that they are seen on
+white and on black); with `MARKERS` by shape too."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "d")
 
@@ -54,10 +55,15 @@ def unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
     return images if low >= 0 and high <= 1 else (images - low) / max(high - low, 1e-12)
 
 
+def short(text: str, longest: int = 40) -> str:
+    """Any text on one line, cut if long."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
 def words(text: str, longest: int = 28) -> str:
     """Any text as matplotlib shows it and nothing else: no mathematics, not hidden from a legend, on one line, cut if long."""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    text = text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+    text = short(text, longest)
     return (" " + text if text.startswith("_") else text).replace("$", r"\$")
 
 
@@ -319,12 +325,13 @@ def levels(
     """One number for each name, as horizontal bars from the top down, the number written at its end; one of them is grey."""
     figure, ax = _on(ax, (SIZE[0], 0.9 + (0.42 if len(values) < 9 else 0.26) * len(values)))
     names = list(values)
-    colours = [REST if name == grey else COLOURS[i % 10] for i, name in enumerate(names)]
+    several = len(names) < 9
+    colours = [REST if name == grey else COLOURS[i if several else 0] for i, name in enumerate(names)]
     drawn = ax.barh(range(len(names)), list(values.values()), 0.6, color=colours)
-    ax.bar_label(drawn, [f"{v:,.{digits}f}" for v in values.values()], padding=3, fontsize=9)
+    ax.bar_label(drawn, [f"{v:,.{digits}f}".replace("-", "−") for v in values.values()], padding=3, fontsize=9)
     ax.set_yticks(range(len(names)), [words(name) for name in names])
     ax.invert_yaxis()
-    ax.margins(x=0.12)
+    ax.margins(x=0.2)
     ax.set_xlabel(xlabel)
     return figure
 

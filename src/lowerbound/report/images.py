@@ -8,9 +8,10 @@ from scipy.stats import norm
 
 from ..data import Dataset
 from ..run import Run
-from .figures import grid, heat, interleaved, pairs, strips, sweep, tiles
+from .figures import figure_of, grid, heat, interleaved, pairs, strips, sweep, tiles
 from .look import Look
 from .page import Picture, Section
+from .sections import figure
 
 WIDEST = 1200
 """Pixels of a sweep, at most, across."""
@@ -42,7 +43,7 @@ def reconstructions(run: Run, look: Look) -> Section:
     if len(look.order) >= 48:
         by = f"by their {look.score_name}"
         low, high = look.scores[look.order[15]], look.scores[look.order[-16]]
-        best, worst = f"The 16 best {by}: {high:,.1f} nats or more.", f"The 16 worst {by}: {low:,.1f} nats or less."
+        best, worst = f"The 16 best {by}: {figure(high, 1)} nats or more.", f"The 16 worst {by}: {figure(low, 1)} nats or less."
         pictures += [
             _pairs(look, "reconstructions_best", "The likeliest", best, look.order[::-1][:16]),
             _pairs(look, "reconstructions_worst", "The least likely", worst, look.order[:16]),
@@ -148,7 +149,7 @@ def _traversal(look: Look, level: int) -> Picture | None:
         f"traversals_{level + 1}",
         f"Traversals{where}",
         told,
-        lambda ax: strips(strip, ax, rows=[f"z{i + 1}" for i in dims], columns=[f"{s:g}" for s in STEPS]),
+        lambda ax: strips(strip, ax, rows=[f"z{i + 1}" for i in dims], columns=[figure_of(s) for s in STEPS]),
         photo=True,
     )
 
@@ -183,7 +184,7 @@ def unlikely(run: Run, look: Look) -> Section:
     rows = look.order[:32]
     images = look.shown(look.examples.batch(rows))
     low, high = look.scores[rows[0]], look.scores[rows[-1]]
-    span = f"from {low:,.1f} to {high:,.1f} nats, the lowest first"
+    span = f"from {figure(low, 1)} to {figure(high, 1)} nats, the lowest first"
     told = f"The {len(rows)} {look.split} examples of the lowest {look.score_name}, {span}."
     picture = Picture("unlikely", "Least likely examples", told, lambda ax: grid(images, ax, columns=8), photo=True)
     return Section("Least likely", pictures=(picture,))

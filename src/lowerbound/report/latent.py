@@ -16,7 +16,7 @@ LEAST_RATE = 0.1
 """Nats below which a code tells nothing."""
 
 LEAST_ACTIVE = 0.1
-"""Fraction of the units below which the latents have collapsed."""
+"""Fraction of the units below which few of them are in use."""
 
 MISFIT = 4.0
 """Factor between the spread that a likelihood states and that of the data, from which on it is told."""
@@ -29,7 +29,7 @@ def _collapsed(active: int, size: int, rate: float, level: str, what: str) -> li
     if rate < LEAST_RATE:
         return [f"The latents{level} have collapsed: their rate is {rate:.3f} nats, so that codes tell nothing of the {what}."]
     if active < LEAST_ACTIVE * size:
-        return [f"The latents{level} have collapsed: {active} of {size} units are active."]
+        return [f"Few of the latents{level} are in use: {active} of {size} units are active; the rate is {rate:.2f} nats in all."]
     return []
 
 
@@ -45,7 +45,8 @@ def usage(found: LatentStatistics, what: str, of: str) -> Section:
         level, size = f" of level {i + 1}" if many else "", len(variance)
         total = float("nan") if rate is None else float(rate.sum())
         nats = "" if rate is None else f", and the rate is {total:.2f} nats in all"
-        sentences.append(f"{active} of {size} units{level} are active (variance of the posterior mean above 0.01){nats}.")
+        told = f"{active} of {size} units{level} are active (variance of the posterior mean above 0.01){nats}"
+        sentences.append(f"{told}, over {of}.")
         warned += _collapsed(active, size, total, level, what)
         if rate is not None:
             told = f"The rate of each dimension{level}, over {of}."
@@ -61,7 +62,7 @@ def _aggregate(look: Look, level: int) -> tuple[str, Picture]:
     worst = int(order[int(np.argmax(distances))])
     where = look.level(level)
     sentence = (
-        f"The aggregate posterior{where} departs most from the prior in dimension {worst + 1} "
+        f"The aggregate posterior{where} departs most from the prior in z{worst + 1} "
         f"(greatest difference of the distribution functions {max(distances):.2f})."
     )
     drawn = f"Draws of q(z | x) over {len(posterior):,} examples (filled) and of the prior (line)"
@@ -124,12 +125,10 @@ def _coloured(look: Look, map_: Plane) -> tuple[str, Callable]:
 def _maps(look: Look, level: int) -> list[Picture]:
     means, where = look.means[level], look.level(level)
     rows, method = np.arange(len(means)), look.run.recipe.report.projection
-    projected = plane(means, rows, "latent", method=method)
+    projected = plane(means, rows, "z", method=method)
     if projected is None:
         told = f"The posterior means of {look.crowd_name}."
-        return [
-            Picture(f"codes_{level + 1}", f"Codes{where}", told, lambda ax: histogram({"codes": means[:, 0]}, "latent 1", ax))
-        ]
+        return [Picture(f"codes_{level + 1}", f"Codes{where}", told, lambda ax: histogram({"codes": means[:, 0]}, "z1", ax))]
     found: dict[str, Plane] = {"codes" if projected.axes else method: projected}
     if means.shape[1] > 2 and (flat := principal(means, rows)) is not None:
         found = {"pca": flat} | found

@@ -105,7 +105,7 @@ def plane(vectors: np.ndarray, rows: np.ndarray, name: str, *, method: str = "ts
     if not spread_out(vectors):
         return None
     if vectors.shape[1] == 2:
-        return Plane(vectors, rows, (f"{name} 1", f"{name} 2"), "", 0.0)
+        return Plane(vectors, rows, (f"{name}1", f"{name}2"), "", 0.0)
     title, make = METHODS[method]
     centred = vectors - vectors.mean(0)
     installed(method)

@@ -189,7 +189,7 @@ def findings(run: Run) -> Findings:
     popularity = np.asarray((data.train.matrix != 0).sum(0), dtype=np.int64).ravel()
     vectors = item_vectors(run.model)
     known, method = np.argsort(-popularity, kind="stable")[:ITEMS], run.recipe.report.projection
-    items = plane(unit_rows(vectors)[known], known, "item vector", method=method)
+    items = plane(unit_rows(vectors)[known], known, "item vector ", method=method)
     some = np.sort(np.random.default_rng(0).permutation(len(data.train))[:USERS])
-    users = plane(run.encode(data.train.take(some))[0].numpy(), some, "latent", method=method)
+    users = plane(run.encode(data.train.take(some))[0].numpy(), some, "z", method=method)
     return Findings(data, popularity, compare(run, data, popularity), *_latent(run, data), vectors, items, users)

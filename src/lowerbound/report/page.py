@@ -87,7 +87,7 @@ def save(figure: Figure, path: Path, dpi: int = DPI, tight: bool = False) -> Non
     """A figure as a PNG, whole or not at all; `tight`: without the white around it."""
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a title in a script that no font here has
-        figure.savefig(temporary, dpi=dpi, bbox_inches="tight" if tight else None)
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight" if tight else None, pad_inches=0.02)
 
 
 def vector(figure: Figure, tight: bool = False) -> bytes:
@@ -95,7 +95,9 @@ def vector(figure: Figure, tight: bool = False) -> bytes:
     file = io.BytesIO()
     with rc_context({"svg.hashsalt": "lowerbound"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(file, format="svg", dpi=DPI, metadata={"Date": None}, bbox_inches="tight" if tight else None)
+        figure.savefig(
+            file, format="svg", dpi=DPI, metadata={"Date": None}, bbox_inches="tight" if tight else None, pad_inches=0.02
+        )
     return file.getvalue()
 
 

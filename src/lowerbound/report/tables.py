@@ -5,7 +5,7 @@ from scipy.stats import ks_2samp
 
 from ..data import Dataset
 from ..run import Run
-from .figures import levels, marginals, matrix, pixels
+from .figures import levels, marginals, matrix, pixels, short
 from .look import Look
 from .page import Picture, Section, Table
 from .sections import figure
@@ -49,7 +49,7 @@ def columns(run: Run, look: Look) -> Section | None:
     worst = (
         f"The columns of the samples differ from the data by {distances.mean():.2f} in the mean and {distances.max():.2f} at most"
     )
-    sentence = f"{worst} ({names[order[0]]}), in the greatest difference of the distribution functions."
+    sentence = f"{worst} ({short(names[order[0]])}), in the greatest difference of the distribution functions."
     return Section(
         "Columns", (sentence,), tables=(Table(head, rows, caption),), pictures=(picture, *_matrices(names, data, drawn))
     )
@@ -90,7 +90,7 @@ def likelihoods(run: Run, look: Look) -> Section | None:
 def _blamed(names: list[str], example: np.ndarray, terms: np.ndarray, usual: np.ndarray) -> str:
     """The columns of an example whose log-likelihood terms fall furthest below what is usual."""
     worst = np.argsort(terms - usual, kind="stable")[:BLAMED]
-    return "; ".join(f"{names[i]} = {example[i]:.4g} ({terms[i]:,.1f})" for i in worst)
+    return "; ".join(f"{names[i]} = {example[i]:.4g} ({figure(float(terms[i]), 1)})" for i in worst)
 
 
 def unlikely(run: Run, look: Look) -> Section:
