@@ -13,7 +13,7 @@ ROOT = Path(lowerbound.__file__).parent
 # import each other. Within a floor the order of the lines is allowed too.
 ORDER = (
     ("errors",),
-    ("catalogue", "files", "machine", "progress", "sparse"),
+    ("catalogue", "files", "machine", "progress", "shares", "sparse"),
     ("affine",),
     ("schedules", "tracking"),
     ("families", "noise", "networks", "data"),

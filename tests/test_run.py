@@ -56,7 +56,7 @@ def test_a_run_is_reloaded_from_its_folder_alone(run):
 def test_nothing_in_the_folder_is_a_pickle(run):
     for path in run.folder.rglob("*"):
         assert path.suffix in {"", ".toml", ".json", ".csv", ".safetensors"}
-        assert path.is_dir() or not path.read_bytes().startswith((b"\x80", b"PK"))
+        assert path.is_dir() or not path.read_bytes().startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"))
 
 
 def test_the_summary_measures_the_test_split_once_with_the_best_weights(run):

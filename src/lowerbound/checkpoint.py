@@ -1,32 +1,46 @@
 """Checkpoints: safetensors and JSON in one folder, written whole or not at all. Nothing that is loaded can execute code.
 
-`checkpoint/step-00001234/` holds one safetensors file per group of tensors (model, best, optimizer) and `state.json`. A folder
-appears by one rename, so that the newest one is always whole; the last two are kept.
+`checkpoint/step-00001234/` holds one safetensors file per group of tensors (model, best, optimizer, sums), `state.json`, and
+`manifest.json` with the size and the sha256 of each. A folder appears by one rename when all of it is on the disk; the last two
+are kept, and one that is not what its manifest says is passed over.
 """
 
+import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .errors import RunError
-from .files import read_json, replacing, write_text
+from .files import read_json, replacing, sync, write_text
 
 KEPT = 2
 
+MANIFEST = "manifest.json"
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes tensors as safetensors, whole or not at all."""
+    """Writes tensors as safetensors, whole or not at all.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
     with replacing(path) as temporary:
-        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, dict(metadata) if metadata else None)
+        try:
+            save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, dict(metadata) if metadata else None)
+        except SafetensorError as error:  # a full disk, too
+            raise RunError(f"cannot write {path}: {error}") from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -70,25 +84,62 @@ def unflatten(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     return state
 
 
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _steps(folder: Path) -> Iterator[Path]:
-    """The whole checkpoints in a folder, oldest first."""
-    return iter(sorted(p for p in folder.glob("step-*") if p.is_dir()))
+    """The checkpoints in a folder, newest first."""
+    return iter(sorted((p for p in folder.glob("step-*") if p.is_dir() and not p.is_symlink()), reverse=True))
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest whole checkpoint."""
-    return next(iter(reversed(list(_steps(folder)))), None)
+    """The newest checkpoint."""
+    return next(_steps(folder), None)
+
+
+def _contents(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a manifest says of the files in a folder."""
+    files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+    return {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files}
+
+
+def _refuse_damage(folder: Path) -> None:
+    """Raises RunError for a checkpoint that is not what its manifest says."""
+    if not (folder / MANIFEST).is_file():
+        raise RunError(f"{folder}: {MANIFEST} is missing")
+    strange = [path.name for path in folder.iterdir() if path.is_symlink() or not path.is_file()]
+    if strange:
+        raise RunError(f"{folder}: {strange[0]} is not a plain file")
+    said, found = read_json(folder / MANIFEST), _contents(folder)
+    if said != found:
+        names = said.keys() | found.keys() if isinstance(said, dict) else {MANIFEST}
+        wrong = sorted(name for name in names if not isinstance(said, dict) or said.get(name) != found.get(name))
+        raise RunError(f"{folder}: {wrong[0]} is not what {MANIFEST} says")
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        _refuse_damage(folder)
+    except (OSError, RunError):
+        return False
+    return True
 
 
 def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
     """Writes a checkpoint and removes all but the last two.
 
     Raises:
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written; the checkpoints before it stay.
     """
     target = folder / f"step-{step:08d}"
-    if target.exists():  # it is whole, and the same step has the same state
-        return target
+    if target.exists():
+        if _whole(target):  # the same step has the same state
+            return target
+        shutil.rmtree(target, ignore_errors=True)
+    temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(".writing-*"):  # of a process that was killed
@@ -98,22 +149,67 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
         write_text(temporary / "state.json", json.dumps(state))  # unlike strict JSON this keeps infinities
+        write_text(temporary / MANIFEST, json.dumps(_contents(temporary), indent=1))
+        sync(temporary)
         os.replace(temporary, target)
+        sync(folder)
     except OSError as error:
         raise RunError(f"cannot write {target}: {error.strerror or error}") from error
-    for old in list(_steps(folder))[:-KEPT]:
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    for old in list(_steps(folder))[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
+def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    _refuse_damage(folder)
+    groups = {path.stem: load_tensors(path) for path in sorted(folder.glob("*.safetensors"))}
+    state = read_json(folder / "state.json")
+    if not isinstance(state, dict):
+        raise RunError(f"{folder / 'state.json'}: not the state of a fit")
+    return groups, state
+
+
 def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """The groups of tensors and the state of the newest checkpoint in `folder`.
+    """The groups of tensors and the state of the newest whole checkpoint in `folder`; tells of those it passes over.
 
     Raises:
-        RunError: there is none, or it is damaged.
+        RunError: there is none, or all are damaged.
     """
-    found = latest(folder)
-    if found is None:
-        raise RunError(f"there is no checkpoint in {folder} to resume from")
-    groups = {path.stem: load_tensors(path) for path in sorted(found.glob("*.safetensors"))}
-    return groups, read_json(found / "state.json")
+    damaged: list[str] = []
+    for found in _steps(folder):
+        try:
+            read = _read(found)
+        except (OSError, RunError) as error:
+            damaged.append(str(error))
+            continue
+        if damaged:
+            print(f"lowerbound: damaged: {'; '.join(damaged)}; going on from {found.name}", file=sys.stderr)
+        return read
+    if damaged:
+        raise RunError(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}")
+    raise RunError(f"there is no checkpoint in {folder} to resume from")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A run folder that no other process may write meanwhile; the lock ends with the process, however that ends.
+
+    Raises:
+        RunError: another process has it, or the folder cannot be written.
+    """
+    path = folder / "checkpoint" / ".lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, blocking=False)
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"{folder} is being written by another process; wait until it ends, or choose another --out") from None
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -121,8 +121,9 @@ def evaluate(
 ) -> None:
     """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender ranks."""
     from . import run as runs
+    from .evaluation.batches import positive
 
-    found = runs.load(run).evaluate(data, split=split, samples=samples)
+    found = runs.load(run).evaluate(data, split=split, samples=positive(samples))
     if "metrics" in found:
         show(found, ranking_lines(found), json)
         return
@@ -475,12 +476,45 @@ def doctor(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""What Typer raises for a command line that it does not understand. It has no public name of its own."""
+
+
+def usage(error: Any) -> str:
+    """What is wrong with a command line, in one line."""
+    context = error.ctx
+    where = f"; see {context.command_path} --help" if context else "; see lowerbound --help"
+    words = error.format_message().rstrip(".")
+    if name := getattr(error, "option_name", None) if words.startswith("No such option") else None:
+        known = [option for parameter in context.command.params for option in parameter.opts] if context else []
+        return unknown("option", name, [*known, "--help"]) + where
+    if words.startswith("No such command"):
+        return unknown("command", words.split("'")[1], context.command.commands) + where
+    if error.__cause__ is not None and hasattr(error.__cause__, "errors"):
+        return _value(error) + where
+    return words[0].lower() + words[1:] + where
+
+
+def _value(error: Any) -> str:
+    """What is wrong with the value of an option, as pydantic found."""
+    from .catalogue import wording
+
+    found = error.__cause__.errors()[0]
+    return f"{error.param.opts[-1]} {wording(found)}, got {found['input']!r}"
+
+
 def main() -> None:
     """The console script: one line for every mistake, and never a traceback for a user's."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed
+            sys.exit(error.exit_code)
+        print(f"lowerbound: {usage(error)}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except LowerboundError as error:
-        print(f"lowerbound: {error}", file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one tells
+            print(f"lowerbound: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("lowerbound: stopped", file=sys.stderr)

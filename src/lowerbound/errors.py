@@ -39,6 +39,12 @@ class NonFiniteError(LowerboundError, ArithmeticError):
     exit_code = 1
 
 
+class WorkerError(RunError):
+    """One of several processes of a run ended, and so the run did."""
+
+    exit_code = 1
+
+
 class Interrupted(LowerboundError):
     """Training was stopped from outside after its checkpoint was written. `exit_code` is 128 + the signal's number."""
 

@@ -20,10 +20,12 @@ from torch import Tensor
 from torch.distributions import Bernoulli as _Bernoulli
 from torch.distributions import Distribution, Independent, OneHotCategorical, constraints, register_kl
 from torch.distributions import Normal as _Normal
+from torch.distributions.utils import _standard_normal
 
 from .affine import Affine, Reduction
 from .catalogue import STRICT, part
 from .errors import ConfigError
+from .shares import drawn
 from .sparse import SparseRows
 
 
@@ -148,6 +150,11 @@ class _Gaussian(_Normal):
     def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
         self.loc, self.log_scale, self.scale = loc, log_scale, torch.exp(log_scale).expand(loc.shape)
         Distribution.__init__(self, loc.shape, validate_args=False)
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        shape = self._extended_shape(sample_shape)
+        noise = drawn(lambda whole: _standard_normal(whole.shape, whole.dtype, whole.device), self.loc.new_empty(shape), -2)
+        return self.loc + noise * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:
         z = (value - self.loc) / self.scale

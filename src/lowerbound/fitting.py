@@ -7,7 +7,8 @@ import csv
 import io
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lightning_fabric import Fabric
 from . import __version__, checkpoint, tracking
 from . import recipe as recipes
 from .data import Dataset, named_sets
-from .errors import ConfigError, RunError
+from .errors import ConfigError, RunError, WorkerError
 from .evaluation.batches import evaluating, placed
 from .files import there, write_json, write_text
 from .machine import hardware
@@ -26,8 +27,9 @@ from .progress import bar
 from .recipe import Recipe
 from .report import glance, maps, page
 from .run import FORMAT, Run, build, check, unchanged
+from .shares import Processes
 from .tracking import Watch, watching
-from .training import Fit, State, make_fabric, measured
+from .training import Fit, State, make_fabric, measured, processes_of
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:
@@ -68,11 +70,27 @@ def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]
     held = (folder / "recipe.toml").exists()
     if resume and not held:
         raise RunError(f"there is no run in {folder} to resume")
-    alive = checkpoint.latest(folder / "checkpoint") is not None or (folder / "model.safetensors").exists()
-    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and (alive or not held):
-        what = "holds a run already; --resume continues it" if held else "is not an empty folder"
-        raise RunError(f"{folder} {what}; choose another --out")
-    return folder, resume and alive
+    if not resume:
+        _refuse_taken(folder)
+        if not held and there(folder) and not (folder.is_dir() and _blank(folder)):
+            raise RunError(f"{folder} is not an empty folder; choose another --out")
+    return folder, resume and _alive(folder)
+
+
+def _alive(folder: Path) -> bool:
+    """Whether a folder holds a run that has something to go on from."""
+    return checkpoint.latest(folder / "checkpoint") is not None or (folder / "model.safetensors").exists()
+
+
+def _refuse_taken(folder: Path) -> None:
+    """Raises RunError for a folder that holds a run."""
+    if (folder / "recipe.toml").exists() and _alive(folder):
+        raise RunError(f"{folder} holds a run already; --resume continues it; choose another --out")
+
+
+def _blank(folder: Path) -> bool:
+    """Whether a folder is empty but for the lock of a fit that ended before it wrote anything."""
+    return all(path.name == "checkpoint" and {p.name for p in path.iterdir()} <= {".lock"} for path in folder.iterdir())
 
 
 def _same(recipe: Recipe, folder: Path) -> None:
@@ -130,18 +148,41 @@ def fit(
     if plan.model.output_bias == "data":
         model.start_at(torch.from_numpy(dataset.train.mean()))
     run = Run(folder, plan, dataset.schema, model, {}, dataset.items)
-    fitting = _begin(run, dataset, fabric, resume)
-    show = progress and fabric.is_global_zero
-    with watching(plan.tracking, folder, plan.describe(), first=fabric.is_global_zero) as watch:
-        fitting.save_history = _Follow(run, dataset, watch)
-        with bar(plan.training.epochs, len(dataset.train), fitting.state.epoch * len(dataset.train), show=show) as fitting.report:
-            state = fitting.run()
-        del fitting  # and with it the state of the optimiser, before the test split is measured
-        run.summary |= _summary(run, dataset, state, caveat)
-        if fabric.is_global_zero:
-            _finish(run, watch, show)
+    first, show = fabric.is_global_zero, progress and fabric.is_global_zero
+    fitting = _ready(run, dataset, fabric)
+    with checkpoint.locked(folder) if first else nullcontext():
+        if first and not resume:
+            _refuse_taken(folder)  # another process may have been faster
+        _begin(run, dataset, fitting, resume)
+        with watching(plan.tracking, folder, plan.describe(), first=first) as watch, _together(fabric):
+            fitting.save_history = _Follow(run, dataset, watch)
+            done = fitting.state.epoch * len(dataset.train)
+            with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
+                state = fitting.run()
+            del fitting  # and with it the state of the optimiser, before the test split is measured
+            run.summary |= _summary(run, dataset, state, caveat, processes_of(fabric))
+            if first:
+                _finish(run, watch, show)
     run.model.eval()
     return run
+
+
+@contextmanager
+def _together(fabric: Fabric) -> Iterator[None]:
+    """Of several processes, the end of one is the end of all: the others then wait for it in vain.
+
+    Raises:
+        WorkerError: another process has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if fabric.world_size == 1:
+            raise
+        told = str(error).splitlines()[0]
+        raise WorkerError(
+            f"another process of this run has ended ({told}); go on from its last checkpoint with --resume"
+        ) from error
 
 
 def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> Recipe:
@@ -183,30 +224,34 @@ def _finish(run: Run, watch: Watch, show: bool) -> None:
         watch.file(page(run, progress=show))
 
 
-def _begin(run: Run, dataset: Dataset, fabric: Fabric, resume: bool) -> Fit:
-    """The fit, at its start or at its checkpoint; the folder is written only when all settings have proved right."""
-    plan, model, folder = run.recipe, run.model, run.folder
-    fitting = Fit(model, dataset, plan.objective, plan.training, fabric, checkpoints=folder / "checkpoint")
-    with evaluating(model, 0):  # a loss that cannot be had is told before anything is written
+def _ready(run: Run, dataset: Dataset, fabric: Fabric) -> Fit:
+    """The fit at its start. A loss that cannot be had is told before anything is written."""
+    plan, model = run.recipe, run.model
+    fitting = Fit(model, dataset, plan.objective, plan.training, fabric, checkpoints=run.folder / "checkpoint")
+    with evaluating(model, 0):
         first = placed(model, dataset.train.batch(slice(0, 2)))
         plan.objective(model.terms(first, plan.training.samples, plan.objective.kl))
+    return fitting
+
+
+def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
+    """Goes to the checkpoint of a run that is resumed, and writes what the run is."""
     if resume:
-        _same(plan, folder)
-        unchanged(dataset, folder, RunError)
+        _same(run.recipe, run.folder)
+        unchanged(dataset, run.folder, RunError)
         fitting.resume()
-    if fabric.is_global_zero:
+    if fitting.fabric.is_global_zero:
         if dataset.items is not None:
-            dataset.items.write(folder / "items.parquet")
+            dataset.items.write(run.folder / "items.parquet")
         facts = {
             "format": FORMAT,
             "schema": dataset.schema.to_json(),
             "fingerprint": dataset.fingerprint(),
             "facts": dataset.facts,
         }
-        write_text(folder / "recipe.toml", plan.to_toml())
-        write_json(folder / "data.json", facts)
-    fabric.barrier()
-    return fitting
+        write_text(run.folder / "recipe.toml", run.recipe.to_toml())
+        write_json(run.folder / "data.json", facts)
+    fitting.fabric.barrier()
 
 
 def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
@@ -216,12 +261,12 @@ def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
     return own | ({"rate": rate} if rate else {}) if own else None
 
 
-def _summary(run: Run, dataset: Dataset, state: State, caveat: str | None) -> dict[str, Any]:
+def _summary(run: Run, dataset: Dataset, state: State, caveat: str | None, processes: Processes) -> dict[str, Any]:
     """What `fit --json` prints: the best epoch's metrics, and the test split measured once."""
     plan, model = run.recipe, run.model
     row = dict(state.history[state.best_epoch - 1])
     if dataset.test is not None:
-        found = measured(model, dataset.test, plan.objective, plan.training, stream=3)
+        found = measured(model, dataset.test, plan.objective, plan.training, 3, processes)
         row |= {f"test_{name}": v for name, v in found.items()}
     return {
         "run": str(run.folder),

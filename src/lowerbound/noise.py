@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from .catalogue import STRICT, part
+from .shares import drawn
 from .sparse import SparseRows
 
 Batch = Tensor | SparseRows
@@ -42,7 +43,9 @@ class _Elementwise(Noise):
         """Any number of values."""
 
     def __call__(self, x: _Batch, training: bool) -> _Batch:
-        return x.with_values(self.values(x.values, training)) if isinstance(x, SparseRows) else self.values(x, training)
+        if isinstance(x, SparseRows):
+            return x.with_values(self.values(x.values, training))
+        return drawn(lambda whole: self.values(whole, training), x) if training else self.values(x, training)
 
 
 @dataclass(frozen=True, config=STRICT)

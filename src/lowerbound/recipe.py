@@ -70,6 +70,10 @@ class Training:
         validate_every: epochs between looks at the validation split; the last epoch always has one.
         patience: epochs without a better value of it before training stops; None goes on to the end.
         checkpoint_every: epochs between checkpoints; there is always one at the end.
+        checkpoint_steps: optimiser steps between checkpoints within an epoch; None: none by steps.
+        checkpoint_seconds: seconds after which there is a checkpoint within an epoch; None: none by time.
+        on_nonfinite: what a loss or gradient that is NaN or infinite does: "stop" ends the fit, "skip" leaves the step out and
+            counts it in the metrics (which costs a look at the gradient at every step).
         accelerator: "auto" takes a GPU if there is one.
         devices: number of processes, each with its device.
         precision: of the matrix products.
@@ -91,6 +95,9 @@ class Training:
     validate_every: PositiveInt = 1
     patience: PositiveInt | None = None
     checkpoint_every: PositiveInt = 10
+    checkpoint_steps: PositiveInt | None = None
+    checkpoint_seconds: float | None = Field(default=300.0, gt=0)
+    on_nonfinite: Literal["stop", "skip"] = "stop"
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt = 1
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"

@@ -8,11 +8,12 @@ import hashlib
 import inspect
 import math
 import os
+import shlex
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
@@ -31,10 +32,12 @@ from .evaluation.batches import Batches, evaluating
 from .evaluation.ranking import named
 from .model import VAE, Terms
 from .networks.layers import SparseLinear
+from .noise import Batch
 from .objectives import Objective
 from .optimizers import optimizers
 from .progress import Report, silent
 from .recipe import Phase, Training
+from .shares import ALONE, Processes, Share, sharing
 
 LOOK_EVERY = 20
 """Steps between looks at the losses: looking waits for the device, so it is not done at every step."""
@@ -46,12 +49,13 @@ WATCHED = ("recall@10", "recall@20", "recall@50", "recall_capped@20", "recall_ca
 
 @dataclass
 class State:
-    """Where a run is: everything of a checkpoint that is not a tensor. `sums` are those of the epoch under way."""
+    """Where a run is: everything of a checkpoint that is not a tensor. `sums` and `skipped` are those of the epoch under way."""
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
     sums: list[float] = field(default_factory=list)
+    skipped: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best_value: float = math.inf
     best_epoch: int = 0
@@ -175,6 +179,7 @@ class Fit:
         self.state = State()
         self.best: dict[str, Tensor] = {}
         self.pending: list[Tensor] = []
+        self.saved = time.monotonic()
 
     @property
     def batches(self) -> int:
@@ -200,9 +205,8 @@ class Fit:
                 self._begin_epoch()
                 while state.batch < self.batches:
                     self._step(order)
-                    if came():
-                        state.seconds = before + time.perf_counter() - started
-                        self._stop(came())
+                    state.seconds = before + time.perf_counter() - started
+                    self._between_steps(came())
                 self._end_epoch(self._timed_look())
                 state.seconds = before + time.perf_counter() - started
                 if state.epoch % self.settings.checkpoint_every == 0:
@@ -233,6 +237,23 @@ class Fit:
         for name, parameter in self.trained.items():
             parameter.requires_grad_(phase.trains in ("all", name.partition(".")[0]))
 
+    def _between_steps(self, signal_number: int) -> None:
+        """A checkpoint where one is due, and the end where a signal came; of several processes all do the same."""
+        wanted = [signal_number, int(self._due())]
+        if self.fabric.world_size > 1:
+            found = self.fabric.all_reduce(torch.tensor(wanted, device=self.fabric.device), reduce_op="max")
+            wanted = torch.as_tensor(found).tolist()
+        if wanted[0]:
+            self._stop(wanted[0])
+        elif wanted[1]:
+            self.save()
+
+    def _due(self) -> bool:
+        """Whether a checkpoint falls within the epoch: after so many steps, or so many seconds."""
+        every, seconds = self.settings.checkpoint_steps, self.settings.checkpoint_seconds
+        by_steps = every is not None and self.state.step % every == 0
+        return by_steps or (seconds is not None and time.monotonic() - self.saved >= seconds)
+
     def _order(self, epoch: int) -> Tensor:
         """The order of the training examples in an epoch: of (seed, epoch) alone."""
         generator = torch.Generator().manual_seed(key(self.settings.seed, 0, epoch))
@@ -242,27 +263,63 @@ class Fit:
         """One optimiser step on the next batch, of which each process takes its share."""
         state, settings = self.state, self.settings
         started = time.perf_counter()
-        index = order[state.batch * settings.batch_size : (state.batch + 1) * settings.batch_size]
-        rank, world = self.fabric.global_rank, self.fabric.world_size
-        mine = index[rank::world]
-        weight = len(mine) * world / len(index)  # so that the mean over processes is the mean over the batch
-        noise = key(settings.seed, 1, state.step, rank)
-        x = self.data.train.batch(mine if len(mine) else index[:1], noise).to(self.fabric.device)
-        self._seed(noise)
+        x, share = self._batch(order)
+        self.optimizer.zero_grad()
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * settings.schedule(state.step, self.total)
-        self.optimizer.zero_grad()
-        terms = self.wrapped(x, settings.samples, self.objective.kl)
+        with sharing(share):
+            terms = self.wrapped(x, settings.samples, self.objective.kl)
         loss = self.objective(terms, state.step, self.total)
-        self.fabric.backward(loss * weight if world > 1 else loss)
+        if settings.on_nonfinite == "stop" and self._gone_wrong(loss):
+            self._count(loss, terms, share)
+            self._look()  # which says what went wrong, before the weights have gone wrong too
+        weight = share.size * share.world / share.whole  # so that the mean over processes is the mean over the batch
+        self.fabric.backward(loss * weight if share.world > 1 else loss)
         if settings.clip is not None:
             self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=settings.clip, error_if_nonfinite=False)
-        self.optimizer.step()
-        self.pending.append(_parts(loss, terms, self.objective) * len(mine))
-        state.batch, state.step = state.batch + 1, state.step + 1
-        if len(self.pending) == LOOK_EVERY:
+        usable = settings.on_nonfinite == "stop" or self._usable(loss)
+        if usable:
+            self.optimizer.step()
+        self._count(loss, terms, share, usable)
+        if state.batch % LOOK_EVERY == 0:
             self._look()
         state.step_seconds += time.perf_counter() - started
+
+    def _count(self, loss: Tensor, terms: Terms, share: Share, usable: bool = True) -> None:
+        """One step further, with what it has to the sums of the epoch; one that was left out has nothing."""
+        if usable:
+            self.pending.append(_parts(loss, terms, self.objective) * share.size)
+        self.state.skipped += 1 - usable
+        self.state.batch, self.state.step = self.state.batch + 1, self.state.step + 1
+
+    def _batch(self, order: Tensor) -> tuple[Batch, Share]:
+        """The examples of this step that are this process's, on its device, with the noise of the step seeded."""
+        size, state = self.settings.batch_size, self.state
+        index = order[state.batch * size : (state.batch + 1) * size]
+        share = Share(self.fabric.global_rank, self.fabric.world_size, len(index))
+        noise = key(self.settings.seed, 1, state.step, 0)
+        x = self._examples(index, share, noise).to(self.fabric.device)
+        self._seed(noise)
+        return x, share
+
+    def _examples(self, index: Tensor, share: Share, noise: int) -> Batch:
+        """The share of a batch; what is drawn for the examples is drawn for all of them."""
+        if share.world > 1 and getattr(self.data.train, "draw", "none") == "keyed":
+            return self.data.train.batch(index, noise)[share.rows]
+        return self.data.train.batch(index[share.rows] if share.world > 1 else index, noise)
+
+    def _gone_wrong(self, loss: Tensor) -> bool:
+        """Whether the loss is not finite, where that is known without waiting for a device."""
+        return self.fabric.device.type == "cpu" and self.fabric.world_size == 1 and not math.isfinite(loss.item())
+
+    def _usable(self, loss: Tensor) -> bool:
+        """Whether a step can be taken: the loss and the gradient are finite, in all processes."""
+        gradients = [p.grad for p in self.trained.values() if p.grad is not None]
+        sums = [(g.coalesce().values() if g.is_sparse else g).sum() for g in gradients]
+        finite = torch.stack([loss.detach(), *sums]).isfinite().all().float()
+        if self.fabric.world_size > 1:
+            finite = torch.as_tensor(self.fabric.all_reduce(finite, reduce_op="min"))
+        return bool(finite)
 
     def _seed(self, number: int) -> None:
         """Seeds the device that draws the noise. (`torch.manual_seed` would also queue this for devices not in use.)"""
@@ -308,18 +365,32 @@ class Fit:
         bad = (~values[:, 0].isfinite()).nonzero().flatten()
         if len(bad) == 0:
             return
-        row, step = values[int(bad[0])], self.state.step - len(values) + int(bad[0])
+        row, back = values[int(bad[0])], len(values) - int(bad[0])
         names = _names(len(self.model.latents.sizes))
         terms = ", ".join(name for name, v in zip(names[2:], row[2:], strict=True) if not v.isfinite())
-        advice = "try a smaller learning_rate, or clip"
-        raise NonFiniteError(
-            f"the loss became {float(row[0])} at step {step}; not finite: {terms or 'none of its terms'}; {advice}"
-        )
+        where = f"the loss became {float(row[0])} at step {self.state.step - back}; not finite: {terms or 'none of its terms'}"
+        last = checkpoint.latest(self.checkpoints) if self.checkpoints else None
+        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        advice = "try a smaller learning_rate, or clip, or training.on_nonfinite=skip"
+        raise NonFiniteError(f"{where}; {self._culprit(back)}; {kept}; {advice}")
+
+    def _culprit(self, back: int) -> str:
+        """Where the numbers went wrong, so many steps back: weights that are not finite, or the layer with the largest output."""
+        broken = [name for name, p in self.trained.items() if not p.isfinite().all()]
+        if broken:
+            return f"the gradient before it was not finite: {broken[0]} holds {_worst(self.trained[broken[0]])}"
+        state = self.state
+        state.step, state.batch = state.step - back, state.batch - back
+        x, share = self._batch(self._order(state.epoch))
+        with torch.no_grad(), sharing(share), _outputs(self.model) as largest:
+            self.model.terms(x, self.settings.samples, self.objective.kl)
+        name = max(largest, key=lambda name: largest[name] if math.isfinite(largest[name]) else math.inf)
+        return f"the largest output is {largest[name]:.3g}, of {name}"
 
     def _end_epoch(self, sums: list[float]) -> None:
         """Metrics, validation, best weights, early stopping."""
         state, settings = self.state, self.settings
-        total = torch.tensor(sums, dtype=torch.float64)
+        total = torch.tensor(sums or [0.0] * len(_names(len(self.model.latents.sizes))), dtype=torch.float64)
         if self.fabric.world_size > 1:
             total = torch.as_tensor(self.fabric.all_reduce(total.to(self.fabric.device), reduce_op="sum")).cpu()
         means = dict(zip(_names(len(self.model.latents.sizes)), (total / total[-1]).tolist(), strict=True))
@@ -327,6 +398,7 @@ class Fit:
         rate = settings.learning_rate * settings.schedule(state.step - 1, self.total)
         row = {"epoch": state.epoch + 1, "step": state.step, "learning_rate": rate}
         row["kl_weight"] = self.objective.weight(state.step - 1, self.total)
+        row |= {"train_skipped": state.skipped} if settings.on_nonfinite == "skip" else {}
         row |= {f"train_{name}": v for name, v in means.items()} | self._validate()
         state.history.append(row)
         sign = 1 if self.monitor == "objective" else -1
@@ -334,7 +406,7 @@ class Fit:
         if value < state.best_value or self.data.validation is None:  # without a validation split the last weights are kept
             state.best_value, state.best_epoch = value, state.epoch + 1
             self._keep()
-        state.epoch, state.batch, state.sums = state.epoch + 1, 0, []
+        state.epoch, state.batch, state.sums, state.skipped = state.epoch + 1, 0, [], 0
         if self._phase_ends:
             self.model.renew()
         waited = state.epoch - state.best_epoch
@@ -352,23 +424,54 @@ class Fit:
         last = self.state.epoch + 1 == self.settings.epochs
         if self.data.validation is None or not (last or (self.state.epoch + 1) % self.settings.validate_every == 0):
             return {}
-        found = measured(self.model, self.data.validation, self.objective, self.settings, stream=2)
+        found = measured(self.model, self.data.validation, self.objective, self.settings, 2, processes_of(self.fabric))
         return {f"validation_{name}": v for name, v in found.items()}
 
     def _stop(self, number: int) -> None:
-        self._look()
         self.save()
         where = f"epoch {self.state.epoch + 1}, step {self.state.step}"
-        more = "the checkpoint is written: go on with --resume" if self.checkpoints else "no checkpoint folder was given"
+        run = self.checkpoints.parent if self.checkpoints else None
+        again = f"go on with: lowerbound fit {shlex.quote(f'{run}/recipe.toml')} --out {shlex.quote(str(run))} --resume"
+        more = f"the checkpoint is written; {again}" if run else "no checkpoint folder was given"
         raise Interrupted(f"stopped at {where}; {more}", number)
 
     def save(self) -> None:
-        """Writes a checkpoint, if there is a folder for it."""
-        if self.checkpoints is None or not self.fabric.is_global_zero:
+        """Writes a checkpoint, if there is a folder for it; all processes come here together. Never one that is not finite.
+
+        Raises:
+            NonFiniteError: the loss is not finite since the last look.
+        """
+        self.saved = time.monotonic()
+        if self.checkpoints is None:
             return
-        optimizer = self.optimizer.state_dict()
-        groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": checkpoint.flatten(optimizer["state"])}
-        checkpoint.save(self.checkpoints, self.state.step, groups, asdict(self.state))
+        waiting = torch.stack(self.pending).cpu() if self.pending else torch.zeros(0, len(self._sums))
+        self._refuse_nonfinite(waiting)
+        sums = {"sums": self._gathered(torch.tensor(self._sums, dtype=torch.float64)), "pending": self._gathered(waiting)}
+        if self.fabric.is_global_zero:
+            optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
+            groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": optimizer, "sums": sums}
+            checkpoint.save(self.checkpoints, self.state.step, groups, asdict(self.state))
+        self.fabric.barrier()
+
+    @property
+    def _sums(self) -> list[float]:
+        """The sums of the epoch so far, zeros before the first look."""
+        return self.state.sums or [0.0] * len(_names(len(self.model.latents.sizes)))
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        """What each process has, (world, ...)."""
+        if self.fabric.world_size == 1:
+            return values.unsqueeze(0)
+        return torch.as_tensor(self.fabric.all_gather(values.to(self.fabric.device))).cpu()
+
+    def _take(self, sums: Mapping[str, Tensor]) -> None:
+        """The sums of the epoch under way, as each process had them; of another number of processes the first takes all."""
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        both = sums["sums"], sums["pending"]
+        if len(both[0]) != world:
+            both = both[0].sum(0, keepdim=True), both[1].sum(0, keepdim=True)
+        mine, pending = (each[rank] if rank < len(each) else torch.zeros_like(each[0]) for each in both)
+        self.state.sums, self.pending = mine.tolist(), list(pending.to(self.fabric.device))
 
     def resume(self) -> None:
         """Goes back to the newest checkpoint.
@@ -383,9 +486,10 @@ class Fit:
             self.state = State(**state)
             checkpoint.load_weights(self.model, groups["model"], self.checkpoints)
             self.best = {name: t.to(self.fabric.device) for name, t in groups["best"].items()}
+            self._take(groups["sums"])
             saved = self.optimizer.state_dict() | {"state": checkpoint.unflatten(groups["optimizer"])}
             self.optimizer.load_state_dict(saved)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise RunError(f"{self.checkpoints}: not a checkpoint of this run: {error}") from error
 
 
@@ -400,6 +504,32 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
     # Where the closed form is used at levels that it does not fit, only the log weights give the bound.
     elbo = log_likelihood - rate.sum() if objective.kl != "everywhere" else terms.log_weight.detach().mean()
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
+
+
+def _worst(values: Tensor) -> str:
+    """What is not finite among some values."""
+    return "NaN" if values.isnan().any() else "infinity"
+
+
+@contextmanager
+def _outputs(model: torch.nn.Module) -> Iterator[dict[str, float]]:
+    """The largest absolute output of each layer of a model, by name and kind, of what is computed in this block."""
+    largest: dict[str, float] = {}
+
+    def note(name: str) -> Callable:
+        def hook(module: torch.nn.Module, given: object, out: object) -> None:
+            if isinstance(out, Tensor):
+                largest[f"{name} ({type(module).__name__})"] = out.detach().abs().max().item()
+
+        return hook
+
+    layers = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(note(name)) for name, module in layers]
+    try:
+        yield largest
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def refuse_unfit(data: Dataset, settings: Training) -> None:
@@ -439,22 +569,37 @@ def watched(monitor: str, items: int) -> list[str]:
     return list(dict.fromkeys([*found, asked]))
 
 
-def measured(model: VAE, examples: Examples | History, objective: Objective, settings: Training, stream: int) -> dict[str, float]:
+def processes_of(fabric: Fabric) -> Processes:
+    """The processes of a fit, for measures that they share."""
+
+    def gather(values: Tensor) -> Tensor:
+        return torch.as_tensor(fabric.all_gather(values.to(fabric.device))).cpu().reshape(fabric.world_size, *values.shape)
+
+    return Processes(fabric.global_rank, fabric.world_size, gather) if fabric.world_size > 1 else ALONE
+
+
+def measured(
+    model: VAE, examples: Examples | History, objective: Objective, settings: Training, stream: int, processes: Processes = ALONE
+) -> dict[str, float]:
     """What is known of a split after an epoch; one column each.
 
-    Of dense examples the bound, and the objective at the end of its schedules, with the samples of the training; of interactions
-    the ranking metrics, and the objective where it is to choose the best weights.
+    Of dense examples the bound, and the objective at the end of its schedules, with the samples of the training; the processes
+    share the work. Of interactions the ranking metrics, by each process of all users, and the objective where it is to choose
+    the best weights.
     """
     if isinstance(examples, History):
         with evaluating(model, key(settings.seed, stream)):
             ranking = rank(model.rank, examples, metrics=watched(settings.monitor, examples.schema.shape[0]))
         found = {name: estimate.value for name, estimate in ranking.metrics.items()}
         return found | (_bound(model, examples, objective, settings, stream) if settings.monitor == "objective" else {})
-    return _bound(model, examples, objective, settings, stream)
+    return _bound(model, examples, objective, settings, stream, processes)
 
 
-def _bound(model: VAE, examples: Batches, objective: Objective, settings: Training, stream: int) -> dict[str, float]:
-    found = bound(model, examples, samples=settings.samples, objective=objective, seed=key(settings.seed, stream))
+def _bound(
+    model: VAE, examples: Batches, objective: Objective, settings: Training, stream: int, processes: Processes = ALONE
+) -> dict[str, float]:
+    seed = key(settings.seed, stream)
+    found = bound(model, examples, samples=settings.samples, objective=objective, seed=seed, processes=processes)
     rates = {f"rate_{i + 1}": r for i, r in enumerate(found.rate)}
     columns = {"objective": found.objective, "elbo": found.elbo.value, "log_likelihood_term": found.log_likelihood_term}
     return {name: math.nan if value is None else value for name, value in (columns | rates).items()}

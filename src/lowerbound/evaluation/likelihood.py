@@ -1,5 +1,6 @@
 """The evidence lower bound and the log-likelihood of held-out examples, in nats per example."""
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
@@ -10,6 +11,7 @@ from torch import Tensor
 from ..latents import KL
 from ..model import VAE, Terms
 from ..noise import Batch
+from ..shares import ALONE, Processes, sharing
 from .batches import Batches, chunks, evaluating, positive, rows
 
 
@@ -82,6 +84,19 @@ def _joined(parts: list[Terms]) -> Terms:
     return Terms(join(likelihoods), join(rates), join(weights), join(counted) if counted else None)
 
 
+def _own(terms: Terms, count: int) -> Terms:
+    """The terms of the first `count` examples: a process without any computes one that is another's."""
+    return Terms(*(None if each is None else each[:, :count] for each in terms))  # type: ignore[arg-type]
+
+
+def _whole(terms: Terms, at: Tensor, total: int, processes: Processes) -> Terms:
+    """The terms of all examples, of which this process has those `at`."""
+    if processes.world == 1:
+        return terms
+    found = (None if each is None else processes.whole(each.transpose(0, 1), at, total).transpose(0, 1) for each in terms)
+    return Terms(*found)  # type: ignore[arg-type]
+
+
 def bound(
     model: VAE,
     examples: Batches,
@@ -89,6 +104,7 @@ def bound(
     samples: int = 1,
     objective: Loss | None = None,
     seed: int = 0,
+    processes: Processes = ALONE,
 ) -> Bound:
     """The ELBO of `examples`, with closed-form rates exactly where they are valid.
 
@@ -97,22 +113,28 @@ def bound(
         examples: what to measure.
         samples: draws of z for each example.
         objective: also measured, on the same draws, with the estimate of the rates that it asks for.
-        seed: of the draws; the same seed gives the same figures.
+        seed: of the draws; the same seed gives the same figures, however many processes there are.
+        processes: that share the work: each example is measured by exactly one of them, and all have the result.
 
     Raises:
         ConfigError: `samples` is below 1.
         DataError: there are no examples.
     """
     size = max(1, rows(model) // positive(samples))
-    parts, wanted = [], []
+    parts, wanted, places = [], [], []
+    processes = ALONE if model.sparse else processes  # a batch of sparse rows is not taken apart
     with evaluating(model, seed):
-        for x in chunks(model, examples, size):
-            levels = model.infer(x, samples)
-            parts.append(model.score(levels, x))
+        for start, x in zip(itertools.count(0, size), chunks(model, examples, size), strict=False):
+            share = processes.share(len(x))
+            mine = x[share.rows.to(x.device)] if isinstance(x, Tensor) and share.world > 1 else x
+            with sharing(share):
+                levels = model.infer(mine, samples)
+            parts.append(_own(model.score(levels, mine), share.size))
             if objective is not None and objective.kl != "valid":
-                wanted.append(model.score(levels, x, objective.kl))
-    terms = _joined(parts)
-    loss = None if objective is None else objective(_joined(wanted) if wanted else terms).item()
+                wanted.append(_own(model.score(levels, mine, objective.kl), share.size))
+            places.append(start + share.rows[: share.size])
+    terms, measured = (_whole(_joined(p), torch.cat(places), len(examples), processes) for p in (parts, wanted or parts))
+    loss = None if objective is None else objective(measured).item()
     rate = terms.rate.mean((0, 1)).tolist()
     elbo = (terms.log_likelihood - terms.rate.sum(-1)).mean(0)
     each = terms.log_likelihood.mean(0)

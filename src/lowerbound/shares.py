@@ -1,0 +1,91 @@
+"""Noise of a batch that several processes share: each has the very numbers that one process would have drawn for its examples.
+
+Without it each process would draw noise of its own, and training on two would be another run than training on one.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Share(NamedTuple):
+    """What this process has of a batch: the examples `rank`, `rank + world` ... of `whole`, or the first where that is none."""
+
+    rank: int
+    world: int
+    whole: int
+
+    @property
+    def rows(self) -> Tensor:
+        """Which examples of the whole batch, (B,)."""
+        return torch.arange(self.rank if self.rank < self.whole else 0, self.whole, self.world)[: max(1, self.size)]
+
+    @property
+    def size(self) -> int:
+        """How many examples count for this process; one more is computed where it has none."""
+        return len(range(self.rank, self.whole, self.world))
+
+
+class Processes(NamedTuple):
+    """Those that work on the same examples.
+
+    Attributes:
+        rank: this one.
+        world: how many there are.
+        gather: what each has, stacked, (world, ...), of something that has the same shape in all.
+    """
+
+    rank: int = 0
+    world: int = 1
+    gather: Callable[[Tensor], Tensor] = lambda values: values.unsqueeze(0)
+
+    def share(self, whole: int) -> Share:
+        """This one's part of `whole` examples."""
+        return Share(self.rank, self.world, whole)
+
+    def whole(self, own: Tensor, at: Tensor, total: int) -> Tensor:
+        """The values of all `total` examples, (total, ...), in order: `own` (n, ...) are those of the examples `at` (n,) here.
+
+        Every example is that of exactly one process.
+        """
+        most = -(-total // self.world) + len(at)
+        most = int(self.gather(torch.tensor([most])).max())
+        padded = own.new_zeros(most, *own.shape[1:])
+        padded[: len(own)] = own
+        places = torch.full((most,), -1, dtype=torch.long)
+        places[: len(at)] = at
+        values, where = self.gather(padded).flatten(0, 1), self.gather(places).flatten()
+        found = own.new_zeros(total, *own.shape[1:])
+        found[where[where >= 0]] = values[where >= 0]
+        return found
+
+
+ALONE = Processes()
+
+_current: list[Share] = []
+
+
+@contextmanager
+def sharing(share: Share) -> Iterator[None]:
+    """Noise drawn in this block is that of the share."""
+    _current.append(share)
+    try:
+        yield
+    finally:
+        _current.pop()
+
+
+def drawn(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0) -> Tensor:
+    """`draw(x)`, of which the result is of the shape of x; `dim` counts the examples.
+
+    Where a batch is shared, `draw` is given the whole batch, with zeros for the examples of others.
+    """
+    if not _current or _current[-1].world == 1:
+        return draw(x)
+    share = _current[-1]
+    rows, shape = share.rows.to(x.device), list(x.shape)
+    shape[dim] = share.whole
+    return draw(x.new_zeros(shape).index_copy(dim, rows, x)).index_select(dim, rows)
