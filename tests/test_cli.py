@@ -152,11 +152,11 @@ def test_a_run_that_breaks_exits_with_1(lowerbound, tmp_path):
 
 
 def test_several_processes_train_the_same_curve(run, tmp_path):
-    """Two processes take half of each batch each: other noise, the same curve within it."""
+    """Two processes take half of each batch and of each split: the same noise, the same curve within the precision of floats."""
     command = [sys.executable, "-m", "lowerbound", "fit", "digits", "--out", str(tmp_path / "two"), "--seed", "3", *FAST, *QUIET]
     done = subprocess.run([*command, "--devices", "2", "--json"], capture_output=True, text=True, timeout=300, check=False)
     if done.returncode and "cores" in done.stderr:
         pytest.skip("this machine has one core")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["test"]["elbo"] == pytest.approx(run[1]["test"]["elbo"], rel=0.02)
+    assert found["test"]["elbo"] == pytest.approx(run[1]["test"]["elbo"], rel=1e-4)
