@@ -3,9 +3,11 @@
 The same small model is fitted to the one set and scores the test split of the other beside its own; then the reverse. For each
 set three models: with a true likelihood of the 256 grey levels; the same on images of which a tenth of the pixels are replaced
 by uniformly drawn values, as the background model of Ren et al. 2019; and one with the Bernoulli cross entropy, which is no
-likelihood of grey levels though many use it. Nothing is chosen by AUROC: the settings are those of the recipe `digits` with
-a wider network, and the best epoch is that of the validation split. The complexity alone, low for anomalous, is printed too: it
-uses no model, and shows how much of a ratio's success is the compressor's.
+likelihood of grey levels though many use it (so its ratio to a code length means nothing, and is not given).
+
+Nothing is chosen by AUROC: the settings are those of the recipe `digits` with a wider network, and the best epoch is that of the
+validation split. The complexity alone, low for anomalous, is printed too: it uses no model, and shows how much of a ratio's
+success is the compressor's.
 
     python benchmarks/anomalies.py [--runs runs/anomalies] [--epochs 12] [--samples 20] [--examples 10000] [--seed 0] [--out FILE]
 
@@ -68,7 +70,7 @@ def rows(run: lowerbound.Run, other: str, **options: Any) -> Iterator[dict[str, 
     """One for each score of a run for telling another set's test split from its own."""
     scores = lowerbound.score(run, other, **options)
     found = scores.auroc()
-    if scores.own is not None and "complexity" in scores.columns:
+    if scores.own is not None and "log_ratio" in found:
         found["complexity alone"] = auroc(-scores.own["complexity"], -scores.columns["complexity"])
     means, own = scores.means(), scores.summary()["own_test_means"]
     for name, area in found.items():
@@ -103,7 +105,7 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     lines = [f"| likelihood | score | {' | '.join(directions)} |", "|---|---|---|---|"]
     for likelihood, score in dict.fromkeys((row["likelihood"], row["score"]) for row in found):
         same = [row for row in found if (row["likelihood"], row["score"]) == (likelihood, score)]
-        areas = [Estimate(row["auroc"], row["standard_error"]) for row in same]
+        areas = [Estimate(row["auroc"], row["standard_error"]) for row in same]  # in the order of the directions
         lines.append(f"| {likelihood} | {score} | " + " | ".join(f"{a.value:.4f} ± {a.standard_error:.4f}" for a in areas) + " |")
     return lines
 

@@ -248,6 +248,20 @@ def test_the_seed_decides_all(run, folder):
     assert all(np.any(one.columns[name] != other.columns[name]) for name in ("elbo", "log_likelihood"))
 
 
+@pytest.mark.parametrize("likelihood", ["Bernoulli", "Normal"])
+def test_only_a_probability_of_the_levels_is_compared_with_a_code(folder, likelihood):
+    settings = {"model.likelihood": likelihood, "training.epochs": 1}
+    scores = lowerbound.score(fit(folder, likelihood, **settings), samples=1)
+    assert scores.columns.keys() == {"row", "label", *NAMES} - {"log_ratio"}
+
+
+def test_a_binary_image_is_compared_with_its_code(folder):
+    settings = {"model.likelihood": "Bernoulli", "data.binarize": "static", "training.epochs": 1}
+    scores = lowerbound.score(fit(folder, "binary", **settings), samples=1)
+    assert "log_ratio" in scores.columns
+    assert scores.columns["complexity"].max() < 64 * math.log(2) + 32 * math.log(256)  # a bit each, and a header
+
+
 def test_a_table_has_no_complexity(folder):
     rng = np.random.default_rng(0)
     (folder / "t.csv").write_text("a,b\n" + "\n".join(f"{a},{b}" for a, b in rng.normal(size=(100, 2))))

@@ -15,6 +15,7 @@ from lowerbound.evaluation import bound, importance_log_likelihood, rank
 from lowerbound.report import compare
 from lowerbound.report.compare import as_text, overlaid, place
 from lowerbound.report.comparison import common, measure, names, settings
+from lowerbound.report.look import Look
 
 FAST = {"training.epochs": 2, "model.network.hidden": [32], "report.write": False}
 DELTA = {"model.posterior": "Delta", "objective": {"type": "Reconstruction"}}
@@ -105,7 +106,7 @@ def by_hand(differences):
 
 def test_the_error_is_that_of_the_pairs(run, other, found):
     examples = run.data().split("test")
-    ours, theirs = (bound(r.model, examples).per_example.numpy() for r in (run, other))
+    ours, theirs = (bound(r.model, examples, samples=Look.draws_each(examples)).per_example.numpy() for r in (run, other))
     assert found.entries[1].differences["elbo"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
     ours, theirs = (importance_log_likelihood(r.model, examples, samples=3).per_example.numpy() for r in (run, other))
     assert found.entries[1].differences["log_likelihood"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
@@ -124,7 +125,7 @@ def test_a_run_is_as_good_as_its_copy(run, tmp_path):
 def test_the_figures_are_those_of_evaluate(run, found):
     alone = run.evaluate(samples=3)
     entry = found.entries[0]
-    assert entry.measures["elbo"] == pytest.approx((alone["elbo"], alone["elbo_se"]))
+    assert entry.measures["elbo"].value == pytest.approx(alone["elbo"], abs=0.3 * alone["elbo_se"])  # of more draws
     assert entry.measures["log_likelihood"] == pytest.approx((alone["log_likelihood"], alone["log_likelihood_se"]))
     assert list(entry.rate) == pytest.approx(alone["rate"])
     assert found.examples == found.weighed == alone["examples"]
@@ -143,7 +144,7 @@ def test_an_autoencoder_is_compared_by_its_log_likelihood_term(run, autoencoder)
     found = measure([run, autoencoder], samples=2)
     assert found.headline == "log_likelihood_term"
     examples = run.data().split("test")
-    ours, theirs = (bound(r.model, examples).terms.numpy() for r in (run, autoencoder))
+    ours, theirs = (bound(r.model, examples, samples=Look.draws_each(examples)).terms.numpy() for r in (run, autoencoder))
     assert found.entries[1].differences["log_likelihood_term"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
     assert set(found.entries[1].differences) == set(found.entries[1].measures) == {"log_likelihood_term"}
     assert any("autoencoder is an autoencoder, without a bound" in warning for warning in found.warnings)

@@ -15,14 +15,16 @@ RECOMMEND = (ROOT / "docs" / "recommend.md").read_text(encoding="utf-8")
 
 GALLERY = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
 
+ANOMALIES = (ROOT / "docs" / "anomalies.md").read_text(encoding="utf-8")
+
 PICTURES = 1.5e6
 """Bytes of all pictures in the repository, at most."""
 
 
 @pytest.mark.parametrize(
     "code",
-    re.findall(r"```python\n(.*?)```", README + RECOMMEND + GALLERY, re.DOTALL),
-    ids=["first", "recommend", "compose", "recommend.md", "figures", "compare"],
+    re.findall(r"```python\n(.*?)```", README + RECOMMEND + GALLERY + ANOMALIES, re.DOTALL),
+    ids=["first", "recommend", "compose", "recommend.md", "figures", "compare", "anomalies"],
 )
 def test_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -40,7 +42,7 @@ def test_every_recipe_stands_in_the_table_with_its_own_words():
 
 def test_every_command_of_the_readme_exists():
     known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
-    used = set(re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY, re.MULTILINE))
+    used = set(re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY + ANOMALIES, re.MULTILINE))
     assert used
     assert used <= known
 
@@ -52,6 +54,7 @@ def test_every_file_that_the_documents_name_exists():
         ROOT / "docs" / "architecture.md",
         ROOT / "docs" / "recommend.md",
         ROOT / "docs" / "gallery.md",
+        ROOT / "docs" / "anomalies.md",
     ):
         for name in re.findall(r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{document.name} names {name}"

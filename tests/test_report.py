@@ -35,7 +35,7 @@ def test_colour_images_keep_their_channels(ax):
 
 
 def test_an_ending_that_cannot_be_written_names_those_that_can(tmp_path):
-    with pytest.raises(ConfigError, match=r"one of \.npy, \.csv, got '\.txt'"):
+    with pytest.raises(ConfigError, match=r"one of \.npy, \.csv, got \.txt"):
         outputs.suffix(tmp_path / "a.txt", (".npy", ".csv"))
 
 

@@ -14,6 +14,7 @@ from lowerbound import recipe
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound
 from lowerbound.report import figures, images, latent, maps, page, tables
+from lowerbound.report import sections as sections_
 from lowerbound.report.look import Look
 from lowerbound.report.overview import sections
 from lowerbound.report.page import Picture
@@ -132,7 +133,7 @@ def test_what_is_odd_has_a_page_all_the_same(tmp_path, settings):
 
 def test_the_bound_on_the_page_is_that_of_the_run(levels):
     look = Look(levels)
-    found = bound(levels.model, levels.data().test)
+    found = bound(levels.model, levels.data().test, samples=27)  # 10,000 draws in all
     assert look.bound.elbo == found.elbo
     assert np.array_equal(look.order, np.argsort(found.per_example.numpy(), kind="stable"))
     assert len(look.scores) == len(levels.data().test) == 359
@@ -166,34 +167,25 @@ def test_a_sweep_begins_below_on_the_left(levels):
 
 
 def test_dispersion_is_one_where_the_likelihood_is_true():
-    class Fitting(Look):
+    class Stated(Look):
         """A look at a model whose p(x | z) is N(0, 2^2) whatever z, on data of some spread."""
 
         def __init__(self, spread):
-            self.run, self.examples = self, self
-            self.model = self
+            self.run = self.model = self.examples = self
             self.spread = spread
 
-        def modules(self):
-            return []
-
-        def eval(self):
+        def take(self, index):
             return self
 
-        def parameters(self):
-            return iter([torch.zeros(1)])
-
-        def batch(self, index):
-            return torch.randn(500, 30) * self.spread
-
-        def infer(self, x):
-            return [type("Level", (), {"z": torch.zeros(1, 500, 1)})]
+        def _inferred(self, examples):
+            level = type("Level", (), {"z": torch.zeros(1, 250, 1)})
+            return ((torch.randn(250, 30) * self.spread, [level]) for _ in range(2))
 
         def decode(self, z):
-            return torch.distributions.Normal(torch.zeros(500, 30), 2.0)
+            return torch.distributions.Normal(torch.zeros(250, 30), 2.0)
 
-    assert Fitting(2.0).dispersion == pytest.approx(1, rel=0.05)
-    assert Fitting(0.2).dispersion == pytest.approx(0.01, rel=0.05)
+    assert Stated(2.0).dispersion == pytest.approx(1, rel=0.05)
+    assert Stated(0.2).dispersion == pytest.approx(0.01, rel=0.05)
 
 
 def test_a_likelihood_that_does_not_fit_is_told(tmp_path):
@@ -246,6 +238,48 @@ def test_a_missing_projection_is_refused_before_any_work(tmp_path, monkeypatch, 
 def test_an_unknown_projection_is_refused():
     with pytest.raises(ConfigError, match=r"report\.projection"):
         recipe.load("digits").replace({"report.projection": "pca3"})
+
+
+@pytest.mark.parametrize("settings", [{}, {"model__latent": [2]}])
+def test_one_value_beyond_all_others_does_not_end_the_report(tmp_path, settings):
+    values = np.random.default_rng(0).normal(size=(60, 2))
+    values[-1, 0] = 1e25
+    np.save(tmp_path / "t.npy", values)
+    run = fit(tmp_path / "run", "table", data__source=str(tmp_path / "t.npy"), data__standardize=False, **settings)
+    assert page(run).is_file()
+
+
+@pytest.mark.parametrize("recipe_name", ["digits", "table"])
+def test_weights_that_are_no_numbers_have_a_report_that_says_so(tmp_path, recipe_name):
+    np.save(tmp_path / "t.npy", np.random.default_rng(0).normal(size=(60, 2)))
+    source = {} if recipe_name == "digits" else {"data__source": str(tmp_path / "t.npy")}
+    run = fit(tmp_path / "run", recipe_name, **source)
+    for parameter in run.model.decoder.parameters():
+        parameter.data.fill_(math.nan)
+    with torch.no_grad():
+        assert "hold values that are not finite numbers" in page(run).read_text(encoding="utf-8")
+
+
+def test_a_report_that_cannot_be_written_is_no_reason_to_lose_a_run(tmp_path, monkeypatch, capsys):
+    def broken(run, progress):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr("lowerbound.fitting.page", broken)
+    assert fit(tmp_path / "run", report__write=True).summary["epochs"] == 2
+    assert "the report (lowerbound report" in capsys.readouterr().err
+
+
+def test_a_schedule_that_ends_at_rest_is_not_called_unfinished():
+    assert sections_._improving([10, 8, 7, 6, 5])
+    assert not sections_._improving([10, 5, 3, 2.5, 2.3, 2.2, 2.15, 2.14, 2.135, 2.134, 2.1339])
+
+
+def test_pictures_of_an_earlier_report_go(tmp_path):
+    run = fit(tmp_path / "run", "digits", model__latent=[2])
+    folder = page(run).parent
+    (folder / "umap_1.png").write_bytes(b"old")
+    page(run)
+    assert not (folder / "umap_1.png").exists()
 
 
 # Maps

@@ -123,9 +123,10 @@ def score(
     - `percentile`: of the log-likelihood among those of training examples, in [0, 100]. Low is less likely than they are.
     - `typicality`: distance of the log-likelihood from its mean over training examples; high is anomalous.
       `typicality_percentile`: its percentile among theirs, in [0, 100].
-    - `complexity`: what lossless compression needs for the image, no sign of an anomaly by itself, and `log_ratio` =
-      log_likelihood + complexity, the log of the likelihood ratio to the compressor (Serra et al. 2020, with the sign turned);
-      low is anomalous. Only of images on levels.
+    - `complexity`: what lossless compression needs for the image, no sign of an anomaly by itself. Only of images on levels.
+    - `log_ratio` = log_likelihood + complexity, the log of the likelihood ratio to the compressor (Serra et al. 2020, with the
+      sign turned); low is anomalous. Only where the likelihood is a probability of the levels, as a code length is: neither a
+      density nor the cross entropy of grey values can be compared with it.
     - `log_ratio_against` = log_likelihood - that of the run `against`, such as a background model (Ren et al. 2019, "Likelihood
       ratios for out-of-distribution detection"); low is anomalous. Both must be densities, or both probabilities, of the data.
 
@@ -144,7 +145,8 @@ def score(
     """
     other = load(against) if isinstance(against, str | Path) else against
     _refuse_unfit(run, other)
-    if positive(samples) and reference < 1:
+    positive(samples)
+    if reference < 1:
         raise ConfigError(f"reference must be 1 or more, got {reference}")
     name, examples = run.examples(source, split)
     caveat, data, scorer = check(run.recipe, examples), run.data(), _Scorer(run, other, samples, seed)
@@ -216,7 +218,8 @@ class _Scorer:
         if isinstance(examples, Examples) and schema.kind == "image" and schema.levels is not None:
             pieces = (examples.batch(slice(start, start + PIECE)) for start in range(0, len(examples), PIECE))
             length = np.concatenate([complexity(schema.restore(piece.numpy())) for piece in pieces])
-            found = {"complexity": length, "log_ratio": log_likelihood + length}
+            proper = self.run.recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels) is None
+            found = {"complexity": length} | ({"log_ratio": log_likelihood + length} if proper else {})
         if self.against is not None:
             found["log_ratio_against"] = log_likelihood - self.log_likelihood(examples, self.against)
         return found

@@ -17,6 +17,7 @@ from ..evaluation.ranking import METRICS, cuts
 from ..families import Multinomial
 from ..run import LATENT_USERS, Run, check
 from ..training import monitored
+from .look import Look
 from .sections import listed, setting
 
 DRAWS, WEIGHED = 20, 1_000
@@ -171,7 +172,7 @@ def settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
     What a recipe says about itself is left out.
     """
     flat = [dict(_flat(run.recipe.describe())) for run in runs]
-    known = dict.fromkeys(key for tables in flat for key in tables if not key.startswith("about."))
+    known = dict.fromkeys(key for tables in flat for key in tables if not key.startswith(("about.", "report.", "tracking.")))
     parents = list(dict.fromkeys(key.rpartition(".")[0] for key in known))
     keys = sorted(known, key=lambda key: parents.index(key.rpartition(".")[0]))
     found = {key: tuple(tables.get(key) for tables in flat) for key in keys}
@@ -305,7 +306,7 @@ def _of_likelihoods(entries: Sequence[Entry]) -> list[str]:
 
 
 def _dense(name: str, run: Run, examples: Examples, samples: int, seed: int) -> Entry:
-    found, caveat = bound(run.model, examples, seed=seed), check(run.recipe, examples)
+    found, caveat = bound(run.model, examples, samples=Look.draws_each(examples), seed=seed), check(run.recipe, examples)
     if not run.recipe.objective.bound:
         return Entry(name, run, examples, {"log_likelihood_term": found.terms}, caveat=caveat)
     weighed = importance_log_likelihood(run.model, examples.take(slice(0, WEIGHED)), samples=samples, seed=seed)

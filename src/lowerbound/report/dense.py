@@ -19,6 +19,13 @@ measure = Look
 """What is measured once for all parts."""
 
 
+def broken(run: Run, look: Look) -> Section:
+    """All there is to say of a model whose weights are no numbers."""
+    return Section(
+        "The bound", warnings=("The weights of the model hold values that are not finite numbers: nothing can be measured.",)
+    )
+
+
 def measured(run: Run, look: Look) -> Section:
     """The bound of the split that is looked at, and what it is made of."""
     found = look.bound
@@ -28,13 +35,29 @@ def measured(run: Run, look: Look) -> Section:
         many = len(found.rate) > 1
         rows += [(f"rate{f' of level {i + 1}' if many else ''}", figure(rate, 2)) for i, rate in enumerate(found.rate)]
     rows += _likelihood(look)
-    caption = f"{len(look.examples):,} {look.split} examples; nats per example, ± standard error over examples."
-    told = f"The {look.score_name} of each {look.split} example, and of {min(SOME, len(look.data.train)):,} training examples."
-    series = {look.split: look.scores} | ({"train": look.scored(look.train_bound)} if look.split != "train" else {})
+    count, whole = len(look.examples), len(look.data.split(look.split))
+    which = f"{count:,} {look.split} examples" if count == whole else f"The first {count:,} of {whole:,} {look.split} examples"
+    each = look.draws_each(look.examples)
+    draws = "one draw of z for each" if each == 1 else f"{each} draws of z for each"
+    caption = f"{which}, {draws}; nats per example, ± standard error over examples."
+    told, series = f"The {look.score_name} of each {look.split} example", {look.split: look.scores}
+    if look.split != "train":
+        told += f", and of {min(SOME, len(look.data.train)):,} training examples"
+        series["train"] = look.scored(look.train_bound)
     xlabel = f"{look.score_name} (nats)"
-    picture = Picture("bounds", f"{look.score_name} of the examples", told, lambda ax: histogram(series, xlabel, ax))
+    picture = Picture("bounds", f"{look.score_name} of the examples", told + ".", lambda ax: histogram(series, xlabel, ax))
     title = "The bound" if look.has_bound else "The likelihood term"
-    return Section(title, _poor(look), tables=(Table(("", look.split), tuple(rows), caption),), pictures=(picture,))
+    return Section(
+        title, _poor(look), _infinite(look), tables=(Table(("", look.split), tuple(rows), caption),), pictures=(picture,)
+    )
+
+
+def _infinite(look: Look) -> tuple[str, ...]:
+    """What must be known where a bound is no number."""
+    bad = int((~np.isfinite(look.scores)).sum())
+    return (
+        (f"The {look.score_name} of {bad:,} examples is not a finite number; they are left out of the pictures.",) if bad else ()
+    )
 
 
 def _poor(look: Look) -> tuple[str, ...]:
@@ -63,6 +86,8 @@ PANELS = (
 
 def parts(run: Run) -> tuple:
     """What the page has beside what every run has, in order: functions of the run and what was measured."""
+    if not all(bool(p.isfinite().all()) for p in run.model.parameters()):
+        return (broken,)
     if run.schema.kind == "image":
         own: tuple = (images.reconstructions, images.samples, images.manifold)
         return (measured, *own, space, health, images.unlikely)

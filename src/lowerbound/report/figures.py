@@ -47,7 +47,7 @@ def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.nd
     for i, picture in enumerate(images):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         canvas[:, top : top + height, left : left + width] = picture
-    return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    return np.rint(np.clip(np.nan_to_num(canvas), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
 def unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -195,9 +195,10 @@ def matrix(
 
 def _shared(parts: Sequence[np.ndarray], spread: float = 0.5) -> tuple[list[np.ndarray], list[float]]:
     """Values on the range of the first part and somewhat more (what lies beyond piles up at the ends), and edges of bins."""
+    parts = [part[np.isfinite(part)] if np.isfinite(part).any() else np.zeros(1) for part in parts]
     low, high = float(parts[0].min()), float(parts[0].max())
     wide = spread * max(high - low, 1e-9)
-    clipped = [np.clip(part[np.isfinite(part)], low - wide, high + wide) for part in parts]
+    clipped = [np.clip(part, low - wide, high + wide) for part in parts]
     bins = int(np.clip(2 * math.sqrt(min(map(len, clipped))), 8, 50))
     return clipped, np.histogram_bin_edges(np.concatenate(clipped), bins=bins).tolist()
 
@@ -252,6 +253,8 @@ def marginals(
 def histogram(series: Mapping[str, np.ndarray], xlabel: str, ax: Axes | None = None) -> Figure:
     """How the values of one set or several are spread; the lowest two hundredth piles up at the left end."""
     figure, ax = _on(ax)
+    series = {name: values[np.isfinite(values)] for name, values in series.items()}
+    series = {name: values for name, values in series.items() if len(values)} or {"none is finite": np.zeros(1)}
     low = min(float(np.quantile(v, 0.005)) for v in series.values())
     clipped = {name: np.maximum(v, low) for name, v in series.items()}
     bins = int(np.clip(2 * math.sqrt(min(map(len, clipped.values()))), 8, 60))
@@ -288,9 +291,9 @@ def lines(
         drawn += values
     if best_epoch:
         ax.axvline(best_epoch, color="0.55", linewidth=1, label=f"best epoch ({best_epoch})", zorder=0)
-    if trim and len(history) > 10:
+    if trim and len(history) > 10 and drawn:
         low, high = float(np.percentile(drawn, 8)), float(np.percentile(drawn, 92))
-        low, high = (low, max(drawn)) if values[-1] > np.median(drawn) else (min(drawn), high)
+        low, high = (low, max(drawn)) if drawn[-1] > np.median(drawn) else (min(drawn), high)
         ax.set_ylim(low - 0.07 * (high - low) - 1e-9, high + 0.07 * (high - low) + 1e-9)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.set(xlabel="epoch", ylabel=ylabel)
@@ -339,7 +342,7 @@ def levels(
 def rates(values: Sequence[float], ax: Axes | None = None, *, active: int | None = None) -> Figure:
     """The rate of each latent dimension in nats, the largest first; the number that are active is marked."""
     figure, ax = _on(ax)
-    ordered = np.sort(np.asarray(values, dtype=float))[::-1]
+    ordered = np.sort(np.nan_to_num(np.asarray(values, dtype=float), posinf=0, neginf=0))[::-1]
     ax.bar(np.arange(1, len(ordered) + 1), ordered, 0.9 if len(ordered) <= 100 else 1.0, color=COLOURS[0])
     if active is not None and 0 < active < len(ordered):
         ax.axvline(
@@ -412,9 +415,10 @@ def shades(
 ) -> Figure:
     """Points (N, 2), coloured by a number; the extreme hundredths have the colours of the ends."""
     figure, ax = _on(ax, (SIZE[0], 4.2))
-    low, high = np.quantile(values, [0.01, 0.99])
+    known = values[np.isfinite(values)]
+    low, high = np.quantile(known, [0.01, 0.99]).tolist() if len(known) else (0.0, 1.0)
     x, y = points.T
-    look = {"linewidths": 0, "cmap": DEPTH, "vmin": low, "vmax": max(high, low + 1e-9), "rasterized": True}
+    look: dict[str, Any] = {"linewidths": 0, "cmap": DEPTH, "vmin": low, "vmax": max(high, low + 1e-9), "rasterized": True}
     drawn = ax.scatter(x, y, s=_dot(points), c=values, **look)
     ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.02)
     _plane(ax, axes)

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from ..data import Dataset
 from ..run import Run
 from .figures import figure_of, grid, heat, interleaved, pairs, strips, sweep, tiles
-from .look import Look
+from .look import SOME, Look
 from .page import Picture, Section
 from .sections import figure
 
@@ -38,7 +38,8 @@ def _pairs(look: Look, name: str, title: str, told: str, rows: np.ndarray) -> Pi
 
 def reconstructions(run: Run, look: Look) -> Section:
     """Originals beside the means of p(x | z) at their posterior means."""
-    some = np.random.default_rng(0).permutation(len(look.examples))[:24]
+    count = min(24, len(look.examples))
+    some = np.random.default_rng(0).permutation(len(look.examples))[: count - count % 8 if count > 8 else count]
     pictures = [_pairs(look, "reconstructions", "At random", f"{len(some)} random {look.split} examples.", some)]
     if len(look.order) >= 48:
         by = f"by their {look.score_name}"
@@ -48,10 +49,10 @@ def reconstructions(run: Run, look: Look) -> Section:
             _pairs(look, "reconstructions_best", "The likeliest", best, look.order[::-1][:16]),
             _pairs(look, "reconstructions_worst", "The least likely", worst, look.order[:16]),
         ]
-    errors = np.sqrt((look.residuals**2).mean((0, 1)))
-    told = f"Root mean squared error of the reconstruction at each pixel, over {len(look.residuals):,} {look.split} examples."
+    errors, seen = np.sqrt(look.square_error.mean(0)), min(len(look.examples), SOME)
+    told = f"Root mean squared error of the reconstruction at each pixel, over {seen:,} {look.split} examples."
     pictures.append(Picture("pixel_error", "Error by pixel", told, lambda ax: heat(errors, "root mean squared error", ax)))
-    overall = float(np.sqrt((look.residuals**2).mean()))
+    overall = float(np.sqrt(look.square_error.mean()))
     return Section(
         "Reconstructions",
         (f"Shown is the mean of p(x | z) at the mean of q(z | x); its root mean squared error is {overall:.4f} per value.",),
@@ -96,10 +97,21 @@ def _swept(look: Look, level: int, dims: tuple[int, int], ticks: np.ndarray) -> 
     return look.shown(look.run.decode(torch.from_numpy(z).float(), level))
 
 
+def _line(look: Look, level: int) -> Picture:
+    """The decoder along the one dimension of a level."""
+    middle, scale = look.frame(level)
+    z = middle + scale * np.linspace(-3, 3, 16)[:, None]
+    images = look.shown(look.run.decode(torch.from_numpy(z).float(), level))[None]
+    told = f"The decoder along z1{look.level(level)}, from −3 to 3{_unit(look, level)}."
+    columns = [figure_of(-3), *[""] * 14, figure_of(3)]
+    title = f"Manifold{look.level(level)}"
+    return Picture(f"manifold_{level + 1}", title, told, lambda ax: strips(images, ax, columns=columns), photo=True, wide=True)
+
+
 def _sweeps(look: Look, level: int) -> list[Picture]:
     side, where, size = _side(look), look.level(level), look.means[level].shape[1]
     if size < 2:
-        return []
+        return [_line(look, level)]
     first, second = (0, 1) if size == 2 else sorted(int(i) for i in look.by_rate(level)[:2])
     dims = (first, second)
     others = "" if size == 2 else ", those of the highest rate; all others are in the middle"
@@ -110,7 +122,7 @@ def _sweeps(look: Look, level: int) -> list[Picture]:
         "manifold_quantiles": (norm.ppf((np.arange(side) + 0.5) / side), "at equal steps of the normal distribution function"),
     }
     pictures = []
-    for name, (ticks, how) in grids.items():
+    for name, (ticks, how) in list(grids.items())[: 2 if look.has_bound else 1]:  # codes without a prior have no quantiles
         told = f"The decoder over {names[0]} and {names[1]}{where}, {how}{unit}{others}."
         images = _swept(look, level, dims, ticks)
         pictures.append(
@@ -133,14 +145,16 @@ def _traversal(look: Look, level: int) -> Picture | None:
     if look.means[level].shape[1] <= 2:
         return None
     middle, scale = look.frame(level)
-    count = min(TRAVERSED, max(look.active(level), 1))
-    dims = look.by_rate(level)[:count]
+    used = [int(i) for i in look.by_rate(level) if look.in_use(level)[i]]
+    dims, count = used[:TRAVERSED], min(TRAVERSED, len(used))
+    if not dims:
+        return None
     z = np.tile(look.means[level][0], (count, len(STEPS), 1))
     for row, i in enumerate(dims):
         z[row, :, i] = middle[i] + scale[i] * STEPS
     images = look.shown(look.run.decode(torch.from_numpy(z.reshape(-1, z.shape[-1])).float(), level))
     strip = images.reshape(count, len(STEPS), *images.shape[1:])
-    where, active, unit = look.level(level), look.active(level), _unit(look, level)
+    where, active, unit = look.level(level), len(used), _unit(look, level)
     which = (
         "each active dimension" if active == count else f"the {count} dimensions of the highest rate, of {active} active ones,"
     )
@@ -171,12 +185,13 @@ def _interpolations(look: Look) -> Picture | None:
     return Picture("interpolations", "Interpolations", told, lambda ax: strips(images, ax, columns=columns), photo=True)
 
 
-def manifold(run: Run, look: Look) -> Section:
+def manifold(run: Run, look: Look) -> Section | None:
     """What the decoder makes of its latent space."""
     levels = range(len(look.means))
-    sweeps = [picture for level in levels for picture in _sweeps(look, level)] if look.has_bound else []
+    sweeps = [picture for level in levels for picture in _sweeps(look, level)]
     rest = [*(_traversal(look, level) for level in levels), _interpolations(look)]
-    return Section("Manifold", pictures=(*sweeps, *(picture for picture in rest if picture is not None)))
+    pictures = (*sweeps, *(picture for picture in rest if picture is not None))
+    return Section("Manifold", pictures=pictures) if pictures else None
 
 
 def unlikely(run: Run, look: Look) -> Section:

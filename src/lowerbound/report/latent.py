@@ -8,7 +8,7 @@ from scipy.stats import ks_2samp
 from ..evaluation import LatentStatistics
 from ..run import Run
 from .figures import classes, histogram, marginals, rates, shades
-from .look import Look
+from .look import SOME, Look
 from .maps import Plane, plane, principal
 from .page import Picture, Section
 
@@ -21,13 +21,17 @@ LEAST_ACTIVE = 0.1
 MISFIT = 4.0
 """Factor between the spread that a likelihood states and that of the data, from which on it is told."""
 
+ENOUGH = 100
+"""Examples below which distributions are not compared in words."""
+
 PANELS = 8
 """Dimensions whose aggregate posterior is shown."""
 
 
 def _collapsed(active: int, size: int, rate: float, level: str, what: str) -> list[str]:
     if rate < LEAST_RATE:
-        return [f"The latents{level} have collapsed: their rate is {rate:.3f} nats, so that codes tell nothing of the {what}."]
+        name, much = ("have collapsed", "nothing") if active == 0 else ("carry next to nothing", "almost nothing")
+        return [f"The latents{level} {name}: their rate is {rate:.3f} nats, so that codes tell {much} of the {what}."]
     if active < LEAST_ACTIVE * size:
         return [f"Few of the latents{level} are in use: {active} of {size} units are active; the rate is {rate:.2f} nats in all."]
     return []
@@ -77,35 +81,41 @@ def _aggregate(look: Look, level: int) -> tuple[str, Picture]:
     )
 
 
-def _fit(look: Look) -> list[str]:
-    """Whether the spread that the likelihood states is that of the data, and whether the training split is remembered."""
-    warned, ratio = [], look.dispersion
-    if not 1 / MISFIT < ratio < MISFIT:
-        side = "smaller" if ratio < 1 else "larger"
-        factor = f"{max(ratio, 1 / ratio):,.0f}"
-        warned.append(
-            f"The likelihood does not fit the data: the squared errors are {factor} times {side} than p(x | z) itself says. "
-            "Samples will look like noise or miss the spread; learn the variance, or take another family."
-        )
+def _advice(look: Look) -> str:
+    """What helps where the likelihood states another spread than the data have."""
+    variance = getattr(look.run.recipe.model.likelihood, "variance", None)
+    if isinstance(variance, float | int):
+        return 'learn the variance (model.likelihood.variance = "learned")'
+    return "take another family" if variance is None else "train longer, or take another family"
+
+
+def _misfit(look: Look) -> list[str]:
+    ratio = look.dispersion
+    if not np.isfinite(ratio) or ratio <= 0 or 1 / MISFIT < ratio < MISFIT:
+        return []
+    side, factor = "smaller" if ratio < 1 else "larger", f"{max(ratio, 1 / ratio):,.0f}"
+    than = f"the squared errors are {factor} times {side} than those of draws from p(x | z)"
+    return [f"The likelihood does not fit the data: {than}; {_advice(look)}."]
+
+
+def _overfits(look: Look) -> list[str]:
     gap = look.train_bound.elbo.value - look.bound.elbo.value
     error = float(np.hypot(look.train_bound.elbo.standard_error, look.bound.elbo.standard_error))
-    if look.split != "train" and gap > max(4 * error, 0.05 * abs(look.bound.elbo.value)):
-        warned.append(
-            f"The model overfits: its ELBO is {gap:,.1f} nats higher on the training examples than on the {look.split} split."
-        )
-    return warned
+    if look.split == "train" or not gap > max(4 * error, 0.05 * abs(look.bound.elbo.value)):
+        return []
+    return [f"The model overfits: its ELBO is {gap:,.1f} nats higher on the training examples than on the {look.split} split."]
 
 
 def health(run: Run, look: Look) -> Section | None:
     """Whether the latents are in use, and the likelihood fits."""
     if look.latent is None:
         return None
-    used = usage(look.latent, "example", f"{min(len(look.examples), 2000):,} {look.split} examples")
+    used = usage(look.latent, "example", f"{min(len(look.examples), SOME):,} {look.split} examples")
     parts = [_aggregate(look, level) for level in range(len(look.draws))]
     return Section(
         "Health",
-        (*used.sentences, *(sentence for sentence, _ in parts)),
-        (*used.warnings, *_fit(look)),
+        (*used.sentences, *(sentence for sentence, _ in parts if len(look.crowd) >= ENOUGH)),
+        (*used.warnings, *_misfit(look), *_overfits(look)),
         pictures=(*used.pictures, *(picture for _, picture in parts)),
     )
 

@@ -1,15 +1,16 @@
 """What the page of a run on images or tables shows, measured once, each when it is first asked for."""
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..data import Dataset, Examples
 from ..evaluation import Bound, LatentStatistics, Likelihood, bound, importance_log_likelihood, latent_statistics
-from ..evaluation.batches import evaluating, placed
-from ..noise import Batch
+from ..evaluation.batches import chunks, evaluating, rows
+from ..evaluation.latent import ACTIVE
+from ..latents import Level
 from ..priors import StandardNormal
 from ..run import Run
 from .figures import unit
@@ -56,12 +57,20 @@ class Look:
     @cached_property
     def bound(self) -> Bound:
         """The bound of the examples."""
-        return bound(self.run.model, self.examples)
+        return self._bound(self.examples)
+
+    def _bound(self, examples: Examples) -> Bound:
+        return bound(self.run.model, examples, samples=self.draws_each(examples))
+
+    @staticmethod
+    def draws_each(examples: Examples) -> int:
+        """Draws of z for each example: the more, the fewer examples there are, so that their noise is no part of the result."""
+        return int(np.clip(MOST // max(len(examples), 1), 1, 50))
 
     @cached_property
     def train_bound(self) -> Bound:
         """The bound of the first training examples."""
-        return bound(self.run.model, self.data.split("train").take(slice(0, SOME)))
+        return self._bound(self.data.split("train").take(slice(0, SOME)))
 
     @cached_property
     def likelihood(self) -> Likelihood | None:
@@ -81,7 +90,9 @@ class Look:
 
     def scored(self, found: Bound) -> np.ndarray:
         """The scores of other examples."""
-        return (found.per_example if self.has_bound else found.terms).numpy()
+        return np.nan_to_num(
+            (found.per_example if self.has_bound else found.terms).numpy(), nan=-np.inf, posinf=np.inf, neginf=-np.inf
+        )
 
     @property
     def score_name(self) -> str:
@@ -121,14 +132,20 @@ class Look:
     @cached_property
     def crowd_scores(self) -> np.ndarray:
         """The scores of the crowd, (N,)."""
-        return self.scored(bound(self.run.model, self.crowd))
+        return self.scored(self._bound(self.crowd))
 
     @cached_property
     def draws(self) -> list[np.ndarray]:
-        """One draw of the posterior of each level for some examples, (N, d)."""
-        x = self.examples.batch(slice(0, SOME))
+        """One draw of the posterior of each level for some of the crowd, (N, d)."""
+        parts = [[level.z[0].cpu().numpy() for level in levels] for _, levels in self._inferred(self.crowd.take(slice(0, SOME)))]
+        return [np.concatenate(level) for level in zip(*parts, strict=True)]
+
+    def _inferred(self, examples: Examples) -> Iterator[tuple[Tensor, list[Level]]]:
+        """Batches that fit memory, each with one draw of its latents."""
         with evaluating(self.run.model, 0):
-            return [level.z[0].cpu().numpy() for level in self.run.model.infer(placed(self.run.model, x))]
+            for x in chunks(self.run.model, examples, max(1, rows(self.run.model) // 2)):
+                if isinstance(x, Tensor):
+                    yield x, self.run.model.infer(x)
 
     @cached_property
     def prior_draws(self) -> list[np.ndarray]:
@@ -149,10 +166,10 @@ class Look:
         rate = None if self.latent is None else self.latent.rate_per_dimension[level]
         return np.argsort(-(self.means[level].var(0) if rate is None else rate.numpy()), kind="stable")
 
-    def active(self, level: int) -> int:
-        """How many dimensions of a level are in use."""
+    def in_use(self, level: int) -> np.ndarray:
+        """Which dimensions of a level are active, (d,) bool; of an autoencoder all."""
         size = self.means[level].shape[1]
-        return size if self.latent is None else self.latent.active_units[level]
+        return np.ones(size, bool) if self.latent is None else self.latent.variance_of_means[level].numpy() > ACTIVE
 
     def shown(self, values: Tensor) -> np.ndarray:
         """Examples or means (N, C, H, W) as they are drawn: in [0, 1], one channel or three."""
@@ -164,22 +181,21 @@ class Look:
         return f" of level {index + 1}" if len(self.run.model.latents.sizes) > 1 else ""
 
     @cached_property
-    def residuals(self) -> np.ndarray:
-        """Data minus the mean of p(x | z) at the posterior mean, of some examples, (N, *shape)."""
-        x = self.examples.batch(slice(0, SOME))
-        return (x - self._reconstructed(x)).numpy()
-
-    def _reconstructed(self, x: Tensor) -> Tensor:
-        return torch.cat([self.run.reconstruct(part) for part in x.split(250)])
+    def square_error(self) -> np.ndarray:
+        """The mean squared difference of some examples to the mean of p(x | z) at their posterior mean, (*shape)."""
+        some, size = self.examples.take(slice(0, SOME)), 128
+        parts = (some.batch(slice(start, start + size)) for start in range(0, len(some), size))
+        return np.asarray(sum(((x - self.run.reconstruct(x)) ** 2).sum(0) for x in parts) / len(some))
 
     @cached_property
     def dispersion(self) -> float:
         """Squared residuals of the data over those of draws from p(x | z), z from the posterior; 1 where the likelihood fits."""
-        x = self.examples.batch(slice(0, 500))
-        with evaluating(self.run.model, 0):
-            p = self.run.model.decode(self.run.model.infer(placed(self.run.model, x))[0].z[0])
-            mean, drawn = p.mean.cpu(), p.sample().cpu()
-        return float(((x - mean) ** 2).mean() / ((drawn - mean) ** 2).mean().clamp(min=1e-12))
+        data = stated = 0.0
+        for x, levels in self._inferred(self.examples.take(slice(0, 500))):
+            p = self.run.model.decode(levels[0].z[0])
+            mean = p.mean
+            data, stated = data + float(((x - mean) ** 2).sum()), stated + float(((p.sample() - mean) ** 2).sum())
+        return data / max(stated, 1e-12)
 
     @cached_property
     def samples(self) -> np.ndarray:
@@ -193,12 +209,11 @@ class Look:
 
     @cached_property
     def by_column(self) -> np.ndarray | None:
-        """E[log p(x_j | z)] of each column of each example, one draw, (N, D); None where the likelihood does not factorise."""
-        with evaluating(self.run.model, 0):
-            return _factors(self.run, placed(self.run.model, self.examples.batch(slice(0, MOST))))
+        """log p(x_j | z) of each column of each example, one draw of z, (N, D); None where the likelihood does not factorise."""
+        parts = [_factors(self.run, x, levels[0].z[0]) for x, levels in self._inferred(self.examples)]
+        return None if any(part is None for part in parts) else np.concatenate([part for part in parts if part is not None])
 
 
-def _factors(run: Run, x: Batch) -> np.ndarray | None:
-    p = run.model.decode(run.model.infer(x)[0].z[0])
-    base = getattr(p, "base_dist", None)
+def _factors(run: Run, x: Tensor, z: Tensor) -> np.ndarray | None:
+    base = getattr(run.model.decode(z), "base_dist", None)
     return None if base is None else np.asarray(base.log_prob(x).cpu())

@@ -46,20 +46,30 @@ class Plane:
         return f" {self.method}, which took {self.seconds:.0f} s; distances between far groups mean nothing."
 
 
-def spread_out(vectors: np.ndarray) -> bool:
-    """Whether there are points enough to be mapped, and they are not all one."""
-    fit = len(vectors) >= FEWEST and vectors.shape[1] >= 2 and bool(np.isfinite(vectors).all())
-    return fit and float((vectors - vectors.mean(0)).std()) >= 1e-6
+def _centred(vectors: np.ndarray) -> np.ndarray | None:
+    """Vectors (N, d) around 0 with standard deviation 1, none further out than a hundred; None where nothing is to be seen.
+
+    One vector that lies very far out would leave nothing of the others, and is beyond what the projections can compute with.
+    """
+    if len(vectors) < FEWEST or vectors.shape[1] < 2 or not np.isfinite(vectors).all():
+        return None
+    found = vectors.astype(np.float64) - np.median(vectors, axis=0)
+    for _ in range(2):  # the second time without what lay far out
+        scale = found.std()
+        if not scale >= 1e-6 * max(1.0, float(np.abs(vectors).max()) * 1e-6):
+            return None
+        found = np.clip(found / scale, -100, 100)
+    return found if found.std() > 1e-3 else None
 
 
 def principal(vectors: np.ndarray, rows: np.ndarray) -> Plane | None:
     """The plane of the first two principal components of vectors (N, d)."""
-    if not spread_out(vectors):
+    if _centred(vectors) is None:
         return None
     from sklearn.decomposition import PCA
 
     start, found = time.perf_counter(), PCA(2)
-    points = found.fit_transform(vectors)
+    points = found.fit_transform(vectors.astype(np.float64))
     names = [f"component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(found.explained_variance_ratio_)]
     return Plane(points, rows, (names[0], names[1]), "", time.perf_counter() - start)
 
@@ -102,14 +112,14 @@ def plane(vectors: np.ndarray, rows: np.ndarray, name: str, *, method: str = "ts
     Raises:
         ConfigError: the library of the method is not installed.
     """
-    if not spread_out(vectors):
+    centred = _centred(vectors)
+    if centred is None:
         return None
     if vectors.shape[1] == 2:
         return Plane(vectors, rows, (f"{name}1", f"{name}2"), "", 0.0)
     title, make = METHODS[method]
-    centred = vectors - vectors.mean(0)
     installed(method)
     start, threads = time.perf_counter(), None if len(vectors) > FEW else 1
     with threadpool_limits(threads, "openmp"):  # for few points threads wait for each other longer than they work
-        points = np.asarray(make(len(vectors), seed)((centred / centred.std()).astype(np.float32)))
+        points = np.asarray(make(len(vectors), seed)(centred.astype(np.float32)))
     return Plane(points, rows, None, title, time.perf_counter() - start)

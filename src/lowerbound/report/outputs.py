@@ -1,5 +1,6 @@
 """What the commands write for others to read: samples and codes as PNG, .npy, CSV or Parquet."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from ..data import Examples, History, Items
 from ..errors import ConfigError
 from ..files import replacing
+from ..model import refuse_beyond_memory
 from ..recommend import item_vectors
 from ..run import Run
 from .figures import tiles, unit
@@ -22,7 +24,7 @@ def suffix(path: Path, allowed: tuple[str, ...]) -> str:
         ConfigError: it is not one of those allowed here.
     """
     if path.suffix.lower() not in allowed:
-        raise ConfigError(f"--out {path}: the ending must be one of {', '.join(allowed)}, got {path.suffix or 'none'!r}")
+        raise ConfigError(f"--out {path}: the ending must be one of {', '.join(allowed)}, got {path.suffix or 'none'}")
     return path.suffix.lower()
 
 
@@ -55,6 +57,7 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     """Samples of the model: a PNG shows the means of p(x | z), a file of numbers holds draws from it, in the data's units."""
     image = run.schema.kind == "image"
     ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLES))
+    refuse_beyond_memory(n * math.prod(run.schema.shape), f"{n:,} samples")
     samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
     if ending == ".png":
         write_png(path, unit(samples, run.schema.low, run.schema.high))

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..data import Dataset
+from ..files import writable
 from ..progress import stages
 from ..run import Run
 from . import dense, recommender
@@ -56,13 +57,23 @@ def page(run: Run, *, progress: bool = False) -> Path:
     `report/overview.png`.
     """
     folder, name = run.folder / "report", run.folder.resolve().name
+    writable(folder)
     with stages("report", len(_kind(run).parts(run)) + 2, show=progress) as begins:
         made = sections(run, begins)
         begins("pictures")
         drawn = {picture.name: picture for section in made for picture in section.pictures}
         first = [drawn[panel] for panel in _kind(run).PANELS if panel in drawn][:SHOWN]
         save(_panels(name, first), folder / "overview.png", dpi=110)
-        return write(folder, name, subtitle(run), made)
+        path = write(folder, name, subtitle(run), made)
+    _remove_others(folder, {*drawn, "overview"})
+    return path
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    """Removes the pictures of an earlier report that this one does not have."""
+    for path in [*folder.glob("*.png"), *folder.glob("*.svg")]:
+        if path.stem not in names:
+            path.unlink(missing_ok=True)
 
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 from ..data import described
 from ..evaluation import Estimate
 from ..files import read_json
-from ..run import Run
+from ..run import Run, units
 from .figures import lines
 from .page import Picture, Section, Table
 
@@ -99,7 +99,8 @@ def about(run: Run) -> Section:
     rows.append(("objective", f"{objective}; the best weights by {metric(recipe.training.monitor)}"))
     rows.append(("parameters", f"{sum(p.numel() for p in run.model.parameters()):,}"))
     if "epochs" in summary:
-        rows.append(("epochs", f"{summary['epochs']:,}, of which the best was {summary['best_epoch']:,}"))
+        best = f", of which the best was {summary['best_epoch']:,}" if summary.get("validation") else ""
+        rows.append(("epochs", f"{summary['epochs']:,}{best}"))
         rows.append(("time", f"{summary['seconds']:,.1f} s, {summary.get('examples_per_second') or math.nan:,.0f} examples/s"))
     rows.append(("seed", f"{recipe.training.seed} (data: {recipe.data.seed})"))
     if summary.get("versions"):
@@ -108,10 +109,12 @@ def about(run: Run) -> Section:
         rows.append(("hardware", summary["hardware"]))
     name = run.folder.resolve().name
     again = f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --out {shlex.quote(f'{name}-again')}"
-    caveats = (f"Of the likelihood: {summary['caveat']}.",) if summary.get("caveat") else ()
+    schema, told = run.schema, units(run.schema)
+    caveat = recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels)
     return Section(
         "This run",
-        warnings=caveats,
+        (f"Of the likelihood: {told}.",) if told else (),
+        (f"Of the likelihood: {caveat}.",) if caveat else (),
         tables=(Table((), tuple(rows), numbers=False),),
         commands=("# the same run again, from the folder that holds this one", again),
         folded=(("The whole recipe, every default written out", recipe.to_toml()),),
@@ -217,14 +220,22 @@ def _ended(run: Run) -> tuple[str, ...]:
     return (f"Of {summary['epochs']:,} epochs the best by {by} on the validation split was {summary['best_epoch']:,}.{early}",)
 
 
+def _improving(values: Sequence[float]) -> bool:
+    """Whether the last tenth of the epochs still brought more than a hundredth of all that was gained."""
+    back = max(1, len(values) // 10)
+    return len(values) < 3 or values[-1 - back] - values[-1] > 0.01 * (values[0] - values[-1])
+
+
 def _unfinished(run: Run, rows: History) -> tuple[str, ...]:
     """What a reader must know of the training."""
     summary, told = run.summary, []
-    if summary.get("validation") and summary.get("best_epoch") == summary.get("epochs"):
-        n = summary["epochs"]
+    values = [row["validation_objective"] for row in rows if math.isfinite(row.get("validation_objective", math.nan))]
+    last = bool(summary.get("validation")) and summary.get("best_epoch") == summary.get("epochs")
+    if last and (not values or _improving(values)):
+        n, name = summary["epochs"], run.folder.resolve().name
+        again = f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --set training.epochs={2 * n}"
         told.append(
-            f"The run has not converged: its best epoch is its last ({n:,}). More epochs may give a better model: "
-            f"lowerbound fit … --set training.epochs={2 * n}"
+            f"The run has not converged: its best epoch is its last ({n:,}). More epochs may give a better model: {again}"
         )
     losses = [row["train_objective"] for row in rows if "train_objective" in row]
     if any(not math.isfinite(value) for value in losses):

@@ -13,6 +13,9 @@ from .sections import figure
 PANELS = 12
 """Columns whose histograms are shown."""
 
+LISTED, MATRIX = 50, 200
+"""Columns in the table, and in the matrices."""
+
 ROWS, BLAMED = 10, 3
 """Examples in the table of the least likely, and columns named for each."""
 
@@ -40,10 +43,10 @@ def columns(run: Run, look: Look) -> Section | None:
     picture = Picture(
         "marginals", "Columns", told, lambda ax: marginals(data[:, some], drawn[:, some], [names[i] for i in some], ax), wide=True
     )
-    rows = tuple(_row(names[i], data[:, i], drawn[:, i], distances[i]) for i in order)
+    rows = tuple(_row(names[i], data[:, i], drawn[:, i], distances[i]) for i in order[:LISTED])
     caption = (
         "Mean and standard deviation in the data and in samples, and the greatest difference of their distribution functions "
-        "(Kolmogorov and Smirnov), the greatest first."
+        "(Kolmogorov and Smirnov), the greatest first" + (f"; {LISTED} of {len(names)} columns." if len(names) > LISTED else ".")
     )
     head = ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference")
     worst = (
@@ -51,7 +54,10 @@ def columns(run: Run, look: Look) -> Section | None:
     )
     sentence = f"{worst} ({short(names[order[0]])}), in the greatest difference of the distribution functions."
     return Section(
-        "Columns", (sentence,), tables=(Table(head, rows, caption),), pictures=(picture, *_matrices(names, data, drawn))
+        "Columns",
+        (sentence,),
+        tables=(Table(head, rows, caption),),
+        pictures=(picture, *_matrices(names, data, drawn, np.sort(order[:MATRIX]))),
     )
 
 
@@ -60,16 +66,17 @@ def _row(name: str, data: np.ndarray, drawn: np.ndarray, distance: float) -> tup
     return (name, *(f"{v:,.4g}".replace("-", "−") for v in numbers), figure(distance, 2))
 
 
-def _matrices(names: list[str], data: np.ndarray, drawn: np.ndarray) -> list[Picture]:
+def _matrices(names: list[str], data: np.ndarray, drawn: np.ndarray, kept: np.ndarray) -> list[Picture]:
     if len(names) < 2:
         return []
-    first, second = _correlations(data), _correlations(drawn)
+    which = "Of the columns." if len(kept) == len(names) else f"Of the {len(kept)} columns of {len(names)} that differ most."
+    names, first, second = [names[i] for i in kept], _correlations(data[:, kept]), _correlations(drawn[:, kept])
     gap = first - second
     off = np.abs(gap[np.triu_indices(len(names), 1)])
     told = f"Correlations of the data minus those of samples; {off.mean():.2f} apart in the mean, {off.max():.2f} at most."
     return [
-        Picture("correlations_data", "Correlations, data", "Of the columns.", lambda ax: matrix(first, names, ax)),
-        Picture("correlations_samples", "Correlations, samples", "Of the columns.", lambda ax: matrix(second, names, ax)),
+        Picture("correlations_data", "Correlations, data", which, lambda ax: matrix(first, names, ax)),
+        Picture("correlations_samples", "Correlations, samples", which, lambda ax: matrix(second, names, ax)),
         Picture("correlations_gap", "Difference", told, lambda ax: matrix(gap, names, ax, label="data − samples", scale=0.5)),
     ]
 
