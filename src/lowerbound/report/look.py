@@ -122,7 +122,7 @@ class Look:
     @cached_property
     def means(self) -> list[np.ndarray]:
         """The posterior means of the crowd, (N, d) of each level."""
-        return [level.numpy() for level in self.run.encode(self.crowd)]
+        return [level.double().numpy() for level in self.run.encode(self.crowd)]
 
     @cached_property
     def labels(self) -> list[str] | None:
@@ -137,7 +137,10 @@ class Look:
     @cached_property
     def draws(self) -> list[np.ndarray]:
         """One draw of the posterior of each level for some of the crowd, (N, d)."""
-        parts = [[level.z[0].cpu().numpy() for level in levels] for _, levels in self._inferred(self.crowd.take(slice(0, SOME)))]
+        parts = [
+            [level.z[0].cpu().double().numpy() for level in levels]
+            for _, levels in self._inferred(self.crowd.take(slice(0, SOME)))
+        ]
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
     def _inferred(self, examples: Examples) -> Iterator[tuple[Tensor, list[Level]]]:
@@ -151,7 +154,7 @@ class Look:
     def prior_draws(self) -> list[np.ndarray]:
         """As many ancestral samples of each level."""
         with evaluating(self.run.model, 0):
-            return [z.cpu().numpy() for z in self.run.model.latents.generate(len(self.draws[0]))]
+            return [z.cpu().double().numpy() for z in self.run.model.latents.generate(len(self.draws[0]))]
 
     def frame(self, level: int) -> tuple[np.ndarray, np.ndarray]:
         """Middle and scale of each dimension of a level, (d,): those of the prior where it is N(0, I), else of the means."""
@@ -200,12 +203,12 @@ class Look:
     @cached_property
     def samples(self) -> np.ndarray:
         """Draws from the model in the units of the source, (N, D): as many as the crowd, 1,000 at least."""
-        return np.asarray(self.run.schema.restore(self.run.sample(max(1000, len(self.crowd)), mean=False).numpy()))
+        return np.asarray(self.run.schema.restore(self.run.sample(max(1000, len(self.crowd)), mean=False).double().numpy()))
 
     @cached_property
     def values(self) -> np.ndarray:
         """The crowd in the units of the source, (N, D)."""
-        return np.asarray(self.run.schema.restore(self.crowd.batch(slice(None)).numpy()))
+        return np.asarray(self.run.schema.restore(self.crowd.batch(slice(None)).double().numpy()))
 
     @cached_property
     def by_column(self) -> np.ndarray | None:
