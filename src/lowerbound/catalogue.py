@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from .errors import unknown
 
@@ -51,7 +51,69 @@ def from_mapping(cls: type, value: Any) -> Any:
     for key in value:
         if key not in allowed:
             raise PydanticCustomError("unknown_key", "{line}", {"line": unknown("key", key, allowed)})
-    return TypeAdapter(cls).validate_python(dict(value))
+    try:
+        return TypeAdapter(cls).validate_python(dict(value))
+    except ValidationError as error:
+        raise _plainly(error) from None
+
+
+WORDS = {
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "string_type": "should be text",
+    "tuple_type": "should be a list in square brackets",
+    "list_type": "should be a list in square brackets",
+    "dict_type": "should be a table of keys and values",
+    "dataclass_type": "should be a table of keys and values",
+    "missing": "is missing",
+}
+"""What pydantic's types of error are in a recipe; of the others its own words are used."""
+
+
+def wording(error: Mapping[str, Any]) -> str:
+    """One error of pydantic in the words of a recipe, not those of Python."""
+    kind, ctx = error["type"], error.get("ctx", {})
+    if kind == "is_instance_of":
+        return f"should be the name or the table of a {ctx['class'].lower()}"
+    if kind == "too_short":
+        return f"should have {ctx['min_length']} or more entries, got {ctx['actual_length']}"
+    return WORDS.get(kind, error["msg"].removeprefix("Value error, ").replace("Input should", "should"))
+
+
+def _plainly(error: ValidationError) -> ValidationError:
+    """The same mistakes, each told once, in plain words, and at the key that a recipe has for it."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for each in error.errors(include_url=False):
+        found.setdefault(tuple(key for i, key in enumerate(each["loc"]) if i == 0 or not _branch(key)), []).append(each)
+    lines: list[InitErrorDetails] = []
+    for key, errors in found.items():
+        if not any(len(other) > len(key) and other[: len(key)] == key for other in found):  # what is within says more
+            lines += [_line(key, text, errors[0]["input"]) for text in _alternatives(errors)]
+    return ValidationError.from_exception_data(error.title, lines)
+
+
+def _line(key: tuple[Any, ...], text: str, value: Any) -> InitErrorDetails:
+    return InitErrorDetails(type=PydanticCustomError("plain", "{line}", {"line": text}), loc=key, input=value)
+
+
+def _branch(key: Any) -> bool:
+    """Whether pydantic means an alternative of a type by this, and not a key."""
+    return isinstance(key, str) and ("[" in key or key in ("bool", "int", "float", "str", "constrained-float", "constrained-int"))
+
+
+def _alternatives(errors: list[Any]) -> list[str]:
+    """What was found at one key: all that it "should be" in one sentence, unless something says what is wrong within."""
+    texts = list(dict.fromkeys(map(wording, errors)))
+    should = [text for text in texts if text.startswith("should be ")]
+    others = [text for text in texts if text not in should]
+    if len(errors) > 1 and others and not isinstance(errors[0]["input"], str | int | float):
+        return others
+    return ([" or ".join([should[0], *(text.removeprefix("should be ") for text in should[1:])])] if should else []) + others
 
 
 def _resolve(module: str, base: type, value: Any) -> Any:

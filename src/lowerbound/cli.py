@@ -487,7 +487,7 @@ def usage(error: Any) -> str:
     words = error.format_message().rstrip(".")
     if name := getattr(error, "option_name", None) if words.startswith("No such option") else None:
         known = [option for parameter in context.command.params for option in parameter.opts] if context else []
-        return unknown("option", name, [*known, "--help"]) + where
+        return unknown("option", name, [*(option for option in known if option.startswith("-")), "--help"]) + where
     if words.startswith("No such command"):
         return unknown("command", words.split("'")[1], context.command.commands) + where
     if error.__cause__ is not None and hasattr(error.__cause__, "errors"):
@@ -506,7 +506,7 @@ def _value(error: Any) -> str:
 def main() -> None:
     """The console script: one line for every mistake, and never a traceback for a user's."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="lowerbound", standalone_mode=False))
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed
             sys.exit(error.exit_code)

@@ -3,24 +3,30 @@
 An autoencoder is a VAE with a `Delta` posterior, a denoising one has noise, a three-level VAE is a list of three sizes.
 """
 
-from typing import Literal, NamedTuple
+import math
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from . import conditionals
 from .affine import Affine
-from .catalogue import STRICT
-from .errors import ConfigError, ShapeError
+from .catalogue import STRICT, values
+from .errors import ConfigError, DataError, ShapeError
 from .families import AnyFamily, Bernoulli, Delta, Family, Normal
 from .latents import KL, Chain, Latents, Level, rates
 from .networks import MLP, AnyNetwork, Network
 from .noise import AnyNoise, Batch, Noise
 from .priors import AnyPrior, Composite, Prior, Remembering, StandardNormal
 from .sparse import SparseRows
+
+LARGE = 2**30
+"""Weights in one layer from which on it is asked whether the memory is enough."""
 
 
 class Terms(NamedTuple):
@@ -85,7 +91,10 @@ class VAE(nn.Module):
         return self.latents.means(self._checked(x))
 
     def decode(self, z: Tensor) -> Distribution:
-        """p(x | z1) for z1 (..., d)."""
+        """p(x | z1) for z1 (..., d). ShapeError for another d."""
+        size = self.latents.sizes[0]
+        if z.dim() < 1 or z.shape[-1] != size:
+            raise ShapeError(f"this model decodes latents of shape (..., {size}), got {tuple(z.shape)}")
         return self.decoder(z)
 
     def reconstruct(self, x: Batch) -> Tensor:
@@ -122,9 +131,36 @@ class VAE(nn.Module):
         return p.mean if mean else p.sample()
 
     def _checked(self, x: Batch) -> Batch:
+        if not isinstance(x, Tensor | SparseRows):
+            raise DataError(f"this model takes batches as tensors or sparse rows, got {type(x).__name__}")
+        if isinstance(x, SparseRows) and not self.sparse:
+            raise DataError("this model takes dense batches, got sparse rows")
         if tuple(x.shape[1:]) != self.shape:
             raise ShapeError(f"this model takes batches of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
+        if isinstance(x, Tensor) and not x.is_floating_point():
+            raise DataError(f"this model takes batches of floating-point numbers, got {x.dtype}")
         return x
+
+
+def refuse_beyond_memory(numbers: int, what: str) -> None:
+    """ConfigError if so many float32 are more than the memory of this machine, where its size is known."""
+    if hasattr(os, "sysconf") and 4 * numbers > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise ConfigError(f"{what} need {4 * numbers / 2**30:,.0f} GiB, more memory than this machine has")
+
+
+def _sizes(described: Any) -> Iterator[int]:
+    """All whole numbers in the description of a part."""
+    if isinstance(described, dict | list):
+        for value in described.values() if isinstance(described, dict) else described:
+            yield from _sizes(value)
+    elif isinstance(described, int):
+        yield described
+
+
+def _levels(latent: tuple[int, ...]) -> tuple[int, ...]:
+    if not latent:
+        raise ValueError("must be the sizes of one level or more, such as [20], got none")
+    return latent
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -146,7 +182,7 @@ class Architecture:
         heads: "joint": the parameters of a distribution come from one linear layer; "separate": each from its own.
     """
 
-    latent: tuple[PositiveInt, ...] = Field(default=(20,), min_length=1)
+    latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_levels)] = (20,)
     network: AnyNetwork = MLP()
     decoder_network: Literal["tied"] | AnyNetwork | None = None
     level_network: AnyNetwork = MLP((100,))
@@ -169,9 +205,24 @@ class Architecture:
             raise ValueError(f"level_prior must be a density on the real numbers (Normal), got {type(self.level_prior).__name__}")
 
     def build(self, shape: tuple[int, ...], sparse: bool = False) -> VAE:
-        """A new model for examples of this shape, with random weights; `sparse` for sparse rows."""
+        """A new model for examples of this shape, with random weights; `sparse` for sparse rows.
+
+        Raises:
+            ConfigError: a part does not fit the others or the shape, or the weights do not fit in memory.
+        """
         if not shape or min(shape) < 1:
             raise ConfigError(f"the shape of an example must be positive numbers, got {tuple(shape)}")
+        if (widest := max(_sizes(values(self)))) * max(widest, math.prod(shape)) > LARGE:
+            self._refuse_too_large(widest, shape, sparse)
+        return self._built(shape, sparse)
+
+    def _refuse_too_large(self, widest: int, shape: tuple[int, ...], sparse: bool) -> None:
+        refuse_beyond_memory(widest, f"{widest:,} weights and more")
+        with torch.device("meta"):  # shapes alone: neither memory nor random numbers are used, but to load it takes seconds
+            weights = sum(p.numel() for p in self._built(shape, sparse).parameters())
+        refuse_beyond_memory(weights, f"{weights:,} weights")
+
+    def _built(self, shape: tuple[int, ...], sparse: bool) -> VAE:
         separate = self.heads == "separate"
         first = conditionals.encoder(
             self.network, self.posterior, shape, self.latent[0], separate=separate, noise=self.noise, sparse=sparse

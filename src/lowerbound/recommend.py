@@ -524,7 +524,8 @@ class Recommender:
         """
         found = self._histories(histories)
         if found.matrix.nnz == 0:
-            raise DataError(f"all {len(found.users)} histories are empty: there is nothing to recommend by")
+            which = f"all {len(found.users)} histories are empty" if len(found.users) else "there are no histories"
+            raise DataError(f"{which}: there is nothing to recommend by")
         return self._many(found, k, exclude_seen, allow, deny)
 
     def similar(
@@ -615,6 +616,8 @@ class Recommender:
         return np.flatnonzero(~allowed)
 
     def _refuse_k(self, k: int, available: int) -> None:
+        if available < 1:
+            raise ConfigError("nothing may be recommended: allow and deny leave none of the items")
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= available:
             raise ConfigError(f"k must be from 1 to {available}, the number of items that may be recommended, got {k}")
 

@@ -1,0 +1,1455 @@
+"""Wrong use: what each mistake gets, word for word. One line on standard error, exit code 2, and nothing left behind.
+
+A command is written as one would type it. Words of it that name something in `MAKE`, `FITTED` or `CHANGED` (a file, a folder or a
+run) are made first, in the empty folder in which the command runs. In messages HERE is that folder.
+"""
+# ruff: noqa: E501 - a message is one line here as it is on the screen, so that it can be searched for
+
+import json
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import lowerbound
+from lowerbound import data, evaluation, recipe
+from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
+from lowerbound.model import Architecture
+from lowerbound.networks import Conv
+from lowerbound.sparse import SparseRows
+
+SETS = ", ".join(data.named_sets())
+RECIPES = ", ".join(recipe.packaged())
+CORES = str(os.cpu_count())
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (12, 6, 6)).astype(np.uint8)
+REAL = RNG.normal(size=(20, 3)).round(3)
+PLAYS = [(f"u{u:02}", f"i{i}") for u in range(30) for i in RNG.choice(12, 6, replace=False)]
+
+
+def with_value(values, at, value):
+    changed = values.copy()
+    changed[at] = value
+    return changed
+
+
+def csv(rows, names):
+    return "\n".join([names, *(",".join(map(str, row)) for row in rows)]) + "\n"
+
+
+def array(values):
+    return lambda path: np.save(path, values, allow_pickle=values.dtype == object)
+
+
+def arrays(**values):
+    return lambda path: np.savez(path, **values)
+
+
+def text(content):
+    return lambda path: path.write_text(content)
+
+
+def pictures(*shapes):
+    def make(path):
+        path.mkdir()
+        for name, shape in zip("abcdefghijkl", shapes, strict=False):
+            Image.fromarray(np.zeros(shape, np.uint8)).save(path / f"{name}.png")
+
+    return make
+
+
+def folder(**files):
+    def make(path):
+        path.mkdir()
+        for name, content in files.items():
+            (path / name.replace("_", ".")).write_bytes(content)
+
+    return make
+
+
+def half(path):
+    array(GREY)(path)
+    path.write_bytes(path.read_bytes()[:150])
+
+
+MAKE = {
+    "grey.npy": array(GREY),
+    "small.npy": array(GREY[:, :4, :4]),
+    "colour.npy": array(np.stack([GREY] * 3, -1)),
+    "floats.npy": array((GREY / 255).astype(np.float32)),
+    "beyond.npy": array((GREY / 51).astype(np.float32)),
+    "black.npy": array(np.zeros((9, 6, 6), np.uint8)),
+    "dots.npy": array(GREY[:, :1, :1]),
+    "one.npy": array(GREY[:1]),
+    "none.npy": array(GREY[:0]),
+    "real.npy": array(REAL),
+    "nan.npy": array(with_value(REAL, (3, 1), np.nan)),
+    "inf.npy": array(with_value(REAL, (0, 0), np.inf)),
+    "complex.npy": array(REAL.astype(complex)),
+    "string.npy": array(np.array([["a", "b"]])),
+    "object.npy": array(np.array([[1, "a"], [None, 2]], object)),
+    "axes.npy": array(np.zeros((2,) * 5)),
+    "flat.npy": array(np.zeros(9)),
+    "channels.npy": array(np.zeros((4, 5, 6, 7), np.uint8)),
+    "empty.npy": text(""),
+    "half.npy": half,
+    "labels.npz": arrays(x=GREY, labels=np.arange(4)),
+    "keys.npz": arrays(foo=GREY),
+    "parts.npz": arrays(train=GREY, test=GREY[:, :4]),
+    "good.csv": text(csv(REAL, "a,b,c")),
+    "narrow.csv": text(csv(REAL[:, :2], "a,b")),
+    "wide.csv": text(csv(np.c_[REAL, REAL[:, :1]], "a,b,c,d")),
+    "constant.csv": text(csv(with_value(REAL, (slice(None), 1), 2.0), "a,b,c")),
+    "row.csv": text(csv(REAL[:1], "a,b,c")),
+    "rows.csv": text(csv(REAL[:4], "a,b,c")),
+    "empty.csv": text(""),
+    "header.csv": text("a,b,c\n"),
+    "nohead.csv": text("1,2\n3,4\n"),
+    "text.csv": text("a,b,c\n1,2,x\n3,4,y\n5,6,z\n"),
+    "missing.csv": text("a,b,c\n1,2,3\n,5,6\n4,1,2\n7,8,1\n"),
+    "plays.csv": text(csv(PLAYS, "user,item")),
+    "oneuser.csv": text("user,item\nu,a\nu,b\nu,c\n"),
+    "rated.csv": text(csv([(f"u{k % 5}", f"i{k % 7}", k % 3) for k in range(30)], "user,item,rating")),
+    "badrating.csv": text("user,item,rating\nu,a,nan\nv,b,2\n"),
+    "textrating.csv": text("user,item,rating\nu,a,good\nv,b,bad\n"),
+    "noitem.csv": text("user,stars\na,1\n"),
+    "nothing.csv": text("user,item\n"),
+    "strange.csv": text("user,item\nu,zzz\nv,yyy\n"),
+    "thing.xyz": text("x"),
+    "file": text("x"),
+    "empty": folder(),
+    "notes": folder(a_txt=b"x"),
+    "broken": folder(a_png=b"\x89PNG broken"),
+    "sizes": pictures((4, 5), (5, 5)),
+    "points": pictures(*[(1, 1)] * 9),
+    "cut.toml": text("[data]\nsource='digits'\n[model]\nlatent=[2"),
+    "nodata.toml": text("[model]\nlatent=[2]\n"),
+    "three.toml": text("data = 3\n"),
+    "modell.toml": text("[data]\nsource='digits'\n[modell]\nlatent=[2]\n"),
+}
+
+FAST = "--set training.epochs=1 --set report.write=false --set training.accelerator=cpu --set model.latent=[2]"
+
+FITTED = {
+    "image": "aevb-mnist --data grey.npy --set data.binarize=none --set data.validation=2 "
+    "--set model.likelihood=ContinuousBernoulli --set model.network.hidden=[4]",
+    "table": "table --data good.csv --set model.network.hidden=[4]",
+    "users": "multvae --data plays.csv --set model.network.hidden=[4]",
+}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A folder with one small run of each kind."""
+    folder = tmp_path_factory.mktemp("fitted")
+    for name, command in FITTED.items():
+        plan, *words = shlex.split(f"{command} {FAST}")
+        source = folder / words[1]
+        MAKE[words[1]](source)
+        settings = recipe.settings(word for word in words[2:] if word != "--set")
+        lowerbound.fit(plan, data=source, out=folder / name, settings=settings, progress=False)
+    return folder
+
+
+GREYS = "--set data.binarize=none --set data.validation=2 --set model.likelihood=ContinuousBernoulli"
+"""What makes the recipe of binarised digits one for any small grey images."""
+
+
+def rewritten(file, change):
+    return lambda run: (run / file).write_text(change((run / file).read_text()))
+
+
+CHANGED = {
+    "twin": ("image", lambda run: None),
+    "unfinished": ("image", lambda run: (run / "model.safetensors").unlink()),
+    "later": ("image", rewritten("data.json", lambda text: json.dumps(json.loads(text) | {"format": 99}))),
+    "damaged": ("image", lambda run: (run / "model.safetensors").write_bytes(b"x" * 50)),
+    "swapped": ("image", lambda run: shutil.copy(run.with_name("table") / "model.safetensors", run)),
+    "badrecipe": ("image", rewritten("recipe.toml", lambda text: text.replace("[model]", "[model]\nsize = 3"))),
+    "notjson": ("image", rewritten("data.json", lambda text: "{")),
+    "noitems": ("users", lambda run: (run / "items.parquet").unlink()),
+    "moved": ("image", rewritten("recipe.toml", lambda text: text.replace("grey.npy", "gone.npy"))),
+}
+"""Runs that something happened to: of which kind, and what."""
+
+
+def make(name, here, fitted):
+    """What a word of a command names, if it names something."""
+    if name in MAKE and not (here / name).exists():
+        MAKE[name](here / name)
+    if name in FITTED and not (here / name).exists():
+        shutil.copytree(fitted / name, here / name)
+    if name in CHANGED:
+        kind, change = CHANGED[name]
+        for each in {kind, "table"} - {name}:
+            make(each, here, fitted)
+        shutil.copytree(here / kind, here / name)
+        change(here / name)
+
+
+def prepared(command, here, fitted):
+    """The words of a command, after what they name was made."""
+    words = shlex.split(command)
+    for word in words[1:]:
+        make(word.partition("/")[0], here, fitted)
+    return [*words[:2], *shlex.split(FAST), *words[2:]] if words[0] == "fit" and len(words) > 1 else words
+
+
+def contents(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in Path(folder).rglob("*")}
+
+
+WRONG = [
+    (
+        "an unknown command",
+        "fti",
+        "unknown command 'fti'; did you mean 'fit'? Allowed: fit, evaluate, report, compare, score, sample, encode, recommend, list, doctor; see lowerbound --help",
+    ),
+    (
+        "an unknown option",
+        "fit table --sede 3",
+        "unknown option '--sede'; did you mean '--seed'? Allowed: --data, --out, --set, --seed, --devices, --resume, --json, --help; see lowerbound fit --help",
+    ),
+    ("no recipe", "fit", "missing argument 'RECIPE'; see lowerbound fit --help"),
+    ("one argument too many", "fit table good.csv", "got unexpected extra argument(s) (good.csv); see lowerbound fit --help"),
+    ("an option without a value", "fit table --set", "option '--set' requires an argument; see lowerbound --help"),
+    ("a flag with a value", "fit table --json=3", "option '--json' does not take a value; see lowerbound --help"),
+    (
+        "a word for a number",
+        "evaluate image --samples many",
+        "--samples should be a whole number, got 'many'; see lowerbound evaluate --help",
+    ),
+    (
+        "a seed below 0",
+        "sample image --out s.png --seed -1",
+        "--seed should be greater than or equal to 0, got '-1'; see lowerbound sample --help",
+    ),
+    (
+        "a seed beyond 64 bits",
+        "sample image --out s.png --seed 9223372036854775808",
+        "--seed should be less than or equal to 9223372036854775807, got '9223372036854775808'; see lowerbound sample --help",
+    ),
+    (
+        "an unknown catalogue",
+        "list recipies",
+        "unknown catalogue 'recipies'; did you mean 'recipes'? Allowed: recipes, data, networks, families, noise, priors, objectives, schedules, optimizers, trackers",
+    ),
+    (
+        "an unknown recipe",
+        "fit digitz",
+        f"unknown recipe 'digitz'; did you mean 'digits'? Allowed: {RECIPES}, or the path of a TOML file",
+    ),
+    ("no recipe file", "fit nowhere.toml", f"unknown recipe 'nowhere.toml'; allowed: {RECIPES}, or the path of a TOML file"),
+    ("a folder for a recipe", "fit empty", f"unknown recipe 'empty'; allowed: {RECIPES}, or the path of a TOML file"),
+    ("a recipe that is not TOML", "fit cut.toml", "cut.toml: not a TOML file: Unclosed array (at end of document)"),
+    (
+        "a recipe that is no text",
+        "fit grey.npy",
+        "grey.npy: not a TOML file: 'utf-8' codec can't decode byte 0x93 in position 0: invalid start byte",
+    ),
+    ("a recipe without data", "fit nodata.toml", "nodata.toml: data: is missing"),
+    ("a number for a table", "fit three.toml", "three.toml: data: should be a table of keys and values, got 3"),
+    (
+        "an unknown table",
+        "fit modell.toml",
+        "modell.toml: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, report, tracking",
+    ),
+    ("no data", "fit table", "recipe table has no data of its own: give --data SOURCE (data= in Python)"),
+    (
+        "--set without =",
+        "fit table --set training.epochs",
+        "--set needs KEY=VALUE, got 'training.epochs'; for example --set training.epochs=5",
+    ),
+    ("--set without a key", "fit table --set =3", "--set needs KEY=VALUE, got '=3'; for example --set training.epochs=5"),
+    (
+        "an unknown table by --set",
+        "fit table --data good.csv --set modell.latent=[2]",
+        "recipe: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, report, tracking",
+    ),
+    (
+        "an unknown key of the model",
+        "fit table --data good.csv --set model.latnet=[2]",
+        "recipe: model: unknown key 'latnet'; did you mean 'latent'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias",
+    ),
+    (
+        "an unknown key of a part",
+        "fit table --data good.csv --set model.network.hiden=[3]",
+        "recipe: model.network: unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init, activate_code",
+    ),
+    (
+        "an unknown key of interactions",
+        "fit table --data good.csv --set data.interactions.usr=x",
+        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, threshold, binary, min_user_items, min_item_users, split, fold_in, items",
+    ),
+    (
+        "a key below a value",
+        "fit table --data good.csv --set training.epochs.x=3",
+        "recipe: training.epochs: should be a whole number",
+    ),
+    (
+        "an unknown network",
+        "fit table --data good.csv --set model.network=MLQ",
+        "recipe: model.network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv, DenseMLP, MLP, ResNet",
+    ),
+    (
+        "an unknown family",
+        "fit table --data good.csv --set model.posterior=Norml",
+        "recipe: model.posterior: unknown family 'Norml'; did you mean 'Normal'? Allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic",
+    ),
+    (
+        "an unknown objective",
+        "fit table --data good.csv --set objective=Elbow",
+        "recipe: objective: unknown objective 'Elbow'; did you mean 'Elbo'? Allowed: Elbo, Iwae, Reconstruction, PublishedHierarchical",
+    ),
+    (
+        "an unknown schedule",
+        "fit table --data good.csv --set training.schedule=Cosin",
+        "recipe: training.schedule: unknown schedule 'Cosin'; did you mean 'Cosine'? Allowed: Constant, Linear, Cosine, LinearDecay, OneCycle, Stages",
+    ),
+    (
+        "an unknown optimizer",
+        "fit table --data good.csv --set training.optimizer=Adma",
+        "recipe: training.optimizer: unknown optimizer 'Adma'; did you mean 'Adamax'? Allowed: ASGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Muon, NAdam, RAdam, RMSprop, Rprop, SGD, LazyAdam",
+    ),
+    (
+        "a number for a part",
+        "fit table --data good.csv --set model.network=3",
+        "recipe: model.network: should be the name or the table of a network, got 3",
+    ),
+    (
+        "a number for a model",
+        "fit table --data good.csv --set model=3",
+        "recipe: model: should be a table of keys and values, got 3",
+    ),
+    (
+        "a part without a type",
+        "fit table --data good.csv --set 'model.network={hidden=[3]}' --set model.network.type=none",
+        "recipe: model.network: a network needs a type; allowed: Conv, DenseMLP, MLP, ResNet",
+    ),
+    (
+        "no epochs",
+        "fit table --data good.csv --set training.epochs=0",
+        "recipe: training.epochs: should be greater than 0, got 0",
+    ),
+    (
+        "a fraction of an epoch",
+        "fit table --data good.csv --set training.epochs=2.5",
+        "recipe: training.epochs: should be a whole number, got 2.5",
+    ),
+    (
+        "a word for epochs",
+        "fit table --data good.csv --set training.epochs=many",
+        "recipe: training.epochs: should be a whole number, got 'many'",
+    ),
+    (
+        "NaN for epochs",
+        "fit table --data good.csv --set training.epochs=nan",
+        "recipe: training.epochs: should be a finite number, got nan",
+    ),
+    (
+        "a learning rate below 0",
+        "fit table --data good.csv --set training.learning_rate=-1",
+        "recipe: training.learning_rate: should be greater than 0, got -1",
+    ),
+    (
+        "an infinite learning rate",
+        "fit table --data good.csv --set training.learning_rate=inf",
+        "recipe: training.learning_rate: should be a finite number, got inf",
+    ),
+    (
+        "no examples in a batch",
+        "fit table --data good.csv --set training.batch_size=0",
+        "recipe: training.batch_size: should be greater than 0, got 0",
+    ),
+    (
+        "no samples of z",
+        "fit table --data good.csv --set training.samples=0",
+        "recipe: training.samples: should be greater than 0, got 0",
+    ),
+    (
+        "patience 0",
+        "fit table --data good.csv --set training.patience=0",
+        "recipe: training.patience: should be greater than 0, got 0",
+    ),
+    ("a clip of 0", "fit table --data good.csv --set training.clip=0", "recipe: training.clip: should be greater than 0, got 0"),
+    (
+        "an option that the optimiser lacks",
+        "fit table --data good.csv --set training.optimizer_options.foo=3",
+        "training.optimizer_options: Adam: Adam.__init__() got an unexpected keyword argument 'foo'",
+    ),
+    (
+        "the learning rate as an option",
+        "fit table --data good.csv --set training.optimizer_options.lr=3",
+        "recipe: training.optimizer_options: lr is training.learning_rate, not an option",
+    ),
+    (
+        "a bad value for the optimiser",
+        "fit table --data good.csv --set training.optimizer_options.betas=[2,3]",
+        "training.optimizer_options: Adam: Invalid beta parameter at index 0: 2.0",
+    ),
+    (
+        "an unknown monitor",
+        "fit table --data good.csv --set training.monitor=elbo",
+        "training.monitor=elbo needs interactions with a validation split; allowed: objective",
+    ),
+    (
+        "a ranking metric for a table",
+        "fit table --data good.csv --set training.monitor=ndcg@10",
+        "training.monitor=ndcg@10 needs interactions with a validation split; allowed: objective",
+    ),
+    (
+        "an unknown precision",
+        "fit table --data good.csv --set training.precision=8",
+        "recipe: training.precision: should be '32-true', 'bf16-mixed' or '64-true', got 8",
+    ),
+    (
+        "an unknown accelerator",
+        "fit table --data good.csv --set training.accelerator=tpu",
+        "recipe: training.accelerator: should be 'auto', 'cpu', 'cuda' or 'mps', got 'tpu'",
+    ),
+    (
+        "a training seed below 0",
+        "fit table --data good.csv --seed -1",
+        "recipe: training.seed: should be greater than or equal to 0, got -1",
+    ),
+    (
+        "a training seed beyond 64 bits",
+        "fit table --data good.csv --seed 9223372036854775808",
+        "recipe: training.seed: should be less than 9223372036854775808, got 9223372036854775808",
+    ),
+    ("no devices", "fit table --data good.csv --devices 0", "recipe: training.devices: should be greater than 0, got 0"),
+    (
+        "fewer than no devices",
+        "fit table --data good.csv --devices -1",
+        "recipe: training.devices: should be greater than 0, got -1",
+    ),
+    (
+        "more devices than cores",
+        "fit table --data good.csv --devices 5000",
+        f"training.devices: 5000 processes, but this machine has {CORES} cores",
+    ),
+    (
+        "latent 0",
+        "fit table --data good.csv --set model.latent=0",
+        "recipe: model.latent: should be a list in square brackets, got 0",
+    ),
+    (
+        "a level of size 0",
+        "fit table --data good.csv --set model.latent=[0]",
+        "recipe: model.latent.0: should be greater than 0, got 0",
+    ),
+    (
+        "no levels",
+        "fit table --data good.csv --set model.latent=[]",
+        "recipe: model.latent: must be the sizes of one level or more, such as [20], got none",
+    ),
+    (
+        "a level of negative size",
+        "fit table --data good.csv --set model.latent=[4,-3]",
+        "recipe: model.latent.1: should be greater than 0, got -3",
+    ),
+    (
+        "text for latent",
+        "fit table --data good.csv --set model.latent=two",
+        "recipe: model.latent: should be a list in square brackets, got 'two'",
+    ),
+    (
+        "text for a level",
+        "fit table --data good.csv --set 'model.latent=[\"two\"]'",
+        "recipe: model.latent.0: should be a whole number, got 'two'",
+    ),
+    (
+        "half a dimension",
+        "fit table --data good.csv --set model.latent=[2.5]",
+        "recipe: model.latent.0: should be a whole number, got 2.5",
+    ),
+    (
+        "a level beyond any memory",
+        "fit table --data good.csv --set model.latent=[10000000000000]",
+        "10,000,000,000,000 weights and more need 37,253 GiB, more memory than this machine has",
+    ),
+    (
+        "layers beyond any memory",
+        "fit table --data good.csv --set model.network.hidden=[100000000] --set model.latent=[100000000]",
+        "30,000,001,300,000,006 weights need 111,758,714 GiB, more memory than this machine has",
+    ),
+    (
+        "a hidden layer of size 0",
+        "fit table --data good.csv --set model.network.hidden=[0]",
+        "recipe: model.network.hidden.0: should be greater than 0, got 0",
+    ),
+    (
+        "a number for hidden layers",
+        "fit table --data good.csv --set model.network.hidden=64",
+        "recipe: model.network.hidden: should be a list in square brackets, got 64",
+    ),
+    (
+        "an unknown activation",
+        "fit table --data good.csv --set model.network.activation=rellu",
+        "recipe: model.network.activation: should be 'relu', 'tanh', 'sigmoid', 'elu', 'gelu', 'silu', 'leaky_relu' or 'softplus', got 'rellu'",
+    ),
+    (
+        "a bad initialisation",
+        "fit table --data good.csv --set model.network.init=-1",
+        "recipe: model.network.init: should be 'xavier' or greater than 0, got -1",
+    ),
+    (
+        "a convolution on a table",
+        "fit table --data good.csv --set 'model.network={type=\"Conv\"}'",
+        "Conv needs images (channels, height, width), got an event of shape (3,); use MLP for vectors",
+    ),
+    (
+        "a stride beyond the kernel",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.network={{type=\"Conv\", kernel_size=1}}'",
+        "recipe: model.network: stride must be at most kernel_size, 1, got 2",
+    ),
+    (
+        "no channels",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.network={{type=\"Conv\", channels=[]}}'",
+        "recipe: model.network.channels: should have 1 or more entries, got 0",
+    ),
+    (
+        "a posterior without a density",
+        "fit table --data good.csv --set model.posterior=Delta",
+        "recipe: a Delta posterior has no bound: the objective must be Reconstruction, got Elbo",
+    ),
+    (
+        "a posterior without gradients",
+        "fit table --data good.csv --set model.posterior=Bernoulli",
+        "recipe: model: posterior must have draws with gradients (Normal, Delta), got Bernoulli",
+    ),
+    (
+        "a likelihood without a density",
+        "fit table --data good.csv --set model.likelihood=Delta",
+        "recipe: model: likelihood must have a density; Delta has none",
+    ),
+    (
+        "a variance of 0",
+        "fit table --data good.csv --set model.likelihood.variance=0",
+        "recipe: model.likelihood: variance must be 'learned', 'shared' or a number above 0, got 0",
+    ),
+    (
+        "a word for a variance",
+        "fit table --data good.csv --set model.likelihood.variance=x",
+        "recipe: model.likelihood.variance: should be 'learned' or 'shared' or a number, got 'x'",
+    ),
+    (
+        "a key of another family",
+        "fit table --data good.csv --set model.likelihood.levels=3",
+        "recipe: model.likelihood: unknown key 'levels'; allowed: variance, mean",
+    ),
+    (
+        "a tied decoder of two parameters",
+        "fit table --data good.csv --set model.decoder_network=tied",
+        "a tied decoder gives one parameter for each element, but Normal needs more",
+    ),
+    (
+        "a mean that the decoder cannot start at",
+        "fit table --data good.csv --set model.output_bias=data",
+        "model.output_bias='data' is not for Normal with this network; allowed: MLP",
+    ),
+    (
+        "one noise that is no list",
+        "fit table --data good.csv --set model.noise=Dropout",
+        "recipe: model.noise: should be a list in square brackets, got 'Dropout'",
+    ),
+    (
+        "a dropout of 2",
+        "fit table --data good.csv --set 'model.noise=[{type=\"Dropout\", probability=2}]'",
+        "recipe: model.noise.0.probability: should be less than 1, got 2",
+    ),
+    (
+        "a binarised table",
+        "fit table --data good.csv --set 'model.noise=[\"Binarize\"]'",
+        "model.noise does not fit HERE/good.csv: Binarize needs values in [0, 1], got [-2.16183, 2.13621]",
+    ),
+    ("a negative beta", "fit table --data good.csv --set objective.beta=-1", "recipe: objective: beta must be 0 or more, got -1"),
+    (
+        "NaN for beta",
+        "fit table --data good.csv --set objective.beta=nan",
+        "recipe: objective.beta: should be a finite number or the name or the table of a schedule, got nan",
+    ),
+    (
+        "a word for beta",
+        "fit table --data good.csv --set objective.beta=big",
+        "recipe: objective.beta: should be a number, got 'big'; objective.beta: unknown schedule 'big'; allowed: Constant, Linear, Cosine, LinearDecay, OneCycle, Stages",
+    ),
+    (
+        "a schedule with a wrong key",
+        "fit table --data good.csv --set 'objective.beta={type=\"Linear\", stopp=3}'",
+        "recipe: objective.beta: unknown key 'stopp'; did you mean 'stop'? Allowed: start, stop, steps",
+    ),
+    (
+        "negative free bits",
+        "fit table --data good.csv --set objective.free_bits=-1",
+        "recipe: objective.free_bits: should be greater than or equal to 0, got -1",
+    ),
+    (
+        "an unknown estimate of the rate",
+        "fit table --data good.csv --set objective.kl=wrong",
+        "recipe: objective.kl: should be 'valid', 'sampled' or 'everywhere', got 'wrong'",
+    ),
+    (
+        "interactions' objective on a table",
+        "fit table --data good.csv --set objective.per_entry=true",
+        "objective.per_entry is for interactions; these examples are dense",
+    ),
+    (
+        "Bernoulli on real numbers",
+        "fit table --data good.csv --set model.likelihood=Bernoulli",
+        "model.likelihood does not fit HERE/good.csv: Bernoulli needs values in [0, 1], got [-2.16183, 2.13621]; Normal takes any real numbers",
+    ),
+    (
+        "Bernoulli on pixels beyond 1",
+        "fit aevb-mnist --set data.binarize=none --set data.validation=2 --data beyond.npy",
+        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers",
+    ),
+    (
+        "DiscretizedLogistic on real numbers",
+        "fit table --data good.csv --set model.likelihood=DiscretizedLogistic",
+        "model.likelihood does not fit HERE/good.csv: DiscretizedLogistic(levels=256) needs values on a grid of 256 levels, got real numbers",
+    ),
+    (
+        "DiscretizedLogistic on other levels",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.likelihood={{type=\"DiscretizedLogistic\", levels=17}}'",
+        "model.likelihood does not fit HERE/grey.npy: DiscretizedLogistic(levels=17) needs values on a grid of 17 levels, got 256 levels",
+    ),
+    (
+        "Multinomial below 0",
+        "fit table --data good.csv --set model.likelihood=Multinomial",
+        "model.likelihood does not fit HERE/good.csv: Multinomial needs counts or weights of 0 or more, got [-2.16183, 2.13621]",
+    ),
+    (
+        "a likelihood that has no sparse rows",
+        "fit multvae --data plays.csv --set model.likelihood=Normal",
+        "Normal with these settings has no likelihood for sparse rows; allowed: Multinomial, Bernoulli, Normal with a variance that is a number or 'shared' and the mean 'identity'",
+    ),
+    (
+        "a network that takes no sparse rows",
+        "fit multvae --data plays.csv --set 'model.network={type=\"Conv\"}'",
+        "Conv does not take sparse rows; allowed: MLP, DenseMLP",
+    ),
+    (
+        "a missing file",
+        "fit table --data nowhere.csv",
+        f"there is no file or folder 'nowhere.csv'; allowed: a path, or one of {SETS}",
+    ),
+    (
+        "a misspelt data set",
+        "fit digits --data mnits",
+        f"unknown data source 'mnits'; did you mean 'mnist'? Allowed: {SETS}, or a path to a file or folder",
+    ),
+    (
+        "an unknown kind of file",
+        "fit table --data thing.xyz",
+        "HERE/thing.xyz is of no known kind; allowed: a .npy file of images or vectors; a .npz file with images, data, x or values (or train and test), and perhaps labels; a folder of IDX files (train-images-idx3-ubyte, t10k-images-idx3-ubyte, ...), plain or .gz; a folder of PNG or JPEG images; a table of numbers (.csv, .tsv, .parquet)",
+    ),
+    ("an empty folder", "fit table --data empty", "HERE/empty holds no images; allowed: files that end in .png, .jpg, .jpeg"),
+    (
+        "a folder of texts",
+        "fit table --data notes",
+        "HERE/notes/a.txt is no image; allowed in a folder of images: .png, .jpg, .jpeg",
+    ),
+    (
+        "images of different sizes",
+        f"fit aevb-mnist {GREYS} --data sizes",
+        "images differ in size: HERE/sizes/a.png is 4x5, HERE/sizes/b.png is 5x5 (height x width); resize them with --set data.size=4x5",
+    ),
+    (
+        "a broken image",
+        f"fit aevb-mnist {GREYS} --data broken",
+        "HERE/broken/a.png cannot be used as an image: cannot identify image file 'HERE/broken/a.png'",
+    ),
+    ("an empty CSV", "fit table --data empty.csv", "HERE/empty.csv cannot be read as a table: empty CSV"),
+    ("nothing but a header", "fit table --data header.csv", "HERE/header.csv holds no examples: its array has the shape (0, 3)"),
+    (
+        "no header",
+        "fit table --data nohead.csv",
+        "HERE/nohead.csv has no names of columns: its first line is 1, 2, ...; put a line of names before it",
+    ),
+    (
+        "text in a column",
+        "fit table --data text.csv",
+        "HERE/text.csv has columns that are not numbers: 'c' (String); leave them out through data.columns",
+    ),
+    (
+        "a missing value",
+        "fit table --data missing.csv",
+        "HERE/missing.csv has values that are missing, NaN or infinite in 'a' (1) of 4 rows; fill or drop them, or leave the column out through data.columns",
+    ),
+    (
+        "a constant column",
+        "fit table --data constant.csv",
+        "HERE/constant.csv: one value only in the training split's column 'b'; leave it out through data.columns",
+    ),
+    (
+        "a constant column that is not standardised",
+        "fit table --data constant.csv --set data.standardize=false",
+        "HERE/constant.csv: one value only in the training split's column 'b'; leave it out through data.columns",
+    ),
+    (
+        "one row",
+        "fit table --data row.csv",
+        "HERE/row.csv: one value only in the training split's column 'a', 'b', 'c'; leave it out through data.columns",
+    ),
+    (
+        "no validation examples for patience",
+        "fit table --data rows.csv",
+        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, "
+        "or --set training.patience=none",
+    ),
+    (
+        "a column that is not there",
+        'fit table --data good.csv --set \'data.columns=["a","z"]\'',
+        "unknown column 'z' in HERE/good.csv; allowed: a, b, c",
+    ),
+    (
+        "no columns",
+        "fit table --data good.csv --set data.columns=[]",
+        "recipe: data.columns: [] is no choice of columns; allowed: one or more names, each once",
+    ),
+    (
+        "a column twice",
+        'fit table --data good.csv --set \'data.columns=["a","a"]\'',
+        "recipe: data.columns: ['a', 'a'] is no choice of columns; allowed: one or more names, each once",
+    ),
+    (
+        "one column that is no list",
+        "fit table --data good.csv --set data.columns=a",
+        "recipe: data.columns: should be a list in square brackets, got 'a'",
+    ),
+    (
+        "an empty .npy",
+        f"fit aevb-mnist {GREYS} --data empty.npy",
+        "HERE/empty.npy cannot be read as an array of numbers: No data left in file",
+    ),
+    (
+        "half an .npy",
+        f"fit aevb-mnist {GREYS} --data half.npy",
+        "HERE/half.npy cannot be read as an array of numbers: mmap length is greater than file size",
+    ),
+    (
+        "NaN in an .npy",
+        f"fit aevb-mnist {GREYS} --data nan.npy",
+        "HERE/nan.npy holds 1 values that are NaN, infinite or too large for float32; first at (3, 1)",
+    ),
+    (
+        "infinity in an .npy",
+        f"fit aevb-mnist {GREYS} --data inf.npy",
+        "HERE/inf.npy holds 1 values that are NaN, infinite or too large for float32; first at (0, 0)",
+    ),
+    (
+        "complex numbers",
+        f"fit aevb-mnist {GREYS} --data complex.npy",
+        "HERE/complex.npy holds values of type complex128; allowed: bool, whole numbers, real numbers",
+    ),
+    (
+        "strings in an .npy",
+        f"fit aevb-mnist {GREYS} --data string.npy",
+        "HERE/string.npy holds values of type <U1; allowed: bool, whole numbers, real numbers",
+    ),
+    (
+        "objects in an .npy",
+        f"fit aevb-mnist {GREYS} --data object.npy",
+        "HERE/object.npy cannot be read as an array of numbers: Array can't be memory-mapped: Python objects in dtype.",
+    ),
+    (
+        "no examples",
+        f"fit aevb-mnist {GREYS} --data none.npy",
+        "HERE/none.npy holds no examples: its array has the shape (0, 1, 6, 6)",
+    ),
+    (
+        "five axes",
+        f"fit aevb-mnist {GREYS} --data axes.npy",
+        "HERE/axes.npy has 5 axes, shape (2, 2, 2, 2, 2); allowed: 2 (vectors), 3 or 4 (images)",
+    ),
+    (
+        "one axis",
+        f"fit aevb-mnist {GREYS} --data flat.npy",
+        "HERE/flat.npy has 1 axes, shape (9,); allowed: 2 (vectors), 3 or 4 (images)",
+    ),
+    (
+        "seven channels",
+        f"fit aevb-mnist {GREYS} --data channels.npy",
+        "HERE/channels.npy has the shape (4, 5, 6, 7); allowed: (N, H, W), (N, H, W, C), (N, C, H, W) with C = 1, 3 or 4",
+    ),
+    (
+        "labels of another number",
+        f"fit aevb-mnist {GREYS} --data labels.npz",
+        "HERE/labels.npz has labels of shape (4,); allowed: (12,), one an example",
+    ),
+    (
+        "an unknown key in an .npz",
+        f"fit aevb-mnist {GREYS} --data keys.npz",
+        "HERE/keys.npz holds foo; allowed: one of images, data, x, values, or train and test (and labels)",
+    ),
+    (
+        "parts of different sizes",
+        f"fit aevb-mnist {GREYS} --data parts.npz",
+        "HERE/parts.npz: train is uint8 (12, 6, 6), test is uint8 (12, 4, 6)",
+    ),
+    (
+        "one example for three splits",
+        f"fit aevb-mnist {GREYS} --data one.npy",
+        "HERE/one.npy has 1 training examples; validation=2 and test=0.1 would leave none: at most 0 can be cut off",
+    ),
+    (
+        "validation and test of all",
+        "fit table --data good.csv --set data.validation=10 --set data.test=10",
+        "HERE/good.csv has 20 training examples; validation=10 and test=10 would leave none: at most 19 can be cut off",
+    ),
+    (
+        "fractions beyond all",
+        "fit table --data good.csv --set data.validation=0.6 --set data.test=0.6",
+        "HERE/good.csv has 20 training examples; validation=0.6 and test=0.6 would leave none: at most 19 can be cut off",
+    ),
+    (
+        "one example and a half",
+        "fit table --data good.csv --set data.validation=1.5",
+        "recipe: data.validation: 1.5 examples; allowed: a fraction below 1, or a whole number",
+    ),
+    (
+        "a negative split",
+        "fit table --data good.csv --set data.validation=-1",
+        "recipe: data.validation: should be greater than or equal to 0, got -1",
+    ),
+    (
+        "a number for a size",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set data.size=64",
+        "recipe: data.size: should be text, got 64",
+    ),
+    (
+        "half a size",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set data.size=64x",
+        "recipe: data.size: '64x' is no size; allowed: HEIGHTxWIDTH, such as 64x64",
+    ),
+    (
+        "a size for a table",
+        "fit table --data good.csv --set data.size=8x8",
+        "data.size is for sources of kind image; HERE/good.csv is of kind table",
+    ),
+    (
+        "grey for a table",
+        "fit table --data good.csv --set data.grey=true",
+        "data.grey is for sources of kind image; HERE/good.csv is of kind table",
+    ),
+    (
+        "a binarised table of real numbers",
+        "fit table --data good.csv --set data.binarize=static",
+        "data.binarize=static needs values in [0, 1]; HERE/good.csv is standardised",
+    ),
+    (
+        "binarised pixels beyond 1",
+        "fit aevb-mnist --set data.validation=2 --data beyond.npy",
+        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers",
+    ),
+    (
+        "patience without validation",
+        "fit table --data good.csv --set data.validation=0",
+        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, "
+        "or --set training.patience=none",
+    ),
+    ("interactions without users", "fit multvae --data good.csv", "unknown column 'user' in HERE/good.csv; allowed: a, b, c"),
+    (
+        "interactions without items",
+        "fit multvae --data noitem.csv",
+        "unknown column 'item' in HERE/noitem.csv; allowed: user, stars",
+    ),
+    ("no interactions", "fit multvae --data nothing.csv", "HERE/nothing.csv holds no interactions that are kept: it is empty"),
+    (
+        "an array for interactions",
+        "fit multvae --data grey.npy",
+        "HERE/grey.npy is no file of interactions; allowed: .csv, .tsv, .parquet, .npz, or a folder with train and test",
+    ),
+    (
+        "a NaN rating",
+        "fit multvae --data badrating.csv",
+        "HERE/badrating.csv has 1 ratings that are missing, negative, NaN or infinite; allowed: 0 and above",
+    ),
+    (
+        "a rating in words",
+        "fit multvae --data textrating.csv",
+        "HERE/textrating.csv: the ratings are of type String; allowed: numbers",
+    ),
+    (
+        "a threshold that leaves nothing",
+        "fit multvae --data rated.csv --set data.interactions.threshold=100",
+        "HERE/rated.csv holds no interactions that are kept: 30 read, 30 below threshold",
+    ),
+    (
+        "too few items for every user",
+        "fit multvae --data rated.csv --set data.interactions.min_user_items=100",
+        "HERE/rated.csv holds no interactions that are kept: 30 read, 5 rare users",
+    ),
+    (
+        "no times to split by",
+        "fit multvae --data rated.csv --set data.interactions.split=temporal",
+        "HERE/rated.csv has no timestamps; data.interactions.split='temporal' needs them",
+    ),
+    (
+        "no parts to take",
+        "fit multvae --data rated.csv --set data.interactions.split=given",
+        "data.interactions.split='given' needs a source with train and test files; HERE/rated.csv is one log",
+    ),
+    (
+        "an unknown split rule",
+        "fit multvae --data rated.csv --set data.interactions.split=weak",
+        "recipe: data.interactions.split: should be 'auto', 'given', 'strong', 'random', 'leave-one-out' or 'temporal', got 'weak'",
+    ),
+    (
+        "everything folded in",
+        "fit multvae --data rated.csv --set data.interactions.fold_in=1",
+        "recipe: data.interactions.fold_in: should be less than 1, got 1",
+    ),
+    (
+        "a number of interactions",
+        "fit multvae --data rated.csv --set data.interactions.split=random --set data.validation=3",
+        "data.validation=3 with the split 'random'; allowed: a fraction below 1 of the interactions",
+    ),
+    (
+        "an unknown column of ratings",
+        "fit multvae --data rated.csv --set data.interactions.rating=stars",
+        "unknown column 'stars' in HERE/rated.csv; allowed: user, item, rating",
+    ),
+    (
+        "more users held out than there are",
+        "fit multvae --data rated.csv --set data.validation=5",
+        "HERE/rated.csv has 5 users; validation=5 and test=0.1 would leave none to train on: at most 4 can be held out",
+    ),
+    (
+        "one user",
+        "fit multvae --data oneuser.csv",
+        "training.monitor=ndcg@100 needs interactions with a validation split; allowed: objective",
+    ),
+    ("images as interactions", "fit multvae --data digits", "data.interactions is for sources of interactions; digits is none"),
+    (
+        "binarised interactions",
+        "fit multvae --data rated.csv --set data.binarize=static",
+        "data.binarize is for images, vectors or tables; HERE/rated.csv is of kind interactions",
+    ),
+    (
+        "no titles",
+        "fit multvae --data rated.csv --set data.interactions.items=nowhere.csv",
+        "data.interactions.items=nowhere.csv: there is no such file",
+    ),
+    (
+        "out is a folder of something else",
+        "fit table --data good.csv --out notes",
+        "notes is not an empty folder; choose another --out",
+    ),
+    ("out is a file", "fit table --data good.csv --out file", "file is not an empty folder; choose another --out"),
+    (
+        "out holds a run",
+        "fit table --data good.csv --out image",
+        "image holds a run already; --resume continues it; choose another --out",
+    ),
+    ("out below a file", "fit table --data good.csv --out file/run", "cannot write file/run: Not a directory"),
+    ("resume without a run", "fit table --data good.csv --out new --resume", "there is no run in new to resume"),
+    (
+        "resume with another recipe",
+        "fit digits --out image --resume",
+        "image is a run of another recipe, different in data.source, data.test, data.validation, model.likelihood, model.network, training.batch_size, training.learning_rate, training.optimizer, training.patience, training.schedule; choose another --out",
+    ),
+    (
+        "evaluate an empty folder",
+        "evaluate empty",
+        "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
+    ("evaluate nothing", "evaluate nowhere", "nowhere is not a fitted run: recipe.toml, data.json, model.safetensors missing"),
+    ("evaluate a file", "evaluate good.csv", "good.csv is not a fitted run: recipe.toml, data.json, model.safetensors missing"),
+    (
+        "evaluate an unfinished run",
+        "evaluate unfinished",
+        "unfinished is not a fitted run: model.safetensors missing; it was not finished: go on with fit --resume",
+    ),
+    ("evaluate a run of another version", "evaluate later", "later: a run of format 1 is needed, got 99"),
+    (
+        "evaluate damaged weights",
+        "evaluate damaged",
+        "cannot read damaged/model.safetensors: Error while deserializing header: header too large",
+    ),
+    (
+        "evaluate another run's weights",
+        "evaluate swapped",
+        "swapped/model.safetensors does not fit the recipe and the data of its run: swapped/model.safetensors: not the weights of this model: decoder.network.2.bias is (6,), but the recipe needs (36,)",
+    ),
+    (
+        "evaluate a damaged recipe",
+        "evaluate badrecipe",
+        "badrecipe/recipe.toml: model: unknown key 'size'; allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias",
+    ),
+    (
+        "evaluate a damaged description",
+        "evaluate notjson",
+        "cannot read notjson/data.json: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    ),
+    (
+        "evaluate a recommender without items",
+        "evaluate noitems",
+        "noitems/items.parquet cannot be read as a catalogue of items: No such file or directory (os error 2): noitems/items.parquet",
+    ),
+    (
+        "evaluate after the data went",
+        "evaluate moved",
+        f"there is no file or folder 'FITTED/gone.npy'; allowed: a path, or one of {SETS}",
+    ),
+    ("no importance samples", "evaluate image --samples 0", "samples must be 1 or more, got 0"),
+    ("no importance samples of users", "evaluate users --samples 0", "samples must be 1 or more, got 0"),
+    (
+        "an unknown split",
+        "evaluate image --split tset",
+        "unknown split 'tset'; did you mean 'test'? Allowed: train, validation, test, all",
+    ),
+    (
+        "a split that is not there",
+        "evaluate table --data good.csv --split validation",
+        "good has no validation split (data.validation gave it no examples); it has: train, all",
+    ),
+    (
+        "smaller images",
+        "evaluate image --data small.npy",
+        "small.npy has examples of shape (1, 4, 4), the model was trained on (1, 6, 6); data.size=HxW and data.grey=true, when a run is fitted, change images",
+    ),
+    (
+        "colour images",
+        "evaluate image --data colour.npy",
+        "colour.npy has examples of shape (3, 6, 6), the model was trained on (1, 6, 6); data.size=HxW and data.grey=true, when a run is fitted, change images",
+    ),
+    ("a table for images", "evaluate image --data good.csv", "good.csv is of kind table, the model was trained on kind image"),
+    ("vectors for images", "evaluate image --data real.npy", "real.npy is of kind vector, the model was trained on kind image"),
+    ("other levels", "evaluate image --data floats.npy", "floats.npy has real numbers, the model was trained on 256 levels"),
+    ("a column too few", "evaluate table --data narrow.csv", "unknown column 'c' in narrow.csv; allowed: a, b"),
+    ("images for a table", "evaluate table --data grey.npy", "grey.npy is of kind image, the model was trained on kind table"),
+    (
+        "unknown items only",
+        "evaluate users --data strange.csv",
+        "strange.csv has no item that the model was trained on: its items are 'yyy', ... (2), the model's 'i0', ... (12)",
+    ),
+    (
+        "nothing held out",
+        "evaluate users --split train",
+        "the train split holds nothing out to be found; to measure other data, give a folder with train and test files",
+    ),
+    ("score without out", "score image", "missing option '--out'; see lowerbound score --help"),
+    ("score into a picture", "score image --out s.png", "--out s.png: the ending must be one of .csv, .parquet, got .png"),
+    ("score with no samples", "score image --out s.csv --samples 0", "samples must be 1 or more, got 0"),
+    ("score users", "score users --out s.csv", "score is for images and tables; users is a run on interactions"),
+    (
+        "score against a table",
+        "score image --out s.csv --against table",
+        "table reads a table of shape (3,) standardised by itself, image reads a image of shape (1, 6, 6) on 256 levels; the two must be alike",
+    ),
+    ("score below a file", "score image --out file/s.csv", "cannot write file/s.csv: File exists"),
+    ("encode into text", "encode image --out z.txt", "--out z.txt: the ending must be one of .npy, .csv, .parquet, got .txt"),
+    ("encode without an ending", "encode image --out z", "--out z: the ending must be one of .npy, .csv, .parquet, got none"),
+    ("encode other columns", "encode table --data narrow.csv --out z.npy", "unknown column 'c' in narrow.csv; allowed: a, b"),
+    ("encode below a file", "encode image --out file/z.npy", "cannot write file/z.npy: File exists"),
+    ("sample into a GIF", "sample image --out s.gif", "--out s.gif: the ending must be one of .png, .npy, got .gif"),
+    ("no samples", "sample image -n 0 --out s.png", "the number of samples must be 1 or more, got 0"),
+    (
+        "samples beyond any memory",
+        "sample image -n 1000000000000000 --out s.npy",
+        "1,000,000,000,000,000 samples need 134,110,451 GiB, more memory than this machine has",
+    ),
+    (
+        "samples of users",
+        "sample users --out s.csv",
+        "samples are of images and tables; a run on interactions recommends: lowerbound recommend RUN",
+    ),
+    ("a picture of a table", "sample table --out s.png", "--out s.png: the ending must be one of .npy, .csv, .parquet, got .png"),
+    (
+        "sample nothing",
+        "sample nowhere --out s.png",
+        "nowhere is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
+    ("sample below a file", "sample image --out file/s.png", "cannot write file/s.png: File exists"),
+    ("report nothing", "report empty", "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing"),
+    ("compare one run", "compare image", "compare needs two runs or more, got 1"),
+    ("compare a run with itself", "compare image image", "image is given twice; allowed: different runs"),
+    (
+        "compare different data",
+        "compare image table",
+        "only runs of one kind of data can be compared, got image (image) and table (table)",
+    ),
+    (
+        "compare with no run",
+        "compare image empty",
+        "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
+    ("compare with no samples", "compare image twin --samples 0", "samples must be 1 or more, got 0"),
+    (
+        "compare into a file",
+        "compare image twin --out file",
+        "file is not an empty folder, and holds no earlier comparison; choose another --out",
+    ),
+    ("recommend by nothing", "recommend users", "recommend needs one of --history, --users, --similar; got none"),
+    ("a history without items", "recommend users --history", "--history needs one value or more"),
+    (
+        "an unknown item",
+        "recommend users --history nothing",
+        "no item 'nothing' among the 12 of this run, neither by id nor by title",
+    ),
+    ("k 0", "recommend users --history i1 -k 0", "k must be from 1 to 12, the number of items that may be recommended, got 0"),
+    (
+        "k beyond the catalogue",
+        "recommend users --history i1 -k 500",
+        "k must be from 1 to 12, the number of items that may be recommended, got 500",
+    ),
+    (
+        "k in words",
+        "recommend users --history i1 -k two",
+        "-k should be a whole number, got 'two'; see lowerbound recommend --help",
+    ),
+    (
+        "nothing allowed",
+        "recommend users --history i1 --allow empty.csv",
+        "nothing may be recommended: allow and deny leave none of the items",
+    ),
+    (
+        "nothing new",
+        "recommend users --history i0 i1 i2 i3 i4 i5 i6 i7 i8 i9 i10 i11",
+        "nothing is left to recommend: the history holds every item that may be recommended",
+    ),
+    ("users without out", "recommend users --users plays.csv", "--users needs --out FILE"),
+    ("out without users", "recommend users --history i1 --out x.csv", "--out goes with --users; what --history finds is printed"),
+    (
+        "recommendations as .npy",
+        "recommend users --users plays.csv --out x.npy",
+        "--out x.npy: the ending must be one of .csv, .parquet, got .npy",
+    ),
+    (
+        "two questions",
+        "recommend users --history i1 --similar i2",
+        "recommend needs one of --history, --users, --similar; got --history and --similar",
+    ),
+    (
+        "recommend images",
+        "recommend image --history i1",
+        "only a run on interactions recommends; this one was fitted to dense examples",
+    ),
+    (
+        "a list that is no text",
+        "recommend users --history i1 --deny grey.npy",
+        "grey.npy cannot be read as a list of items: 'utf-8' codec can't decode byte 0x93 in position 0: invalid start byte",
+    ),
+    (
+        "users of strange items",
+        "recommend users --users strange.csv --out x.csv",
+        "strange.csv has no item that the model was trained on: its items are 'yyy', ... (2), the model's 'i0', ... (12)",
+    ),
+]
+
+
+def image(fitted):
+    return lowerbound.load(fitted / "image")
+
+
+def users(fitted):
+    return lowerbound.Recommender.load(fitted / "users")
+
+
+def table(**model):
+    return Architecture(latent=(2,), **model)
+
+
+SPARSE = SparseRows(torch.tensor([0, 1]), torch.tensor([3]), torch.ones(1), 36)
+
+CALLS = [
+    (
+        "a batch of another shape",
+        lambda f: image(f).model.terms(torch.zeros(2, 5)),
+        ShapeError,
+        "this model takes batches of shape (B, 1, 6, 6), got (2, 5)",
+    ),
+    (
+        "one example that is no batch",
+        lambda f: image(f).model.terms(torch.zeros(1, 6, 6)),
+        ShapeError,
+        "this model takes batches of shape (B, 1, 6, 6), got (1, 6, 6)",
+    ),
+    (
+        "a batch of whole numbers",
+        lambda f: image(f).model.terms(torch.zeros(2, 1, 6, 6, dtype=torch.uint8)),
+        DataError,
+        "this model takes batches of floating-point numbers, got torch.uint8",
+    ),
+    (
+        "a batch of NumPy",
+        lambda f: image(f).model.encode(np.zeros((2, 1, 6, 6), np.float32)),
+        DataError,
+        "this model takes batches as tensors or sparse rows, got ndarray",
+    ),
+    (
+        "sparse rows for images",
+        lambda f: Architecture(latent=(2,)).build((36,)).encode(SPARSE),
+        DataError,
+        "this model takes dense batches, got sparse rows",
+    ),
+    (
+        "no draws",
+        lambda f: image(f).model.terms(torch.zeros(2, 1, 6, 6), samples=0),
+        ConfigError,
+        "samples must be 1 or more, got 0",
+    ),
+    (
+        "latents of another size",
+        lambda f: image(f).model.decode(torch.zeros(2, 3)),
+        ShapeError,
+        "this model decodes latents of shape (..., 2), got (2, 3)",
+    ),
+    (
+        "a number for latents",
+        lambda f: image(f).model.decode(torch.tensor(1.0)),
+        ShapeError,
+        "this model decodes latents of shape (..., 2), got ()",
+    ),
+    (
+        "latents of another size to a run",
+        lambda f: image(f).decode(torch.zeros(2, 3)),
+        ShapeError,
+        "this model decodes latents of shape (..., 2), got (2, 3)",
+    ),
+    (
+        "a ranking of images",
+        lambda f: image(f).model.rank(torch.zeros(2, 1, 6, 6)),
+        ConfigError,
+        "only a model of interactions ranks items; this one was built for dense examples",
+    ),
+    ("no samples of a run", lambda f: image(f).sample(0), ConfigError, "the number of samples must be 1 or more, got 0"),
+    (
+        "an unknown split of the data",
+        lambda f: image(f).data().split("tests"),
+        ConfigError,
+        "unknown split 'tests'; did you mean 'test'? Allowed: train, validation, test, all",
+    ),
+    ("no importance samples in Python", lambda f: image(f).evaluate(samples=0), ConfigError, "samples must be 1 or more, got 0"),
+    (
+        "no draws for the bound",
+        lambda f: evaluation.bound(image(f).model, image(f).data().train, samples=0),
+        ConfigError,
+        "samples must be 1 or more, got 0",
+    ),
+    (
+        "one draw for the latents",
+        lambda f: evaluation.latent_statistics(image(f).model, image(f).data().train, samples=1),
+        ConfigError,
+        "samples must be 2 or more, got 1",
+    ),
+    (
+        "a bound of no examples",
+        lambda f: evaluation.bound(image(f).model, image(f).data().train.take(slice(0, 0))),
+        DataError,
+        "there are no examples to evaluate",
+    ),
+    (
+        "no run",
+        lambda f: lowerbound.load(f / "nowhere"),
+        RunError,
+        "FITTED/nowhere is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
+    ("a model of nothing", lambda f: table().build(()), ConfigError, "the shape of an example must be positive numbers, got ()"),
+    (
+        "a model of no pixels",
+        lambda f: table().build((1, 0, 6)),
+        ConfigError,
+        "the shape of an example must be positive numbers, got (1, 0, 6)",
+    ),
+    (
+        "a convolution on a vector",
+        lambda f: table(network=Conv()).build((3,)),
+        ShapeError,
+        "Conv needs images (channels, height, width), got an event of shape (3,); use MLP for vectors",
+    ),
+    (
+        "a tied convolution",
+        lambda f: table(network=Conv(), decoder_network="tied").build((1, 6, 6)),
+        ConfigError,
+        "Conv cannot be tied; allowed: MLP",
+    ),
+    (
+        "a convolution on sparse rows",
+        lambda f: table(network=Conv()).build((3,), sparse=True),
+        ConfigError,
+        "Conv does not take sparse rows; allowed: MLP, DenseMLP",
+    ),
+    (
+        "a negative beta in a recipe",
+        lambda f: recipe.parse({"data": {"source": "x"}, "objective": {"type": "Elbo", "beta": -1}}),
+        ConfigError,
+        "recipe: objective: beta must be 0 or more, got -1",
+    ),
+    (
+        "a network for a posterior",
+        lambda f: recipe.parse({"data": {"source": "x"}, "model": {"posterior": "MLP"}}),
+        ConfigError,
+        "recipe: model.posterior: unknown family 'MLP'; allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic",
+    ),
+    (
+        "a network without a type",
+        lambda f: recipe.parse({"data": {"source": "x"}, "model": {"network": {"hidden": [3]}}}),
+        ConfigError,
+        "recipe: model.network: a network needs a type; allowed: Conv, DenseMLP, MLP, ResNet",
+    ),
+    (
+        "an unknown setting",
+        lambda f: lowerbound.fit("digits", settings={"model.nope": 1}, progress=False),
+        ConfigError,
+        "recipe: model: unknown key 'nope'; did you mean 'noise'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias",
+    ),
+    (
+        "a setting of another type",
+        lambda f: lowerbound.fit("digits", settings={"training.seed": "x"}, progress=False),
+        ConfigError,
+        "recipe: training.seed: should be a whole number, got 'x'",
+    ),
+    (
+        "another recipe's name",
+        lambda f: lowerbound.fit("digitz", progress=False),
+        ConfigError,
+        f"unknown recipe 'digitz'; did you mean 'digits'? Allowed: {RECIPES}, or the path of a TOML file",
+    ),
+    (
+        "images that recommend",
+        lambda f: lowerbound.Recommender.load(f / "image"),
+        ConfigError,
+        "only a run on interactions recommends; this one was fitted to dense examples",
+    ),
+    ("an empty history", lambda f: users(f).recommend([]), DataError, "the history is empty: give one item or more"),
+    (
+        "k as a fraction",
+        lambda f: users(f).recommend(["i1"], k=2.5),
+        ConfigError,
+        "k must be from 1 to 12, the number of items that may be recommended, got 2.5",
+    ),
+    (
+        "histories of no users",
+        lambda f: users(f).recommend_many({}),
+        DataError,
+        "there are no histories: there is nothing to recommend by",
+    ),
+    (
+        "histories in a list",
+        lambda f: users(f).recommend_many([["i1"]]),
+        DataError,
+        "histories are a SciPy matrix, a Polars frame of user and item, or a mapping of users to items; got list",
+    ),
+    (
+        "a weight of a history below 0",
+        lambda f: users(f).recommend({"i1": -1.0}),
+        DataError,
+        "weights of a history must be numbers above 0, got -1",
+    ),
+    (
+        "like an unknown item",
+        lambda f: users(f).similar("nothing"),
+        DataError,
+        "no item 'nothing' among the 12 of this run, neither by id nor by title",
+    ),
+]
+
+WORKS = [
+    ("a batch larger than the data", "fit table --data good.csv --set training.batch_size=5000"),
+    ("more latents than columns", "fit table --data good.csv --set model.latent=[50]"),
+    ("no hidden layers", "fit table --data good.csv --set model.network.hidden=[]"),
+    ("all but one example held out", "fit table --data good.csv --set data.validation=9 --set data.test=9"),
+    (
+        "neither validation nor test",
+        "fit table --data good.csv --set data.validation=0 --set data.test=0 --set training.patience=none",
+    ),
+    ("a seed of 63 bits", "fit table --data good.csv --seed 9223372036854775807"),
+    (
+        "one example",
+        f"fit aevb-mnist {GREYS} --set data.validation=0 --set data.test=0 --set training.patience=none --data one.npy",
+    ),
+    ("images of one pixel", f"fit aevb-mnist {GREYS} --data dots.npy"),
+    ("a convolution on one pixel", f"fit aevb-mnist {GREYS} --data points --set 'model.network={{type=\"Conv\"}}'"),
+    (
+        "a kernel larger than the image",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.network={{type=\"Conv\", kernel_size=9}}'",
+    ),
+    (
+        "more halvings than pixels",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.network={{type=\"ResNet\", channels=[2, 2, 2, 2, 2], blocks=1}}'",
+    ),
+    ("nothing but black", f"fit aevb-mnist {GREYS} --data black.npy"),
+    (
+        "images of different sizes, resized",
+        f"fit aevb-mnist {GREYS} --set data.validation=0 --set training.patience=none --data sizes --set data.size=3x7",
+    ),
+    ("a column more than the run knows", "evaluate table --data wide.csv"),
+    ("one row to measure", "evaluate table --data row.csv"),
+    ("one importance sample", "evaluate image --samples 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "command_line", "message"), WRONG, ids=[row[0] for row in WRONG])
+def test_wrong_use_is_one_line_that_says_what_is_wrong(command, fitted, tmp_path, monkeypatch, name, command_line, message):
+    monkeypatch.chdir(tmp_path)
+    words = prepared(command_line, tmp_path, fitted)
+    before = contents(tmp_path)
+    code, out, err = command(*words)
+    assert err.replace(str(tmp_path), "HERE").replace(str(fitted), "FITTED") == f"lowerbound: {message}\n"
+    assert code == 2
+    assert out == ""
+    assert contents(tmp_path) == before  # no run folder, no file, nothing half-written
+
+
+@pytest.mark.parametrize(("name", "call", "kind", "message"), CALLS, ids=[row[0] for row in CALLS])
+def test_wrong_use_in_python_is_one_line_too(fitted, tmp_path, monkeypatch, name, call, kind, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(kind) as raised:
+        call(fitted)
+    assert str(raised.value).replace(str(fitted), "FITTED") == message
+    assert type(raised.value) is kind
+    assert raised.value.exit_code == 2
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("name", "command_line"), WORKS, ids=[row[0] for row in WORKS])
+def test_odd_use_works(command, fitted, tmp_path, monkeypatch, name, command_line):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(*prepared(command_line, tmp_path, fitted), "--json")
+    assert code == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert isinstance(found.get("elbo", found.get("train", {}).get("elbo")), float)  # what is not finite is null
+
+
+def test_a_run_that_goes_wrong_by_itself_exits_with_1(command, fitted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    breaks = "--set training.optimizer=SGD --set training.learning_rate=1e30 --set training.clip=none --set training.epochs=20"
+    code, out, err = command(*prepared(f"fit table --data good.csv --out run {breaks}", tmp_path, fitted))
+    assert code == 1
+    assert out == ""
+    assert "lowerbound: the loss became" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_a_refusal_leaves_a_run_as_it_was_and_it_goes_on(command, fitted, tmp_path, monkeypatch):
+    """What is refused for a run that is not finished does not end it: it can be resumed."""
+    monkeypatch.chdir(tmp_path)
+    make("unfinished", tmp_path, fitted)
+    kind, *words = shlex.split(FITTED["image"])
+    source, rest = fitted / words[1], [*words[2:], *shlex.split(FAST)]
+    go_on = ["fit", kind, "--data", source, *rest, "--out", "unfinished", "--resume"]
+    assert command(*go_on, "--seed", 7)[0] == 2
+    assert command(*go_on)[0] == 0
+    assert command("evaluate", "unfinished", "--samples", 2)[0] == 0
+
+
+def test_a_command_that_is_not_told_what_to_do_shows_its_help(command):
+    code, out, err = command()
+    assert code == 2
+    assert "Usage" in out + err
+    assert command("fit", "--help")[0] == 0
+
+
+def test_each_mistake_is_in_the_tables_once():
+    assert len(WRONG) + len(CALLS) > 200
+    for column in zip(*[row[:2] for row in WRONG], strict=True):
+        assert len(set(column)) == len(WRONG)
