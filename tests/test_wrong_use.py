@@ -701,8 +701,7 @@ WRONG = [
     (
         "no validation examples for patience",
         "fit table --data rows.csv",
-        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, "
-        "or --set training.patience=none",
+        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, or --set training.patience=none",
     ),
     (
         "a column that is not there",
@@ -852,8 +851,7 @@ WRONG = [
     (
         "patience without validation",
         "fit table --data good.csv --set data.validation=0",
-        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, "
-        "or --set training.patience=none",
+        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, or --set training.patience=none",
     ),
     ("interactions without users", "fit multvae --data good.csv", "unknown column 'user' in HERE/good.csv; allowed: a, b, c"),
     (

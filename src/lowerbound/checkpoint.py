@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .errors import RunError
-from .files import read_json, replacing, sync, write_text
+from .files import UNFINISHED, read_json, replacing, swept, sync, write_text
 
 KEPT = 2
 
@@ -55,8 +55,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise RunError(f"cannot read {path}: {error}") from error
 
 
-def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
-    """Puts the tensors into the model.
+def refuse_others(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
+    """Looks whether the tensors are those of the model, by name and shape.
 
     Raises:
         RunError: they are those of another model.
@@ -67,6 +67,15 @@ def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: o
     if different:
         name = different[0]
         raise RunError(f"{where}: not the weights of this model: {name} is {got.get(name)}, but the recipe needs {own.get(name)}")
+
+
+def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
+    """Puts the tensors into the model.
+
+    Raises:
+        RunError: they are those of another model.
+    """
+    refuse_others(model, tensors, where)
     model.load_state_dict(dict(tensors))
 
 
@@ -142,9 +151,8 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
     temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".writing-*"):  # of a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        swept(folder)
+        temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
         temporary.chmod(0o755)
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
@@ -158,7 +166,9 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-    for old in list(_steps(folder))[KEPT:]:
+    found = list(_steps(folder))
+    damaged = [newer for newer in found[: found.index(target)] if not _whole(newer)]  # which this fit passed over
+    for old in damaged + [path for path in found if path not in damaged][KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from .errors import RunError
+
+UNFINISHED = ".writing-"
+"""What the names of folders begin with in which something is written; a process that is killed leaves them."""
+
+
+def swept(folder: Path) -> None:
+    """Removes what processes that were killed left unfinished in a folder that no other is writing."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def sync(path: Path) -> None:
@@ -29,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=".writing-", dir=path.parent)
+        folder = tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     temporary = Path(folder) / path.name
@@ -41,8 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
-        os.rmdir(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # an error here would hide the one above
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,6 +64,19 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes bytes, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def writable(folder: Path) -> None:
+    """Makes a folder, and tries whether it can be written.
+
+    Raises:
+        RunError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
 def there(path: Path) -> bool:
@@ -81,13 +103,31 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
 
 
+LARGEST = 2**26
+"""Most bytes of a JSON file that is read."""
+
+
+def within(folder: Path, name: str) -> Path:
+    """The path of a file of a folder.
+
+    Raises:
+        RunError: it is a link that leads out of the folder, so that what is read would be another's.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise RunError(f"{path} leads out of its folder, to {path.resolve()}; put the file itself there")
+    return path
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        RunError: it is missing or is not JSON.
+        RunError: it is missing, is not JSON, or is too large.
     """
     try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:  # the last where it is nested too deep
+        raise RunError(f"cannot read {path}: {str(error)[:200]}") from error

@@ -6,10 +6,18 @@ A fit trains the model, lets the trackers of the recipe follow it, measures the 
 import csv
 import io
 import math
+import os
 import platform
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +29,7 @@ from . import recipe as recipes
 from .data import Dataset, named_sets
 from .errors import ConfigError, RunError, WorkerError
 from .evaluation.batches import evaluating, placed
-from .files import there, write_json, write_text
+from .files import UNFINISHED, read_json, swept, there, write_json, write_text
 from .machine import hardware
 from .progress import bar
 from .recipe import Recipe
@@ -30,6 +38,14 @@ from .run import FORMAT, Run, build, check, unchanged
 from .shares import Processes
 from .tracking import Watch, watching
 from .training import Fit, State, make_fabric, measured, processes_of
+
+PATIENCE = 10.0
+"""Seconds that a process has to end by itself after another has ended."""
+
+MAIN = "LOWERBOUND_MAIN"
+"""Environment variable: the process that started the others of a run."""
+
+ENDED, GO_ON = "another process of this run has ended", "go on from its last checkpoint with --resume"
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:
@@ -89,17 +105,19 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _blank(folder: Path) -> bool:
-    """Whether a folder is empty but for the lock of a fit that ended before it wrote anything."""
-    return all(path.name == "checkpoint" and {p.name for p in path.iterdir()} <= {".lock"} for path in folder.iterdir())
+    """Whether a folder is empty but for what a fit leaves that ended before it wrote anything: its lock, an unfinished file."""
+    left = [path for path in folder.rglob("*") if not path.relative_to(folder).parts[0].startswith(UNFINISHED)]
+    return all(path.relative_to(folder).as_posix() in ("checkpoint", "checkpoint/.lock") for path in left)
 
 
 def _same(recipe: Recipe, folder: Path) -> None:
-    """Raises RunError if the folder's run is of another recipe; the number of epochs, the report and the trackers may differ."""
+    """Raises RunError if the folder's run is of another recipe; what does not change the weights of an epoch may differ."""
     ours, theirs = recipe.describe(), recipes.load(folder / "recipe.toml").describe()
     for tables in (ours, theirs):
         for free in ("about", "report", "tracking"):
             tables.pop(free)
-        tables["training"].pop("epochs")
+        for free in ("epochs", "devices", "nodes", "checkpoint_every", "checkpoint_steps", "checkpoint_seconds"):
+            tables["training"].pop(free, None)
     if ours != theirs:
         keys = [f"{t}.{k}" for t in ours for k in ours[t].keys() | theirs[t].keys() if ours[t].get(k) != theirs[t].get(k)]
         raise RunError(f"{folder} is a run of another recipe, different in {', '.join(sorted(keys))}; choose another --out")
@@ -138,7 +156,16 @@ def fit(
     if plan.report.write:
         maps.installed(plan.report.projection)
     fabric = make_fabric(plan.training, all_used=plan.objective.bound)
-    fabric.launch()
+    with _together(fabric):
+        _follow_main()
+        if os.environ.get("LT_CLI_USED") != "1":  # `fabric run` has launched all processes
+            fabric.launch()
+        _give_time()
+        return _fitted(plan, fabric, name, out, resume, progress)
+
+
+def _fitted(plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool) -> Run:
+    """What each process of a fit does, from the place of the run to its end."""
     folder, resume = _place(name, out, resume)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = plan.data.open()
@@ -154,7 +181,7 @@ def fit(
         if first and not resume:
             _refuse_taken(folder)  # another process may have been faster
         _begin(run, dataset, fitting, resume)
-        with watching(plan.tracking, folder, plan.describe(), first=first) as watch, _together(fabric):
+        with watching(plan.tracking, folder, plan.describe(), first=first) as watch:
             fitting.save_history = _Follow(run, dataset, watch)
             done = fitting.state.epoch * len(dataset.train)
             with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
@@ -177,12 +204,55 @@ def _together(fabric: Fabric) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if fabric.world_size == 1:
+        if fabric.world_size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
             raise
-        told = str(error).splitlines()[0]
-        raise WorkerError(
-            f"another process of this run has ended ({told}); go on from its last checkpoint with --resume"
-        ) from error
+        if _main_gone():
+            print(f"lowerbound: {ENDED}; {GO_ON}", file=sys.stderr, flush=True)  # which is for the main process to say
+        told = re.sub(r"^\[[^]]*\] *", "", str(error).splitlines()[0]).partition(". ")[0]  # without the place in gloo's source
+        raise WorkerError(f"{ENDED} ({told}); {GO_ON}") from error
+
+
+def _give_time() -> None:
+    """Fabric kills this process within 5 s of the end of one that it started; before that it shall say so and end by itself."""
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            thread._terminate_all = partial(_end_late, thread._child_processes)  # type: ignore[attr-defined]
+
+
+def _follow_main() -> None:
+    """A process that Fabric started ends soon after the one that did, wherever it waits; else it might for half an hour."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        os.environ[MAIN] = str(os.getpid())
+    elif MAIN in os.environ:
+        threading.Thread(target=_end_with_main, daemon=True).start()
+
+
+def _main_gone() -> bool:
+    return int(os.environ.get(MAIN, os.getpid())) not in (os.getpid(), os.getppid())
+
+
+def _end_with_main() -> None:
+    while not _main_gone():
+        time.sleep(1)
+    _end_late([])
+
+
+def _end_late(others: list[subprocess.Popen]) -> None:
+    """Ends this process after `PATIENCE`, wherever it is, and all others; one that has ended before does not come here."""
+    time.sleep(PATIENCE)
+    print(f"lowerbound: {ENDED}; {GO_ON}", file=sys.stderr, flush=True)
+    for other in others:
+        other.kill()
+    os._exit(WorkerError.exit_code)
+
+
+@contextmanager
+def _spared(what: str) -> Iterator[None]:
+    """Pictures are no reason to lose a run: what cannot be drawn or written is told of on one line."""
+    try:
+        yield
+    except Exception as error:
+        print(f"lowerbound: {what} could not be written: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> Recipe:
@@ -212,8 +282,9 @@ class _Follow:
         epoch = int(history[-1]["epoch"])
         self.watch.scalars({name: value for name, value in history[-1].items() if name != "epoch"}, epoch)
         if self.watch.looks(epoch):
-            for name, picture in glance(self.run, self.data).items():
-                self.watch.picture(name, picture, epoch)
+            with _spared("the pictures for the trackers"):
+                for name, picture in glance(self.run, self.data).items():
+                    self.watch.picture(name, picture, epoch)
 
 
 def _finish(run: Run, watch: Watch, show: bool) -> None:
@@ -221,7 +292,9 @@ def _finish(run: Run, watch: Watch, show: bool) -> None:
     checkpoint.save_tensors(run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)})
     write_json(run.folder / "summary.json", run.summary)
     if run.recipe.report.write:
-        watch.file(page(run, progress=show))
+        again = f"lowerbound report {shlex.quote(str(run.folder))} tries again"
+        with _spared(f"the report ({again})"):
+            watch.file(page(run, progress=show))
 
 
 def _ready(run: Run, dataset: Dataset, fabric: Fabric) -> Fit:
@@ -237,10 +310,15 @@ def _ready(run: Run, dataset: Dataset, fabric: Fabric) -> Fit:
 def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
     """Goes to the checkpoint of a run that is resumed, and writes what the run is."""
     if resume:
+        held = read_json(run.folder / "data.json")
+        if (version := held.get("format") if isinstance(held, dict) else None) != FORMAT:
+            raise RunError(f"{run.folder}: a run of format {FORMAT} is needed, got {version!r}")
         _same(run.recipe, run.folder)
         unchanged(dataset, run.folder, RunError)
         fitting.resume()
     if fitting.fabric.is_global_zero:
+        swept(run.folder)
+        write_text(run.folder / "recipe.toml", run.recipe.to_toml())  # the first: a folder with anything else only is no run
         if dataset.items is not None:
             dataset.items.write(run.folder / "items.parquet")
         facts = {
@@ -249,7 +327,6 @@ def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
             "fingerprint": dataset.fingerprint(),
             "facts": dataset.facts,
         }
-        write_text(run.folder / "recipe.toml", run.recipe.to_toml())
         write_json(run.folder / "data.json", facts)
     fitting.fabric.barrier()
 

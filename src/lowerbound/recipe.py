@@ -3,6 +3,7 @@
 The tables are `about`, `data`, `model`, `objective`, `training`, `report` and `tracking`.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import field
@@ -16,6 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from .catalogue import STRICT, table, values
 from .data import Data
+from .data.limits import brief
 from .errors import ConfigError, unknown
 from .families import Delta
 from .files import there
@@ -75,7 +77,8 @@ class Training:
         on_nonfinite: what a loss or gradient that is NaN or infinite does: "stop" ends the fit, "skip" leaves the step out and
             counts it in the metrics (which costs a look at the gradient at every step).
         accelerator: "auto" takes a GPU if there is one.
-        devices: number of processes, each with its device.
+        devices: number of processes on this machine, each with its device.
+        nodes: number of machines, each with as many processes, started on each by torchrun.
         precision: of the matrix products.
         compile: compile the model with torch.compile, the same function in fewer and larger steps; it takes some ten seconds
             at the start, needs a C++ compiler, and pays for small models and long runs.
@@ -100,13 +103,14 @@ class Training:
     on_nonfinite: Literal["stop", "skip"] = "stop"
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt = 1
+    nodes: PositiveInt = 1
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     compile: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     def __post_init__(self) -> None:
-        if self.phases and self.devices > 1:
-            raise ValueError(f"phases are for one process, got devices={self.devices}")
+        if self.phases and self.devices * self.nodes > 1:
+            raise ValueError(f"phases are for one process, got devices={self.devices}, nodes={self.nodes}")
 
     @field_validator("optimizer_options")
     @classmethod
@@ -210,7 +214,9 @@ def parse(tables: Mapping[str, Any], where: str = "recipe") -> Recipe:
     try:
         return TypeAdapter(Annotated[Recipe, table(Recipe)]).validate_python(tables)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {explain(error)}") from None
+        raise ConfigError(brief(f"{where}: {explain(error)}", 560)) from None
+    except RecursionError:
+        raise ConfigError(f"{where}: its tables are nested too deep") from None
 
 
 def packaged() -> dict[str, Path]:
@@ -229,10 +235,29 @@ def load(recipe: str | Path) -> Recipe:
     if not (there(path) and path.is_file()):
         raise ConfigError(unknown("recipe", str(recipe), packaged()) + ", or the path of a TOML file")
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(_text(path))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+        raise ConfigError(f"{path}: not a TOML file: {brief(error, 200)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not a TOML file: its tables or lists are nested too deep") from None
     return parse(tables, str(recipe))
+
+
+LARGEST = 2**20
+"""Most bytes of a recipe."""
+
+LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
+"""A key of more parts than any table has: the time that `tomllib` takes for one grows with the square of their number."""
+
+
+def _text(path: Path) -> str:
+    """What a file of TOML holds. ValueError if it is larger than any recipe, or would take longer to read."""
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
+    text = path.read_text(encoding="utf-8")
+    if LONG_KEY.search(text):
+        raise ValueError("a key has more than 32 parts")
+    return text
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -4,23 +4,28 @@ A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv
 (the best weights), `summary.json` (what `fit --json` prints), `checkpoint/` and `report/`.
 """
 
+import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import checkpoint
 from . import recipe as recipes
 from .baselines import Counts
 from .data import Dataset, Examples, History, Items, Schema
+from .data.limits import brief
 from .errors import ConfigError, DataError, LowerboundError, RunError
 from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
 from .evaluation.batches import chunks, evaluating, placed, rows
 from .evaluation.ranking import cuts
-from .files import read_json
+from .files import read_json, within
 from .model import VAE
 from .noise import Batch
 from .recipe import Recipe
@@ -46,11 +51,11 @@ def check(recipe: Recipe, examples: Examples | History) -> str | None:
     for noise in recipe.model.noise:
         if reason := noise.refuses(low, high):
             raise DataError(f"model.noise does not fit {recipe.data.source}: {reason}")
-    said = (likelihood.caveat(low, high, examples.schema.levels), _units(examples.schema))
+    said = (likelihood.caveat(low, high, examples.schema.levels), units(examples.schema))
     return "; ".join(filter(None, said)) or None
 
 
-def _units(schema: Schema) -> str | None:
+def units(schema: Schema) -> str | None:
     """What turns a density of standardised values into one of the values of the source."""
     if not schema.scale:
         return None
@@ -179,7 +184,8 @@ class Run:
     def vary(self, level: int, groups: int, draws: int, *, seed: int = 0) -> Tensor:
         """The means of p(x | z1), (groups, draws, *shape), where in each group one level varies and those above it are fixed."""
         with evaluating(self.model, seed):
-            found = self.model.decode(self.model.latents.vary(level, groups, draws)).mean.cpu()
+            z = self.model.latents.vary(level, groups, draws)
+        found = self.decode(z)
         return found.reshape(groups, draws, *found.shape[1:])
 
     def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
@@ -201,7 +207,8 @@ def _above(found: Ranking, examples: History, popularity: Any) -> dict[str, Any]
 
 def unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
     """Raises `error` if these are not the values that the run in the folder was fitted to."""
-    before = read_json(folder / "data.json").get("fingerprint", {}).get("sha256")
+    held = _table(folder, "data.json").get("fingerprint")
+    before = held.get("sha256") if isinstance(held, dict) else None
     if before != dataset.fingerprint()["sha256"]:
         advice = "its splits would not be those of the fit; give the new values by --data (data= in Python)"
         raise error(f"{dataset.source} is not what {folder} was fitted to: {advice}")
@@ -216,29 +223,79 @@ def load(folder: str | Path) -> Run:
     """A fitted run from its folder alone.
 
     Raises:
-        RunError: the folder is no run, is damaged, or is of another version.
+        RunError: the folder is no run, is damaged, is of another version, or has a link that leads out of it.
+        LowerboundError: another of its kinds, where its recipe or its catalogue are not right.
     """
     folder = Path(folder)
     known = ("recipe.toml", "data.json", "model.safetensors")
-    missing = [name for name in known if not (folder / name).is_file()]
+    missing = [name for name in known if not within(folder, name).is_file()]
     if missing:
         unfinished = "; it was not finished: go on with fit --resume" if missing == ["model.safetensors"] else ""
         raise RunError(f"{folder} is not a fitted run: {', '.join(missing)} missing{unfinished}")
-    facts = read_json(folder / "data.json")
-    version = facts.get("format") if isinstance(facts, dict) else None
+    facts = _table(folder, "data.json")
+    version = facts.get("format")
     if version != FORMAT:
-        raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {version!r}")
+        raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {brief(repr(version), 60)}")
     plan, schema = recipes.load(folder / "recipe.toml"), _schema(facts, folder)
-    tensors = checkpoint.load_tensors(folder / "model.safetensors")
-    model = build(plan, schema).to(next(iter(tensors.values()), torch.zeros(())).dtype)
-    checkpoint.load_weights(model, tensors, folder / "model.safetensors")
-    summary = read_json(folder / "summary.json") if (folder / "summary.json").is_file() else {}
-    items = Items.read(folder / "items.parquet") if model.sparse else None
+    model = _model(plan, schema, folder / "model.safetensors")
+    summary = _table(folder, "summary.json") if within(folder, "summary.json").is_file() else {}
+    items = Items.read(within(folder, "items.parquet"), schema.shape[0]) if model.sparse else None
     return Run(folder, plan, schema, model, summary, items)
+
+
+def _table(folder: Path, name: str) -> dict[str, Any]:
+    """What a JSON file of a run holds. RunError if that is no table of names and values."""
+    found = read_json(within(folder, name))
+    if not isinstance(found, dict):
+        raise RunError(f"{folder / name} does not hold what a run wrote: a table is needed, got a {type(found).__name__}")
+    return found
+
+
+def _model(plan: Recipe, schema: Schema, path: Path) -> VAE:
+    """The model of a run with its weights.
+
+    It is drafted without memory first: a recipe may ask for any size, and only one that fits the weights is built.
+
+    Raises:
+        RunError: the weights are damaged, or those of another model.
+    """
+    try:
+        tensors = checkpoint.load_tensors(path)
+    except RunError as error:
+        raise RunError(brief(error)) from None
+    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(kinds) != 1 or not kinds <= {torch.float32, torch.float64, torch.float16, torch.bfloat16}:
+        got = ", ".join(sorted(map(str, kinds))) or "none"
+        raise RunError(f"{path} has weights of these types: {brief(got, 100)}; allowed: one, of 16, 32 or 64 bits")
+    try:
+        with torch.device("meta"), _at_most(4 * len(tensors) + 16):
+            draft = build(plan, schema)
+            checkpoint.load_weights(draft, {name: tensor.to("meta") for name, tensor in tensors.items()}, path)
+        model = build(plan, schema).to(kinds.pop())
+        checkpoint.load_weights(model, tensors, path)
+    except (RunError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise RunError(brief(f"{path} does not fit the recipe and the data of its run: {error}")) from None
+    return model
+
+
+@contextmanager
+def _at_most(parameters: int) -> Iterator[None]:
+    """Within it no more parameters than these are made. RunError for the first that is too much."""
+    made = itertools.count(1)
+
+    def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
+        if next(made) > parameters:
+            raise RunError(f"the recipe asks for more than {parameters} tensors of parameters, far more than there are")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _schema(facts: dict[str, Any], folder: Path) -> Schema:
     try:
         return Schema.from_json(facts["schema"])
     except (KeyError, TypeError, AttributeError, DataError) as error:
-        raise RunError(f"{folder / 'data.json'} does not describe the data of a run: {error}") from error
+        raise RunError(brief(f"{folder / 'data.json'} does not describe the data of a run: {error}")) from error

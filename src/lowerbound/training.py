@@ -15,17 +15,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import accumulate
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from . import checkpoint
 from .data import Dataset, Examples, History
+from .data.limits import brief
 from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating
@@ -42,6 +45,9 @@ from .shares import ALONE, Processes, Share, sharing
 LOOK_EVERY = 20
 """Steps between looks at the losses: looking waits for the device, so it is not done at every step."""
 
+
+ECHO = 1.0
+"""Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all processes got already."""
 
 WATCHED = ("recall@10", "recall@20", "recall@50", "recall_capped@20", "recall_capped@50", "ndcg@10", "ndcg@20", "ndcg@100")
 """Ranking metrics that are measured after an epoch."""
@@ -75,16 +81,27 @@ def make_fabric(settings: Training, all_used: bool = True) -> Fabric:
     Raises:
         ConfigError: there is no such device.
     """
+    devices, nodes = _processes(settings)
+    if devices * nodes > 1 and settings.phases:
+        raise ConfigError(f"training.phases are for one process, got {devices * nodes}")
     cores = os.cpu_count() or 1
-    if settings.devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
-        raise ConfigError(f"training.devices: {settings.devices} processes, but this machine has {cores} cores")
+    if devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
+        raise ConfigError(f"training.devices: {devices} processes, but this machine has {cores} cores")
     try:
         ddp = "ddp" if all_used else "ddp_find_unused_parameters_true"
-        strategy = ddp if settings.devices > 1 else "auto"
-        return Fabric(accelerator=settings.accelerator, strategy=strategy, devices=settings.devices, precision=settings.precision)
+        how = {"strategy": ddp if devices * nodes > 1 else "auto", "precision": settings.precision}
+        return Fabric(accelerator=settings.accelerator, devices=devices, num_nodes=nodes, **how)  # type: ignore[arg-type]
     except Exception as error:  # Fabric raises many kinds, all about these three settings
-        what = f"accelerator {settings.accelerator!r} with {settings.devices} device(s) and precision {settings.precision!r}"
+        what = f"accelerator {settings.accelerator!r} with {devices} device(s) and precision {settings.precision!r}"
         raise ConfigError(f"training: {what} cannot be used here: {error}") from error
+
+
+def _processes(settings: Training) -> tuple[int, int]:
+    """Processes on each machine, and machines: as torchrun or `fabric run` says that started this one, else the settings."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return settings.devices, settings.nodes
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    return here, int(os.environ["WORLD_SIZE"]) // here
 
 
 def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -120,11 +137,15 @@ def compiled(settings: Training, model: torch.nn.Module) -> torch.nn.Module:
 def interrupts() -> Iterator[Callable[[], int]]:
     """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
     came: list[int] = []
+    first = 0.0
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came:
+        nonlocal first
+        if not came:
+            first = time.monotonic()
+            came.append(number)
+        elif time.monotonic() - first > ECHO:
             raise KeyboardInterrupt
-        came.append(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
@@ -163,7 +184,8 @@ class Fit:
         report: Report = silent,
     ) -> None:
         if settings.patience is not None and data.validation is None:
-            raise ConfigError("training.patience needs a validation split; set data.validation above 0")
+            advice = "raise data.validation, or --set training.patience=none"
+            raise ConfigError(f"training.patience needs a validation split, and data.validation gave it no examples; {advice}")
         self.fabric = fabric or make_fabric(settings)
         self.data, self.objective, self.settings = data, objective, settings
         self.model = model
@@ -211,7 +233,8 @@ class Fit:
                 state.seconds = before + time.perf_counter() - started
                 if state.epoch % self.settings.checkpoint_every == 0:
                     self.save()
-        self.save()
+            self.save()
+            self._between_steps(came())  # what came after the last step
         for parameter in self.trained.values():  # whatever the last phase left alone
             parameter.requires_grad_(True)
         if self.best:
@@ -309,17 +332,20 @@ class Fit:
         return self.data.train.batch(index[share.rows] if share.world > 1 else index, noise)
 
     def _gone_wrong(self, loss: Tensor) -> bool:
-        """Whether the loss is not finite, where that is known without waiting for a device."""
-        return self.fabric.device.type == "cpu" and self.fabric.world_size == 1 and not math.isfinite(loss.item())
+        """Whether the loss of any process is not finite, where that is known without waiting for a device."""
+        return self.fabric.device.type == "cpu" and not self._all(loss.detach().isfinite())
 
     def _usable(self, loss: Tensor) -> bool:
         """Whether a step can be taken: the loss and the gradient are finite, in all processes."""
         gradients = [p.grad for p in self.trained.values() if p.grad is not None]
         sums = [(g.coalesce().values() if g.is_sparse else g).sum() for g in gradients]
-        finite = torch.stack([loss.detach(), *sums]).isfinite().all().float()
+        return self._all(torch.stack([loss.detach(), *sums]).isfinite().all())
+
+    def _all(self, true: Tensor) -> bool:
+        """Whether something is true in all processes."""
         if self.fabric.world_size > 1:
-            finite = torch.as_tensor(self.fabric.all_reduce(finite, reduce_op="min"))
-        return bool(finite)
+            true = torch.as_tensor(self.fabric.all_reduce(true.float(), reduce_op="min"))
+        return bool(true)
 
     def _seed(self, number: int) -> None:
         """Seeds the device that draws the noise. (`torch.manual_seed` would also queue this for devices not in use.)"""
@@ -361,7 +387,12 @@ class Fit:
         return means["elbo" if self.objective.bound else "log_likelihood_term"] / max(means["examples"], 1)
 
     def _refuse_nonfinite(self, values: Tensor) -> None:
-        """The first column is the objective; a rate may be infinite where the objective does not use it."""
+        """The first column is the objective; a rate may be infinite where the objective does not use it.
+
+        What one process has found all of them tell, in the same step.
+        """
+        if self.fabric.world_size > 1:
+            values = self._gathered(values).sum(0)
         bad = (~values[:, 0].isfinite()).nonzero().flatten()
         if len(bad) == 0:
             return
@@ -369,23 +400,40 @@ class Fit:
         names = _names(len(self.model.latents.sizes))
         terms = ", ".join(name for name, v in zip(names[2:], row[2:], strict=True) if not v.isfinite())
         where = f"the loss became {float(row[0])} at step {self.state.step - back}; not finite: {terms or 'none of its terms'}"
+        raise NonFiniteError(f"{where}; {self._culprit(back)}; {self._advice}")
+
+    def _refuse_broken(self) -> None:
+        """Weights go wrong after a loss that did not, by a gradient that is not finite or a step that is too large."""
+        if broken := self._broken():
+            where = f"the gradient became infinite or NaN at step {self.state.step - 1} or shortly before it, under a finite loss"
+            raise NonFiniteError(f"{where}: {broken}; {self._advice}")
+
+    @property
+    def _advice(self) -> str:
         last = checkpoint.latest(self.checkpoints) if self.checkpoints else None
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        advice = "try a smaller learning_rate, or clip, or training.on_nonfinite=skip"
-        raise NonFiniteError(f"{where}; {self._culprit(back)}; {kept}; {advice}")
+        return f"{kept}; try a smaller learning_rate, or clip, or training.on_nonfinite=skip"
+
+    def _broken(self) -> str:
+        """The first of the weights that are not finite, and what it holds; "" where all are finite."""
+        bad = next((name for name, p in self.trained.items() if not p.isfinite().all()), None)
+        return "" if bad is None else f"{bad} holds {_worst(self.trained[bad])}"
 
     def _culprit(self, back: int) -> str:
         """Where the numbers went wrong, so many steps back: weights that are not finite, or the layer with the largest output."""
-        broken = [name for name, p in self.trained.items() if not p.isfinite().all()]
-        if broken:
-            return f"the gradient before it was not finite: {broken[0]} holds {_worst(self.trained[broken[0]])}"
+        if broken := self._broken():
+            since = "the gradient before it was not finite" if back == 1 else "the weights went wrong with it, or after it"
+            return f"{since}: {broken}"
         state = self.state
         state.step, state.batch = state.step - back, state.batch - back
         x, share = self._batch(self._order(state.epoch))
         with torch.no_grad(), sharing(share), _outputs(self.model) as largest:
             self.model.terms(x, self.settings.samples, self.objective.kl)
-        name = max(largest, key=lambda name: largest[name] if math.isfinite(largest[name]) else math.inf)
-        return f"the largest output is {largest[name]:.3g}, of {name}"
+        sizes = torch.tensor(list(largest.values())).nan_to_num(nan=math.inf, posinf=math.inf).to(self.fabric.device)
+        if share.world > 1:
+            sizes = torch.as_tensor(self.fabric.all_reduce(sizes, reduce_op="max"))
+        found = int(sizes.argmax())
+        return f"the largest output is {float(sizes[found]):.3g}, of {list(largest)[found]}"
 
     def _end_epoch(self, sums: list[float]) -> None:
         """Metrics, validation, best weights, early stopping."""
@@ -429,7 +477,7 @@ class Fit:
 
     def _stop(self, number: int) -> None:
         self.save()
-        where = f"epoch {self.state.epoch + 1}, step {self.state.step}"
+        where = f"epoch {min(self.state.epoch + 1, self.settings.epochs)}, step {self.state.step}"
         run = self.checkpoints.parent if self.checkpoints else None
         again = f"go on with: lowerbound fit {shlex.quote(f'{run}/recipe.toml')} --out {shlex.quote(str(run))} --resume"
         more = f"the checkpoint is written; {again}" if run else "no checkpoint folder was given"
@@ -446,6 +494,7 @@ class Fit:
             return
         waiting = torch.stack(self.pending).cpu() if self.pending else torch.zeros(0, len(self._sums))
         self._refuse_nonfinite(waiting)
+        self._refuse_broken()
         sums = {"sums": self._gathered(torch.tensor(self._sums, dtype=torch.float64)), "pending": self._gathered(waiting)}
         if self.fabric.is_global_zero:
             optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
@@ -462,7 +511,9 @@ class Fit:
         """What each process has, (world, ...)."""
         if self.fabric.world_size == 1:
             return values.unsqueeze(0)
-        return torch.as_tensor(self.fabric.all_gather(values.to(self.fabric.device))).cpu()
+        whole = values.new_zeros(self.fabric.world_size, *values.shape, device=self.fabric.device)
+        whole[self.fabric.global_rank] = values
+        return torch.as_tensor(self.fabric.all_reduce(whole, reduce_op="sum")).cpu()  # with zeros: exact
 
     def _take(self, sums: Mapping[str, Tensor]) -> None:
         """The sums of the epoch under way, as each process had them; of another number of processes the first takes all."""
@@ -472,6 +523,12 @@ class Fit:
             both = both[0].sum(0, keepdim=True), both[1].sum(0, keepdim=True)
         mine, pending = (each[rank] if rank < len(each) else torch.zeros_like(each[0]) for each in both)
         self.state.sums, self.pending = mine.tolist(), list(pending.to(self.fabric.device))
+
+    def _laid_out(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """The optimiser's state in the memory layout of its parameters: fused optimisers go through both as they lie there."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        state = checkpoint.unflatten(tensors)
+        return {i: {name: _as_laid_out(t, parameters[i]) for name, t in entry.items()} for i, entry in state.items()}
 
     def resume(self) -> None:
         """Goes back to the newest checkpoint.
@@ -483,14 +540,28 @@ class Fit:
             raise RunError("there is no checkpoint folder to resume from")
         groups, state = checkpoint.load(self.checkpoints)
         try:
-            self.state = State(**state)
+            self.state = self._state(state)
             checkpoint.load_weights(self.model, groups["model"], self.checkpoints)
             self.best = {name: t.to(self.fabric.device) for name, t in groups["best"].items()}
+            if self.best:
+                checkpoint.refuse_others(self.model, self.best, self.checkpoints)
             self._take(groups["sums"])
-            saved = self.optimizer.state_dict() | {"state": checkpoint.unflatten(groups["optimizer"])}
-            self.optimizer.load_state_dict(saved)
+            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": self._laid_out(groups["optimizer"])})
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise RunError(f"{self.checkpoints}: not a checkpoint of this run: {error}") from error
+            raise RunError(brief(f"{self.checkpoints}: not a checkpoint of this run: {error}")) from error
+
+    def _state(self, described: dict[str, Any]) -> State:
+        """A state as it was written. ValueError for one that no fit of these data and settings can be in."""
+        try:
+            state = TypeAdapter(State).validate_python(described)
+        except ValidationError as error:
+            raise ValueError(f"{error.error_count()} of its values are no state of a fit") from None
+        known = {f.name for f in fields(State)}
+        if described.keys() - known or not 0 <= state.batch <= self.batches or not 0 <= state.best_epoch <= state.epoch:
+            raise ValueError("its state is not one of a fit of these data")
+        if state.epoch != len(state.history) or state.step != state.epoch * self.batches + state.batch:
+            raise ValueError("its epochs and steps do not agree")
+        return state
 
 
 def _names(levels: int) -> list[str]:
@@ -504,6 +575,11 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
     # Where the closed form is used at levels that it does not fit, only the log weights give the bound.
     elbo = log_likelihood - rate.sum() if objective.kl != "everywhere" else terms.log_weight.detach().mean()
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
+
+
+def _as_laid_out(values: Tensor, pattern: Tensor) -> Tensor:
+    """The values, with the strides of the pattern if they are of its shape (images' kernels lie channels last)."""
+    return torch.empty_like(pattern, dtype=values.dtype).copy_(values) if values.shape == pattern.shape else values
 
 
 def _worst(values: Tensor) -> str:

@@ -1,7 +1,6 @@
 """NumPy files: `.npy`, which stays memory-mapped, and `.npz`. Never a pickle."""
 
-import zipfile
-import zlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, ShapeError
+from .limits import brief, refuse_zip_bomb
 from .prepare import chunks, refuse_nonfinite
 from .sources import Raw, Source, Wanted, reason
 
 KEYS = ("images", "data", "x", "values")
 CHANNELS = (1, 3, 4)
-UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError, NotImplementedError, zlib.error)
 
 
 def _channels_first(values: np.ndarray, name: str) -> np.ndarray:
@@ -58,7 +57,7 @@ def levels(values: np.ndarray) -> int | None:
 def from_array(values: np.ndarray, name: str, **more: Any) -> Raw:
     """A `Raw` of an array of numbers. ShapeError, or DataError if it holds no numbers, or some that are not finite."""
     if values.dtype.kind not in "buif":
-        raise DataError(f"{name} holds values of type {values.dtype}; allowed: bool, whole numbers, real numbers")
+        raise DataError(f"{name} holds values of type {brief(values.dtype, 80)}; allowed: bool, whole numbers, real numbers")
     kind, view = event(values, name)
     if values.size and values.dtype.kind == "f":
         refuse_nonfinite(values, name)
@@ -84,21 +83,36 @@ class Npy(Source):
     def read(self, path: Path, wanted: Wanted) -> Raw:
         """Map the file. DataError if it is no array of numbers."""
         try:
-            values = np.load(path, mmap_mode="r", allow_pickle=False)
-        except UNREADABLE as error:
+            with warnings.catch_warnings(action="ignore"):  # of files that Python 2 wrote
+                values = np.load(path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(values, np.ndarray):
+                raise ValueError("it is an archive")
+        except Exception as error:  # NumPy and what it calls raise many kinds for a file that is damaged
             raise DataError(f"{path} cannot be read as an array of numbers: {reason(error)}") from None
         return from_array(values, str(path))
+
+
+def _array(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+    """One of the arrays. ValueError for what NumPy passes on as bytes, because it is none."""
+    if not isinstance(found := arrays[key], np.ndarray):
+        raise ValueError(f"{key} is no array")
+    return found
+
+
+def _labels(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    return _array(arrays, "labels") if "labels" in arrays else None
 
 
 def _parts(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
     """The values (and the size of the given training part) among the arrays of a file."""
     for key in KEYS:
         if key in arrays:
-            return {"values": arrays[key]}
+            return {"values": _array(arrays, key)}
     if "train" not in arrays:
-        found = ", ".join(arrays) or "nothing"
+        found = brief(", ".join(arrays) or "nothing", 200)
         raise DataError(f"{name} holds {found}; allowed: one of {', '.join(KEYS)}, or train and test (and labels)")
-    return joined(arrays["train"], arrays["test"], name) if "test" in arrays else {"values": arrays["train"]}
+    train = _array(arrays, "train")
+    return joined(train, _array(arrays, "test"), name) if "test" in arrays else {"values": train}
 
 
 class Npz(Source):
@@ -113,11 +127,12 @@ class Npz(Source):
     def read(self, path: Path, wanted: Wanted) -> Raw:
         """Load what is needed of the file. DataError if it is no archive, lacks the keys, or holds objects."""
         try:
+            refuse_zip_bomb(path)
             # An NpzFile decompresses an array when it is asked for, so the errors of both lie in here.
-            with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
-                parts, labels = _parts(arrays, str(path)), arrays.get("labels")
+            with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as arrays:
+                parts, labels = _parts(arrays, str(path)), _labels(arrays)
         except DataError:
             raise
-        except UNREADABLE as error:
+        except Exception as error:  # as above, and from within the archive
             raise DataError(f"{path} cannot be read as an .npz file of numbers: {reason(error)}") from None
         return from_array(name=str(path), labels=labels, **parts)

@@ -1,7 +1,7 @@
 """What users did, as a split of a data set: sparse rows of users over a catalogue of items."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,10 @@ from torch import Tensor
 from ..errors import DataError
 from ..files import replacing
 from ..sparse import SparseRows
+from .limits import brief, refuse_bomb
 from .schema import Schema
 from .sources import reason
+from .tables import scan_parquet, text_bytes
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -133,7 +135,7 @@ class Items:
     def from_frame(cls, frame: "DataFrame") -> "Items":
         """The catalogue that `to_frame` wrote. DataError if there is no column item."""
         if "item" not in frame.columns:
-            raise DataError(f"a catalogue of items needs the column item; got: {', '.join(frame.columns) or 'none'}")
+            raise DataError(f"a catalogue of items needs the column item; got: {brief(', '.join(frame.columns) or 'none', 200)}")
         titles, genres = (frame[name].to_list() if name in frame.columns else None for name in ("title", "genres"))
         popularity = frame["popularity"].to_numpy() if "popularity" in frame.columns else None
         return cls(frame["item"].to_numpy(), titles, genres, popularity)
@@ -144,15 +146,39 @@ class Items:
             self.to_frame().write_parquet(temporary)
 
     @classmethod
-    def read(cls, path: Path) -> "Items":
-        """The catalogue of a Parquet file. DataError if it cannot be read."""
-        import polars
-        from polars.exceptions import PanicException, PolarsError
+    def read(cls, path: Path, size: int | None = None) -> "Items":
+        """The catalogue of a Parquet file, of so many items where that is known. DataError if it cannot be read."""
+        from polars.exceptions import PanicException
 
         try:
-            return cls.from_frame(polars.read_parquet(path, use_pyarrow=False))
-        except (PolarsError, PanicException, OSError) as error:
+            frame = scan_parquet(path).select(_columns(path)).collect()
+            if size is not None and len(frame) != size:
+                raise DataError(f"{path} has {len(frame)} items, but the data of the run had {size}")
+            refuse_bomb(path, text_bytes(frame), path.stat().st_size)
+            return cls.from_frame(frame)
+        except DataError:
+            raise
+        except (Exception, PanicException) as error:  # Polars raises many kinds for a file that is damaged
             raise DataError(f"{path} cannot be read as a catalogue of items: {reason(error)}") from None
+
+
+def _columns(path: Path) -> list[str]:
+    """The columns of a catalogue that are in this file. DataError for one of a type that `Items.write` never wrote."""
+    import polars
+
+    schema = scan_parquet(path).collect_schema()
+    texts = (polars.String, polars.Null)
+    fits: dict[str, Callable[[Any], bool]] = {
+        "item": lambda kind: not (kind.is_nested() or kind.is_object() or kind == polars.Binary),
+        "title": lambda kind: kind in texts,
+        "genres": lambda kind: kind in texts,
+        "popularity": lambda kind: kind.is_integer(),
+    }
+    known = [name for name in schema if name in fits]
+    for name in known:
+        if not fits[name](schema[name]):
+            raise DataError(f"{path} has the column {name} of type {brief(schema[name], 80)}, which no catalogue has")
+    return known
 
 
 def series(ids: np.ndarray) -> "Series":

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError
 from .arrays import from_array, joined
+from .limits import refuse_bomb
 from .sources import Raw, Source, Wanted, reason
 
 NAME = re.compile(r"(train|t10k|test)-(images|labels)[.-]idx\d-ubyte(\.gz)?")
@@ -24,7 +25,7 @@ STEP = 2**22
 
 def parts(folder: Path) -> dict[tuple[str, str], Path]:
     """The IDX files of a folder by ("train" or "test", "images" or "labels"). A plain file goes before a .gz."""
-    named = ((NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir(), reverse=True))
+    named = ((NAME.fullmatch(path.name), path) for path in sorted(folder.iterdir(), reverse=True) if path.is_file())
     return {("train" if m[1] == "train" else "test", m[2]): path for m, path in named if m}
 
 
@@ -57,6 +58,7 @@ def _values(file: IO[bytes], path: Path) -> np.ndarray:
     size = math.prod(shape)
     if size > LIMIT:
         raise DataError(f"{path} claims the shape {shape}, {size} bytes; at most {LIMIT} are read from an IDX file")
+    refuse_bomb(f"{path} (shape {shape})", size, path.stat().st_size)
     values = np.empty(size, np.uint8)
     got = _fill(file, values)
     if got < size or file.read(1):

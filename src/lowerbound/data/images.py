@@ -1,8 +1,6 @@
 """A folder of PNG or JPEG images, with sub-folders as labels."""
 
-import struct
 import warnings
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from .limits import brief, refuse_bomb
 from .prepare import resized
 from .sources import Raw, Source, Wanted, reason
 
@@ -20,8 +19,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 DROPPINGS = ("thumbs.db", "desktop.ini")
 """Files that systems leave in folders; names that begin with a dot are passed over too."""
 
+START_OF_SCAN, SCANS = b"\xff\xda", 100
+"""How a scan of a JPEG file begins, and the most of them: each passes over the whole image. Progressive files have about ten."""
+
 GREY = ("1", "L", "LA", "La")
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError)
 
 
 def _visible(path: Path) -> bool:
@@ -36,7 +37,7 @@ def _files(folder: Path) -> list[Path]:
         raise DataError(f"{folder} holds no images; allowed: files that end in {', '.join(SUFFIXES)}")
     for path in images:
         if path.suffix.lower() not in SUFFIXES:
-            raise DataError(f"{folder / path} is no image; allowed in a folder of images: {', '.join(SUFFIXES)}")
+            raise DataError(f"{brief(folder / path)} is no image; allowed in a folder of images: {', '.join(SUFFIXES)}")
     return images
 
 
@@ -59,24 +60,34 @@ def _pixels(image: "Image", size: tuple[int, int] | None) -> np.ndarray:
     return array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
 
 
+def _refuse_costly(image: "Image", path: Path) -> None:
+    """DataError for an image that is not yet decoded and would take memory or time out of all proportion to its file."""
+    refuse_bomb("it", 4 * image.width * image.height, path.stat().st_size)  # a pixel of Pillow's has four bytes
+    scans = path.read_bytes().count(START_OF_SCAN) if image.format == "JPEG" else 1
+    if scans > SCANS:
+        raise DataError(f"it has {scans} scans; allowed in a JPEG file: {SCANS}")
+
+
 def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd but harmless metadata
             # Pillow only warns of an image of a size that no one would mean; here that is an error.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
+                _refuse_costly(image, path)
                 return _pixels(image, size)
-    except (*UNREADABLE, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be used as an image: {reason(error)}") from None
+    except Exception as error:  # Pillow raises many kinds for a file that is damaged
+        raise DataError(f"{brief(path)} cannot be used as an image: {reason(error)}") from None
 
 
 def _refuse_mixed(first: Path, path: Path, one: tuple[int, ...], other: tuple[int, ...]) -> None:
     sizes = ["x".join(map(str, size)) for size in (one, other)]
     if one != other:
         raise DataError(
-            f"images differ in size: {first} is {sizes[0]}, {path} is {sizes[1]} (height x width); "
+            f"images differ in size: {brief(first, 160)} is {sizes[0]}, {brief(path, 160)} is {sizes[1]} (height x width); "
             f"resize them with --set data.size={sizes[0]}"
         )
 
@@ -86,6 +97,7 @@ def _stack(paths: list[Path], pictures: Iterable[np.ndarray]) -> np.ndarray:
     values: np.ndarray = np.empty(0, np.uint8)
     for at, picture in enumerate(pictures):
         if at == 0:
+            refuse_bomb("the folder of images", len(paths) * picture.nbytes, sum(path.stat().st_size for path in paths))
             values = np.empty((len(paths), *picture.shape), np.uint8)
         _refuse_mixed(paths[0], paths[at], values.shape[2:], picture.shape[1:])
         if len(picture) > values.shape[1]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from .limits import refuse_packed
 from .plays import Tables, guarded
 from .titles import read_titles
 
@@ -24,7 +25,8 @@ def _columns(path: Path, separator: str, at: tuple[int, ...]) -> "LazyFrame":
     """The four columns at these places of a file without a header."""
     import polars
 
-    lines = polars.scan_csv(path, separator=separator, has_header=False, quote_char=None)
+    refuse_packed(path)
+    lines = polars.scan_csv(path, separator=separator, has_header=False, quote_char=None, glob=False)
     names = lines.collect_schema().names()
     return lines.select(polars.col(names[k]).cast(polars.Int64).alias(as_) for k, as_ in zip(at, COLUMNS, strict=True))
 
@@ -63,7 +65,8 @@ def _csv(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
     """MovieLens 20M, and the others as CSV."""
     import polars
 
-    return polars.scan_csv(ratings, schema_overrides={"rating": polars.Float64}), read_titles(items)
+    refuse_packed(ratings)
+    return polars.scan_csv(ratings, schema_overrides={"rating": polars.Float64}, glob=False), read_titles(items)
 
 
 FORMATS: "dict[tuple[str, str], Callable[[Path, Path], tuple[LazyFrame, DataFrame]]]" = {

@@ -36,7 +36,7 @@ def refuse_nonfinite(values: np.ndarray, name: str) -> None:
     """DataError, with the count and the first position, if values are NaN, infinite, or beyond float32."""
     found, first = 0, None
     for start, piece in chunks(values):
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN is invalid, and found all the same
             at = np.argwhere(~np.isfinite(piece.astype(np.float32)))
         found += len(at)
         if first is None and len(at):

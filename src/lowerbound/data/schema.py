@@ -1,12 +1,16 @@
 """What a model must know of its data: a record of plain values, stored in the run folder."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, unknown
+from .limits import brief
+
+KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
+"""The kinds of sources, and the number of axes of an example of each."""
 
 
 def _tuples(value: Any) -> Any:
@@ -44,15 +48,15 @@ class Schema:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Schema":
-        """The schema that `to_json` wrote. DataError if a key is missing or not known."""
+        """The schema that `to_json` wrote. DataError if a key is missing or not known, or a value cannot be."""
         known = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(cls)}
         for key in fields:
             if key not in known:
-                raise DataError(unknown("key", key, known, " in a data schema"))
+                raise DataError(brief(unknown("key", key, known, " in a data schema")))
         missing = [key for key, needed in known.items() if needed and key not in fields]
         if missing:
             raise DataError(f"a data schema lacks {', '.join(missing)}; got: {', '.join(fields) or 'nothing'}")
-        return cls(**{key: _tuples(value) for key, value in fields.items()})
+        return _sound(cls(**{key: _tuples(value) for key, value in fields.items()}))
 
     def scaled(self, raw: np.ndarray, levels: int | None) -> np.ndarray:
         """Values in the source's units, (..., *shape), as the model sees them; `levels` are the source's own."""
@@ -72,3 +76,35 @@ class Schema:
         if self.levels is None:
             return values
         return np.clip(np.rint(values * (self.levels - 1)), 0, self.levels - 1).astype(np.uint8)
+
+
+def _whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float(np.finfo(np.float64).max)
+
+
+def _all(values: object, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(values, tuple) and all(map(fits, values))
+
+
+def _sound(schema: Schema) -> Schema:
+    """The schema itself. DataError that names the first field whose value no source has."""
+    width, axes = schema.shape[:1] if isinstance(schema.shape, tuple) else None, KINDS.get(str(schema.kind))
+    numbered = [() if values == () else width for values in (schema.columns, schema.mean)]
+    fits = {
+        "kind": isinstance(schema.kind, str) and axes is not None,
+        "shape": _all(schema.shape, lambda n: _whole(n, 1, 2**40)) and len(schema.shape) == axes,
+        "levels": schema.levels is None or _whole(schema.levels, 2, 2**16),
+        "low": _finite(schema.low),
+        "high": _finite(schema.high),
+        "columns": _all(schema.columns, lambda name: isinstance(name, str)) and numbered[0] in ((), (len(schema.columns),)),
+        "mean": _all(schema.mean, _finite) and numbered[1] in ((), (len(schema.mean),)),
+        "scale": _all(schema.scale, lambda s: _finite(s) and s > 0) and len(schema.scale) == len(schema.mean),
+    }
+    for name, fit in fits.items():
+        if not fit:
+            raise DataError(f"a data schema cannot have {name}={brief(repr(getattr(schema, name)), 100)}")
+    return schema

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..catalogue import members
 from ..errors import DataError
+from .limits import brief
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,4 +85,4 @@ def reader(path: Path) -> Source:
 
 def reason(error: BaseException) -> str:
     """The message of a library's exception as one short line."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    return brief(error, 160) or type(error).__name__

@@ -8,7 +8,9 @@ import numpy as np
 from ..errors import DataError, unknown
 from ..files import there
 from .history import series
+from .limits import brief, refuse_bomb, refuse_packed
 from .plays import ITEM, TEXTS, guarded, whole
+from .tables import scan_parquet, text_bytes
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -18,7 +20,8 @@ def _text(path: Path, item: str) -> "DataFrame":
     """A CSV or TSV file; its ids are whole numbers or texts, as those of the interactions are."""
     import polars
 
-    form: dict[str, Any] = {"separator": "\t" if path.suffix.lower() == ".tsv" else ",", "encoding": "utf8-lossy"}
+    form: dict[str, Any] = {"separator": "\t" if path.suffix.lower() == ".tsv" else ",", "encoding": "utf8-lossy", "glob": False}
+    refuse_packed(path)
     ids = _id_column(polars.read_csv(path, n_rows=0, **form).columns, item)
     # Nothing but an empty field is missing here: a film may be called None.
     types = {} if ids is None else {ids: polars.String}
@@ -27,6 +30,14 @@ def _text(path: Path, item: str) -> "DataFrame":
         return frame
     number, fits = whole(polars.col(ids))
     return frame.with_columns(number) if frame.select(fits).item() else frame
+
+
+def _parquet(path: Path) -> "DataFrame":
+    frame = scan_parquet(path)
+    flat = [name for name, kind in frame.collect_schema().items() if not kind.is_nested()]
+    found = frame.select(flat).collect()
+    refuse_bomb(path, text_bytes(found), path.stat().st_size)
+    return found
 
 
 def _id_column(columns: list[str], item: str) -> str | None:
@@ -41,14 +52,13 @@ def read_titles(path: Path, item: str = "item") -> "DataFrame":
     A column year goes into the title, `Fargo (1996)`. Names of columns are found whatever their case.
     DataError if the file cannot be read, or has no ids or no titles.
     """
-    import polars
 
     if path.suffix.lower() not in (*TEXTS, ".parquet"):
         raise DataError(f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet")
-    if not there(path):
+    if not (there(path) and path.is_file()):
         raise DataError(f"data.interactions.items={path}: there is no such file")
     text = path.suffix.lower() in TEXTS
-    frame = guarded(str(path), lambda: _text(path, item) if text else polars.read_parquet(path), "titles of items")
+    frame = guarded(str(path), lambda: _text(path, item) if text else _parquet(path), "titles of items")
     return titled(frame, item, str(path))
 
 
@@ -60,7 +70,7 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     names = {column.lower(): column for column in frame.columns}
     ids = _id_column(frame.columns, item)
     if ids is None or "title" not in names:
-        raise DataError(unknown("column", item if ids is None else "title", frame.columns, f" in {name}"))
+        raise DataError(brief(unknown("column", item if ids is None else "title", frame.columns, f" in {name}")))
     title = col(names["title"]).cast(polars.String)
     if "year" in names:
         year = col(names["year"])

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..data import described
+from ..data.limits import brief
+from ..errors import RunError
 from ..evaluation import Estimate
-from ..files import read_json
+from ..files import read_json, within
 from ..run import Run, units
 from .figures import lines
 from .page import Picture, Section, Table
@@ -56,11 +58,14 @@ def setting(value: Any) -> str:
 
 def history(run: Run) -> History:
     """The rows of metrics.csv; what an epoch did not measure is not in its row."""
-    path = run.folder / "metrics.csv"
+    path = within(run.folder, "metrics.csv")
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8") as file:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(brief(f"{path} is not what a run wrote: {error}")) from None
 
 
 def subtitle(run: Run) -> str:

@@ -1,0 +1,524 @@
+"""Runs that survive, shown on real processes: killed, interrupted, out of disk, damaged, in company.
+
+Each fit is a process of its own, forked from a server that has imported the package, so that it starts in no time; those that
+start others (several processes of one run) are started from the command line. `benchmarks/survival.py` is the long version.
+"""
+
+import csv
+import importlib.util
+import math
+import multiprocessing
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes, signals and mounts as Linux has them")
+
+LIMIT = 100
+"""Seconds after which a process hangs."""
+
+EPOCHS = 8
+
+WORSE = 30
+"""The step in which something goes wrong."""
+
+
+def _long():
+    path = Path(__file__).parents[1] / "benchmarks" / "survival.py"
+    spec = importlib.util.spec_from_file_location("survival", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["survival"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+survival = _long()
+
+forked = multiprocessing.get_context("forkserver")
+
+
+def slowly(*values):
+    """Parameters of the long suite alone."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def _slow():
+    from lowerbound.training import Fit
+
+    step = Fit._step
+    Fit._step = lambda self, order: (step(self, order), time.sleep(0.05 if self.state.step < WORSE else 10))
+
+
+def _nan_batch():
+    from lowerbound.training import Fit
+
+    batch = Fit._batch
+
+    def spoilt(self, order):
+        x, share = batch(self, order)
+        return (x * math.nan if self.state.step == WORSE else x), share
+
+    Fit._batch = spoilt
+
+
+def _nan_gradient():
+    from lowerbound.objectives import Elbo
+
+    loss = Elbo.__call__
+
+    def spoilt(self, terms, step=math.inf, total=math.inf):
+        return loss(self, terms, step, total) + ((terms.rate.sum() * 0).abs().sqrt() if step == WORSE else 0)
+
+    Elbo.__call__ = spoilt
+
+
+def _serve(words, log, spoil):
+    """The command line in this process, which writes to a file; `spoil` makes something go wrong."""
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    if spoil is not None:
+        spoil()
+    from lowerbound import cli
+
+    sys.argv = ["lowerbound", *words]
+    cli.main()
+
+
+class Process:
+    """A fit that runs by itself; what it says is in `log`."""
+
+    def __init__(self, folder, words, spoil=None):
+        self.log = folder / f"log-{time.monotonic_ns()}"
+        self.process = forked.Process(target=_serve, args=([*map(str, words)], self.log, spoil))
+        self.process.start()
+
+    def wait(self, seconds=LIMIT):
+        """The exit code, or None where it has not ended after so many seconds."""
+        self.process.join(seconds)
+        return self.process.exitcode
+
+    def send(self, number):
+        os.kill(self.process.pid, number)
+
+    @property
+    def told(self):
+        """The lines that are messages."""
+        return [line for line in self.log.read_text().splitlines() if line.startswith("lowerbound: ")]
+
+    def ended(self):
+        code = self.wait()
+        if code is None:
+            self.process.kill()
+        assert code is not None, "it hangs"
+        return code
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server():
+    forked.set_forkserver_preload(["torch", "lowerbound.cli", "lowerbound.fitting", "lowerbound.data.tables", __name__])
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts fits, and ends those that still run when the test is over."""
+    begun = []
+
+    def call(*words, spoil=None):
+        begun.append(Process(tmp_path, words, spoil))
+        return begun[-1]
+
+    yield call
+    for each in begun:
+        each.process.kill()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A fit of each model that nobody disturbed: its recipe, its folder, and the seconds that it took."""
+    folder, found = tmp_path_factory.mktemp("whole"), {}
+
+    def call(model="mlp"):
+        if model not in found:
+            recipe = survival.write_recipe(folder, model, EPOCHS)
+            began = time.monotonic()
+            assert Process(folder, ["fit", recipe, "--out", folder / model]).ended() == 0
+            found[model] = recipe, folder / model, time.monotonic() - began
+        return found[model]
+
+    return call
+
+
+def fit(recipe, out, *settings):
+    """The words of a fit with a checkpoint at every seventh step."""
+    return ["fit", recipe, "--out", out, *(w for s in ("training.checkpoint_steps=7", *settings) for w in ("--set", s))]
+
+
+def resume(out):
+    return ["fit", out / "recipe.toml", "--out", out, "--resume"]
+
+
+def steps(out):
+    """The steps of the checkpoints, in order."""
+    return sorted(int(path.name[5:]) for path in out.glob("checkpoint/step-*"))
+
+
+def reaches(out, step, process=None):
+    """Waits for the checkpoint of a step."""
+    end = time.monotonic() + LIMIT
+    while not any(found >= step for found in steps(out)):
+        assert time.monotonic() < end
+        assert process is None or process.process.is_alive()
+        time.sleep(0.005)
+
+
+def checkpoint_of(out, n=-1):
+    return sorted(out.glob("checkpoint/step-*"))[n]
+
+
+def intact(out):
+    """Whether all checkpoints are what their manifests say, and finite."""
+    from lowerbound.checkpoint import _whole
+
+    found = sorted(out.glob("checkpoint/step-*"))
+    finite = [t.isfinite().all() for path in found for t in load_file(path / "model.safetensors").values()]
+    return bool(found) and all(map(_whole, found)) and all(finite)
+
+
+# 1. Exact resume
+
+
+@pytest.mark.parametrize("model", ["mlp", "conv", "levels"])
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_been(start, whole, tmp_path, model):
+    recipe, reference, seconds = whole(model)
+    out, chance, kills = tmp_path / "run", random.Random(model), 0
+    for _ in range(3):
+        process = start(*(resume(out) if (out / "recipe.toml").exists() else fit(recipe, out)))
+        if process.wait(chance.uniform(0.2, 0.8) * seconds) is None:
+            process.send(signal.SIGKILL)
+            process.ended()
+            kills += 1
+    assert kills
+    assert start(*resume(out)).ended() == 0
+    assert not survival.difference(out, reference)
+    assert not list(out.rglob(".writing-*"))
+
+
+def test_a_run_killed_before_it_wrote_anything_starts_again(start, whole, tmp_path):
+    recipe, reference, _ = whole()
+    out = tmp_path / "run"
+    (out / "checkpoint").mkdir(parents=True)
+    (out / "checkpoint" / ".lock").touch()
+    (out / ".writing-xyz").mkdir()
+    (out / ".writing-xyz" / "recipe.toml").write_text("half a rec")
+    assert start(*fit(recipe, out)).ended() == 0
+    assert not survival.difference(out, reference)
+    assert not list(out.rglob(".writing-*"))
+
+
+# 2. Interrupts
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_says_how_to_go_on_and_that_works(start, whole, tmp_path, number, code):
+    recipe, reference, _ = whole()
+    out = tmp_path / "a run"
+    process = start(*fit(recipe, out))
+    reaches(out, 20)
+    process.send(number)
+    assert process.ended() == code
+    (told,) = process.told
+    step = int(told.partition("step ")[2].partition(";")[0])
+    assert steps(out)[-1] == step
+    assert intact(out)
+    words = shlex.split(told.partition("go on with: ")[2])
+    assert words[0] == "lowerbound"
+    assert start(*words[1:]).ended() == 0
+    assert not survival.difference(out, reference)
+
+
+def test_a_second_interrupt_leaves_at_once(start, whole, tmp_path):
+    recipe, reference, _ = whole()
+    out = tmp_path / "run"
+    process = start(*fit(recipe, out), spoil=_slow)
+    reaches(out, 28)
+    time.sleep(0.5)  # in a step of ten seconds
+    process.send(signal.SIGINT)
+    assert process.wait(1.3) is None
+    began = time.monotonic()
+    process.send(signal.SIGINT)
+    assert process.ended() == 130
+    assert time.monotonic() - began < 5
+    assert steps(out)[-1] == 28
+    assert intact(out)
+    assert start(*resume(out)).ended() == 0
+    assert not survival.difference(out, reference)
+
+
+# 3. Atomic and checked
+
+
+@pytest.fixture(scope="module")
+def halfway(whole, tmp_path_factory):
+    """A run that was killed in the middle, to be copied."""
+    folder = tmp_path_factory.mktemp("halfway")
+    recipe, _, _ = whole()
+    process = Process(folder, fit(recipe, folder / "run"), None)
+    reaches(folder / "run", 60)
+    process.send(signal.SIGKILL)
+    process.ended()
+    return folder / "run"
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "truncated": lambda folder: truncate(folder / "model.safetensors"),
+    "flipped": lambda folder: flip(folder / "optimizer.safetensors"),
+    "missing": lambda folder: (folder / "best.safetensors").unlink(),
+    "state": lambda folder: (folder / "state.json").write_text("{"),
+    "manifest": lambda folder: (folder / "manifest.json").write_text("[1]"),
+}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", *slowly("missing", "state", "manifest")])
+def test_a_damaged_checkpoint_is_passed_over(start, whole, halfway, tmp_path, damage):
+    out = shutil.copytree(halfway, tmp_path / "run")
+    DAMAGES[damage](checkpoint_of(out))
+    name, before = checkpoint_of(out).name, checkpoint_of(out, -2).name
+    process = start(*resume(out))
+    assert process.ended() == 0
+    (told,) = process.told
+    assert name in told
+    assert told.endswith(f"going on from {before}")
+    assert not survival.difference(out, whole()[1])
+    assert intact(out)
+
+
+def test_if_all_checkpoints_are_damaged_one_line_says_so(start, halfway, tmp_path):
+    out = shutil.copytree(halfway, tmp_path / "run")
+    for n in range(len(steps(out))):
+        DAMAGES["truncated"](checkpoint_of(out, n))
+    process = start(*resume(out))
+    assert process.ended() == 2
+    (told,) = process.told
+    assert "no checkpoint" in told
+    assert "Traceback" not in process.log.read_text()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small file system in memory: its folder, and a function that makes it read-only."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"needs to mount a tmpfs: {made.stderr.strip()}")
+
+    def remount(mode):
+        subprocess.run(["mount", "-o", f"remount,{mode}", folder], check=True)
+
+    yield folder, remount
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("room", [0, *slowly(0.2, 0.5), 0.9])
+def test_a_full_disk_costs_no_checkpoint(start, whole, halfway, disk, room):
+    """There is room for this part of a checkpoint."""
+    folder, _ = disk
+    out = shutil.copytree(halfway, folder / "run")
+    size = sum(path.stat().st_size for path in checkpoint_of(out).iterdir())
+    with open(folder / "full", "wb") as file:
+        file.write(bytes(shutil.disk_usage(folder).free - int(room * size)))
+    process = start(*resume(out))
+    assert process.ended() == 2
+    (told,) = process.told
+    assert "No space left" in told
+    assert "Traceback" not in process.log.read_text()
+    assert intact(out)
+    (folder / "full").unlink()
+    assert start(*resume(out)).ended() == 0
+    assert not survival.difference(out, whole()[1])
+
+
+def test_a_read_only_folder_is_one_line(start, halfway, whole, disk):
+    folder, remount = disk
+    out = shutil.copytree(halfway, folder / "run")
+    remount("ro")
+    for words in (resume(out), fit(whole()[0], folder / "new")):
+        process = start(*words)
+        assert process.ended() == 2
+        (told,) = process.told
+        assert "Read-only" in told
+        assert "Traceback" not in process.log.read_text()
+    remount("rw")
+    assert intact(out)
+
+
+def test_a_folder_that_another_process_writes_is_left_alone(start, whole, tmp_path):
+    recipe, reference, _ = whole()
+    out = tmp_path / "run"
+    first = start(*fit(recipe, out))
+    reaches(out, 14)
+    first.send(signal.SIGSTOP)
+    second = start(*resume(out))
+    assert second.ended() == 2
+    (told,) = second.told
+    assert "another process" in told
+    first.send(signal.SIGCONT)
+    assert first.ended() == 0
+    assert not survival.difference(out, reference)
+
+
+def test_a_run_of_another_recipe_is_not_gone_on_with(start, halfway, tmp_path):
+    out = shutil.copytree(halfway, tmp_path / "run")
+    process = start(*resume(out), "--set", "model.latent=[3]")
+    assert process.ended() == 2
+    (told,) = process.told
+    assert "model.latent" in told
+    assert intact(out)
+
+
+# 4. Numbers that go wrong
+
+
+@pytest.mark.parametrize("spoil", [_nan_batch, _nan_gradient])
+def test_numbers_that_go_wrong_stop_the_fit_and_leave_a_good_checkpoint(start, whole, tmp_path, spoil):
+    out = tmp_path / "run"
+    process = start(*fit(whole()[0], out), spoil=spoil)
+    assert process.ended() == 1
+    (told,) = process.told
+    assert str(checkpoint_of(out)) in told
+    assert steps(out)[-1] == 28
+    assert intact(out)
+    if spoil is _nan_batch:
+        assert f"at step {WORSE};" in told
+        assert "log_likelihood_term" in told
+        assert re.search(r"of latents\.\S+ \(\w+\);", told)
+    else:
+        assert "gradient" in told
+        assert "NaN" in told
+    assert start(*resume(out)).ended() == 0
+    assert not survival.difference(out, whole()[1])
+
+
+def test_a_learning_rate_that_is_far_too_large_is_told(start, whole, tmp_path):
+    out = tmp_path / "run"
+    process = start(*fit(whole()[0], out, "training.learning_rate=1e30", "training.checkpoint_steps=1"))
+    assert process.ended() == 1
+    (told,) = process.told
+    assert "step" in told
+    assert not steps(out) or intact(out)
+
+
+@pytest.mark.parametrize("spoil", [_nan_gradient, *slowly(_nan_batch)])
+def test_a_step_that_goes_wrong_can_be_left_out(start, whole, tmp_path, spoil):
+    skip, outs = "training.on_nonfinite=skip", [tmp_path / "a", tmp_path / "b"]
+    assert start(*fit(whole()[0], outs[0], skip), spoil=spoil).ended() == 0
+    process = start(*fit(whole()[0], outs[1], skip), spoil=spoil)
+    reaches(outs[1], 35)
+    process.send(signal.SIGKILL)
+    process.ended()
+    assert start(*resume(outs[1]), spoil=spoil).ended() == 0
+    assert not survival.difference(outs[1], outs[0])
+    with open(outs[0] / "metrics.csv") as file:
+        assert [int(row["train_skipped"]) for row in csv.DictReader(file)][:3] == [0, 1, 0]
+
+
+# 5. Several processes
+
+
+def together(recipe, out, *settings, launcher=()):
+    """The words of a run of two processes, started from the command line."""
+    launcher = launcher or [sys.executable, "-m", "lowerbound"]
+    return [*launcher, *map(str, fit(recipe, out, *settings, "training.patience=none")), "--devices", "2"]
+
+
+def rows(out):
+    with open(out / "metrics.csv") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def same_curve(a, b):
+    a, b = rows(a), rows(b)
+    return len(a) == len(b) and all(math.isclose(x[k], y[k], rel_tol=1e-4) for x, y in zip(a, b, strict=True) for k in x)
+
+
+def children(pid):
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def living(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def ended_by(words, out, victim, number, at=20):
+    """Runs several processes, sends one of them a signal: (exit code, what was told, seconds until all were gone)."""
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        family = [process.pid]
+        try:
+            reaches(out, at)
+            family += children(process.pid)
+            os.kill(family[victim], number)
+            began = time.monotonic()
+            text = process.communicate(timeout=40)[1]
+            while any(map(living, family)) and time.monotonic() - began < 40:
+                time.sleep(0.05)
+            seconds = time.monotonic() - began
+        finally:
+            for pid in filter(living, family):
+                os.kill(pid, signal.SIGKILL)
+    return process.returncode, [line for line in text.splitlines() if line.startswith("lowerbound: ")], seconds
+
+
+def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(start, whole, tmp_path):
+    """349 does not divide by two, and the last batch of 1,397 examples has one."""
+    settings = ("training.batch_size=349", "training.epochs=8", "training.patience=none")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert start(*fit(whole()[0], one, *settings)).ended() == 0
+    code, told, seconds = ended_by(together(whole()[0], two, *settings), two, 1, signal.SIGTERM)
+    assert code == 143
+    assert len(told) == 1
+    assert "go on with" in told[0]
+    assert seconds < 30
+    assert start(*resume(two), "--devices", "1").ended() == 0
+    assert same_curve(one, two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1], ids=["main", "child"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_one_process_is_the_end_of_all_and_they_go_on(start, whole, tmp_path, victim, number):
+    settings = ("training.batch_size=65", "training.epochs=6", "training.patience=none")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert start(*fit(whole()[0], one, *settings)).ended() == 0
+    code, told, seconds = ended_by(together(whole()[0], two, *settings), two, victim, number, at=50)
+    assert seconds < 30
+    assert told
+    assert code == (1 if victim else -9) if number == signal.SIGKILL else 128 + number
+    again = [sys.executable, "-m", "lowerbound", *map(str, resume(two))]
+    assert subprocess.run(again, timeout=LIMIT, capture_output=True).returncode == 0
+    assert same_curve(one, two)
