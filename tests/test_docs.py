@@ -55,6 +55,8 @@ def test_every_file_that_the_documents_name_exists():
         ROOT / "docs" / "recommend.md",
         ROOT / "docs" / "gallery.md",
         ROOT / "docs" / "anomalies.md",
+        ROOT / "docs" / "reliability.md",
+        ROOT / "docs" / "distributed.md",
     ):
         for name in re.findall(r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{document.name} names {name}"

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .data.limits import brief
 from .errors import RunError
 from .files import UNFINISHED, read_json, replacing, swept, sync, write_text
 
@@ -52,7 +53,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        raise RunError(brief(f"cannot read {path}: {error}")) from error
 
 
 def refuse_others(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
@@ -169,8 +170,16 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
     found = list(_steps(folder))
     damaged = [newer for newer in found[: found.index(target)] if not _whole(newer)]  # which this fit passed over
     for old in damaged + [path for path in found if path not in damaged][KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+        _drop(old)
     return target
+
+
+def _drop(path: Path) -> None:
+    """Removes a checkpoint; its name goes first, so that one of which a part is gone is never seen."""
+    gone = path.with_name(f"{UNFINISHED}{path.name}")
+    with suppress(OSError):
+        os.replace(path, gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -199,7 +208,7 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             print(f"lowerbound: damaged: {'; '.join(damaged)}; going on from {found.name}", file=sys.stderr)
         return read
     if damaged:
-        raise RunError(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}")
+        raise RunError(brief(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}"))
     raise RunError(f"there is no checkpoint in {folder} to resume from")
 
 

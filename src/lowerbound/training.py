@@ -528,6 +528,8 @@ class Fit:
         """The optimiser's state in the memory layout of its parameters: fused optimisers go through both as they lie there."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state = checkpoint.unflatten(tensors)
+        if len({frozenset(entry) for entry in state.values()}) > 1:
+            raise ValueError("its optimiser does not hold the same of every parameter")
         return {i: {name: _as_laid_out(t, parameters[i]) for name, t in entry.items()} for i, entry in state.items()}
 
     def resume(self) -> None:
@@ -554,6 +556,7 @@ class Fit:
         """A state as it was written. ValueError for one that no fit of these data and settings can be in."""
         try:
             state = TypeAdapter(State).validate_python(described)
+            state.history = described.get("history", [])  # as it was: 1 and 1.0 are other text in metrics.csv
         except ValidationError as error:
             raise ValueError(f"{error.error_count()} of its values are no state of a fit") from None
         known = {f.name for f in fields(State)}
