@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/lowerbound evaluate runs/demo --samples 1000
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest

@@ -335,7 +335,7 @@ def test_the_command_as_json(command, run, folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--out", "x.txt"], "ending must be one of .csv, .parquet, got '.txt'"),
+        (["--out", "x.txt"], "ending must be one of .csv, .parquet, got .txt"),
         (["--out", "x.csv", "--samples", "0"], "samples must be 1 or more, got 0"),
         (["--out", "x.csv", "--split", "tset"], "unknown split 'tset'"),
         (["--out", "x.csv", "--data", "LARGE"], "shape (1, 9, 9)"),
