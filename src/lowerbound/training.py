@@ -1,7 +1,7 @@
 """Training: one loop on Lightning Fabric, in the order in which things happen.
 
-Everything random is a function of (seed, epoch, batch, process) alone: the order of the data, the binarisation and the noise.
-A run that goes on from any step therefore goes on exactly, and validation leaves no trace in training.
+Everything random is a function of (seed, epoch, batch) alone: the order of the data, the binarisation and the noise. A run that
+goes on from any step therefore goes on exactly, several processes train as one does, and validation leaves no trace.
 """
 
 import hashlib

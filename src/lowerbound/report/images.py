@@ -155,10 +155,8 @@ def _traversal(look: Look, level: int) -> Picture | None:
     images = look.shown(look.run.decode(torch.from_numpy(z.reshape(-1, z.shape[-1])).float(), level))
     strip = images.reshape(count, len(STEPS), *images.shape[1:])
     where, active, unit = look.level(level), len(used), _unit(look, level)
-    which = (
-        "each active dimension" if active == count else f"the {count} dimensions of the highest rate, of {active} active ones,"
-    )
-    told = f"From the code of one example, {which}{where} is moved through its range{unit}; the others stay."
+    which = "each active dimension" if active == count else f"each of the {count} that carry most, of {active} active dimensions"
+    told = f"From the code of one example, {which}{where}, one at a time, is moved through its range{unit}; the others stay."
     return Picture(
         f"traversals_{level + 1}",
         f"Traversals{where}",
