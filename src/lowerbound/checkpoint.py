@@ -149,11 +149,20 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
         if _whole(target):  # the same step has the same state
             return target
         shutil.rmtree(target, ignore_errors=True)
-    temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         swept(folder)
-        temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
+        _write(target, groups, state)
+    except OSError as error:
+        raise RunError(f"cannot write {target}: {error.strerror or error}") from error
+    _thin(folder, target)
+    return target
+
+
+def _write(target: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    """A new checkpoint, whole or not at all."""
+    temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
+    try:
         temporary.chmod(0o755)
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
@@ -161,17 +170,17 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
         write_text(temporary / MANIFEST, json.dumps(_contents(temporary), indent=1))
         sync(temporary)
         os.replace(temporary, target)
-        sync(folder)
-    except OSError as error:
-        raise RunError(f"cannot write {target}: {error.strerror or error}") from error
+        sync(target.parent)
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _thin(folder: Path, last: Path) -> None:
+    """Removes the checkpoints that are newer than the last one, which this fit has passed over as damaged, and all old ones."""
     found = list(_steps(folder))
-    damaged = [newer for newer in found[: found.index(target)] if not _whole(newer)]  # which this fit passed over
+    damaged = [newer for newer in found[: found.index(last)] if not _whole(newer)]
     for old in damaged + [path for path in found if path not in damaged][KEPT:]:
         _drop(old)
-    return target
 
 
 def _drop(path: Path) -> None:

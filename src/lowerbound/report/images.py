@@ -8,9 +8,11 @@ from scipy.stats import norm
 
 from ..data import Dataset
 from ..run import Run
+from .bound import measured
 from .figures import figure_of, grid, heat, interleaved, pairs, strips, sweep, tiles
+from .latent import health, space
 from .look import SOME, Look
-from .page import Picture, Section
+from .page import Kind, Picture, Section
 from .sections import figure
 
 WIDEST = 1200
@@ -210,3 +212,11 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     originals, again = look.shown(x), look.shown(run.reconstruct(x))
     found = {"reconstructions": tiles(*interleaved(originals, again))}
     return found | ({"samples": tiles(look.shown(run.sample(64)), 8)} if look.has_bound else {})
+
+
+KIND = Kind(
+    Look,
+    (measured, reconstructions, samples, manifold, space, health, unlikely),
+    ("elbo", "objective", "reconstructions", "samples", "manifold_1", "codes_1", "tsne_1", "opentsne_1", "umap_1", "bounds"),
+    glance,
+)

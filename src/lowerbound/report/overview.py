@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,18 +10,19 @@ from ..data import Dataset
 from ..files import writable
 from ..progress import stages
 from ..run import Run
-from . import dense, recommender
 from .figures import words
+from .images import KIND as IMAGES
 from .page import Picture, Section, save, write
-from .sections import about, subtitle, training
+from .recommender import KIND as RECOMMENDER
+from .sections import about, broken, subtitle, training
+from .tables import KIND as TABLES
 
 SHOWN = 6
 """Pictures of an overview, at most."""
 
 
-def _kind(run: Run) -> ModuleType:
-    """What there is to say of this kind of run: a module with `measure`, `parts`, `PANELS` and `glance`."""
-    return recommender if run.schema.kind == "interactions" else dense
+KINDS = {"image": IMAGES, "table": TABLES, "vector": TABLES, "interactions": RECOMMENDER}
+"""What there is to say of a run, by the kind of its data."""
 
 
 def _panels(name: str, pictures: list[Picture]) -> Figure:
@@ -41,12 +41,13 @@ def _panels(name: str, pictures: list[Picture]) -> Figure:
 def sections(run: Run, begins: Callable[[str], None] = lambda name: None) -> list[Section]:
     """All that a page has to say of a run, in order; `begins` is told the name of each part."""
     begins("data")
-    kind = _kind(run)
-    found = kind.measure(run)
-    made: list[Section | None] = [about(run), training(run)]
-    for part in kind.parts(run):
-        begins(part.__name__)
-        made.append(part(run, found))
+    made: list[Section | None] = [about(run), training(run), found := broken(run)]
+    if found is None:
+        kind = KINDS[run.schema.kind]
+        measured = kind.measure(run)
+        for part in kind.parts:
+            begins(part.__name__)
+            made.append(part(run, measured))
     return [section for section in made if section is not None]
 
 
@@ -58,11 +59,11 @@ def page(run: Run, *, progress: bool = False) -> Path:
     """
     folder, name = run.folder / "report", run.folder.resolve().name
     writable(folder)
-    with stages("report", len(_kind(run).parts(run)) + 2, show=progress) as begins:
+    with stages("report", len(KINDS[run.schema.kind].parts) + 2, show=progress) as begins:
         made = sections(run, begins)
         begins("pictures")
         drawn = {picture.name: picture for section in made for picture in section.pictures}
-        first = [drawn[panel] for panel in _kind(run).PANELS if panel in drawn][:SHOWN]
+        first = [drawn[panel] for panel in KINDS[run.schema.kind].panels if panel in drawn][:SHOWN]
         save(_panels(name, first), folder / "overview.png", dpi=110)
         path = write(folder, name, subtitle(run), made)
     _remove_others(folder, {*drawn, "overview"})
@@ -78,5 +79,4 @@ def _remove_others(folder: Path, names: set[str]) -> None:
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     """Pictures of a model in training, (H, W, C) uint8 by name."""
-    found: dict[str, np.ndarray] = _kind(run).glance(run, data)
-    return found
+    return KINDS[run.schema.kind].glance(run, data)

@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import __version__
+from ..data import Dataset
 from ..files import replacing, write_bytes, write_text
+from ..run import Run
 
 DPI = 200
 
@@ -75,6 +79,23 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     commands: tuple[str, ...] = ()
     folded: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a report says of one kind of run, beside what it says of every run.
+
+    Attributes:
+        measure: gives what is measured once for all parts, of a run.
+        parts: functions of the run and of what was measured, in order; None is a section that does not apply.
+        panels: names of the pictures that the overview has, as far as there are some.
+        glance: pictures of a model in training, (H, W, C) uint8 by name.
+    """
+
+    measure: Callable[[Run], Any]
+    parts: tuple[Callable[[Run, Any], Section | None], ...]
+    panels: tuple[str, ...]
+    glance: Callable[[Run, Dataset], dict[str, np.ndarray]]
 
 
 @cache

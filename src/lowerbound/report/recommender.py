@@ -8,7 +8,7 @@ from ..run import Run
 from .figures import amounts, bars, classes, levels
 from .latent import usage
 from .measures import KNOWN, NEIGHBOURS, Compared, Findings, findings, nearest, popularity_ranks, unit_rows
-from .page import Picture, Section, Table
+from .page import Kind, Picture, Section, Table
 from .sections import figure, metric, spread
 
 GROUPS = 4
@@ -34,48 +34,55 @@ def verdict(compared: Compared, other: str) -> tuple[str, bool]:
     return f"The model does not beat {other}: " + (f"{by} below {error}." if found.value else "both score the same."), False
 
 
-def quality(run: Run, found: Findings) -> Section | None:
-    """Metrics of the test split beside the baselines."""
-    compared = found.compared
-    if compared is None:
-        return None
-    rankings = compared.rankings
-    others = [name for name in rankings if name != "model"]
-    head = ["metric", "model", *(part for name in others for part in (name, f"model − {name}"))]
-    rows = []
-    for name in compared.names:
-        cells = [metric(name), spread(rankings["model"][name])]
-        for other in others:
-            cells += [spread(rankings[other][name]), spread(difference(rankings["model"], rankings[other], name), sign=True)]
-        rows.append(tuple(cells))
-    verdicts = [verdict(compared, other) for other in others]
-    n, out = len(rankings["model"].users), rankings["model"].left_out
+def _compared_row(compared: Compared, name: str) -> tuple[str, ...]:
+    """One metric of the model, and of each other with the difference to it."""
+    model, *others = compared.rankings.values()
+    cells = [metric(name), spread(model[name])]
+    for other in others:
+        cells += [spread(other[name]), spread(difference(model, other, name), sign=True)]
+    return tuple(cells)
+
+
+def _compared(compared: Compared) -> Table:
+    """The metrics beside those of the baselines."""
+    model, *others = compared.rankings
+    head = ("metric", model, *(part for name in others for part in (name, f"model − {name}")))
+    users, out = len(compared.rankings[model].users), compared.rankings[model].left_out
     left = f"; {out:,} without a held-out item are left out" if out else ""
-    caption = f"Mean over {n:,} {compared.split} users ± standard error{left}. The error of a difference is paired, user by user."
-    warned = [text for text, beats in verdicts if not beats]
-    if compared.split == "validation":
-        warned.append(
-            "There is no test split with held-out items: these are the validation users, by whom the weights were chosen too."
-        )
+    mean = f"Mean over {users:,} {compared.split} users ± standard error{left}."
+    rows = tuple(_compared_row(compared, name) for name in compared.names)
+    return Table(head, rows, f"{mean} The error of a difference is paired, user by user.")
+
+
+def _bars(compared: Compared) -> Picture:
     shown = dict.fromkeys([compared.headline, *compared.names])
     short = [name for name in shown if not name.startswith(("recall_capped", "mrr"))][:4]
     series = {
         name: ([ranking[m].value for m in short], [ranking[m].standard_error for m in short])
-        for name, ranking in rankings.items()
+        for name, ranking in compared.rankings.items()
     }
-    picture = Picture(
+    return Picture(
         "quality",
         f"Ranking of the {compared.split} users",
         "The whiskers are standard errors over users.",
         lambda ax: bars([metric(m) for m in short], series, "mean over users", ax),
     )
-    return Section(
-        "How well it ranks",
-        (*(text for text, beats in verdicts if beats), *compared.notes),
-        tuple(warned),
-        (Table(tuple(head), tuple(rows), caption),),
-        (picture,),
-    )
+
+
+def quality(run: Run, found: Findings) -> Section | None:
+    """Metrics of the test split beside the baselines."""
+    compared = found.compared
+    if compared is None:
+        return None
+    verdicts = [verdict(compared, other) for other in compared.rankings if other != "model"]
+    warned = [text for text, beats in verdicts if not beats]
+    if compared.split == "validation":
+        untested = (
+            "There is no test split with held-out items: these are the validation users, by whom the weights were chosen too."
+        )
+        warned.append(untested)
+    told = (*(text for text, beats in verdicts if beats), *compared.notes)
+    return Section("How well it ranks", told, tuple(warned), (_compared(compared),), (_bars(compared),))
 
 
 def _span(part: Slice) -> str:
@@ -133,41 +140,48 @@ def _by_popularity(compared: Compared, popularity: np.ndarray) -> tuple[Table, P
     )
 
 
+def _bias(compared: Compared, popularity: np.ndarray) -> tuple[str, Table, Picture]:
+    """What the lists hold of the catalogue, and how popular that is beside what was to be found."""
+    k, ranks = compared.k(20), popularity_ranks(popularity)
+    target = float(ranks[compared.rankings["model"].columns.numpy()].mean())
+    means = {name: ranking.mean_popularity_rank[k] for name, ranking in compared.rankings.items() if ranking.mean_popularity_rank}
+    covered = {name: compared.rankings[name].coverage[k] for name in means}
+    side = "more popular" if means["model"] < target else "less popular"
+    sentence = (
+        f"The lists of {k} hold {covered['model']:.0%} of the catalogue. What the model recommends is {side} than what the users "
+        f"had: mean rank {figure(means['model'], 0)} against {figure(target, 0)}."
+    )
+    rows = [(name, f"{covered[name]:.1%}", figure(mean, 0)) for name, mean in means.items()]
+    caption = (
+        f"What the lists of {k} items hold: the part of the catalogue that somebody is recommended, "
+        f"and the mean popularity rank (1 is the most popular of {len(ranks):,} items)."
+    )
+    table = Table(("", "coverage", "mean popularity rank"), (*rows, ("held-out items", "–", figure(target, 0))), caption)
+    return sentence, table, _popularity({**means, "held-out items": target}, k)
+
+
+def _popularity(ranks: dict[str, float], k: int) -> Picture:
+    told = (
+        f"Mean popularity rank of the items in the lists of {k}, and of the items that were to be found; 1 is the most popular."
+    )
+    return Picture(
+        "popularity_bias",
+        "Popularity of what is recommended",
+        told,
+        lambda ax: levels(ranks, "mean popularity rank", ax, grey="held-out items"),
+    )
+
+
 def slices(run: Run, found: Findings) -> Section | None:
     """Who is served well, what is recommended of the catalogue, and how popular that is."""
     compared = found.compared
     if compared is None:
         return None
     made = (_activity(compared), _by_popularity(compared, found.popularity))
-    parts = [part for part in made if part is not None and len(part[0].rows) > 1]
-    k = compared.k(20)
-    ranks = popularity_ranks(found.popularity)
-    target = float(ranks[compared.rankings["model"].columns.numpy()].mean())
-    means = {name: ranking.mean_popularity_rank[k] for name, ranking in compared.rankings.items() if ranking.mean_popularity_rank}
-    rows = [(name, f"{compared.rankings[name].coverage[k]:.1%}", figure(mean, 0)) for name, mean in means.items()]
-    rows.append(("held-out items", "–", figure(target, 0)))
-    wide = (
-        f"What the lists of {k} items hold: the part of the catalogue that somebody is recommended, "
-        f"and the mean popularity rank (1 is the most popular of {len(ranks):,} items)."
-    )
-    bias = means["model"] < target
-    side = "more popular" if bias else "less popular"
-    shown = {**means, "held-out items": target}
-    picture = Picture(
-        "popularity_bias",
-        "Popularity of what is recommended",
-        f"Mean popularity rank of the items in the lists of {k}, and of the items that were to be found; 1 is the most popular.",
-        lambda ax: levels(shown, "mean popularity rank", ax, grey="held-out items"),
-    )
-    covered = compared.rankings["model"].coverage[k]
-    sentence = (
-        f"The lists of {k} hold {covered:.0%} of the catalogue. What the model recommends is {side} than what the users had: "
-        f"mean rank {figure(means['model'], 0)} against {figure(target, 0)}."
-    )
-    table = Table(("", "coverage", "mean popularity rank"), tuple(rows), wide)
-    return Section(
-        "For whom, and what of the catalogue", (sentence,), (), (*(t for t, _ in parts), table), (*(p for _, p in parts), picture)
-    )
+    parts = [part for part in made if len(part[0].rows) > 1]
+    sentence, table, picture = _bias(compared, found.popularity)
+    tables, pictures = (*(t for t, _ in parts), table), (*(p for _, p in parts), picture)
+    return Section("For whom, and what of the catalogue", (sentence,), tables=tables, pictures=pictures)
 
 
 def neighbours(run: Run, found: Findings) -> Section | None:
@@ -225,18 +239,14 @@ def health(run: Run, found: Findings) -> Section | None:
     return usage(found.latent, "user", f"{found.latent_users:,} {found.latent_split} users")
 
 
-def parts(run: Run) -> tuple:
-    """What the page has beside what every run has, in order: functions of the run and what was measured."""
-    return quality, slices, neighbours, maps, health
-
-
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     """Nothing: what is seen of a recommender in training are its figures."""
     return {}
 
 
-PANELS = ("validation", "elbo", "quality", "activity", "rates_1", "items")
-"""Pictures of the page that the overview has."""
-
-measure = findings
-"""What is measured once for all parts."""
+KIND = Kind(
+    findings,
+    (quality, slices, neighbours, maps, health),
+    ("validation", "elbo", "quality", "activity", "rates_1", "items"),
+    glance,
+)

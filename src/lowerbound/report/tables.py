@@ -5,9 +5,11 @@ from scipy.stats import ks_2samp
 
 from ..data import Dataset
 from ..run import Run
+from .bound import measured
 from .figures import levels, marginals, matrix, pixels, short
+from .latent import health, space
 from .look import Look
-from .page import Picture, Section, Table
+from .page import Kind, Picture, Section, Table
 from .sections import figure
 
 PANELS = 12
@@ -35,29 +37,31 @@ def columns(run: Run, look: Look) -> Section | None:
     if not look.has_bound:
         return None
     names, data, drawn = _names(look), look.values, look.samples
-    distances = np.array([ks_2samp(data[:, i], drawn[:, i], method="asymp").statistic for i in range(len(names))])
-    order = np.argsort(-distances, kind="stable")
-    some = np.sort(order[:PANELS])
-    which = "All columns" if len(names) <= PANELS else f"The {PANELS} columns of {len(names)} that differ most"
+    apart = np.array([ks_2samp(data[:, i], drawn[:, i], method="asymp").statistic for i in range(len(names))])
+    order = np.argsort(-apart, kind="stable")
+    worst = f"The columns of the samples differ from the data by {apart.mean():.2f} in the mean and {apart.max():.2f} at most"
+    sentence = f"{worst} ({short(names[order[0]])}), in the greatest difference of the distribution functions."
+    table = _table([_row(names[i], data[:, i], drawn[:, i], apart[i]) for i in order[:LISTED]], len(names))
+    pictures = (_panels(look, names, np.sort(order[:PANELS])), *_matrices(names, data, drawn, np.sort(order[:MATRIX])))
+    return Section("Columns", (sentence,), tables=(table,), pictures=pictures)
+
+
+def _panels(look: Look, names: list[str], some: np.ndarray) -> Picture:
+    """Histograms of some columns."""
+    data, drawn = look.values[:, some], look.samples[:, some]
+    which = "All columns" if len(names) == len(some) else f"The {len(some)} columns of {len(names)} that differ most"
     told = f"{which}: {look.crowd_name} (filled) and {len(drawn):,} samples from the model (line)."
-    picture = Picture(
-        "marginals", "Columns", told, lambda ax: marginals(data[:, some], drawn[:, some], [names[i] for i in some], ax), wide=True
-    )
-    rows = tuple(_row(names[i], data[:, i], drawn[:, i], distances[i]) for i in order[:LISTED])
+    return Picture("marginals", "Columns", told, lambda ax: marginals(data, drawn, [names[i] for i in some], ax), wide=True)
+
+
+def _table(rows: list[tuple[str, ...]], count: int) -> Table:
     caption = (
         "Mean and standard deviation in the data and in samples, and the greatest difference of their distribution functions "
-        "(Kolmogorov and Smirnov), the greatest first" + (f"; {LISTED} of {len(names)} columns." if len(names) > LISTED else ".")
+        "(Kolmogorov and Smirnov), the greatest first"
     )
-    head = ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference")
-    worst = (
-        f"The columns of the samples differ from the data by {distances.mean():.2f} in the mean and {distances.max():.2f} at most"
-    )
-    sentence = f"{worst} ({short(names[order[0]])}), in the greatest difference of the distribution functions."
-    return Section(
-        "Columns",
-        (sentence,),
-        tables=(Table(head, rows, caption),),
-        pictures=(picture, *_matrices(names, data, drawn, np.sort(order[:MATRIX]))),
+    rest = f"; {len(rows)} of {count} columns." if len(rows) < count else "."
+    return Table(
+        ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference"), tuple(rows), caption + rest
     )
 
 
@@ -125,3 +129,11 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     values = np.asarray(run.schema.restore((data.validation or data.train).batch(slice(0, 1000)).numpy()))
     drawn = np.asarray(run.schema.restore(run.sample(1000, mean=False).numpy()))
     return {"columns": pixels(marginals(values[:, : len(names)], drawn[:, : len(names)], names))}
+
+
+KIND = Kind(
+    Look,
+    (measured, columns, likelihoods, space, health, unlikely),
+    ("elbo", "objective", "marginals", "correlations_gap", "codes_1", "tsne_1", "opentsne_1", "umap_1", "bounds"),
+    glance,
+)
