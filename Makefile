@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long check format bench install clean
+.PHONY: demo test test-long check format bench peers install clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, got " + sys.version) if sys.version_info < (3, 11) else None'
@@ -35,8 +35,12 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# BENCH="--long" is the full form; benchmarks/all.py --help says how long both take. `make peers` installs what they compare with.
 bench: $(STAMP)
-	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/all.py $(BENCH)
+
+peers: $(STAMP)
+	$(BIN)/python benchmarks/peers.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,14 +8,10 @@
 The dense model is what most public code does: rows made dense, every matrix product in float32, `log_softmax` over all items,
 plain Adam, `.item()` at each step; its evaluation is that of Liang et al.'s public code (argpartition for each metric). The data
 are Gowalla where it is found, and popularity-distributed random histories of its size otherwise. All in one run, on as many
-threads as given; the ratio of each pair is printed, and their median. `peers` runs the same data in their interpreter.
+threads as given; the ratio of each pair is kept, and their median. `peers` runs the same data in their interpreters. Each measure
+writes a file of its own, results/recommend-WHAT.json.
 """
 
-import argparse
-import json
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +24,8 @@ import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 from torch import nn
 
+from common import PEERS, Work, answer, arguments, in_turn, measured, parser, ratios, spread, write
+from loops import Ours
 from lowerbound import recipe as recipes
 from lowerbound import run as runs
 from lowerbound.data import Dataset, named_sets
@@ -105,37 +103,19 @@ def our_fit(matrix: csr_matrix) -> Fit:
     return Fit(model, data, plan.objective, plan.training)
 
 
-def our_steps(fit: Fit, order: torch.Tensor, steps: int) -> float:
-    """Seconds of one step."""
-    started = time.perf_counter()
-    for _ in range(steps):
-        fit._step(order)
-    fit._look()
-    return (time.perf_counter() - started) / steps
-
-
 def measure_step(rounds: int, steps: int) -> dict[str, Any]:
     """Pairs of training steps."""
     matrix, _ = gowalla()
-    dense, fit = Dense(matrix.shape[1]), our_fit(matrix)
+    dense, ours = Dense(matrix.shape[1]), Ours(our_fit(matrix))
     optimizer = torch.optim.Adam(dense.parameters(), lr=1e-3)
-    order = fit._order(0)
-    fit._begin_epoch()
-    dense_steps(dense, optimizer, matrix, 1)
-    our_steps(fit, order, 2)
-    pairs = []
-    for _ in range(rounds):
-        fit.state.batch = 0
-        pairs.append((dense_steps(dense, optimizer, matrix, steps), our_steps(fit, order, steps)))
-        print(f"dense {pairs[-1][0]:.3f} s, ours {pairs[-1][1]:.3f} s a step: {pairs[-1][0] / pairs[-1][1]:.2f}x", flush=True)
-    return summary("step", pairs)
+    return pairs(lambda: dense_steps(dense, optimizer, matrix, steps), lambda: ours(steps), rounds)
 
 
-def summary(name: str, pairs: list[tuple[float, float]]) -> dict[str, Any]:
-    """Medians of both and of the ratios."""
-    ratio = statistics.median(a / b for a, b in pairs)
-    theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return {"what": name, "dense_seconds": theirs, "our_seconds": ours, "ratio": ratio, "pairs": pairs}
+def pairs(dense: Work, ours: Work, rounds: int) -> dict[str, Any]:
+    """Both in turn: the seconds of each, and the ratios of the pairs."""
+    seconds, _ = in_turn({"dense": dense, "ours": ours}, rounds)
+    found = {f"{name}_seconds": spread(each) for name, each in seconds.items()}
+    return found | {"ratio": ratios(seconds["dense"], seconds["ours"]), "seconds": seconds}
 
 
 def published_metrics(scores: np.ndarray, wanted: csr_matrix) -> list[np.ndarray]:
@@ -186,63 +166,52 @@ def measure_ranking(rounds: int) -> dict[str, Any]:
     dense, fit = Dense(matrix.shape[1]), our_fit(matrix)
     part = slice(0, matrix.shape[0] // 10)
     scale = matrix.shape[0] / (matrix.shape[0] // 10)
-    pairs = []
-    for _ in range(rounds):
-        pairs.append((dense_ranking(dense, matrix[part], targets[part]) * scale, our_ranking(fit, matrix, targets)))
-        print(f"dense {pairs[-1][0]:.1f} s, ours {pairs[-1][1]:.1f} s: {pairs[-1][0] / pairs[-1][1]:.2f}x", flush=True)
-    return summary("ranking", pairs)
+    ranked = (matrix[part], targets[part])
+    return pairs(lambda: dense_ranking(dense, *ranked) * scale, lambda: our_ranking(fit, matrix, targets), rounds)
 
 
-def measure_memory() -> dict[str, Any]:
-    """Peak memory of `lowerbound fit multvae-gowalla`, one epoch, with its test and report."""
+def measure_memory(threads: int) -> dict[str, Any]:
+    """Seconds and peak memory of `lowerbound fit multvae-gowalla`, one epoch, with its test and report."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "lowerbound", "fit", "multvae-gowalla", "--out", f"{folder}/run"]
-        subprocess.run([*command, "--set", "training.epochs=1"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return {"what": "memory", "peak_megabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000}
+        return {"process": measured([*command, "--set", "training.epochs=1"], threads)}
 
 
-def measure_peers(peers: list[str], threads: int) -> dict[str, Any]:
+def measure_peers(peers: dict[str, str], threads: int) -> dict[str, Any]:
     """Seconds of an epoch and of a full ranking, ours and the peers', on random histories of MovieLens-1M's size."""
     whole = random_histories(6_040, 3_706, 165).tocoo()
     held = np.random.default_rng(1).random(whole.nnz) < 0.2
     parts = [csr_matrix((whole.data[m], (whole.row[m], whole.col[m])), whole.shape) for m in (~held, held)]
     fit = our_fit(parts[0])
-    fit._begin_epoch()
-    our_steps(fit, fit._order(0), 2)
-    fit.state.batch = 0
-    epoch = our_steps(fit, fit._order(1), fit.batches) * fit.batches
-    found: dict[str, Any] = {"ours": {"epoch": epoch, "ranking": our_ranking(fit, *parts)}}
+    steps = Ours(fit)
+    steps(2)
+    found: dict[str, Any] = {"ours": {"epoch": steps(fit.batches) * fit.batches, "ranking": our_ranking(fit, *parts)}}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.npz"
         names = ("train_row", "train_col", "test_row", "test_col")
         arrays = [a for p in parts for a in (p.tocoo().row, p.tocoo().col)]
         np.savez(path, **dict(zip(names, arrays, strict=True)))
-        for peer, _, python in (given.partition("=") for given in peers):
-            script = str(Path(__file__).with_name("recommend_peers.py"))
-            done = subprocess.run([python, script, peer, str(path), str(threads)], capture_output=True, text=True, cwd=folder)
-            lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-            error = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            found[peer] = json.loads(lines[-1]) if lines else {"error": error}
-    return {"what": "peers"} | found
+        script = str(Path(__file__).with_name("recommend_peers.py"))
+        for peer, python in peers.items():
+            found[peer] = answer([python, script, peer, str(path), str(threads)], threads, folder)
+    return {"measured": found}
 
 
 def main() -> None:
-    """One measure, as JSON in the last line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("step", "ranking", "memory", "peers"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--peers", nargs="+", default=[f"cornac={sys.executable}", f"recbole={sys.executable}"])
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    """One measure, and its result file."""
+    words = parser(__doc__)
+    words.add_argument("what", choices=("step", "ranking", "memory", "peers"))
+    words.add_argument("--rounds", type=int, default=5)
+    words.add_argument("--steps", type=int, default=5)
+    words.add_argument("--peers", nargs="+", default=[f"{name}={PEERS / name}/bin/python" for name in ("cornac", "recbole")])
+    given = arguments(words)
     measures = {
         "step": lambda: measure_step(given.rounds, given.steps),
         "ranking": lambda: measure_ranking(given.rounds),
-        "memory": measure_memory,
-        "peers": lambda: measure_peers(given.peers, given.threads),
+        "memory": lambda: measure_memory(given.threads),
+        "peers": lambda: measure_peers(dict(peer.split("=", 1) for peer in given.peers), given.threads),
     }
-    print(json.dumps({"threads": given.threads, "torch": torch.__version__} | measures[given.what]()))
+    write(f"recommend-{given.what}", measures[given.what](), given)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """What `recommend.py peers` runs in the interpreter that has the peers: an epoch and a full ranking of one of them, as JSON.
 
+    PYTHON benchmarks/recommend_peers.py cornac|recbole DATA.npz THREADS
+
 With our layers ([I, 600, 200, 600, I], tanh) and batches of 500 users; written for cornac 3.0.1 and RecBole 1.2.1.
 It imports nothing of ours.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -83,11 +86,15 @@ def recbole(data: dict[str, np.ndarray]) -> dict[str, float]:
 
 def main() -> None:
     """Prints the seconds."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("peer", choices=("cornac", "recbole"))
+    words.add_argument("data", type=Path, help="train_row, train_col, test_row and test_col")
+    words.add_argument("threads", type=int)
+    given = words.parse_args()
     import torch
 
-    peer, path, threads = sys.argv[1:4]
-    torch.set_num_threads(int(threads))
-    print(json.dumps({"cornac": cornac, "recbole": recbole}[peer](dict(np.load(path)))))
+    torch.set_num_threads(given.threads)
+    print(json.dumps({"cornac": cornac, "recbole": recbole}[given.peer](dict(np.load(given.data)))))
 
 
 if __name__ == "__main__":

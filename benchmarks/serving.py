@@ -9,8 +9,6 @@ Histories are those of Gowalla where it is found, sampled with replacement, and 
 law, their items by a Zipf law of popularity. Every figure is of wall-clock time, so other work on the machine counts in it.
 """
 
-import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 import lowerbound
+from common import arguments, parser, write
 from lowerbound.data import Data, Items, Schema, named_sets
 from lowerbound.families import Multinomial
 from lowerbound.model import Architecture
@@ -74,50 +73,46 @@ def one_by_one(recommender: Recommender, matrix: csr_matrix, k: int) -> list[flo
 
 
 def main() -> None:
-    """Prints a table, and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", help="a fitted run instead of random weights")
-    parser.add_argument("--items", type=int, default=40_981)
-    parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--k", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    run = lowerbound.load(arguments.run) if arguments.run else random_run(arguments.items)
-    source, matrix = histories(run, max(arguments.users, arguments.queries))
+    """Prints a table, and writes results/serving.json."""
+    words = parser(__doc__)
+    words.add_argument("--run", help="a fitted run instead of random weights")
+    words.add_argument("--items", type=int, default=40_981)
+    words.add_argument("--users", type=int, default=100_000)
+    words.add_argument("--queries", type=int, default=200)
+    words.add_argument("--k", type=int, default=20)
+    given = arguments(words)
+    run = lowerbound.load(given.run) if given.run else random_run(given.items)
+    source, matrix = histories(run, max(given.users, given.queries))
     started = time.perf_counter()
     recommender = Recommender(run)
     ready = time.perf_counter() - started
-    alone = one_by_one(recommender, matrix[: arguments.queries], arguments.k)
-    recommender.recommend_many(matrix[:1024], arguments.k)  # warms up
+    alone = one_by_one(recommender, matrix[: given.queries], given.k)
+    recommender.recommend_many(matrix[:1024], given.k)  # warms up
     started = time.perf_counter()
-    many = recommender.recommend_many(matrix[: arguments.users], arguments.k)
+    many = recommender.recommend_many(matrix[: given.users], given.k)
     seconds = time.perf_counter() - started
-    checked = range(0, min(arguments.users, arguments.queries), 10)
+    checked = range(0, min(given.users, given.queries), 10)
     same = all(
-        [r.score for r in recommender.recommend(run.items.ids[matrix[i].indices].tolist(), arguments.k)]
+        [r.score for r in recommender.recommend(run.items.ids[matrix[i].indices].tolist(), given.k)]
         == many.scores[i, : many.counts[i]].tolist()
         for i in checked
     )
     found = {
         "histories": source,
         "items": run.schema.shape[0],
-        "k": arguments.k,
-        "threads": arguments.threads,
+        "k": given.k,
         "ready_seconds": ready,
         "one_user_ms": {"median": 1e3 * statistics.median(alone), "p95": 1e3 * alone[int(0.95 * len(alone))]},
-        "users": arguments.users,
-        "users_per_second": arguments.users / seconds,
+        "users": given.users,
+        "users_per_second": given.users / seconds,
         "alone_and_in_batch_agree": same,
-        "torch": torch.__version__,
     }
-    print(f"{'histories':<28}{source}, {run.schema.shape[0]:,} items, top {arguments.k}, {arguments.threads} threads")
+    print(f"{'histories':<28}{source}, {run.schema.shape[0]:,} items, top {given.k}, {given.threads} threads")
     print(f"{'made ready':<28}{ready:.2f} s")
     print(f"{'one user':<28}{found['one_user_ms']['median']:.2f} ms median, {found['one_user_ms']['p95']:.2f} ms p95")
-    print(f"{f'{arguments.users:,} users':<28}{found['users_per_second']:,.0f} users/s")
+    print(f"{f'{given.users:,} users':<28}{found['users_per_second']:,.0f} users/s")
     print(f"{'alone as in the batch':<28}{'yes' if same else 'NO'}")
-    print(json.dumps(found))
+    write("serving", found, given)
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ def measure(folder: Path, models: Sequence[str], count: int, seed: int, epochs: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Runs that are killed, gone on with and compared.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10, help="of each model")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--seed", type=int, default=0)

@@ -1,17 +1,27 @@
 """Names -> things: what is found, and the one line that a wrong name or key gets."""
 
+import re
+from copy import deepcopy
+from dataclasses import FrozenInstanceError, fields, replace
+from inspect import signature
+from typing import get_args, get_type_hints
+
 import pytest
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lowerbound import errors, noise
 from lowerbound.catalogue import describe, from_mapping, members
+from lowerbound.data import Data, Interactions
+from lowerbound.errors import ConfigError
 from lowerbound.families import AnyFamily, Family, Normal
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP, AnyNetwork, Conv, Network, ResNet
 from lowerbound.noise import AnyNoise, Dropout, L2Normalize, Noise
-from lowerbound.objectives import AnyObjective, Elbo
-from lowerbound.priors import AnyPrior, Mixture
-from lowerbound.schedules import Linear
+from lowerbound.objectives import AnyObjective, Elbo, Objective
+from lowerbound.priors import AnyPrior, Mixture, Prior
+from lowerbound.recipe import About, Phase, Recipe, Reporting, Training, parse
+from lowerbound.schedules import Linear, Schedule
+from lowerbound.tracking import Tracking
 
 
 def read(kind):
@@ -91,6 +101,85 @@ def test_a_wrong_name_gets_one_line(said, line):
     (error,) = caught.value.errors()
     assert error["msg"].startswith(line)
     assert "\n" not in error["msg"]
+
+
+CHECKED = [
+    *(cls for base in (Network, Family, Noise, Prior, Objective, Schedule) for cls in members(base.__module__, base).values()),
+    *(Recipe, About, Data, Interactions, Architecture, Training, Phase, Reporting, Tracking),
+]
+"""Every part, and every table of a recipe."""
+
+
+def leaves(kind):
+    """The plain types that an annotation is made of."""
+    return set().union(*map(leaves, get_args(kind))) if get_args(kind) else {kind}
+
+
+NUMBERS = [
+    (cls, name, kind)
+    for cls in CHECKED
+    for name, kind in get_type_hints(cls).items()
+    if name in {f.name for f in fields(cls)} and {int, float} & leaves(kind)
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "kind"), NUMBERS, ids=lambda x: getattr(x, "__name__", None) or str(x)[:20])
+def test_true_is_no_number(cls, name, kind):
+    """In any field of any part or table, in Python and in a recipe, alone or in a list; where truth is allowed it stays that."""
+    given = {f.name: "x" for f in fields(cls) if f.default is f.default_factory} | {name: True}
+    if bool in leaves(kind):
+        kept = cls(**{name: {"a": True, "b": 1, "c": 2.5}}).optimizer_options
+        assert [type(value) for value in kept.values()] == [bool, int, float]
+        return
+    for value in (True, (False,)):
+        with pytest.raises(ConfigError, match=rf"^{cls.__name__}: {name}.* should be ") as caught:
+            cls(**given | {name: value})
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValidationError):
+        from_mapping(cls, given)
+
+
+@pytest.mark.parametrize("cls", CHECKED)
+def test_wrong_values_in_python_are_config_errors(cls):
+    with pytest.raises(ConfigError, match=rf"^{cls.__name__}: unknown key 'nonsense'"):
+        cls(nonsense=3)
+
+
+@pytest.mark.parametrize(
+    ("make", "tables"),
+    [
+        (lambda: Training(epochs=0), {"training": {"epochs": 0}}),
+        (lambda: Training(0, "many"), {"training": {"epochs": 0, "batch_size": "many"}}),
+        (lambda: Training(phases=(3,)), {"training": {"phases": [3]}}),
+        (lambda: MLP((4, 0)), {"model.network": {"type": "MLP", "hidden": [4, 0]}}),
+        (lambda: Elbo(beta=-1), {"objective": {"type": "Elbo", "beta": -1}}),
+        (lambda: Elbo("x"), {"objective": {"type": "Elbo", "beta": "x"}}),
+        (lambda: Architecture(network={"type": "MLP", "hiden": 3}), {"model": {"network": {"type": "MLP", "hiden": 3}}}),
+        (lambda: Data("digits", size="4"), {"data": {"source": "digits", "size": "4"}}),
+        (lambda: Data(), {"data": {}}),
+    ],
+)
+def test_python_and_recipe_use_the_same_words(make, tables):
+    (path, table), *_ = tables.items()
+    recipe = {"data": {"source": "digits"}} | ({"model": {"network": table}} if "." in path else {path: table})
+    with pytest.raises(ConfigError) as in_python:
+        make()
+    with pytest.raises(ConfigError) as in_recipe:
+        parse(recipe)
+    assert type(in_python.value) is type(in_recipe.value)
+    words = str(in_python.value).partition(": ")[2]
+    told = re.sub(rf"(recipe: |; ){re.escape(path)}(\.|: )", r"\1", str(in_recipe.value)).removeprefix("recipe: ")
+    assert words == told
+
+
+def test_a_checked_class_is_a_frozen_dataclass_with_its_signature():
+    assert list(signature(MLP).parameters) == [f.name for f in fields(MLP)]
+    part = MLP((3,), activation="tanh")
+    assert replace(part, hidden=[4]) == MLP((4,), "tanh")
+    assert deepcopy(part) == part
+    assert len({part, MLP((3,), "tanh")}) == 1
+    with pytest.raises(FrozenInstanceError):
+        part.hidden = (5,)
 
 
 @pytest.mark.parametrize("said", [7, None, Normal(), MLP])

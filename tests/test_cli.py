@@ -66,6 +66,24 @@ def test_evaluate(lowerbound, run):
     assert "validation examples" in out
 
 
+def test_what_a_command_does_not_use_it_does_not_import(run, tmp_path):
+    """Pictures, the projections and Fabric each take as long to import as all of a small command."""
+    commands = [["evaluate", str(run[0]), "--samples", "2"], ["sample", str(run[0]), "-n", "2", "--out", str(tmp_path / "s.npy")]]
+    code = f"""
+import sys
+from lowerbound.cli import main
+for command in {commands}:
+    sys.argv = ["lowerbound", *command]
+    try:
+        main()
+    except SystemExit as stopped:
+        assert not stopped.code
+print({{"matplotlib", "sklearn", "scipy.stats", "lightning_fabric", "torch._dynamo", "polars", "rich"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.endswith("set()\n")
+
+
 def test_sample_png_and_numbers(lowerbound, run, tmp_path):
     assert lowerbound("sample", run[0], "-n", 9, "--out", tmp_path / "s.png")[0] == 0
     with Image.open(tmp_path / "s.png") as picture:

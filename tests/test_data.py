@@ -18,11 +18,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from pydantic import ValidationError
 
-from lowerbound.data import Data, Dataset, Schema, named_sets
+from lowerbound.data import Data, Dataset, Interactions, Schema, named_sets
+from lowerbound.data.parquet import unpacked
 from lowerbound.data.prepare import CHUNK, chunks
 from lowerbound.data.splits import cut
+from lowerbound.data.titles import read_titles
 from lowerbound.errors import ConfigError, DataError, LowerboundError
 
 RNG = np.random.default_rng(0)
@@ -498,10 +499,10 @@ def test_columns_are_picked_in_the_order_asked(tmp_path: Path) -> None:
 
 BAD_TABLES: dict[str, tuple[str, list[str]]] = {
     "text column": ("a,city\n1,Rome\n2,Oslo\n", ["'city'", "data.columns"]),
-    "missing": ("a,b\n1,2\n,3\n,4\n", ["'a' (2)", "3 rows"]),
-    "NaN and NA": ("a,b\n1,NaN\n2,3\n3,NA\n", ["'b' (2)"]),
-    "infinite": ("a,b\n1,inf\n2,3\n", ["'b' (1)"]),
-    "all missing": ("a,b\n1,\n2,\n", ["'b' (2)"]),
+    "missing": ("a,b\n1,2\n,3\n,4\n", ["'a' (2 of 3 rows, first in row 2)"]),
+    "NaN and NA": ("a,b\n1,NaN\n2,3\n3,NA\n", ["'b' (2 of 3 rows, first in row 1)"]),
+    "infinite": ("a,b\n1,inf\n2,3\n", ["'b' (1 of 2 rows, first in row 1)"]),
+    "all missing": ("a,b\n1,\n2,\n", ["'b' (2 of 2 rows, first in row 1)"]),
     "constant": ("a,b,c\n1,0.1,2\n2,0.1,2\n3,0.1,2\n", ["'b', 'c'", "data.columns"]),
     "ragged": ("a,b\n1,2,3\n", ["t.csv"]),
     "empty": ("", ["t.csv"]),
@@ -777,8 +778,7 @@ def test_the_fingerprint_tells_data_and_seed_apart(tmp_path: Path) -> None:
     ids=str,
 )
 def test_bad_options_are_refused_when_the_recipe_is_read(options: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        Data(source="digits", **options)
+    line(lambda: Data(source="digits", **options), "Data: ", next(iter(options)), kind=ConfigError)
 
 
 def test_sources_that_are_not_there(tmp_path: Path) -> None:
@@ -874,3 +874,120 @@ def test_cifar_by_path() -> None:
     everyone = data.split("all")
     assert everyone.labels[:5].tolist() == [6, 9, 9, 4, 1]
     assert (everyone.batch(slice(1))[0, :, 0, 0] * 255).tolist() == [59, 62, 63]
+
+
+# Headers and numbers as people write them
+
+
+@pytest.mark.parametrize(
+    "words", [("nan", "NaN", "NAN", "+nan"), ("inf", "-Inf", " infinity", "1e39"), ("NA", "", "null", "?")], ids=str
+)
+@pytest.mark.parametrize("number", ["2", "2.5"])
+def test_a_word_for_no_number_is_told_by_its_row_and_column(tmp_path: Path, words: tuple[str, ...], number: str) -> None:
+    for word in words:
+        (tmp_path / "x.csv").write_text(f"a,b\n1,{number}\n2,{number}\n3,{word}\n4,{number}\n")
+        line(Data(str(tmp_path / "x.csv")).open, "missing, NaN, infinite", "in 'b' (1 of 4 rows, first in row 3);")
+
+
+def test_numbers_after_spaces_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a, b\n1, 2\n3, 4.5 \n")
+    assert Data(str(tmp_path / "x.csv"), standardize=False).open().whole.values.tolist() == [[1, 2], [3, 4.5]]
+
+
+def test_the_first_word_among_numbers_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"a,b,c\n1,2,{'w' * 500}\n3,4,1\n5,low,1\n,high,2\n")
+    line(Data(str(tmp_path / "x.csv")).open, "'b' ('low' in row 3)", "... in row 1)")
+
+
+@pytest.mark.parametrize("header", ["a,b,a", '"a",b,a', "\n\na,b,a", "\ufeffa,b,a"])
+def test_a_name_that_stands_twice_in_a_header_is_refused(tmp_path: Path, header: str) -> None:
+    (tmp_path / "x.csv").write_text(f"{header}\n1,2,3\n4,5,7\n", encoding="utf-8")
+    line(Data(str(tmp_path / "x.csv")).open, "has the column 'a' more than once")
+
+
+def test_a_column_that_is_called_as_polars_calls_a_second_one_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,a_duplicated_0\n1,2\n3,5\n")
+    assert Data(str(tmp_path / "x.csv"), validation=0, test=0).open().schema.columns == ("a", "a_duplicated_0")
+
+
+@pytest.mark.parametrize("names", [("user", "item", "user"), ("user", "item", "rating", "rating")])
+def test_a_name_twice_in_interactions_and_titles_is_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in ("log.csv", "log.tsv"):
+        part = "\t" if name.endswith("tsv") else ","
+        (tmp_path / name).write_text("\n".join(part.join(row) for row in (names, "1234"[: len(names)], "5678"[: len(names)])))
+        line(Data(str(tmp_path / name), interactions=Interactions()).open, f"has the column {names[-1]!r} more than once")
+    (tmp_path / "titles.csv").write_text("item,title,title\n1,a,b\n")
+    line(lambda: read_titles(tmp_path / "titles.csv"), "has the column 'title' more than once")
+
+
+def test_a_parquet_file_with_a_name_twice_is_refused(tmp_path: Path) -> None:
+    for path, how in ((tmp_path / "x.parquet", None), (tmp_path / "y.parquet", Interactions())):
+        pl.DataFrame({"user": [1, 2], "item": [3, 5], "uxxx": [1, 2]}).write_parquet(path)
+        path.write_bytes(path.read_bytes().replace(b"uxxx", b"user"))
+        line(Data(str(path), interactions=how).open, "'user' has more than one occurrence")
+
+
+def test_columns_without_a_name_beside_interactions_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("user,item,,\n1,2,,\n3,4,,\n")
+    assert Data(str(tmp_path / "x.csv"), validation=0, test=0, interactions=Interactions()).open().facts["kept"] == 2
+
+
+@pytest.mark.parametrize("header", ["a,b", '\n"a","b"'])
+def test_the_line_with_too_many_fields_is_told(tmp_path: Path, header: str) -> None:
+    """Counted as an editor counts lines, also after a field of two lines."""
+    text = f'{header}\n1,2\n3,"4\n4"\n5,6\n7,8,9\n'
+    (tmp_path / "x.csv").write_text(text)
+    number = text.split("\n").index("7,8,9") + 1
+    line(Data(str(tmp_path / "x.csv")).open, f"line {number} of x.csv has 3 fields, its header 2 (parted by ',')")
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "found"),
+    [
+        ("x.npy", b"1,2\n3,4\n", "a text"),
+        ("x.npy", b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        ("x.npy", b"\x80\x04", "a pickle"),
+        ("x.npy", b"PAR1", "a Parquet file"),
+        ("x.npz", b"a,b\n", "a text"),
+        ("x.npz", b"\x93NUMPY", "a .npy file"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_by_its_first_bytes(tmp_path: Path, name: str, head: bytes, found: str) -> None:
+    (tmp_path / name).write_bytes(head + (b"" if b"," in head else bytes(200)))
+    line(Data(str(tmp_path / name)).open, f"{name} is no .{name[2:]} file: it begins as {found}")
+
+
+@pytest.mark.parametrize("compression", ["uncompressed", "zstd", "snappy", "gzip", "lz4", "brotli"])
+def test_a_parquet_file_is_weighed_as_its_pages_unpack(tmp_path: Path, compression: Any) -> None:
+    """The same, whatever it is packed by, in one piece or many; and what it weighs is there where nothing is packed."""
+    texts = ["x" * 50_000, *(f"{k}" for k in range(3000))]
+    frame = pl.DataFrame(
+        {"user": texts, "item": range(3001), "some": [None, True, False] * 1000 + [None], "few": [[1, 2]] * 3001}
+    )
+    for rows in (400, 5000):
+        frame.write_parquet(tmp_path / "plain.parquet", compression="uncompressed", row_group_size=rows)
+        frame.write_parquet(tmp_path / "x.parquet", compression=compression, row_group_size=rows)
+        weight = unpacked(tmp_path / "x.parquet")
+        assert weight == unpacked(tmp_path / "plain.parquet")
+        assert 0.7 < weight / (tmp_path / "plain.parquet").stat().st_size < 1
+
+
+def test_the_end_of_a_parquet_file_may_be_any_bytes(tmp_path: Path) -> None:
+    """One line, whatever stands in its headers."""
+    pl.DataFrame({"user": ["a", "b"], "item": ["c", "d"]}).write_parquet(tmp_path / "x.parquet")
+    whole = (tmp_path / "x.parquet").read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(whole) - 8, 300):
+        (tmp_path / "y.parquet").write_bytes(whole[:at] + bytes([rng.integers(256)]) + whole[at + 1 :])
+        assert _weighed(tmp_path / "y.parquet") != ""
+    for kept in (0, 3, 11, len(whole) // 2):
+        (tmp_path / "y.parquet").write_bytes(whole[:kept])
+        line(lambda: unpacked(tmp_path / "y.parquet"), "cannot be read as Parquet: ")
+
+
+def _weighed(path: Path) -> str:
+    """The weight of a Parquet file, or what is told of it; any other error than ours is passed on."""
+    try:
+        return str(unpacked(path))
+    except DataError as error:
+        return str(error)

@@ -138,3 +138,30 @@ def test_a_variance_that_is_none_is_refused(variance):
 def test_too_few_levels_are_refused():
     with pytest.raises(ValueError, match="levels"):
         DiscretizedLogistic(levels=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_log_likelihood_of_bernoulli_variables_is_minus_the_cross_entropy(dtype):
+    torch.manual_seed(0)
+    logits, x = (8 * torch.randn(3, 5, 2, 4, 4, dtype=dtype)).requires_grad_(), torch.rand(5, 2, 4, 4, dtype=dtype)
+    weights, found = torch.randn(3, 5, dtype=dtype), []
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+    for values in (Bernoulli()((logits,), 3).log_prob(x), -entropy.sum((-1, -2, -3))):
+        found.append((values, torch.autograd.grad((values * weights).sum(), logits)[0]))
+    for got, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_the_log_likelihood_of_bernoulli_variables_has_gradients_by_both_and_broadcasts():
+    torch.manual_seed(0)
+    logits, x = (torch.randn(*shape, 4, dtype=torch.float64, requires_grad=True) for shape in ((3, 5), (5,)))
+    both = lambda a, b: Bernoulli()((a,), 1).log_prob(b.sigmoid())  # noqa: E731
+    assert torch.autograd.gradcheck(both, (logits, x))
+    assert torch.autograd.gradcheck(both, (x, logits))
+
+
+@pytest.mark.parametrize("logit", [1e4, 88.0, 20.0, 0.0, -20.0, -88.0, -1e4])
+def test_the_log_likelihood_of_bernoulli_variables_is_finite_at_any_logit(logit):
+    x = torch.tensor([[0.0], [1.0]])
+    found = Bernoulli()((torch.full((2, 1), logit),), 1).log_prob(x)
+    torch.testing.assert_close(found, -torch.nn.functional.softplus(torch.tensor([logit, -logit])), rtol=1e-6, atol=1e-7)

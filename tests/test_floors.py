@@ -12,21 +12,21 @@ ROOT = Path(lowerbound.__file__).parent
 # From the ground up. On one line: units that may not know each other. A unit is a module, or a package whose files may
 # import each other. Within a floor the order of the lines is allowed too.
 ORDER = (
-    ("errors",),
-    ("catalogue", "files", "machine", "progress", "shares", "sparse"),
+    ("errors", "later", "listing", "tiling"),
+    ("catalogue", "files", "machine", "progress", "shares", "sparse", "workers"),
     ("affine",),
     ("schedules", "tracking"),
     ("families", "noise", "networks", "data"),
     ("conditionals", "priors"),
     ("latents",),
     ("model",),
-    ("objectives", "evaluation", "baselines", "optimizers"),
+    ("objectives", "evaluation", "baselines", "optimizers", "execution"),
     ("recipe", "recipes"),
     ("checkpoint",),
     ("training",),
     ("run",),
     ("recommend",),
-    ("anomalies",),
+    ("anomalies", "outputs"),
     ("report",),
     ("fitting",),
     ("cli",),
@@ -36,8 +36,9 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 RANK["testing"] = RANK["objectives"] + 0.5
 
 DOORS = {
-    "recommend": {"report", "cli"},
+    "recommend": {"outputs", "report", "cli"},
     "anomalies": {"report", "cli"},
+    "outputs": {"report", "cli"},
     "report": {"fitting", "cli"},
     "fitting": {"cli"},
     "testing": {"cli"},

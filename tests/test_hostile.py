@@ -24,8 +24,12 @@ import lowerbound
 from lowerbound import checkpoint
 from lowerbound import recipe as recipes
 from lowerbound.data import Data, Interactions, Schema
+from lowerbound.data.interactions import from_frame
 from lowerbound.data.limits import FREE, RATIO, brief, refuse_bomb
 from lowerbound.data.named import _extract
+from lowerbound.data.parquet import unpacked
+from lowerbound.data.tables import scan_parquet, text_bytes
+from lowerbound.data.titles import read_titles
 from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError
 from lowerbound.files import read_json
 
@@ -43,7 +47,7 @@ def _engine():
 
 
 hostile = _engine()
-SAMPLE = {"resume": 20, "metrics": 20}
+SAMPLE = {"resume": 30, "metrics": 20}
 """Inputs of the loaders that take long, in place of 60."""
 
 OPEN: tuple[str, ...] = ()
@@ -227,6 +231,44 @@ def test_a_folder_of_images_may_hold_links_to_files_and_follows_none_to_folders(
     with pytest.raises(DataError, match="cannot identify") as caught:
         Data(str(tmp_path / "set"), validation=0, test=0).open()
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_text_that_stands_in_every_row_is_weighed_in_every_row():
+    """Above 32 bits too; in the frame it is there once."""
+    frame = polars.DataFrame({"title": polars.Series(["x" * 2**20]).gather([0] * 5000)})
+    assert text_bytes(frame) == 5000 * 2**20
+
+
+@pytest.mark.parametrize("kind", [polars.String, polars.Categorical, polars.Enum(["v" * 1025, "v"])])
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_an_id_of_any_length_is_refused_whatever_its_type(kind, column):
+    ids = polars.Series(["v" * 1025, "v"]).cast(kind)
+    frame = polars.DataFrame({"user": [1, 2], "item": [1, 2]} | {column: ids})
+    with pytest.raises(DataError, match=f"has a {column} of 1025 bytes; allowed: 1024"):
+        from_frame(frame, validation=0, test=0)
+    assert from_frame(frame.with_columns(polars.col(column).cast(str).str.tail(1024)), validation=0, test=0).facts["kept"] == 2
+
+
+def test_the_bytes_beside_the_titles_of_items_are_left_where_they_are(tmp_path):
+    frame = polars.DataFrame({"item": [1, 2], "title": ["a", "b"], "picture": [b"x", b"y"], "tags": [["a"], []]})
+    frame.write_parquet(tmp_path / "titles.parquet")
+    assert read_titles(tmp_path / "titles.parquet").rows() == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize(
+    ("case", "claim"),
+    [
+        ("interactions/bomb-of-one-long-id/x.parquet", 300_000_000),
+        ("interactions/bomb-of-prefixes/x.parquet", 2_000_000_000),
+        ("titles/bomb-of-one-huge-title/titles.parquet", 300_000_000),
+    ],
+)
+def test_a_parquet_file_is_weighed_before_it_is_unpacked(case, claim, monkeypatch):
+    path = HERE / "hostile" / case
+    assert claim <= unpacked(path) < 1.01 * claim
+    monkeypatch.setattr(polars.LazyFrame, "collect", _raising(AssertionError("it is unpacked")))
+    with pytest.raises(DataError, match="which are not allocated"):
+        scan_parquet(path)
 
 
 def test_pipes_are_not_waited_for(tmp_path):

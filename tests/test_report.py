@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from lowerbound import outputs
 from lowerbound.errors import ConfigError
-from lowerbound.report import figures, outputs
+from lowerbound.report import figures
 
 
 @pytest.fixture

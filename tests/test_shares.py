@@ -1,13 +1,21 @@
 """Several processes draw and measure together what one would have drawn and measured alone."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 import torch
+from scipy.sparse import random as random_matrix
 
 from lowerbound import evaluation, noise, shares
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
 from lowerbound.objectives import Elbo
 from lowerbound.shares import ALONE, Processes, Share, sharing
+from lowerbound.sparse import SparseRows
+from lowerbound.training import processes_of
 
 
 @pytest.mark.parametrize(("world", "whole"), [(1, 5), (2, 7), (3, 7), (4, 2), (2, 1)])
@@ -108,3 +116,89 @@ def test_a_measure_of_several_processes_is_that_of_one(world, size, monkeypatch)
 def test_one_process_gathers_nothing():
     assert ALONE.share(3) == Share(0, 1, 3)
     assert torch.equal(ALONE.gather(torch.ones(2)), torch.ones(1, 2))
+
+
+class Threads:
+    """One of several threads, to be seen as the fabric of one of several processes."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, rank, brought, barrier):
+        self.global_rank, self.world_size, self.brought, self.barrier = rank, len(brought), brought, barrier
+
+    def all_reduce(self, values, reduce_op):
+        assert reduce_op == "sum"
+        self.brought[self.global_rank] = values
+        self.barrier.wait()
+        total = torch.stack(self.brought).sum(0, dtype=values.dtype)
+        self.barrier.wait()
+        return total
+
+
+def together(world, work):
+    """What each of several processes finds; `work` is given its `Processes`."""
+    barrier, brought = threading.Barrier(world, timeout=20), [None] * world
+
+    def begin(rank):
+        try:
+            return work(processes_of(Threads(rank, brought, barrier)))
+        except BaseException:
+            barrier.abort()  # so that no other waits for it
+            raise
+
+    with ThreadPoolExecutor(world) as pool:
+        return list(pool.map(begin, range(world)))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [([0.1, -1e300, torch.inf, torch.nan], torch.float64), ([2**62 + 1, -1], torch.int64), ([7, -128], torch.int8)],
+)
+def test_what_each_process_has_reaches_all_as_it_is(world, numbers, kind):
+    numbers = torch.tensor(numbers, dtype=kind)
+    whole = torch.stack([numbers.roll(rank) for rank in range(world)])
+    for found in together(world, lambda processes: processes.gather(numbers.roll(processes.rank))):
+        torch.testing.assert_close(found, whole, rtol=0, atol=0, equal_nan=True)
+
+
+class Users:
+    """A holdout of which some users have no target; `asked` counts how often each is to be scored."""
+
+    def __init__(self, n, items=40):
+        rng = np.random.default_rng(n)
+        self.matrix, self.targets = (
+            random_matrix(n, items, density, "csr", np.float32, rng, lambda size: np.ones(size, np.float32))
+            for density in (0.2, 0.04)
+        )
+        self.asked = np.zeros(n, int)
+
+    def __len__(self):
+        return self.matrix.shape[0]
+
+    def batch(self, index, key=0):
+        self.asked[index] += 1
+        return SparseRows.of(self.matrix[index])
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+@pytest.mark.parametrize("n", [9, 83])
+def test_a_ranking_by_several_processes_is_that_of_one_to_the_last_bit(world, n):
+    """Also where there are fewer batches than processes."""
+    table = torch.randn(40, 40, generator=torch.Generator().manual_seed(0))
+    users, popularity = Users(n), np.arange(40) // 3
+
+    def measured(processes=ALONE):
+        def scorer(history):
+            return history.dense() @ table
+
+        return asdict(
+            evaluation.rank(scorer, users, ks=(2, 7), batch=4, popularity=popularity, keep_top=True, processes=processes)
+        )
+
+    alone, once = measured(), users.asked.copy()
+    assert 0 < len(alone["users"]) < n
+    users.asked[:] = 0
+    for found in together(world, measured):
+        torch.testing.assert_close(found, alone, rtol=0, atol=0)
+    assert (users.asked == once).all()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 import lowerbound
 from lowerbound import tracking
@@ -374,7 +373,7 @@ def test_a_folder_is_no_library(tmp_path, monkeypatch):
 
 
 def test_a_tracker_that_is_not_known():
-    with pytest.raises(ValidationError, match=r"unknown tracker 'wandbb'; did you mean 'wandb'\? Allowed: tensorboard, wandb"):
+    with pytest.raises(ConfigError, match=r"unknown tracker 'wandbb'; did you mean 'wandb'\? Allowed: tensorboard, wandb"):
         Tracking(to=("wandbb",))
 
 

@@ -9,6 +9,7 @@ import signal
 import pytest
 import torch
 
+from lowerbound import checkpoint
 from lowerbound.data import Data
 from lowerbound.errors import ConfigError, Interrupted, NonFiniteError
 from lowerbound.families import Delta
@@ -119,6 +120,15 @@ def test_an_interrupt_within_an_epoch_writes_a_checkpoint_that_goes_on_exactly(d
     second.run()
     assert second.state.history == whole.state.history
     assert torch.equal(weights(second), weights(whole))
+
+
+def test_a_checkpoint_within_an_epoch_holds_the_sums_of_its_examples(digits, tmp_path):
+    with pytest.raises(Interrupted):
+        stop_at(make(digits, checkpoints=tmp_path), 3).run()
+    groups, _ = checkpoint.load(tmp_path)
+    sums = groups["sums"]["sums"].sum(0) + groups["sums"]["pending"].sum((0, 1))
+    assert sums[-1] == 3 * SETTINGS.batch_size
+    assert sums.isfinite().all()
 
 
 def test_sigterm_exits_with_its_own_code_and_handlers_are_put_back(digits, tmp_path):
@@ -254,9 +264,3 @@ def test_a_compiled_model_trains_the_same_curve(digits):
     settings = dataclasses.replace(SETTINGS, batch_size=700)
     plain, fast = (make(digits, dataclasses.replace(settings, compile=choice)).run().history for choice in (False, True))
     assert fast[-1]["validation_elbo"] == pytest.approx(plain[-1]["validation_elbo"], abs=1.5)
-
-
-def test_compiling_without_a_compiler_is_one_line(digits, monkeypatch):
-    monkeypatch.setattr("lowerbound.training.shutil.which", lambda name: None)
-    with pytest.raises(ConfigError, match=r"training\.compile needs a C\+\+ compiler"):
-        make(digits, dataclasses.replace(SETTINGS, compile=True))

@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from PIL import Image
 import lowerbound
 from lowerbound import data, evaluation, recipe
 from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
+from lowerbound.evaluation.ranking import METRICS
 from lowerbound.model import Architecture
-from lowerbound.networks import Conv
+from lowerbound.networks import MLP, Conv
+from lowerbound.objectives import Elbo
 from lowerbound.sparse import SparseRows
 
 SETS = ", ".join(data.named_sets())
@@ -113,6 +116,15 @@ MAKE = {
     "nohead.csv": text("1,2\n3,4\n"),
     "text.csv": text("a,b,c\n1,2,x\n3,4,y\n5,6,z\n"),
     "missing.csv": text("a,b,c\n1,2,3\n,5,6\n4,1,2\n7,8,1\n"),
+    "nan.csv": text("a,b,c\n1,2, Inf\n3,5,6\n4,nan,2\n7,NaN,1\n"),
+    "ragged.csv": text('a,b,c\n1,2,3\n4,"5",6\n7,8,9,10\n'),
+    "raggedplays.tsv": text("user\titem\nu\ta\nv\tb\tc\n"),
+    "twice.csv": text("a,b,a\n1,2,3\n3,4,5\n"),
+    "twoplays.csv": text("user,item,user\nu,a,v\nv,b,w\n"),
+    "longplays.csv": text(f"user,item\n{'u' * 2000},a\nv,b\n"),
+    "text.npy": text("1,2,3\n4,5,6\n"),
+    "archive.npy": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(60)),
+    "array.npz": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + bytes(60)),
     "plays.csv": text(csv(PLAYS, "user,item")),
     "oneuser.csv": text("user,item\nu,a\nu,b\nu,c\n"),
     "rated.csv": text(csv([(f"u{k % 5}", f"i{k % 7}", k % 3) for k in range(30)], "user,item,rating")),
@@ -348,6 +360,26 @@ WRONG = [
         "recipe: training.epochs: should be a whole number, got 'many'",
     ),
     (
+        "true for epochs",
+        "fit table --data good.csv --set training.epochs=true",
+        "recipe: training.epochs: should be a whole number, got True",
+    ),
+    (
+        "true for a learning rate",
+        "fit table --data good.csv --set training.learning_rate=true",
+        "recipe: training.learning_rate: should be a number, got True",
+    ),
+    (
+        "true in a list of sizes",
+        "fit table --data good.csv --set model.latent=[2,true]",
+        "recipe: model.latent.1: should be a whole number, got True",
+    ),
+    (
+        "true for a beta",
+        "fit table --data good.csv --set objective.beta=true",
+        "recipe: objective.beta: should be a number or the name or the table of a schedule, got True",
+    ),
+    (
         "NaN for epochs",
         "fit table --data good.csv --set training.epochs=nan",
         "recipe: training.epochs: should be a finite number, got nan",
@@ -397,6 +429,11 @@ WRONG = [
         "an unknown monitor",
         "fit table --data good.csv --set training.monitor=elbo",
         "training.monitor=elbo needs interactions with a validation split; allowed: objective",
+    ),
+    (
+        "a misspelt metric",
+        "fit multvae --data plays.csv --set training.monitor=ndgc@10",
+        f"unknown metric 'ndgc'; did you mean 'ndcg'? Allowed: {', '.join(METRICS)}",
     ),
     (
         "a ranking metric for a table",
@@ -666,6 +703,51 @@ WRONG = [
         f"fit aevb-mnist {GREYS} --data broken",
         "HERE/broken/a.png cannot be used as an image: cannot identify image file 'HERE/broken/a.png'",
     ),
+    (
+        "nan in a CSV",
+        "fit table --data nan.csv",
+        "HERE/nan.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 4 rows, first in row 3), 'c' (1 of 4 rows, first in row 1); fill or drop them, or leave the column out through data.columns",
+    ),
+    (
+        "a line with more fields than names",
+        "fit table --data ragged.csv",
+        "HERE/ragged.csv cannot be read as a table: line 4 of ragged.csv has 4 fields, its header 3 (parted by ',')",
+    ),
+    (
+        "an interaction of too many fields",
+        "fit multvae --data raggedplays.tsv",
+        "HERE/raggedplays.tsv cannot be read as interactions: line 3 of raggedplays.tsv has 3 fields, its header 2 (parted by '\\t')",
+    ),
+    (
+        "a name twice in a header",
+        "fit table --data twice.csv",
+        "HERE/twice.csv has the column 'a' more than once; allowed: each name once",
+    ),
+    (
+        "a column of users twice",
+        "fit multvae --data twoplays.csv",
+        "HERE/twoplays.csv has the column 'user' more than once; allowed: each name once",
+    ),
+    (
+        "a user of two kilobytes",
+        "fit multvae --data longplays.csv",
+        "HERE/longplays.csv has a user of 2000 bytes; allowed: 1024",
+    ),
+    (
+        "a text as an array",
+        "fit table --data text.npy",
+        "HERE/text.npy is no .npy file: it begins as a text, as a .csv file is",
+    ),
+    (
+        "an archive as an array",
+        "fit table --data archive.npy",
+        "HERE/archive.npy is no .npy file: it begins as a zip archive, as a .npz file is",
+    ),
+    (
+        "an array as an archive",
+        "fit table --data array.npz",
+        "HERE/array.npz is no .npz file: it begins as a .npy file",
+    ),
     ("an empty CSV", "fit table --data empty.csv", "HERE/empty.csv cannot be read as a table: empty CSV"),
     ("nothing but a header", "fit table --data header.csv", "HERE/header.csv holds no examples: its array has the shape (0, 3)"),
     (
@@ -676,12 +758,12 @@ WRONG = [
     (
         "text in a column",
         "fit table --data text.csv",
-        "HERE/text.csv has columns that are not numbers: 'c' (String); leave them out through data.columns",
+        "HERE/text.csv has columns that are not numbers: 'c' ('x' in row 1); leave them out through data.columns",
     ),
     (
         "a missing value",
         "fit table --data missing.csv",
-        "HERE/missing.csv has values that are missing, NaN or infinite in 'a' (1) of 4 rows; fill or drop them, or leave the column out through data.columns",
+        "HERE/missing.csv has values that are missing, NaN, infinite or beyond float32 in 'a' (1 of 4 rows, first in row 2); fill or drop them, or leave the column out through data.columns",
     ),
     (
         "a constant column",
@@ -1041,7 +1123,7 @@ WRONG = [
     (
         "score against a table",
         "score image --out s.csv --against table",
-        "table reads a table of shape (3,) standardised by itself, image reads a image of shape (1, 6, 6) on 256 levels; the two must be alike",
+        "table reads a table of shape (3,) standardised by itself, image reads an image of shape (1, 6, 6) on 256 levels; the two must be alike",
     ),
     ("score below a file", "score image --out file/s.csv", "cannot write file/s.csv: File exists"),
     ("encode into text", "encode image --out z.txt", "--out z.txt: the ending must be one of .npy, .csv, .parquet, got .txt"),
@@ -1281,6 +1363,46 @@ CALLS = [
         lambda f: recipe.parse({"data": {"source": "x"}, "objective": {"type": "Elbo", "beta": -1}}),
         ConfigError,
         "recipe: objective: beta must be 0 or more, got -1",
+    ),
+    ("a negative beta in Python", lambda f: Elbo(beta=-1), ConfigError, "Elbo: beta must be 0 or more, got -1"),
+    ("no units in Python", lambda f: MLP(hidden=(0,)), ConfigError, "MLP: hidden.0: should be greater than 0, got 0"),
+    ("no units, by position", lambda f: MLP((3, 0)), ConfigError, "MLP: hidden.1: should be greater than 0, got 0"),
+    (
+        "two wrong values in Python",
+        lambda f: recipe.Training(epochs=0, batch_size="x"),
+        ConfigError,
+        "Training: epochs: should be greater than 0, got 0; batch_size: should be a whole number, got 'x'",
+    ),
+    (
+        "true for epochs in Python",
+        lambda f: recipe.Training(epochs=True),
+        ConfigError,
+        "Training: epochs: should be a whole number, got True",
+    ),
+    (
+        "an unknown field in Python",
+        lambda f: MLP(hiden=(3,)),
+        ConfigError,
+        "MLP: unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init, activate_code",
+    ),
+    ("no source in Python", lambda f: data.Data(), ConfigError, "Data: source: is missing"),
+    (
+        "a wrong size in Python",
+        lambda f: data.Data("digits", size="4"),
+        ConfigError,
+        "Data: size: '4' is no size; allowed: HEIGHTxWIDTH, such as 64x64",
+    ),
+    (
+        "a model of no latents",
+        lambda f: Architecture(latent=(0,), network="MLQ"),
+        ConfigError,
+        "Architecture: latent.0: should be greater than 0, got 0; network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv, DenseMLP, MLP, ResNet",
+    ),
+    (
+        "a replaced value",
+        lambda f: replace(MLP(), activation="reluu"),
+        ConfigError,
+        "MLP: activation: should be 'relu', 'tanh', 'sigmoid', 'elu', 'gelu', 'silu', 'leaky_relu' or 'softplus', got 'reluu'",
     ),
     (
         "a network for a posterior",

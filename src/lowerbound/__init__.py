@@ -7,8 +7,9 @@
 Names are imported when they are first used, so that `import lowerbound` is light.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from . import later
 
 __version__ = "0.1.0"
 
@@ -23,20 +24,16 @@ if TYPE_CHECKING:
     from .run import Run as Run
     from .run import load as load
 
-_HOMES = {
-    "anomalies": ("score",),
-    "fitting": ("fit",),
-    "model": ("VAE", "Architecture"),
-    "recipe": ("Recipe", "Training"),
-    "recommend": ("Recommender",),
-    "run": ("Run", "load"),
-}
-_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+__getattr__ = later.attributes(
+    __name__,
+    {
+        "anomalies": ("score",),
+        "fitting": ("fit",),
+        "model": ("VAE", "Architecture"),
+        "recipe": ("Recipe", "Training"),
+        "recommend": ("Recommender",),
+        "run": ("Run", "load"),
+    },
+)
 
 __all__ = ["VAE", "Architecture", "Recipe", "Recommender", "Run", "Training", "__version__", "fit", "load", "score"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'lowerbound' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

@@ -68,7 +68,7 @@ REDUCTIONS: dict[Reduction, _Sum] = {
 }
 
 
-def _compute_type(h: Tensor) -> torch.dtype:
+def compute_type(h: Tensor) -> torch.dtype:
     """What the matrix products are carried out in: bfloat16 under autocast, else as it is."""
     kind = h.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else h.dtype
@@ -158,7 +158,7 @@ class Affine:
 
     def terms(self, x: SparseRows, kind: Reduction) -> tuple[Tensor, Tensor]:
         """<x, l> and the reduction of l over the columns, both of the shape (..., B) of h (..., B, d), for the B rows of x."""
-        dtype = _compute_type(self.h)
+        dtype = compute_type(self.h)
         h = self.h.reshape(-1, self.h.shape[-1]).to(self.weight.dtype)
         inner, total = _Terms.apply(h, self.weight, self.bias, x.to(dtype=h.dtype), kind, dtype)
         return inner.view(self.h.shape[:-1]), total.view(self.h.shape[:-1])

@@ -174,7 +174,7 @@ def _refuse_unfit(run: Run, against: Run | None) -> None:
 def _reads(run: Run) -> str:
     schema = run.schema
     on = f"on {schema.levels} levels" if schema.levels else "standardised by itself" if schema.mean else "of real numbers"
-    return f"a {schema.kind} of shape {schema.shape} {on}"
+    return f"{'an' if schema.kind[0] in 'aeiou' else 'a'} {schema.kind} of shape {schema.shape} {on}"
 
 
 def _some(examples: Examples | History, most: int, seed: int) -> Examples | History:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -135,6 +134,8 @@ def _invert(gram: np.ndarray) -> None:
     Raises:
         ConfigError: it is not positive definite in float32.
     """
+    from scipy.linalg import lapack  # imported where used: it takes a third of a second
+
     factor, failed = lapack.spotrf(gram.T, lower=1, overwrite_a=1, clean=0)
     if not failed:
         inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)

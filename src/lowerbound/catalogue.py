@@ -9,17 +9,87 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial, wraps
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast, dataclass_transform
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticKnownError
+from pydantic_core.core_schema import no_info_before_validator_function
 
-from .errors import unknown
+from .errors import ConfigError, brief, unknown
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 """The pydantic configuration of every part and every recipe table: unknown keys and non-finite numbers are refused."""
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, Field))
+def checked(cls: type[_T]) -> type[_T]:
+    """A part or a recipe table of this class: a frozen dataclass whose values are checked however it is made.
+
+    In a recipe, wrong values are pydantic's ValidationError, which `recipe.parse` words; in Python, `MLP(hidden=(0,))` raises
+    ConfigError with the same words.
+    """
+    cls.__get_pydantic_core_schema__ = classmethod(_schema)  # type: ignore[attr-defined]
+    made: Any = dataclass(frozen=True, config=STRICT)(cls)
+    made.__init__ = _worded(made.__init__)
+    return cast(type[_T], made)
+
+
+def _schema(cls: type, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """What pydantic makes of a checked class; true is no number in it, though pydantic (and Python) would take it for 1."""
+    made = vars(cls).get("__pydantic_core_schema__")
+    return cast(CoreSchema, made or _without_bools(handler(source)))
+
+
+WITHIN = ("schema", "fields", "choices", "items_schema", "values_schema")
+"""Where a schema of pydantic holds others."""
+
+
+def _without_bools(schema: Any) -> Any:
+    """The same schema with a look before each whole number and each number."""
+    if isinstance(schema, list):
+        return [_without_bools(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (kind := schema["type"]) in ("int", "float"):
+        return no_info_before_validator_function(partial(_no_bool, f"{kind}_type"), schema)
+    return {key: _without_bools(value) if key in WITHIN else value for key, value in schema.items()}
+
+
+def _no_bool(kind: Any, value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticKnownError(kind)
+    return value
+
+
+def _worded(init: Callable[..., None]) -> Callable[..., None]:
+    """The `__init__` of a checked class with ConfigError for pydantic's ValidationError."""
+
+    @wraps(init)
+    def worded(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except ValidationError as error:
+            line = _unknown_key(type(self), kwargs) or explain(_plainly(error, _keys(type(self))))
+            raise ConfigError(brief(f"{type(self).__name__}: {line}", 560)) from None
+
+    return worded
+
+
+def _keys(cls: Any) -> list[str]:
+    """What a table of this class may hold, in the order of the arguments of the class."""
+    return [f.name for f in dataclasses.fields(cls) if f.init]
+
+
+def _unknown_key(cls: type, keys: Iterable[Any]) -> str | None:
+    """The line for the first of these keys that a table of this class does not have."""
+    allowed = _keys(cls)
+    return next((unknown("key", key, allowed) for key in keys if key not in allowed), None)
 
 
 def _modules(module: ModuleType) -> Iterator[ModuleType]:
@@ -47,10 +117,8 @@ def from_mapping(cls: type, value: Any) -> Any:
     """`cls(**value)` for a mapping, after its keys were checked by name; anything else is passed on unchanged."""
     if not isinstance(value, Mapping):
         return value
-    allowed = [f.name for f in dataclasses.fields(cls) if f.init]
-    for key in value:
-        if key not in allowed:
-            raise PydanticCustomError("unknown_key", "{line}", {"line": unknown("key", key, allowed)})
+    if line := _unknown_key(cls, value):
+        raise PydanticCustomError("unknown_key", "{line}", {"line": line})
     try:
         return TypeAdapter(cls).validate_python(dict(value))
     except ValidationError as error:
@@ -85,16 +153,34 @@ def wording(error: Mapping[str, Any]) -> str:
     return WORDS.get(kind, error["msg"].removeprefix("Value error, ").replace("Input should", "should"))
 
 
-def _plainly(error: ValidationError) -> ValidationError:
-    """The same mistakes, each told once, in plain words, and at the key that a recipe has for it."""
+def _plainly(error: ValidationError, arguments: Sequence[str] = ()) -> ValidationError:
+    """The same mistakes, each told once, in plain words, and at the key that a recipe has for it.
+
+    Args:
+        error: what pydantic found.
+        arguments: the names of those of a call, which pydantic numbers where they were given by position.
+    """
     found: dict[tuple[Any, ...], list[Any]] = {}
     for each in error.errors(include_url=False):
-        found.setdefault(tuple(key for i, key in enumerate(each["loc"]) if i == 0 or not _branch(key)), []).append(each)
+        place = [arguments[key] if isinstance(key, int) and key < len(arguments) else key for key in each["loc"][:1]]
+        found.setdefault((*place, *(key for key in each["loc"][1:] if not _branch(key))), []).append(each)
     lines: list[InitErrorDetails] = []
     for key, errors in found.items():
         if not any(len(other) > len(key) and other[: len(key)] == key for other in found):  # what is within says more
             lines += [_line(key, text, errors[0]["input"]) for text in _alternatives(errors)]
     return ValidationError.from_exception_data(error.title, lines)
+
+
+def explain(error: ValidationError) -> str:
+    """One line for all that pydantic found, each with its key."""
+    found = (((".".join(map(str, e["loc"])) + ": ") if e["loc"] else "", e) for e in error.errors(include_url=False))
+    return "; ".join(where + _sentence(e) for where, e in found)
+
+
+def _sentence(error: Any) -> str:
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    scalar = isinstance(error["input"], str | int | float | bool)
+    return f"{text}, got {error['input']!r}" if scalar and text.startswith("should") else text
 
 
 def _line(key: tuple[Any, ...], text: str, value: Any) -> InitErrorDetails:
@@ -132,7 +218,7 @@ def _resolve(module: str, base: type, value: Any) -> Any:
 
 def values(table: Any) -> dict[str, Any]:
     """The fields of a part or table as a recipe would hold them; those that are None are left out (TOML has no null)."""
-    fields = {f.name: getattr(table, f.name) for f in dataclasses.fields(table) if f.init}
+    fields = {name: getattr(table, name) for name in _keys(table)}
     return {k: _plain(v) for k, v in fields.items() if v is not None}
 
 

@@ -7,21 +7,50 @@ With `--json` the last line of standard output is one JSON object; progress and 
 import json as jsonlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
-from . import __version__
+from . import __version__, listing
 from .errors import ConfigError, DataError, LowerboundError, unknown
 
+
+class Flagged:
+    """A command, or all of them. Typer imports pydantic to read a `--help` that nobody gave; here that is false at once."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None and "process_value" not in vars(option):
+            read = option.process_value
+            option.process_value = lambda ctx, value: read(ctx, bool(value))
+        return option
+
+
+class Commands(Flagged, TyperGroup):
+    """The commands."""
+
+
+class Command(Flagged, TyperCommand):
+    """A command whose line in the help is whole, however wide the terminal."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return super().get_short_help_str(limit=1000)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Variational autoencoders for images, tables and interactions: fit, measure, look, use.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # the coloured help takes longer to import than all else that it needs
 )
+
+
+command = partial(app.command, cls=Command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
@@ -76,7 +105,7 @@ def report_lines(run: Path) -> list[str]:
     return [f"{name:<9}{run / 'report' / file}" for name, file in parts.items() if (run / "report" / file).is_file()]
 
 
-@app.command()
+@command()
 def fit(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Packaged name or TOML file.")],
     data: Source = None,
@@ -111,7 +140,7 @@ def fit(
     show(summary, lines, json)
 
 
-@app.command()
+@command()
 def evaluate(
     run: RunFolder,
     data: Source = None,
@@ -163,7 +192,7 @@ def versus_popularity(difference: dict[str, float], metric: str) -> str:
     return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
 
 
-@app.command()
+@command()
 def report(run: RunFolder, json: Json = False) -> None:
     """Write the report of a run: one page that needs no other file, and its pictures as PNG and SVG."""
     from . import run as runs
@@ -173,7 +202,7 @@ def report(run: RunFolder, json: Json = False) -> None:
     show({"page": str(path), "picture": str(path.with_name("overview.png"))}, report_lines(run), json)
 
 
-@app.command()
+@command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of two runs or more.")],
     data: Source = None,
@@ -191,7 +220,7 @@ def compare(
     show(found.describe(), as_text(found), json)
 
 
-@app.command()
+@command()
 def score(
     run: RunFolder,
     out: Out,
@@ -204,7 +233,7 @@ def score(
     """Score each example, to find anomalies: its bound, log-likelihood, percentile and likelihood ratios, as .csv or .parquet."""
     from . import anomalies
     from . import run as runs
-    from .report.outputs import TABLES, suffix, write_table
+    from .outputs import TABLES, suffix, write_table
 
     suffix(out, TABLES)
     found = anomalies.score(runs.load(run), data, split=split, samples=samples, against=against)
@@ -232,7 +261,7 @@ def score_lines(scores: Any) -> list[str]:
     return rows + ([f"note: {found['caveat']}"] if found["caveat"] else [])
 
 
-@app.command()
+@command()
 def sample(
     run: RunFolder,
     out: Out,
@@ -242,13 +271,13 @@ def sample(
 ) -> None:
     """Draw from the model: a PNG grid (means of p(x|z)), or .npy, .csv, .parquet (draws from it)."""
     from . import run as runs
-    from .report.outputs import write_samples
+    from .outputs import write_samples
 
     count = write_samples(runs.load(run), n, out, seed)
     show({"out": str(out), "samples": count}, [f"{count} samples in {out}"], json)
 
 
-@app.command()
+@command()
 def encode(
     run: RunFolder,
     out: Out,
@@ -257,7 +286,7 @@ def encode(
 ) -> None:
     """Write the posterior means of all examples, of interactions also the items' vectors: .npy, .csv or .parquet."""
     from . import run as runs
-    from .report.outputs import write_codes
+    from .outputs import write_codes
 
     fitted = runs.load(run)
     found = write_codes(fitted, fitted.data(data).split("all"), out)
@@ -288,7 +317,7 @@ def spread(arguments: list[str]) -> list[str]:
     return found
 
 
-class Spread(TyperCommand):
+class Spread(Command):
     """A command whose options of `SEVERAL` take several values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -361,7 +390,7 @@ def recommend(
 
 def refuse_unclear(asked: dict[str, Any], out: Path | None) -> None:
     """ConfigError unless one thing is asked for, and a file is named where one is to be written."""
-    from .report.outputs import TABLES, suffix
+    from .outputs import TABLES, suffix
 
     given = [name for name, value in asked.items() if value is not None]
     if len(given) != 1:
@@ -376,7 +405,7 @@ def refuse_unclear(asked: dict[str, Any], out: Path | None) -> None:
 
 def write_recommendations(found: Any, out: Path) -> tuple[dict[str, Any], list[str]]:
     """Write the lists of many users, and say what was written: as JSON, and as text."""
-    from .report.outputs import write_table
+    from .outputs import write_table
 
     write_table(out, found.to_frame())
     rows, without = int(found.counts.sum()), int((found.counts == 0).sum())
@@ -385,54 +414,36 @@ def write_recommendations(found: Any, out: Path) -> tuple[dict[str, Any], list[s
     return {"out": str(out), "users": len(found), "rows": rows, "users_without": without}, [line]
 
 
-def _recipes() -> dict[str, str]:
-    from . import recipe as recipes
-
-    return {name: recipes.load(name).about.title for name in recipes.packaged()}
-
-
 def _data() -> dict[str, str]:
     from .data import named_sets
 
     return {name: f"{entry.summary}; {entry.found() or 'not here yet'}" for name, entry in named_sets().items()}
 
 
-def _parts(module: str, base: str) -> dict[str, str]:
-    import importlib
-    import inspect
-
-    from .catalogue import members
-
-    kind = getattr(importlib.import_module(f"lowerbound.{module}"), base)
-    found = members(f"lowerbound.{module}", kind)
-    return {name: (inspect.getdoc(thing) or "").splitlines()[0] for name, thing in found.items()}
-
-
-def _optimizers() -> dict[str, str]:
-    from .optimizers import optimizers
-
-    return dict.fromkeys(optimizers(), "torch.optim")
-
-
 def _trackers() -> dict[str, str]:
-    return {name.lower(): told for name, told in _parts("tracking", "Tracker").items()}
+    return {name.lower(): told for name, told in listing.parts("tracking", "Tracker").items()}
 
 
 CATALOGUES: dict[str, Any] = {
-    "recipes": _recipes,
+    "recipes": listing.recipes,
     "data": _data,
-    "networks": lambda: _parts("networks", "Network"),
-    "families": lambda: _parts("families", "Family"),
-    "noise": lambda: _parts("noise", "Noise"),
-    "priors": lambda: _parts("priors", "Prior"),
-    "objectives": lambda: _parts("objectives", "Objective"),
-    "schedules": lambda: _parts("schedules", "Schedule"),
-    "optimizers": _optimizers,
+    **{module: partial(listing.parts, module, base) for module, base in listing.BASES.items()},
+    "optimizers": listing.optimizers,
     "trackers": _trackers,
 }
 
 
-@app.command(name="list")
+class AsTyped(Command):
+    """A command whose arguments are texts as they were typed: to read them as anything else, Typer would import pydantic."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for parameter in self.params:
+            if parameter.param_type_name == "argument":
+                parameter.process_value = lambda ctx, value: value  # type: ignore[method-assign]
+
+
+@app.command(name="list", cls=AsTyped)
 def list_(
     what: Annotated[str | None, typer.Argument(help=f"One of {', '.join(CATALOGUES)}; all of them without it.")] = None,
     json: Json = False,
@@ -448,7 +459,7 @@ def list_(
     show(found, lines[1:], json)
 
 
-@app.command()
+@command()
 def doctor(json: Json = False) -> None:
     """Versions, devices, data found, and a self-check of the numerics on closed-form truths."""
     import platform
@@ -508,7 +519,8 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="lowerbound", standalone_mode=False))
     except UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+            print(error.format_message())
             sys.exit(error.exit_code)
         print(f"lowerbound: {usage(error)}", file=sys.stderr)
         sys.exit(error.exit_code)

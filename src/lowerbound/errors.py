@@ -63,3 +63,9 @@ def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> 
     near = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
     return f"unknown {kind} {got!r}{where}; {hint}: {', '.join(names) or 'none'}"
+
+
+def brief(text: object, most: int = 480) -> str:
+    """Text as one line of printable characters, cut where it is too long for a message."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * most]).split())
+    return line if len(line) <= most else f"{line[: most - 4]} ..."

@@ -6,18 +6,12 @@ A fit trains the model, lets the trackers of the recipe follow it, measures the 
 import csv
 import io
 import math
-import os
 import platform
-import re
 import shlex
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +21,9 @@ from lightning_fabric import Fabric
 from . import __version__, checkpoint, tracking
 from . import recipe as recipes
 from .data import Dataset, named_sets
-from .errors import ConfigError, RunError, WorkerError
+from .errors import ConfigError, RunError
 from .evaluation.batches import evaluating, placed
+from .execution import keep_freed_memory
 from .files import UNFINISHED, read_json, swept, there, write_json, write_text
 from .machine import hardware
 from .progress import bar
@@ -38,14 +33,7 @@ from .run import FORMAT, Run, build, check, unchanged
 from .shares import Processes
 from .tracking import Watch, watching
 from .training import Fit, State, make_fabric, measured, processes_of
-
-PATIENCE = 10.0
-"""Seconds that a process has to end by itself after another has ended."""
-
-MAIN = "LOWERBOUND_MAIN"
-"""Environment variable: the process that started the others of a run."""
-
-ENDED, GO_ON = "another process of this run has ended", "go on from its last checkpoint with --resume"
+from .workers import launched
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:
@@ -110,13 +98,26 @@ def _blank(folder: Path) -> bool:
     return all(path.relative_to(folder).as_posix() in ("checkpoint", "checkpoint/.lock") for path in left)
 
 
+FREE = ("epochs", "devices", "nodes", "threads", "compile", "checkpoint_every", "checkpoint_steps", "checkpoint_seconds")
+"""Settings of the training that may be others when a run is resumed."""
+
+
 def _same(recipe: Recipe, folder: Path) -> None:
     """Raises RunError if the folder's run is of another recipe; what does not change the weights of an epoch may differ."""
     ours, theirs = recipe.describe(), recipes.load(folder / "recipe.toml").describe()
     for tables in (ours, theirs):
         for free in ("about", "report", "tracking"):
             tables.pop(free)
-        for free in ("epochs", "devices", "nodes", "checkpoint_every", "checkpoint_steps", "checkpoint_seconds"):
+        for free in (
+            "epochs",
+            "devices",
+            "nodes",
+            "threads",
+            "compile",
+            "checkpoint_every",
+            "checkpoint_steps",
+            "checkpoint_seconds",
+        ):
             tables["training"].pop(free, None)
     if ours != theirs:
         keys = [f"{t}.{k}" for t in ours for k in ours[t].keys() | theirs[t].keys() if ours[t].get(k) != theirs[t].get(k)]
@@ -155,12 +156,9 @@ def fit(
     tracking.installed(plan.tracking)
     if plan.report.write:
         maps.installed(plan.report.projection)
+    keep_freed_memory()
     fabric = make_fabric(plan.training, all_used=plan.objective.bound)
-    with _together(fabric):
-        _follow_main()
-        if os.environ.get("LT_CLI_USED") != "1":  # `fabric run` has launched all processes
-            fabric.launch()
-        _give_time()
+    with launched(fabric):
         return _fitted(plan, fabric, name, out, resume, progress)
 
 
@@ -192,58 +190,6 @@ def _fitted(plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, res
                 _finish(run, watch, show)
     run.model.eval()
     return run
-
-
-@contextmanager
-def _together(fabric: Fabric) -> Iterator[None]:
-    """Of several processes, the end of one is the end of all: the others then wait for it in vain.
-
-    Raises:
-        WorkerError: another process has ended.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if fabric.world_size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
-            raise
-        if _main_gone():
-            print(f"lowerbound: {ENDED}; {GO_ON}", file=sys.stderr, flush=True)  # which is for the main process to say
-        told = re.sub(r"^\[[^]]*\] *", "", str(error).splitlines()[0]).partition(". ")[0]  # without the place in gloo's source
-        raise WorkerError(f"{ENDED} ({told}); {GO_ON}") from error
-
-
-def _give_time() -> None:
-    """Fabric kills this process within 5 s of the end of one that it started; before that it shall say so and end by itself."""
-    for thread in threading.enumerate():
-        if thread.name == "child-process-observer":
-            thread._terminate_all = partial(_end_late, thread._child_processes)  # type: ignore[attr-defined]
-
-
-def _follow_main() -> None:
-    """A process that Fabric started ends soon after the one that did, wherever it waits; else it might for half an hour."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        os.environ[MAIN] = str(os.getpid())
-    elif MAIN in os.environ:
-        threading.Thread(target=_end_with_main, daemon=True).start()
-
-
-def _main_gone() -> bool:
-    return int(os.environ.get(MAIN, os.getpid())) not in (os.getpid(), os.getppid())
-
-
-def _end_with_main() -> None:
-    while not _main_gone():
-        time.sleep(1)
-    _end_late([])
-
-
-def _end_late(others: list[subprocess.Popen]) -> None:
-    """Ends this process after `PATIENCE`, wherever it is, and all others; one that has ended before does not come here."""
-    time.sleep(PATIENCE)
-    print(f"lowerbound: {ENDED}; {GO_ON}", file=sys.stderr, flush=True)
-    for other in others:
-        other.kill()
-    os._exit(WorkerError.exit_code)
 
 
 @contextmanager

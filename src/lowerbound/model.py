@@ -10,13 +10,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import AfterValidator, PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from . import conditionals
 from .affine import Affine
-from .catalogue import STRICT, values
+from .catalogue import checked, values
 from .errors import ConfigError, DataError, ShapeError
 from .families import AnyFamily, Bernoulli, Delta, Family, Normal
 from .latents import KL, Chain, Latents, Level, rates
@@ -163,7 +162,7 @@ def _levels(latent: tuple[int, ...]) -> tuple[int, ...]:
     return latent
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Architecture:
     """A VAE, described: `Architecture(latent=[2]).build((1, 28, 28))` is a module.
 

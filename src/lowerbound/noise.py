@@ -10,10 +10,9 @@ from typing import Annotated, TypeVar
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from .catalogue import STRICT, part
+from .catalogue import checked, part
 from .shares import drawn
 from .sparse import SparseRows
 
@@ -48,7 +47,7 @@ class _Elementwise(Noise):
         return drawn(lambda whole: self.values(whole, training), x) if training else self.values(x, training)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Dropout(_Elementwise):
     """Sets each value to 0 with `probability` and scales the rest up by 1 / (1 - probability)."""
 
@@ -58,7 +57,7 @@ class Dropout(_Elementwise):
         return F.dropout(x, self.probability, training)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class GaussianNoise(_Elementwise):
     """Adds normal noise of this standard deviation; to sparse rows, at their entries."""
 
@@ -68,7 +67,7 @@ class GaussianNoise(_Elementwise):
         return x + self.scale * torch.randn_like(x) if training else x
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Binarize(_Elementwise):
     """Draws each value in [0, 1] as a Bernoulli variable; rounds outside training."""
 
@@ -79,7 +78,7 @@ class Binarize(_Elementwise):
         return f"Binarize needs values in [0, 1], got [{low:g}, {high:g}]" if low < 0 or high > 1 else None
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class L2Normalize(Noise):
     """Divides each example by its Euclidean norm; an example of zeros stays as it is."""
 

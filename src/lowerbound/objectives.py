@@ -10,10 +10,9 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from .catalogue import STRICT, part
+from .catalogue import checked, part
 from .errors import ConfigError
 from .latents import KL
 from .model import Terms
@@ -35,7 +34,7 @@ class Objective(ABC):
         return 1.0
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Elbo(Objective):
     """-E[log p(x|z)] + beta * sum of rates: minus the evidence lower bound for beta = 1 (Kingma & Welling 2013, eq. 7).
 
@@ -72,7 +71,7 @@ class Elbo(Objective):
         return at(self.beta, step, total)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Iwae(Objective):
     """-log mean_k exp(log_weight_k): the importance-weighted bound (Burda et al. 2015, eq. 8) with K samples."""
 
@@ -80,7 +79,7 @@ class Iwae(Objective):
         return math.log(len(terms.log_weight)) - torch.logsumexp(terms.log_weight, 0).mean()
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Reconstruction(Objective):
     """-log p(x|z) alone: what an autoencoder minimises. It is no bound."""
 
@@ -93,7 +92,7 @@ class Reconstruction(Objective):
         return 0.0
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class PublishedHierarchical(Objective):
     """The published loss of the hierarchical VAE (system R3), to reproduce its numbers. It is not the bound.
 

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily
 from torch.distributions import Normal as _Normal
 
-from .catalogue import STRICT, part
+from .catalogue import checked, part
 from .errors import ConfigError
 from .families import Normal
 
@@ -52,7 +51,7 @@ class _Mixture(nn.Module):
         return MixtureSameFamily(weights, _FREE((self.location, self.log_variance), 1), validate_args=False)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class StandardNormal(Prior):
     """N(0, I)."""
 
@@ -60,7 +59,7 @@ class StandardNormal(Prior):
         return _StandardNormal(size)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Mixture(Prior):
     """A learned mixture of diagonal normal distributions; its means start as N(0, spread^2). It has no closed-form KL."""
 
@@ -118,7 +117,7 @@ class _Composite(Remembering):
         return Independent(MixtureSameFamily(weights, components, validate_args=False), 1, validate_args=False)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Composite(Prior):
     """A mixture of N(0, 1), of the posterior of an earlier phase of training, and of a wide normal (Shenbin et al. 2020, RecVAE).
 

@@ -13,9 +13,8 @@ from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_validator
-from pydantic.dataclasses import dataclass
 
-from .catalogue import STRICT, table, values
+from .catalogue import checked, explain, table, values
 from .data import Data
 from .data.limits import brief
 from .errors import ConfigError, unknown
@@ -28,7 +27,7 @@ from .schedules import AnySchedule, Constant
 from .tracking import Tracking
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class About:
     """What a recipe is for; free text, shown by `lowerbound list recipes`."""
 
@@ -38,7 +37,7 @@ class About:
     measured: str = ""
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Phase:
     """Some epochs in which a part of the model is trained.
 
@@ -53,7 +52,7 @@ class Phase:
     noise: bool = True
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Training:
     """How a model is fitted.
 
@@ -81,7 +80,9 @@ class Training:
         nodes: number of machines, each with as many processes, started on each by torchrun.
         precision: of the matrix products.
         compile: compile the model with torch.compile, the same function in fewer and larger steps; it takes some ten seconds
-            at the start, needs a C++ compiler, and pays for small models and long runs.
+            at the start, and needs a C++ compiler. "auto": where it pays, for small models and long runs of one process.
+        threads: for the matrix products of a process; "auto": as many as the operations of a step keep busy, at most those that
+            PyTorch has. A small model is faster on one.
         seed: of the weights, the order of the data and the noise.
     """
 
@@ -105,7 +106,8 @@ class Training:
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
-    compile: bool = False
+    compile: bool | Literal["auto"] = "auto"
+    threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     def __post_init__(self) -> None:
@@ -127,7 +129,7 @@ class Training:
         return name
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Reporting:
     """The report that a fit writes at its end.
 
@@ -143,7 +145,7 @@ class Reporting:
     projection: Literal["tsne", "opentsne", "umap"] = "tsne"
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Recipe:
     """Everything that decides a fit."""
 
@@ -191,18 +193,6 @@ def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:
         tables.pop(last, None)
     else:
         tables[last] = value
-
-
-def explain(error: ValidationError) -> str:
-    """One line for all that pydantic found, each with its key."""
-    found = (((".".join(map(str, e["loc"])) + ": ") if e["loc"] else "", e) for e in error.errors(include_url=False))
-    return "; ".join(where + _sentence(e) for where, e in found)
-
-
-def _sentence(error: Any) -> str:
-    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    scalar = isinstance(error["input"], str | int | float | bool)
-    return f"{text}, got {error['input']!r}" if scalar and text.startswith("should") else text
 
 
 def parse(tables: Mapping[str, Any], where: str = "recipe") -> Recipe:

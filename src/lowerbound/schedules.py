@@ -8,9 +8,8 @@ from abc import ABC, abstractmethod
 from typing import Annotated
 
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
-from .catalogue import STRICT, part
+from .catalogue import checked, part
 
 
 class Schedule(ABC):
@@ -21,7 +20,7 @@ class Schedule(ABC):
         """The value at `step` of `total` planned steps; `step = math.inf` gives the value in the end."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Constant(Schedule):
     """Always `value`."""
 
@@ -31,7 +30,7 @@ class Constant(Schedule):
         return self.value
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Linear(Schedule):
     """From `start` to `stop` in a straight line over the first `steps` optimiser steps, then `stop` (KL annealing)."""
 
@@ -43,7 +42,7 @@ class Linear(Schedule):
         return self.start + (self.stop - self.start) * min(step / self.steps, 1.0)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Cosine(Schedule):
     """From 1 to `final` along half a cosine over the whole run, after a linear rise over the fraction `warmup` of it.
 
@@ -62,7 +61,7 @@ class Cosine(Schedule):
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * fall)) / 2
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class LinearDecay(Schedule):
     """1 for the fraction `after` of the run, and then in a straight line to `final`."""
 
@@ -74,7 +73,7 @@ class LinearDecay(Schedule):
         return 1 - (1 - self.final) * max(done - self.after, 0.0) / (1 - self.after)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class OneCycle(Schedule):
     """The one-cycle policy (Smith & Topin 2017): a half-cosine up from `initial` over `warmup`, and one down to `final`."""
 
@@ -88,7 +87,7 @@ class OneCycle(Schedule):
         return low + (1 - low) * (1 - math.cos(math.pi * way)) / 2
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Stages(Schedule):
     """Falling by `decay` from stage to stage, each `growth` times as long as the one before.
 

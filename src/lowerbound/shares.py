@@ -35,7 +35,7 @@ class Processes(NamedTuple):
     Attributes:
         rank: this one.
         world: how many there are.
-        gather: what each has, stacked, (world, ...), of something that has the same shape in all.
+        gather: what each has, stacked, (world, ...), of numbers that have the same shape in all; from several, on the CPU.
     """
 
     rank: int = 0
@@ -49,10 +49,11 @@ class Processes(NamedTuple):
     def whole(self, own: Tensor, at: Tensor, total: int) -> Tensor:
         """The values of all `total` examples, (total, ...), in order: `own` (n, ...) are those of the examples `at` (n,) here.
 
-        Every example is that of exactly one process.
+        Every example is that of exactly one process, which has its own in order; it may have none.
         """
-        most = -(-total // self.world) + len(at)
-        most = int(self.gather(torch.tensor([most])).max())
+        if self.world == 1:
+            return own
+        most = int(self.gather(torch.tensor(len(at))).max())
         padded = own.new_zeros(most, *own.shape[1:])
         padded[: len(own)] = own
         places = torch.full((most,), -1, dtype=torch.long)

@@ -19,9 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import PositiveInt, field_validator
-from pydantic.dataclasses import dataclass
 
-from .catalogue import STRICT, members
+from .catalogue import checked, members
 from .errors import ConfigError, Interrupted, unknown
 from .files import plain, read_json, write_json
 
@@ -233,7 +232,7 @@ def trackers() -> dict[str, type[Tracker]]:
     return {name.lower(): kind for name, kind in members(__name__, Tracker).items()}
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Tracking:
     """Which trackers follow a run.
 

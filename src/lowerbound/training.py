@@ -9,7 +9,6 @@ import inspect
 import math
 import os
 import shlex
-import shutil
 import signal
 import threading
 import time
@@ -31,8 +30,9 @@ from .data import Dataset, Examples, History
 from .data.limits import brief
 from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError
 from .evaluation import bound, rank
-from .evaluation.batches import Batches, evaluating
+from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named
+from .execution import compiled, operations, threads
 from .model import VAE, Terms
 from .networks.layers import SparseLinear
 from .noise import Batch
@@ -55,12 +55,11 @@ WATCHED = ("recall@10", "recall@20", "recall@50", "recall_capped@20", "recall_ca
 
 @dataclass
 class State:
-    """Where a run is: everything of a checkpoint that is not a tensor. `sums` and `skipped` are those of the epoch under way."""
+    """Where a run is: everything of a checkpoint that is not a tensor. `skipped` is that of the epoch under way."""
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    sums: list[float] = field(default_factory=list)
     skipped: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best_value: float = math.inf
@@ -119,20 +118,6 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
 
 
-def compiled(settings: Training, model: torch.nn.Module) -> torch.nn.Module:
-    """The model as it is, or compiled if the settings say so; the compiled one shares its parameters.
-
-    Raises:
-        ConfigError: there is no C++ compiler.
-    """
-    if not settings.compile:
-        return model
-    compilers = (os.environ.get("CXX"), "g++", "clang++", "c++", "cl")
-    if not any(shutil.which(name) for name in compilers if name):
-        raise ConfigError("training.compile needs a C++ compiler (g++ or clang++, or its name in CXX), found none")
-    return torch.compile(model)  # type: ignore[return-value]
-
-
 @contextmanager
 def interrupts() -> Iterator[Callable[[], int]]:
     """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
@@ -187,6 +172,7 @@ class Fit:
             advice = "raise data.validation, or --set training.patience=none"
             raise ConfigError(f"training.patience needs a validation split, and data.validation gave it no examples; {advice}")
         self.fabric = fabric or make_fabric(settings)
+        self.processes = processes_of(self.fabric)
         self.data, self.objective, self.settings = data, objective, settings
         self.model = model
         refuse_unfit(data, settings)
@@ -195,11 +181,16 @@ class Fit:
         for layer in model.modules():
             if isinstance(layer, SparseLinear):
                 layer.sparse_gradient = lazy
-        self.wrapped, self.optimizer = self.fabric.setup(compiled(settings, model), make_optimizer(settings, model))
+        alone = self.fabric.world_size == 1
+        choice = settings.compile if alone or settings.compile != "auto" else False
+        runs = compiled(model, choice, self.total, settings.batch_size // self.fabric.world_size)
+        self.wrapped, self.optimizer = self.fabric.setup(runs, make_optimizer(settings, model))
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.save_history, self.checkpoints, self.report = save_history, checkpoints, report
         self.state = State()
         self.best: dict[str, Tensor] = {}
+        self.columns = _names(len(model.latents.sizes))
+        self.sums = torch.zeros(len(self.columns), dtype=torch.float64)
         self.pending: list[Tensor] = []
         self.saved = time.monotonic()
 
@@ -221,7 +212,7 @@ class Fit:
             Interrupted: Ctrl-C or SIGTERM; the checkpoint is written.
         """
         state, started, before = self.state, time.perf_counter(), self.state.seconds
-        with interrupts() as came:
+        with interrupts() as came, threads(self.settings.threads, self._operations):
             while state.epoch < self.settings.epochs and not state.stopped:
                 order = self._order(state.epoch)
                 self._begin_epoch()
@@ -229,7 +220,8 @@ class Fit:
                     self._step(order)
                     state.seconds = before + time.perf_counter() - started
                     self._between_steps(came())
-                self._end_epoch(self._timed_look())
+                self._timed_look()
+                self._end_epoch()
                 state.seconds = before + time.perf_counter() - started
                 if state.epoch % self.settings.checkpoint_every == 0:
                     self.save()
@@ -240,6 +232,14 @@ class Fit:
         if self.best:
             self.model.load_state_dict(self.best)
         return state
+
+    def _operations(self) -> int:
+        """Of one step: forward, and twice as many backward."""
+        share = min(2, len(self.data.train))
+        with evaluating(self.model, 0):
+            x = placed(self.model, self.data.train.batch(slice(0, share)))
+            forward = operations(lambda: self.model.terms(x, self.settings.samples, self.objective.kl))
+        return 3 * forward * self.settings.batch_size // (share * self.processes.world)
 
     @property
     def _phases(self) -> list[Phase]:
@@ -263,9 +263,8 @@ class Fit:
     def _between_steps(self, signal_number: int) -> None:
         """A checkpoint where one is due, and the end where a signal came; of several processes all do the same."""
         wanted = [signal_number, int(self._due())]
-        if self.fabric.world_size > 1:
-            found = self.fabric.all_reduce(torch.tensor(wanted, device=self.fabric.device), reduce_op="max")
-            wanted = torch.as_tensor(found).tolist()
+        if self.processes.world > 1:
+            wanted = self.processes.gather(torch.tensor(wanted)).amax(0).tolist()
         if wanted[0]:
             self._stop(wanted[0])
         elif wanted[1]:
@@ -287,7 +286,8 @@ class Fit:
         state, settings = self.state, self.settings
         started = time.perf_counter()
         x, share = self._batch(order)
-        self.optimizer.zero_grad()
+        for parameter in self.trained.values():
+            parameter.grad = None
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * settings.schedule(state.step, self.total)
         with sharing(share):
@@ -319,7 +319,7 @@ class Fit:
         """The examples of this step that are this process's, on its device, with the noise of the step seeded."""
         size, state = self.settings.batch_size, self.state
         index = order[state.batch * size : (state.batch + 1) * size]
-        share = Share(self.fabric.global_rank, self.fabric.world_size, len(index))
+        share = self.processes.share(len(index))
         noise = key(self.settings.seed, 1, state.step, 0)
         x = self._examples(index, share, noise).to(self.fabric.device)
         self._seed(noise)
@@ -343,9 +343,7 @@ class Fit:
 
     def _all(self, true: Tensor) -> bool:
         """Whether something is true in all processes."""
-        if self.fabric.world_size > 1:
-            true = torch.as_tensor(self.fabric.all_reduce(true.float(), reduce_op="min"))
-        return bool(true)
+        return bool(self.processes.gather(true.int()).all() if self.processes.world > 1 else true)
 
     def _seed(self, number: int) -> None:
         """Seeds the device that draws the noise. (`torch.manual_seed` would also queue this for devices not in use.)"""
@@ -355,26 +353,23 @@ class Fit:
         elif self.fabric.device.type == "mps":
             torch.mps.manual_seed(number)
 
-    def _look(self) -> list[float]:
-        """Adds the waiting steps to the epoch's sums, which it gives; stops at a loss that is not finite."""
+    def _look(self) -> None:
+        """Adds the waiting steps to the epoch's sums; stops at a loss that is not finite."""
         state = self.state
         if self.pending:
             values = torch.stack(self.pending).cpu().double()
             self._refuse_nonfinite(values)
-            sums = values.sum(0)
-            state.sums = (torch.tensor(state.sums, dtype=torch.float64) + sums).tolist() if state.sums else sums.tolist()
+            self.sums = self.sums + values.sum(0)
             self.pending.clear()
             examples = min(state.batch * self.settings.batch_size, len(self.data.train))
             done = state.epoch * len(self.data.train) + examples
             self.report(state.epoch + 1, done, f"{self._bound_name} {self._current_bound():.2f}")
-        return state.sums
 
-    def _timed_look(self) -> list[float]:
+    def _timed_look(self) -> None:
         """The last look of an epoch, which waits for the steps before it, is part of their time."""
         started = time.perf_counter()
-        sums = self._look()
+        self._look()
         self.state.step_seconds += time.perf_counter() - started
-        return sums
 
     @property
     def _bound_name(self) -> str:
@@ -382,8 +377,7 @@ class Fit:
 
     def _current_bound(self) -> float:
         """The training bound of this epoch so far."""
-        names = _names(len(self.model.latents.sizes))
-        means = dict(zip(names, self.state.sums, strict=False))
+        means = dict(zip(self.columns, self.sums.tolist(), strict=True))
         return means["elbo" if self.objective.bound else "log_likelihood_term"] / max(means["examples"], 1)
 
     def _refuse_nonfinite(self, values: Tensor) -> None:
@@ -391,14 +385,12 @@ class Fit:
 
         What one process has found all of them tell, in the same step.
         """
-        if self.fabric.world_size > 1:
-            values = self._gathered(values).sum(0)
+        values = self.processes.gather(values).sum(0)
         bad = (~values[:, 0].isfinite()).nonzero().flatten()
         if len(bad) == 0:
             return
         row, back = values[int(bad[0])], len(values) - int(bad[0])
-        names = _names(len(self.model.latents.sizes))
-        terms = ", ".join(name for name, v in zip(names[2:], row[2:], strict=True) if not v.isfinite())
+        terms = ", ".join(name for name, v in zip(self.columns[2:], row[2:], strict=True) if not v.isfinite())
         where = f"the loss became {float(row[0])} at step {self.state.step - back}; not finite: {terms or 'none of its terms'}"
         raise NonFiniteError(f"{where}; {self._culprit(back)}; {self._advice}")
 
@@ -429,19 +421,16 @@ class Fit:
         x, share = self._batch(self._order(state.epoch))
         with torch.no_grad(), sharing(share), _outputs(self.model) as largest:
             self.model.terms(x, self.settings.samples, self.objective.kl)
-        sizes = torch.tensor(list(largest.values())).nan_to_num(nan=math.inf, posinf=math.inf).to(self.fabric.device)
-        if share.world > 1:
-            sizes = torch.as_tensor(self.fabric.all_reduce(sizes, reduce_op="max"))
+        sizes = torch.tensor(list(largest.values())).nan_to_num(nan=math.inf, posinf=math.inf)
+        sizes = self.processes.gather(sizes).amax(0)
         found = int(sizes.argmax())
         return f"the largest output is {float(sizes[found]):.3g}, of {list(largest)[found]}"
 
-    def _end_epoch(self, sums: list[float]) -> None:
+    def _end_epoch(self) -> None:
         """Metrics, validation, best weights, early stopping."""
         state, settings = self.state, self.settings
-        total = torch.tensor(sums or [0.0] * len(_names(len(self.model.latents.sizes))), dtype=torch.float64)
-        if self.fabric.world_size > 1:
-            total = torch.as_tensor(self.fabric.all_reduce(total.to(self.fabric.device), reduce_op="sum")).cpu()
-        means = dict(zip(_names(len(self.model.latents.sizes)), (total / total[-1]).tolist(), strict=True))
+        total = self.processes.gather(self.sums).sum(0)
+        means = dict(zip(self.columns, (total / total[-1]).tolist(), strict=True))
         means.pop("examples")
         rate = settings.learning_rate * settings.schedule(state.step - 1, self.total)
         row = {"epoch": state.epoch + 1, "step": state.step, "learning_rate": rate}
@@ -454,7 +443,7 @@ class Fit:
         if value < state.best_value or self.data.validation is None:  # without a validation split the last weights are kept
             state.best_value, state.best_epoch = value, state.epoch + 1
             self._keep()
-        state.epoch, state.batch, state.sums, state.skipped = state.epoch + 1, 0, [], 0
+        state.epoch, state.batch, state.skipped, self.sums = state.epoch + 1, 0, 0, torch.zeros_like(self.sums)
         if self._phase_ends:
             self.model.renew()
         waited = state.epoch - state.best_epoch
@@ -472,7 +461,7 @@ class Fit:
         last = self.state.epoch + 1 == self.settings.epochs
         if self.data.validation is None or not (last or (self.state.epoch + 1) % self.settings.validate_every == 0):
             return {}
-        found = measured(self.model, self.data.validation, self.objective, self.settings, 2, processes_of(self.fabric))
+        found = measured(self.model, self.data.validation, self.objective, self.settings, 2, self.processes)
         return {f"validation_{name}": v for name, v in found.items()}
 
     def _stop(self, number: int) -> None:
@@ -492,37 +481,26 @@ class Fit:
         self.saved = time.monotonic()
         if self.checkpoints is None:
             return
-        waiting = torch.stack(self.pending).cpu() if self.pending else torch.zeros(0, len(self._sums))
+        waiting = torch.stack(self.pending).cpu() if self.pending else torch.zeros(0, len(self.columns))
         self._refuse_nonfinite(waiting)
         self._refuse_broken()
-        sums = {"sums": self._gathered(torch.tensor(self._sums, dtype=torch.float64)), "pending": self._gathered(waiting)}
+        sums = {"sums": self.processes.gather(self.sums), "pending": self.processes.gather(waiting)}
         if self.fabric.is_global_zero:
             optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
             groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": optimizer, "sums": sums}
             checkpoint.save(self.checkpoints, self.state.step, groups, asdict(self.state))
         self.fabric.barrier()
 
-    @property
-    def _sums(self) -> list[float]:
-        """The sums of the epoch so far, zeros before the first look."""
-        return self.state.sums or [0.0] * len(_names(len(self.model.latents.sizes)))
-
-    def _gathered(self, values: Tensor) -> Tensor:
-        """What each process has, (world, ...)."""
-        if self.fabric.world_size == 1:
-            return values.unsqueeze(0)
-        whole = values.new_zeros(self.fabric.world_size, *values.shape, device=self.fabric.device)
-        whole[self.fabric.global_rank] = values
-        return torch.as_tensor(self.fabric.all_reduce(whole, reduce_op="sum")).cpu()  # with zeros: exact
-
     def _take(self, sums: Mapping[str, Tensor]) -> None:
         """The sums of the epoch under way, as each process had them; of another number of processes the first takes all."""
-        rank, world = self.fabric.global_rank, self.fabric.world_size
+        rank, world = self.processes.rank, self.processes.world
         both = sums["sums"], sums["pending"]
+        if both[0].shape[1:] != self.sums.shape or both[1].shape != (len(both[0]), both[1].shape[1], len(self.sums)):
+            raise ValueError("its sums are not those of a fit of this model")
         if len(both[0]) != world:
             both = both[0].sum(0, keepdim=True), both[1].sum(0, keepdim=True)
         mine, pending = (each[rank] if rank < len(each) else torch.zeros_like(each[0]) for each in both)
-        self.state.sums, self.pending = mine.tolist(), list(pending.to(self.fabric.device))
+        self.sums, self.pending = mine.double(), list(pending.to(self.fabric.device))
 
     def _laid_out(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         """The optimiser's state in the memory layout of its parameters: fused optimisers go through both as they lie there."""
@@ -623,7 +601,7 @@ def refuse_unfit(data: Dataset, settings: Training) -> None:
                 f"the {name} split of {data.name} holds nothing out to be found: its users have too few items for the split "
                 f"(strong: 5); set data.{name}=0, or another data.interactions.split"
             )
-    if ranking and settings.compile:
+    if ranking and settings.compile is True:
         raise ConfigError("training.compile is for dense examples; interactions need no compilation")
     if settings.clip is not None and settings.optimizer == "LazyAdam":
         raise ConfigError("training.clip needs the gradient of all rows, and LazyAdam has some of them only; take Adam")
@@ -649,12 +627,16 @@ def watched(monitor: str, items: int) -> list[str]:
 
 
 def processes_of(fabric: Fabric) -> Processes:
-    """The processes of a fit, for measures that they share."""
+    """The processes of a fit, to tell each other numbers and to share the work of measures."""
+    if fabric.world_size == 1:
+        return ALONE
 
     def gather(values: Tensor) -> Tensor:
-        return torch.as_tensor(fabric.all_gather(values.to(fabric.device))).cpu().reshape(fabric.world_size, *values.shape)
+        whole = values.new_zeros(fabric.world_size, *values.shape, device=fabric.device)
+        whole[fabric.global_rank] = values
+        return torch.as_tensor(fabric.all_reduce(whole, reduce_op="sum")).cpu()  # with zeros: exact
 
-    return Processes(fabric.global_rank, fabric.world_size, gather) if fabric.world_size > 1 else ALONE
+    return Processes(fabric.global_rank, fabric.world_size, gather)
 
 
 def measured(
@@ -662,13 +644,14 @@ def measured(
 ) -> dict[str, float]:
     """What is known of a split after an epoch; one column each.
 
-    Of dense examples the bound, and the objective at the end of its schedules, with the samples of the training; the processes
-    share the work. Of interactions the ranking metrics, by each process of all users, and the objective where it is to choose
-    the best weights.
+    Of dense examples the bound, and the objective at the end of its schedules, with the samples of the training. Of interactions
+    the ranking metrics, and the objective where it is to choose the best weights. The processes share the work, but for that of
+    the objective of interactions.
     """
     if isinstance(examples, History):
         with evaluating(model, key(settings.seed, stream)):
-            ranking = rank(model.rank, examples, metrics=watched(settings.monitor, examples.schema.shape[0]))
+            asked = watched(settings.monitor, examples.schema.shape[0])
+            ranking = rank(model.rank, examples, metrics=asked, processes=processes)
         found = {name: estimate.value for name, estimate in ranking.metrics.items()}
         return found | (_bound(model, examples, objective, settings, stream) if settings.monitor == "objective" else {})
     return _bound(model, examples, objective, settings, stream, processes)

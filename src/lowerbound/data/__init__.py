@@ -3,13 +3,32 @@
 One file per kind of source (`images`, `idx`, `arrays`, `tables`), found by `catalogue.members`; the named sets are in
 `named`. Logs of users and items take a path of their own, `interactions`. Nothing here knows of models: what a model must
 know of its data is a `Schema`.
+
+Names are imported when they are first used: what is listed of the named sets needs neither NumPy nor torch.
 """
 
-from .dataset import Dataset, Examples
-from .history import History, Items
-from .interactions import Interactions, described
-from .named import named_sets
-from .schema import Schema
-from .spec import Data
+from typing import TYPE_CHECKING
+
+from .. import later
+
+if TYPE_CHECKING:
+    from .dataset import Dataset, Examples
+    from .history import History, Items
+    from .interactions import Interactions, described
+    from .named import named_sets
+    from .schema import Schema
+    from .spec import Data
+
+__getattr__ = later.attributes(
+    __name__,
+    {
+        "dataset": ("Dataset", "Examples"),
+        "history": ("History", "Items"),
+        "interactions": ("Interactions", "described"),
+        "named": ("named_sets",),
+        "schema": ("Schema",),
+        "spec": ("Data",),
+    },
+)
 
 __all__ = ["Data", "Dataset", "Examples", "History", "Interactions", "Items", "Schema", "described", "named_sets"]

@@ -71,6 +71,30 @@ def joined(train: np.ndarray, test: np.ndarray, name: str) -> dict[str, Any]:
     return {"values": np.concatenate([train, test]), "train": len(train)}
 
 
+BEGINNINGS = {
+    b"\x93NUMPY": "a .npy file",
+    b"PK\x03\x04": "a zip archive, as a .npz file is",
+    b"\x80": "a pickle, which is never read",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8": "a JPEG image",
+    b"\x1f\x8b": "a gzip file",
+    b"PAR1": "a Parquet file",
+    b"\x89HDF": "an HDF5 file",
+}
+"""How files that may be taken for arrays begin."""
+
+
+def _refuse_other(path: Path, wanted: str) -> None:
+    """DataError for a file whose first bytes tell that it is of another kind than its suffix says."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    text = head and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
+    known = (kind for start, kind in BEGINNINGS.items() if head.startswith(start))
+    kind = next(known, "a text, as a .csv file is" if text else None)
+    if kind is not None and wanted not in kind:
+        raise DataError(f"{path} is no {wanted} file: it begins as {kind}")
+
+
 class Npy(Source):
     """One array in a `.npy` file, memory-mapped: batches are gathered from the file."""
 
@@ -83,10 +107,13 @@ class Npy(Source):
     def read(self, path: Path, wanted: Wanted) -> Raw:
         """Map the file. DataError if it is no array of numbers."""
         try:
+            _refuse_other(path, ".npy")
             with warnings.catch_warnings(action="ignore"):  # of files that Python 2 wrote
                 values = np.load(path, mmap_mode="r", allow_pickle=False)
             if not isinstance(values, np.ndarray):
                 raise ValueError("it is an archive")
+        except DataError:
+            raise
         except Exception as error:  # NumPy and what it calls raise many kinds for a file that is damaged
             raise DataError(f"{path} cannot be read as an array of numbers: {reason(error)}") from None
         return from_array(values, str(path))
@@ -127,6 +154,7 @@ class Npz(Source):
     def read(self, path: Path, wanted: Wanted) -> Raw:
         """Load what is needed of the file. DataError if it is no archive, lacks the keys, or holds objects."""
         try:
+            _refuse_other(path, ".npz")
             refuse_zip_bomb(path)
             # An NpzFile decompresses an array when it is asked for, so the errors of both lie in here.
             with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as arrays:

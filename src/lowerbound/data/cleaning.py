@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from .limits import brief
 from .plays import Columns, Tables, guarded, joined
 
 if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame, Series
+
+LONGEST = 2**10
+"""Most bytes of the text of an id or of a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,20 @@ def _refuse_types(schema: Any, name: str) -> None:
         raise DataError(f"{name}: the ratings are of type {rating}; allowed: numbers")
 
 
+def _refuse_long(frame: "LazyFrame", schema: Any, name: str) -> None:
+    """DataError for ids and times of any length: one that is there once in a file is looked at in every row that has it."""
+    import polars
+    from polars import col
+
+    kinds = {column: schema[column] for column in ("user", "item", "time") if column in schema}
+    sizes = {c: col(c).str.len_bytes() for c, kind in kinds.items() if kind == polars.String}
+    sizes |= {c: col(c).cat.len_bytes() for c, kind in kinds.items() if kind in (polars.Categorical, polars.Enum)}
+    found = frame.select(size.max().alias(c) for c, size in sizes.items()).collect(engine="streaming")
+    for column, longest in found.row(0, named=True).items() if sizes else ():
+        if longest is not None and longest > LONGEST:
+            raise DataError(f"{name} has a {column} of {longest} bytes; allowed: {LONGEST}")
+
+
 def _ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
     """NaN as a missing id; categories as texts."""
     import polars
@@ -139,7 +157,8 @@ def _times(column: "Series", name: str) -> np.ndarray:
         dates = column.str.to_datetime(time_zone="UTC") if column.dtype == polars.String else column
         return dates.cast(polars.Datetime("us")).cast(polars.Int64).to_numpy()
     except PolarsError:
-        raise DataError(f"{name}: timestamps such as {column[0]!r} are neither numbers nor dates, not all of them") from None
+        first = brief(repr(column[0]), 60)
+        raise DataError(f"{name}: timestamps such as {first} are neither numbers nor dates, not all of them") from None
 
 
 def _once(log: Log) -> Log:
@@ -188,6 +207,7 @@ def clean(
     _refuse_types(schema, name)
     if threshold is not None and "rating" not in schema:
         raise DataError(f"{name} has no ratings for the threshold {threshold:g}; name their column by rating")
+    guarded(name, lambda: _refuse_long(frame, schema, name))
     rows, facts = guarded(name, lambda: _collected(_ids(frame, schema), threshold, name))
     if not len(rows):
         raise DataError(f"{name} holds no interactions that are kept: {spoken(facts) or 'it is empty'}")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
-from ..catalogue import STRICT, table
+from ..catalogue import checked, table
 from ..errors import ConfigError, DataError, LowerboundError, ShapeError
 from .cleaning import Log, clean
 from .dataset import Dataset, Examples
@@ -30,7 +29,7 @@ KIND = "interactions"
 TIMED = ("leave-one-out", "temporal")
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Interactions:
     """The [data.interactions] table of a recipe: which columns to read, what to keep, and what to hold out.
 

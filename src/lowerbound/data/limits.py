@@ -8,18 +8,13 @@ import zipfile
 from pathlib import Path
 
 from ..errors import DataError
+from ..errors import brief as brief
 
 FREE = 2**26
 RATIO = 100
 
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ")
 """How compressed files begin: gzip, zstd, zlib, bzip2, xz."""
-
-
-def brief(text: object, most: int = 480) -> str:
-    """Text as one line of printable characters, cut where it is too long for a message."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * most]).split())
-    return line if len(line) <= most else f"{line[: most - 4]} ..."
 
 
 def refuse_bomb(name: object, claimed: int, held: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import DataError
 from .limits import refuse_packed
 from .plays import Tables, guarded
+from .tables import refuse_repeated
 from .titles import read_titles
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def _csv(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
     import polars
 
     refuse_packed(ratings)
-    return polars.scan_csv(ratings, schema_overrides={"rating": polars.Float64}, glob=False), read_titles(items)
+    frame = polars.scan_csv(ratings, schema_overrides={"rating": polars.Float64}, glob=False)
+    refuse_repeated(ratings, frame.collect_schema().names())
+    return frame, read_titles(items)
 
 
 FORMATS: "dict[tuple[str, str], Callable[[Path, Path], tuple[LazyFrame, DataFrame]]]" = {

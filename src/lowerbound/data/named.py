@@ -1,26 +1,27 @@
 """The named sets: what each holds, where it is looked for, and where it can be fetched.
 
-To add a set, add an entry to `_ENTRIES`.
+To add a set, add an entry to `_ENTRIES`. What reads a set or fetches it is imported when that is done: `lowerbound list`, which
+says where the sets are, would else wait for NumPy and torch.
 """
 
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DataError, DownloadError, unknown
 from ..files import there
-from .arrays import Npz, from_array
-from .idx import Idx, parts
-from .movielens import has_films, read_films
-from .plays import parts_of, tables
-from .sources import Raw, Wanted, reason
-from .synthetic import read_synthetic
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .plays import Tables
+    from .sources import Raw
 
 VARIABLE = "LOWERBOUND_DATA"
 """The environment variable that names the user's own folder of data sets."""
@@ -31,9 +32,19 @@ TIMEOUT = (5.0, 30.0)
 
 def cache() -> Path:
     """The folder that downloads go to, one sub-folder for each set."""
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("lowerbound"))
+    return Path(platformdirs.user_cache_dir("lowerbound"))
+
+
+Ways = tuple[tuple[str, ...], ...]
+"""What a folder that holds a set has in it: in one of these ways a file for each regular expression."""
+
+
+def holds(folder: Path, ways: Ways) -> bool:
+    """Whether a folder has the files of a set, by their names."""
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    return any(all(any(re.fullmatch(pattern, name) for name in names) for pattern in way) for way in ways)
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Named:
         name: as in a recipe; also the name of its folder.
         summary: one line for listings.
         read: from the folder that holds it to its values: a `Raw`, or the `Tables` of interactions.
-        complete: whether a folder holds it; None for a set that comes with a library (`inside`).
+        held: by which files a folder holds it; none for a set that comes with a library (`inside`).
         files: the files that make it up, by name, each with the sha256 of the original download ("" if unknown).
         mirrors: addresses that end in a slash, tried in turn for each file.
         inside: the library that brings the set along.
@@ -57,7 +68,7 @@ class Named:
     name: str
     summary: str
     read: Callable[[Path], Any]
-    complete: Callable[[Path], bool] | None = None
+    held: Ways = ()
     files: Mapping[str, str] = field(default_factory=dict)
     mirrors: tuple[str, ...] = ()
     inside: str = ""
@@ -68,12 +79,12 @@ class Named:
 
     def found(self) -> Path | str | None:
         """The folder that holds the set, the library that brings it along, or None if it would have to be fetched."""
-        if self.complete is None:
+        if self.inside:
             return self.inside
         own = os.environ.get(VARIABLE)
         mine = [Path(own).expanduser() / name for name in (self.name, *self.folders)] if own else []
         places = [*mine, cache() / self.name]
-        return next((place for place in places if place.is_dir() and self.complete(place)), None)
+        return next((place for place in places if place.is_dir() and holds(place, self.held)), None)
 
     def open(self) -> Any:
         """The set, fetched into the cache if it is nowhere. DownloadError says what to put where."""
@@ -140,6 +151,8 @@ def _why(error: Exception) -> str:
     """A few words on why a mirror failed."""
     import requests
 
+    from .sources import reason
+
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
     if isinstance(error, requests.Timeout):
@@ -151,25 +164,30 @@ def _why(error: Exception) -> str:
     return "wrong checksum" if isinstance(error, ValueError) else reason(error)
 
 
-def _digits(_: Path) -> Raw:
-    from sklearn.datasets import load_digits
+def _digits(_: Path) -> "Raw":
+    """The file of `sklearn.datasets.load_digits`, an import that takes longer than all else that a small run needs but torch."""
+    import numpy as np
 
-    bunch = load_digits()
-    return Raw("digits", "image", bunch.images[:, None].astype(np.uint8), 17, bunch.target)
+    from .sources import Raw
+
+    (library,) = find_spec("sklearn").submodule_search_locations  # type: ignore[union-attr, misc]
+    table = np.loadtxt(Path(library, "datasets", "data", "digits.csv.gz"), delimiter=",")
+    return Raw("digits", "image", table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), 17, table[:, -1].astype(int))
 
 
-def _all_four(folder: Path) -> bool:
-    return len(parts(folder)) == 4
+def _idx(folder: Path) -> "Raw":
+    from .idx import Idx
+    from .sources import Wanted
 
-
-def _idx(folder: Path) -> Raw:
     return Idx().read(folder, Wanted())
 
 
-def _mat(path: Path) -> np.ndarray:
+def _mat(path: Path) -> "np.ndarray":
     """The original Frey Faces: `ff`, uint8 (560, N), a column for each image, as (N, 28, 20)."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
+
+    from .sources import reason
 
     try:
         return loadmat(path)["ff"].T.reshape(-1, 28, 20)
@@ -177,16 +195,49 @@ def _mat(path: Path) -> np.ndarray:
         raise DataError(f"{path} cannot be read as a MATLAB file with ff (560, N): {reason(error)}") from None
 
 
-def _frey(folder: Path) -> Raw:
-    npz = folder / "freyfaces.npz"
+FREY, FREY_ORIGINAL = "freyfaces.npz", "frey_rawface.mat"
+
+
+def _frey(folder: Path) -> "Raw":
+    from .arrays import Npz, from_array
+    from .sources import Wanted
+
+    npz = folder / FREY
     return Npz().read(npz, Wanted()) if npz.is_file() else from_array(_mat(folder / FREY_ORIGINAL), "freyfaces")
 
 
-FREY_ORIGINAL = "frey_rawface.mat"
+def _films(folder: Path) -> "Tables":
+    from .movielens import read_films
+
+    return read_films(folder)
 
 
-def _has_frey(folder: Path) -> bool:
-    return any((folder / file).is_file() for file in ("freyfaces.npz", FREY_ORIGINAL))
+def _tables(folder: Path) -> "Tables":
+    from .plays import tables
+
+    return tables(folder)
+
+
+def _synthetic(folder: Path) -> "Tables":
+    from .synthetic import read_synthetic
+
+    return read_synthetic(folder)
+
+
+HELD_IDX: Ways = (
+    tuple(rf"{part}-{what}[.-]idx\d-ubyte(\.gz)?" for part in ("train", "(t10k|test)") for what in ("images", "labels")),
+)
+"""Of an MNIST-like set, as `idx.parts` finds them."""
+
+HELD_FILMS: Ways = (
+    (r"ratings\.csv", r"(items|movies)\.csv"),
+    (r"ratings\.dat", r"movies\.dat"),
+    (r"u\.data", r"u\.item"),
+)
+"""Of a MovieLens set: the formats of `movielens.FORMATS`."""
+
+HELD_PARTS: Ways = ((r"train\.(?i:csv|tsv|parquet|npz)", r"test\.(?i:csv|tsv|parquet|npz)"),)
+"""Of a set that brings its own parts, as `plays.parts_of` finds them."""
 
 
 def _four(train_images: str, train_labels: str, test_images: str, test_labels: str) -> dict[str, str]:
@@ -199,20 +250,13 @@ def _four(train_images: str, train_labels: str, test_images: str, test_labels: s
     }
 
 
-def _has_parts(folder: Path) -> bool:
-    try:
-        return bool(parts_of(folder))
-    except DataError:
-        return False
-
-
 def _movielens(size: str, what: str, sha256: str, *files: str) -> Named:
     """An entry of a MovieLens set; GroupLens allows no redistribution, so there is no other mirror."""
     return Named(
         f"movielens-{size}",
         f"MovieLens {what}",
-        read=read_films,
-        complete=has_films,
+        read=_films,
+        held=HELD_FILMS,
         files=dict.fromkeys(files, ""),
         kind="interactions",
         folders=(f"ml-{size}",),
@@ -224,7 +268,7 @@ def _movielens(size: str, what: str, sha256: str, *files: str) -> Named:
 def _parted(name: str, summary: str) -> Named:
     """An entry of a set with the train and test files of a published comparison, which everyone has to bring."""
     files = {"train.parquet": "", "test.parquet": ""}
-    return Named(name, f"{summary} (bring your own copy)", tables, _has_parts, files, kind="interactions")
+    return Named(name, f"{summary} (bring your own copy)", _tables, HELD_PARTS, files, kind="interactions")
 
 
 _ENTRIES = [
@@ -238,7 +282,7 @@ _ENTRIES = [
         "mnist",
         "MNIST: 60,000 + 10,000 handwritten digits, 28x28 grey",
         read=_idx,
-        complete=_all_four,
+        held=HELD_IDX,
         files=_four(
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -254,7 +298,7 @@ _ENTRIES = [
         "fashion-mnist",
         "Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28x28 grey",
         read=_idx,
-        complete=_all_four,
+        held=HELD_IDX,
         files=_four(
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -270,8 +314,8 @@ _ENTRIES = [
         "freyfaces",
         "Frey Faces: 1,965 film frames of a face, 28x20 grey (bring your own copy)",
         read=_frey,
-        complete=_has_frey,
-        files={"freyfaces.npz": ""},
+        held=((re.escape(FREY),), (re.escape(FREY_ORIGINAL),)),
+        files={FREY: ""},
     ),
     _movielens(
         "100k",
@@ -299,7 +343,7 @@ _ENTRIES = [
     Named(
         "synthetic-interactions",
         "2,000 users with 500 items, drawn from eight tastes that are known (generated)",
-        read=read_synthetic,
+        read=_synthetic,
         inside="lowerbound",
         kind="interactions",
     ),

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, LowerboundError, unknown
 from .limits import brief, refuse_bomb, refuse_packed, refuse_zip_bomb
-from .sources import reason
-from .tables import MISSING, scan_parquet
+from .tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
@@ -60,8 +59,8 @@ def _scan_csv(path: Path) -> "LazyFrame":
     import polars
 
     refuse_packed(path)
-    frame = polars.scan_csv(path, separator="\t" if path.suffix.lower() == ".tsv" else ",", infer_schema=False, glob=False)
-    frame.collect_schema()
+    frame = polars.scan_csv(path, separator=separator(path), infer_schema=False, glob=False)
+    refuse_repeated(path, frame.collect_schema().names())
     return frame
 
 
@@ -82,8 +81,6 @@ def _scan_npz(path: Path) -> "LazyFrame":
     return polars.LazyFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
 
 
-TEXTS = (".csv", ".tsv")
-
 SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
     ".csv": _scan_csv,
     ".tsv": _scan_csv,
@@ -101,7 +98,7 @@ def guarded(name: str, act: Callable[[], Any], what: str = "interactions") -> An
     except LowerboundError:
         raise
     except (Exception, PanicException) as error:  # the readers raise many kinds for a file that is damaged
-        raise DataError(f"{name} cannot be read as {what}: {reason(error)}") from None
+        raise DataError(f"{name} cannot be read as {what}: {unread(Path(name), error)}") from None
 
 
 def _scan(path: Path) -> "LazyFrame":

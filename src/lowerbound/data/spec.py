@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
-from pydantic.dataclasses import dataclass
 
-from ..catalogue import STRICT
+from ..catalogue import checked
 from ..errors import ConfigError
 from .checks import of_kind, on_levels, refuse_beyond_one, refuse_constant, refuse_unfit
 from .dataset import Dataset, Examples
@@ -29,7 +28,7 @@ def _whole(number: float) -> float:
     return number
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Data:
     """The [data] table of a recipe: what to read, and how to cut and prepare it.
 

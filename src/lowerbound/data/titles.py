@@ -9,8 +9,8 @@ from ..errors import DataError, unknown
 from ..files import there
 from .history import series
 from .limits import brief, refuse_bomb, refuse_packed
-from .plays import ITEM, TEXTS, guarded, whole
-from .tables import scan_parquet, text_bytes
+from .plays import ITEM, guarded, whole
+from .tables import TEXTS, refuse_repeated, scan_parquet, separator, text_bytes
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -20,9 +20,11 @@ def _text(path: Path, item: str) -> "DataFrame":
     """A CSV or TSV file; its ids are whole numbers or texts, as those of the interactions are."""
     import polars
 
-    form: dict[str, Any] = {"separator": "\t" if path.suffix.lower() == ".tsv" else ",", "encoding": "utf8-lossy", "glob": False}
+    form: dict[str, Any] = {"separator": separator(path), "encoding": "utf8-lossy", "glob": False}
     refuse_packed(path)
-    ids = _id_column(polars.read_csv(path, n_rows=0, **form).columns, item)
+    columns = polars.read_csv(path, n_rows=0, **form).columns
+    refuse_repeated(path, columns)
+    ids = _id_column(columns, item)
     # Nothing but an empty field is missing here: a film may be called None.
     types = {} if ids is None else {ids: polars.String}
     frame = polars.read_csv(path, infer_schema_length=None, schema_overrides=types, **form)
@@ -33,8 +35,11 @@ def _text(path: Path, item: str) -> "DataFrame":
 
 
 def _parquet(path: Path) -> "DataFrame":
+    import polars
+
     frame = scan_parquet(path)
-    flat = [name for name, kind in frame.collect_schema().items() if not kind.is_nested()]
+    # Lists and bytes are not unpacked: in a file, few bytes may stand for any number of them.
+    flat = [name for name, kind in frame.collect_schema().items() if not (kind.is_nested() or kind == polars.Binary)]
     found = frame.select(flat).collect()
     refuse_bomb(path, text_bytes(found), path.stat().st_size)
     return found

@@ -91,8 +91,6 @@ def _own(terms: Terms, count: int) -> Terms:
 
 def _whole(terms: Terms, at: Tensor, total: int, processes: Processes) -> Terms:
     """The terms of all examples, of which this process has those `at`."""
-    if processes.world == 1:
-        return terms
     found = (None if each is None else processes.whole(each.transpose(0, 1), at, total).transpose(0, 1) for each in terms)
     return Terms(*found)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, ShapeError, unknown
+from ..shares import ALONE, Processes
 from ..sparse import SparseRows
 from .likelihood import Estimate
 
@@ -277,8 +278,13 @@ def _found(keys: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Batch(NamedTuple):
-    """Users with a target: what was recommended (B, k), what of it there was at all, what hit, and all targets."""
+    """Users with a target: what was recommended (B, k), what of it there was at all, what hit, and all targets.
 
+    `users` (B,) and `entries` say which they are of all users ranked, and which their targets are of all targets.
+    """
+
+    users: Tensor
+    entries: Tensor
     items: Tensor
     given: Tensor
     hits: Tensor
@@ -286,7 +292,7 @@ class _Batch(NamedTuple):
     places: Tensor
 
 
-def _judged(items: Tensor, given: Tensor, targets: SparseRows) -> _Batch:
+def _judged(users: Tensor, entries: Tensor, items: Tensor, given: Tensor, targets: SparseRows) -> _Batch:
     """What of the lists is a target."""
     width, k = targets.width, items.shape[1]
     wanted = torch.arange(len(items))[:, None] * width + items
@@ -294,7 +300,7 @@ def _judged(items: Tensor, given: Tensor, targets: SparseRows) -> _Batch:
     hits &= given
     places = torch.zeros(len(targets.columns), dtype=torch.int32)
     places[at[hits]] = torch.arange(1, k + 1, dtype=torch.int32).expand_as(at)[hits]
-    return _Batch(items, given, hits, targets, places)
+    return _Batch(users, entries, items, given, hits, targets, places)
 
 
 def _scores(scorer: Scorer, history: SparseRows) -> Tensor:
@@ -327,38 +333,78 @@ def _targets(holdout: Holdout) -> csr_matrix:
     return targets
 
 
-def _batches(scorer: Scorer, holdout: Holdout, targets: csr_matrix, k: int, size: int, hide: bool) -> Iterator[_Batch]:
-    """Every batch of users that has a target; one without is not scored."""
-    counts = np.diff(targets.indptr)
-    for start in range(0, len(holdout), size):
+def _batches(
+    scorer: Scorer, holdout: Holdout, targets: csr_matrix, k: int, size: int, hide: bool, processes: Processes
+) -> Iterator[_Batch]:
+    """Every batch of users that is this process's and has a target; one without is not scored."""
+    some = np.diff(targets.indptr) > 0
+    users = torch.from_numpy(some.cumsum() - 1)
+    for start in range(processes.rank * size, len(holdout), processes.world * size):
         index = slice(start, min(start + size, len(holdout)))
-        kept = torch.from_numpy(counts[index] > 0)
+        kept = torch.from_numpy(some[index])
         if kept.any():
             values, items = _listed(scorer, holdout.batch(index), k, hide)
             wanted = SparseRows.of(targets[index][kept.numpy()])
-            yield _judged(items[kept], values[kept] > -torch.inf, wanted)
+            entries = torch.arange(int(targets.indptr[index.start]), int(targets.indptr[index.stop]))
+            yield _judged(users[index][kept], entries, items[kept], values[kept] > -torch.inf, wanted)
 
 
 class _Catalogue:
-    """What is recommended of the catalogue, for each k; popularity ranks are (I,)."""
+    """What is recommended of the catalogue, for each k; popularity ranks are (I,), all multiples of 1/2: their sums are exact."""
 
     def __init__(self, width: int, ks: Sequence[int], popularity: Tensor | None) -> None:
-        self.seen = {k: torch.zeros(width, dtype=torch.bool) for k in ks}
-        self.ranks = popularity
-        self.slots, self.sums = dict.fromkeys(ks, 0), dict.fromkeys(ks, 0.0)
+        self.ks, self.ranks = ks, popularity
+        self.seen = torch.zeros(len(ks), width, dtype=torch.int8)
+        self.slots, self.sums = torch.zeros(len(ks), dtype=torch.int64), torch.zeros(len(ks), dtype=torch.float64)
 
     def add(self, batch: _Batch) -> None:
-        for k, seen in self.seen.items():
+        for row, k in enumerate(self.ks):
             items = batch.items[:, :k][batch.given[:, :k]]
-            seen[items] = True
-            self.slots[k] += len(items)
-            self.sums[k] += 0.0 if self.ranks is None else self.ranks[items].sum().item()
+            self.seen[row, items] = 1
+            self.slots[row] += len(items)
+            self.sums[row] += 0.0 if self.ranks is None else self.ranks[items].sum()
+
+    def join(self, processes: Processes) -> None:
+        """Takes in what the other processes have."""
+        self.seen = processes.gather(self.seen).amax(0)
+        self.slots, self.sums = processes.gather(self.slots).sum(0), processes.gather(self.sums).sum(0)
 
     def coverage(self) -> dict[int, float]:
-        return {k: seen.double().mean().item() for k, seen in self.seen.items()}
+        return dict(zip(self.ks, self.seen.double().mean(1).tolist(), strict=True))
 
     def mean_rank(self) -> dict[int, float] | None:
-        return None if self.ranks is None else {k: self.sums[k] / max(1, n) for k, n in self.slots.items()}
+        means = self.sums / self.slots.clamp(min=1)
+        return None if self.ranks is None else dict(zip(self.ks, means.tolist(), strict=True))
+
+
+class _Measures(NamedTuple):
+    """What is kept of users: which they are of those ranked, and which targets they have; metrics (B, names), places, lists."""
+
+    users: Tensor
+    entries: Tensor
+    metrics: Tensor
+    places: Tensor
+    top: Tensor
+
+    @classmethod
+    def of(cls, batch: _Batch, names: Mapping[str, tuple[str, int]], kept: int) -> "_Measures":
+        """Those of a batch, with the first `kept` of each list."""
+        hits = batch.hits.double()
+        metrics = torch.stack([METRICS[kind](hits[:, :k], batch.targets.counts) for kind, k in names.values()], 1)
+        top = batch.items[:, :kept].masked_fill(~batch.given[:, :kept], -1)
+        return cls(batch.users, batch.entries, metrics, batch.places, top)
+
+    @classmethod
+    def none(cls, names: int, kept: int) -> "_Measures":
+        """Those of no user."""
+        where, metrics = torch.empty(0, dtype=torch.int64), torch.empty(0, names, dtype=torch.float64)
+        return cls(where, where, metrics, torch.empty(0, dtype=torch.int32), where.new_empty(0, kept))
+
+    def whole(self, processes: Processes, users: int, entries: int) -> "_Measures":
+        """Those of all users, in order, of which each process has some."""
+        metrics, top = (processes.whole(each, self.users, users) for each in (self.metrics, self.top))
+        places = processes.whole(self.places, self.entries, entries)
+        return _Measures(torch.arange(users), torch.arange(entries), metrics, places, top)
 
 
 def _counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
@@ -392,6 +438,7 @@ def rank(
     exclude_seen: bool = True,
     popularity: Tensor | np.ndarray | None = None,
     keep_top: bool = False,
+    processes: Processes = ALONE,
 ) -> Ranking:
     """Every metric at every k, from one pass over the users; memory grows with users and targets, not with users x items.
 
@@ -405,6 +452,7 @@ def rank(
         exclude_seen: recommend nothing of the history.
         popularity: how many users of the training set have each item, (I,).
         keep_top: also keep the lists.
+        processes: that share the work: each batch is ranked by exactly one of them, and all have the result that one has alone.
 
     Raises:
         ConfigError: a metric is not known, a k is not from 1 to I, or `batch` is below 1.
@@ -417,28 +465,27 @@ def rank(
     if cuts[-1] > targets.shape[1]:
         raise ConfigError(f"k must be from 1 to the {targets.shape[1]} items of the catalogue, got {cuts[-1]}")
     catalogue = _Catalogue(targets.shape[1], cuts, _popularity_ranks(popularity, targets.shape[1]))
-    each: dict[str, list[Tensor]] = {name: [] for name in names}
-    places, top = [], []
-    for part in _batches(scorer, holdout, targets, cuts[-1], batch, exclude_seen):
-        hits = part.hits.double()
-        for name, (kind, k) in names.items():
-            each[name].append(METRICS[kind](hits[:, :k], part.targets.counts))
+    kept = cuts[-1] if keep_top else 0
+    parts = [_Measures.none(len(names), kept)]
+    for part in _batches(scorer, holdout, targets, cuts[-1], batch, exclude_seen, processes):
+        parts.append(_Measures.of(part, names, kept))
         catalogue.add(part)
-        places.append(part.places)
-        top += [part.items.masked_fill(~part.given, -1)] if keep_top else []
-    per_user = {name: torch.cat(values) for name, values in each.items()}
+    catalogue.join(processes)
     counts = np.diff(targets.indptr)
+    own = _Measures(*(torch.cat(each) for each in zip(*parts, strict=True)))
+    found = own.whole(processes, int((counts > 0).sum()), targets.nnz)
+    per_user = dict(zip(names, found.metrics.T.contiguous(), strict=True))
     return Ranking(
         metrics={name: Estimate.of(values) for name, values in per_user.items()},
         per_user=per_user,
         users=torch.from_numpy(np.flatnonzero(counts)),
         left_out=int((counts == 0).sum()),
         targets=torch.from_numpy(counts[counts > 0].astype(np.int64)),
-        places=torch.cat(places),
+        places=found.places,
         columns=torch.from_numpy(targets.indices.astype(np.int64)),
         coverage=catalogue.coverage(),
         mean_popularity_rank=catalogue.mean_rank(),
-        top=torch.cat(top) if keep_top else None,
+        top=found.top if keep_top else None,
     )
 
 

@@ -3,14 +3,14 @@
 from itertools import pairwise
 
 from pydantic import Field, PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ..catalogue import STRICT
-from .layers import ACTIVATIONS, Activation, Network, channels_last, elements, fit, image, output
+from ..catalogue import checked
+from .convolutions import Up
+from .layers import ACTIVATIONS, Activation, Layers, Network, channels_last, elements, fit, image, output
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class Conv(Network):
     """Strided convolutions down and transposed ones up.
 
@@ -32,7 +32,7 @@ class Conv(Network):
         steps = [m for a, b in pairwise(channels) for m in (self._down(a, b), self._activation())]
         inner = elements(self._inner(shape))
         head = output(lambda width: nn.Linear(inner, width), features, heads)
-        return channels_last(nn.Sequential(*steps, nn.Flatten(), head))
+        return channels_last(Layers(*steps, nn.Flatten(), head))
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         out, height, width = image(shape, "Conv")
@@ -42,7 +42,7 @@ class Conv(Network):
         size = (self._grown(inner[1]), self._grown(inner[2]))
         last = output(lambda c: fit(channels[-1], c, size, (height, width)), out, heads)
         start = (nn.Linear(features, elements(inner)), self._activation(), nn.Unflatten(1, inner))
-        return channels_last(nn.Sequential(*start, *steps, last))
+        return channels_last(Layers(*start, *steps, last))
 
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()
@@ -50,8 +50,8 @@ class Conv(Network):
     def _down(self, inputs: int, outputs: int) -> nn.Conv2d:
         return nn.Conv2d(inputs, outputs, self.kernel_size, self.stride, self.kernel_size // 2)
 
-    def _up(self, inputs: int, outputs: int) -> nn.ConvTranspose2d:
-        return nn.ConvTranspose2d(inputs, outputs, self.kernel_size, self.stride)
+    def _up(self, inputs: int, outputs: int) -> Up:
+        return Up(inputs, outputs, self.kernel_size, self.stride)
 
     def _inner(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Shape of the smallest feature maps: what `_down` makes of the image, once per entry of `channels`."""

@@ -1,10 +1,9 @@
 """The densely connected multilayer perceptron of RecVAE."""
 
 from pydantic import Field, PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from ..catalogue import STRICT
+from ..catalogue import checked
 from ..sparse import SparseRows
 from .layers import ACTIVATIONS, Activation, Network, SparseLinear, elements, output
 
@@ -26,7 +25,7 @@ class _Body(nn.Module):
         return self.last(h)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class DenseMLP(Network):
     """Hidden layers of one width, each fed with the sum of all before it (Shenbin et al. 2020, RecVAE, section 3.2).
 

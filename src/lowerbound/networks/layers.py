@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import groupby
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from ..affine import Affine, times
 from ..errors import ConfigError, ShapeError
 from ..sparse import SparseRows
+from .convolutions import Last
 
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "leaky_relu", "softplus"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -136,7 +138,7 @@ def elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def fit(channels_in: int, channels_out: int, size: tuple[int, int], target: tuple[int, int]) -> nn.Conv2d:
+def fit(channels_in: int, channels_out: int, size: tuple[int, int], target: tuple[int, int]) -> Last:
     """A convolution of stride 1 whose output has exactly the `target` height and width.
 
     Where the input is larger its kernel has the surplus; where it is smaller it is padded to the full, which makes it a
@@ -144,7 +146,32 @@ def fit(channels_in: int, channels_out: int, size: tuple[int, int], target: tupl
     """
     kernel = tuple(abs(s - t) + 1 for s, t in zip(size, target, strict=True))
     padding = tuple(k - 1 if s < t else 0 for k, s, t in zip(kernel, size, target, strict=True))
-    return nn.Conv2d(channels_in, channels_out, kernel, padding=padding)  # type: ignore[arg-type]
+    return Last(channels_in, channels_out, kernel, padding=padding)  # type: ignore[arg-type]
+
+
+PIECE = 32
+"""Images that go through convolutions at a time where no gradients are wanted."""
+
+
+class Layers(nn.Sequential):
+    """Layers in a row. Without gradients the layers between two linear ones see a large batch in pieces.
+
+    Each example is convolved by itself, so the numbers are the same, and the feature maps of a piece stay in the cache, where
+    those of a batch of a thousand images take hundreds of megabytes. Linear layers see the batch whole: a matrix product adds up
+    in another order for another number of rows.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training or torch.is_grad_enabled() or x.device.type != "cpu":
+            return super().forward(x)
+        for linear, layers in groupby(self, _linear):
+            step = nn.Sequential(*layers)
+            x = step(x) if linear else torch.cat([step(piece) for piece in x.split(PIECE)])
+        return x
+
+
+def _linear(layer: nn.Module) -> bool:
+    return any(isinstance(part, nn.Linear) for part in layer.modules())
 
 
 def channels_last(module: nn.Module) -> nn.Module:

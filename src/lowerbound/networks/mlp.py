@@ -4,15 +4,14 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ..catalogue import STRICT
+from ..catalogue import checked
 from ..errors import ConfigError
 from .layers import ACTIVATIONS, Activation, Heads, Network, SparseLinear, Transposed, Uncomputed, elements, output
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class MLP(Network):
     """Linear layers with an activation between them; the decoder mirrors the encoder.
 

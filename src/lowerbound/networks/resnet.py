@@ -3,11 +3,11 @@
 from itertools import pairwise
 
 from pydantic import Field, PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from ..catalogue import STRICT
-from .layers import ACTIVATIONS, Activation, Network, channels_last, elements, fit, image, output
+from ..catalogue import checked
+from .convolutions import Up
+from .layers import ACTIVATIONS, Activation, Layers, Network, channels_last, elements, fit, image, output
 
 
 class Residual(nn.Module):
@@ -23,7 +23,7 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked
 class ResNet(Network):
     """Stages of `blocks` residual blocks; each stage halves the height and width (the decoder doubles them).
 
@@ -39,17 +39,17 @@ class ResNet(Network):
         stages = [m for a, b in pairwise(channels) for m in (nn.Conv2d(a, b, 3, 2, 1), *self._blocks(b))]
         inner = elements(self._inner(shape))
         head = output(lambda width: nn.Linear(inner, width), features, heads)
-        return channels_last(nn.Sequential(*stages, ACTIVATIONS[self.activation](), nn.Flatten(), head))
+        return channels_last(Layers(*stages, ACTIVATIONS[self.activation](), nn.Flatten(), head))
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         out, height, width = image(shape, "ResNet")
         inner = self._inner(shape)
         channels = (inner[0], *reversed(self.channels))
-        stages = [m for a, b in pairwise(channels) for m in (nn.ConvTranspose2d(a, b, 4, 2, 1), *self._blocks(b))]
+        stages = [m for a, b in pairwise(channels) for m in (Up(a, b, 4, 2, 1), *self._blocks(b))]
         size = (inner[1] * 2 ** len(self.channels), inner[2] * 2 ** len(self.channels))
         last = output(lambda c: fit(channels[-1], c, size, (height, width)), out, heads)
         start = (nn.Linear(features, elements(inner)), nn.Unflatten(1, inner))
-        return channels_last(nn.Sequential(*start, *stages, ACTIVATIONS[self.activation](), last))
+        return channels_last(Layers(*start, *stages, ACTIVATIONS[self.activation](), last))
 
     def _blocks(self, channels: int) -> list[nn.Module]:
         return [Residual(channels, self.activation) for _ in range(self.blocks)]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import ks_2samp
 
 from ..errors import RunError
 from ..files import read_json, there, write_json
 from ..progress import stages
 from ..run import Run
+from .apart import kolmogorov_smirnov
 from .comparison import DRAWS, MARK, Comparison, Entry, measured_runs, names, ready, refuse
 from .figures import bars, grid, histogram, lines, marginals, strips
 from .look import Look
@@ -265,7 +265,7 @@ def columns(found: Comparison) -> Section | None:
     data = schema.restore(found.first.examples.batch(slice(0, CROWD)).numpy())  # type: ignore[union-attr]
     drawn = [e.run.schema.restore(e.run.sample(CROWD, mean=False, seed=found.seed).numpy()) for e in entries]
     names = list(schema.columns) or [f"value {i + 1}" for i in range(schema.shape[0])]
-    apart = np.array([[ks_2samp(data[:, i], part[:, i]).statistic for part in drawn] for i in range(len(names))])
+    apart = np.array([[kolmogorov_smirnov(data[:, i], part[:, i]) for part in drawn] for i in range(len(names))])
     order = np.argsort(-apart.mean(1), kind="stable")[:PANELS]
     which = "All columns" if len(names) <= PANELS else f"The {PANELS} columns of {len(names)} that differ most"
     behind = f"{len(data):,} {found.split} examples and {CROWD:,} samples of each run"

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from ..tiling import tiles as tiles
+from ..tiling import unit as unit
+
 SIZE = (5.0, 3.4)
 """Inches of a picture of its own: its text is legible in a column of a paper, and on a telephone."""
 
@@ -36,23 +39,6 @@ REST = "#B0B0B0"
 
 Bars = Mapping[str, tuple[Sequence[float], Sequence[float] | None]]
 """For each name the height of its bar at every place and, where they are known, the standard errors."""
-
-
-def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1] side by side on white, as one array (rows, columns, C) of uint8; C is 1 or 3."""
-    count, channels, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    canvas = np.ones((channels, rows * (height + gap) - gap, columns * (width + gap) - gap))
-    for i, picture in enumerate(images):
-        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        canvas[:, top : top + height, left : left + width] = picture
-    return np.rint(np.clip(np.nan_to_num(canvas), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
-
-
-def unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Images of values in [low, high] as they are shown: unchanged if that lies in [0, 1], else moved there."""
-    return images if low >= 0 and high <= 1 else (images - low) / max(high - low, 1e-12)
 
 
 def short(text: str, longest: int = 40) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from ..data import Dataset
 from ..run import Run
@@ -121,7 +121,7 @@ def _sweeps(look: Look, level: int) -> list[Picture]:
     unit = _unit(look, level)
     grids = {
         "manifold": (np.linspace(-3, 3, side), "from −3 to 3 in equal steps"),
-        "manifold_quantiles": (norm.ppf((np.arange(side) + 0.5) / side), "at equal steps of the normal distribution function"),
+        "manifold_quantiles": (ndtri((np.arange(side) + 0.5) / side), "at equal steps of the normal distribution function"),
     }
     pictures = []
     for name, (ticks, how) in list(grids.items())[: 2 if look.has_bound else 1]:  # codes without a prior have no quantiles

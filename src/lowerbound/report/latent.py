@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import ks_2samp
 
 from ..evaluation import LatentStatistics
 from ..run import Run
+from .apart import kolmogorov_smirnov
 from .figures import classes, histogram, marginals, rates, shades
 from .look import SOME, Look
 from .maps import Plane, plane, principal
@@ -62,7 +62,7 @@ def _aggregate(look: Look, level: int) -> tuple[str, Picture]:
     """How the posteriors of all examples together lie to the prior."""
     order = look.by_rate(level)[:PANELS]
     posterior, prior = look.draws[level], look.prior_draws[level]
-    distances = [ks_2samp(posterior[:, i], prior[:, i], method="asymp").statistic for i in order]
+    distances = [kolmogorov_smirnov(posterior[:, i], prior[:, i]) for i in order]
     worst = int(order[int(np.argmax(distances))])
     where = look.level(level)
     sentence = (

@@ -1,10 +1,10 @@
 """Sections on tables and vectors: each column of the data beside samples from the model."""
 
 import numpy as np
-from scipy.stats import ks_2samp
 
 from ..data import Dataset
 from ..run import Run
+from .apart import kolmogorov_smirnov
 from .bound import measured
 from .figures import levels, marginals, matrix, pixels, short
 from .latent import health, space
@@ -37,7 +37,7 @@ def columns(run: Run, look: Look) -> Section | None:
     if not look.has_bound:
         return None
     names, data, drawn = _names(look), look.values, look.samples
-    apart = np.array([ks_2samp(data[:, i], drawn[:, i], method="asymp").statistic for i in range(len(names))])
+    apart = np.array([kolmogorov_smirnov(data[:, i], drawn[:, i]) for i in range(len(names))])
     order = np.argsort(-apart, kind="stable")
     worst = f"The columns of the samples differ from the data by {apart.mean():.2f} in the mean and {apart.max():.2f} at most"
     sentence = f"{worst} ({short(names[order[0]])}), in the greatest difference of the distribution functions."

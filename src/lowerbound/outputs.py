@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Examples, History, Items
-from ..errors import ConfigError
-from ..files import replacing
-from ..model import refuse_beyond_memory
-from ..recommend import item_vectors
-from ..run import Run
-from .figures import tiles, unit
+from .data import Examples, History, Items
+from .errors import ConfigError
+from .files import replacing
+from .model import refuse_beyond_memory
+from .recommend import item_vectors
+from .run import Run
+from .tiling import tiles, unit
 
 TABLES = (".csv", ".parquet")
 

@@ -1,0 +1,105 @@
+"""How a model is run while it is trained: on how many threads, compiled or not, and with memory that is not given back.
+
+None of it changes the function that is computed; what is chosen depends on the model, its settings and the machine alone, so that
+a run that is resumed goes on as it began.
+"""
+
+import ctypes
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from .errors import ConfigError
+
+PER_THREAD = 3e8
+"""Operations of a step for which one more thread pays; the small models are faster on one (benchmarks/training.py)."""
+
+COMPILED_STEPS = 20_000
+"""Steps from which on it pays to compile: it takes 15 to 30 s, and saves one or two milliseconds a step of a small model."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+
+
+def keep_freed_memory() -> None:
+    """Lets the allocator of glibc keep what it was given, up to a GiB, instead of giving large tensors back at each step.
+
+    Each page that comes back costs a fault; a step of a convolutional model has ten thousand. Elsewhere this does nothing.
+    """
+    try:
+        adjust = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # no glibc
+        return
+    adjust(_MMAP_THRESHOLD, 2**30)
+    adjust(_TRIM_THRESHOLD, 2**30)
+
+
+def operations(step: Callable[[], Any]) -> int:
+    """Floating-point operations of the matrix products and convolutions in a call."""
+    from torch.utils.flop_counter import FlopCounterMode  # imported where used: it takes a third of a second
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+@contextmanager
+def threads(count: int | Literal["auto"], operations: Callable[[], int]) -> Iterator[int]:
+    """So many threads for matrix products within the block, or as many of those there are as so many operations keep busy."""
+    before = torch.get_num_threads()
+    wanted = min(before, max(1, round(operations() / PER_THREAD))) if count == "auto" and before > 1 else count
+    torch.set_num_threads(before if wanted == "auto" else wanted)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+class Compiled(nn.Module):
+    """A model that is compiled for batches of one size. Others, such as the last of an epoch, go through it as it is.
+
+    One more size would be compiled anew, and which of both graphs a batch takes would depend on which of them came first.
+    """
+
+    def __init__(self, model: nn.Module, size: int) -> None:
+        super().__init__()
+        self.model, self.size = model, size
+        # With the random numbers of the model as it is, so that compiling changes no figure beyond rounding.
+        self.fast = torch.compile(model, dynamic=False, options={"fallback_random": True})
+
+    def forward(self, x: Any, *arguments: Any) -> Any:
+        return (self.fast if len(x) == self.size else self.model)(x, *arguments)
+
+
+def compiler() -> str | None:
+    """The C++ compiler that there is."""
+    names = (os.environ.get("CXX"), "g++", "clang++", "c++", "cl")
+    return next((name for name in names if name and shutil.which(name)), None)
+
+
+def compiled(model: nn.Module, choice: bool | Literal["auto"], steps: int, size: int) -> nn.Module:
+    """The model as it is, or compiled, as the choice says; "auto": where it was measured to pay.
+
+    Args:
+        model: its parameters are those of the compiled one.
+        choice: of the settings.
+        steps: that are planned.
+        size: of the batches.
+
+    Raises:
+        ConfigError: it is to be compiled, and there is no C++ compiler.
+    """
+    if choice is True and not compiler():
+        raise ConfigError("training.compile needs a C++ compiler (g++ or clang++, or its name in CXX), found none")
+    if choice == "auto":
+        choice = steps >= COMPILED_STEPS and compiler() is not None and not any(map(_slower, model.modules()))
+    return Compiled(model, size) if choice else model
+
+
+def _slower(module: nn.Module) -> bool:
+    """Whether a layer makes compiling a loss: of convolutions and of sparse rows the time is in kernels that stay as they are."""
+    return isinstance(module, nn.Conv2d | nn.ConvTranspose2d) or getattr(module, "sparse", False)

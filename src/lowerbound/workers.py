@@ -1,0 +1,100 @@
+"""The processes of one run on one machine: they start together and they end together.
+
+Fabric starts them, or torchrun, or `fabric run`. Whichever way one of them ends, by an error, a signal or a kill, none of the
+others stays behind to wait for it: within about `PATIENCE` seconds each ends too, and says on one line how to go on. Left alone,
+a process waits for half an hour, in the next exchange, for one that is gone.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from lightning_fabric import Fabric
+
+from .errors import WorkerError
+
+PATIENCE = 10.0
+"""Seconds that a process has to end by itself after another has ended."""
+
+MAIN = "LOWERBOUND_MAIN"
+"""Environment variable: the process that started the others of a run."""
+
+ENDED, GO_ON = "another process of this run has ended", "go on from its last checkpoint with --resume"
+
+
+@contextmanager
+def launched(fabric: Fabric) -> Iterator[None]:
+    """The block runs in every process of `fabric`, of which those that are missing are started; the end of one is that of all.
+
+    Raises:
+        WorkerError: another process has ended.
+    """
+    with _together(fabric):
+        _follow_main()
+        if os.environ.get("LT_CLI_USED") != "1":  # `fabric run` has launched all processes
+            fabric.launch()
+        _give_time()
+        yield
+
+
+@contextmanager
+def _together(fabric: Fabric) -> Iterator[None]:
+    """Of several processes, the end of one is the end of all: the others then wait for it in vain.
+
+    Raises:
+        WorkerError: another process has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if fabric.world_size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+            raise
+        if _main_gone():
+            _tell()  # which is else for the main process to say
+        told = re.sub(r"^\[[^]]*\] *", "", str(error).splitlines()[0]).partition(". ")[0]  # without the place in gloo's source
+        raise WorkerError(f"{ENDED} ({told}); {GO_ON}") from error
+
+
+def _tell() -> None:
+    print(f"lowerbound: {ENDED}; {GO_ON}", file=sys.stderr, flush=True)
+
+
+def _give_time() -> None:
+    """Fabric kills this process within 5 s of the end of one that it started; before that it shall say so and end by itself."""
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            thread._terminate_all = partial(_end_late, thread._child_processes)  # type: ignore[attr-defined]
+
+
+def _follow_main() -> None:
+    """A process that Fabric started ends soon after the one that did, wherever it waits; else it might for half an hour."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        os.environ[MAIN] = str(os.getpid())
+    elif MAIN in os.environ:
+        threading.Thread(target=_end_with_main, daemon=True).start()
+
+
+def _main_gone() -> bool:
+    return int(os.environ.get(MAIN, os.getpid())) not in (os.getpid(), os.getppid())
+
+
+def _end_with_main() -> None:
+    while not _main_gone():
+        time.sleep(1)
+    _end_late([])
+
+
+def _end_late(others: list[subprocess.Popen]) -> None:
+    """Ends this process after `PATIENCE`, wherever it is, and all others; one that has ended before does not come here."""
+    time.sleep(PATIENCE)
+    _tell()
+    for other in others:
+        other.kill()
+    os._exit(WorkerError.exit_code)

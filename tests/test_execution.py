@@ -1,0 +1,89 @@
+"""How a model is run changes no figure."""
+
+import warnings
+
+import pytest
+import torch
+
+from lowerbound import execution
+from lowerbound.errors import ConfigError
+from lowerbound.execution import Compiled, compiled, compiler, keep_freed_memory, operations, threads
+from lowerbound.model import Architecture
+from lowerbound.networks import MLP, Conv
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, where it compiles
+
+LONG = execution.COMPILED_STEPS
+
+
+def test_the_operations_of_linear_layers_are_two_for_each_weight_and_example():
+    model = torch.nn.Sequential(torch.nn.Linear(7, 5, bias=False), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False))
+    assert operations(lambda: model(torch.zeros(11, 7))) == 2 * 11 * (7 * 5 + 5 * 3)
+
+
+@pytest.mark.parametrize(
+    ("choice", "work", "expected"),
+    [("auto", 0, 1), ("auto", execution.PER_THREAD, 1), ("auto", 2 * execution.PER_THREAD, 2), ("auto", 1e15, 3), (2, 0, 2)],
+)
+def test_threads_are_as_many_as_the_work_keeps_busy_and_are_given_back(choice, work, expected):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with threads(choice, lambda: int(work)) as count:
+            assert torch.get_num_threads() == count == expected
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("network", "choice", "steps", "expected"),
+    [
+        (MLP((8,)), "auto", LONG, True),
+        (MLP((8,)), "auto", LONG - 1, False),
+        (MLP((8,)), True, 1, True),
+        (MLP((8,)), False, LONG, False),
+        (Conv((4,)), "auto", LONG, False),
+        (Conv((4,)), True, 1, True),
+    ],
+)
+def test_what_is_compiled(network, choice, steps, expected, monkeypatch):
+    monkeypatch.setattr(execution, "compiler", lambda: "g++")
+    model = Architecture(latent=(2,), network=network).build((1, 8, 8))
+    assert isinstance(compiled(model, choice, steps, 10), Compiled) is expected
+
+
+def test_without_a_compiler_auto_is_the_model_and_true_is_one_line(monkeypatch):
+    monkeypatch.setattr(execution.shutil, "which", lambda name: None)
+    model = Architecture(latent=(2,), network=MLP((8,))).build((4,))
+    assert compiled(model, "auto", LONG, 10) is model
+    with pytest.raises(ConfigError, match=r"training\.compile needs a C\+\+ compiler"):
+        compiled(model, True, LONG, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+def test_a_compiled_model_draws_the_same_numbers_and_gives_the_same_gradients():
+    torch.manual_seed(0)
+    model = Architecture(latent=(3, 2), network=MLP((8,)), level_network=MLP((6,))).build((4,))
+    fast, found = Compiled(model, 10), []
+    for module, size in ((model, 10), (fast, 10), (model, 3), (fast, 3)):
+        model.zero_grad()
+        torch.manual_seed(1)
+        with warnings.catch_warnings(action="ignore"):  # torch's own, while it compiles
+            terms = module(torch.linspace(0, 1, 4 * size).view(size, 4), 2, "valid")
+        (-terms.log_weight.mean()).backward()
+        found.append([terms.log_likelihood.detach(), terms.rate.detach(), *(p.grad.clone() for p in model.parameters())])
+    for plain, other in (found[:2], found[2:]):
+        for wanted, got in zip(plain, other, strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_freed_memory_can_be_kept_anywhere(monkeypatch):
+    keep_freed_memory()
+
+    def missing(name):
+        raise OSError
+
+    monkeypatch.setattr(execution.ctypes, "CDLL", missing)
+    keep_freed_memory()
