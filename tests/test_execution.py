@@ -7,7 +7,7 @@ import torch
 
 from lowerbound import execution
 from lowerbound.errors import ConfigError
-from lowerbound.execution import Compiled, compiled, compiler, keep_freed_memory, operations, threads
+from lowerbound.execution import Compiled, compiled, compiler, operations, threads
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP, Conv
 
@@ -77,13 +77,3 @@ def test_a_compiled_model_draws_the_same_numbers_and_gives_the_same_gradients():
     for plain, other in (found[:2], found[2:]):
         for wanted, got in zip(plain, other, strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
-
-
-def test_freed_memory_can_be_kept_anywhere(monkeypatch):
-    keep_freed_memory()
-
-    def missing(name):
-        raise OSError
-
-    monkeypatch.setattr(execution.ctypes, "CDLL", missing)
-    keep_freed_memory()

@@ -1,10 +1,9 @@
-"""How a model is run while it is trained: on how many threads, compiled or not, and with memory that is not given back.
+"""How a model is run while it is trained: on how many threads, and compiled or not.
 
 None of it changes the function that is computed; what is chosen depends on the model, its settings and the machine alone, so that
 a run that is resumed goes on as it began.
 """
 
-import ctypes
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,21 +20,6 @@ PER_THREAD = 3e8
 
 COMPILED_STEPS = 20_000
 """Steps from which on it pays to compile: it takes 15 to 30 s, and saves one or two milliseconds a step of a small model."""
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-
-
-def keep_freed_memory() -> None:
-    """Lets the allocator of glibc keep what it was given, up to a GiB, instead of giving large tensors back at each step.
-
-    Each page that comes back costs a fault; a step of a convolutional model has ten thousand. Elsewhere this does nothing.
-    """
-    try:
-        adjust = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # no glibc
-        return
-    adjust(_MMAP_THRESHOLD, 2**30)
-    adjust(_TRIM_THRESHOLD, 2**30)
 
 
 def operations(step: Callable[[], Any]) -> int:

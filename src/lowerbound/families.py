@@ -236,8 +236,9 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        partition = logits.abs().sigmoid_().log_().sum(-1) - logits.relu().sum(-1)
-        return partition + (x * logits).sum(-1)
+        size = logits.abs()
+        linear = size.sum(-1) / 2 + ((0.5 - x) * logits).sum(-1)  # max(l, 0) - x l
+        return size.sigmoid_().log_().sum(-1) - linear
 
     @staticmethod
     @once_differentiable

@@ -23,9 +23,8 @@ from . import recipe as recipes
 from .data import Dataset, named_sets
 from .errors import ConfigError, RunError
 from .evaluation.batches import evaluating, placed
-from .execution import keep_freed_memory
 from .files import UNFINISHED, read_json, swept, there, write_json, write_text
-from .machine import hardware
+from .machine import hardware, keep_freed_memory
 from .progress import bar
 from .recipe import Recipe
 from .report import glance, maps, page

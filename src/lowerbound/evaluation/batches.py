@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import ConfigError, DataError
+from ..machine import keep_freed_memory
 from ..noise import Batch
 
 ELEMENTS = 2**20
@@ -37,6 +38,7 @@ class Batches(Protocol):
 @contextmanager
 def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
     """Noise off, no gradients, and a random stream of its own that leaves the caller's untouched."""
+    keep_freed_memory()
     modes = {module: module.training for module in model.modules()}
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)

@@ -1,0 +1,47 @@
+"""What is known of the machine, and how it hands out memory."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lowerbound import machine
+
+FAULTS = """
+import resource, torch
+from lowerbound.machine import keep_freed_memory
+{}
+def step():
+    return sum((torch.ones(2**20) + 1)[0] for _ in range(3))
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(line):
+    """Pages that the system had to hand out again while large tensors came and went, in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", FAULTS.format(line)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc")
+def test_kept_memory_is_not_handed_out_again():
+    assert faults("keep_freed_memory()") < 200
+    assert faults("") > 5_000  # 20 x 3 x 2 tensors of 1,024 pages each, if every one is new
+
+
+def test_without_glibc_nothing_happens(monkeypatch):
+    def missing(name):
+        raise OSError
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", missing)
+    machine.keep_freed_memory.__wrapped__()
+
+
+def test_the_hardware_is_told():
+    assert "cores" in machine.hardware()
+    assert machine.processor()
