@@ -104,7 +104,8 @@ class Ours:
                 self.fit._step(self.order)
             self.fit._look()
 
-        return clocked(work, self.device) / steps
+        with self.fit.threads():
+            return clocked(work, self.device) / steps
 
 
 def ours(plan: Recipe, data: Splits) -> Ours:

@@ -13,8 +13,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import FrameType
@@ -212,7 +213,7 @@ class Fit:
             Interrupted: Ctrl-C or SIGTERM; the checkpoint is written.
         """
         state, started, before = self.state, time.perf_counter(), self.state.seconds
-        with interrupts() as came, threads(self.settings.threads, self._operations):
+        with interrupts() as came, self.threads():
             while state.epoch < self.settings.epochs and not state.stopped:
                 order = self._order(state.epoch)
                 self._begin_epoch()
@@ -233,6 +234,11 @@ class Fit:
             self.model.load_state_dict(self.best)
         return state
 
+    def threads(self) -> AbstractContextManager[int]:
+        """Within it steps are taken on as many threads as the settings say."""
+        return threads(self.settings.threads, lambda: self._operations)
+
+    @cached_property
     def _operations(self) -> int:
         """Of one step: forward, and twice as many backward."""
         share = min(2, len(self.data.train))
