@@ -12,6 +12,7 @@ threads as given; the ratio of each pair is kept, and their median. `peers` runs
 writes a file of its own, results/recommend-WHAT.json.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 from torch import nn
 
-from common import PEERS, Work, answer, arguments, in_turn, measured, parser, ratios, spread, write
+from common import PEERS, Peer, Work, answer, arguments, in_turn, measured, parser, ratios, serve, spread, write
 from loops import Ours
 from lowerbound import recipe as recipes
 from lowerbound import run as runs
@@ -103,19 +104,30 @@ def our_fit(matrix: csr_matrix) -> Fit:
     return Fit(model, data, plan.objective, plan.training)
 
 
-def measure_step(rounds: int, steps: int) -> dict[str, Any]:
-    """Pairs of training steps."""
+def step_of(side: str, steps: int) -> Work:
+    """Steps of the dense model, or of ours."""
     matrix, _ = gowalla()
-    dense, ours = Dense(matrix.shape[1]), Ours(our_fit(matrix))
+    if side == "ours":
+        ours = Ours(our_fit(matrix))
+        return lambda: ours(steps)
+    dense = Dense(matrix.shape[1])
     optimizer = torch.optim.Adam(dense.parameters(), lr=1e-3)
-    return pairs(lambda: dense_steps(dense, optimizer, matrix, steps), lambda: ours(steps), rounds)
+    return lambda: dense_steps(dense, optimizer, matrix, steps)
 
 
-def pairs(dense: Work, ours: Work, rounds: int) -> dict[str, Any]:
-    """Both in turn: the seconds of each, and the ratios of the pairs."""
-    seconds, _ = in_turn({"dense": dense, "ours": ours}, rounds)
+def measure_pairs(given: argparse.Namespace) -> dict[str, Any]:
+    """Both sides in turn, each in a process of its own, so that no allocator is shared: seconds, and ratios of pairs."""
+    command = [sys.executable, __file__, given.what, "--steps", str(given.steps), "--threads", str(given.threads), "--serve"]
+    sides = {side: Peer([*command, side], given.threads) for side in ("dense", "ours")}
+    try:
+        seconds, errors = in_turn(sides, given.rounds)
+    finally:
+        for process in sides.values():
+            process.close()
     found = {f"{name}_seconds": spread(each) for name, each in seconds.items()}
-    return found | {"ratio": ratios(seconds["dense"], seconds["ours"]), "seconds": seconds}
+    return (
+        found | {"ratio": ratios(seconds["dense"], seconds["ours"]), "seconds": seconds} | ({"errors": errors} if errors else {})
+    )
 
 
 def published_metrics(scores: np.ndarray, wanted: csr_matrix) -> list[np.ndarray]:
@@ -160,14 +172,18 @@ def our_ranking(fit: Fit, matrix: csr_matrix, targets: csr_matrix) -> float:
     return time.perf_counter() - started
 
 
-def measure_ranking(rounds: int) -> dict[str, Any]:
-    """Pairs of full rankings; the dense one on every tenth of the users, times ten."""
+def ranking_of(side: str, steps: int) -> Work:
+    """A full ranking by the dense model, on every tenth of the users, times ten; or by ours."""
     matrix, targets = gowalla()
-    dense, fit = Dense(matrix.shape[1]), our_fit(matrix)
+    if side == "ours":
+        fit = our_fit(matrix)
+        return lambda: our_ranking(fit, matrix, targets)
     part = slice(0, matrix.shape[0] // 10)
-    scale = matrix.shape[0] / (matrix.shape[0] // 10)
-    ranked = (matrix[part], targets[part])
-    return pairs(lambda: dense_ranking(dense, *ranked) * scale, lambda: our_ranking(fit, matrix, targets), rounds)
+    dense, ranked = Dense(matrix.shape[1]), (matrix[part], targets[part])
+    return lambda: dense_ranking(dense, *ranked) * matrix.shape[0] / (matrix.shape[0] // 10)
+
+
+PAIRED = {"step": step_of, "ranking": ranking_of}
 
 
 def measure_memory(threads: int) -> dict[str, Any]:
@@ -203,11 +219,15 @@ def main() -> None:
     words.add_argument("what", choices=("step", "ranking", "memory", "peers"))
     words.add_argument("--rounds", type=int, default=5)
     words.add_argument("--steps", type=int, default=5)
+    words.add_argument("--serve", choices=("dense", "ours"), help=argparse.SUPPRESS)
     words.add_argument("--peers", nargs="+", default=[f"{name}={PEERS / name}/bin/python" for name in ("cornac", "recbole")])
     given = arguments(words)
+    if given.serve:
+        serve(PAIRED[given.what](given.serve, given.steps))
+        return
     measures = {
-        "step": lambda: measure_step(given.rounds, given.steps),
-        "ranking": lambda: measure_ranking(given.rounds),
+        "step": lambda: measure_pairs(given),
+        "ranking": lambda: measure_pairs(given),
         "memory": lambda: measure_memory(given.threads),
         "peers": lambda: measure_peers(dict(peer.split("=", 1) for peer in given.peers), given.threads),
     }

@@ -528,6 +528,9 @@ def main() -> None:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one tells
             print(f"lowerbound: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # who read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         print("lowerbound: stopped", file=sys.stderr)
         sys.exit(130)

@@ -24,7 +24,7 @@ from .data import Dataset, named_sets
 from .errors import ConfigError, RunError
 from .evaluation.batches import evaluating, placed
 from .files import UNFINISHED, read_json, swept, there, write_json, write_text
-from .machine import hardware, keep_freed_memory
+from .machine import give_back_memory, hardware, keep_freed_memory
 from .progress import bar
 from .recipe import Recipe
 from .report import glance, maps, page
@@ -184,6 +184,7 @@ def _fitted(plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, res
             with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
                 state = fitting.run()
             del fitting  # and with it the state of the optimiser, before the test split is measured
+            give_back_memory()
             run.summary |= _summary(run, dataset, state, caveat, processes_of(fabric))
             if first:
                 _finish(run, watch, show)

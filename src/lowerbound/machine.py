@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 @cache
 def keep_freed_memory() -> None:
-    """Lets the allocator of glibc keep what it was given, up to a GiB, instead of giving large tensors back at each step.
+    """Lets the allocator of glibc keep tensors of up to 256 MiB that were freed, instead of giving them back at each step.
 
     Each page that comes back costs a fault; a step of a convolutional model has ten thousand. Elsewhere this does nothing.
     """
@@ -36,5 +37,11 @@ def keep_freed_memory() -> None:
         adjust = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # no glibc
         return
-    adjust(_MMAP_THRESHOLD, 2**30)
-    adjust(_TRIM_THRESHOLD, 2**30)
+    adjust(_MMAP_THRESHOLD, 2**28)
+    adjust(_TRIM_THRESHOLD, 2**28)
+
+
+def give_back_memory() -> None:
+    """Gives freed memory back to the system, where `keep_freed_memory` had it kept: between parts of a long work."""
+    with suppress(AttributeError, OSError, TypeError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)

@@ -33,7 +33,7 @@ from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunErro
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named
-from .execution import compiled, operations, threads
+from .execution import Compiled, compiled, operations, threads
 from .model import VAE, Terms
 from .networks.layers import SparseLinear
 from .noise import Batch
@@ -182,10 +182,9 @@ class Fit:
         for layer in model.modules():
             if isinstance(layer, SparseLinear):
                 layer.sparse_gradient = lazy
-        alone = self.fabric.world_size == 1
-        choice = settings.compile if alone or settings.compile != "auto" else False
-        runs = compiled(model, choice, self.total, settings.batch_size // self.fabric.world_size)
-        self.wrapped, self.optimizer = self.fabric.setup(runs, make_optimizer(settings, model))
+        choice = settings.compile if self.fabric.world_size == 1 or settings.compile != "auto" else False
+        self.compiled = compiled(model, choice, self.total, settings.batch_size // self.fabric.world_size)
+        self.wrapped, self.optimizer = self.fabric.setup(self.compiled, make_optimizer(settings, model))
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.save_history, self.checkpoints, self.report = save_history, checkpoints, report
         self.state = State()
@@ -213,6 +212,8 @@ class Fit:
             Interrupted: Ctrl-C or SIGTERM; the checkpoint is written.
         """
         state, started, before = self.state, time.perf_counter(), self.state.seconds
+        if isinstance(self.compiled, Compiled) and state.epoch < self.settings.epochs:
+            self.report(state.epoch + 1, state.epoch * len(self.data.train), "compiling")  # which takes a while, once
         with interrupts() as came, self.threads():
             while state.epoch < self.settings.epochs and not state.stopped:
                 order = self._order(state.epoch)
