@@ -38,7 +38,7 @@ def keep_freed_memory() -> None:
     except (AttributeError, OSError, TypeError):  # no glibc
         return
     adjust(_MMAP_THRESHOLD, 2**28)
-    adjust(_TRIM_THRESHOLD, 2**28)
+    adjust(_TRIM_THRESHOLD, 2**30)
 
 
 def give_back_memory() -> None:
