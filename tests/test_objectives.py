@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from lowerbound.errors import ConfigError
 from lowerbound.objectives import Elbo, Iwae, PublishedHierarchical, Reconstruction
 from lowerbound.schedules import Linear
 
@@ -34,5 +35,5 @@ def test_the_weight_follows_its_schedule():
     "options", [{"beta": math.nan}, {"beta": "much"}, {"free_bits": -1.0}, {"kl": "exact"}, {"bta": 1.0}], ids=repr
 )
 def test_bad_settings_are_refused(options):
-    with pytest.raises(ValueError, match="validation error"):
+    with pytest.raises(ConfigError, match="^Elbo: "):
         Elbo(**options)
