@@ -35,5 +35,5 @@ def test_the_weight_follows_its_schedule():
     "options", [{"beta": math.nan}, {"beta": "much"}, {"free_bits": -1.0}, {"kl": "exact"}, {"bta": 1.0}], ids=repr
 )
 def test_bad_settings_are_refused(options):
-    with pytest.raises(ConfigError, match="^Elbo: "):
+    with pytest.raises(ConfigError, match=r"^Elbo: "):
         Elbo(**options)
