@@ -309,7 +309,7 @@ def draw(result: Result, path: Path) -> None:
         place.set_axis_off()
     for place, (name, one) in zip(places.flat, result["axes"].items(), strict=False):
         panel(place, name, one["rows"])
-    figure.savefig(path, dpi=90, metadata={"Software": None})
+    figure.savefig(path, dpi=90, bbox_inches="tight", metadata={"Software": None})
     pyplot.close(figure)
 
 
