@@ -61,6 +61,31 @@ def test_without_a_compiler_auto_is_the_model_and_true_is_one_line(monkeypatch):
         compiled(model, True, LONG, 10)
 
 
+@pytest.fixture
+def uncompilable():
+    from torch._inductor import config
+
+    with config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
+        yield
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_model_that_cannot_be_compiled_is_one_line_or_goes_on_as_it_is(needed, uncompilable, capsys):
+    model = Architecture(latent=(2,), network=MLP((5,))).build((3,))
+    fast, x = Compiled(model, 6, needed=needed), torch.rand(6, 3)
+    if needed:
+        with pytest.raises(ConfigError, match=r"^training\.compile: the model cannot be compiled here: .*ompiler"):
+            fast(x)
+        return
+    torch.manual_seed(1)
+    got = fast(x, 1, "valid").log_weight
+    torch.manual_seed(1)
+    assert torch.equal(got, model(x, 1, "valid").log_weight)
+    assert "cannot be compiled here" in capsys.readouterr().err
+    fast(x)
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 def test_a_compiled_model_draws_the_same_numbers_and_gives_the_same_gradients():

@@ -25,12 +25,12 @@ from lowerbound import checkpoint
 from lowerbound import recipe as recipes
 from lowerbound.data import Data, Interactions, Schema
 from lowerbound.data.interactions import from_frame
-from lowerbound.data.limits import FREE, RATIO, brief, refuse_bomb
+from lowerbound.data.limits import FREE, RATIO, refuse_bomb
 from lowerbound.data.named import _extract
 from lowerbound.data.parquet import unpacked
 from lowerbound.data.tables import scan_parquet, text_bytes
 from lowerbound.data.titles import read_titles
-from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError
+from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError, brief
 from lowerbound.files import read_json
 
 HERE = Path(__file__).parent

@@ -34,12 +34,30 @@ def test_kept_memory_is_not_handed_out_again():
     assert faults("") > 5_000  # 20 x 3 x 2 tensors of 1,024 pages each, if every one is new
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc, and /proc")
+def test_kept_memory_is_given_back():
+    code = """
+import torch
+from lowerbound.machine import give_back_memory, keep_freed_memory
+held = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
+keep_freed_memory()
+tensors = [torch.ones(2**22) for _ in range(12)]
+tensors = None
+before = held()
+give_back_memory()
+print(before - held())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 12 * 2**24 * 0.8
+
+
 def test_without_glibc_nothing_happens(monkeypatch):
     def missing(name):
         raise OSError
 
     monkeypatch.setattr(machine.ctypes, "CDLL", missing)
     machine.keep_freed_memory.__wrapped__()
+    machine.give_back_memory()
 
 
 def test_the_hardware_is_told():

@@ -22,8 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .data.limits import brief
-from .errors import RunError
+from .errors import RunError, brief
 from .files import UNFINISHED, read_json, replacing, swept, sync, write_text
 
 KEPT = 2

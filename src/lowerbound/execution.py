@@ -6,14 +6,16 @@ a run that is resumed goes on as it began.
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch._dynamo.exc import TorchDynamoException
 
-from .errors import ConfigError
+from .errors import ConfigError, brief
 
 PER_THREAD = 3e8
 """Operations of a step for which one more thread pays; the small models are faster on one (benchmarks/training.py)."""
@@ -31,12 +33,16 @@ def operations(step: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
+def _busy(most: int, operations: Callable[[], int]) -> int:
+    """How many of these threads so many operations keep busy; they are counted only where there is a choice."""
+    return most if most == 1 else min(most, max(1, round(operations() / PER_THREAD)))
+
+
 @contextmanager
 def threads(count: int | Literal["auto"], operations: Callable[[], int]) -> Iterator[int]:
     """So many threads for matrix products within the block, or as many of those there are as so many operations keep busy."""
     before = torch.get_num_threads()
-    wanted = min(before, max(1, round(operations() / PER_THREAD))) if count == "auto" and before > 1 else count
-    torch.set_num_threads(before if wanted == "auto" else wanted)
+    torch.set_num_threads(_busy(before, operations) if count == "auto" else count)
     try:
         yield torch.get_num_threads()
     finally:
@@ -49,14 +55,27 @@ class Compiled(nn.Module):
     One more size would be compiled anew, and which of both graphs a batch takes would depend on which of them came first.
     """
 
-    def __init__(self, model: nn.Module, size: int) -> None:
+    def __init__(self, model: nn.Module, size: int, *, needed: bool = True) -> None:
         super().__init__()
-        self.model, self.size = model, size
+        self.model, self.size, self.needed = model, size, needed
         # With the random numbers of the model as it is, so that compiling changes no figure beyond rounding.
         self.fast = torch.compile(model, dynamic=False, options={"fallback_random": True})
 
     def forward(self, x: Any, *arguments: Any) -> Any:
-        return (self.fast if len(x) == self.size else self.model)(x, *arguments)
+        """What the model gives.
+
+        Raises:
+            ConfigError: it cannot be compiled here; where that is not `needed`, it goes on as it is, and one line says so.
+        """
+        try:
+            return (self.fast if len(x) == self.size else self.model)(x, *arguments)
+        except TorchDynamoException as error:
+            told = brief(f"the model cannot be compiled here: {' '.join(str(error).split())}", 240)
+            if self.needed:
+                raise ConfigError(f"training.compile: {told}") from None
+            print(f"lowerbound: {told}; it is trained as it is", file=sys.stderr)
+            self.fast = self.model
+            return self.model(x, *arguments)
 
 
 def compiler() -> str | None:
@@ -79,9 +98,10 @@ def compiled(model: nn.Module, choice: bool | Literal["auto"], steps: int, size:
     """
     if choice is True and not compiler():
         raise ConfigError("training.compile needs a C++ compiler (g++ or clang++, or its name in CXX), found none")
+    needed = choice is True
     if choice == "auto":
         choice = steps >= COMPILED_STEPS and compiler() is not None and not any(map(_slower, model.modules()))
-    return Compiled(model, size) if choice else model
+    return Compiled(model, size, needed=needed) if choice else model
 
 
 def _slower(module: nn.Module) -> bool:

@@ -16,8 +16,7 @@ from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_val
 
 from .catalogue import checked, explain, table, values
 from .data import Data
-from .data.limits import brief
-from .errors import ConfigError, unknown
+from .errors import ConfigError, brief, unknown
 from .families import Delta
 from .files import there
 from .model import Architecture

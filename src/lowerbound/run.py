@@ -20,8 +20,7 @@ from . import checkpoint
 from . import recipe as recipes
 from .baselines import Counts
 from .data import Dataset, Examples, History, Items, Schema
-from .data.limits import brief
-from .errors import ConfigError, DataError, LowerboundError, RunError
+from .errors import ConfigError, DataError, LowerboundError, RunError, brief
 from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
 from .evaluation.batches import chunks, evaluating, placed, rows
 from .evaluation.ranking import cuts

@@ -28,8 +28,7 @@ from torch import Tensor
 
 from . import checkpoint
 from .data import Dataset, Examples, History
-from .data.limits import brief
-from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError
+from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, brief
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named

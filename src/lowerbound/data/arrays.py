@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ShapeError
-from .limits import brief, refuse_zip_bomb
+from ..errors import DataError, ShapeError, brief
+from .limits import refuse_zip_bomb
 from .prepare import chunks, refuse_nonfinite
 from .sources import Raw, Source, Wanted, reason
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
-from .limits import brief
+from ..errors import DataError, brief
 from .plays import Columns, Tables, guarded, joined
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, brief
 from ..files import replacing
 from ..sparse import SparseRows
-from .limits import brief, refuse_bomb
+from .limits import refuse_bomb
 from .schema import Schema
 from .sources import reason
 from .tables import scan_parquet, text_bytes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError
-from .limits import brief, refuse_bomb
+from ..errors import DataError, brief
+from .limits import refuse_bomb
 from .prepare import resized
 from .sources import Raw, Source, Wanted, reason
 

@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 from ..errors import DataError
-from ..errors import brief as brief
 
 FREE = 2**26
 RATIO = 100

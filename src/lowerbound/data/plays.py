@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, LowerboundError, unknown
-from .limits import brief, refuse_bomb, refuse_packed, refuse_zip_bomb
+from ..errors import DataError, LowerboundError, brief, unknown
+from .limits import refuse_bomb, refuse_packed, refuse_zip_bomb
 from .tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
 
 if TYPE_CHECKING:

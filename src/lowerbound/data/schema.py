@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, unknown
-from .limits import brief
+from ..errors import DataError, brief, unknown
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
 """The kinds of sources, and the number of axes of an example of each."""

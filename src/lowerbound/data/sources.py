@@ -11,8 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..catalogue import members
-from ..errors import DataError
-from .limits import brief
+from ..errors import DataError, brief
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, unknown
-from .limits import brief, refuse_bomb, refuse_packed
+from ..errors import DataError, brief, unknown
+from .limits import refuse_bomb, refuse_packed
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, unknown
+from ..errors import DataError, brief, unknown
 from ..files import there
 from .history import series
-from .limits import brief, refuse_bomb, refuse_packed
+from .limits import refuse_bomb, refuse_packed
 from .plays import ITEM, guarded, whole
 from .tables import TEXTS, refuse_repeated, scan_parquet, separator, text_bytes
 

@@ -1,8 +1,8 @@
 """Convolutions that compute what PyTorch's compute, in another way where that was measured to be faster.
 
 They are PyTorch's own layers by their weights and by their function. On a CPU with oneDNN the transposed ones and those with few
-outputs are most of the time of a step (benchmarks/training.py), and here they go through kernels that are made for the work; on
-other devices they are PyTorch's.
+outputs are most of the time of a step, and here they go through kernels that are made for the work: benchmarks/convolutions.py.
+On other devices they are PyTorch's.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from ..affine import compute_type
 
-FEW = 4
-"""Outputs up to which a convolution is faster as a matrix product."""
+FEW = 2
+"""Outputs up to which a convolution is faster as a matrix product, whatever its kernel (benchmarks/convolutions.py)."""
 
 _PER_PIXEL = (0, 2, 3, 1)
 

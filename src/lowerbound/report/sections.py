@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..data import described
-from ..data.limits import brief
-from ..errors import RunError
+from ..errors import RunError, brief
 from ..evaluation import Estimate
 from ..files import read_json, within
 from ..run import Run, units
