@@ -21,7 +21,8 @@ PER_THREAD = 3e8
 """Operations of a step for which one more thread pays; the small models are faster on one (benchmarks/training.py)."""
 
 COMPILED_STEPS = 20_000
-"""Steps from which on it pays to compile: it takes 15 to 30 s, and saves one or two milliseconds a step of a small model."""
+"""Steps from which on it pays to compile: it takes some twenty seconds, and saves about a millisecond a step of a small
+model (benchmarks/training.py --compile false)."""
 
 
 def operations(step: Callable[[], Any]) -> int:

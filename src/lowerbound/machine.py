@@ -31,7 +31,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 def keep_freed_memory() -> None:
     """Lets the allocator of glibc keep tensors of up to 256 MiB that were freed, instead of giving them back at each step.
 
-    Each page that comes back costs a fault; a step of a convolutional model has ten thousand. Elsewhere this does nothing.
+    Each page that comes back costs a fault, and a step of a convolutional model has thousands (test_machine.py counts some).
+    Elsewhere this does nothing.
     """
     try:
         adjust = ctypes.CDLL(None).mallopt
