@@ -423,6 +423,22 @@ def test_lazy_adam_leaves_the_other_rows_alone_and_dense_parameters_to_adam():
     torch.testing.assert_close(dense, other)
 
 
+def test_lazy_adam_of_a_dense_gradient_with_the_rows_that_were_seen_is_that_of_a_sparse_one():
+    """As of several processes; a row that was seen counts where its gradient is zero, too."""
+    torch.manual_seed(0)
+    one, mean = (torch.nn.Parameter(torch.ones(6, 3)) for _ in range(2))
+    lazy, other = LazyAdam([one], lr=0.1), LazyAdam([mean], lr=0.1)
+    for rows in ([0, 2], [2, 5], [1, 2, 3]):
+        values, seen = torch.randn(len(rows), 3), torch.tensor(rows)
+        values[-1] = 0
+        one.grad = torch.sparse_coo_tensor(seen[None], values, (6, 3), check_invariants=True)
+        mean.grad, other.seen[mean] = torch.zeros(6, 3).index_copy(0, seen, values), seen
+        lazy.step()
+        other.step()
+    assert torch.equal(one, mean)
+    assert torch.equal(one[4], torch.ones(3))
+
+
 @pytest.fixture(scope="module")
 def by_small_batches(tmp_path_factory):
     """Fitted with batches of which most items are absent, so that a lazy optimiser has rows to leave alone."""

@@ -38,6 +38,27 @@ def test_noise_of_a_share_is_that_of_the_whole(kind):
             assert torch.equal(kind(x[share.rows], True), whole[share.rows])
 
 
+@pytest.mark.parametrize("kind", [noise.Dropout(0.4), noise.GaussianNoise(0.3)])
+@pytest.mark.parametrize("world", [2, 3, 9])
+def test_noise_of_a_share_of_sparse_rows_is_that_of_the_whole_and_what_is_drawn_next_too(kind, world):
+    """Of nine processes two have no example, and row 3 has no entry."""
+    matrix = random_matrix(7, 20, density=0.3, format="lil", random_state=0)
+    matrix[3] = 0
+    matrix = matrix.tocsr()
+
+    def drawn(x):
+        torch.manual_seed(1)
+        return kind(x, True).dense(), torch.rand(1)
+
+    whole, following = drawn(SparseRows.of(matrix))
+    for rank in range(world):
+        share = Share(rank, world, 7, torch.from_numpy(matrix.getnnz(1)))
+        with sharing(share):
+            mine, after = drawn(SparseRows.of(matrix[share.rows.numpy()]))
+        assert torch.equal(mine, whole[share.rows])
+        assert torch.equal(after, following)
+
+
 def test_draws_of_a_share_are_those_of_the_whole_at_every_level():
     model = Architecture((4, 3, 2), MLP((5,))).build((6,))
     x = torch.rand(7, 6)

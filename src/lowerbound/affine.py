@@ -178,10 +178,15 @@ class _Times(torch.autograd.Function):
         # By the transposed batch: a sum over the users of each item, in order, instead of scattered additions.
         columns, found = ctx.x.compact()
         rows = columns.times(by_out.contiguous())
-        if ctx.sparse and len(found) < SPARSE * ctx.shape[0]:
+        if ctx.sparse and few(found, ctx.shape[0]):
             coordinates = found.unsqueeze(0)
             return torch.sparse_coo_tensor(coordinates, rows, ctx.shape, is_coalesced=True, check_invariants=False), None, None
         return rows.new_zeros(ctx.shape).index_copy_(0, found, rows), None, None
+
+
+def few(rows: Tensor, of: int) -> bool:
+    """Whether some rows `of` a table of so many are better updated by themselves."""
+    return len(rows) < SPARSE * of
 
 
 def times(x: SparseRows, weight: Tensor, sparse: bool = False) -> Tensor:

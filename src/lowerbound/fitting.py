@@ -97,7 +97,9 @@ def _blank(folder: Path) -> bool:
     return all(path.relative_to(folder).as_posix() in ("checkpoint", "checkpoint/.lock") for path in left)
 
 
-FREE = ("epochs", "devices", "nodes", "threads", "compile", "checkpoint_every", "checkpoint_steps", "checkpoint_seconds")
+SAVING = ("checkpoint_every", "checkpoint_steps", "checkpoint_seconds")
+
+FREE = ("epochs", "devices", "nodes", "strategy", "threads", "compile", *SAVING)
 """Settings of the training that may be others when a run is resumed."""
 
 
@@ -107,16 +109,7 @@ def _same(recipe: Recipe, folder: Path) -> None:
     for tables in (ours, theirs):
         for free in ("about", "report", "tracking"):
             tables.pop(free)
-        for free in (
-            "epochs",
-            "devices",
-            "nodes",
-            "threads",
-            "compile",
-            "checkpoint_every",
-            "checkpoint_steps",
-            "checkpoint_seconds",
-        ):
+        for free in FREE:
             tables["training"].pop(free, None)
     if ours != theirs:
         keys = [f"{t}.{k}" for t in ours for k in ours[t].keys() | theirs[t].keys() if ours[t].get(k) != theirs[t].get(k)]

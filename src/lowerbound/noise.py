@@ -5,6 +5,7 @@ Random noise is drawn in training only; a deterministic treatment such as `L2Nor
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, TypeVar
 
 import torch
@@ -43,8 +44,12 @@ class _Elementwise(Noise):
 
     def __call__(self, x: _Batch, training: bool) -> _Batch:
         if isinstance(x, SparseRows):
-            return x.with_values(self.values(x.values, training))
-        return drawn(lambda whole: self.values(whole, training), x) if training else self.values(x, training)
+            return x.with_values(self._of(x.values, training, entries=True))
+        return self._of(x, training)
+
+    def _of(self, values: Tensor, training: bool, entries: bool = False) -> Tensor:
+        draw = partial(self.values, training=training)
+        return drawn(draw, values, entries=entries) if training else draw(values)
 
 
 @checked

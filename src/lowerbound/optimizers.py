@@ -7,12 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+WHOLE = ("Adafactor", "LazyAdam", "Muon", "Rprop")
+"""Those that cannot update a weight of which each process has a part."""
+
 BLOCK = 1024
 """Rows that are updated at a time, so that what is computed on the way stays small."""
 
 
 class LazyAdam(torch.optim.Adam):
     """Adam that updates, of a parameter whose gradient is sparse, only the rows in it, their moments included.
+
+    Of several processes the mean gradient is dense; there `seen` says, by parameter, which rows (C,) were in that of any process.
 
     The moments of a row stand still while it is not seen, so this is not Adam (whose moments fade, and go on moving it); the bias
     correction counts all steps. It is what TensorFlow calls LazyAdam. Parameters with dense gradients are Adam's.
@@ -25,25 +30,28 @@ class LazyAdam(torch.optim.Adam):
             if options.get(name):
                 raise ValueError(f"LazyAdam has no {name}, which would have to reach the rows that it leaves alone; take Adam")
         super().__init__(*args, **options)
+        self.seen: dict[Tensor, Tensor] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step."""
-        sparse = [(group, p, p.grad) for group in self.param_groups for p in group["params"] if _is_sparse(p.grad)]
-        for _, parameter, _ in sparse:
+        parameters = [(group, p, p.grad) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        lazy = [(group, p, gradient) for group, p, gradient in parameters if gradient.is_sparse or p in self.seen]
+        for _, parameter, _ in lazy:
             parameter.grad = None
         loss = super().step(closure)
-        for group, parameter, gradient in sparse:
-            self._rows(group, parameter, gradient)
+        for group, parameter, gradient in lazy:
+            seen = self.seen.get(parameter)
+            self._rows(group, parameter, _entries(gradient) if seen is None else (seen, gradient[seen]))
             parameter.grad = gradient
         return loss
 
-    def _rows(self, group: dict[str, Any], parameter: Tensor, gradient: Tensor) -> None:
+    def _rows(self, group: dict[str, Any], parameter: Tensor, entries: tuple[Tensor, Tensor]) -> None:
         state = self.state[parameter]
         if not state:
             state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
         state["step"] += 1
-        for rows, values in zip(*(part.split(BLOCK) for part in _entries(gradient)), strict=True):
+        for rows, values in zip(*(part.split(BLOCK) for part in entries), strict=True):
             self._block(group, parameter, state, rows, values)
 
     def _block(self, group: dict[str, Any], parameter: Tensor, state: dict[str, Tensor], rows: Tensor, values: Tensor) -> None:
@@ -63,10 +71,6 @@ def _entries(gradient: Tensor) -> tuple[Tensor, Tensor]:
         return rows, gradient._values()
     coalesced = gradient.coalesce()
     return coalesced.indices()[0], coalesced.values()
-
-
-def _is_sparse(gradient: Tensor | None) -> bool:
-    return gradient is not None and gradient.is_sparse
 
 
 def optimizers() -> dict[str, type[torch.optim.Optimizer]]:

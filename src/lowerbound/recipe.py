@@ -21,7 +21,7 @@ from .families import Delta
 from .files import there
 from .model import Architecture
 from .objectives import AnyObjective, Elbo
-from .optimizers import optimizers
+from .optimizers import WHOLE, optimizers
 from .schedules import AnySchedule, Constant
 from .tracking import Tracking
 
@@ -77,6 +77,8 @@ class Training:
         accelerator: "auto" takes a GPU if there is one.
         devices: number of processes on this machine, each with its device.
         nodes: number of machines, each with as many processes, started on each by torchrun.
+        strategy: how several processes hold the model: "ddp": each has a whole copy; "fsdp": each keeps a part of the weights, of
+            their gradient and of the optimiser's state, and the whole for the time of a step or a measure.
         precision: of the matrix products.
         compile: compile the model with torch.compile, the same function in fewer and larger steps; it takes some ten seconds
             at the start, and needs a C++ compiler. "auto": where it pays, for small models and long runs of one process.
@@ -104,6 +106,7 @@ class Training:
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     compile: bool | Literal["auto"] = "auto"
     threads: PositiveInt | Literal["auto"] = "auto"
@@ -112,6 +115,15 @@ class Training:
     def __post_init__(self) -> None:
         if self.phases and self.devices * self.nodes > 1:
             raise ValueError(f"phases are for one process, got devices={self.devices}, nodes={self.nodes}")
+        if self.strategy == "fsdp":
+            self._refuse_unsharded()
+
+    def _refuse_unsharded(self) -> None:
+        if self.compile is True:
+            raise ValueError("strategy='fsdp' is for models as they are, got compile=True; allowed: false, 'auto'")
+        if self.optimizer in WHOLE:
+            allowed = ", ".join(name for name in optimizers() if name not in WHOLE)
+            raise ValueError(f"strategy='fsdp': {self.optimizer} needs whole weights; allowed: {allowed}")
 
     @field_validator("optimizer_options")
     @classmethod

@@ -12,16 +12,27 @@ from torch import Tensor
 
 
 class Share(NamedTuple):
-    """What this process has of a batch: the examples `rank`, `rank + world` ... of `whole`, or the first where that is none."""
+    """What this process has of a batch: the examples `rank`, `rank + world` ... of `whole`, or the first where that is none.
+
+    `counts` (whole,) is how many entries each example of the batch has, where they are sparse rows.
+    """
 
     rank: int
     world: int
     whole: int
+    counts: Tensor | None = None
 
     @property
     def rows(self) -> Tensor:
         """Which examples of the whole batch, (B,)."""
         return torch.arange(self.rank if self.rank < self.whole else 0, self.whole, self.world)[: max(1, self.size)]
+
+    @property
+    def entries(self) -> Tensor:
+        """Which entries of the whole batch of sparse rows."""
+        counts = torch.as_tensor(self.counts)
+        mine = torch.zeros(self.whole, dtype=torch.bool).index_fill(0, self.rows, True)
+        return mine.repeat_interleave(counts).nonzero().flatten()
 
     @property
     def size(self) -> int:
@@ -79,14 +90,14 @@ def sharing(share: Share) -> Iterator[None]:
         _current.pop()
 
 
-def drawn(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0) -> Tensor:
-    """`draw(x)`, of which the result is of the shape of x; `dim` counts the examples.
+def drawn(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0, entries: bool = False) -> Tensor:
+    """`draw(x)`, of which the result is of the shape of x; `dim` counts the examples, or the `entries` of sparse ones.
 
     Where a batch is shared, `draw` is given the whole batch, with zeros for the examples of others.
     """
     if not _current or _current[-1].world == 1:
         return draw(x)
     share = _current[-1]
-    rows, shape = share.rows.to(x.device), list(x.shape)
-    shape[dim] = share.whole
+    rows, shape = (share.entries if entries else share.rows).to(x.device), list(x.shape)
+    shape[dim] = int(torch.as_tensor(share.counts).sum()) if entries else share.whole
     return draw(x.new_zeros(shape).index_copy(dim, rows, x)).index_select(dim, rows)

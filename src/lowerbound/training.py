@@ -4,6 +4,7 @@ Everything random is a function of (seed, epoch, batch) alone: the order of the 
 goes on from any step therefore goes on exactly, several processes train as one does, and validation leaves no trace.
 """
 
+import copy
 import hashlib
 import inspect
 import math
@@ -19,14 +20,16 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.strategy import Strategy
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from . import checkpoint
+from .affine import few
 from .data import Dataset, Examples, History
 from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, brief
 from .evaluation import bound, rank
@@ -34,12 +37,13 @@ from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named
 from .execution import Compiled, compiled, operations, threads
 from .model import VAE, Terms
-from .networks.layers import SparseLinear
+from .networks.layers import SparseLinear, Transposed
 from .noise import Batch
 from .objectives import Objective
-from .optimizers import optimizers
+from .optimizers import LazyAdam, optimizers
 from .progress import Report, silent
 from .recipe import Phase, Training
+from .sharding import all_whole, in_parts, kept_in_parts, laid_out, own, sharded
 from .shares import ALONE, Processes, Share, sharing
 
 LOOK_EVERY = 20
@@ -87,12 +91,20 @@ def make_fabric(settings: Training, all_used: bool = True) -> Fabric:
     if devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
         raise ConfigError(f"training.devices: {devices} processes, but this machine has {cores} cores")
     try:
-        ddp = "ddp" if all_used else "ddp_find_unused_parameters_true"
-        how = {"strategy": ddp if devices * nodes > 1 else "auto", "precision": settings.precision}
+        how = {"strategy": _strategy(settings, devices * nodes, all_used), "precision": settings.precision}
         return Fabric(accelerator=settings.accelerator, devices=devices, num_nodes=nodes, **how)  # type: ignore[arg-type]
     except Exception as error:  # Fabric raises many kinds, all about these three settings
         what = f"accelerator {settings.accelerator!r} with {devices} device(s) and precision {settings.precision!r}"
         raise ConfigError(f"training: {what} cannot be used here: {error}") from error
+
+
+def _strategy(settings: Training, processes: int, all_used: bool) -> str | Strategy:
+    """How so many processes share a fit."""
+    if processes == 1:
+        return "auto"
+    if settings.strategy == "fsdp":
+        return sharded(processes)
+    return "ddp" if all_used else "ddp_find_unused_parameters_true"
 
 
 def _processes(settings: Training) -> tuple[int, int]:
@@ -111,11 +123,16 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
     """
     kind = optimizers()[settings.optimizer]
     own = {"fused", "foreach", "differentiable"} & settings.optimizer_options.keys()
-    fused = {"fused": True} if "fused" in inspect.signature(kind).parameters and not own else {}
+    fused = {"fused": True} if "fused" in inspect.signature(kind).parameters and not own and _fusible(kind, model) else {}
     try:
         return kind(model.parameters(), **{"lr": settings.learning_rate, **fused, **settings.optimizer_options})  # type: ignore[arg-type]
     except Exception as error:  # the optimisers raise many kinds, all about these options
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
+
+
+def _fusible(kind: type, model: torch.nn.Module) -> bool:
+    """Of weights that are kept in parts, torch fuses the steps of Adam and AdamW alone."""
+    return issubclass(kind, torch.optim.Adam) or not any(kept_in_parts(p) for p in model.parameters())
 
 
 @contextmanager
@@ -177,14 +194,17 @@ class Fit:
         self.model = model
         refuse_unfit(data, settings)
         self.monitor = monitored(settings.monitor, data.train.schema.shape[0])
-        lazy = getattr(optimizers()[settings.optimizer], "takes_sparse", False) and self.fabric.world_size == 1
-        for layer in model.modules():
-            if isinstance(layer, SparseLinear):
-                layer.sparse_gradient = lazy
+        lazy = getattr(optimizers()[settings.optimizer], "takes_sparse", False)
+        self.lazy = _by_rows(model, lazy, self.fabric.world_size)
         choice = settings.compile if self.fabric.world_size == 1 or settings.compile != "auto" else False
-        self.compiled = compiled(model, choice, self.total, settings.batch_size // self.fabric.world_size)
-        self.wrapped, self.optimizer = self.fabric.setup(self.compiled, make_optimizer(settings, model))
-        self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.apart = in_parts(self.fabric)
+        self.learner = copy.deepcopy(model) if self.apart else model
+        self.compiled = compiled(self.learner, choice, self.total, settings.batch_size // self.fabric.world_size)
+        self.wrapped = self.fabric.setup_module(self.compiled)
+        self.optimizer: torch.optim.Optimizer = cast(Any, self.fabric.setup_optimizers(make_optimizer(settings, self.learner)))
+        self.trained = {name: p for name, p in self.learner.named_parameters() if p.requires_grad}
+        if self.apart:
+            self.model.to(self.fabric.device, next(self.learner.parameters()).dtype)
         self.save_history, self.checkpoints, self.report = save_history, checkpoints, report
         self.state = State()
         self.best: dict[str, Tensor] = {}
@@ -231,7 +251,8 @@ class Fit:
         for parameter in self.trained.values():  # whatever the last phase left alone
             parameter.requires_grad_(True)
         if self.best:
-            self.model.load_state_dict(self.best)
+            self.learner.load_state_dict(self.best)
+        self._gather()
         return state
 
     def threads(self) -> AbstractContextManager[int]:
@@ -261,8 +282,10 @@ class Fit:
     def _begin_epoch(self) -> None:
         """Training mode, for the part of the model whose turn it is: of the number of the epoch alone."""
         phase = self._phases[self.state.epoch % len(self._phases)]
-        self.wrapped.train()
-        self.model.latents.train(phase.noise)
+        for model in (self.model, self.wrapped):
+            model.train()
+        for model in (self.model, self.learner):
+            model.latents.train(phase.noise)
         for name, parameter in self.trained.items():
             parameter.requires_grad_(phase.trains in ("all", name.partition(".")[0]))
 
@@ -325,11 +348,24 @@ class Fit:
         """The examples of this step that are this process's, on its device, with the noise of the step seeded."""
         size, state = self.settings.batch_size, self.state
         index = order[state.batch * size : (state.batch + 1) * size]
-        share = self.processes.share(len(index))
+        share = self._share(index)
         noise = key(self.settings.seed, 1, state.step, 0)
         x = self._examples(index, share, noise).to(self.fabric.device)
         self._seed(noise)
+        if share.world > 1 and isinstance(self.data.train, History) and self.lazy:
+            self._note_seen(self.data.train.seen(index).to(self.fabric.device))
         return x, share
+
+    def _note_seen(self, seen: Tensor) -> None:
+        """Tells a lazy optimiser which columns a batch has, where the gradient in one process would have been sparse."""
+        noted = cast(LazyAdam, self.optimizer).seen
+        noted.clear()
+        noted.update({weight: seen for weight in self.lazy if few(seen, len(weight))})
+
+    def _share(self, index: Tensor) -> Share:
+        """What this process has of the examples at an index."""
+        share, train = self.processes.share(len(index)), self.data.train
+        return share._replace(counts=train.counts(index)) if share.world > 1 and isinstance(train, History) else share
 
     def _examples(self, index: Tensor, share: Share, noise: int) -> Batch:
         """The share of a batch; what is drawn for the examples is drawn for all of them."""
@@ -344,7 +380,7 @@ class Fit:
     def _usable(self, loss: Tensor) -> bool:
         """Whether a step can be taken: the loss and the gradient are finite, in all processes."""
         gradients = [p.grad for p in self.trained.values() if p.grad is not None]
-        sums = [(g.coalesce().values() if g.is_sparse else g).sum() for g in gradients]
+        sums = [(g.coalesce().values() if g.is_sparse else own(g)).sum() for g in gradients]
         return self._all(torch.stack([loss.detach(), *sums]).isfinite().all())
 
     def _all(self, true: Tensor) -> bool:
@@ -414,8 +450,10 @@ class Fit:
 
     def _broken(self) -> str:
         """The first of the weights that are not finite, and what it holds; "" where all are finite."""
-        bad = next((name for name, p in self.trained.items() if not p.isfinite().all()), None)
-        return "" if bad is None else f"{bad} holds {_worst(self.trained[bad])}"
+        self._gather()
+        weights = {name: p for name, p in self.model.named_parameters() if name in self.trained}
+        bad = next((name for name, p in weights.items() if not p.isfinite().all()), None)
+        return "" if bad is None else f"{bad} holds {_worst(weights[bad])}"
 
     def _culprit(self, back: int) -> str:
         """Where the numbers went wrong, so many steps back: weights that are not finite, or the layer with the largest output."""
@@ -438,6 +476,7 @@ class Fit:
         total = self.processes.gather(self.sums).sum(0)
         means = dict(zip(self.columns, (total / total[-1]).tolist(), strict=True))
         means.pop("examples")
+        self._gather()
         rate = settings.learning_rate * settings.schedule(state.step - 1, self.total)
         row = {"epoch": state.epoch + 1, "step": state.step, "learning_rate": rate}
         row["kl_weight"] = self.objective.weight(state.step - 1, self.total)
@@ -451,7 +490,7 @@ class Fit:
             self._keep()
         state.epoch, state.batch, state.skipped, self.sums = state.epoch + 1, 0, 0, torch.zeros_like(self.sums)
         if self._phase_ends:
-            self.model.renew()
+            self.learner.renew()
         waited = state.epoch - state.best_epoch
         state.stopped = settings.patience is not None and waited >= settings.patience
         if self.fabric.is_global_zero:
@@ -459,7 +498,7 @@ class Fit:
 
     def _keep(self) -> None:
         """Takes the weights as they are for the best; a copy only where later ones might be worse."""
-        state = self.model.state_dict()
+        state = self.learner.state_dict()
         self.best = state if self.data.validation is None else {name: t.detach().clone() for name, t in state.items()}
 
     def _validate(self) -> dict[str, float]:
@@ -491,10 +530,11 @@ class Fit:
         self._refuse_nonfinite(waiting)
         self._refuse_broken()
         sums = {"sums": self.processes.gather(self.sums), "pending": self.processes.gather(waiting)}
+        optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
+        groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": optimizer, "sums": sums}
+        gathered = {name: all_whole(tensors) for name, tensors in groups.items()}
         if self.fabric.is_global_zero:
-            optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
-            groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": optimizer, "sums": sums}
-            checkpoint.save(self.checkpoints, self.state.step, groups, asdict(self.state))
+            checkpoint.save(self.checkpoints, self.state.step, gathered, asdict(self.state))
         self.fabric.barrier()
 
     def _take(self, sums: Mapping[str, Tensor]) -> None:
@@ -514,7 +554,7 @@ class Fit:
         state = checkpoint.unflatten(tensors)
         if len({frozenset(entry) for entry in state.values()}) > 1:
             raise ValueError("its optimiser does not hold the same of every parameter")
-        return {i: {name: _as_laid_out(t, parameters[i]) for name, t in entry.items()} for i, entry in state.items()}
+        return {i: {name: laid_out(t, parameters[i]) for name, t in entry.items()} for i, entry in state.items()}
 
     def resume(self) -> None:
         """Goes back to the newest checkpoint.
@@ -527,14 +567,26 @@ class Fit:
         groups, state = checkpoint.load(self.checkpoints)
         try:
             self.state = self._state(state)
-            checkpoint.load_weights(self.model, groups["model"], self.checkpoints)
-            self.best = {name: t.to(self.fabric.device) for name, t in groups["best"].items()}
-            if self.best:
-                checkpoint.refuse_others(self.model, self.best, self.checkpoints)
+            self._load(groups["model"], groups["best"])
             self._take(groups["sums"])
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": self._laid_out(groups["optimizer"])})
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise RunError(brief(f"{self.checkpoints}: not a checkpoint of this run: {error}")) from error
+
+    def _load(self, weights: Mapping[str, Tensor], best: Mapping[str, Tensor]) -> None:
+        """The weights, and the best ones if there are any yet, into the model that learns and the one that is measured."""
+        checkpoint.load_weights(self.model, weights, self.checkpoints)
+        patterns = self.learner.state_dict()
+        if self.apart:
+            self.learner.load_state_dict({name: laid_out(t, patterns[name]) for name, t in weights.items()})
+        if best:
+            checkpoint.refuse_others(self.model, best, self.checkpoints)
+        self.best = {name: laid_out(t, patterns[name]) for name, t in best.items()}
+
+    def _gather(self) -> None:
+        """Where the weights are kept in parts: gives the model all of them; all processes come here together."""
+        if self.apart:
+            self.model.load_state_dict(all_whole(self.learner.state_dict()))
 
     def _state(self, described: dict[str, Any]) -> State:
         """A state as it was written. ValueError for one that no fit of these data and settings can be in."""
@@ -551,6 +603,18 @@ class Fit:
         return state
 
 
+def _by_rows(model: torch.nn.Module, lazy: bool, processes: int) -> list[torch.nn.Parameter]:
+    """Of layers for sparse rows, the weights of which a `lazy` optimiser changes only the rows that a step saw.
+
+    A decoder that is tied to them uses all of their rows. The gradient is sparse in one process; the mean over several is not.
+    """
+    tied = {id(of) for layer in model.modules() if isinstance(layer, Transposed) for of in layer.tied_to}
+    layers = [layer for layer in model.modules() if isinstance(layer, SparseLinear)]
+    for layer in layers:
+        layer.sparse_gradient = lazy and processes == 1 and id(layer) not in tied
+    return [layer.weight for layer in layers if lazy and id(layer) not in tied]
+
+
 def _names(levels: int) -> list[str]:
     """What `_parts` holds."""
     return ["objective", "elbo", "log_likelihood_term", *(f"rate_{i + 1}" for i in range(levels)), "examples"]
@@ -562,11 +626,6 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
     # Where the closed form is used at levels that it does not fit, only the log weights give the bound.
     elbo = log_likelihood - rate.sum() if objective.kl != "everywhere" else terms.log_weight.detach().mean()
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
-
-
-def _as_laid_out(values: Tensor, pattern: Tensor) -> Tensor:
-    """The values, with the strides of the pattern if they are of its shape (images' kernels lie channels last)."""
-    return torch.empty_like(pattern, dtype=values.dtype).copy_(values) if values.shape == pattern.shape else values
 
 
 def _worst(values: Tensor) -> str:

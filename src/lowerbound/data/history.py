@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import DataError, brief
@@ -65,6 +66,15 @@ class History:
     def batch(self, index: Tensor | np.ndarray | slice, key: int = 0) -> SparseRows:
         """The users at `index` as float32 (B, I). `key` is for splits that draw; here it changes nothing."""
         return SparseRows.of(self.matrix[self._at(index)])
+
+    def counts(self, index: Tensor | np.ndarray | slice) -> Tensor:
+        """How many items the model sees of each of the users at `index`, (B,) int64."""
+        at, offsets = self._at(index), self.matrix.indptr
+        return torch.from_numpy((offsets[at + 1] - offsets[at]).astype(np.int64))
+
+    def seen(self, index: Tensor | np.ndarray | slice) -> Tensor:
+        """The columns that the users at `index` have, each once, ascending, int64."""
+        return torch.from_numpy(np.unique(self.matrix[self._at(index)].indices).astype(np.int64))
 
     def take(self, index: Tensor | np.ndarray | slice) -> "History":
         """The subset of users at `index`, in that order."""

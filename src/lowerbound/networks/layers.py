@@ -89,14 +89,14 @@ class Transposed(nn.Module):
 
     def __init__(self, of: nn.Module, inputs: int) -> None:
         super().__init__()
-        self._of, self._inputs = (of,), inputs  # in a tuple, so that the weight is registered once
+        self.tied_to, self._inputs = (of,), inputs  # in a tuple, so that the weight is registered once
         width = of.weight.shape[0 if isinstance(of, SparseLinear) else 1]  # type: ignore[index]
         self.bias = nn.Parameter(torch.zeros(width))  # type: ignore[arg-type]
 
     @property
     def weight(self) -> Tensor:
         """(outputs, inputs)."""
-        (of,) = self._of
+        (of,) = self.tied_to
         weight = of.weight if isinstance(of, SparseLinear) else of.weight.T
         return weight[:, : self._inputs]  # type: ignore[index]
 

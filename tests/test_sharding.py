@@ -1,0 +1,136 @@
+"""Weights that are kept in parts train as whole ones do; in one process here, in two in `test_survival.py`."""
+
+import dataclasses
+import os
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch.distributed.tensor import DTensor
+
+from lowerbound import priors
+from lowerbound.data import Data
+from lowerbound.errors import ConfigError
+from lowerbound.families import Delta, Normal
+from lowerbound.model import Architecture
+from lowerbound.networks import MLP, Conv
+from lowerbound.noise import Dropout
+from lowerbound.objectives import Elbo, Iwae, Reconstruction
+from lowerbound.optimizers import WHOLE, optimizers
+from lowerbound.recipe import Training
+from lowerbound.sharding import all_whole, laid_out, own, sharded, whole
+from lowerbound.training import Fit
+
+SETTINGS = Training(epochs=2, batch_size=349, learning_rate=3e-3, accelerator="cpu", strategy="fsdp")
+
+SMALL = MLP((16,))
+
+MODELS = {
+    "mlp": (Architecture((4,), SMALL, noise=(Dropout(0.1),)), Elbo()),
+    "conv": (Architecture((4,), Conv(channels=(4, 8))), Elbo()),
+    "levels": (Architecture((6, 4, 2), SMALL, level_network=SMALL), Elbo(kl="everywhere")),
+    "tied": (Architecture((4,), SMALL, decoder_network="tied"), Elbo()),
+    "mixture": (Architecture((4,), SMALL, prior=priors.Mixture(3)), Iwae()),
+    "composite": (Architecture((4,), SMALL, prior=priors.Composite()), Elbo()),
+    "autoencoder": (Architecture((4,), SMALL, posterior=Delta(), likelihood=Normal(variance="shared")), Reconstruction()),
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Data("digits", binarize="dynamic", validation=200, test=200).open()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fabric():
+    """One process that keeps its weights in parts, of which there is one."""
+    before = dict(os.environ)
+    made = Fabric(accelerator="cpu", devices=1, strategy=sharded(1))
+    made.launch()
+    yield made
+    torch.distributed.destroy_process_group()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def make(digits, fabric=None, model="mlp", checkpoints=None, **settings):
+    torch.manual_seed(0)
+    architecture, objective = MODELS[model]
+    chosen = dataclasses.replace(SETTINGS, **settings)
+    return Fit(architecture.build(digits.schema.shape), digits, objective, chosen, fabric, checkpoints=checkpoints)
+
+
+def same(a, b, tolerance=1e-5):
+    """Whether two fits have the same weights, buffers included, and the same history."""
+    ours, theirs = a.model.state_dict(), b.model.state_dict()
+    torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+    assert [row.keys() for row in a.state.history] == [row.keys() for row in b.state.history]
+    for one, other in zip(a.state.history, b.state.history, strict=True):
+        assert list(one.values()) == pytest.approx(list(other.values()), rel=tolerance)
+
+
+def both(digits, fabric, **changed):
+    found = make(digits, fabric, **changed), make(digits, **changed)
+    for fit in found:
+        fit.run()
+    return found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_in_parts_learns_what_a_whole_one_does(digits, fabric, model):
+    parts, plain = both(digits, fabric, model=model)
+    assert all(isinstance(p, DTensor) for p in parts.trained.values())
+    assert not any(isinstance(t, DTensor) for t in parts.model.state_dict().values())
+    same(parts, plain)
+
+
+@pytest.mark.parametrize("optimizer", [name for name in optimizers() if name not in WHOLE])
+def test_every_optimiser_that_is_allowed_takes_parts(digits, fabric, optimizer):
+    same(*both(digits, fabric, model="levels", optimizer=optimizer, epochs=1))
+
+
+@pytest.mark.parametrize("optimizer", WHOLE)
+def test_an_optimiser_that_needs_whole_weights_is_refused(optimizer):
+    with pytest.raises(ConfigError, match=f"strategy='fsdp': {optimizer} needs whole weights; allowed: ASGD"):
+        dataclasses.replace(SETTINGS, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("changed", [{"clip": 0.1}, {"on_nonfinite": "skip"}, {"patience": 1, "learning_rate": 0.3}])
+def test_clipping_skipping_and_stopping_do_the_same(digits, fabric, changed):
+    same(*both(digits, fabric, epochs=4, **changed))
+
+
+@pytest.mark.parametrize("model", ["conv", "composite"])
+@pytest.mark.parametrize("parts_first", [True, False])
+def test_a_checkpoint_of_parts_is_one_of_a_whole_model(digits, fabric, tmp_path, model, parts_first):
+    """One begins, the other goes on: with best weights kept, a schedule, and kernels that lie channels last."""
+    first, second = (fabric, None) if parts_first else (None, fabric)
+    make(digits, first, model, tmp_path, epochs=2).run()
+    other = make(digits, second, model, tmp_path, epochs=4)
+    other.resume()
+    other.run()
+    alone = make(digits, None, model, epochs=4)
+    alone.run()
+    same(other, alone)
+
+
+def test_what_is_laid_out_in_parts_is_whole_again(fabric):
+    layer = torch.nn.Linear(5, 3)
+    values = torch.randn(3, 5)
+    fabric.setup_module(layer)
+    parts = laid_out(values, layer.weight)
+    assert isinstance(parts, DTensor)
+    assert torch.equal(own(parts), values)
+    assert torch.equal(whole(parts), values)
+    assert torch.equal(all_whole({"a": parts, "b": values})["b"], values)
+
+
+def test_what_has_another_shape_is_not_laid_out():
+    step = torch.tensor(3.0)
+    assert laid_out(step, torch.zeros(2, 2)) is step
+
+
+def test_values_lie_as_their_pattern_lies():
+    pattern = torch.zeros(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    found = laid_out(torch.rand(2, 3, 4, 4), pattern)
+    assert found.stride() == pattern.stride()
