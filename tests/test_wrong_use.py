@@ -433,7 +433,36 @@ WRONG = [
     (
         "a misspelt metric",
         "fit multvae --data plays.csv --set training.monitor=ndgc@10",
-        f"unknown metric 'ndgc'; did you mean 'ndcg'? Allowed: {', '.join(METRICS)}",
+        (
+            "training.monitor is objective or a ranking metric: "
+            f"unknown metric 'ndgc'; did you mean 'ndcg'? Allowed: {', '.join(METRICS)}"
+        ),
+    ),
+    (
+        "a list whose quotes the shell took",
+        "fit table --data good.csv --set model.noise=[Dropout]",
+        (
+            "recipe: model.noise: should be a list in square brackets, got '[Dropout]'; "
+            """texts within brackets have quotes, which a shell takes away: '["a", "b"]'"""
+        ),
+    ),
+    (
+        "an optimiser that cannot be sharded",
+        "fit table --data good.csv --set training.strategy=fsdp --set training.optimizer=Rprop",
+        (
+            "recipe: training: strategy='fsdp': Rprop needs whole weights; "
+            "allowed: ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RMSprop, SGD"
+        ),
+    ),
+    (
+        "a sharded model that is compiled",
+        "fit table --data good.csv --set training.strategy=fsdp --set training.compile=true",
+        "recipe: training: strategy='fsdp' is for models as they are, got compile=True; allowed: false, 'auto'",
+    ),
+    (
+        "an unknown strategy",
+        "fit table --data good.csv --set training.strategy=zero",
+        "recipe: training.strategy: should be 'ddp' or 'fsdp', got 'zero'",
     ),
     (
         "a ranking metric for a table",

@@ -171,6 +171,10 @@ def _plainly(error: ValidationError, arguments: Sequence[str] = ()) -> Validatio
     return ValidationError.from_exception_data(error.title, lines)
 
 
+QUOTES = """; texts within brackets have quotes, which a shell takes away: '["a", "b"]'"""
+"""Said of a text that was meant as a list or a table."""
+
+
 def explain(error: ValidationError) -> str:
     """One line for all that pydantic found, each with its key."""
     found = (((".".join(map(str, e["loc"])) + ": ") if e["loc"] else "", e) for e in error.errors(include_url=False))
@@ -179,8 +183,10 @@ def explain(error: ValidationError) -> str:
 
 def _sentence(error: Any) -> str:
     text = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    scalar = isinstance(error["input"], str | int | float | bool)
-    return f"{text}, got {error['input']!r}" if scalar and text.startswith("should") else text
+    value = error["input"]
+    if not isinstance(value, str | int | float | bool) or not text.startswith("should"):
+        return text
+    return f"{text}, got {value!r}{QUOTES if isinstance(value, str) and value[:1] in ('[', '{') else ''}"
 
 
 def _line(key: tuple[Any, ...], text: str, value: Any) -> InitErrorDetails:

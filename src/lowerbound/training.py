@@ -7,6 +7,7 @@ goes on from any step therefore goes on exactly, several processes train as one 
 import copy
 import hashlib
 import inspect
+import logging
 import math
 import os
 import shlex
@@ -85,6 +86,8 @@ def make_fabric(settings: Training, all_used: bool = True) -> Fabric:
         ConfigError: there is no such device.
     """
     devices, nodes = _processes(settings)
+    if nodes == 1:  # of several machines it says which of them it waits for
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if devices * nodes > 1 and settings.phases:
         raise ConfigError(f"training.phases are for one process, got {devices * nodes}")
     cores = os.cpu_count() or 1
@@ -680,7 +683,10 @@ def monitored(name: str, items: int) -> str:
     """
     if name == "objective":
         return name
-    (kind, k), *_ = named([name], (20,)).values()
+    try:
+        (kind, k), *_ = named([name], (20,)).values()
+    except ConfigError as error:
+        raise ConfigError(f"training.monitor is objective or a ranking metric: {error}") from None
     return f"{kind}@{min(k, items)}"
 
 

@@ -93,7 +93,7 @@ class _Few(torch.autograd.Function):
             part.copy_(by_out.transpose(0, 1))
         flat = parts.view(-1, _pixels(x).shape[0])
         shape = (*weight.shape[2:], *weight.shape[:2])
-        by_weight = torch.mm(flat, _pixels(x)).view(shape).permute(2, 3, 0, 1)
+        by_weight = torch.empty_like(weight).copy_(torch.mm(flat, _pixels(x)).view(shape).permute(2, 3, 0, 1))
         rows = torch.mm(flat.T, _table(weight)) if ctx.needs_input_grad[0] else None
         by_x = None if rows is None else rows.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
         return by_x, by_weight, by_out.sum((0, 2, 3))
