@@ -5,7 +5,7 @@ start others (several processes of one run) are started from the command line. `
 """
 
 import csv
-import importlib.util
+import importlib
 import math
 import multiprocessing
 import os
@@ -34,16 +34,16 @@ WORSE = 30
 """The step in which something goes wrong."""
 
 
-def _long():
-    path = Path(__file__).parents[1] / "benchmarks" / "survival.py"
-    spec = importlib.util.spec_from_file_location("survival", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["survival"] = module
-    spec.loader.exec_module(module)
-    return module
+def _script(name):
+    """A module of `benchmarks/`, which is no part of the package; they import each other by name."""
+    folder = str(Path(__file__).parents[1] / "benchmarks")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module(name)
 
 
-survival = _long()
+survival, processes = map(_script, ("survival", "processes"))
+steps, reaches = processes.steps, processes.reaches
 
 forked = multiprocessing.get_context("forkserver")
 
@@ -168,20 +168,6 @@ def fit(recipe, out, *settings):
 
 def resume(out):
     return ["fit", out / "recipe.toml", "--out", out, "--resume"]
-
-
-def steps(out):
-    """The steps of the checkpoints, in order."""
-    return sorted(int(path.name[5:]) for path in out.glob("checkpoint/step-*"))
-
-
-def reaches(out, step, process=None):
-    """Waits for the checkpoint of a step."""
-    end = time.monotonic() + LIMIT
-    while not any(found >= step for found in steps(out)):
-        assert time.monotonic() < end
-        assert process is None or process.process.is_alive()
-        time.sleep(0.005)
 
 
 def checkpoint_of(out, n=-1):
@@ -448,50 +434,26 @@ def test_a_step_that_goes_wrong_can_be_left_out(start, whole, tmp_path, spoil):
 # 5. Several processes
 
 
-def together(recipe, out, *settings, launcher=()):
+def together(recipe, out, *settings):
     """The words of a run of two processes, started from the command line."""
-    launcher = launcher or [sys.executable, "-m", "lowerbound"]
-    return [*launcher, *map(str, fit(recipe, out, *settings, "training.patience=none")), "--devices", "2"]
+    return processes.together("devices", recipe, out, *processes.setting(*processes.SETTINGS, *settings))
 
 
-def rows(out):
-    with open(out / "metrics.csv") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+def test_a_traceback_counts_unless_it_is_the_launchers_own():
+    head, own = "Traceback (most recent call last):\n", '  File "/lib/torch/distributed/run.py", line 1, in main\n    run(args)\n'
+    fault = '  File "/lowerbound/training.py", line 1, in _step\n    terms = 1 / 0\n'
+    assert processes.tracebacks(f"epoch 1\n{head}{own}Error: 1\n") == 0
+    prefixed = "".join(f"[rank1]: {line}\n" for line in f"{head}{fault}Error: 1".splitlines())
+    assert processes.tracebacks(f"{head}{own}Error: 1\n{head}{fault}Error: 2\n{prefixed}") == 2
 
 
-def same_curve(a, b):
-    a, b = rows(a), rows(b)
-    return len(a) == len(b) and all(math.isclose(x[k], y[k], rel_tol=1e-4) for x, y in zip(a, b, strict=True) for k in x)
-
-
-def children(pid):
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def living(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def ended_by(words, out, victim, number, at=20):
-    """Runs several processes, sends one of them a signal: (exit code, what was told, seconds until all were gone)."""
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        family = [process.pid]
-        try:
-            reaches(out, at)
-            family += children(process.pid)
-            os.kill(family[victim], number)
-            began = time.monotonic()
-            text = process.communicate(timeout=40)[1]
-            while any(map(living, family)) and time.monotonic() - began < 40:
-                time.sleep(0.05)
-            seconds = time.monotonic() - began
-        finally:
-            for pid in filter(living, family):
-                os.kill(pid, signal.SIGKILL)
-    return process.returncode, [line for line in text.splitlines() if line.startswith("lowerbound: ")], seconds
+def test_two_curves_are_apart_by_their_largest_relative_difference(tmp_path):
+    curves = {"a": "1,2\n2,4\n", "b": "1,2\n2,5\n", "short": "1,2\n", "broken": "1,2\n2,nan\n"}
+    for name, lines in curves.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.csv").write_text(f"epoch,bound\n{lines}")
+    found = [processes.apart(tmp_path / "a", tmp_path / name) for name in curves]
+    assert found == [0, pytest.approx(0.2), math.inf, math.inf]
 
 
 def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(start, whole, tmp_path):
@@ -499,26 +461,26 @@ def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(s
     settings = ("training.batch_size=349", "training.epochs=8", "training.patience=none")
     one, two = tmp_path / "one", tmp_path / "two"
     assert start(*fit(whole()[0], one, *settings)).ended() == 0
-    code, told, seconds = ended_by(together(whole()[0], two, *settings), two, 1, signal.SIGTERM)
-    assert code == 143
-    assert len(told) == 1
-    assert "go on with" in told[0]
-    assert seconds < 30
+    ended = processes.ended_by(together(whole()[0], two, *settings), two, "second", signal.SIGTERM)
+    assert ended.code == 143
+    assert len(ended.told) == 1
+    assert "go on with" in ended.told[0]
+    assert not ended.tracebacks
+    assert ended.seconds < 30
     assert start(*resume(two), "--devices", "1").ended() == 0
-    assert same_curve(one, two)
+    assert processes.same_curve(one, two)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1], ids=["main", "child"])
+@pytest.mark.parametrize("victim", ["first", "second"], ids=["main", "child"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_end_of_one_process_is_the_end_of_all_and_they_go_on(start, whole, tmp_path, victim, number):
     settings = ("training.batch_size=65", "training.epochs=6", "training.patience=none")
     one, two = tmp_path / "one", tmp_path / "two"
     assert start(*fit(whole()[0], one, *settings)).ended() == 0
-    code, told, seconds = ended_by(together(whole()[0], two, *settings), two, victim, number, at=50)
-    assert seconds < 30
-    assert told
-    assert code == (1 if victim else -9) if number == signal.SIGKILL else 128 + number
-    again = [sys.executable, "-m", "lowerbound", *map(str, resume(two))]
-    assert subprocess.run(again, timeout=LIMIT, capture_output=True).returncode == 0
-    assert same_curve(one, two)
+    ended = processes.ended_by(together(whole()[0], two, *settings), two, victim, number, at=50)
+    assert ended.seconds < 30
+    assert ended.told
+    assert ended.code == ((-9 if victim == "first" else 1) if number == signal.SIGKILL else 128 + number)
+    assert not processes.finished([sys.executable, "-m", "lowerbound", *map(str, resume(two))])
+    assert processes.same_curve(one, two)
