@@ -13,14 +13,14 @@ ROOT = Path(lowerbound.__file__).parent
 # import each other. Within a floor the order of the lines is allowed too.
 ORDER = (
     ("errors", "later", "listing", "tiling"),
-    ("catalogue", "files", "machine", "progress", "sharding", "shares", "sparse", "workers"),
+    ("catalogue", "files", "machine", "progress", "shares", "sparse", "workers"),
     ("affine",),
     ("schedules", "tracking"),
     ("families", "noise", "networks", "data"),
     ("conditionals", "priors"),
     ("latents",),
     ("model",),
-    ("objectives", "evaluation", "baselines", "optimizers", "execution"),
+    ("objectives", "evaluation", "baselines", "optimizers", "execution", "sharding"),
     ("recipe", "recipes"),
     ("checkpoint",),
     ("training",),

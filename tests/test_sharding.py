@@ -6,9 +6,10 @@ import os
 import pytest
 import torch
 from lightning_fabric import Fabric
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from lowerbound import priors
+from lowerbound import priors, sharding
 from lowerbound.data import Data
 from lowerbound.errors import ConfigError
 from lowerbound.families import Delta, Normal
@@ -18,7 +19,7 @@ from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Reconstruction
 from lowerbound.optimizers import WHOLE, optimizers
 from lowerbound.recipe import Training
-from lowerbound.sharding import all_whole, laid_out, own, sharded, whole
+from lowerbound.sharding import UNIT, all_whole, laid_out, own, sharded, whole
 from lowerbound.training import Fit
 
 SETTINGS = Training(epochs=2, batch_size=349, learning_rate=3e-3, accelerator="cpu", strategy="fsdp")
@@ -76,9 +77,18 @@ def both(digits, fabric, **changed):
     return found
 
 
+@pytest.fixture(params=[UNIT, 1], ids=["together", "by layer"])
+def unit(request, monkeypatch):
+    """How large a layer must be that is gathered by itself."""
+    monkeypatch.setattr(sharding, "UNIT", request.param)
+    return request.param
+
+
 @pytest.mark.parametrize("model", MODELS)
-def test_a_model_in_parts_learns_what_a_whole_one_does(digits, fabric, model):
+def test_a_model_in_parts_learns_what_a_whole_one_does(digits, fabric, unit, model):
     parts, plain = both(digits, fabric, model=model)
+    units = [layer for layer in parts.learner.modules() if isinstance(layer, FSDPModule)]
+    assert (len(units) > 1) == (unit == 1 and model != "tied")
     assert all(isinstance(p, DTensor) for p in parts.trained.values())
     assert not any(isinstance(t, DTensor) for t in parts.model.state_dict().values())
     same(parts, plain)
@@ -102,7 +112,7 @@ def test_clipping_skipping_and_stopping_do_the_same(digits, fabric, changed):
 
 @pytest.mark.parametrize("model", ["conv", "composite"])
 @pytest.mark.parametrize("parts_first", [True, False])
-def test_a_checkpoint_of_parts_is_one_of_a_whole_model(digits, fabric, tmp_path, model, parts_first):
+def test_a_checkpoint_of_parts_is_one_of_a_whole_model(digits, fabric, unit, tmp_path, model, parts_first):
     """One begins, the other goes on: with best weights kept, a schedule, and kernels that lie channels last."""
     first, second = (fabric, None) if parts_first else (None, fabric)
     make(digits, first, model, tmp_path, epochs=2).run()

@@ -148,7 +148,8 @@ def fit(
     tracking.installed(plan.tracking)
     if plan.report.write:
         maps.installed(plan.report.projection)
-    keep_freed_memory()
+    if plan.training.strategy != "fsdp":  # which is for those who are short of memory
+        keep_freed_memory()
     fabric = make_fabric(plan.training, all_used=plan.objective.bound)
     with launched(fabric):
         return _fitted(plan, fabric, name, out, resume, progress)

@@ -1,8 +1,8 @@
 """Fully sharded training (Rajbhandari et al. 2020, ZeRO; PyTorch's FSDP2): each process keeps a part of every weight, and of all
 that the optimiser remembers of it.
 
-A step gathers the weights, and gives each process its part of the mean gradient. The model is one unit, as likelihoods over large
-catalogues use the weights of the last layer after it has been called, and tied decoders those of another layer.
+A step gathers the weights of each large layer for the time that it computes, and gives each process its part of the mean
+gradient.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,9 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from .networks.convolutions import Up
+from .networks.layers import Reader, SparseLinear
+
 
 def sharded(processes: int) -> ModelParallelStrategy:
     """Fabric's strategy for so many processes."""
@@ -26,10 +29,25 @@ def in_parts(fabric: Fabric) -> bool:
     return isinstance(fabric.strategy, ModelParallelStrategy)
 
 
+UNIT = 2**18
+"""Weights from which on a layer is gathered by itself; what is smaller is gathered together, once for each step."""
+
+EAGER = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, Up, SparseLinear)
+"""Layers that have used their weights when a call of them ends, and give no view of something."""
+
+
+def _units(module: nn.Module) -> list[nn.Module]:
+    """The layers that are gathered by themselves: they are large, and nothing uses their weights but a call of them."""
+    read = {id(each) for layer in module.modules() if isinstance(layer, Reader) for each in layer.reads}
+    eager = [layer for layer in module.modules() if type(layer) in EAGER and id(layer) not in read and layer is not module]
+    return [layer for layer in eager if sum(p.numel() for p in layer.parameters()) >= UNIT]
+
+
 def _shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
     for parameter in module.parameters():  # it takes no other layout, such as channels last
         parameter.data = parameter.data.contiguous()
-    fully_shard(module, mesh=mesh["data_parallel"])
+    for unit in (*_units(module), module):
+        fully_shard(unit, mesh=mesh["data_parallel"])
     return module
 
 
@@ -43,9 +61,22 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def all_whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`whole` of each."""
-    return {name: whole(tensor) for name, tensor in tensors.items()}
+def all_whole(tensors: Mapping[str, Tensor], wanted: bool = True) -> dict[str, Tensor]:
+    """`whole` of each, of those in parts on the CPU; nothing where it is not `wanted`. All processes call it together."""
+    found = {}
+    for name, tensor in tensors.items():
+        gathered = whole(tensor)
+        if wanted:
+            found[name] = gathered.cpu() if kept_in_parts(tensor) else gathered
+    return found
+
+
+@torch.no_grad()
+def into(model: nn.Module, source: nn.Module) -> None:
+    """Gives a whole model all that one in parts has, tensor by tensor. All processes call it together."""
+    parts = source.state_dict()
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(whole(parts[name]))
 
 
 def own(tensor: Tensor) -> Tensor:

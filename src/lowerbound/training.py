@@ -44,7 +44,7 @@ from .objectives import Objective
 from .optimizers import LazyAdam, optimizers
 from .progress import Report, silent
 from .recipe import Phase, Training
-from .sharding import all_whole, in_parts, kept_in_parts, laid_out, own, sharded
+from .sharding import all_whole, in_parts, into, kept_in_parts, laid_out, own, sharded
 from .shares import ALONE, Processes, Share, sharing
 
 LOOK_EVERY = 20
@@ -535,8 +535,9 @@ class Fit:
         sums = {"sums": self.processes.gather(self.sums), "pending": self.processes.gather(waiting)}
         optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
         groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": optimizer, "sums": sums}
-        gathered = {name: all_whole(tensors) for name, tensors in groups.items()}
-        if self.fabric.is_global_zero:
+        first = self.fabric.is_global_zero
+        gathered = {name: all_whole(tensors, wanted=first) for name, tensors in groups.items()}
+        if first:
             checkpoint.save(self.checkpoints, self.state.step, gathered, asdict(self.state))
         self.fabric.barrier()
 
@@ -589,7 +590,7 @@ class Fit:
     def _gather(self) -> None:
         """Where the weights are kept in parts: gives the model all of them; all processes come here together."""
         if self.apart:
-            self.model.load_state_dict(all_whole(self.learner.state_dict()))
+            into(self.model, self.learner)
 
     def _state(self, described: dict[str, Any]) -> State:
         """A state as it was written. ValueError for one that no fit of these data and settings can be in."""
@@ -611,7 +612,7 @@ def _by_rows(model: torch.nn.Module, lazy: bool, processes: int) -> list[torch.n
 
     A decoder that is tied to them uses all of their rows. The gradient is sparse in one process; the mean over several is not.
     """
-    tied = {id(of) for layer in model.modules() if isinstance(layer, Transposed) for of in layer.tied_to}
+    tied = {id(of) for layer in model.modules() if isinstance(layer, Transposed) for of in layer.reads}
     layers = [layer for layer in model.modules() if isinstance(layer, SparseLinear)]
     for layer in layers:
         layer.sparse_gradient = lazy and processes == 1 and id(layer) not in tied

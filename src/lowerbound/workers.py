@@ -7,6 +7,7 @@ a process waits for half an hour, in the next exchange, for one that is gone.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ PATIENCE = 10.0
 """Seconds that a process has to end by itself after another has ended."""
 
 MAIN = "LOWERBOUND_MAIN"
-"""Environment variable: the process that started the others of a run."""
+"""Environment variable: the process that started the others of a run, or of torchrun and `fabric run` all of them."""
 
 ENDED, GO_ON = "another process of this run has ended", "go on from its last checkpoint with --resume"
 
@@ -37,7 +38,7 @@ def launched(fabric: Fabric) -> Iterator[None]:
         WorkerError: another process has ended.
     """
     with _together(fabric):
-        _follow_main()
+        _follow_starter()
         if os.environ.get("LT_CLI_USED") != "1":  # `fabric run` has launched all processes
             fabric.launch()
         _give_time()
@@ -56,8 +57,8 @@ def _together(fabric: Fabric) -> Iterator[None]:
     except RuntimeError as error:
         if fabric.world_size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
             raise
-        if _main_gone():
-            _tell()  # which is else for the main process to say
+        if _starter_gone() or (_launcher() and os.environ.get("LOCAL_RANK") == "1"):
+            _tell()  # which is else for the first process to say, and that may be the one that ended
         told = re.sub(r"^\[[^]]*\] *", "", str(error).splitlines()[0]).partition(". ")[0]  # without the place in gloo's source
         raise WorkerError(f"{ENDED} ({told}); {GO_ON}") from error
 
@@ -73,21 +74,34 @@ def _give_time() -> None:
             thread._terminate_all = partial(_end_late, thread._child_processes)  # type: ignore[attr-defined]
 
 
-def _follow_main() -> None:
-    """A process that Fabric started ends soon after the one that did, wherever it waits; else it might for half an hour."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+def _launcher() -> bool:
+    """Whether torchrun started this process, which `fabric run` calls too."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _follow_starter() -> None:
+    """A process that another one started for this run ends soon after that one, wherever it is.
+
+    Else it might wait for half an hour, or train on to the end without anybody who knows of it.
+    """
+    if _launcher():
+        os.environ[MAIN] = str(os.getppid())
+    elif os.environ.get("LOCAL_RANK", "0") == "0":
         os.environ[MAIN] = str(os.getpid())
-    elif MAIN in os.environ:
-        threading.Thread(target=_end_with_main, daemon=True).start()
+        return
+    if MAIN in os.environ:
+        threading.Thread(target=_end_with_starter, daemon=True).start()
 
 
-def _main_gone() -> bool:
+def _starter_gone() -> bool:
     return int(os.environ.get(MAIN, os.getpid())) not in (os.getpid(), os.getppid())
 
 
-def _end_with_main() -> None:
-    while not _main_gone():
+def _end_with_starter() -> None:
+    while not _starter_gone():
         time.sleep(1)
+    if _launcher():  # all processes of the run are there: they stop together, at a checkpoint
+        os.kill(os.getpid(), signal.SIGTERM)
     _end_late([])
 
 

@@ -51,6 +51,16 @@ class Network(ABC):
         raise ConfigError(f"{type(self).__name__} cannot be tied; allowed: MLP")
 
 
+class Reader(nn.Module):
+    """A module that uses the weights of others without calling them.
+
+    Attributes:
+        reads: those modules; in a tuple, so that no weight is registered twice.
+    """
+
+    reads: tuple[nn.Module, ...]
+
+
 class SparseLinear(nn.Module):
     """The linear layer for sparse rows (N, inputs); its weight is stored by inputs, (inputs, outputs).
 
@@ -68,18 +78,19 @@ class SparseLinear(nn.Module):
         return product + self.bias
 
 
-class Uncomputed(nn.Module):
+class Uncomputed(Reader):
     """A linear layer that gives its output as an `Affine`, to be computed tile by tile."""
 
     def __init__(self, linear: nn.Module) -> None:
         super().__init__()
         self.linear = linear
+        self.reads = (linear,)
 
     def forward(self, h: Tensor) -> Affine:
         return Affine(h, self.linear.weight, self.linear.bias)  # type: ignore[arg-type]
 
 
-class Transposed(nn.Module):
+class Transposed(Reader):
     """The linear layer with the transposed weight of another layer, which owns it, and a bias of its own.
 
     Args:
@@ -89,14 +100,14 @@ class Transposed(nn.Module):
 
     def __init__(self, of: nn.Module, inputs: int) -> None:
         super().__init__()
-        self.tied_to, self._inputs = (of,), inputs  # in a tuple, so that the weight is registered once
+        self.reads, self._inputs = (of,), inputs
         width = of.weight.shape[0 if isinstance(of, SparseLinear) else 1]  # type: ignore[index]
         self.bias = nn.Parameter(torch.zeros(width))  # type: ignore[arg-type]
 
     @property
     def weight(self) -> Tensor:
         """(outputs, inputs)."""
-        (of,) = self.tied_to
+        (of,) = self.reads
         weight = of.weight if isinstance(of, SparseLinear) else of.weight.T
         return weight[:, : self._inputs]  # type: ignore[index]
 
