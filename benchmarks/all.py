@@ -6,7 +6,7 @@ The short form takes about half an hour on two cores: few rounds, and to the pub
 seed; the long form takes some two hours, with more rounds, three seeds and all systems. Nothing else should run beside it. A
 benchmark that fails is told of at the end, its old result stays, and the exit code is 1.
 
-What is measured of other things than speed has scripts that are started by themselves: anomalies.py, hostile.py,
+What is measured of other things than speed has scripts that are started by themselves: anomalies.py, hostile.py, processes.py,
 recommend_quality.py and survival.py.
 """
 
@@ -43,6 +43,7 @@ JOBS = {
     "likelihood": [Job("likelihood.py", "", "--images 500 --samples 500 --rounds 5", "--images 1000 --samples 5000 --rounds 10")],
     "startup": [Job("startup.py", "", "--rounds 5", "--rounds 11")],
     "growth": [Job("growth.py", "", "--rounds 3", "--rounds 7")],
+    "sharding": [Job("sharding.py", "", "--rounds 1", "--rounds 5")],
     "recommend": [
         *(Job("recommend.py", what, "--rounds 3", "--rounds 7") for what in ("step", "ranking")),
         *(Job("recommend.py", what) for what in ("memory", "peers")),

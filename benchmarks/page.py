@@ -227,6 +227,19 @@ def growth(results: Path) -> str:
     return "\n\n".join([*parts, f"{rounds(result)}. {machine(result)}."])
 
 
+def sharding(results: Path) -> str:
+    """What a process holds, by strategy."""
+    result = found(results, "sharding")
+    if result is None:
+        return missing("sharding.py")
+    columns = ("first", "others", "milliseconds")
+    rows = [[row["strategy"], *(cell(row[name]) if row[name]["median"] else "-" for name in columns)] for row in result["rows"]]
+    head = ["`training.strategy`", "first process, times the weights", "each other", "ms for a step"]
+    size = number(result["rows"][0]["megabytes"]["median"])
+    what = f"Weights of {size} MB, {result['options']['processes']} processes"
+    return f"{table(head, rows)}\n\n{what}, {rounds(result)}. {machine(result)}."
+
+
 def recommend(results: Path) -> str:
     """Our recommender against a dense one and the peers."""
     parts, last = [], None
@@ -274,6 +287,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "likelihood": likelihood,
     "startup": startup,
     "growth": growth,
+    "sharding": sharding,
     "recommend": recommend,
     "serving": serving,
 }

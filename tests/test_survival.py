@@ -456,9 +456,10 @@ def test_two_curves_are_apart_by_their_largest_relative_difference(tmp_path):
     assert found == [0, pytest.approx(0.2), math.inf, math.inf]
 
 
-def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(start, whole, tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(start, whole, tmp_path, strategy):
     """349 does not divide by two, and the last batch of 1,397 examples has one."""
-    settings = ("training.batch_size=349", "training.epochs=8", "training.patience=none")
+    settings = ("training.batch_size=349", "training.epochs=8", "training.patience=none", f"training.strategy={strategy}")
     one, two = tmp_path / "one", tmp_path / "two"
     assert start(*fit(whole()[0], one, *settings)).ended() == 0
     ended = processes.ended_by(together(whole()[0], two, *settings), two, "second", signal.SIGTERM)
@@ -469,6 +470,25 @@ def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(s
     assert ended.seconds < 30
     assert start(*resume(two), "--devices", "1").ended() == 0
     assert processes.same_curve(one, two)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "multvae --set training.optimizer=LazyAdam --set training.batch_size=8 --set training.monitor=objective",
+        "conv-mnist --data digits --set training.batch_size=349",
+    ],
+    ids=["interactions", "images"],
+)
+def test_two_processes_train_a_packaged_recipe_as_one_and_say_nothing_more(start, tmp_path, words):
+    """Dropout on the entries of sparse rows, and rows that are updated by themselves; kernels that lie channels last."""
+    given = [*words.split(), *processes.setting("training.epochs=1", "report.write=false", "training.accelerator=cpu")]
+    assert start("fit", *given, "--out", tmp_path / "one").ended() == 0
+    both = [sys.executable, "-m", "lowerbound", "fit", *given, "--out", str(tmp_path / "two"), "--devices", "2"]
+    done = subprocess.run(both, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 0
+    assert processes.same_curve(tmp_path / "one", tmp_path / "two")
+    assert [line for line in done.stderr.splitlines() if not line.startswith("epoch ")] == []
 
 
 @pytest.mark.slow
@@ -484,3 +504,15 @@ def test_the_end_of_one_process_is_the_end_of_all_and_they_go_on(start, whole, t
     assert ended.code == ((-9 if victim == "first" else 1) if number == signal.SIGKILL else 128 + number)
     assert not processes.finished([sys.executable, "-m", "lowerbound", *map(str, resume(two))])
     assert processes.same_curve(one, two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "fabric"])
+def test_processes_whose_launcher_was_killed_stop_at_a_checkpoint(whole, tmp_path, launcher):
+    out = tmp_path / "run"
+    settings = processes.setting(*processes.SETTINGS, "training.epochs=500")
+    ended = processes.ended_by(processes.together(launcher, whole()[0], out, *settings), out, "launcher", signal.SIGKILL)
+    assert not ended.left
+    assert len(ended.told) == 1
+    assert "the checkpoint is written; go on with: " in ended.told[0]
+    assert intact(out)
