@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .errors import RunError, brief
-from .files import UNFINISHED, read_json, replacing, swept, sync, write_text
+from .errors import RunError, brief, tell
+from .files import UNFINISHED, read_json, replacing, swept, sync, usual, write_text
 
 KEPT = 2
 
@@ -143,6 +142,7 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
     Raises:
         RunError: the folder cannot be written; the checkpoints before it stay.
     """
+    refuse_moved(folder.parent)
     target = folder / f"step-{step:08d}"
     if target.exists():
         if _whole(target):  # the same step has the same state
@@ -162,7 +162,7 @@ def _write(target: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapp
     """A new checkpoint, whole or not at all."""
     temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
     try:
-        temporary.chmod(0o755)
+        usual(temporary)
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
         write_text(temporary / "state.json", json.dumps(state))  # unlike strict JSON this keeps infinities
@@ -213,7 +213,7 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             damaged.append(str(error))
             continue
         if damaged:
-            print(f"lowerbound: damaged: {'; '.join(damaged)}; going on from {found.name}", file=sys.stderr)
+            tell(f"damaged: {'; '.join(damaged)}; going on from {found.name}")
         return read
     if damaged:
         raise RunError(brief(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}"))
@@ -236,7 +236,32 @@ def locked(folder: Path) -> Iterator[None]:
         raise RunError(f"{folder} is being written by another process; wait until it ends, or choose another --out") from None
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
+    _locks[folder] = _place(path)
     try:
         yield
     finally:
+        _locks.pop(folder)
         lock.release()
+
+
+_locks: dict[Path, tuple[int, int] | None] = {}
+"""Of run folders that this process writes: where the lock is on the disk."""
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Device and number of a file, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def refuse_moved(folder: Path) -> None:
+    """Looks whether a run folder that this process locked is still at its place.
+
+    Raises:
+        RunError: it was moved or removed, and what is there now, if anything, is another's.
+    """
+    if folder in _locks and _place(folder / "checkpoint" / ".lock") != _locks[folder]:
+        raise RunError(f"{folder} was moved or removed while the fit wrote it; nothing more is written there")

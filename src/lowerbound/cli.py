@@ -4,6 +4,7 @@ With `--json` the last line of standard output is one JSON object; progress and 
 1 the run went wrong by itself, 2 wrong input, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
+import errno
 import json as jsonlib
 import os
 import sys
@@ -15,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from . import __version__, listing
-from .errors import ConfigError, DataError, LowerboundError, unknown
+from .errors import ConfigError, DataError, LowerboundError, tell, unknown
 
 
 class Flagged:
@@ -514,23 +515,42 @@ def _value(error: Any) -> str:
     return f"{error.param.opts[-1]} {wording(found)}, got {found['input']!r}"
 
 
+STOPPED = 130
+"""The exit code after Ctrl-C."""
+
+
 def main() -> None:
     """The console script: one line for every mistake, and never a traceback for a user's."""
     try:
-        sys.exit(app(prog_name="lowerbound", standalone_mode=False))
+        code = app(prog_name="lowerbound", standalone_mode=False)
+        if code == STOPPED:
+            tell("stopped")
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        sys.exit(code)
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             print(error.format_message())
             sys.exit(error.exit_code)
-        print(f"lowerbound: {usage(error)}", file=sys.stderr)
+        tell(usage(error))
         sys.exit(error.exit_code)
     except LowerboundError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one tells
-            print(f"lowerbound: {error}", file=sys.stderr)
+        tell(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # who read the output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _unheard()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        _unheard()
+        tell(f"standard output cannot be written: {error.strerror}")
+        sys.exit(2)
     except KeyboardInterrupt:
-        print("lowerbound: stopped", file=sys.stderr)
-        sys.exit(130)
+        tell("stopped")
+        sys.exit(STOPPED)
+
+
+def _unheard() -> None:
+    """What is still to be written to standard output goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

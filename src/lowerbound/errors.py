@@ -4,7 +4,10 @@ A message names what was wrong, what was got and what is allowed. `exit_code` is
 """
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 
 class LowerboundError(Exception):
@@ -51,6 +54,13 @@ class Interrupted(LowerboundError):
     def __init__(self, message: str, signal_number: int = 2) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def tell(line: object) -> None:
+    """One line for the user on standard error; of several processes the first tells it."""
+    if os.environ.get("LOCAL_RANK", "0") == "0" and sys.stderr is not None:
+        with suppress(OSError):  # nobody listens
+            print(f"lowerbound: {line}", file=sys.stderr, flush=True)
 
 
 def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> str:

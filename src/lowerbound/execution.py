@@ -6,7 +6,6 @@ a run that is resumed goes on as it began.
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -15,7 +14,7 @@ import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
-from .errors import ConfigError, brief
+from .errors import ConfigError, brief, tell
 
 PER_THREAD = 3e8
 """Operations of a step for which one more thread pays; the small models are faster on one (benchmarks/training.py)."""
@@ -74,7 +73,7 @@ class Compiled(nn.Module):
             told = brief(f"the model cannot be compiled here: {' '.join(str(error).split())}", 240)
             if self.needed:
                 raise ConfigError(f"training.compile: {told}") from None
-            print(f"lowerbound: {told}; it is trained as it is", file=sys.stderr)
+            tell(f"{told}; it is trained as it is")
             self.fast = self.model
             return self.model(x, *arguments)
 

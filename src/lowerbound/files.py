@@ -30,6 +30,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def usual(path: Path) -> None:
+    """Gives a file or folder the permissions that one has that is made without care; temporary ones are the owner's alone."""
+    mask = os.umask(0o022)  # which can only be read so
+    os.umask(mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
@@ -45,6 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(folder) / path.name
     try:
         yield temporary
+        usual(temporary)
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)

@@ -8,7 +8,6 @@ import io
 import math
 import platform
 import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from lightning_fabric import Fabric
 from . import __version__, checkpoint, tracking
 from . import recipe as recipes
 from .data import Dataset, named_sets
-from .errors import ConfigError, RunError
+from .errors import ConfigError, RunError, tell
 from .evaluation.batches import evaluating, placed
 from .files import UNFINISHED, read_json, swept, there, write_json, write_text
 from .machine import give_back_memory, hardware, keep_freed_memory
@@ -70,12 +69,12 @@ def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]
     """
     default = Path("runs") / name
     folder = Path(out) if out is not None else _last(default) if resume else _free(default)
-    held = (folder / "recipe.toml").exists()
-    if resume and not held:
+    begun = _begun(folder)
+    if resume and not begun:
         raise RunError(f"there is no run in {folder} to resume")
     if not resume:
         _refuse_taken(folder)
-        if not held and there(folder) and not (folder.is_dir() and _blank(folder)):
+        if not begun and there(folder) and not (folder.is_dir() and _blank(folder)):
             raise RunError(f"{folder} is not an empty folder; choose another --out")
     return folder, resume and _alive(folder)
 
@@ -83,6 +82,11 @@ def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]
 def _alive(folder: Path) -> bool:
     """Whether a folder holds a run that has something to go on from."""
     return checkpoint.latest(folder / "checkpoint") is not None or (folder / "model.safetensors").exists()
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a folder holds a run, or the beginning of one; a recipe alone is the user's own."""
+    return (folder / "recipe.toml").exists() and ((folder / "checkpoint" / ".lock").exists() or _alive(folder))
 
 
 def _refuse_taken(folder: Path) -> None:
@@ -192,7 +196,7 @@ def _spared(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        print(f"lowerbound: {what} could not be written: {type(error).__name__}: {error}", file=sys.stderr)
+        tell(f"{what} could not be written: {type(error).__name__}: {error}")
 
 
 def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> Recipe:
@@ -218,6 +222,7 @@ class _Follow:
     watch: Watch
 
     def __call__(self, history: list[dict[str, float]]) -> None:
+        checkpoint.refuse_moved(self.run.folder)
         write_text(self.run.folder / "metrics.csv", metrics_csv(history))
         epoch = int(history[-1]["epoch"])
         self.watch.scalars({name: value for name, value in history[-1].items() if name != "epoch"}, epoch)
@@ -229,6 +234,7 @@ class _Follow:
 
 def _finish(run: Run, watch: Watch, show: bool) -> None:
     """Writes the weights and the summary, then the report, which the trackers are given."""
+    checkpoint.refuse_moved(run.folder)
     checkpoint.save_tensors(run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)})
     write_json(run.folder / "summary.json", run.summary)
     if run.recipe.report.write:
@@ -257,7 +263,10 @@ def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
         unchanged(dataset, run.folder, RunError)
         fitting.resume()
     if fitting.fabric.is_global_zero:
-        swept(run.folder)
+        for folder in (run.folder, run.folder / "checkpoint", run.folder / "report"):
+            swept(folder)
+        if fitting.state.history:
+            write_text(run.folder / "metrics.csv", metrics_csv(fitting.state.history))
         write_text(run.folder / "recipe.toml", run.recipe.to_toml())  # the first: a folder with anything else only is no run
         if dataset.items is not None:
             dataset.items.write(run.folder / "items.parquet")

@@ -17,6 +17,7 @@ from .errors import ConfigError
 from .latents import KL
 from .model import Terms
 from .schedules import AnySchedule, Schedule, at
+from .shares import mean_of_all
 
 
 class Objective(ABC):
@@ -56,8 +57,8 @@ class Elbo(Objective):
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
         rate = self._weighted(terms).mean((0, 1))
-        if self.free_bits:
-            rate = rate.clamp(min=self.free_bits)
+        if self.free_bits:  # not linear: the mean of what several processes make of their shares would be another number
+            rate = mean_of_all(rate).clamp(min=self.free_bits)
         return -terms.log_likelihood.mean() + self.weight(step, total) * rate.sum()
 
     def _weighted(self, terms: Terms) -> Tensor:

@@ -14,13 +14,14 @@ from torch import Tensor
 class Share(NamedTuple):
     """What this process has of a batch: the examples `rank`, `rank + world` ... of `whole`, or the first where that is none.
 
-    `counts` (whole,) is how many entries each example of the batch has, where they are sparse rows.
+    `counts` (whole,) is how many entries each example of the batch has, where they are sparse rows; `gather` that of `Processes`.
     """
 
     rank: int
     world: int
     whole: int
     counts: Tensor | None = None
+    gather: Callable[[Tensor], Tensor] | None = None
 
     @property
     def rows(self) -> Tensor:
@@ -55,7 +56,7 @@ class Processes(NamedTuple):
 
     def share(self, whole: int) -> Share:
         """This one's part of `whole` examples."""
-        return Share(self.rank, self.world, whole)
+        return Share(self.rank, self.world, whole, gather=self.gather)
 
     def whole(self, own: Tensor, at: Tensor, total: int) -> Tensor:
         """The values of all `total` examples, (total, ...), in order: `own` (n, ...) are those of the examples `at` (n,) here.
@@ -88,6 +89,17 @@ def sharing(share: Share) -> Iterator[None]:
         yield
     finally:
         _current.pop()
+
+
+def mean_of_all(own: Tensor) -> Tensor:
+    """The mean over the whole batch, given the mean of something over the examples of this process.
+
+    Its gradient is that of the own mean, so that those of all processes have the mean that one process would have.
+    """
+    if not _current or _current[-1].world == 1 or (gather := _current[-1].gather) is None:
+        return own
+    share = _current[-1]
+    return own + (gather(own.detach() * (share.size / share.whole)).sum(0).to(own) - own.detach())
 
 
 def drawn(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0, entries: bool = False) -> Tensor:

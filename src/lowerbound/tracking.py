@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import PositiveInt, field_validator
 
 from .catalogue import checked, members
-from .errors import ConfigError, Interrupted, unknown
+from .errors import ConfigError, Interrupted, tell, unknown
 from .files import plain, read_json, write_json
 
 
@@ -315,7 +315,7 @@ def _left_out(name: str) -> Iterator[list[Exception]]:
     except Exception as error:  # whatever a tracker's library raises is no reason to lose a run
         failed.append(error)
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        print(f"lowerbound: tracker {name} failed and is left out: {why}", file=sys.stderr)
+        tell(f"tracker {name} failed and is left out: {why}")
 
 
 def _opened(name: str, folder: Path, project: str, config: Mapping[str, Any]) -> Tracker:

@@ -12,10 +12,11 @@ import math
 import os
 import shlex
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import accumulate
@@ -32,7 +33,7 @@ from torch import Tensor
 from . import checkpoint
 from .affine import few
 from .data import Dataset, Examples, History
-from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, brief
+from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, brief, tell
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named
@@ -50,6 +51,11 @@ from .shares import ALONE, Processes, Share, sharing
 LOOK_EVERY = 20
 """Steps between looks at the losses: looking waits for the device, so it is not done at every step."""
 
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+GRACE = 2.0
+"""Seconds that a process has to leave after the second signal."""
 
 ECHO = 1.0
 """Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all processes got already."""
@@ -155,12 +161,68 @@ def interrupts() -> Iterator[Callable[[], int]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in STOPPING}
     try:
-        yield lambda: came[0] if came else 0
+        with _last_resort():
+            yield lambda: came[0] if came else 0
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_running = threading.RLock()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Random numbers and threads are those of the process, and two fits at once would have each other's.
+
+    Raises:
+        RunError: another fit runs in another thread.
+    """
+    if not _running.acquire(blocking=False):
+        raise RunError("another fit runs in this process; fits at the same time need a process each")
+    try:
+        yield
+    finally:
+        _running.release()
+
+
+@contextmanager
+def _last_resort() -> Iterator[None]:
+    """Ends the process after the second signal where Python's handlers cannot: while it waits for another process that hangs."""
+    ours, told = socket.socketpair()
+    told.setblocking(False)
+    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_on_second, args=(ours,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        told.close()
+
+
+def _end_on_second(signals: socket.socket) -> None:
+    """Reads the numbers of signals until the other end is closed."""
+    first = None
+    with signals:
+        while number := signals.recv(1):
+            if number[0] in STOPPING and first is None:
+                first = time.monotonic()
+            elif number[0] in STOPPING and time.monotonic() - first > ECHO and not _closes(signals, GRACE):  # type: ignore[operator]
+                tell("stopped at once")
+                os._exit(128 + number[0])
+
+
+def _closes(end: socket.socket, seconds: float) -> bool:
+    """Whether the other end is closed within so many seconds."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        end.settimeout(left)
+        with suppress(TimeoutError):
+            if not end.recv(1):
+                return True
+    return False
 
 
 class Fit:
@@ -236,7 +298,7 @@ class Fit:
         state, started, before = self.state, time.perf_counter(), self.state.seconds
         if isinstance(self.compiled, Compiled) and state.epoch < self.settings.epochs:
             self.report(state.epoch + 1, state.epoch * len(self.data.train), "compiling")  # which takes a while, once
-        with interrupts() as came, self.threads():
+        with _alone(), interrupts() as came, self.threads():
             while state.epoch < self.settings.epochs and not state.stopped:
                 order = self._order(state.epoch)
                 self._begin_epoch()
@@ -324,7 +386,7 @@ class Fit:
             group["lr"] = settings.learning_rate * settings.schedule(state.step, self.total)
         with sharing(share):
             terms = self.wrapped(x, settings.samples, self.objective.kl)
-        loss = self.objective(terms, state.step, self.total)
+            loss = self.objective(terms, state.step, self.total)
         if settings.on_nonfinite == "stop" and self._gone_wrong(loss):
             self._count(loss, terms, share)
             self._look()  # which says what went wrong, before the weights have gone wrong too
@@ -494,8 +556,8 @@ class Fit:
         state.epoch, state.batch, state.skipped, self.sums = state.epoch + 1, 0, 0, torch.zeros_like(self.sums)
         if self._phase_ends:
             self.learner.renew()
-        waited = state.epoch - state.best_epoch
-        state.stopped = settings.patience is not None and waited >= settings.patience
+        looked, waited = f"validation_{self.monitor}" in row, state.epoch - state.best_epoch
+        state.stopped = settings.patience is not None and looked and waited >= settings.patience
         if self.fabric.is_global_zero:
             self.save_history(state.history)
 
@@ -556,7 +618,8 @@ class Fit:
         """The optimiser's state in the memory layout of its parameters: fused optimisers go through both as they lie there."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state = checkpoint.unflatten(tensors)
-        if len({frozenset(entry) for entry in state.values()}) > 1:
+        held = {(parameters[i].ndim, frozenset(entry)) for i, entry in state.items()}
+        if len(held) > len({ndim for ndim, _ in held}):  # Adafactor holds other things of matrices than of vectors
             raise ValueError("its optimiser does not hold the same of every parameter")
         return {i: {name: laid_out(t, parameters[i]) for name, t in entry.items()} for i, entry in state.items()}
 
@@ -571,11 +634,19 @@ class Fit:
         groups, state = checkpoint.load(self.checkpoints)
         try:
             self.state = self._state(state)
+            self._refuse_past()
             self._load(groups["model"], groups["best"])
             self._take(groups["sums"])
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": self._laid_out(groups["optimizer"])})
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise RunError(brief(f"{self.checkpoints}: not a checkpoint of this run: {error}")) from error
+
+    def _refuse_past(self) -> None:
+        """Raises RunError where the run has gone further than the settings want."""
+        begun = self.state.epoch + (self.state.batch > 0)
+        if begun > self.settings.epochs:
+            asked = f"training.epochs must be {begun} or more to go on, got {self.settings.epochs}"
+            raise RunError(f"{self.checkpoints}: the run is in epoch {begun} already; {asked}")
 
     def _load(self, weights: Mapping[str, Tensor], best: Mapping[str, Tensor]) -> None:
         """The weights, and the best ones if there are any yet, into the model that learns and the one that is measured."""

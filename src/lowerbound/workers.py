@@ -27,7 +27,7 @@ PATIENCE = 10.0
 MAIN = "LOWERBOUND_MAIN"
 """Environment variable: the process that started the others of a run, or of torchrun and `fabric run` all of them."""
 
-ENDED, GO_ON = "another process of this run has ended", "go on from its last checkpoint with --resume"
+ENDED, GO_ON = "another process of this run has ended", "go on from its last checkpoint, if there is one, with --resume"
 
 
 @contextmanager
