@@ -1,6 +1,8 @@
 """The command line, end to end on the digits: what it prints, what it writes, and how it fails."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -178,3 +180,100 @@ def test_several_processes_train_the_same_curve(run, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["test"]["elbo"] == pytest.approx(run[1]["test"]["elbo"], rel=1e-4)
+
+
+# What a review found ----------------------------------------------------------------------------------------------
+
+
+def shell(words, folder):
+    """A line of bash; `lowerbound` is that of these tests."""
+    line = f'lowerbound() {{ "{sys.executable}" -m lowerbound "$@"; }}; {words}'
+    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+posix = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs bash and /dev/full")
+
+
+@posix
+@pytest.mark.parametrize("where", ["2>/dev/full", "2> >(true)", "2>&-"])
+def test_a_fit_whose_progress_nobody_reads_ends_well(tmp_path, where):
+    done = shell(f"lowerbound fit digits --out run {' '.join(FAST + QUIET)} {where}", tmp_path)
+    assert "model.safetensors" in os.listdir(tmp_path / "run")
+    assert "Traceback" not in done.stderr
+    assert "next     lowerbound evaluate run" in done.stdout
+
+
+@posix
+@pytest.mark.parametrize("words", ["list priors", "list priors --json", "--help", "evaluate RUN"])
+def test_standard_output_that_is_full_is_one_line(run, tmp_path, words):
+    done = shell(f"lowerbound {words.replace('RUN', str(run[0]))} >/dev/full", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "lowerbound: standard output cannot be used: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+@posix
+def test_who_has_read_enough_of_the_output_is_no_mistake(tmp_path):
+    done = shell("lowerbound list networks | true; echo ${PIPESTATUS[0]}", tmp_path)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@posix
+def test_what_the_output_cannot_show_is_escaped(run, tmp_path):
+    done = shell(f"PYTHONIOENCODING=ascii lowerbound sample {run[0]} -n 2 --out ünï.png", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\\xfcn\\xef.png" in done.stdout
+    assert (tmp_path / "ünï.png").exists()
+
+
+@posix
+def test_a_closed_standard_error_leaves_standard_output_empty(tmp_path):
+    done = shell("lowerbound evaluate nope --json 2>&-", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("evaluate $(printf 'a%.0s' {1..5000})", "is not a fitted run"),
+        ("fit digits --out $(printf 'a%.0s' {1..5000})", "File name too long"),
+        ("fit digits --out $'\\xff'", "the name of a run and of its data must be UTF-8"),
+        ("fit digits --out $'a\\nb/\\nc' --set training.epochs=x", "should be a whole number"),
+        ("fit digits --out /", "/ is not an empty folder"),
+    ],
+)
+def test_an_odd_path_is_one_line(tmp_path, words, line):
+    done = shell(f"lowerbound {words}", tmp_path)
+    (told,) = done.stderr.splitlines()
+    assert line in told
+    assert len(told) < 6000
+    assert (done.returncode, os.listdir(tmp_path)) == (2, [])
+
+
+def test_a_recipe_of_ones_own_is_not_taken_for_a_run(tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "recipe.toml").write_text('# mine\n[data]\nsource = "digits"\n')
+    for words in ("", "--resume"):
+        done = shell(f"lowerbound fit own/recipe.toml --out own {words}", tmp_path)
+        assert done.returncode == 2
+        assert ("is not an empty folder" if not words else "there is no run") in done.stderr
+    assert (own / "recipe.toml").read_text().startswith("# mine")
+
+
+def test_the_metrics_are_as_they_were_after_a_resume(run, tmp_path):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    before = (folder / "metrics.csv").read_bytes()
+    (folder / "metrics.csv").write_text("epoch,step")
+    left = folder / "report" / ".writing-odd"
+    left.mkdir(parents=True)
+    done = shell(f"lowerbound fit {folder}/recipe.toml --out {folder} --resume", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "metrics.csv").read_bytes() == before
+    assert not left.exists()
+
+
+def test_all_files_of_a_run_can_be_read_by_those_who_can_read_one(run):
+    modes = {path.stat().st_mode & 0o777 for path in run[0].rglob("*") if path.is_file() and path.name != ".lock"}
+    assert len(modes) == 1

@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import random as random_matrix
 
 from lowerbound import evaluation, noise, shares
-from lowerbound.model import Architecture
+from lowerbound.model import Architecture, Terms
 from lowerbound.networks import MLP
 from lowerbound.objectives import Elbo
 from lowerbound.shares import ALONE, Processes, Share, sharing
@@ -71,6 +71,41 @@ def test_draws_of_a_share_are_those_of_the_whole_at_every_level():
             own = model.infer(x[share.rows], 3)
         for mine, all_ in zip(own, whole, strict=True):
             torch.testing.assert_close(mine.z, all_.z[:, share.rows])
+
+
+@pytest.mark.parametrize("free_bits", [0.0, 0.4, 0.5, 0.6])
+def test_the_loss_and_gradient_of_shares_are_those_of_the_whole_with_free_bits_too(free_bits):
+    """Of two levels; the mean rate of one share is above 0.4 and 0.5, that of the other below."""
+    rate = torch.linspace(0.1, 1.0, 7).expand(2, 7).unsqueeze(-1) * torch.tensor([1.0, 0.7])
+    likelihood, objective = torch.randn(2, 7), Elbo(free_bits=free_bits)
+
+    def loss(rows, scale):
+        s = scale.expand(len(rows))
+        return objective(Terms(likelihood[:, rows], rate[:, rows] * s.view(1, -1, 1), likelihood[:, rows]))
+
+    everything, parts = torch.arange(7), [torch.arange(3), torch.arange(3, 7)]
+    scale = torch.ones((), requires_grad=True)
+    expected = loss(everything, scale)
+    expected.backward()
+    means = torch.stack([rate[:, rows].mean((0, 1)) * len(rows) / 7 for rows in parts])
+    mine = torch.ones((), requires_grad=True)
+    total = 0.0
+    for rank, rows in enumerate(parts):
+        share = Fixed(rank, 2, 7, gather=lambda own: means)
+        with sharing(share):
+            found = loss(rows, mine) * len(rows) / 7
+        found.backward()
+        total += float(found.detach())
+    assert total == pytest.approx(float(expected.detach()), rel=1e-6)
+    torch.testing.assert_close(mine.grad, scale.grad)
+
+
+class Fixed(Share):
+    """A share with three examples, or the other four."""
+
+    @property
+    def size(self):
+        return (3, 4)[self.rank]
 
 
 def test_without_a_share_nothing_is_changed():

@@ -376,6 +376,24 @@ def test_a_folder_that_another_process_writes_is_left_alone(start, whole, tmp_pa
     assert not survival.difference(out, reference)
 
 
+@pytest.mark.parametrize("what", ["moved", "removed"])
+def test_a_folder_that_is_taken_away_ends_the_fit(start, whole, tmp_path, what):
+    out = tmp_path / "run"
+    process = start(*fit(whole()[0], out, "training.epochs=500"))
+    reaches(out, 14)
+    process.send(signal.SIGSTOP)
+    out.rename(tmp_path / "elsewhere")
+    if what == "removed":
+        shutil.rmtree(tmp_path / "elsewhere")
+        out.mkdir()
+        (out / "theirs").touch()
+    process.send(signal.SIGCONT)
+    assert process.ended() == 2
+    (told,) = process.told
+    assert told == f"lowerbound: {out} was moved or removed while the fit wrote it; nothing more is written there"
+    assert not out.exists() if what == "moved" else [path.name for path in out.iterdir()] == ["theirs"]
+
+
 def test_a_run_of_another_recipe_is_not_gone_on_with(start, halfway, tmp_path):
     out = shutil.copytree(halfway, tmp_path / "run")
     process = start(*resume(out), "--set", "model.latent=[3]")
@@ -515,4 +533,25 @@ def test_processes_whose_launcher_was_killed_stop_at_a_checkpoint(whole, tmp_pat
     assert not ended.left
     assert len(ended.told) == 1
     assert "the checkpoint is written; go on with: " in ended.told[0]
+    assert intact(out)
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_leaves_at_once_though_another_process_hangs(whole, tmp_path):
+    out = tmp_path / "run"
+    words = together(whole()[0], out, "training.epochs=5000")
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        reaches(out, 14)
+        family = processes.family(process.pid)
+        other = processes.member(process.pid, "second")
+        os.kill(other, signal.SIGSTOP)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        os.kill(other, signal.SIGCONT)
+        assert not processes.gone(family, 60)
+        assert "lowerbound: stopped at once" in process.stderr.read()
     assert intact(out)

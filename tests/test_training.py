@@ -5,13 +5,14 @@ import math
 import os
 import shutil
 import signal
+import threading
 
 import pytest
 import torch
 
 from lowerbound import checkpoint
 from lowerbound.data import Data
-from lowerbound.errors import ConfigError, Interrupted, NonFiniteError
+from lowerbound.errors import ConfigError, Interrupted, NonFiniteError, RunError
 from lowerbound.families import Delta
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
@@ -264,3 +265,108 @@ def test_a_compiled_model_trains_the_same_curve(digits):
     settings = dataclasses.replace(SETTINGS, batch_size=700)
     plain, fast = (make(digits, dataclasses.replace(settings, compile=choice)).run().history for choice in (False, True))
     assert fast[-1]["validation_elbo"] == pytest.approx(plain[-1]["validation_elbo"], abs=0.01)
+
+
+# What a review found ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [name for name in optimizers() if name != "Muon"])
+def test_every_optimiser_goes_on_exactly(digits, tmp_path, optimizer):
+    """Adafactor holds other things of matrices than of vectors. (Muon takes matrices alone.)"""
+    settings = dataclasses.replace(SETTINGS, epochs=2, batch_size=600, optimizer=optimizer)
+    whole = make(digits, settings)
+    whole.run()
+    make(digits, dataclasses.replace(settings, epochs=1), checkpoints=tmp_path).run()
+    second = make(digits, settings, checkpoints=tmp_path)
+    second.resume()
+    second.run()
+    assert torch.equal(weights(second), weights(whole))
+
+
+def reshaped(tensors):
+    return {name: t.flatten()[: t.numel() // 2] if t.dim() == 2 else t for name, t in tensors.items()}
+
+
+def moved(tensors):
+    return {name.replace("0.", "99.", 1) if name.startswith("0.") else name: t for name, t in tensors.items()}
+
+
+ODD = {
+    "other shapes": reshaped,
+    "a parameter that is not there": moved,
+    "numbers without a shape": lambda tensors: {name: t.sum() for name, t in tensors.items()},
+    "other numbers": lambda tensors: {name: t.double() for name, t in tensors.items()},
+    "a part": lambda tensors: {name: t for name, t in tensors.items() if not name.endswith("exp_avg_sq")},
+}
+
+
+@pytest.mark.parametrize("spoil", ODD.values(), ids=ODD)
+def test_an_optimisers_state_of_another_form_is_refused(digits, tmp_path, spoil):
+    """A fused step would go through memory that is not there."""
+    settings = dataclasses.replace(SETTINGS, epochs=1)
+    fit = make(digits, settings, checkpoints=tmp_path)
+    fit.run()
+    other = make(digits, settings, checkpoints=tmp_path)
+    load = checkpoint.load
+
+    def spoilt(folder):
+        groups, state = load(folder)
+        return groups | {"optimizer": spoil(groups["optimizer"])}, state
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "load", spoilt)
+        with pytest.raises(RunError, match="its optimiser's state is not that of Adam for these weights"):
+            other.resume()
+
+
+def test_a_checkpoint_that_is_not_finite_is_refused(digits, tmp_path):
+    make(digits, dataclasses.replace(SETTINGS, epochs=1), checkpoints=tmp_path).run()
+    load = checkpoint.load
+
+    def spoilt(folder):
+        groups, state = load(folder)
+        next(iter(groups["model"].values())).view(-1)[0] = math.nan
+        return groups, state
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "load", spoilt)
+        with pytest.raises(RunError, match=r"not a checkpoint of this run: its .* holds NaN"):
+            make(digits, checkpoints=tmp_path).resume()
+
+
+def test_a_run_cannot_go_back_behind_the_epoch_that_it_is_in(digits, tmp_path):
+    make(digits, dataclasses.replace(SETTINGS, epochs=2), checkpoints=tmp_path).run()
+    with pytest.raises(RunError, match=r"the run is in epoch 2 already; training.epochs must be 2 or more to go on, got 1"):
+        make(digits, dataclasses.replace(SETTINGS, epochs=1), checkpoints=tmp_path).resume()
+
+
+def test_patience_is_judged_when_the_validation_split_was_looked_at(digits):
+    settings = dataclasses.replace(SETTINGS, epochs=7, batch_size=600, patience=2, validate_every=3)
+    state = make(digits, settings).run()
+    assert state.epoch == 7
+    assert "validation_objective" in state.history[-1]
+    worse = make(digits, dataclasses.replace(settings, learning_rate=1e-12, epochs=30)).run()
+    assert worse.epoch % 3 == 0
+    assert worse.epoch < 30
+
+
+def test_two_fits_at_once_are_refused(digits):
+    first, second = make(digits), make(digits)
+    told = []
+
+    def other():
+        with pytest.raises(RunError, match="another fit runs in this process") as found:
+            second.run()
+        told.append(found.value)
+
+    def between(history):
+        if not told:
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+
+    first.save_history = between
+    first.run()
+    assert told
+    second.run()
+    assert torch.equal(weights(first), weights(second))

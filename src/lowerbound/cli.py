@@ -9,6 +9,7 @@ import json as jsonlib
 import os
 import sys
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from . import __version__, listing
-from .errors import ConfigError, DataError, LowerboundError, tell, unknown
+from .errors import ConfigError, DataError, LowerboundError, brief, first, tell, unknown
 
 
 class Flagged:
@@ -124,7 +125,7 @@ def fit(
 
     chosen = recipes.settings(settings or [])
     found = fitting.fit(recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume)
-    if int(os.environ.get("LOCAL_RANK", "0")):
+    if not first():
         return  # of several processes one prints
     summary = found.summary
     held = [described(summary["facts"])] if summary["facts"] else []
@@ -521,13 +522,10 @@ STOPPED = 130
 
 def main() -> None:
     """The console script: one line for every mistake, and never a traceback for a user's."""
+    if isinstance(sys.stdout, TextIOWrapper):  # what it cannot show is no reason to fail after the work
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(prog_name="lowerbound", standalone_mode=False)
-        if code == STOPPED:
-            tell("stopped")
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        sys.exit(code)
+        sys.exit(_done())
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             print(error.format_message())
@@ -537,20 +535,42 @@ def main() -> None:
     except LowerboundError as error:
         tell(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # who read the output has seen enough, as `head` does
-        _unheard()
-        sys.exit(0)
     except OSError as error:
-        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
-            raise
-        _unheard()
-        tell(f"standard output cannot be written: {error.strerror}")
+        _tell_of(error)
         sys.exit(2)
     except KeyboardInterrupt:
         tell("stopped")
         sys.exit(STOPPED)
 
 
-def _unheard() -> None:
-    """What is still to be written to standard output goes nowhere."""
+def _done() -> int:
+    """The exit code of a command that ran."""
+    try:
+        code = app(prog_name="lowerbound", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except SystemExit as ended:  # by which Typer hides this one, too
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return _unheard()
+    except BrokenPipeError:
+        return _unheard()
+    if code == STOPPED:
+        tell("stopped")
+    return code
+
+
+def _unheard() -> int:
+    """Who read the output has seen enough, as `head` does: what is still to be written goes nowhere, and nothing went wrong."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _tell_of(error: OSError) -> None:
+    """One line for a file that cannot be used, or standard output; anything else is a fault of ours."""
+    if error.filename is None and error.errno not in (errno.ENOSPC, errno.EIO):
+        raise error
+    if error.filename is None:
+        _unheard()
+    where = "standard output" if error.filename is None else brief(error.filename)
+    tell(f"{where} cannot be used: {error.strerror}")

@@ -56,11 +56,17 @@ class Interrupted(LowerboundError):
         self.exit_code = 128 + signal_number
 
 
+def first() -> bool:
+    """Whether this process is the one of several that speaks: the first on its machine."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    return not rank.isdecimal() or int(rank) == 0
+
+
 def tell(line: object) -> None:
     """One line for the user on standard error; of several processes the first tells it."""
-    if os.environ.get("LOCAL_RANK", "0") == "0" and sys.stderr is not None:
+    if first() and sys.stderr is not None:
         with suppress(OSError):  # nobody listens
-            print(f"lowerbound: {line}", file=sys.stderr, flush=True)
+            print(f"lowerbound: {brief(line, 4000)}", file=sys.stderr, flush=True)
 
 
 def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> str:

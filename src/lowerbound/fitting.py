@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from . import __version__, checkpoint, tracking
 from . import recipe as recipes
 from .data import Dataset, named_sets
-from .errors import ConfigError, RunError, tell
+from .errors import ConfigError, RunError, brief, tell
 from .evaluation.batches import evaluating, placed
 from .files import UNFINISHED, read_json, swept, there, write_json, write_text
 from .machine import give_back_memory, hardware, keep_freed_memory
@@ -67,6 +67,7 @@ def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]
     Raises:
         RunError: the folder holds a run already, or there is nothing to resume.
     """
+    _refuse_unnameable(out)
     default = Path("runs") / name
     folder = Path(out) if out is not None else _last(default) if resume else _free(default)
     begun = _begun(folder)
@@ -77,6 +78,14 @@ def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]
         if not begun and there(folder) and not (folder.is_dir() and _blank(folder)):
             raise RunError(f"{folder} is not an empty folder; choose another --out")
     return folder, resume and _alive(folder)
+
+
+def _refuse_unnameable(path: object) -> None:
+    """Raises ConfigError for a path whose name is no text, which the files of a run could not hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"the name of a run and of its data must be UTF-8, got {str(path)!r}") from None
 
 
 def _alive(folder: Path) -> bool:
@@ -97,8 +106,8 @@ def _refuse_taken(folder: Path) -> None:
 
 def _blank(folder: Path) -> bool:
     """Whether a folder is empty but for what a fit leaves that ended before it wrote anything: its lock, an unfinished file."""
-    left = [path for path in folder.rglob("*") if not path.relative_to(folder).parts[0].startswith(UNFINISHED)]
-    return all(path.relative_to(folder).as_posix() in ("checkpoint", "checkpoint/.lock") for path in left)
+    left = (path.relative_to(folder) for path in folder.rglob("*"))
+    return all(path.as_posix() in ("checkpoint", "checkpoint/.lock") or path.parts[0].startswith(UNFINISHED) for path in left)
 
 
 SAVING = ("checkpoint_every", "checkpoint_steps", "checkpoint_seconds")
@@ -161,7 +170,10 @@ def fit(
 
 def _fitted(plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool) -> Run:
     """What each process of a fit does, from the place of the run to its end."""
-    folder, resume = _place(name, out, resume)
+    try:
+        folder, resume = _place(name, out, resume)
+    except OSError as error:
+        raise RunError(f"cannot write {brief(out or name)}: {error.strerror or error}") from error
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = plan.data.open()
     caveat, *_ = [check(plan, part) for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
@@ -208,6 +220,7 @@ def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> R
     plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
     if not plan.data.source:
         raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
+    _refuse_unnameable(plan.data.source)
     if plan.data.source not in named_sets() and there(Path(plan.data.source)):
         return plan.replace({"data.source": str(Path(plan.data.source).resolve())})
     return plan

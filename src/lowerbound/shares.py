@@ -56,7 +56,7 @@ class Processes(NamedTuple):
 
     def share(self, whole: int) -> Share:
         """This one's part of `whole` examples."""
-        return Share(self.rank, self.world, whole, gather=self.gather)
+        return Share(self.rank, self.world, whole, gather=self.gather if self.world > 1 else None)
 
     def whole(self, own: Tensor, at: Tensor, total: int) -> Tensor:
         """The values of all `total` examples, (total, ...), in order: `own` (n, ...) are those of the examples `at` (n,) here.

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from types import FrameType
@@ -137,6 +137,25 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
         return kind(model.parameters(), **{"lr": settings.learning_rate, **fused, **settings.optimizer_options})  # type: ignore[arg-type]
     except Exception as error:  # the optimisers raise many kinds, all about these options
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
+
+
+def state_of(settings: Training, parameters: list[torch.nn.Parameter]) -> dict[int, dict[str, Any]]:
+    """What the optimiser holds of each of these parameters after a step; only names, shapes and types are of use."""
+    options = {k: v for k, v in settings.optimizer_options.items() if k not in ("fused", "foreach")}
+    kind = partial(optimizers()[settings.optimizer], lr=settings.learning_rate, **options)  # type: ignore[call-arg, arg-type]
+    try:
+        return _stepped(kind, parameters, "meta")
+    except RuntimeError:  # some read a number of their state
+        return _stepped(kind, parameters, "cpu")
+
+
+def _stepped(kind: Callable[..., Any], parameters: list[torch.nn.Parameter], device: str) -> dict[int, dict[str, Any]]:
+    like = [torch.nn.Parameter(torch.zeros(p.shape, dtype=p.dtype, device=device)) for p in parameters]
+    optimizer = kind(like)
+    for parameter in like:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    return {i: optimizer.state[parameter] for i, parameter in enumerate(like)}
 
 
 def _fusible(kind: type, model: torch.nn.Module) -> bool:
@@ -617,10 +636,11 @@ class Fit:
     def _laid_out(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         """The optimiser's state in the memory layout of its parameters: fused optimisers go through both as they lie there."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        expected = checkpoint.flatten(state_of(self.settings, parameters))
+        known = {name.partition(".")[0] for name in tensors}  # a parameter that was never used has no state
+        if _forms(tensors) != _forms({name: t for name, t in expected.items() if name.partition(".")[0] in known}):
+            raise ValueError(f"its optimiser's state is not that of {self.settings.optimizer} for these weights")
         state = checkpoint.unflatten(tensors)
-        held = {(parameters[i].ndim, frozenset(entry)) for i, entry in state.items()}
-        if len(held) > len({ndim for ndim, _ in held}):  # Adafactor holds other things of matrices than of vectors
-            raise ValueError("its optimiser does not hold the same of every parameter")
         return {i: {name: laid_out(t, parameters[i]) for name, t in entry.items()} for i, entry in state.items()}
 
     def resume(self) -> None:
@@ -636,6 +656,8 @@ class Fit:
             self.state = self._state(state)
             self._refuse_past()
             self._load(groups["model"], groups["best"])
+            if broken := self._broken():
+                raise ValueError(f"its {broken}")
             self._take(groups["sums"])
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": self._laid_out(groups["optimizer"])})
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
@@ -688,6 +710,10 @@ def _by_rows(model: torch.nn.Module, lazy: bool, processes: int) -> list[torch.n
     for layer in layers:
         layer.sparse_gradient = lazy and processes == 1 and id(layer) not in tied
     return [layer.weight for layer in layers if lazy and id(layer) not in tied]
+
+
+def _forms(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (t.shape, t.dtype) for name, t in tensors.items()}
 
 
 def _names(levels: int) -> list[str]:
