@@ -24,7 +24,7 @@ from lowerbound.data.parquet import unpacked
 from lowerbound.data.prepare import CHUNK, chunks
 from lowerbound.data.splits import cut
 from lowerbound.data.titles import read_titles
-from lowerbound.errors import ConfigError, DataError, LowerboundError
+from lowerbound.errors import ConfigError, DataError, DownloadError, LowerboundError
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 5, 7), dtype=np.uint8)
@@ -504,6 +504,8 @@ BAD_TABLES: dict[str, tuple[str, list[str]]] = {
     "infinite": ("a,b\n1,inf\n2,3\n", ["'b' (1 of 2 rows, first in row 1)"]),
     "all missing": ("a,b\n1,\n2,\n", ["'b' (2 of 2 rows, first in row 1)"]),
     "constant": ("a,b,c\n1,0.1,2\n2,0.1,2\n3,0.1,2\n", ["'b', 'c'", "data.columns"]),
+    "all but constant": ("a,b\n1e-320,1\n2e-320,2\n3e-320,3\n", ["'a'", "deviate by less than 1.2e-38", "data.columns"]),
+    "very many": (",".join(f"c{i}" for i in range(5000)) + 2 * ("\n" + ",".join(5000 * "1")) + "\n", ["'c0', 'c1'", "..."]),
     "ragged": ("a,b\n1,2,3\n", ["t.csv"]),
     "empty": ("", ["t.csv"]),
     "no rows": ("a,b\n", ["t.csv"]),
@@ -522,6 +524,38 @@ def test_unreadable_parquet_and_text_in_another_code(tmp_path: Path) -> None:
     line(Data(str(tmp_path / "t.parquet")).open, "t.parquet")
     (tmp_path / "t.csv").write_bytes(b"a,b\n\xff\xfe,2\n")
     line(Data(str(tmp_path / "t.csv")).open, "t.csv")
+
+
+def test_a_table_whose_name_is_not_utf8_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.csv")
+    Path(path).write_text("a,b\n1,2\n2,5\n3,4\n")
+    line(Data(path).open, "cannot be read as a table")
+
+
+def test_a_pipe_or_a_device_is_no_table(tmp_path: Path) -> None:
+    for suffix in (".csv", ".parquet", ".npy", ".npz"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+        line(Data(str(tmp_path / f"pipe{suffix}")).open, f"pipe{suffix}")
+    (tmp_path / "device.csv").symlink_to("/dev/null")
+    line(lambda: read_titles(tmp_path / "device.csv"), "device.csv")
+
+
+@pytest.mark.parametrize("interactions", [None, Interactions()], ids=["images", "interactions"])
+def test_a_folder_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interactions: Any) -> None:
+    def refuse(self: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    line(Data(str(tmp_path), interactions=interactions).open, "Permission denied", str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["x" * 5000, "~nobody-of-this-name", "a file"])
+def test_a_folder_of_named_sets_that_can_be_none_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    (tmp_path / "a file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOWERBOUND_DATA", folder)
+    line(Data("freyfaces").open, "LOWERBOUND_DATA", kind=DownloadError)
+    line(Data(f"{folder}/x.csv").open, "there is no file or folder")
 
 
 def test_unknown_columns_are_named(tmp_path: Path) -> None:
@@ -547,6 +581,8 @@ def test_a_schema_survives_json(tmp_path: Path) -> None:
         assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
     line(lambda: Schema.from_json({**schema.to_json(), "shap": 1}), "'shap'", "did you mean 'shape'")
     line(lambda: Schema.from_json({"shape": [1]}), "lacks kind")
+    twice = {"shape": [2], "kind": "table", "levels": None, "low": 0, "high": 1, "columns": ["a", "a"]}
+    line(lambda: Schema.from_json(twice), "columns=('a', 'a')")
 
 
 def test_restore_inverts_levels() -> None:

@@ -59,6 +59,29 @@ def test_too_few_samples_are_refused(measure, samples):
         measure(truth.model, Rows(truth.sample(2)), samples=samples)
 
 
+@MEASURES
+@pytest.mark.parametrize("samples", [1.5, True, "3", None])
+def test_samples_are_whole_numbers(measure, samples):
+    truth = linear_gaussian()
+    with pytest.raises(ConfigError, match=f"samples must be a whole number, got {samples}"):
+        measure(truth.model, Rows(truth.sample(2)), samples=samples)
+
+
+@MEASURES
+@pytest.mark.parametrize("seed", [-1, 2**63, 0.5])
+def test_a_seed_that_starts_no_stream_is_refused(measure, seed):
+    truth = linear_gaussian()
+    with pytest.raises(ConfigError, match=rf"from 0 to 2\^63 - 1, got {seed}"):
+        measure(truth.model, Rows(truth.sample(2)), seed=seed)
+
+
+def test_more_samples_than_memory_are_refused_at_once():
+    truth = linear_gaussian()
+    for samples in (10**13, 10**23, 10**400):
+        with pytest.raises(ConfigError, match="GiB, more memory than this machine has"):
+            importance_log_likelihood(truth.model, Rows(truth.sample(2)), samples=samples)
+
+
 def test_one_draw_is_too_few_for_latent_statistics():
     truth = linear_gaussian()
     with pytest.raises(ConfigError, match="samples must be 2 or more, got 1"):

@@ -318,11 +318,11 @@ def test_duplicates_count_once_or_are_summed() -> None:
 
 
 def test_zero_is_a_rating_but_no_weight() -> None:
-    rows = frame((1, 1, 0.0), (1, 2, 1.0))
-    assert triples(whole(rows)) == {(1, 1): 1, (1, 2): 1}
+    rows = frame((1, 1, 0.0), (1, 2, 1.0), (1, 3, 1e-50))  # the last is 0 in float32
+    assert triples(whole(rows)) == {(1, 1): 1, (1, 2): 1, (1, 3): 1}
     data = whole(rows, binary=False)
     assert triples(data) == {(1, 2): 1}
-    assert data.facts["zero_weights"] == 1
+    assert data.facts["zero_weights"] == 2
     assert data.items.ids.tolist() == [2]
 
 
@@ -354,6 +354,9 @@ BAD: dict[str, tuple[pl.DataFrame, dict[str, Any], list[str]]] = {
     "negative": (frame((1, 1, -1.0), (1, 2, 1.0)), {}, ["1 ratings", "negative"]),
     "nan": (frame((1, 1, float("nan")), (1, 2, None)), {}, ["2 ratings", "NaN"]),
     "infinite": (frame((1, 1, float("inf"))), {"threshold": 1}, ["1 ratings", "infinite"]),
+    "beyond float32": (frame((1, 1, 1e39), (1, 2, 1.0)), {"binary": False}, ["1 ratings", "beyond float32", "1e+39", "3.4e+38"]),
+    "sums beyond float32": (frame((1, 1, 3e38), (1, 1, 3e38)), {"binary": False}, ["sums", "beyond float32", "6e+38"]),
+    "sums beyond float64": (frame((1, 1, 1e308), (1, 1, 1e308)), {"binary": False}, ["sums", "beyond float32", "inf"]),
     "text rating": (frame((1, 1, "good")), {}, ["String", "numbers"]),
     "bytes": (pl.DataFrame({"user": [b"a"], "item": [1]}), {}, ["users", "Binary"]),
     "lists of times": (frame((1, 1, 1.0, [1, 2])), {"split": "temporal"}, ["timestamps", "List(Int64)"]),
@@ -402,6 +405,16 @@ def test_bad_sources_are_refused_in_one_line(tmp_path: Path) -> None:
     line(of(tmp_path / "vast.npz"), "vast.npz", "allocate")
     line(of("digits"), "digits", kind=ConfigError)
     line(lambda: from_frame([1, 2]), "frame")
+    save_npz(tmp_path / "complex.npz", csr_matrix([[1j, 0], [0, 1j]]))
+    line(of(tmp_path / "complex.npz"), "complex.npz", "complex numbers")
+
+
+def test_what_is_no_regular_file_holds_no_interactions(tmp_path: Path) -> None:
+    """Whoever opened a pipe would wait for ever; a device stands for it here."""
+    for name in ("x.csv", "x.tsv", "x.parquet", "x.npz"):
+        (tmp_path / name).symlink_to("/dev/null")
+        line(Data(str(tmp_path / name), interactions=Interactions()).open, f"{name} is not a regular file")
+    line(lambda: Items.read(tmp_path / "x.parquet"), "x.parquet is not a regular file")
 
 
 def test_dates_are_times() -> None:

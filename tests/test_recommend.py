@@ -206,6 +206,12 @@ def test_fewer_rows_where_nothing_is_left():
         (lambda r: r.recommend_many(csr_matrix((2, 7))), f"one column for each of the {WIDTH} items, got 7"),
         (lambda r: r.recommend_many(polars.DataFrame({"user": [1], "thing": [1]})), "needs the columns user and item"),
         (lambda r: r.recommend_many(polars.DataFrame({"user": [1], "item": [None]})), "a user and an item in every row"),
+        (lambda r: r.recommend({1: "x"}), "weights of a history must be real numbers"),
+        (lambda r: r.recommend({1: 1j}), "weights of a history must be real numbers"),
+        (lambda r: r.recommend({1: 1e39}), "weights of a history must be numbers above 0, got inf"),
+        (lambda r: r.codes(csr_matrix(np.eye(2, WIDTH) * 1j)), "must be real numbers, got complex128"),
+        (lambda r: r.codes({}), "there are no histories"),
+        (lambda r: r.codes(csr_matrix((0, WIDTH))), "there are no histories"),
         (lambda r: r.similar(3, WIDTH), f"k must be from 1 to {WIDTH - 1}"),
     ],
 )

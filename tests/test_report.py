@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from lowerbound import outputs
 from lowerbound.errors import ConfigError
@@ -61,3 +62,10 @@ def test_images_of_any_range_are_shown():
     assert figures.unit(images, 0, 255).ravel().tolist() == [0, 0.5, 1]
     assert figures.unit(images / 255, 0, 1) is not None
     assert (figures.unit(images / 255, 0.1, 0.9) == images / 255).all()
+
+
+@pytest.mark.parametrize("name", ["..png", "...png", "a.PNG"])
+def test_a_picture_goes_to_a_file_of_any_name(tmp_path, name):
+    outputs.write_png(tmp_path / name, np.zeros((2, 1, 4, 4)))
+    with Image.open(tmp_path / name) as picture:
+        assert picture.format == "PNG"

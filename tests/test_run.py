@@ -1,12 +1,14 @@
 """Runs: from a recipe to a folder, and from the folder alone back to the same numbers."""
 
 import json
+import math
 
 import numpy as np
 import polars
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import lowerbound
 from lowerbound import recipe as recipes
@@ -341,3 +343,102 @@ def test_a_loss_that_cannot_be_had_is_told_before_anything_is_written(tmp_path):
 def test_codes_can_be_trained_on(run):
     codes = run.encode(run.data().test.batch(slice(0, 4)))[0]
     torch.nn.Linear(codes.shape[1], 1)(codes).sum().backward()  # an inference tensor would refuse
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_weights_of_half_precision_are_used_in_single(run, tmp_path, kind):
+    folder = copied(run, tmp_path)
+    weights = load_file(run.folder / "model.safetensors")
+    save_file({name: tensor.to(kind) for name, tensor in weights.items()}, folder / "model.safetensors")
+    again = lowerbound.load(folder)
+    assert {p.dtype for p in again.model.parameters()} == {torch.float32}
+    assert again.evaluate(samples=3)["elbo"] == pytest.approx(run.evaluate(samples=3)["elbo"], rel=0.05)
+    assert again.sample(2).numpy().shape == (2, 1, 8, 8)
+
+
+def summarised(run, tmp_path, **change):
+    """A run whose summary was changed."""
+    folder = copied(run, tmp_path)
+    summary = json.loads((run.folder / "summary.json").read_text()) | change
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+COUNTS = {"read": 9, "kept": 8, "users": 4, "items": 2, "density": 1.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            {name: odd}
+            for name in ("epochs", "best_epoch", "seconds")
+            for odd in (None, "<b>x", [1], {"a": 1}, 10**400, True, -1)
+        ),
+        *({"examples_per_second": odd} for odd in ("x", [1], math.nan, math.inf)),
+        *({name: odd} for name in ("facts", "versions") for odd in (None, "x", 4, [1], {"a": None}, {"a": [1]})),
+        *({"facts": odd} for odd in ({"users": 1}, COUNTS | {"density": 10**400}, COUNTS | {"items": "x"})),
+        *({"hardware": odd} for odd in (3, ["x"])),
+        *({"validation": odd} for odd in (3, "x", [1])),
+        {"epochs": 2, "best_epoch": 3},
+    ],
+    ids=lambda change: str(change)[:60],
+)
+def test_a_summary_that_no_fit_wrote_is_refused(run, tmp_path, change):
+    with pytest.raises(RunError, match=r"summary\.json does not hold what a run wrote") as told:
+        lowerbound.load(summarised(run, tmp_path, **change))
+    assert "\n" not in str(told.value)
+
+
+def test_a_summary_may_hold_more_and_know_less(run, tmp_path):
+    change = {"examples_per_second": None, "validation": None, "facts": COUNTS | {"duplicates": 1}, "more": [None]}
+    assert lowerbound.load(summarised(run, tmp_path, **change)).summary == run.summary | change
+
+
+@pytest.mark.parametrize("fingerprint", [None, 5, [1], {"train": "x"}, {"test": 1.5}])
+def test_a_fingerprint_that_no_fit_wrote_is_refused(run, tmp_path, fingerprint):
+    folder = copied(run, tmp_path)
+    facts = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps(facts | {"fingerprint": fingerprint}))
+    with pytest.raises(RunError, match=r"data\.json does not hold what a run wrote: fingerprint"):
+        lowerbound.load(folder)
+
+
+@pytest.mark.parametrize("folder", ["x" * 5000, "a\0b", "none"])
+def test_a_path_of_no_run_is_one_line(folder):
+    with pytest.raises(RunError) as told:
+        lowerbound.load(folder)
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 1000
+
+
+ARRAY = np.zeros((2, 1, 8, 8), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "line"),
+    [
+        (lambda r: r.vary(5, 2, 2), ConfigError, "this model has the levels 0, 1, got 5"),
+        (lambda r: r.vary(-1, 2, 2), ConfigError, "the levels 0, 1, got -1"),
+        (lambda r: r.vary(0, 0, 2), ConfigError, "groups must be 1 or more, got 0"),
+        (lambda r: r.vary(0, 2, 1.5), ConfigError, r"draws must be a whole number, got 1\.5"),
+        (lambda r: r.vary(0, 2, 2**70), ConfigError, "more memory than this machine has"),
+        (lambda r: r.sample(2.5), ConfigError, r"must be a whole number, got 2\.5"),
+        (lambda r: r.sample(2**70), ConfigError, "more memory than this machine has"),
+        (lambda r: r.sample(2, seed=2**70), ConfigError, r"from 0 to 2\^63 - 1, got 1180591620717411303424"),
+        (lambda r: r.evaluate(seed=-1), ConfigError, r"from 0 to 2\^63 - 1, got -1"),
+        (lambda r: r.evaluate(samples=1.5), ConfigError, r"samples must be a whole number, got 1\.5"),
+        (lambda r: r.evaluate(samples=10**23), ConfigError, "more memory than this machine has"),
+        (lambda r: r.encode(ARRAY), DataError, "tensors or sparse rows, got ndarray"),
+        (lambda r: r.encode([1]), DataError, "tensors or sparse rows, got list"),
+        (lambda r: r.reconstruct(ARRAY), DataError, "tensors or sparse rows, got ndarray"),
+        (lambda r: r.decode(np.zeros((2, 3))), DataError, r"latents of shape \(\.\.\., 3\), got ndarray"),
+        (lambda r: r.decode(torch.zeros(2, 3), 1), DataError, r"\(\.\.\., 2\) at level 1, got \(2, 3\)"),
+        (lambda r: r.decode(torch.zeros(2, 3), 2), ConfigError, "the levels 0, 1, got 2"),
+        (lambda r: r.data("~nobody-of-this-name/x.npy"), DataError, "there is no file or folder"),
+    ],
+)
+def test_a_mistake_in_python_is_one_line(run, act, kind, line):
+    with pytest.raises(kind, match=line) as told:
+        act(run)
+    assert "\n" not in str(told.value)

@@ -11,7 +11,7 @@ from .data import Examples, History
 from .errors import ConfigError, ShapeError
 from .evaluation import Estimate, auroc, bound, complexity, importance_log_likelihood, percentile, typicality
 from .evaluation.anomaly import Numbers
-from .evaluation.batches import positive
+from .evaluation.batches import positive, refuse_seed
 from .run import Run, check, load
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ def score(
     other = load(against) if isinstance(against, str | Path) else against
     _refuse_unfit(run, other)
     positive(samples)
-    if reference < 1:
-        raise ConfigError(f"reference must be 1 or more, got {reference}")
+    positive(reference, what="reference")
+    refuse_seed(seed)
     name, examples = run.examples(source, split)
     caveat, data, scorer = check(run.recipe, examples), run.data(), _Scorer(run, other, samples, seed)
     train = scorer.log_likelihood(_some(data.split("train"), reference, seed))

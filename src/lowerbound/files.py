@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .errors import RunError
+from .errors import RunError, brief
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 UNFINISHED = ".writing-"
 """What the names of folders begin with in which something is written; a process that is killed leaves them."""
@@ -68,6 +71,23 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_frame(path: Path, frame: "DataFrame") -> None:
+    """Writes a Polars frame, whole or not at all: as CSV where the path ends so, else as Parquet.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    from polars.exceptions import PanicException, PolarsError
+
+    write = frame.write_csv if path.suffix.lower() == ".csv" else frame.write_parquet
+    # Polars takes no path that is not UTF-8, and has errors of its own for a full disk.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            write(file)
+        except (PolarsError, PanicException) as error:
+            raise RunError(f"cannot write {path}: {brief(error, 160)}") from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes bytes, whole or not at all."""
     with replacing(path) as temporary:
@@ -95,6 +115,28 @@ def there(path: Path) -> bool:
         return False
 
 
+def regular(path: Path) -> bool:
+    """Whether a file is at the path: no folder, nor a pipe or a device, whose reader may wait for ever."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the home folder in place of ~; one of a user who is not known stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def refuse_special(path: Path) -> None:
+    """OSError for a folder, a pipe or a device where a file is expected; what is not there is for its reader to say."""
+    if there(path) and not regular(path):
+        raise OSError(f"{path.name} is not a regular file")
+
+
 def plain(value: Any) -> Any:
     """The value as JSON can hold it: numbers that are not finite become null, tuples lists."""
     if isinstance(value, dict):
@@ -119,10 +161,14 @@ def within(folder: Path, name: str) -> Path:
     """The path of a file of a folder.
 
     Raises:
-        RunError: it is a link that leads out of the folder, so that what is read would be another's.
+        RunError: it is a link that leads out of the folder, so that what is read would be another's; or it can be no path.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # the last for a link to itself
+        raise RunError(f"cannot read {brief(path)}: {brief(error, 160)}") from None
+    if not inside:
         raise RunError(f"{path} leads out of its folder, to {path.resolve()}; put the file itself there")
     return path
 
@@ -131,9 +177,10 @@ def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        RunError: it is missing, is not JSON, or is too large.
+        RunError: it is missing, is no regular file, is not JSON, or is too large.
     """
     try:
+        refuse_special(path)
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
         return json.loads(path.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from . import conditionals
 from .affine import Affine
 from .catalogue import checked, values
-from .errors import ConfigError, DataError, ShapeError
+from .errors import ConfigError, DataError, ShapeError, brief
 from .families import AnyFamily, Bernoulli, Delta, Family, Normal
 from .latents import KL, Chain, Latents, Level, rates
 from .networks import MLP, AnyNetwork, Network
@@ -130,9 +130,7 @@ class VAE(nn.Module):
         return p.mean if mean else p.sample()
 
     def _checked(self, x: Batch) -> Batch:
-        if not isinstance(x, Tensor | SparseRows):
-            raise DataError(f"this model takes batches as tensors or sparse rows, got {type(x).__name__}")
-        if isinstance(x, SparseRows) and not self.sparse:
+        if isinstance(as_batch(x), SparseRows) and not self.sparse:
             raise DataError("this model takes dense batches, got sparse rows")
         if tuple(x.shape[1:]) != self.shape:
             raise ShapeError(f"this model takes batches of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
@@ -141,10 +139,18 @@ class VAE(nn.Module):
         return x
 
 
+def as_batch(x: object) -> Batch:
+    """The batch itself. DataError for what is none, such as an array of NumPy."""
+    if not isinstance(x, Tensor | SparseRows):
+        raise DataError(f"this model takes batches as tensors or sparse rows, got {type(x).__name__}")
+    return x
+
+
 def refuse_beyond_memory(numbers: int, what: str) -> None:
     """ConfigError if so many float32 are more than the memory of this machine, where its size is known."""
     if hasattr(os, "sysconf") and 4 * numbers > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
-        raise ConfigError(f"{what} need {4 * numbers / 2**30:,.0f} GiB, more memory than this machine has")
+        needed = brief(f"{(4 * numbers + 2**29) // 2**30:,}", 60)
+        raise ConfigError(f"{brief(what, 120)} need {needed} GiB, more memory than this machine has")
 
 
 def _sizes(described: Any) -> Iterator[int]:

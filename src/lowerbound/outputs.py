@@ -1,6 +1,5 @@
 """What the commands write for others to read: samples and codes as PNG, .npy, CSV or Parquet."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,7 @@ import numpy as np
 
 from .data import Examples, History, Items
 from .errors import ConfigError
-from .files import replacing
-from .model import refuse_beyond_memory
+from .files import replacing, write_frame
 from .recommend import item_vectors
 from .run import Run
 from .tiling import tiles, unit
@@ -38,9 +36,7 @@ def write_table(path: Path, columns: Any) -> None:
     """A CSV or Parquet file of columns by name, or of a Polars frame."""
     import polars
 
-    frame = polars.DataFrame(columns)
-    with replacing(path) as temporary:
-        frame.write_csv(temporary) if path.suffix.lower() == ".csv" else frame.write_parquet(temporary)
+    write_frame(path, polars.DataFrame(columns))
 
 
 def write_png(path: Path, images: np.ndarray) -> None:
@@ -49,15 +45,14 @@ def write_png(path: Path, images: np.ndarray) -> None:
 
     zoom = max(1, 56 // images.shape[2])
     picture = tiles(images.repeat(zoom, axis=2).repeat(zoom, axis=3), gap=2)
-    with replacing(path) as temporary:
-        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(temporary)
+    with replacing(path) as temporary:  # for Pillow, ..png has no ending
+        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(temporary, format="PNG")
 
 
 def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     """Samples of the model: a PNG shows the means of p(x | z), a file of numbers holds draws from it, in the data's units."""
     image = run.schema.kind == "image"
     ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLES))
-    refuse_beyond_memory(n * math.prod(run.schema.shape), f"{n:,} samples")
     samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
     if ending == ".png":
         write_png(path, unit(samples, run.schema.low, run.schema.high))

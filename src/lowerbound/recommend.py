@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from .affine import Affine, times
 from .data import History, Items
-from .errors import ConfigError, DataError
+from .errors import ConfigError, DataError, brief
 from .evaluation.ranking import top_k
 from .model import VAE
 from .networks.layers import SparseLinear, Transposed, Uncomputed
@@ -339,12 +339,15 @@ def _checked(matrix: Any, width: int, binary: bool) -> "csr_matrix":
     """
     from scipy.sparse import csr_matrix
 
-    matrix = csr_matrix(matrix, dtype=np.float32)
+    if matrix.dtype.kind not in "buif":
+        raise DataError(f"weights of a history must be real numbers, got {matrix.dtype}")
     if matrix.shape[1] != width:
         raise DataError(f"histories must have one column for each of the {width} items, got {matrix.shape[1]}")
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        matrix = csr_matrix(matrix, dtype=np.float32)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
     wrong = ~(np.isfinite(matrix.data) & (matrix.data > 0))
     if wrong.any():
         raise DataError(f"weights of a history must be numbers above 0, got {matrix.data[wrong][0]:g}")
@@ -542,9 +545,12 @@ class Recommender:
         return self._listed(best.indices[0].numpy(), best.values[0].numpy())
 
     def codes(self, histories: Any) -> np.ndarray:
-        """The posterior means of z1 of many users, (n, d) float32; `histories` as in `recommend_many`."""
+        """The posterior means of z1 of many users, (n, d) float32; `histories` as in `recommend_many`. DataError for no user."""
+        found = self._histories(histories)
+        if not len(found.users):
+            raise DataError("there are no histories: there is nothing to encode")
         with torch.inference_mode():
-            return self._trunk(SparseRows.of(self._histories(histories).matrix))[0].float().numpy()
+            return self._trunk(SparseRows.of(found.matrix))[0].float().numpy()
 
     def _listed(self, columns: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
         ids, pairs = self.catalogue.ids, zip(columns.tolist(), scores.tolist(), strict=True)
@@ -601,10 +607,13 @@ class Recommender:
         """Of interactions; where each counts 1, repeating one changes nothing."""
         from scipy.sparse import csr_matrix
 
-        weights = np.asarray(weights, dtype=np.float32)
+        try:
+            weights = np.asarray(weights, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"weights of a history must be real numbers: {brief(error, 160)}") from None
         if self.run.schema.levels == 2 and (weights == 1).all():
             rows, columns = np.unique(np.stack([rows, columns]), axis=1)
-            weights = np.ones(len(rows), np.float32)
+            weights = np.ones(len(rows))
         return self._checked(csr_matrix((weights, (rows, columns)), shape=(users, len(self.catalogue.ids))))
 
     def _excluded(self, allow: Iterable[Any] | None, deny: Iterable[Any]) -> np.ndarray:

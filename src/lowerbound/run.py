@@ -10,25 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import checkpoint
 from . import recipe as recipes
 from .baselines import Counts
+from .catalogue import explain
 from .data import Dataset, Examples, History, Items, Schema
-from .errors import ConfigError, DataError, LowerboundError, RunError, brief
+from .errors import ConfigError, DataError, LowerboundError, RunError, ShapeError, brief
 from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
-from .evaluation.batches import chunks, evaluating, placed, rows
+from .evaluation.batches import chunks, evaluating, placed, positive, rows
 from .evaluation.ranking import cuts
-from .files import read_json, within
-from .model import VAE
+from .files import read_json, regular, within
+from .model import VAE, refuse_beyond_memory
 from .noise import Batch
 from .recipe import Recipe
-from .sparse import SparseRows
 
 LATENT_USERS = 2000
 """Users of whom the rates of a recommender are measured."""
@@ -89,7 +90,7 @@ class Run:
         if source is not None:
             return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema, self.items, other=True)
         dataset = self.recipe.data.open(self.schema, self.items)
-        if (self.folder / "data.json").is_file():
+        if regular(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
         return dataset
 
@@ -111,6 +112,7 @@ class Run:
             samples: importance samples for each example.
             seed: of the draws.
         """
+        samples = positive(samples)
         split, examples = self.examples(source, split)
         caveat = check(self.recipe, examples)
         if isinstance(examples, History):
@@ -161,7 +163,7 @@ class Run:
 
     def encode(self, x: Batch | Examples | History) -> list[Tensor]:
         """The posterior means of each level, (N, d) each, on the CPU, for a batch (N, *shape) or a whole split."""
-        if isinstance(x, Tensor | SparseRows):
+        if not isinstance(x, Examples | History):
             with evaluating(self.model, 0):
                 return [z.cpu() for z in self.model.encode(placed(self.model, x))]
         with evaluating(self.model, 0):
@@ -175,24 +177,37 @@ class Run:
 
     def decode(self, z: Tensor, level: int = 0) -> Tensor:
         """The mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1; levels between are at their means."""
-        latents = self.model.latents
+        latents, size = self.model.latents, self.model.latents.sizes[self._level(level)]
+        if not isinstance(z, Tensor) or z.shape[-1:] != (size,):
+            where, got = f" at level {level}" if level else "", tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise ShapeError(f"this model decodes latents of shape (..., {size}){where}, got {got}")
         with evaluating(self.model, 0):
             parts = z.to(next(self.model.parameters())).split(rows(self.model))
             return torch.cat([self.model.decode(latents.descend(part, level)).mean.cpu() for part in parts])
 
     def vary(self, level: int, groups: int, draws: int, *, seed: int = 0) -> Tensor:
         """The means of p(x | z1), (groups, draws, *shape), where in each group one level varies and those above it are fixed."""
+        many = positive(groups, what="groups") * positive(draws, what="draws")
+        refuse_beyond_memory(many * math.prod(self.schema.shape), f"{groups:,} groups of {draws:,} draws")
+        self._level(level)
         with evaluating(self.model, seed):
             z = self.model.latents.vary(level, groups, draws)
         found = self.decode(z)
         return found.reshape(groups, draws, *found.shape[1:])
 
+    def _level(self, level: int) -> int:
+        """The level, if there is one: 0 for z1."""
+        known = range(len(self.model.latents.sizes))
+        if isinstance(level, bool) or level not in known:
+            raise ConfigError(f"this model has the levels {', '.join(map(str, known))}, got {level!r}")
+        return level
+
     def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
         """`n` samples (n, *shape): the means of p(x | z), or draws from it."""
-        if n < 1:
-            raise ConfigError(f"the number of samples must be 1 or more, got {n}")
+        n = positive(n, what="the number of samples")
         if self.model.sparse:
             raise ConfigError("samples are of images and tables; a run on interactions recommends: lowerbound recommend RUN")
+        refuse_beyond_memory(n * math.prod(self.schema.shape), f"{n:,} samples")
         size = rows(self.model)
         with evaluating(self.model, seed):
             return torch.cat([self.model.sample(min(size, n - start), mean).cpu() for start in range(0, n, size)])
@@ -227,17 +242,18 @@ def load(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     known = ("recipe.toml", "data.json", "model.safetensors")
-    missing = [name for name in known if not within(folder, name).is_file()]
+    missing = [name for name in known if not regular(within(folder, name))]
     if missing:
         unfinished = "; it was not finished: go on with fit --resume" if missing == ["model.safetensors"] else ""
-        raise RunError(f"{folder} is not a fitted run: {', '.join(missing)} missing{unfinished}")
+        raise RunError(f"{brief(folder)} is not a fitted run: {', '.join(missing)} missing{unfinished}")
     facts = _table(folder, "data.json")
     version = facts.get("format")
     if version != FORMAT:
         raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {brief(repr(version), 60)}")
+    _typed(_Facts, facts, folder / "data.json")
     plan, schema = recipes.load(folder / "recipe.toml"), _schema(facts, folder)
     model = _model(plan, schema, folder / "model.safetensors")
-    summary = _table(folder, "summary.json") if within(folder, "summary.json").is_file() else {}
+    summary = _summary(folder) if regular(within(folder, "summary.json")) else {}
     items = Items.read(within(folder, "items.parquet"), schema.shape[0]) if model.sparse else None
     return Run(folder, plan, schema, model, summary, items)
 
@@ -248,6 +264,62 @@ def _table(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RunError(f"{folder / name} does not hold what a run wrote: a table is needed, got a {type(found).__name__}")
     return found
+
+
+class _Typed(BaseModel):
+    """What a file of a run must hold for those who read it; it may hold more."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class _Fingerprint(_Typed):
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+
+
+class _Facts(_Typed):
+    """data.json, beside its schema."""
+
+    fingerprint: _Fingerprint = _Fingerprint()
+
+
+class _Summary(_Typed):
+    """summary.json."""
+
+    epochs: Annotated[int, Field(ge=1, le=2**53)]
+    best_epoch: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(ge=0)]
+    examples_per_second: float | None = None
+    train: dict[str, Any] | None = None
+    validation: dict[str, Any] | None = None
+    test: dict[str, Any] | None = None
+    facts: dict[str, float] = {}
+    versions: dict[str, str] = {}
+    hardware: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "_Summary":
+        if self.best_epoch > self.epochs:
+            raise ValueError(f"the best epoch, {self.best_epoch}, is after the last, {self.epochs}")
+        lacking = {"read", "kept", "users", "items", "density"} - self.facts.keys() if self.facts else ()
+        if lacking:
+            raise ValueError(f"the facts lack {', '.join(sorted(lacking))}")
+        return self
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """What `fit` found. RunError if it is not what a run wrote."""
+    return _typed(_Summary, _table(folder, "summary.json"), folder / "summary.json")
+
+
+def _typed(kind: type[_Typed], table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The table itself. RunError if it is not of this kind."""
+    try:
+        kind.model_validate(table)
+    except ValidationError as error:
+        raise RunError(brief(f"{path} does not hold what a run wrote: {explain(error)}")) from None
+    return table
 
 
 def _model(plan: Recipe, schema: Schema, path: Path) -> VAE:
@@ -270,7 +342,7 @@ def _model(plan: Recipe, schema: Schema, path: Path) -> VAE:
         with torch.device("meta"), _at_most(4 * len(tensors) + 16):
             draft = build(plan, schema)
             checkpoint.load_weights(draft, {name: tensor.to("meta") for name, tensor in tensors.items()}, path)
-        model = build(plan, schema).to(kinds.pop())
+        model = build(plan, schema).to(torch.float64 if kinds == {torch.float64} else torch.float32)  # NumPy has no bfloat16
         checkpoint.load_weights(model, tensors, path)
     except (RunError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise RunError(brief(f"{path} does not fit the recipe and the data of its run: {error}")) from None

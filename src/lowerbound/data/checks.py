@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, ShapeError
+from ..errors import ConfigError, DataError, ShapeError, brief
 from .prepare import span
 from .schema import Schema
 from .sources import Raw
@@ -20,12 +20,21 @@ def refuse_unfit(raw: Raw, options: Mapping[str, tuple[object, str]]) -> None:
 
 def refuse_constant(raw: Raw, constant: np.ndarray) -> None:
     """DataError that names the columns which have one value only in the training split."""
-    names = [raw.columns[at] if raw.columns else str(at) for at in np.flatnonzero(constant)]
+    _refuse_columns(raw, constant, "one value only")
+
+
+def refuse_narrow(raw: Raw, scale: np.ndarray) -> None:
+    """DataError that names the columns whose deviation in the training split is too small to be divided by."""
+    least = float(np.finfo(np.float32).tiny)
+    _refuse_columns(raw, scale < least, f"values that deviate by less than {least:.2g}, the least normal number of float32,")
+
+
+def _refuse_columns(raw: Raw, bad: np.ndarray, why: str) -> None:
+    """DataError for the columns of a table or vector where `bad`."""
+    names = [raw.columns[at] if raw.columns else str(at) for at in np.flatnonzero(bad)]
     if names:
-        raise DataError(
-            f"{raw.name}: one value only in the training split's column {', '.join(map(repr, names))}; "
-            + ("leave it out through data.columns" if raw.columns else "leave it out, or set data.standardize=false")
-        )
+        advice = "leave it out through data.columns" if raw.columns else "leave it out, or set data.standardize=false"
+        raise DataError(f"{raw.name}: {why} in the training split's column {brief(', '.join(map(repr, names)), 240)}; {advice}")
 
 
 def refuse_beyond_one(raw: Raw) -> None:

@@ -178,6 +178,15 @@ def _once(log: Log) -> Log:
     return replace(log, user=log.user[first], item=log.item[first], weight=weight[order], time=time, part=part)
 
 
+def _single(log: Log) -> np.ndarray:
+    """The weights as the model sees them, (n,) float32. DataError for some beyond that."""
+    most = float(np.finfo(np.float32).max)
+    if beyond := int((log.weight > most).sum()):
+        what = "ratings, or sums of those of a user for an item,"
+        raise DataError(f"{log.name} has {beyond} {what} beyond float32, such as {log.weight.max():g}; allowed: up to {most:.3g}")
+    return log.weight.astype(np.float32)
+
+
 def _common(log: Log, min_user_items: int, min_item_users: int) -> Log:
     """Without rare items and then rare users, by rule 4."""
     popular = np.bincount(log.item, minlength=len(log.items)) >= min_item_users
@@ -217,7 +226,7 @@ def clean(
     log = _once(Log(name, users, items, user, item, weight, time, part, facts))
     if binary:
         log = replace(log, weight=np.ones(len(log)))
-    elif not log.weight.all():
-        facts["zero_weights"] = int((log.weight == 0).sum())
-        log = log.keep(log.weight > 0)
+    elif (nothing := _single(log) == 0).any():
+        facts["zero_weights"] = int(nothing.sum())
+        log = log.keep(~nothing)
     return _common(log, min_user_items, min_item_users)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, brief
-from ..files import replacing
+from ..files import write_frame
 from ..sparse import SparseRows
 from .limits import refuse_bomb
 from .schema import Schema
@@ -152,8 +152,7 @@ class Items:
 
     def write(self, path: Path) -> None:
         """Write the catalogue as a Parquet file, whole or not at all. RunError if it cannot be written."""
-        with replacing(path) as temporary:
-            self.to_frame().write_parquet(temporary)
+        write_frame(path, self.to_frame())
 
     @classmethod
     def read(cls, path: Path, size: int | None = None) -> "Items":

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import refuse_special
 
 FREE = 2**26
 RATIO = 100
@@ -29,8 +30,10 @@ def refuse_zip_bomb(path: Path) -> None:
     """DataError for an archive that claims too much, or is packed in a way that no array is.
 
     Raises:
+        OSError: it is no regular file.
         zipfile.BadZipFile: it is no archive (or another error of that module).
     """
+    refuse_special(path)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     refuse_bomb(path, sum(member.file_size for member in members), path.stat().st_size)
@@ -41,7 +44,12 @@ def refuse_zip_bomb(path: Path) -> None:
 
 
 def refuse_packed(path: Path) -> None:
-    """DataError for a compressed file where a text is expected, as Polars would unpack it, however large it became."""
+    """DataError for a compressed file where a text is expected, as Polars would unpack it, however large it became.
+
+    Raises:
+        OSError: it is no regular file.
+    """
+    refuse_special(path)
     with path.open("rb") as file:
         if file.read(6).startswith(PACKED):
             raise DataError(f"{path} is a compressed file, not a text; unpack it first")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DataError, DownloadError, unknown
-from ..files import there
+from ..files import expanded, there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +42,11 @@ Ways = tuple[tuple[str, ...], ...]
 
 
 def holds(folder: Path, ways: Ways) -> bool:
-    """Whether a folder has the files of a set, by their names."""
-    names = [path.name for path in folder.iterdir() if path.is_file()]
+    """Whether a folder has the files of a set, by their names; one that cannot be looked into has none."""
+    try:
+        names = [path.name for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return False
     return any(all(any(re.fullmatch(pattern, name) for name in names) for pattern in way) for way in ways)
 
 
@@ -82,9 +85,9 @@ class Named:
         if self.inside:
             return self.inside
         own = os.environ.get(VARIABLE)
-        mine = [Path(own).expanduser() / name for name in (self.name, *self.folders)] if own else []
+        mine = [expanded(own) / name for name in (self.name, *self.folders)] if own else []
         places = [*mine, cache() / self.name]
-        return next((place for place in places if place.is_dir() and holds(place, self.held)), None)
+        return next((place for place in places if holds(place, self.held)), None)
 
     def open(self) -> Any:
         """The set, fetched into the cache if it is nowhere. DownloadError says what to put where."""
@@ -359,7 +362,7 @@ def named_sets() -> dict[str, Named]:
 
 def place(source: str) -> Path:
     """The file or folder at a path that is no named set. DataError, with what is allowed, if there is none."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     if source and there(path):
         return path
     if source and path.name == source and not path.suffix:
@@ -369,4 +372,4 @@ def place(source: str) -> Path:
 
 def short(source: str) -> str:
     """A source in a word: the name of a set, or of a file without its suffix."""
-    return source if source in NAMED else Path(source).expanduser().stem
+    return source if source in NAMED else expanded(source).stem

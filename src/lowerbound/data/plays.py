@@ -71,6 +71,8 @@ def _scan_npz(path: Path) -> "LazyFrame":
 
     refuse_zip_bomb(path)
     stored = load_npz(path)  # which reads no pickles
+    if stored.dtype.kind == "c":
+        raise ValueError("its weights are complex numbers")
     if hasattr(stored, "check_format"):  # before anything goes by its offsets, which SciPy follows out of bounds
         stored.check_format(full_check=True)
     refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)  # what a matrix of rows needs, whatever it holds
@@ -123,7 +125,7 @@ def parts_of(folder: Path) -> dict[int, Path]:
 
 def tables(path: Path) -> Tables:
     """A file or a folder of interactions. DataError if it is of no known kind, or cannot be read."""
-    files = parts_of(path) if path.is_dir() else {0: path}
+    files = guarded(str(path), lambda: parts_of(path) if path.is_dir() else {0: path})
     texts = frozenset(number for number, file in files.items() if file.suffix.lower() in TEXTS)
     return Tables(str(path), {number: _scan(file) for number, file in files.items()}, texts=texts)
 

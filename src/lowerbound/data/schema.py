@@ -99,7 +99,9 @@ def _sound(schema: Schema) -> Schema:
         "levels": schema.levels is None or _whole(schema.levels, 2, 2**16),
         "low": _finite(schema.low),
         "high": _finite(schema.high),
-        "columns": _all(schema.columns, lambda name: isinstance(name, str)) and numbered[0] in ((), (len(schema.columns),)),
+        "columns": _all(schema.columns, lambda name: isinstance(name, str))
+        and numbered[0] in ((), (len(schema.columns),))
+        and len(set(schema.columns)) == len(schema.columns),
         "mean": _all(schema.mean, _finite) and numbered[1] in ((), (len(schema.mean),)),
         "scale": _all(schema.scale, lambda s: _finite(s) and s > 0) and len(schema.scale) == len(schema.mean),
     }

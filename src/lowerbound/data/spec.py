@@ -8,15 +8,15 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from ..catalogue import checked
-from ..errors import ConfigError
-from .checks import of_kind, on_levels, refuse_beyond_one, refuse_constant, refuse_unfit
+from ..errors import ConfigError, DataError, brief
+from .checks import of_kind, on_levels, refuse_beyond_one, refuse_constant, refuse_narrow, refuse_unfit
 from .dataset import Dataset, Examples
 from .history import Items
 from .interactions import InteractionsTable, opened, settings
 from .named import NAMED, place, short
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
-from .sources import Raw, Wanted, reader
+from .sources import Raw, Wanted, reader, reason
 from .splits import cut
 
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
@@ -75,7 +75,7 @@ class Data:
     @classmethod
     def _check_columns(cls, columns: list[str] | None) -> list[str] | None:
         if columns is not None and (not columns or len(set(columns)) < len(columns)):
-            raise ValueError(f"{columns} is no choice of columns; allowed: one or more names, each once")
+            raise ValueError(f"{brief(columns, 200)} is no choice of columns; allowed: one or more names, each once")
         return columns
 
     def open(self, schema: Schema | None = None, items: Items | None = None, other: bool = False) -> Dataset:
@@ -132,6 +132,7 @@ class Data:
         if self._standardizes(raw):
             refuse_constant(raw, low == high)
             mean, scale = moments(raw.values, rows)
+            refuse_narrow(raw, scale)
             schema = replace(schema, levels=None, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
         elif raw.kind == "table":
             refuse_constant(raw, low == high)
@@ -158,4 +159,7 @@ def _read(source: str, wanted: Wanted) -> Raw:
     if source in NAMED:
         return NAMED[source].open()
     path = place(source)
-    return reader(path).read(path, wanted)
+    try:
+        return reader(path).read(path, wanted)
+    except OSError as error:  # of a folder that may not be looked into, or with paths too long to be looked at
+        raise DataError(f"{path} cannot be read: {reason(error)}") from None

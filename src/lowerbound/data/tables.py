@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, brief, unknown
+from ..files import refuse_special
 from .limits import refuse_bomb, refuse_packed
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
@@ -96,9 +97,15 @@ def _spelled(frame: "DataFrame") -> "DataFrame":
 
 
 def scan_parquet(path: Path) -> "LazyFrame":
-    """A Parquet file, not yet read. DataError if it claims more than its size warrants: few bytes may stand for billions."""
+    """A Parquet file, not yet read.
+
+    Raises:
+        DataError: it claims more than its size warrants: few bytes may stand for billions.
+        OSError: it is no regular file (or another error of Polars, for one that is damaged).
+    """
     import polars
 
+    refuse_special(path)
     frame = polars.scan_parquet(path, glob=False)
     frame.collect_schema()  # says in its own words what is no Parquet
     refuse_unpacked(path)
@@ -140,7 +147,7 @@ def _frame(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
         return READERS[path.suffix.lower()](path, columns)
     except DataError:
         raise
-    except (PolarsError, PanicException, OSError, ValueError) as error:
+    except (PolarsError, PanicException, OSError, ValueError, TypeError) as error:  # the last for a name that is not UTF-8
         raise DataError(f"{path} cannot be read as a table: {unread(path, error)}") from None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, brief, unknown
-from ..files import there
+from ..files import regular
 from .history import series
 from .limits import refuse_bomb, refuse_packed
 from .plays import ITEM, guarded, whole
@@ -60,7 +60,7 @@ def read_titles(path: Path, item: str = "item") -> "DataFrame":
 
     if path.suffix.lower() not in (*TEXTS, ".parquet"):
         raise DataError(f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet")
-    if not (there(path) and path.is_file()):
+    if not regular(path):
         raise DataError(f"data.interactions.items={path}: there is no such file")
     text = path.suffix.lower() in TEXTS
     frame = guarded(str(path), lambda: _text(path, item) if text else _parquet(path), "titles of items")

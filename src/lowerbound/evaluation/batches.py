@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, brief
 from ..machine import keep_freed_memory
+from ..model import as_batch
 from ..noise import Batch
 
 ELEMENTS = 2**20
@@ -37,7 +39,12 @@ class Batches(Protocol):
 
 @contextmanager
 def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
-    """Noise off, no gradients, and a random stream of its own that leaves the caller's untouched."""
+    """Noise off, no gradients, and a random stream of its own that leaves the caller's untouched.
+
+    Raises:
+        ConfigError: the seed is none.
+    """
+    refuse_seed(seed)
     keep_freed_memory()
     modes = {module: module.training for module in model.modules()}
     with torch.random.fork_rng(), torch.no_grad():
@@ -50,15 +57,27 @@ def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
                 module.training = training
 
 
-def positive(samples: int, least: int = 1) -> int:
+def _whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
+def refuse_seed(seed: int) -> None:
+    """ConfigError for a seed that a random stream cannot start from."""
+    if not _whole(seed) or not 0 <= seed < 2**63:
+        raise ConfigError(f"seed must be a whole number from 0 to 2^63 - 1, got {brief(seed, 60)}")
+
+
+def positive(number: int, least: int = 1, what: str = "samples") -> int:
     """The number of samples, if there are enough of them.
 
     Raises:
-        ConfigError: there are fewer than `least`.
+        ConfigError: it is no whole number, or below `least`.
     """
-    if samples < least:
-        raise ConfigError(f"samples must be {least} or more, got {samples}")
-    return samples
+    if not _whole(number):
+        raise ConfigError(f"{what} must be a whole number, got {brief(number, 60)}")
+    if number < least:
+        raise ConfigError(f"{what} must be {least} or more, got {number}")
+    return int(number)
 
 
 def rows(model: Model) -> int:
@@ -79,6 +98,6 @@ def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:
 
 
 def placed(model: nn.Module, x: Batch) -> Batch:
-    """The batch on the device and in the precision of the model."""
+    """The batch on the device and in the precision of the model. DataError for what is no batch."""
     weight = next(model.parameters())
-    return x.to(weight.device, weight.dtype)
+    return as_batch(x).to(weight.device, weight.dtype)

@@ -2,17 +2,20 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ..latents import KL
-from ..model import VAE, Terms
+from ..model import VAE, Terms, refuse_beyond_memory
 from ..noise import Batch
 from ..shares import ALONE, Processes, sharing
 from .batches import Batches, chunks, evaluating, positive, rows
+
+SAMPLED = 4
+"""Float32 that the weight of a sample takes at a time: it is put beside the others, and doubled in precision."""
 
 
 class Loss(Protocol):
@@ -139,9 +142,9 @@ def bound(
     return Bound(Estimate.of(elbo), each.mean().item(), tuple(rate), loss, elbo, each)
 
 
-def _split(samples: int, most: int) -> list[int]:
+def _split(samples: int, most: int) -> Iterator[int]:
     """`samples` as a sum of numbers of at most `most`."""
-    return [min(most, samples - start) for start in range(0, samples, most)]
+    return (min(most, samples - start) for start in range(0, samples, most))
 
 
 def _log_weights(model: VAE, x: Batch, samples: int, most: int) -> Tensor:
@@ -155,10 +158,12 @@ def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 1
     Exactly `samples` draws are made for each example, in chunks that fit memory.
 
     Raises:
-        ConfigError: `samples` is below 1.
+        ConfigError: `samples` is below 1, or so many that their weights do not fit in memory.
         DataError: there are no examples.
     """
-    most = min(positive(samples), rows(model))
+    samples = positive(samples)
+    most = min(samples, rows(model))
+    refuse_beyond_memory(SAMPLED * samples * (rows(model) // most), f"{samples:,} samples")
     values, effective = [], []
     with evaluating(model, seed):
         for x in chunks(model, examples, max(1, rows(model) // most)):

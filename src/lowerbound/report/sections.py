@@ -10,7 +10,7 @@ from typing import Any
 from ..data import described
 from ..errors import RunError, brief
 from ..evaluation import Estimate
-from ..files import read_json, within
+from ..files import read_json, regular, within
 from ..run import Run, units
 from .figures import lines
 from .page import Picture, Section, Table
@@ -58,7 +58,7 @@ def setting(value: Any) -> str:
 def history(run: Run) -> History:
     """The rows of metrics.csv; what an epoch did not measure is not in its row."""
     path = within(run.folder, "metrics.csv")
-    if not path.is_file():
+    if not regular(path):
         return []
     try:
         with path.open(encoding="utf-8") as file:
@@ -82,7 +82,7 @@ def subtitle(run: Run) -> str:
 def _sizes(run: Run) -> str:
     """How many examples each split has."""
     path = run.folder / "data.json"
-    held = read_json(path).get("fingerprint", {}) if path.is_file() else {}
+    held = read_json(path).get("fingerprint", {}) if regular(path) else {}
     unit = "users" if run.schema.kind == "interactions" else "examples"
     return ", ".join(f"{held[name]:,} {name}" for name in ("train", "validation", "test") if held.get(name)) + f" {unit}"
 
@@ -114,7 +114,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     """What the run is, a name and a value each."""
     recipe, facts = run.recipe, run.summary.get("facts") or {}
     rows = [("data", recipe.data.source.rsplit("/", 1)[-1] + (f": {described(facts)}" if facts else ""))]
-    if (run.folder / "data.json").is_file():
+    if regular(run.folder / "data.json"):
         rows.append(("splits", _sizes(run)))
     rows.append(("model", _model(run)))
     rows.append(("objective", f"{type(recipe.objective).__name__}; the best weights by {metric(recipe.training.monitor)}"))
