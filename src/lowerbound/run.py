@@ -288,7 +288,7 @@ class _Summary(_Typed):
     """summary.json."""
 
     epochs: Annotated[int, Field(ge=1, le=2**53)]
-    best_epoch: Annotated[int, Field(ge=1)]
+    best_epoch: Annotated[int, Field(ge=0)]  # 0: no epoch had a finite one
     seconds: Annotated[float, Field(ge=0)]
     examples_per_second: float | None = None
     train: dict[str, Any] | None = None
