@@ -13,7 +13,7 @@ ROOT = Path(lowerbound.__file__).parent
 # import each other. Within a floor the order of the lines is allowed too.
 ORDER = (
     ("errors", "later", "listing", "tiling"),
-    ("catalogue", "files", "machine", "progress", "shares", "sparse", "workers"),
+    ("catalogue", "files", "interrupts", "machine", "progress", "shares", "sparse", "workers"),
     ("affine",),
     ("schedules", "tracking"),
     ("families", "noise", "networks", "data"),

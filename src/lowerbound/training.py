@@ -11,17 +11,14 @@ import logging
 import math
 import os
 import shlex
-import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -33,11 +30,12 @@ from torch import Tensor
 from . import checkpoint
 from .affine import few
 from .data import Dataset, Examples, History
-from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, brief, tell
+from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, brief
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named
 from .execution import Compiled, compiled, operations, threads
+from .interrupts import interrupts
 from .model import VAE, Terms
 from .networks.layers import SparseLinear, Transposed
 from .noise import Batch
@@ -51,14 +49,6 @@ from .shares import ALONE, Processes, Share, sharing
 LOOK_EVERY = 20
 """Steps between looks at the losses: looking waits for the device, so it is not done at every step."""
 
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-
-GRACE = 2.0
-"""Seconds that a process has to leave after the second signal."""
-
-ECHO = 1.0
-"""Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all processes got already."""
 
 WATCHED = ("recall@10", "recall@20", "recall@50", "recall_capped@20", "recall_capped@50", "ndcg@10", "ndcg@20", "ndcg@100")
 """Ranking metrics that are measured after an epoch."""
@@ -163,32 +153,6 @@ def _fusible(kind: type, model: torch.nn.Module) -> bool:
     return issubclass(kind, torch.optim.Adam) or not any(kept_in_parts(p) for p in model.parameters())
 
 
-@contextmanager
-def interrupts() -> Iterator[Callable[[], int]]:
-    """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
-    came: list[int] = []
-    first = 0.0
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        if not came:
-            first = time.monotonic()
-            came.append(number)
-        elif time.monotonic() - first > ECHO:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
-        return
-    before = {number: signal.signal(number, note) for number in STOPPING}
-    try:
-        with _last_resort():
-            yield lambda: came[0] if came else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 _running = threading.RLock()
 
 
@@ -205,43 +169,6 @@ def _alone() -> Iterator[None]:
         yield
     finally:
         _running.release()
-
-
-@contextmanager
-def _last_resort() -> Iterator[None]:
-    """Ends the process after the second signal where Python's handlers cannot: while it waits for another process that hangs."""
-    ours, told = socket.socketpair()
-    told.setblocking(False)
-    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end_on_second, args=(ours,), daemon=True).start()
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        told.close()
-
-
-def _end_on_second(signals: socket.socket) -> None:
-    """Reads the numbers of signals until the other end is closed."""
-    first = None
-    with signals:
-        while number := signals.recv(1):
-            if number[0] in STOPPING and first is None:
-                first = time.monotonic()
-            elif number[0] in STOPPING and time.monotonic() - first > ECHO and not _closes(signals, GRACE):  # type: ignore[operator]
-                tell("stopped at once")
-                os._exit(128 + number[0])
-
-
-def _closes(end: socket.socket, seconds: float) -> bool:
-    """Whether the other end is closed within so many seconds."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        end.settimeout(left)
-        with suppress(TimeoutError):
-            if not end.recv(1):
-                return True
-    return False
 
 
 class Fit:

@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM while something is under way that should come to an end by itself."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from .errors import tell
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+GRACE = 2.0
+"""Seconds that a process has to leave after the second signal."""
+
+ECHO = 1.0
+"""Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all processes got already."""
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], int]]:
+    """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
+    came: list[int] = []
+    first = 0.0
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        if not came:
+            first = time.monotonic()
+            came.append(number)
+        elif time.monotonic() - first > ECHO:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    before = {number: signal.signal(number, note) for number in STOPPING}
+    try:
+        with _last_resort():
+            yield lambda: came[0] if came else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _last_resort() -> Iterator[None]:
+    """Ends the process after the second signal where Python's handlers cannot: while it waits for another process that hangs."""
+    ours, told = socket.socketpair()
+    told.setblocking(False)
+    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_on_second, args=(ours,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        told.close()
+
+
+def _end_on_second(signals: socket.socket) -> None:
+    """Reads the numbers of signals until the other end is closed."""
+    first = None
+    with signals:
+        while number := signals.recv(1):
+            if number[0] in STOPPING and first is None:
+                first = time.monotonic()
+            elif number[0] in STOPPING and time.monotonic() - first > ECHO and not _closes(signals, GRACE):  # type: ignore[operator]
+                tell("stopped at once")
+                os._exit(128 + number[0])
+
+
+def _closes(end: socket.socket, seconds: float) -> bool:
+    """Whether the other end is closed within so many seconds."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        end.settimeout(left)
+        with suppress(TimeoutError):
+            if not end.recv(1):
+                return True
+    return False
