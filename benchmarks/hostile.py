@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 
 SECONDS, MEGABYTES, CHARACTERS = 5.0, 512.0, 600
 """What a call may take, and how long a message may be."""
@@ -274,8 +275,37 @@ def in_png(rng: Rng, data: bytes, other: bytes) -> bytes:
     return data[:8] + b"".join(framed)
 
 
+FORMS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+    np.ravel,
+    np.transpose,
+    lambda values: values.ravel()[: values.size // 2],
+    lambda values: np.repeat(values, 2, axis=0) if values.ndim else values,
+    lambda values: values.reshape(-1)[:1].reshape(()),
+    lambda values: values[..., None],
+    lambda values: values.astype(np.float64),
+    lambda values: values.astype(np.float16),
+    lambda values: values.astype(np.int8),
+    lambda values: np.full_like(values, np.nan) if values.dtype.kind == "f" else values,
+)
+"""Other shapes, types and numbers of a tensor."""
+
+
+def of_another_form(rng: Rng, data: bytes) -> bytes:
+    """A whole safetensors file, some or all of whose tensors have another shape or type, or one of them another name."""
+    tensors = safetensors.numpy.load(data)
+    names = sorted(tensors)
+    if names and rng.random() < 0.2:
+        tensors[f"{rng.integers(100)}.exp_avg"] = tensors.pop(names[int(rng.integers(len(names)))])
+    form, part = FORMS[int(rng.integers(len(FORMS)))], rng.choice([0.1, 0.5, 1.0])
+    with np.errstate(all="ignore"):
+        changed = {name: form(values) if rng.random() < part else values for name, values in tensors.items()}
+    return safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in changed.items()})
+
+
 def in_safetensors(rng: Rng, data: bytes, other: bytes) -> bytes:
-    """The JSON header of a safetensors file, its length set right."""
+    """The JSON header of a safetensors file, its length set right; or other tensors."""
+    if rng.random() < 0.5:
+        return of_another_form(rng, data)
     size = struct.unpack("<Q", data[:8])[0]
     head = _basic(rng, data[8 : 8 + size], other[:200], text=True)
     return struct.pack("<Q", len(head)) + head + data[8 + size :]

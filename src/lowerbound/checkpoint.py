@@ -65,7 +65,8 @@ def refuse_others(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: 
     different = sorted(name for name in own.keys() | got.keys() if own.get(name) != got.get(name))
     if different:
         name = different[0]
-        raise RunError(f"{where}: not the weights of this model: {name} is {got.get(name)}, but the recipe needs {own.get(name)}")
+        needed = f"{brief(name, 100)} is {got.get(name)}, but the recipe needs {own.get(name)}"
+        raise RunError(f"{where}: not the weights of this model: {needed}")
 
 
 def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
