@@ -9,7 +9,7 @@ from lowerbound import machine
 
 FAULTS = """
 import resource, torch
-from lowerbound.machine import keep_freed_memory
+from lowerbound.machine import keep_freed_memory, spare_memory
 {}
 def step():
     return sum((torch.ones(2**20) + 1)[0] for _ in range(3))
@@ -31,6 +31,7 @@ def faults(line):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc")
 def test_kept_memory_is_not_handed_out_again():
     assert faults("keep_freed_memory()") < 200
+    assert faults("spare_memory(); keep_freed_memory()") > 5_000
     assert faults("") > 5_000  # 20 x 3 x 2 tensors of 1,024 pages each, if every one is new
 
 
@@ -56,7 +57,7 @@ def test_without_glibc_nothing_happens(monkeypatch):
         raise OSError
 
     monkeypatch.setattr(machine.ctypes, "CDLL", missing)
-    machine.keep_freed_memory.__wrapped__()
+    machine._keep.__wrapped__()
     machine.give_back_memory()
 
 

@@ -23,7 +23,7 @@ from .data import Dataset, named_sets
 from .errors import ConfigError, RunError, brief, tell
 from .evaluation.batches import evaluating, placed
 from .files import UNFINISHED, read_json, swept, there, write_json, write_text
-from .machine import give_back_memory, hardware, keep_freed_memory
+from .machine import give_back_memory, hardware, keep_freed_memory, spare_memory
 from .progress import bar
 from .recipe import Recipe
 from .report import glance, maps, page
@@ -161,8 +161,9 @@ def fit(
     tracking.installed(plan.tracking)
     if plan.report.write:
         maps.installed(plan.report.projection)
-    if plan.training.strategy != "fsdp":  # which is for those who are short of memory
-        keep_freed_memory()
+    if plan.training.strategy == "fsdp":  # which is for those who are short of memory
+        spare_memory()
+    keep_freed_memory()
     fabric = make_fabric(plan.training, all_used=plan.objective.bound)
     with launched(fabric):
         return _fitted(plan, fabric, name, out, resume, progress)

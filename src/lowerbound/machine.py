@@ -26,14 +26,26 @@ def hardware(device: str = "cpu") -> str:
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
+_spared: list[bool] = []
 
-@cache
+
+def spare_memory() -> None:
+    """From here on `keep_freed_memory` does nothing in this process: what is freed is to go back at once."""
+    _spared.append(True)
+
+
 def keep_freed_memory() -> None:
     """Lets the allocator of glibc keep tensors of up to 256 MiB that were freed, instead of giving them back at each step.
 
     Each page that comes back costs a fault, and a step of a convolutional model has thousands (test_machine.py counts some).
     Elsewhere this does nothing.
     """
+    if not _spared:
+        _keep()
+
+
+@cache
+def _keep() -> None:
     try:
         adjust = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # no glibc
