@@ -12,7 +12,7 @@ import resource, torch
 from lowerbound.machine import keep_freed_memory, spare_memory
 {}
 def step():
-    return sum((torch.ones(2**20) + 1)[0] for _ in range(3))
+    return sum((torch.ones(2**23 + 1) + 1)[0] for _ in range(3))
 for _ in range(5):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -30,9 +30,10 @@ def faults(line):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc")
 def test_kept_memory_is_not_handed_out_again():
-    assert faults("keep_freed_memory()") < 200
-    assert faults("spare_memory(); keep_freed_memory()") > 5_000
-    assert faults("") > 5_000  # 20 x 3 x 2 tensors of 1,024 pages each, if every one is new
+    """Tensors beyond 32 MiB, which the allocator never keeps by itself: 20 x 3 x 2 of 8,192 pages, if every one is new."""
+    assert faults("keep_freed_memory()") < 50_000
+    assert faults("spare_memory(); keep_freed_memory()") > 500_000
+    assert faults("") > 500_000
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc, and /proc")
