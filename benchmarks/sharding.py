@@ -1,6 +1,6 @@
 """What each process of a fit holds, by `training.strategy`: peak memory beyond that of the same fit of a tiny model, and steps.
 
-    python benchmarks/sharding.py [--hidden 5000] [--processes 2] [--rounds 3]
+    python benchmarks/sharding.py [--hidden 4000] [--processes 2] [--rounds 3]
 
 An MLP with two hidden layers of `--hidden` on 512 random rows of 256 numbers, batches of 64, Adam, one thread a process, by
 `lowerbound fit --devices n`. The peak is VmHWM of a process, as Linux tells it while the fit runs; it is
@@ -20,48 +20,20 @@ from typing import Any
 import numpy as np
 
 from common import PeerError, arguments, last_line, parser, spread, threaded, write
+from processes import family, setting
 
 STRATEGIES = ("one process", "ddp", "fsdp")
 
 
 def command(folder: str, strategy: str, hidden: int, processes: int) -> list[str]:
     """A fit of four epochs of eight steps, without validation."""
-    settings = {
-        "data.validation": 0,
-        "data.test": 0,
-        "training.epochs": 4,
-        "training.batch_size": 64,
-        "training.patience": "none",
-    }
-    settings |= {
-        "model.network": f'{{type="MLP",hidden=[{hidden},{hidden}]}}',
-        "training.accelerator": "cpu",
-        "report.write": "false",
-    }
-    settings |= {"training.strategy": strategy} if strategy in STRATEGIES[1:] else {}
-    words = [
-        sys.executable,
-        "-m",
-        "lowerbound",
-        "fit",
-        "table",
-        "--data",
-        f"{folder}/rows.npy",
-        "--out",
-        f"{folder}/run",
-        "--json",
-    ]
-    words += ["--devices", str(processes if strategy in STRATEGIES[1:] else 1)]
-    return words + [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-
-
-def family(pid: int) -> list[int]:
-    """A process and those that it started."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    except OSError:
-        return []
-    return [pid, *(each for child in children for each in family(int(child)))]
+    several = strategy in STRATEGIES[1:]
+    settings = ["data.validation=0", "data.test=0", "training.epochs=4", "training.batch_size=64", "training.patience=none"]
+    settings += ["training.accelerator=cpu", "report.write=false", f'model.network={{type="MLP",hidden=[{hidden},{hidden}]}}']
+    settings += [f"training.strategy={strategy}"] if several else []
+    words = ["fit", "table", "--data", f"{folder}/rows.npy", "--out", f"{folder}/run", "--json"]
+    words += ["--devices", str(processes if several else 1), *setting(*settings)]
+    return [sys.executable, "-m", "lowerbound", *words]
 
 
 def peak(pid: int) -> int:
@@ -105,7 +77,7 @@ def row(strategy: str, given: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Writes results/sharding.json."""
     words = parser(__doc__)
-    words.add_argument("--hidden", type=int, default=5000)
+    words.add_argument("--hidden", type=int, default=4000)
     words.add_argument("--processes", type=int, default=2)
     words.add_argument("--rounds", type=int, default=3)
     given = arguments(words)

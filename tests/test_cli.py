@@ -204,7 +204,7 @@ def test_a_fit_whose_progress_nobody_reads_ends_well(tmp_path, where):
 
 
 @posix
-@pytest.mark.parametrize("words", ["list priors", "list priors --json", "--help", "evaluate RUN"])
+@pytest.mark.parametrize("words", ["", "list priors", "list priors --json", "--help", "evaluate RUN"])
 def test_standard_output_that_is_full_is_one_line(run, tmp_path, words):
     done = shell(f"lowerbound {words.replace('RUN', str(run[0]))} >/dev/full", tmp_path)
     assert done.returncode == 2

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .errors import RunError, brief, tell
-from .files import UNFINISHED, read_json, replacing, swept, sync, usual, write_text
+from .files import UNFINISHED, read_json, replacing, swept, sync, usual, write_text, writing
 
 KEPT = 2
 
@@ -149,12 +149,10 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
         if _whole(target):  # the same step has the same state
             return target
         shutil.rmtree(target, ignore_errors=True)
-    try:
+    with writing(target):
         folder.mkdir(parents=True, exist_ok=True)
         swept(folder)
         _write(target, groups, state)
-    except OSError as error:
-        raise RunError(f"cannot write {target}: {error.strerror or error}") from error
     _thin(folder, target)
     return target
 
@@ -229,14 +227,13 @@ def locked(folder: Path) -> Iterator[None]:
         RunError: another process has it, or the folder cannot be written.
     """
     path = folder / "checkpoint" / ".lock"
-    try:
+    with writing(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, blocking=False)
-        lock.acquire()
-    except Timeout:
-        raise RunError(f"{folder} is being written by another process; wait until it ends, or choose another --out") from None
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
+        try:
+            lock.acquire()
+        except Timeout:  # which is an OSError, too
+            raise RunError(f"{folder} is being written by another process; wait until it ends, or choose another --out") from None
     _locks[folder] = _place(path)
     try:
         yield

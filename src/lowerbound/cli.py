@@ -527,9 +527,6 @@ def main() -> None:
     try:
         sys.exit(_done())
     except UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
-            print(error.format_message())
-            sys.exit(error.exit_code)
         tell(usage(error))
         sys.exit(error.exit_code)
     except LowerboundError as error:
@@ -546,7 +543,7 @@ def main() -> None:
 def _done() -> int:
     """The exit code of a command that ran."""
     try:
-        code = app(prog_name="lowerbound", standalone_mode=False)
+        code = _ran()
         if sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit as ended:  # by which Typer hides this one, too
@@ -558,6 +555,16 @@ def _done() -> int:
     if code == STOPPED:
         tell("stopped")
     return code
+
+
+def _ran() -> int:
+    try:
+        return app(prog_name="lowerbound", standalone_mode=False)
+    except UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":
+            raise
+        print(error.format_message())  # which is the help
+        return error.exit_code
 
 
 def _unheard() -> int:

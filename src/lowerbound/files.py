@@ -41,26 +41,32 @@ def usual(path: Path) -> None:
 
 
 @contextmanager
+def writing(path: object) -> Iterator[None]:
+    """RunError for what the system refuses while something is written there."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
 
     Raises:
         RunError: the folder cannot be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     temporary = Path(folder) / path.name
     try:
-        yield temporary
-        usual(temporary)
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+        with writing(path):
+            yield temporary
+            usual(temporary)
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # an error here would hide the one above
 
@@ -100,11 +106,9 @@ def writable(folder: Path) -> None:
     Raises:
         RunError: it cannot.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
 def there(path: Path) -> bool:

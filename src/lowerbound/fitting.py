@@ -22,7 +22,7 @@ from . import recipe as recipes
 from .data import Dataset, named_sets
 from .errors import ConfigError, RunError, brief, tell
 from .evaluation.batches import evaluating, placed
-from .files import UNFINISHED, read_json, swept, there, write_json, write_text
+from .files import UNFINISHED, read_json, swept, there, write_json, write_text, writing
 from .machine import give_back_memory, hardware, keep_freed_memory, spare_memory
 from .progress import bar
 from .recipe import Recipe
@@ -110,9 +110,10 @@ def _blank(folder: Path) -> bool:
     return all(path.as_posix() in ("checkpoint", "checkpoint/.lock") or path.parts[0].startswith(UNFINISHED) for path in left)
 
 
-SAVING = ("checkpoint_every", "checkpoint_steps", "checkpoint_seconds")
-
-FREE = ("epochs", "devices", "nodes", "strategy", "threads", "compile", *SAVING)
+FREE = (
+    *("epochs", "devices", "nodes", "strategy", "threads", "compile"),
+    *("checkpoint_every", "checkpoint_steps", "checkpoint_seconds"),
+)
 """Settings of the training that may be others when a run is resumed."""
 
 
@@ -171,10 +172,8 @@ def fit(
 
 def _fitted(plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool) -> Run:
     """What each process of a fit does, from the place of the run to its end."""
-    try:
+    with writing(brief(out or name)):
         folder, resume = _place(name, out, resume)
-    except OSError as error:
-        raise RunError(f"cannot write {brief(out or name)}: {error.strerror or error}") from error
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = plan.data.open()
     caveat, *_ = [check(plan, part) for part in (dataset.train, dataset.validation, dataset.test) if part is not None]

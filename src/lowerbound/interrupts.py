@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM while something is under way that should come to an end by itself."""
 
+import math
 import os
 import signal
 import socket
@@ -20,18 +21,28 @@ ECHO = 1.0
 """Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all processes got already."""
 
 
+def _counting() -> Callable[[], bool]:
+    """A function for each signal that comes, which tells whether it is a second one."""
+    first = math.inf
+
+    def second() -> bool:
+        nonlocal first
+        now = time.monotonic()
+        first = min(first, now)
+        return now - first > ECHO
+
+    return second
+
+
 @contextmanager
 def interrupts() -> Iterator[Callable[[], int]]:
     """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
     came: list[int] = []
-    first = 0.0
+    second = _counting()
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        if not came:
-            first = time.monotonic()
-            came.append(number)
-        elif time.monotonic() - first > ECHO:
+        came.append(number)
+        if second():
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
@@ -62,12 +73,10 @@ def _last_resort() -> Iterator[None]:
 
 def _end_on_second(signals: socket.socket) -> None:
     """Reads the numbers of signals until the other end is closed."""
-    first = None
+    second = _counting()
     with signals:
         while number := signals.recv(1):
-            if number[0] in STOPPING and first is None:
-                first = time.monotonic()
-            elif number[0] in STOPPING and time.monotonic() - first > ECHO and not _closes(signals, GRACE):  # type: ignore[operator]
+            if number[0] in STOPPING and second() and not _closes(signals, GRACE):
                 tell("stopped at once")
                 os._exit(128 + number[0])
 

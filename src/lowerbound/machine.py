@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import threading
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -26,12 +27,12 @@ def hardware(device: str = "cpu") -> str:
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
-_spared: list[bool] = []
+_spared = threading.Event()
 
 
 def spare_memory() -> None:
     """From here on `keep_freed_memory` does nothing in this process: what is freed is to go back at once."""
-    _spared.append(True)
+    _spared.set()
 
 
 def keep_freed_memory() -> None:
@@ -40,7 +41,7 @@ def keep_freed_memory() -> None:
     Each page that comes back costs a fault, and a step of a convolutional model has thousands (test_machine.py counts some).
     Elsewhere this does nothing.
     """
-    if not _spared:
+    if not _spared.is_set():
         _keep()
 
 

@@ -91,10 +91,15 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x | z1) for z1 (..., d). ShapeError for another d."""
-        size = self.latents.sizes[0]
-        if z.dim() < 1 or z.shape[-1] != size:
-            raise ShapeError(f"this model decodes latents of shape (..., {size}), got {tuple(z.shape)}")
+        self.refuse_latents(z)
         return self.decoder(z)
+
+    def refuse_latents(self, z: object, level: int = 0) -> None:
+        """ShapeError for what are no values (..., d) of a level."""
+        size = self.latents.sizes[level]
+        if not isinstance(z, Tensor) or z.shape[-1:] != (size,):
+            where, got = f" at level {level}" if level else "", tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise ShapeError(f"this model decodes latents of shape (..., {size}){where}, got {got}")
 
     def reconstruct(self, x: Batch) -> Tensor:
         """The mean of p(x | z1) at the posterior mean of z1, (B, *shape)."""

@@ -22,7 +22,7 @@ from . import recipe as recipes
 from .baselines import Counts
 from .catalogue import explain
 from .data import Dataset, Examples, History, Items, Schema
-from .errors import ConfigError, DataError, LowerboundError, RunError, ShapeError, brief
+from .errors import ConfigError, DataError, LowerboundError, RunError, brief
 from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
 from .evaluation.batches import chunks, evaluating, placed, positive, rows
 from .evaluation.ranking import cuts
@@ -177,10 +177,8 @@ class Run:
 
     def decode(self, z: Tensor, level: int = 0) -> Tensor:
         """The mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1; levels between are at their means."""
-        latents, size = self.model.latents, self.model.latents.sizes[self._level(level)]
-        if not isinstance(z, Tensor) or z.shape[-1:] != (size,):
-            where, got = f" at level {level}" if level else "", tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-            raise ShapeError(f"this model decodes latents of shape (..., {size}){where}, got {got}")
+        latents = self.model.latents
+        self.model.refuse_latents(z, self._level(level))
         with evaluating(self.model, 0):
             parts = z.to(next(self.model.parameters())).split(rows(self.model))
             return torch.cat([self.model.decode(latents.descend(part, level)).mean.cpu() for part in parts])

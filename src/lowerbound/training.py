@@ -131,7 +131,9 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
 
 def state_of(settings: Training, parameters: list[torch.nn.Parameter]) -> dict[int, dict[str, Any]]:
     """What the optimiser holds of each of these parameters after a step; only names, shapes and types are of use."""
-    options = {k: v for k, v in settings.optimizer_options.items() if k not in ("fused", "foreach")}
+    options = {
+        k: v for k, v in settings.optimizer_options.items() if k not in ("fused", "foreach", "capturable", "differentiable")
+    }
     kind = partial(optimizers()[settings.optimizer], lr=settings.learning_rate, **options)  # type: ignore[call-arg, arg-type]
     try:
         return _stepped(kind, parameters, "meta")
@@ -461,13 +463,13 @@ class Fit:
 
     def _broken(self) -> str:
         """The first of the weights that are not finite, and what it holds; "" where all are finite."""
-        self._gather()
         weights = {name: p for name, p in self.model.named_parameters() if name in self.trained}
         bad = next((name for name, p in weights.items() if not p.isfinite().all()), None)
         return "" if bad is None else f"{bad} holds {_worst(weights[bad])}"
 
     def _culprit(self, back: int) -> str:
         """Where the numbers went wrong, so many steps back: weights that are not finite, or the layer with the largest output."""
+        self._gather()
         if broken := self._broken():
             since = "the gradient before it was not finite" if back == 1 else "the weights went wrong with it, or after it"
             return f"{since}: {broken}"
@@ -539,6 +541,7 @@ class Fit:
             return
         waiting = torch.stack(self.pending).cpu() if self.pending else torch.zeros(0, len(self.columns))
         self._refuse_nonfinite(waiting)
+        self._gather()
         self._refuse_broken()
         sums = {"sums": self.processes.gather(self.sums), "pending": self.processes.gather(waiting)}
         optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
