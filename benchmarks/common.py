@@ -1,6 +1,8 @@
-"""What the benchmarks share: rounds in turn, medians with their spread, the rates of the machine, processes, result files.
+"""What the benchmarks share: rounds in turn, medians with their spread, the rates of the machine,
+processes, result files.
 
-It imports nothing of lowerbound until results are written, so that the scripts for peers can use it in their interpreters.
+It imports nothing of lowerbound until results are written, so that the scripts for peers can use it
+in their interpreters.
 """
 
 import argparse
@@ -51,7 +53,8 @@ def in_turn(work: Mapping[str, Work], rounds: int) -> tuple[dict[str, list[float
     """All work once to warm up, and then once in each round, beginning with another in each.
 
     Returns:
-        The seconds of each, one number a round; and the error line of each process that did not answer, which is left out.
+        The seconds of each, one number a round; and the error line of each process that did not
+        answer, which is left out.
     """
     seconds: dict[str, list[float]] = {name: [] for name in work}
     errors: dict[str, str] = {}
@@ -79,8 +82,12 @@ def clocked(work: Callable[[], Any], device: str = "cpu") -> float:
     return time.perf_counter() - started
 
 
-def fastest(work: Callable[[], Any], device: str = "cpu", times: int = 5, limit: float = 1.0) -> float:
-    """Seconds of a piece of work at its best; it is not done again once all together took longer than the limit."""
+def fastest(
+    work: Callable[[], Any], device: str = "cpu", times: int = 5, limit: float = 1.0
+) -> float:
+    """Seconds of a piece of work at its best; it is not done again once all together took longer
+    than the limit.
+    """
     seconds = [clocked(work, device)]
     while len(seconds) < times and sum(seconds) < limit:
         seconds.append(clocked(work, device))
@@ -94,7 +101,8 @@ def wait(device: str) -> None:
 
 
 class Machine:
-    """What the machine can do, as work to be done in turn with what is measured on it: matrix products and a copy.
+    """What the machine can do, as work to be done in turn with what is measured on it: matrix
+    products and a copy.
 
     Args:
         device: "cpu" or "cuda".
@@ -105,28 +113,43 @@ class Machine:
     def __init__(self, device: str, size: int | None = None, numbers: int = 2**25) -> None:
         self.device = device
         size = size or (8192 if device.startswith("cuda") else 2048)
-        self.amounts = {f"product {name}": 2.0 * size**3 for name in TYPES} | {"copy": 8.0 * numbers}
+        self.amounts = {f"product {name}": 2.0 * size**3 for name in TYPES} | {
+            "copy": 8.0 * numbers
+        }
         self.source, self.target = (torch.zeros(numbers, device=device) for _ in range(2))
-        self.matrices = {name: torch.randn(size, size, device=device, dtype=kind) for name, kind in TYPES.items()}
+        self.matrices = {
+            name: torch.randn(size, size, device=device, dtype=kind) for name, kind in TYPES.items()
+        }
 
     def work(self) -> dict[str, Work]:
         """Each is done some times, of which the fastest counts."""
         found: dict[str, Callable[[], Any]] = {"copy": lambda: self.target.copy_(self.source)}
-        found |= {f"product {name}": lambda m=matrix: m @ m for name, matrix in self.matrices.items()}
+        found |= {
+            f"product {name}": lambda m=matrix: m @ m for name, matrix in self.matrices.items()
+        }
         return {name: lambda w=work: fastest(w, self.device) for name, work in found.items()}
 
     def rates(self, seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
         """Operations per second of the products, and bytes read and written per second of the copy."""
-        return {name: spread(amount / s for s in seconds[name]) for name, amount in self.amounts.items()}
+        return {
+            name: spread(amount / s for s in seconds[name]) for name, amount in self.amounts.items()
+        }
 
-    def floor(self, operations: float, traffic: float, seconds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-        """The least seconds for so many operations, and for so many bytes, by the rates of each round."""
+    def floor(
+        self, operations: float, traffic: float, seconds: Mapping[str, Sequence[float]]
+    ) -> dict[str, list[float]]:
+        """The least seconds for so many operations, and for so many bytes, by the rates of each
+        round.
+        """
         wanted = {"product fp32": operations, "product bf16": operations, "copy": traffic}
-        return {name: [wanted[name] / self.amounts[name] * s for s in seconds[name]] for name in wanted}
+        return {
+            name: [wanted[name] / self.amounts[name] * s for s in seconds[name]] for name in wanted
+        }
 
 
 class Peer:
-    """A process that does a piece of work each time that it is given a line, and answers with its seconds as JSON.
+    """A process that does a piece of work each time that it is given a line, and answers with its
+    seconds as JSON.
 
     It starts at the first call; `serve` is its other end.
     """
@@ -181,14 +204,22 @@ def last_line(text: str) -> str:
     return (text.strip().splitlines() or ["it ended without a word"])[-1].strip()
 
 
-def answer(command: Sequence[str], threads: int, folder: str | Path | None = None) -> dict[str, Any]:
+def answer(
+    command: Sequence[str], threads: int, folder: str | Path | None = None
+) -> dict[str, Any]:
     """The last line of JSON that a command prints, or its last line of errors as `{"error": line}`."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=threaded(threads))
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=folder, env=threaded(threads)
+        )
     except OSError as error:
         return {"error": absent(command, error)}
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    return json.loads(lines[-1]) if lines and not done.returncode else {"error": last_line(done.stderr)}
+    return (
+        json.loads(lines[-1])
+        if lines and not done.returncode
+        else {"error": last_line(done.stderr)}
+    )
 
 
 def absent(command: Sequence[str], error: OSError) -> str:
@@ -211,7 +242,9 @@ if done.returncode:
 unit = 1 if sys.platform == "darwin" else 1024
 print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e6}))
 """
-"""A small process that starts another one: the peak memory of a process counts what the one that started it had."""
+"""A small process that starts another one: the peak memory of a process counts what the one that
+started it had.
+"""
 
 
 def measured(command: Sequence[str], threads: int) -> dict[str, Any]:
@@ -236,8 +269,15 @@ def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
 
 def parser(text: str | None, **defaults: Any) -> argparse.ArgumentParser:
     """The options that all benchmarks have: threads and where the result goes."""
-    found = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each process (default: all cores)")
+    found = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    found.add_argument(
+        "--threads",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="of each process (default: all cores)",
+    )
     found.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON file")
     found.set_defaults(**defaults)
     return found
@@ -255,11 +295,18 @@ PRIVATE = ("results", "serve", "once", "pythae", "peers", "run")
 
 
 def write(name: str, found: Mapping[str, Any], given: argparse.Namespace) -> None:
-    """Writes results/NAME.json whole or not at all, with the facts and the options, and prints where."""
+    """Writes results/NAME.json whole or not at all, with the facts and the options, and prints
+    where.
+    """
     from lowerbound.files import write_json
 
     options = {key: value for key, value in vars(given).items() if key not in PRIVATE}
-    whole = {"name": name, "facts": facts(given.threads, options.get("device", "cpu")), "options": options, **found}
+    whole = {
+        "name": name,
+        "facts": facts(given.threads, options.get("device", "cpu")),
+        "options": options,
+        **found,
+    }
     given.results.mkdir(parents=True, exist_ok=True)
     write_json(given.results / f"{name}.json", whole)
     print(json.dumps({"results": str(given.results / f"{name}.json")}), flush=True)

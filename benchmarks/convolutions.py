@@ -1,9 +1,11 @@
-"""The convolutions of `lowerbound.networks.convolutions` against PyTorch's own, forward and backward, on a batch of 100.
+"""The convolutions of `lowerbound.networks.convolutions` against PyTorch's own, forward and
+backward, on a batch of 100.
 
     python benchmarks/convolutions.py [--rounds 7] [--threads N]
 
-Prints the median ratio of the pairs for each layer, above 1 where ours is faster: transposed convolutions in both precisions, and
-convolutions of stride 1 with few outputs as a matrix product, up to numbers at which they are slower (FEW is set from these).
+Prints the median ratio of the pairs for each layer, above 1 where ours is faster: transposed
+convolutions in both precisions, and convolutions of stride 1 with few outputs as a matrix product,
+up to numbers at which they are slower (FEW is set from these).
 """
 
 from collections.abc import Callable
@@ -32,10 +34,15 @@ def step(layer: nn.Module, x: torch.Tensor, autocast: bool) -> Callable[[], floa
     return lambda: clocked(work, "cpu")
 
 
-def compare(plain: nn.Module, ours: nn.Module, x: torch.Tensor, rounds: int, autocast: bool = False) -> str:
+def compare(
+    plain: nn.Module, ours: nn.Module, x: torch.Tensor, rounds: int, autocast: bool = False
+) -> str:
     """The ratio of pairs, as text."""
     both = {"plain": plain, "ours": ours}
-    work = {name: step(layer.to(memory_format=torch.channels_last), x, autocast) for name, layer in both.items()}
+    work = {
+        name: step(layer.to(memory_format=torch.channels_last), x, autocast)
+        for name, layer in both.items()
+    }
     seconds, _ = in_turn(work, rounds)
     found = ratios(seconds["plain"], seconds["ours"])
     return f"{found['median']:.2f} ({found['least']:.2f} to {found['greatest']:.2f})"
@@ -51,8 +58,13 @@ def main() -> None:
     for inputs, outputs, kernel, size in UP:
         shape, x = (inputs, outputs, kernel, 2), torch.randn(100, inputs, size, size)
         for autocast in (False, True):
-            told = compare(nn.ConvTranspose2d(*shape), convolutions.Up(*shape), x, given.rounds, autocast)
-            print(f"up   {inputs:>3} -> {outputs:>2}, kernel {kernel}, {size:>2} wide, {'bf16' if autocast else 'fp32'}: {told}")
+            told = compare(
+                nn.ConvTranspose2d(*shape), convolutions.Up(*shape), x, given.rounds, autocast
+            )
+            print(
+                f"up   {inputs:>3} -> {outputs:>2}, kernel {kernel}, {size:>2} wide, "
+                f"{'bf16' if autocast else 'fp32'}: {told}"
+            )
     convolutions.FEW = 8  # so that the slower ones are measured too
     for inputs, kernel in LAST:
         for outputs in (1, 2, 3, 4, 8):

@@ -1,18 +1,22 @@
-"""How the cost grows: of a step with image size, latent levels, importance samples, items and processes; of ranking with users.
+"""How the cost grows: of a step with image size, latent levels, importance samples, items and
+processes; of ranking with users.
 
-    python benchmarks/growth.py [--rounds 5] [--steps 5] [--only image_size levels ...] [--largest N] [--threads N]
+    python benchmarks/growth.py [--rounds 5] [--steps 5] [--only image_size levels ...] [--largest
+    N] [--threads N]
 
-The recipes are the packaged ones with one number changed, not compiled, on random data of the shape that is asked for:
+The recipes are the packaged ones with one number changed, not compiled, on random data of the shape
+that is asked for:
 
     image_size   conv-mnist, batch 100, images of n x n
     levels       hierarchical-mnist, n levels of 20
     samples      iwae-mnist, batch 20, n importance samples
-    items        multvae-gowalla with the mirror as decoder, batch 500, histories of about 34 of n items
-    users        the full ranking of n users over 10,000 items, all metrics
+    items        multvae-gowalla with the mirror as decoder, batch 500, histories of about 34 of n
+    items users        the full ranking of n users over 10,000 items, all metrics
     processes    conv-mnist, batch 100, by `lowerbound fit --devices n`, one thread each
 
-The values of one kind take turns in each round, together with the rates that the floor is made of: the operations that were
-counted in a step over the rate of matrix products in float32. Writes results/growth.json, of which `page.py` draws the picture.
+The values of one kind take turns in each round, together with the rates that the floor is made of:
+the operations that were counted in a step over the rate of matrix products in float32. Writes
+results/growth.json, of which `page.py` draws the picture.
 """
 
 import argparse
@@ -33,7 +37,9 @@ from recommend import our_fit, our_ranking, random_histories
 
 @dataclass(frozen=True)
 class Case:
-    """One value on an axis: its work in seconds, and the operations of that, where they can be counted."""
+    """One value on an axis: its work in seconds, and the operations of that, where they can be
+    counted.
+    """
 
     value: int
     work: Work
@@ -53,9 +59,13 @@ def stepping(value: int, steps: Ours, given: argparse.Namespace) -> Case:
     return counted(value, lambda: steps(1), lambda: steps(most))
 
 
-def trained(recipe: str, settings: dict[str, Any], value: int, given: argparse.Namespace, size: int = 28) -> Case:
+def trained(
+    recipe: str, settings: dict[str, Any], value: int, given: argparse.Namespace, size: int = 28
+) -> Case:
     """Training steps of a recipe on random images."""
-    plan = recipes.load(recipe).replace({"training.accelerator": "cpu", "training.compile": False} | settings)
+    plan = recipes.load(recipe).replace(
+        {"training.accelerator": "cpu", "training.compile": False} | settings
+    )
     with tempfile.TemporaryDirectory() as folder:
         count = plan.training.batch_size * max(given.steps, 2)
         return stepping(value, ours(plan, random_images(folder, size, count)), given)
@@ -91,7 +101,9 @@ def users(value: int, given: argparse.Namespace) -> Case:
     for part in (held, seen):
         part.eliminate_zeros()
     fit = our_fit(seen)
-    return counted(value, lambda: our_ranking(fit, seen, held), lambda: our_ranking(fit, seen, held))
+    return counted(
+        value, lambda: our_ranking(fit, seen, held), lambda: our_ranking(fit, seen, held)
+    )
 
 
 def processes(value: int, given: argparse.Namespace) -> Case:
@@ -99,10 +111,29 @@ def processes(value: int, given: argparse.Namespace) -> Case:
 
     def work() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            np.save(f"{folder}/images.npy", np.random.default_rng(0).integers(0, 256, (100 * 20 * given.steps, 28, 28), np.uint8))
-            words = [sys.executable, "-m", "lowerbound", "fit", "conv-mnist", "--data", f"{folder}/images.npy", "--json"]
+            np.save(
+                f"{folder}/images.npy",
+                np.random.default_rng(0).integers(
+                    0, 256, (100 * 20 * given.steps, 28, 28), np.uint8
+                ),
+            )
+            words = [
+                sys.executable,
+                "-m",
+                "lowerbound",
+                "fit",
+                "conv-mnist",
+                "--data",
+                f"{folder}/images.npy",
+                "--json",
+            ]
             words += ["--out", f"{folder}/run", "--devices", str(value)]
-            for setting in ("data.validation=0", "data.test=0", "training.epochs=1", "report.write=false"):
+            for setting in (
+                "data.validation=0",
+                "data.test=0",
+                "training.epochs=1",
+                "report.write=false",
+            ):
                 words += ["--set", setting]
             found = answer([*words, "--set", "training.accelerator=cpu"], threads=1)
             if "error" in found:
@@ -126,13 +157,21 @@ GROWTH = {
 def axis(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """All cases of an axis, in turn."""
     make, values = GROWTH[name]
-    machine, cases = Machine("cpu"), [make(value, given) for value in values if value <= (given.largest or value)]
-    seconds, errors = in_turn({str(case.value): case.work for case in cases} | machine.work(), given.rounds)
+    machine, cases = (
+        Machine("cpu"),
+        [make(value, given) for value in values if value <= (given.largest or value)],
+    )
+    seconds, errors = in_turn(
+        {str(case.value): case.work for case in cases} | machine.work(), given.rounds
+    )
     rows = []
     for case in cases:
         if str(case.value) in seconds:
             floor = machine.floor(case.operations or 0, 0, seconds)["product fp32"]
-            row = {"value": case.value, "milliseconds": spread(1e3 * s for s in seconds[str(case.value)])}
+            row = {
+                "value": case.value,
+                "milliseconds": spread(1e3 * s for s in seconds[str(case.value)]),
+            }
             row |= {
                 "operations": case.operations,
                 "floor_milliseconds": spread(1e3 * s for s in floor) if case.operations else None,

@@ -1,16 +1,19 @@
-"""Hostile files: thousands of damaged and crafted inputs through every loader, and what became of them.
+"""Hostile files: thousands of damaged and crafted inputs through every loader, and what became of
+them.
 
     python benchmarks/hostile.py [--inputs 10000] [--only npz,images] [--seed 0] [--keep FOLDER]
 
-Each input is a valid small source (a *seed*: a file, or a folder of files) of which one file was changed: bits, bytes and
-blocks, length fields at their extremes, numbers and words of texts, and, inside compressed or framed formats (gzip, zip,
-PNG chunks, the header of safetensors), the content, framed anew so that checksums hold. What input number n of a loader is
-depends on (seed, loader, n) alone. Every call must return, or raise a `LowerboundError` of one line below 600
-characters, within 5 s, with at most 512 MB of memory above what the process had before, and must run no code: no unpickling,
-no process, no `exec` of text. A worker process does the calls, so that one that hangs or dies is counted, and the next goes on.
+Each input is a valid small source (a *seed*: a file, or a folder of files) of which one file was
+changed: bits, bytes and blocks, length fields at their extremes, numbers and words of texts, and,
+inside compressed or framed formats (gzip, zip, PNG chunks, the header of safetensors), the content,
+framed anew so that checksums hold. What input number n of a loader is depends on (seed, loader, n)
+alone. Every call must return, or raise a `LowerboundError` of one line below 600 characters, within
+5 s, with at most 512 MB of memory above what the process had before, and must run no code: no
+unpickling, no process, no `exec` of text. A worker process does the calls, so that one that hangs
+or dies is counted, and the next goes on.
 
-It prints a table of each loader's inputs, how many were loaded and refused, the slowest and the largest. `--keep` writes each
-input that failed below a folder. The exit code is 1 if any did.
+It prints a table of each loader's inputs, how many were loaded and refused, the slowest and the
+largest. `--keep` writes each input that failed below a folder. The exit code is 1 if any did.
 """
 
 import argparse
@@ -60,7 +63,21 @@ Rng = np.random.Generator
 
 # Mutations of bytes
 
-EXTREMES = (0, 1, 2**7, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
+EXTREMES = (
+    0,
+    1,
+    2**7,
+    2**15,
+    2**16 - 1,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**62,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+)
 
 
 def _place(rng: Rng, data: bytes) -> int:
@@ -76,7 +93,9 @@ def _span(rng: Rng, data: bytes) -> tuple[int, int]:
 def flip(rng: Rng, data: bytes, other: bytes) -> bytes:
     """Some bits are turned."""
     out = bytearray(data)
-    for at in rng.integers(len(out), size=min(int(2 ** rng.uniform(0, 6)), len(out))) if out else ():
+    for at in (
+        rng.integers(len(out), size=min(int(2 ** rng.uniform(0, 6)), len(out))) if out else ()
+    ):
         out[at] ^= 1 << int(rng.integers(8))
     return bytes(out)
 
@@ -84,7 +103,11 @@ def flip(rng: Rng, data: bytes, other: bytes) -> bytes:
 def byte(rng: Rng, data: bytes, other: bytes) -> bytes:
     """One byte is another."""
     at = _place(rng, data)
-    return data[:at] + bytes([rng.choice([0, 1, 9, 10, 13, 34, 127, 128, 255, int(rng.integers(256))])]) + data[at + 1 :]
+    return (
+        data[:at]
+        + bytes([rng.choice([0, 1, 9, 10, 13, 34, 127, 128, 255, int(rng.integers(256))])])
+        + data[at + 1 :]
+    )
 
 
 def truncate(rng: Rng, data: bytes, other: bytes) -> bytes:
@@ -117,11 +140,17 @@ def splice(rng: Rng, data: bytes, other: bytes) -> bytes:
 
 
 def length(rng: Rng, data: bytes, other: bytes) -> bytes:
-    """Four or eight bytes say an extreme number, most often near the beginning or the end, where headers are."""
+    """Four or eight bytes say an extreme number, most often near the beginning or the end, where
+    headers are.
+    """
     width, order = rng.choice([4, 8]), rng.choice(["little", "big"])
     value = int(rng.choice(np.array(EXTREMES, object))) % 2 ** int(8 * width)
     reach = min(len(data), int(2 ** rng.uniform(2, 9)))
-    at = int(rng.integers(reach + 1)) if rng.random() < 0.6 else len(data) - int(rng.integers(reach + 1))
+    at = (
+        int(rng.integers(reach + 1))
+        if rng.random() < 0.6
+        else len(data) - int(rng.integers(reach + 1))
+    )
     return data[:at] + value.to_bytes(int(width), order) + data[at + int(width) :]
 
 
@@ -132,9 +161,43 @@ BYTES = (flip, byte, truncate, remove, repeat, insert, splice, length)
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 WORD = re.compile(rb"[A-Za-z_][\w-]*")
 VALUES = (
-    *(b"0", b"-1", b"1e400", b"nan", b"inf", b"-inf", b"NaN", b"Infinity", b"", b'""', b"null", b"true", b"[]", b"{}", b"'x'"),
-    *(b"1" * 5000, b"9223372036854775808", b"1000000000000", b"-1e-320", b"0x10", b"1_000", b"1.5", b"../../x", b"/etc/passwd"),
-    *(b"[1000000000]", b"[[1]]", b"3000000000", b"65536", b"1979-05-27T07:32:00Z", b'"\\u0000"', b"http://localhost/x"),
+    *(
+        b"0",
+        b"-1",
+        b"1e400",
+        b"nan",
+        b"inf",
+        b"-inf",
+        b"NaN",
+        b"Infinity",
+        b"",
+        b'""',
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b"'x'",
+    ),
+    *(
+        b"1" * 5000,
+        b"9223372036854775808",
+        b"1000000000000",
+        b"-1e-320",
+        b"0x10",
+        b"1_000",
+        b"1.5",
+        b"../../x",
+        b"/etc/passwd",
+    ),
+    *(
+        b"[1000000000]",
+        b"[[1]]",
+        b"3000000000",
+        b"65536",
+        b"1979-05-27T07:32:00Z",
+        b'"\\u0000"',
+        b"http://localhost/x",
+    ),
 )
 
 
@@ -170,13 +233,17 @@ def lines(rng: Rng, data: bytes, other: bytes) -> bytes:
 def nest(rng: Rng, data: bytes, other: bytes) -> bytes:
     """Brackets, ten thousand deep, closed or not; or a key of as many parts."""
     depth = int(rng.choice([10, 100, 1000, 10_000]))
-    left, right = [(b"[", b"]"), (b'{"a":', b"}"), (b"{a=", b"}"), (b"a.", b"a"), (b"(", b")")][int(rng.integers(5))]
+    left, right = [(b"[", b"]"), (b'{"a":', b"}"), (b"{a=", b"}"), (b"a.", b"a"), (b"(", b")")][
+        int(rng.integers(5))
+    ]
     by = left * depth + (b"1" + right * depth if rng.random() < 0.5 else b"")
     return _replaced(rng, data, list(rng.choice([NUMBER, WORD]).finditer(data)), by)
 
 
 def oddity(rng: Rng, data: bytes, other: bytes) -> bytes:
-    """A byte-order mark, NUL, bytes that are no UTF-8, a quote, a carriage return, a line of great length."""
+    """A byte-order mark, NUL, bytes that are no UTF-8, a quote, a carriage return, a line of great
+    length.
+    """
     odd = [
         b"\xef\xbb\xbf",
         b"\xff\xfe",
@@ -222,11 +289,23 @@ def _zipped(members: list[tuple[str, bytes]], method: int) -> bytes:
     return out.getvalue()
 
 
-NAMES = ("../../x.npy", "/tmp/x.npy", "data.npy", "x.npy", "labels.npy", "C:\\x.npy", "a\0b.npy", "\n.npy", "shape.npy")
+NAMES = (
+    "../../x.npy",
+    "/tmp/x.npy",
+    "data.npy",
+    "x.npy",
+    "labels.npy",
+    "C:\\x.npy",
+    "a\0b.npy",
+    "\n.npy",
+    "shape.npy",
+)
 
 
 def in_zip(rng: Rng, data: bytes, other: bytes) -> bytes:
-    """The content, the name or the number of the members of a .zip file; headers of arrays are changed as texts."""
+    """The content, the name or the number of the members of a .zip file; headers of arrays are
+    changed as texts.
+    """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     at = int(rng.integers(len(members)))
@@ -235,11 +314,27 @@ def in_zip(rng: Rng, data: bytes, other: bytes) -> bytes:
         members[at] = (NAMES[int(rng.integers(len(NAMES)))], content)
     else:
         members[at] = (name, in_npy(rng, content, members[0][1]))
-    method = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA][int(rng.integers(4))]
+    method = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA][
+        int(rng.integers(4))
+    ]
     return _zipped(members, method)
 
 
-DTYPES = (b"|O", b"|u1", b"<f8", b">f2", b"<c16", b"<U9", b"|V0", b"<M8[s]", b"<f16", b"|S0", b"<U0", b"<i8", b"|b1")
+DTYPES = (
+    b"|O",
+    b"|u1",
+    b"<f8",
+    b">f2",
+    b"<c16",
+    b"<U9",
+    b"|V0",
+    b"<M8[s]",
+    b"<f16",
+    b"|S0",
+    b"<U0",
+    b"<i8",
+    b"|b1",
+)
 
 
 def in_npy(rng: Rng, data: bytes, other: bytes) -> bytes:
@@ -249,7 +344,11 @@ def in_npy(rng: Rng, data: bytes, other: bytes) -> bytes:
     size = struct.unpack("<H", data[8:10])[0]
     head, body = data[10 : 10 + size], data[10 + size :]
     if rng.random() < 0.4:
-        head = re.sub(rb"'descr': '[^']*'", b"'descr': '" + DTYPES[int(rng.integers(len(DTYPES)))] + b"'", head)
+        head = re.sub(
+            rb"'descr': '[^']*'",
+            b"'descr': '" + DTYPES[int(rng.integers(len(DTYPES)))] + b"'",
+            head,
+        )
     else:
         head = TEXTS[int(rng.integers(len(TEXTS)))](rng, head.rstrip(), head)[:60_000] + b"\n"
     return data[:8] + struct.pack("<H", len(head)) + head + body
@@ -271,7 +370,9 @@ def in_png(rng: Rng, data: bytes, other: bytes) -> bytes:
     chunks[which] = (kind, body)
     if rng.random() < 0.2:
         chunks.insert(which, chunks[int(rng.integers(len(chunks)))])
-    framed = (struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks)
+    framed = (
+        struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks
+    )
     return data[:8] + b"".join(framed)
 
 
@@ -291,15 +392,22 @@ FORMS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
 
 
 def of_another_form(rng: Rng, data: bytes) -> bytes:
-    """A whole safetensors file, some or all of whose tensors have another shape or type, or one of them another name."""
+    """A whole safetensors file, some or all of whose tensors have another shape or type, or one of
+    them another name.
+    """
     tensors = safetensors.numpy.load(data)
     names = sorted(tensors)
     if names and rng.random() < 0.2:
         tensors[f"{rng.integers(100)}.exp_avg"] = tensors.pop(names[int(rng.integers(len(names)))])
     form, part = FORMS[int(rng.integers(len(FORMS)))], rng.choice([0.1, 0.5, 1.0])
     with np.errstate(all="ignore"):
-        changed = {name: form(values) if rng.random() < part else values for name, values in tensors.items()}
-    return safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in changed.items()})
+        changed = {
+            name: form(values) if rng.random() < part else values
+            for name, values in tensors.items()
+        }
+    return safetensors.numpy.save(
+        {name: np.ascontiguousarray(values) for name, values in changed.items()}
+    )
 
 
 def in_safetensors(rng: Rng, data: bytes, other: bytes) -> bytes:
@@ -349,7 +457,11 @@ def npy(array: Any) -> bytes:
 
 def idx(array: np.ndarray) -> bytes:
     """uint8 values as an IDX file."""
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 def _numbers(*shape: int) -> np.ndarray:
@@ -369,12 +481,22 @@ def idx_seeds() -> list[Tree]:
     names = {"train-images-idx3-ubyte": _numbers(12, 5, 4), "train-labels-idx1-ubyte": _numbers(12)}
     names |= {"t10k-images-idx3-ubyte": _numbers(6, 5, 4), "t10k-labels-idx1-ubyte": _numbers(6)}
     plain = {f"set/{name}": idx(array) for name, array in names.items()}
-    return [plain, {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in plain.items()}]
+    return [
+        plain,
+        {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in plain.items()},
+    ]
 
 
 def npy_seeds() -> list[Tree]:
-    """Arrays of several types and numbers of axes, and one in each of the three versions of the format."""
-    arrays = [_numbers(9, 4, 4), _numbers(9, 4, 4, 3), _numbers(9, 5) / 256, np.asfortranarray(_numbers(9, 5) % 2 == 0)]
+    """Arrays of several types and numbers of axes, and one in each of the three versions of the
+    format.
+    """
+    arrays = [
+        _numbers(9, 4, 4),
+        _numbers(9, 4, 4, 3),
+        _numbers(9, 5) / 256,
+        np.asfortranarray(_numbers(9, 5) % 2 == 0),
+    ]
     return [{"x.npy": npy(array)} for array in arrays]
 
 
@@ -382,7 +504,9 @@ def npz_seeds() -> list[Tree]:
     """Archives with labels, and with given parts."""
     first = {"images": _numbers(9, 4, 4), "labels": _numbers(9)}
     second = {"train": _numbers(9, 5) / 256, "test": _numbers(4, 5) / 256}
-    return [{"x.npz": written(lambda out, a=a: np.savez_compressed(out, **a))} for a in (first, second)]
+    return [
+        {"x.npz": written(lambda out, a=a: np.savez_compressed(out, **a))} for a in (first, second)
+    ]
 
 
 def image_seeds() -> list[Tree]:
@@ -397,11 +521,23 @@ def image_seeds() -> list[Tree]:
     exif[274] = 6
     exif[270] = "description"
     more = {"exif": exif, "icc_profile": bytes(200)}
-    pngs = [grey, colour, colour.convert("RGBA"), colour.convert("P"), grey.convert("1"), grey.convert("I;16")]
+    pngs = [
+        grey,
+        colour,
+        colour.convert("RGBA"),
+        colour.convert("P"),
+        grey.convert("1"),
+        grey.convert("I;16"),
+    ]
     files = [(f"{i}.png", saved(image, "PNG")) for i, image in enumerate(pngs)]
     files.append(("clear.png", saved(colour.convert("P"), "PNG", transparency=bytes(range(200)))))
     files.append(("meta.png", saved(colour, "PNG", **more)))
-    files.append(("film.png", saved(colour, "PNG", save_all=True, append_images=[colour.rotate(90)], duration=10)))
+    files.append(
+        (
+            "film.png",
+            saved(colour, "PNG", save_all=True, append_images=[colour.rotate(90)], duration=10),
+        )
+    )
     jpegs = [grey, colour, colour.convert("CMYK")]
     files += [(f"{i}.jpg", saved(image, "JPEG", **more)) for i, image in enumerate(jpegs)]
     files.append(("progressive.jpg", saved(colour, "JPEG", progressive=True)))
@@ -412,7 +548,9 @@ def _frame() -> Any:
     import polars
 
     values = np.random.default_rng(0).normal(size=(20, 3))
-    return polars.DataFrame({"a": values[:, 0], "b": values[:, 1], "c": np.arange(20), "d": values[:, 2] > 0})
+    return polars.DataFrame(
+        {"a": values[:, 0], "b": values[:, 1], "c": np.arange(20), "d": values[:, 2] > 0}
+    )
 
 
 def csv_seeds() -> list[Tree]:
@@ -434,20 +572,28 @@ def _log() -> Any:
 
     rng = np.random.default_rng(0)
     user, item = np.divmod(rng.choice(200, 120, replace=False), 10)
-    return polars.DataFrame({"user": user, "item": item, "rating": rng.integers(1, 6, 120), "timestamp": np.arange(120)})
+    return polars.DataFrame(
+        {"user": user, "item": item, "rating": rng.integers(1, 6, 120), "timestamp": np.arange(120)}
+    )
 
 
 def log_seeds() -> list[Tree]:
-    """Interactions as CSV, TSV and Parquet: one file, or with given parts; numbers and texts as ids."""
+    """Interactions as CSV, TSV and Parquet: one file, or with given parts; numbers and texts as
+    ids.
+    """
     import polars
 
     log = _log()
     text = log.with_columns(polars.format("item-{}", "item").alias("item"))
     parquet = [written(frame.write_parquet) for frame in (log, text)]
     given = {
-        f"set/{part}.csv": log[rows].write_csv().encode() for part, rows in (("train", slice(0, 90)), ("test", slice(90, 120)))
+        f"set/{part}.csv": log[rows].write_csv().encode()
+        for part, rows in (("train", slice(0, 90)), ("test", slice(90, 120)))
     }
-    texts = [{"x.csv": text.write_csv().encode()}, {"x.tsv": log.write_csv(separator="\t").encode()}]
+    texts = [
+        {"x.csv": text.write_csv().encode()},
+        {"x.tsv": log.write_csv(separator="\t").encode()},
+    ]
     return [*texts, given, *({"x.parquet": content} for content in parquet)]
 
 
@@ -465,10 +611,21 @@ def title_seeds() -> list[Tree]:
     import polars
 
     items = polars.DataFrame(
-        {"item": range(10), "title": [f"film {i}" for i in range(10)], "genres": ["a|b"] * 10, "year": [1990] * 10}
+        {
+            "item": range(10),
+            "title": [f"film {i}" for i in range(10)],
+            "genres": ["a|b"] * 10,
+            "year": [1990] * 10,
+        }
     )
-    log = {"set/train.csv": _log()[:90].write_csv().encode(), "set/test.csv": _log()[90:].write_csv().encode()}
-    both = {"titles.csv": items.write_csv().encode()}, {"titles.parquet": written(items.write_parquet)}
+    log = {
+        "set/train.csv": _log()[:90].write_csv().encode(),
+        "set/test.csv": _log()[90:].write_csv().encode(),
+    }
+    both = (
+        {"titles.csv": items.write_csv().encode()},
+        {"titles.parquet": written(items.write_parquet)},
+    )
     return [log | titles for titles in both]
 
 
@@ -478,20 +635,29 @@ def film_seeds() -> list[Tree]:
     flags = "|".join("01"[i % 2] for i in range(19))
     old = {
         "set/u.data": "".join("\t".join(map(str, row)) + "\n" for row in rows),
-        "set/u.item": "".join(f"{i}|film {i} (1990)|01-Jan-1990||http://x|{flags}\n" for i in range(10)),
+        "set/u.item": "".join(
+            f"{i}|film {i} (1990)|01-Jan-1990||http://x|{flags}\n" for i in range(10)
+        ),
     }
     dat = {
         "set/ratings.dat": "".join("::".join(map(str, row)) + "\n" for row in rows),
         "set/movies.dat": "".join(f"{i}::film {i} (1990)::Comedy|Drama\n" for i in range(10)),
     }
     new = {
-        "set/ratings.csv": "userId,movieId,rating,timestamp\n" + "".join(",".join(map(str, row)) + "\n" for row in rows),
-        "set/movies.csv": "movieId,title,genres\n" + "".join(f'{i},"film, {i}",Comedy\n' for i in range(10)),
+        "set/ratings.csv": "userId,movieId,rating,timestamp\n"
+        + "".join(",".join(map(str, row)) + "\n" for row in rows),
+        "set/movies.csv": "movieId,title,genres\n"
+        + "".join(f'{i},"film, {i}",Comedy\n' for i in range(10)),
     }
     return [{name: text.encode() for name, text in files.items()} for files in (old, dat, new)]
 
 
-QUICK = {"training.epochs": 1, "training.batch_size": 10, "training.accelerator": "cpu", "report.write": False}
+QUICK = {
+    "training.epochs": 1,
+    "training.batch_size": 10,
+    "training.accelerator": "cpu",
+    "report.write": False,
+}
 
 
 @cache
@@ -500,7 +666,11 @@ def run_seeds() -> list[Tree]:
     import lowerbound
 
     kinds = {
-        "table": ("x.csv", _frame().drop("d").write_csv(), {"model.network.hidden": [3], "model.latent": [2]}),
+        "table": (
+            "x.csv",
+            _frame().drop("d").write_csv(),
+            {"model.network.hidden": [3], "model.latent": [2]},
+        ),
         "multvae": (
             "x.tsv",
             _log().write_csv(separator="\t"),
@@ -512,8 +682,16 @@ def run_seeds() -> list[Tree]:
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made).resolve()
             (folder / name).write_text(text)
-            lowerbound.fit(recipe, data=folder / name, out=folder / "run", settings=QUICK | settings, progress=False)
-            found.append(signed({key: _fixed(content, folder) for key, content in taken(folder).items()}))
+            lowerbound.fit(
+                recipe,
+                data=folder / name,
+                out=folder / "run",
+                settings=QUICK | settings,
+                progress=False,
+            )
+            found.append(
+                signed({key: _fixed(content, folder) for key, content in taken(folder).items()})
+            )
     return found
 
 
@@ -524,19 +702,32 @@ def _fixed(content: bytes, folder: Path) -> bytes:
 
 
 def signed(tree: Tree) -> Tree:
-    """With the manifests of checkpoints as their files are: no check of sums stands between a change and what reads it."""
+    """With the manifests of checkpoints as their files are: no check of sums stands between a
+    change and what reads it.
+    """
     tree = dict(tree)
     for name in [name for name in tree if name.endswith("/manifest.json")]:
         folder = name.removesuffix("manifest.json")
-        files = {n.removeprefix(folder): content for n, content in tree.items() if n.startswith(folder) and n != name}
-        facts = {n: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for n, content in files.items()}
+        files = {
+            n.removeprefix(folder): content
+            for n, content in tree.items()
+            if n.startswith(folder) and n != name
+        }
+        facts = {
+            n: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for n, content in files.items()
+        }
         tree[name] = json.dumps(facts, indent=1).encode()
     return tree
 
 
 def taken(folder: Path) -> Tree:
     """The files of a folder."""
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 # Loaders
@@ -605,12 +796,16 @@ def resumed(folder: Path) -> object:
     import lowerbound
 
     plan = lowerbound.recipe.load(folder / "plan.toml")
-    return lowerbound.fit(plan, out=folder / "run", resume=True, settings={"training.epochs": 2}, progress=False)
+    return lowerbound.fit(
+        plan, out=folder / "run", resume=True, settings={"training.epochs": 2}, progress=False
+    )
 
 
 @dataclass(frozen=True)
 class Target:
-    """A loader: its seeds, how it is called, and which files are changed (all where none are named)."""
+    """A loader: its seeds, how it is called, and which files are changed (all where none are
+    named).
+    """
 
     seeds: Callable[[], list[Tree]]
     load: Callable[[Path], object]
@@ -659,7 +854,9 @@ def made(loader: str, number: int, seed: int) -> tuple[Tree, str]:
     name = names[int(rng.integers(len(names)))]
     others = [other[n] for n in sorted(other) if pattern.fullmatch(n)]
     tree = {**tree, name: mutated(rng, name, tree[name], others[int(rng.integers(len(others)))])}
-    return signed(tree) if "checkpoint/step" in name and "manifest" not in name and rng.random() < 0.8 else tree, name
+    return signed(
+        tree
+    ) if "checkpoint/step" in name and "manifest" not in name and rng.random() < 0.8 else tree, name
 
 
 # One call
@@ -667,7 +864,9 @@ def made(loader: str, number: int, seed: int) -> tuple[Tree, str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input: "loaded", "refused" or "failed", and why; seconds; peak megabytes above those before."""
+    """What became of an input: "loaded", "refused" or "failed", and why; seconds; peak megabytes
+    above those before.
+    """
 
     loader: str
     what: str
@@ -703,11 +902,21 @@ def _lower_peak() -> None:
 RAN: list[str] = []
 """Events that a loader may not cause, as they come."""
 
-FORBIDDEN = ("pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn", "subprocess.Popen", "socket.connect")
+FORBIDDEN = (
+    "pickle.find_class",
+    "os.system",
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "subprocess.Popen",
+    "socket.connect",
+)
 
 
 def watch_for_code() -> None:
-    """From now on `RAN` lists what runs code: unpickling, processes, connections, and `exec` of what is no imported file."""
+    """From now on `RAN` lists what runs code: unpickling, processes, connections, and `exec` of
+    what is no imported file.
+    """
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         text = event == "exec" and getattr(arguments[0], "co_filename", "<string>") == "<string>"
@@ -725,7 +934,11 @@ def _called(load: Callable[[Path], object], folder: Path) -> tuple[str, str, str
         load(folder)
     except LowerboundError as error:
         text = str(error)
-        sound = "\n" not in text and text.isprintable() and len(text.replace(str(folder), "")) < CHARACTERS
+        sound = (
+            "\n" not in text
+            and text.isprintable()
+            and len(text.replace(str(folder), "")) < CHARACTERS
+        )
         return "refused" if sound else "failed", type(error).__name__, text[:2000]
     except BaseException as error:
         where = "".join(traceback.format_tb(error.__traceback__)[-3:])
@@ -744,7 +957,11 @@ def judged(loader: str, tree: Tree, file: str = "") -> Outcome:
         before, started = _resident("VmRSS"), time.perf_counter()
         what, kind, why = _called(TARGETS[loader].load, folder)
         seconds, megabytes = time.perf_counter() - started, max(0.0, _resident("VmHWM") - before)
-    for wrong, said in ((RAN, f"ran code: {RAN[:3]}"), (seconds > SECONDS, "too slow"), (megabytes > MEGABYTES, "too large")):
+    for wrong, said in (
+        (RAN, f"ran code: {RAN[:3]}"),
+        (seconds > SECONDS, "too slow"),
+        (megabytes > MEGABYTES, "too large"),
+    ):
         if wrong:
             what, why = "failed", f"{said}; {why}"
     return Outcome(loader, what, kind, why, round(seconds, 3), round(megabytes, 1), file)
@@ -807,7 +1024,11 @@ class Worker:
         if self.process is None:
             environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
             command = [sys.executable, str(Path(__file__).resolve()), "--worker"]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            pipes = {
+                "stdin": subprocess.PIPE,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.DEVNULL,
+            }
             self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
         process, started = self.process, time.perf_counter()
         print(json.dumps(job), file=process.stdin, flush=True)
@@ -819,7 +1040,14 @@ class Worker:
             process.wait(0 if not came else 5)
         self.close()
         seconds = round(time.perf_counter() - started, 1)
-        return Outcome(job["loader"], "failed", "hung" if not came else "died", f"exit code {process.returncode}", seconds, 0.0)
+        return Outcome(
+            job["loader"],
+            "failed",
+            "hung" if not came else "died",
+            f"exit code {process.returncode}",
+            seconds,
+            0.0,
+        )
 
     def close(self) -> None:
         """Ends the process."""
@@ -849,10 +1077,15 @@ def judge(work_list: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Out
 
 def table(outcomes: list[Outcome]) -> str:
     """One row a loader, in Markdown."""
-    rows = ["| loader | inputs | loaded | refused | failed | slowest, s | peak, MB |", "|---|---:|---:|---:|---:|---:|---:|"]
+    rows = [
+        "| loader | inputs | loaded | refused | failed | slowest, s | peak, MB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for name in [*dict.fromkeys(o.loader for o in outcomes), "all"]:
         own = [o for o in outcomes if name in (o.loader, "all")]
-        counts = " | ".join(str(sum(o.what == what for o in own)) for what in ("loaded", "refused", "failed"))
+        counts = " | ".join(
+            str(sum(o.what == what for o in own)) for what in ("loaded", "refused", "failed")
+        )
         slowest, largest = max(o.seconds for o in own), max(o.megabytes for o in own)
         rows.append(f"| {name} | {len(own)} | {counts} | {slowest:.2f} | {largest:.0f} |")
     return "\n".join(rows)
@@ -863,12 +1096,16 @@ def keep(folder: Path, job: dict[str, Any], outcome: Outcome) -> None:
     tree, name = made(job["loader"], job["number"], job["seed"])
     place = folder / job["loader"] / str(job["number"])
     put({name: tree[name]}, place)
-    (folder / job["loader"] / f"{job['number']}.txt").write_text(f"{name}\n{outcome}\n{outcome.why}\n")
+    (folder / job["loader"] / f"{job['number']}.txt").write_text(
+        f"{name}\n{outcome}\n{outcome.why}\n"
+    )
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(TARGETS))
     parser.add_argument("--seed", type=int, default=0)
@@ -882,7 +1119,9 @@ def main() -> int:
     for job, outcome in judge(list(jobs(chosen.inputs, chosen.only, chosen.seed))):
         outcomes.append(outcome)
         if outcome.what == "failed":
-            print(f"{job}: {outcome.kind} {outcome.file}: {outcome.why}", file=sys.stderr, flush=True)
+            print(
+                f"{job}: {outcome.kind} {outcome.file}: {outcome.why}", file=sys.stderr, flush=True
+            )
             if chosen.keep:
                 keep(chosen.keep, job, outcome)
     print(table(outcomes))

@@ -1,15 +1,18 @@
-"""The importance-sampled log-likelihood of 10,000 test images of MNIST, 200-200-50, beside its floor, and its peak memory.
+"""The importance-sampled log-likelihood of 10,000 test images of MNIST, 200-200-50, beside its
+floor, and its peak memory.
 
-    python benchmarks/likelihood.py [--samples 500] [--images 1000] [--rounds 5] [--threads N] [--device cuda]
+    python benchmarks/likelihood.py [--samples 500] [--images 1000] [--rounds 5] [--threads N]
+    [--device cuda]
 
-The network is that of the recipe `iwae-mnist` (784-200-200-50, tanh, Bernoulli) with random weights: its time does not depend on
-them. Each round measures `--images` images with `--samples` samples each, and in the same round the rates that the floor is made
-of. The time of 10,000 images with 5,000 samples is that of a pair of image and sample times their number.
+The network is that of the recipe `iwae-mnist` (784-200-200-50, tanh, Bernoulli) with random
+weights: its time does not depend on them. Each round measures `--images` images with `--samples`
+samples each, and in the same round the rates that the floor is made of. The time of 10,000 images
+with 5,000 samples is that of a pair of image and sample times their number.
 
-The floor of a pair: the operations of the decoder over the rate of matrix products, and torch's own kernels on an array that
-fits in the cache for what cannot be left out: a tanh for each hidden unit, a normal number for each latent dimension, and for
-each pixel the softplus of its logit. As softplus can be had for less, the floor with one exponential for each pixel stands
-beside it.
+The floor of a pair: the operations of the decoder over the rate of matrix products, and torch's own
+kernels on an array that fits in the cache for what cannot be left out: a tanh for each hidden unit,
+a normal number for each latent dimension, and for each pixel the softplus of its logit. As softplus
+can be had for less, the floor with one exponential for each pixel stands beside it.
 
 The peak memory is that of a process which does the work of one round and nothing else, `--once`.
 """
@@ -24,7 +27,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from common import Machine, Work, arguments, clocked, fastest, in_turn, measured, parser, ratios, spread, write
+from common import (
+    Machine,
+    Work,
+    arguments,
+    clocked,
+    fastest,
+    in_turn,
+    measured,
+    parser,
+    ratios,
+    spread,
+    write,
+)
 from loops import random_images
 from lowerbound import recipe as recipes
 from lowerbound.data import Examples, named_sets
@@ -37,7 +52,9 @@ WHOLE = 10_000 * 5_000
 HIDDEN, LATENT, PIXELS = (200, 200), 50, 784
 
 OPERATIONS = 2 * (LATENT * HIDDEN[1] + HIDDEN[1] * HIDDEN[0] + HIDDEN[0] * PIXELS)
-"""Multiplications and additions of the decoder for one pair; the encoder is needed once for an image."""
+"""Multiplications and additions of the decoder for one pair; the encoder is needed once for an
+image.
+"""
 
 CHUNK = 2**18
 """Numbers in the cache."""
@@ -76,13 +93,19 @@ def kernels(device: str) -> dict[str, Work]:
 
 
 def floors(machine: Machine, seconds: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Seconds of a pair at the least, by round: the products, with softplus, and with one exponential for each pixel."""
+    """Seconds of a pair at the least, by round: the products, with softplus, and with one
+    exponential for each pixel.
+    """
     products = machine.floor(OPERATIONS, 0, seconds)["product fp32"]
     rows = list(zip(products, *(seconds[name] for name in KERNELS), strict=True))
     return {
         "products": products,
-        "floor": [product + tanh + normal + softplus for product, tanh, normal, softplus, _ in rows],
-        "floor with exponentials": [product + tanh + normal + least for product, tanh, normal, _, least in rows],
+        "floor": [
+            product + tanh + normal + softplus for product, tanh, normal, softplus, _ in rows
+        ],
+        "floor with exponentials": [
+            product + tanh + normal + least for product, tanh, normal, _, least in rows
+        ],
     }
 
 
@@ -92,7 +115,13 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     pairs = len(examples) * given.samples
 
     def ours() -> float:
-        return clocked(lambda: importance_log_likelihood(network, examples, samples=given.samples), given.device) / pairs
+        return (
+            clocked(
+                lambda: importance_log_likelihood(network, examples, samples=given.samples),
+                given.device,
+            )
+            / pairs
+        )
 
     seconds, _ = in_turn({"ours": ours} | kernels(given.device) | machine.work(), given.rounds)
     least = floors(machine, seconds)
@@ -100,7 +129,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "pairs": pairs,
         "operations": OPERATIONS,
         "nanoseconds_of_a_pair": {
-            name: spread(1e9 * s for s in each) for name, each in ({"ours": seconds["ours"]} | least).items()
+            name: spread(1e9 * s for s in each)
+            for name, each in ({"ours": seconds["ours"]} | least).items()
         },
         "kernel_nanoseconds": {name: spread(1e9 * s for s in seconds[name]) for name in KERNELS},
         "seconds_for_10000_images_5000_samples": spread(WHOLE * s for s in seconds["ours"]),
@@ -117,13 +147,25 @@ def main() -> None:
     words.add_argument("--images", type=int, default=1000)
     words.add_argument("--rounds", type=int, default=5)
     words.add_argument("--device", default="cpu", help="cpu or cuda")
-    words.add_argument("--once", action="store_true", help="do the work of one round, and measure nothing")
+    words.add_argument(
+        "--once", action="store_true", help="do the work of one round, and measure nothing"
+    )
     given = arguments(words)
     if given.once:
         importance_log_likelihood(model(given.device), images(given.images), samples=given.samples)
         return
-    command = [sys.executable, str(Path(__file__)), "--once", "--images", str(given.images), "--samples", str(given.samples)]
-    memory = measured([*command, "--threads", str(given.threads), "--device", given.device], given.threads)
+    command = [
+        sys.executable,
+        str(Path(__file__)),
+        "--once",
+        "--images",
+        str(given.images),
+        "--samples",
+        str(given.samples),
+    ]
+    memory = measured(
+        [*command, "--threads", str(given.threads), "--device", given.device], given.threads
+    )
     device = "" if given.device == "cpu" else f"-{given.device.partition(':')[0]}"
     write(f"likelihood{device}", measure(given) | {"process": memory}, given)
 

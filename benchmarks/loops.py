@@ -1,8 +1,10 @@
-"""Training loops: the published one, the same with its data in memory, and ours; and what a step costs at the least.
+"""Training loops: the published one, the same with its data in memory, and ours; and what a step
+costs at the least.
 
-The published loop draws MNIST through a `DataLoader` that converts image by image: the steps of torchvision's data set and
-of its `ToTensor` (array -> Pillow image -> array -> float32 in [0, 1], channels first), written out here because torchvision
-is not needed for anything else. It steps PyTorch's ordinary optimiser and calls `.item()` on each loss.
+The published loop draws MNIST through a `DataLoader` that converts image by image: the steps of
+torchvision's data set and of its `ToTensor` (array -> Pillow image -> array -> float32 in [0, 1],
+channels first), written out here because torchvision is not needed for anything else. It steps
+PyTorch's ordinary optimiser and calls `.item()` on each loss.
 """
 
 import time
@@ -47,7 +49,9 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
 def loader(examples: Examples, batch_size: int) -> DataLoader:
     """The published way of feeding a model."""
     labels = examples.labels if examples.labels is not None else np.zeros(len(examples), np.int64)
-    return DataLoader(PerItem(examples.values[examples.rows][:, 0], labels), batch_size=batch_size, shuffle=True)
+    return DataLoader(
+        PerItem(examples.values[examples.rows][:, 0], labels), batch_size=batch_size, shuffle=True
+    )
 
 
 class Published:
@@ -90,7 +94,9 @@ class InMemory:
 
 
 class Ours:
-    """Our loop: seconds of a step, in the mean over `steps` steps, which start again at the first batch each time."""
+    """Our loop: seconds of a step, in the mean over `steps` steps, which start again at the first
+    batch each time.
+    """
 
     def __init__(self, fit: Fit) -> None:
         self.fit, self.device, self.order = fit, str(fit.fabric.device), fit._order(0)
@@ -116,7 +122,11 @@ def ours(plan: Recipe, data: Splits) -> Ours:
 
 def mnist(folder: str | Path) -> Splits:
     """MNIST where it is found, otherwise random images like it."""
-    return Data("mnist", validation=0).open() if named_sets()["mnist"].found() else random_images(folder, 28, 20_000)
+    return (
+        Data("mnist", validation=0).open()
+        if named_sets()["mnist"].found()
+        else random_images(folder, 28, 20_000)
+    )
 
 
 def random_images(folder: str | Path, size: int, count: int) -> Splits:
@@ -127,9 +137,11 @@ def random_images(folder: str | Path, size: int, count: int) -> Splits:
 
 
 def operations(model: torch.nn.Module, x: torch.Tensor) -> int:
-    """Multiplications and additions of all linear and convolutional layers in one training step of a published model.
+    """Multiplications and additions of all linear and convolutional layers in one training step of
+    a published model.
 
-    That is three times those of the forward pass, less the gradient of the first layer's input, which nobody needs.
+    That is three times those of the forward pass, less the gradient of the first layer's input,
+    which nobody needs.
     """
     with FlopCounterMode(display=False) as counter:
         model.loss(x).backward()
@@ -137,11 +149,18 @@ def operations(model: torch.nn.Module, x: torch.Tensor) -> int:
 
 
 def traffic(optimizer: torch.optim.Optimizer) -> int:
-    """Bytes that pass through memory at least in a step, for the weights alone, after a step has been made.
+    """Bytes that pass through memory at least in a step, for the weights alone, after a step has
+    been made.
 
-    They are read forward and backward, and their gradient is written; the optimiser reads both, writes the weights, and reads
-    and writes each of its averages. Batches and activations are not counted.
+    They are read forward and backward, and their gradient is written; the optimiser reads both,
+    writes the weights, and reads and writes each of its averages. Batches and activations are not
+    counted.
     """
     weights = [p for group in optimizer.param_groups for p in group["params"]]
-    averages = sum(s.nbytes for p in weights for s in optimizer.state[p].values() if getattr(s, "shape", None) == p.shape)
+    averages = sum(
+        s.nbytes
+        for p in weights
+        for s in optimizer.state[p].values()
+        if getattr(s, "shape", None) == p.shape
+    )
     return sum(6 * p.nbytes for p in weights) + 2 * averages

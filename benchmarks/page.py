@@ -2,9 +2,10 @@
 
     python benchmarks/page.py [--page docs/performance.md] [--results benchmarks/results]
 
-Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; what is outside of them is left as it is, and a second
-run changes nothing. A result that is not there yet is a line with the command that makes it. Figures are medians, with the least
-and the greatest of all rounds in brackets.
+Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; what is outside of them is
+left as it is, and a second run changes nothing. A result that is not there yet is a line with the
+command that makes it. Figures are medians, with the least and the greatest of all rounds in
+brackets.
 """
 
 import argparse
@@ -102,7 +103,11 @@ def found(results: Path, name: str) -> Result | None:
 
 def training(results: Path, device: str = "") -> str:
     """The throughput of each recipe."""
-    parts = [one_training(result) for name in SYSTEMS if (result := found(results, f"training-{name}{device}"))]
+    parts = [
+        one_training(result)
+        for name in SYSTEMS
+        if (result := found(results, f"training-{name}{device}"))
+    ]
     return "\n\n".join(parts) or missing("training.py" + (" --device cuda" if device else ""))
 
 
@@ -110,9 +115,20 @@ def one_training(result: Result) -> str:
     """The contestants of one recipe, and the floor below them."""
     measured, errors = result["measured"], result["errors"]
     known = [which for which in CONTESTANTS if which in measured or which in errors]
-    rows = [contestant(which, measured[which]) if which in measured else [CONTESTANTS[which], errors[which]] for which in known]
+    rows = [
+        contestant(which, measured[which])
+        if which in measured
+        else [CONTESTANTS[which], errors[which]]
+        for which in known
+    ]
     width = 7
-    head = [f"{SYSTEMS[result['recipe']]}; batch {result['batch_size']}", "examples/s", "ms a step", "to published", "to Pythae"]
+    head = [
+        f"{SYSTEMS[result['recipe']]}; batch {result['batch_size']}",
+        "examples/s",
+        "ms a step",
+        "to published",
+        "to Pythae",
+    ]
     head += ["of the fp32 floor", "of the bf16 floor"]
     filled = [row + ["-"] * (width - len(row)) for row in rows]
     return f"{table(head, filled)}\n\n{floor(result)} {rounds(result)}. {machine(result)}."
@@ -121,8 +137,17 @@ def one_training(result: Result) -> str:
 def contestant(which: str, one: Result) -> list[str]:
     """A row: its ratios are those of pairs."""
     ratios = [cell(one["ratio_to"].get(other)) for other in ("published", "pythae")]
-    shares = [f"{100 * one['share_of_floor'][f'product {kind}']['median']:.0f} %" for kind in ("fp32", "bf16")]
-    return [CONTESTANTS[which], cell(one["examples_per_second"]), cell(one["milliseconds"]), *ratios, *shares]
+    shares = [
+        f"{100 * one['share_of_floor'][f'product {kind}']['median']:.0f} %"
+        for kind in ("fp32", "bf16")
+    ]
+    return [
+        CONTESTANTS[which],
+        cell(one["examples_per_second"]),
+        cell(one["milliseconds"]),
+        *ratios,
+        *shares,
+    ]
 
 
 def floor(result: Result) -> str:
@@ -130,15 +155,22 @@ def floor(result: Result) -> str:
     least, rates = result["floor_milliseconds"], result["rates"]
     kinds = (("fp32", "float32"), ("bf16", "bfloat16"))
     products = (
-        f"{number(least[f'product {kind}']['median'])} ms in {name} at {number(rates[f'product {kind}']['median'] / 1e9)} GFLOP/s"
+        f"{number(least[f'product {kind}']['median'])} ms in {name} at "
+        f"{number(rates[f'product {kind}']['median'] / 1e9)} GFLOP/s"
         for kind, name in kinds
     )
     copy = f"{number(least['copy']['median'])} ms at {number(rates['copy']['median'] / 1e9)} GB/s"
     fast = result["processes"].get("fast", {}).get("settings", {})
-    chosen = ", ".join(f"{key.partition('.')[2]} {json.dumps(value)}" for key, value in fast.items() if "accelerator" not in key)
+    chosen = ", ".join(
+        f"{key.partition('.')[2]} {json.dumps(value)}"
+        for key, value in fast.items()
+        if "accelerator" not in key
+    )
     return (
-        f"Floor of a step: {number(result['operations'] / 1e6)} million operations, {' or '.join(products)}; "
-        f"{number(result['bytes'] / 1e6)} MB of weights and averages, {copy}. Fast settings: {chosen or 'none'}."
+        f"Floor of a step: {number(result['operations'] / 1e6)} million operations, "
+        f"{' or '.join(products)}; "
+        f"{number(result['bytes'] / 1e6)} MB of weights and averages, {copy}. Fast settings: "
+        f"{chosen or 'none'}."
     )
 
 
@@ -146,10 +178,20 @@ def quality(results: Path) -> str:
     """Seconds to the published quality of both systems."""
     rows, last = [], None
     for name in SYSTEMS:
-        published, fast = (found(results, f"quality-{name}-{system}") for system in ("published", "fast"))
+        published, fast = (
+            found(results, f"quality-{name}-{system}") for system in ("published", "fast")
+        )
         if published or fast:
             last = published or fast
-            rows.append([name, nats(last["target"]), reached(published), reached(fast), gain(published, fast)])
+            rows.append(
+                [
+                    name,
+                    nats(last["target"]),
+                    reached(published),
+                    reached(fast),
+                    gain(published, fast),
+                ]
+            )
     if last is None:
         return missing("quality.py")
     head = ["recipe", "target, nats", "published loop", "ours, `-fast`", "ratio of medians"]
@@ -165,16 +207,26 @@ def reached(result: Result | None) -> str:
 
 
 def gain(published: Result | None, fast: Result | None) -> str:
-    """How many times faster; only where both were measured on the same machine with the same threads."""
+    """How many times faster; only where both were measured on the same machine with the same
+    threads.
+    """
     if published is None or fast is None:
         return "-"
     same = all(published["facts"][name] == fast["facts"][name] for name in ("hardware", "threads"))
-    return number(published["seconds"]["median"] / fast["seconds"]["median"]) if same else "measured on different machines"
+    return (
+        number(published["seconds"]["median"] / fast["seconds"]["median"])
+        if same
+        else "measured on different machines"
+    )
 
 
 def likelihood(results: Path) -> str:
     """The time of a pair of image and sample, its floors, and the whole."""
-    parts = [one_likelihood(result) for device in ("", "-cuda") if (result := found(results, f"likelihood{device}"))]
+    parts = [
+        one_likelihood(result)
+        for device in ("", "-cuda")
+        if (result := found(results, f"likelihood{device}"))
+    ]
     return "\n\n".join(parts) or missing("likelihood.py")
 
 
@@ -194,8 +246,10 @@ def one_likelihood(result: Result) -> str:
     options = result["options"]
     return (
         f"{table(['', 'ns for a pair of image and sample', 'ours over it'], rows)}\n\n"
-        f"10,000 images with 5,000 samples at this rate: {whole} s. Peak memory of a process that does this alone: {memory}. "
-        f"{options['images']:,} images with {options['samples']:,} samples, {rounds(result)}. {machine(result)}."
+        f"10,000 images with 5,000 samples at this rate: {whole} s. Peak memory of a process that "
+        f"does this alone: {memory}. "
+        f"{options['images']:,} images with {options['samples']:,} samples, {rounds(result)}. "
+        f"{machine(result)}."
     )
 
 
@@ -205,11 +259,18 @@ def startup(results: Path) -> str:
     if result is None:
         return missing("startup.py")
     measured, fit = result["measured"], result["fit"]
-    rows = [[f"`lowerbound {name}`", cell(one["seconds"]), cell(one["megabytes"])] for name, one in measured.items()]
+    rows = [
+        [f"`lowerbound {name}`", cell(one["seconds"]), cell(one["megabytes"])]
+        for name, one in measured.items()
+    ]
     rows += [[f"`lowerbound {name}`", error, "-"] for name, error in result["errors"].items()]
     for name in ("with its report", "without a report"):
         one, label = fit[name], f"`lowerbound fit {fit['recipe']}`, epochs: {fit['epochs']}, {name}"
-        rows.append([label, one["error"], "-"] if "error" in one else [label, number(one["seconds"]), number(one["megabytes"])])
+        rows.append(
+            [label, one["error"], "-"]
+            if "error" in one
+            else [label, number(one["seconds"]), number(one["megabytes"])]
+        )
     head = ["command", "seconds", "peak megabytes"]
     return f"{table(head, rows)}\n\n{rounds(result)}, the fit once. {machine(result)}."
 
@@ -221,7 +282,10 @@ def growth(results: Path) -> str:
         return missing("growth.py")
     parts = [f"![How the cost grows]({PICTURE})"]
     for name, one in result["axes"].items():
-        rows = [[f"{row['value']:,}", cell(row["milliseconds"]), cell(row["floor_milliseconds"])] for row in one["rows"]]
+        rows = [
+            [f"{row['value']:,}", cell(row["milliseconds"]), cell(row["floor_milliseconds"])]
+            for row in one["rows"]
+        ]
         rows += [[value, error, "-"] for value, error in one["errors"].items()]
         parts.append(table([AXES[name], "ms", "floor, ms"], rows))
     return "\n\n".join([*parts, f"{rounds(result)}. {machine(result)}."])
@@ -233,8 +297,16 @@ def sharding(results: Path) -> str:
     if result is None:
         return missing("sharding.py")
     columns = ("first", "others", "milliseconds")
-    rows = [[row["strategy"], *(cell(row[name]) if row[name]["median"] else "-" for name in columns)] for row in result["rows"]]
-    head = ["`training.strategy`", "first process, times the weights", "each other", "ms for a step"]
+    rows = [
+        [row["strategy"], *(cell(row[name]) if row[name]["median"] else "-" for name in columns)]
+        for row in result["rows"]
+    ]
+    head = [
+        "`training.strategy`",
+        "first process, times the weights",
+        "each other",
+        "ms for a step",
+    ]
     size = number(result["rows"][0]["megabytes"]["median"])
     what = f"Weights of {size} MB, {result['options']['processes']} processes"
     return f"{table(head, rows)}\n\n{what}, {rounds(result)}. {machine(result)}."
@@ -247,7 +319,9 @@ def recommend(results: Path) -> str:
     for what, label in (("step", "training step"), ("ranking", "ranking of all users")):
         if result := found(results, f"recommend-{what}"):
             last = result
-            rows.append([label, *(cell(result[key]) for key in ("dense_seconds", "ours_seconds", "ratio"))])
+            rows.append(
+                [label, *(cell(result[key]) for key in ("dense_seconds", "ours_seconds", "ratio"))]
+            )
     if rows:
         parts.append(table(["Gowalla's size", "dense PyTorch, s", "ours, s", "ratio"], rows))
     if result := found(results, "recommend-peers"):
@@ -257,7 +331,10 @@ def recommend(results: Path) -> str:
     if result := found(results, "recommend-memory"):
         one = result["process"]
         memory = one.get("error") or f"{number(one['megabytes'])} MB"
-        parts.append(f"Peak memory of `lowerbound fit multvae-gowalla`, one epoch, with its report: {memory}.")
+        parts.append(
+            "Peak memory of `lowerbound fit multvae-gowalla`, one epoch, with its report: "
+            f"{memory}."
+        )
     return "\n\n".join([*parts, f"{machine(last)}."]) if last else missing("recommend.py step")
 
 
@@ -273,7 +350,10 @@ def serving(results: Path) -> str:
         return missing("serving.py")
     one = result["one_user_ms"]
     rows = [
-        ["one user, median (95th percentile)", f"{number(one['median'])} ({number(one['p95'])}) ms"],
+        [
+            "one user, median (95th percentile)",
+            f"{number(one['median'])} ({number(one['p95'])}) ms",
+        ],
         [f"{result['users']:,} users", f"{result['users_per_second']:,.0f} users/s"],
     ]
     head = f"top {result['k']} of {result['items']:,} items"
@@ -301,8 +381,15 @@ def rendered(page: str, results: Path) -> str:
     """
     names = re.findall(r"<!-- (?:begin|end) ([\w-]+) -->", page)
     for name in {*names, *TABLES}:
-        if name not in TABLES or len(MARKERS.findall(page)) != len(TABLES) or names.count(name) != 2:
-            raise PageError(f"the page needs `<!-- begin {name} -->` and `<!-- end {name} -->` once; tables: {', '.join(TABLES)}")
+        if (
+            name not in TABLES
+            or len(MARKERS.findall(page)) != len(TABLES)
+            or names.count(name) != 2
+        ):
+            raise PageError(
+                f"the page needs `<!-- begin {name} -->` and `<!-- end {name} -->` once; tables: "
+                f"{', '.join(TABLES)}"
+            )
     return MARKERS.sub(lambda found: block(found["name"], results), page)
 
 
@@ -333,12 +420,26 @@ def panel(place: Any, name: str, rows: Sequence[Result]) -> None:
 
     values, each = [row["value"] for row in rows], [row["milliseconds"] for row in rows]
     medians = [one["median"] for one in each]
-    around = [[one["median"] - one["least"] for one in each], [one["greatest"] - one["median"] for one in each]]
+    around = [
+        [one["median"] - one["least"] for one in each],
+        [one["greatest"] - one["median"] for one in each],
+    ]
     place.errorbar(values, medians, around, marker="o", capsize=3, label="measured")
-    floors = [(row["value"], row["floor_milliseconds"]["median"]) for row in rows if row["floor_milliseconds"]]
+    floors = [
+        (row["value"], row["floor_milliseconds"]["median"])
+        for row in rows
+        if row["floor_milliseconds"]
+    ]
     if floors:
         place.plot(*zip(*floors, strict=True), linestyle="--", color="grey", label="floor")
-    place.set(xscale="log", yscale="log", xlabel=AXES[name], ylabel="ms", xticks=values, xticklabels=[f"{v:,}" for v in values])
+    place.set(
+        xscale="log",
+        yscale="log",
+        xlabel=AXES[name],
+        ylabel="ms",
+        xticks=values,
+        xticklabels=[f"{v:,}" for v in values],
+    )
     place.minorticks_off()
     place.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     place.yaxis.set_major_formatter("{x:,g}")
@@ -347,7 +448,9 @@ def panel(place: Any, name: str, rows: Sequence[Result]) -> None:
 
 def main() -> int:
     """The exit code is 2 if the page has not its markers."""
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
     words.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     given = words.parse_args()

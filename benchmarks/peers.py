@@ -43,7 +43,9 @@ def install(folder: Path, pins: list[str]) -> None:
 def main() -> int:
     """The exit code is 1 if one of them cannot be installed."""
     pins = sections(PINS.read_text(encoding="utf-8"))
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("--folder", type=Path, default=PINS.parents[1] / ".benchmarks" / "peers")
     words.add_argument("--only", nargs="+", choices=pins, default=list(pins))
     given = words.parse_args()

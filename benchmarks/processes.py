@@ -1,17 +1,21 @@
-"""Runs of two processes, one of which is ended: what the others do, what is told, and whether the run can be gone on with.
+"""Runs of two processes, one of which is ended: what the others do, what is told, and whether the
+run can be gone on with.
 
-    python benchmarks/processes.py [--launchers devices,torchrun,fabric] [--signals SIGINT,SIGTERM,SIGKILL] [--seed 0]
-                                   [--epochs 10] [--workers 2] [--keep FOLDER]
+    python benchmarks/processes.py [--launchers devices,torchrun,fabric] [--signals
+                                   SIGINT,SIGTERM,SIGKILL] [--seed 0] [--epochs 10] [--workers 2]
+                                   [--keep FOLDER]
 
-Each run is started as a user would: by `lowerbound fit --devices 2`, by torchrun or by `fabric run`, on the CPU, with the recipe
-of `survival.py`. When a checkpoint of a step that is drawn is there, one of its processes gets a signal: the first, the second,
-or the launcher where that is another one. The launcher is what the user started: its exit code counts. Then all processes must
-be gone within a minute, and may not have trained on to the end as if nothing had been; there may be no traceback but the
-launcher's own; and `--resume`, in turn with two processes and with one, must end with the curve of one process that was never
-interrupted, to a relative difference of 1e-4. So must runs of two that nobody ends, in batches of 349, the last with one example.
+Each run is started as a user would: by `lowerbound fit --devices 2`, by torchrun or by `fabric
+run`, on the CPU, with the recipe of `survival.py`. When a checkpoint of a step that is drawn is
+there, one of its processes gets a signal: the first, the second, or the launcher where that is
+another one. The launcher is what the user started: its exit code counts. Then all processes must be
+gone within a minute, and may not have trained on to the end as if nothing had been; there may be no
+traceback but the launcher's own; and `--resume`, in turn with two processes and with one, must end
+with the curve of one process that was never interrupted, to a relative difference of 1e-4. So must
+runs of two that nobody ends, in batches of 349, the last with one example.
 
-It needs Linux, and some nine minutes on two cores. It prints two tables, writes `benchmarks/results/processes.json`, and its exit
-code is 1 if anything failed.
+It needs Linux, and some nine minutes on two cores. It prints two tables, writes
+`benchmarks/results/processes.json`, and its exit code is 1 if anything failed.
 """
 
 import argparse
@@ -41,7 +45,11 @@ from common import last_line
 LAUNCHERS = {"devices": "`--devices 2`", "torchrun": "torchrun", "fabric": "`fabric run`"}
 """What starts the processes, and how the table calls it."""
 
-VICTIMS = {"devices": ("first", "second"), "torchrun": ("launcher", "first", "second"), "fabric": ("launcher", "first", "second")}
+VICTIMS = {
+    "devices": ("first", "second"),
+    "torchrun": ("launcher", "first", "second"),
+    "fabric": ("launcher", "first", "second"),
+}
 """The processes of a run; with `--devices 2` the first starts the second."""
 
 SETTINGS = (survival.OFTEN[0], "training.patience=none")
@@ -58,7 +66,9 @@ LEFT = 60.0
 CLOSE = 1e-4
 """The relative difference that the rounding of sums may make."""
 
-LAUNCHERS_OWN = re.compile(r'^ +File "[^"]*/torch/distributed/(run\.py|elastic/|launcher/)', re.MULTILINE)
+LAUNCHERS_OWN = re.compile(
+    r'^ +File "[^"]*/torch/distributed/(run\.py|elastic/|launcher/)', re.MULTILINE
+)
 """A line of a traceback that torchrun, which `fabric run` calls, writes of itself."""
 
 
@@ -83,7 +93,9 @@ class Ended:
 
 @dataclass
 class Row:
-    """A run one of whose processes was ended: which and when, how it ended, and what came of going on."""
+    """A run one of whose processes was ended: which and when, how it ended, and what came of going
+    on.
+    """
 
     launcher: str
     victim: str
@@ -104,12 +116,14 @@ class Row:
             "left behind": self.ended is not None and self.ended.left > 0,
             "trained on to the end": self.on,
             "a traceback": self.ended is not None and self.ended.tracebacks > 0,
-            f"the curve differs by {self.difference:.1e}": not self.problem and not self.difference <= CLOSE,
+            f"the curve differs by {self.difference:.1e}": not self.problem
+            and not self.difference <= CLOSE,
         }
         return [what for what, true in found.items() if true]
 
 
-# Processes -----------------------------------------------------------------------------------------------------------
+# Processes
+# -----------------------------------------------------------------------------------------------------------
 
 
 def children(pid: int) -> list[int]:
@@ -135,11 +149,17 @@ def living(pid: int) -> bool:
 
 
 def member(launcher: int, victim: str) -> int:
-    """The launcher, or the first or second process of its run: all that are started by another have their number from it."""
+    """The launcher, or the first or second process of its run: all that are started by another have
+    their number from it.
+    """
     if victim == "launcher":
         return launcher
     wanted = b"LOCAL_RANK=0" if victim == "first" else b"LOCAL_RANK=1"
-    numbered = [pid for pid in family(launcher) if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+    numbered = [
+        pid
+        for pid in family(launcher)
+        if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    ]
     return numbered[0] if numbered or victim == "second" else launcher
 
 
@@ -176,12 +196,16 @@ def log_of(out: Path) -> Path:
 
 def tracebacks(text: str) -> int:
     """How many there are that are not the launcher's own."""
-    plain = re.sub(r"^\[rank\d+\]: ?", "", text, flags=re.MULTILINE)  # which torch puts before the lines of a process
+    plain = re.sub(
+        r"^\[rank\d+\]: ?", "", text, flags=re.MULTILINE
+    )  # which torch puts before the lines of a process
     blocks = re.findall(r"^Traceback \(most recent call last\):\n((?: .*\n)*)", plain, re.MULTILINE)
     return sum(not LAUNCHERS_OWN.search(block) for block in blocks)
 
 
-def ended_by(words: Sequence[str], out: Path, victim: str, number: int, at: int = 20, delay: float = 0.0) -> Ended:
+def ended_by(
+    words: Sequence[str], out: Path, victim: str, number: int, at: int = 20, delay: float = 0.0
+) -> Ended:
     """Runs several processes and sends one of them a signal.
 
     Args:
@@ -196,7 +220,10 @@ def ended_by(words: Sequence[str], out: Path, victim: str, number: int, at: int 
         TimeoutError: there is no such checkpoint.
     """
     log = log_of(out)
-    with open(log, "w") as file, subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=file) as process:
+    with (
+        open(log, "w") as file,
+        subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=file) as process,
+    ):
         everyone = [process.pid]
         try:
             reaches(out, at, process)
@@ -215,7 +242,8 @@ def ended_by(words: Sequence[str], out: Path, victim: str, number: int, at: int 
     return Ended(code, told, seconds, len(left), tracebacks(text))
 
 
-# Runs ----------------------------------------------------------------------------------------------------------------
+# Runs
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def setting(*settings: str) -> list[str]:
@@ -225,7 +253,9 @@ def setting(*settings: str) -> list[str]:
 
 def together(launcher: str, recipe: Path, out: Path, *options: str) -> list[str]:
     """A fit as two processes."""
-    words = survival.command(recipe, out, *options, "--devices", "2")[3:]  # without the interpreter and `-m lowerbound`
+    words = survival.command(recipe, out, *options, "--devices", "2")[
+        3:
+    ]  # without the interpreter and `-m lowerbound`
     return [*_launcher(launcher), *words]
 
 
@@ -235,9 +265,27 @@ def _launcher(name: str) -> list[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])  # of its own, as several run at a time
     if name == "torchrun":
-        return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port, "-m", "lowerbound"]
+        return [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc-per-node",
+            "2",
+            "--master-port",
+            port,
+            "-m",
+            "lowerbound",
+        ]
     scripts = sysconfig.get_path("scripts")
-    return [f"{scripts}/fabric", "run", "--devices", "2", "--main-port", port, f"{scripts}/lowerbound"]
+    return [
+        f"{scripts}/fabric",
+        "run",
+        "--devices",
+        "2",
+        "--main-port",
+        port,
+        f"{scripts}/lowerbound",
+    ]
 
 
 def rows(out: Path) -> list[dict[str, float]]:
@@ -247,11 +295,18 @@ def rows(out: Path) -> list[dict[str, float]]:
 
 
 def apart(a: Path, b: Path) -> float:
-    """The largest relative difference of two curves over all columns and epochs; infinite if they are not as long."""
+    """The largest relative difference of two curves over all columns and epochs; infinite if they
+    are not as long.
+    """
     a_rows, b_rows = rows(a), rows(b)
-    if len(a_rows) != len(b_rows) or any(x.keys() != y.keys() for x, y in zip(a_rows, b_rows, strict=True)):
+    if len(a_rows) != len(b_rows) or any(
+        x.keys() != y.keys() for x, y in zip(a_rows, b_rows, strict=True)
+    ):
         return math.inf
-    return max((_relative(x[k], y[k]) for x, y in zip(a_rows, b_rows, strict=True) for k in x), default=math.inf)
+    return max(
+        (_relative(x[k], y[k]) for x, y in zip(a_rows, b_rows, strict=True) for k in x),
+        default=math.inf,
+    )
 
 
 def _relative(a: float, b: float) -> float:
@@ -273,12 +328,20 @@ def finished(words: Sequence[str]) -> str:
         return f"it hangs: not done after {survival.LIMIT:.0f} s"
 
 
-# What is measured ----------------------------------------------------------------------------------------------------
+# What is measured
+# ----------------------------------------------------------------------------------------------------
 
 
 def planned(launchers: Sequence[str], signals: Sequence[str], epochs: int, seed: int) -> list[Row]:
-    """A row for each launcher, victim and signal, with the moment at which it comes: within an epoch, in the first half."""
-    found = [(launcher, victim, name) for launcher in launchers for victim in VICTIMS[launcher] for name in signals]
+    """A row for each launcher, victim and signal, with the moment at which it comes: within an
+    epoch, in the first half.
+    """
+    found = [
+        (launcher, victim, name)
+        for launcher in launchers
+        for victim in VICTIMS[launcher]
+        for name in signals
+    ]
     within = [step for step in range(14, epochs * BATCHES // 2) if step % BATCHES]
     turns = ("two", "one")
     chances = [random.Random(f"{seed} {' '.join(each)}") for each in found]
@@ -291,7 +354,9 @@ def measure(row: Row, recipe: Path, out: Path, reference: Path) -> Row:
     settings = setting(*SETTINGS, ENDED)
     words = together(row.launcher, recipe, out, *settings)
     try:
-        row.ended = ended_by(words, out, row.victim, signal.Signals[row.signal], row.step, row.delay)
+        row.ended = ended_by(
+            words, out, row.victim, signal.Signals[row.signal], row.step, row.delay
+        )
     except TimeoutError as error:
         row.problem = f"{error}: {last_line(log_of(out).read_text(errors='replace'))}"
         return row
@@ -307,13 +372,21 @@ def measure(row: Row, recipe: Path, out: Path, reference: Path) -> Row:
 
 
 def compare(folder: Path, launchers: Sequence[str], epochs: int, workers: int) -> dict[str, float]:
-    """Runs of two that nobody ends, of three levels: how far the curve of each launcher is from that of one process."""
+    """Runs of two that nobody ends, of three levels: how far the curve of each launcher is from
+    that of one process.
+    """
     recipe, settings = survival.write_recipe(folder, "levels", epochs), setting(*SETTINGS, WHOLE)
     whole(survival.command(recipe, folder / "levels-one", *settings))
-    runs = [together(launcher, recipe, folder / f"levels-{launcher}", *settings) for launcher in launchers]
+    runs = [
+        together(launcher, recipe, folder / f"levels-{launcher}", *settings)
+        for launcher in launchers
+    ]
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(whole, runs))
-    return {launcher: apart(folder / f"levels-{launcher}", folder / "levels-one") for launcher in launchers}
+    return {
+        launcher: apart(folder / f"levels-{launcher}", folder / "levels-one")
+        for launcher in launchers
+    }
 
 
 def whole(words: Sequence[str]) -> None:
@@ -332,21 +405,27 @@ def measure_all(folder: Path, planned: Sequence[Row], epochs: int, workers: int)
         measure(row, recipe, folder / f"{row.launcher}-{row.victim}-{row.signal}", reference)
         how = f"exit {row.ended.code} after {row.ended.seconds:.1f} s" if row.ended else "not ended"
         what = "; ".join(row.failures) or "ok"
-        print(f"{row.launcher} {row.victim} {row.signal}: {how}; {what}", file=sys.stderr, flush=True)
+        print(
+            f"{row.launcher} {row.victim} {row.signal}: {how}; {what}", file=sys.stderr, flush=True
+        )
         return row
 
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(one, planned))
 
 
-# What is shown -------------------------------------------------------------------------------------------------------
+# What is shown
+# -------------------------------------------------------------------------------------------------------
 
 
 def brief(told: Iterable[str]) -> str:
     """How messages begin, without figures and causes; equal ones are counted."""
     begun = [line.removeprefix("lowerbound: ").partition(";")[0] for line in told]
     counted = Counter(re.sub(r"\d+", "N", re.sub(r" \([^)]*\)", "", text)) for text in begun)
-    return ", ".join(text + (f" ({n} times)" if n > 1 else "") for text, n in counted.items()) or "nothing"
+    return (
+        ", ".join(text + (f" ({n} times)" if n > 1 else "") for text, n in counted.items())
+        or "nothing"
+    )
 
 
 def table(found: Sequence[Row], differences: Mapping[str, float]) -> str:
@@ -356,10 +435,20 @@ def table(found: Sequence[Row], differences: Mapping[str, float]) -> str:
     for row in found:
         ended = row.ended or Ended(None, [], LEFT, 0, 0)
         outcome = "; ".join(row.failures) or f"same, by {row.again}"
-        cells = [LAUNCHERS[row.launcher], row.victim, row.signal, ended.code, brief(ended.told), f"{ended.seconds:.1f}", outcome]
+        cells = [
+            LAUNCHERS[row.launcher],
+            row.victim,
+            row.signal,
+            ended.code,
+            brief(ended.told),
+            f"{ended.seconds:.1f}",
+            outcome,
+        ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| two processes by | largest relative difference from one |", "|---|---:|"]
-    return "\n".join([*lines, *(f"| {LAUNCHERS[name]} | {value:.1e} |" for name, value in differences.items())])
+    return "\n".join(
+        [*lines, *(f"| {LAUNCHERS[name]} | {value:.1e} |" for name, value in differences.items())]
+    )
 
 
 def record(row: Row) -> dict[str, object]:
@@ -381,27 +470,42 @@ def names(allowed: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--launchers", type=names(LAUNCHERS), default=list(LAUNCHERS), help="separated by commas")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--launchers", type=names(LAUNCHERS), default=list(LAUNCHERS), help="separated by commas"
+    )
     signals = ("SIGINT", "SIGTERM", "SIGKILL")
-    parser.add_argument("--signals", type=names(signals), default=list(signals), help="separated by commas")
+    parser.add_argument(
+        "--signals", type=names(signals), default=list(signals), help="separated by commas"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     parser.add_argument("--keep", type=Path, help="folder for the runs, which stay")
     given = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts this in the background has it ignored
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell that starts this in the background has it ignored
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         wanted = planned(given.launchers, given.signals, given.epochs, given.seed)
         found = measure_all(folder, wanted, given.epochs, given.workers)
         differences = compare(folder, given.launchers, given.epochs, given.workers)
-    failed = sum(bool(row.failures) for row in found) + sum(not value <= CLOSE for value in differences.values())
+    failed = sum(bool(row.failures) for row in found) + sum(
+        not value <= CLOSE for value in differences.values()
+    )
     print(f"{failed} of {len(found) + len(differences)} runs failed\n\n{table(found, differences)}")
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
-    told = {"failed": failed, "seed": given.seed, "epochs": given.epochs, "differences": differences}
+    told = {
+        "failed": failed,
+        "seed": given.seed,
+        "epochs": given.epochs,
+        "differences": differences,
+    }
     told["each"] = [record(row) for row in found]
     (results / "processes.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     sys.exit(bool(failed))

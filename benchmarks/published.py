@@ -1,7 +1,9 @@
-"""The published systems R1, R2 and R3 as plain PyTorch, written as they are published; nothing of lowerbound takes part.
+"""The published systems R1, R2 and R3 as plain PyTorch, written as they are published; nothing of
+lowerbound takes part.
 
-Each model has an `encoder`, x -> (mean, log variance), a `decoder`, z -> probabilities of the pixels, and `loss(x)`: nats, the
-mean over the batch. All of them end in a sigmoid and score it by `binary_cross_entropy`, as the published code does.
+Each model has an `encoder`, x -> (mean, log variance), a `decoder`, z -> probabilities of the
+pixels, and `loss(x)`: nats, the mean over the batch. All of them end in a sigmoid and score it by
+`binary_cross_entropy`, as the published code does.
 """
 
 from collections.abc import Callable
@@ -30,7 +32,11 @@ class Heads(nn.Module):
 
     def __init__(self, body: nn.Module, features: int, latent: int) -> None:
         super().__init__()
-        self.body, self.mean, self.log_variance = body, nn.Linear(features, latent), nn.Linear(features, latent)
+        self.body, self.mean, self.log_variance = (
+            body,
+            nn.Linear(features, latent),
+            nn.Linear(features, latent),
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         h = self.body(x)
@@ -64,7 +70,9 @@ class OneLevel(nn.Module):
 
 def mlp(latent: int = 2, hidden: int = 500) -> OneLevel:
     """R1: Kingma & Welling 2013 with a Bernoulli decoder; weights from N(0, 0.1)."""
-    encoder = Heads(nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, hidden), nn.Tanh()), hidden, latent)
+    encoder = Heads(
+        nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, hidden), nn.Tanh()), hidden, latent
+    )
     steps = (nn.Linear(latent, hidden), nn.Tanh(), nn.Linear(hidden, PIXELS), nn.Sigmoid())
     model = OneLevel(encoder, nn.Sequential(*steps, nn.Unflatten(1, IMAGE)))
     for layer in model.modules():
@@ -83,13 +91,21 @@ def conv(latent: int = 2) -> OneLevel:
 
 
 class Hierarchical(nn.Module):
-    """R3: two levels under the published loss, which is beta = 2 with the closed form at both levels, not the bound."""
+    """R3: two levels under the published loss, which is beta = 2 with the closed form at both
+    levels, not the bound.
+    """
 
     def __init__(self, latent: int = 20, hidden: int = 100) -> None:
         super().__init__()
-        self.encoder = Heads(nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, hidden), nn.ReLU()), hidden, latent)
-        self.encoder_above = Heads(nn.Sequential(nn.Linear(latent, hidden), nn.ReLU()), hidden, latent)
-        self.decoder_above = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, latent))
+        self.encoder = Heads(
+            nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, hidden), nn.ReLU()), hidden, latent
+        )
+        self.encoder_above = Heads(
+            nn.Sequential(nn.Linear(latent, hidden), nn.ReLU()), hidden, latent
+        )
+        self.decoder_above = nn.Sequential(
+            nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, latent)
+        )
         steps = (nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, PIXELS), nn.Sigmoid())
         self.decoder = nn.Sequential(*steps, nn.Unflatten(1, IMAGE))
 

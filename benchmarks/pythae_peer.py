@@ -1,11 +1,14 @@
-"""What `training.py` runs in the interpreter that has Pythae: epochs of its trainer on a published model's layers.
+"""What `training.py` runs in the interpreter that has Pythae: epochs of its trainer on a published
+model's layers.
 
-    PYTHON benchmarks/pythae_peer.py aevb-mnist|conv-mnist [--steps 200] [--threads N] [--device cpu]
+    PYTHON benchmarks/pythae_peer.py aevb-mnist|conv-mnist [--steps 200] [--threads N] [--device
+    cpu]
 
-Written for Pythae 0.1.2: encoder and decoder are given as its documentation shows, the loss is its binary cross entropy, the
-optimiser that of the published system. The data are random images of MNIST's shape, in memory as floats, as many as the steps of
-one epoch need. It prints one line of JSON when it is ready, and for each line of its input the seconds of a step in another
-epoch of training alone. It imports nothing of lowerbound.
+Written for Pythae 0.1.2: encoder and decoder are given as its documentation shows, the loss is its
+binary cross entropy, the optimiser that of the published system. The data are random images of
+MNIST's shape, in memory as floats, as many as the steps of one epoch need. It prints one line of
+JSON when it is ready, and for each line of its input the seconds of a step in another epoch of
+training alone. It imports nothing of lowerbound.
 """
 
 import argparse
@@ -56,14 +59,18 @@ def trainer(system: System, steps: int, device: str, folder: str):
         no_cuda=device == "cpu",
     )
     images = torch.rand(steps * system.batch_size, 1, 28, 28)
-    found = BaseTrainer(model, BaseDataset(images, torch.zeros(len(images))), training_config=config)
+    found = BaseTrainer(
+        model, BaseDataset(images, torch.zeros(len(images))), training_config=config
+    )
     found.prepare_training()
     return found
 
 
 def main() -> None:
     """Serves the steps of Pythae."""
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("recipe", choices=[name for name in SYSTEMS if name != "hierarchical-mnist"])
     words.add_argument("--steps", type=int, default=200)
     words.add_argument("--threads", type=int, default=1)

@@ -1,15 +1,17 @@
-"""Seconds of training to the published quality: the published loop, and our recipes `*-fast`, over several seeds.
+"""Seconds of training to the published quality: the published loop, and our recipes `*-fast`, over
+several seeds.
 
-    python benchmarks/quality.py [--recipe hierarchical-mnist aevb-mnist conv-mnist] [--system published fast]
-        [--seeds 0 1 2] [--threads N] [--epochs N]
+    python benchmarks/quality.py [--recipe hierarchical-mnist aevb-mnist conv-mnist] [--system
+        published fast] [--seeds 0 1 2] [--threads N] [--epochs N]
 
-Published: the plain model, all 60,000 training images through a `DataLoader`, until its loss on the test set reaches the target;
-it is measured at the end of each epoch, with the clock stopped. Ours: `lowerbound.fit` of the fast recipe, whose settings were
-chosen on validation images; the clock has its training, with compilation and the looks at the validation split, and the loss on
-the test set is measured once, at the end. Reading the data counts on neither side.
+Published: the plain model, all 60,000 training images through a `DataLoader`, until its loss on the
+test set reaches the target; it is measured at the end of each epoch, with the clock stopped. Ours:
+`lowerbound.fit` of the fast recipe, whose settings were chosen on validation images; the clock has
+its training, with compilation and the looks at the validation split, and the loss on the test set
+is measured once, at the end. Reading the data counts on neither side.
 
-One system at a time takes minutes to tens of minutes, so each writes a file of its own: results/quality-RECIPE-SYSTEM.json.
-Needs the set mnist.
+One system at a time takes minutes to tens of minutes, so each writes a file of its own:
+results/quality-RECIPE-SYSTEM.json. Needs the set mnist.
 """
 
 import argparse
@@ -30,11 +32,15 @@ from published import SYSTEMS, System
 
 @torch.no_grad()
 def test_loss(model: torch.nn.Module, examples: Examples) -> float:
-    """The published loss on all examples, in nats, with one draw for each; the random numbers of training go on as before."""
+    """The published loss on all examples, in nats, with one draw for each; the random numbers of
+    training go on as before.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         starts = range(0, len(examples), 1000)
-        batches = (examples.batch(slice(start, min(start + 1000, len(examples)))) for start in starts)
+        batches = (
+            examples.batch(slice(start, min(start + 1000, len(examples)))) for start in starts
+        )
         return sum(model.eval().loss(x).item() * len(x) for x in batches) / len(examples)
 
 
@@ -55,21 +61,42 @@ def published(name: str, seed: int, most: int | None) -> dict[str, Any]:
     history: list[tuple[float, float]] = []
     for found in epochs(system, seed):
         history.append(found)
-        print(f"{name} published, seed {seed}, epoch {len(history)}: {found[0]:.1f} s, {found[1]:.2f} nats", flush=True)
+        print(
+            f"{name} published, seed {seed}, epoch {len(history)}: {found[0]:.1f} s, "
+            f"{found[1]:.2f} nats",
+            flush=True,
+        )
         if found[1] <= system.target or len(history) == (most or 2 * system.epochs):
             break
     seconds, loss = history[-1]
-    return {"seed": seed, "seconds": seconds, "epochs": len(history), "loss": loss, "history": history}
+    return {
+        "seed": seed,
+        "seconds": seconds,
+        "epochs": len(history),
+        "loss": loss,
+        "history": history,
+    }
 
 
 def fast(name: str, seed: int, most: int | None) -> dict[str, Any]:
     """A fit of the fast recipe, and its objective on the test split."""
-    settings = {"report.write": False, "training.accelerator": "cpu"} | ({"training.epochs": most} if most else {})
+    settings = {"report.write": False, "training.accelerator": "cpu"} | (
+        {"training.epochs": most} if most else {}
+    )
     with tempfile.TemporaryDirectory() as folder:
-        run = lowerbound.fit(f"{name}-fast", out=Path(folder) / "run", seed=seed, settings=settings, progress=False)
-        loss = bound(run.model, run.data().split("test"), objective=run.recipe.objective, seed=seed).objective
+        run = lowerbound.fit(
+            f"{name}-fast", out=Path(folder) / "run", seed=seed, settings=settings, progress=False
+        )
+        loss = bound(
+            run.model, run.data().split("test"), objective=run.recipe.objective, seed=seed
+        ).objective
     print(f"{name} fast, seed {seed}: {run.summary['seconds']:.1f} s, {loss:.2f} nats", flush=True)
-    return {"seed": seed, "seconds": run.summary["seconds"], "epochs": run.summary["epochs"], "loss": loss}
+    return {
+        "seed": seed,
+        "seconds": run.summary["seconds"],
+        "epochs": run.summary["epochs"],
+        "loss": loss,
+    }
 
 
 MEASURES = {"published": published, "fast": fast}

@@ -1,15 +1,18 @@
-"""Recommenders: ours against a straightforward dense PyTorch Mult-VAE and, where they are installed, cornac and RecBole.
+"""Recommenders: ours against a straightforward dense PyTorch Mult-VAE and, where they are
+installed, cornac and RecBole.
 
-    python benchmarks/recommend.py step      training steps, [I, 600, 200, 600, I], Gowalla's size, in pairs
-    python benchmarks/recommend.py ranking   all users ranked and measured
+    python benchmarks/recommend.py step      training steps, [I, 600, 200, 600, I], Gowalla's size,
+    in pairs python benchmarks/recommend.py ranking   all users ranked and measured
     python benchmarks/recommend.py memory    peak memory of a fit, in a process of its own
-    python benchmarks/recommend.py peers --peers cornac=PYTHON recbole=PYTHON   an epoch and a ranking, MovieLens-1M's size
+    python benchmarks/recommend.py peers --peers cornac=PYTHON recbole=PYTHON   an epoch and a
+    ranking, MovieLens-1M's size
 
-The dense model is what most public code does: rows made dense, every matrix product in float32, `log_softmax` over all items,
-plain Adam, `.item()` at each step; its evaluation is that of Liang et al.'s public code (argpartition for each metric). The data
-are Gowalla where it is found, and popularity-distributed random histories of its size otherwise. All in one run, on as many
-threads as given; the ratio of each pair is kept, and their median. `peers` runs the same data in their interpreters. Each measure
-writes a file of its own, results/recommend-WHAT.json.
+The dense model is what most public code does: rows made dense, every matrix product in float32,
+`log_softmax` over all items, plain Adam, `.item()` at each step; its evaluation is that of Liang et
+al.'s public code (argpartition for each metric). The data are Gowalla where it is found, and
+popularity-distributed random histories of its size otherwise. All in one run, on as many threads as
+given; the ratio of each pair is kept, and their median. `peers` runs the same data in their
+interpreters. Each measure writes a file of its own, results/recommend-WHAT.json.
 """
 
 import argparse
@@ -25,7 +28,20 @@ import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 from torch import nn
 
-from common import PEERS, Peer, Work, answer, arguments, in_turn, measured, parser, ratios, serve, spread, write
+from common import (
+    PEERS,
+    Peer,
+    Work,
+    answer,
+    arguments,
+    in_turn,
+    measured,
+    parser,
+    ratios,
+    serve,
+    spread,
+    write,
+)
 from loops import Ours
 from lowerbound import recipe as recipes
 from lowerbound import run as runs
@@ -45,7 +61,10 @@ def random_histories(users: int, items: int, mean: int, seed: int = 0) -> csr_ma
     weights = 1 / np.arange(1, items + 1) ** 0.8
     counts = 5 + generator.geometric(1 / (mean - 4), users)
     columns = generator.choice(items, counts.sum(), p=weights / weights.sum())
-    matrix = csr_matrix((np.ones(len(columns), np.float32), (np.repeat(np.arange(users), counts), columns)), (users, items))
+    matrix = csr_matrix(
+        (np.ones(len(columns), np.float32), (np.repeat(np.arange(users), counts), columns)),
+        (users, items),
+    )
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix
@@ -58,7 +77,10 @@ def gowalla() -> tuple[csr_matrix, csr_matrix]:
         return data.test.matrix, data.test.targets
     whole = random_histories(29_858, 40_981, 34).tocoo()
     held = np.random.default_rng(1).random(whole.nnz) < 0.2
-    parts = [csr_matrix((whole.data[m], (whole.row[m], whole.col[m])), whole.shape) for m in (~held, held)]
+    parts = [
+        csr_matrix((whole.data[m], (whole.row[m], whole.col[m])), whole.shape)
+        for m in (~held, held)
+    ]
     return parts[0], parts[1]
 
 
@@ -77,7 +99,9 @@ class Dense(nn.Module):
         return self.decoder(z), mean, log_variance
 
 
-def dense_steps(model: Dense, optimizer: torch.optim.Optimizer, matrix: csr_matrix, steps: int) -> float:
+def dense_steps(
+    model: Dense, optimizer: torch.optim.Optimizer, matrix: csr_matrix, steps: int
+) -> float:
     """Seconds of one step."""
     order, started = np.random.default_rng(0).permutation(matrix.shape[0]), time.perf_counter()
     for step in range(steps):
@@ -94,9 +118,13 @@ def dense_steps(model: Dense, optimizer: torch.optim.Optimizer, matrix: csr_matr
 
 def our_fit(matrix: csr_matrix) -> Fit:
     """Our loop with the recipe of Gowalla, on this matrix."""
-    plan = recipes.load("multvae-gowalla").replace({"model.decoder_network": None})  # the mirror: [I, 600, 200, 600, I]
+    plan = recipes.load("multvae-gowalla").replace(
+        {"model.decoder_network": None}
+    )  # the mirror: [I, 600, 200, 600, I]
     schema = Schema((matrix.shape[1],), "interactions", 2, 0.0, 1.0)
-    history = History(schema, matrix, None, np.arange(matrix.shape[0]), np.arange(matrix.shape[0]), 2)
+    history = History(
+        schema, matrix, None, np.arange(matrix.shape[0]), np.arange(matrix.shape[0]), 2
+    )
     model = runs.build(plan, schema)
     model.start_at(torch.from_numpy(history.mean()))
 
@@ -116,8 +144,19 @@ def step_of(side: str, steps: int) -> Work:
 
 
 def measure_pairs(given: argparse.Namespace) -> dict[str, Any]:
-    """Both sides in turn, each in a process of its own, so that no allocator is shared: seconds, and ratios of pairs."""
-    command = [sys.executable, __file__, given.what, "--steps", str(given.steps), "--threads", str(given.threads), "--serve"]
+    """Both sides in turn, each in a process of its own, so that no allocator is shared: seconds,
+    and ratios of pairs.
+    """
+    command = [
+        sys.executable,
+        __file__,
+        given.what,
+        "--steps",
+        str(given.steps),
+        "--threads",
+        str(given.threads),
+        "--serve",
+    ]
     sides = {side: Peer([*command, side], given.threads) for side in ("dense", "ours")}
     try:
         seconds, errors = in_turn(sides, given.rounds)
@@ -126,7 +165,9 @@ def measure_pairs(given: argparse.Namespace) -> dict[str, Any]:
             process.close()
     found = {f"{name}_seconds": spread(each) for name, each in seconds.items()}
     return (
-        found | {"ratio": ratios(seconds["dense"], seconds["ours"]), "seconds": seconds} | ({"errors": errors} if errors else {})
+        found
+        | {"ratio": ratios(seconds["dense"], seconds["ours"]), "seconds": seconds}
+        | ({"errors": errors} if errors else {})
     )
 
 
@@ -187,21 +228,38 @@ PAIRED = {"step": step_of, "ranking": ranking_of}
 
 
 def measure_memory(threads: int) -> dict[str, Any]:
-    """Seconds and peak memory of `lowerbound fit multvae-gowalla`, one epoch, with its test and report."""
+    """Seconds and peak memory of `lowerbound fit multvae-gowalla`, one epoch, with its test and
+    report.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "lowerbound", "fit", "multvae-gowalla", "--out", f"{folder}/run"]
+        command = [
+            sys.executable,
+            "-m",
+            "lowerbound",
+            "fit",
+            "multvae-gowalla",
+            "--out",
+            f"{folder}/run",
+        ]
         return {"process": measured([*command, "--set", "training.epochs=1"], threads)}
 
 
 def measure_peers(peers: dict[str, str], threads: int) -> dict[str, Any]:
-    """Seconds of an epoch and of a full ranking, ours and the peers', on random histories of MovieLens-1M's size."""
+    """Seconds of an epoch and of a full ranking, ours and the peers', on random histories of
+    MovieLens-1M's size.
+    """
     whole = random_histories(6_040, 3_706, 165).tocoo()
     held = np.random.default_rng(1).random(whole.nnz) < 0.2
-    parts = [csr_matrix((whole.data[m], (whole.row[m], whole.col[m])), whole.shape) for m in (~held, held)]
+    parts = [
+        csr_matrix((whole.data[m], (whole.row[m], whole.col[m])), whole.shape)
+        for m in (~held, held)
+    ]
     fit = our_fit(parts[0])
     steps = Ours(fit)
     steps(2)
-    found: dict[str, Any] = {"ours": {"epoch": steps(fit.batches) * fit.batches, "ranking": our_ranking(fit, *parts)}}
+    found: dict[str, Any] = {
+        "ours": {"epoch": steps(fit.batches) * fit.batches, "ranking": our_ranking(fit, *parts)}
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.npz"
         names = ("train_row", "train_col", "test_row", "test_col")
@@ -220,7 +278,11 @@ def main() -> None:
     words.add_argument("--rounds", type=int, default=5)
     words.add_argument("--steps", type=int, default=5)
     words.add_argument("--serve", choices=("dense", "ours"), help=argparse.SUPPRESS)
-    words.add_argument("--peers", nargs="+", default=[f"{name}={PEERS / name}/bin/python" for name in ("cornac", "recbole")])
+    words.add_argument(
+        "--peers",
+        nargs="+",
+        default=[f"{name}={PEERS / name}/bin/python" for name in ("cornac", "recbole")],
+    )
     given = arguments(words)
     if given.serve:
         serve(PAIRED[given.what](given.serve, given.steps))
@@ -229,7 +291,9 @@ def main() -> None:
         "step": lambda: measure_pairs(given),
         "ranking": lambda: measure_pairs(given),
         "memory": lambda: measure_memory(given.threads),
-        "peers": lambda: measure_peers(dict(peer.split("=", 1) for peer in given.peers), given.threads),
+        "peers": lambda: measure_peers(
+            dict(peer.split("=", 1) for peer in given.peers), given.threads
+        ),
     }
     write(f"recommend-{given.what}", measures[given.what](), given)
 

@@ -1,9 +1,10 @@
-"""What `recommend.py peers` runs in the interpreter that has the peers: an epoch and a full ranking of one of them, as JSON.
+"""What `recommend.py peers` runs in the interpreter that has the peers: an epoch and a full ranking
+of one of them, as JSON.
 
     PYTHON benchmarks/recommend_peers.py cornac|recbole DATA.npz THREADS
 
-With our layers ([I, 600, 200, 600, I], tanh) and batches of 500 users; written for cornac 3.0.1 and RecBole 1.2.1.
-It imports nothing of ours.
+With our layers ([I, 600, 200, 600, I], tanh) and batches of 500 users; written for cornac 3.0.1 and
+RecBole 1.2.1. It imports nothing of ours.
 """
 
 import argparse
@@ -21,18 +22,30 @@ def cornac(data: dict[str, np.ndarray]) -> dict[str, float]:
     """VAECF; the epoch is the difference between fits of eleven epochs and of one."""
     import cornac as library
 
-    train = [(str(u), str(i), 1.0) for u, i in zip(data["train_row"], data["train_col"], strict=True)]
+    train = [
+        (str(u), str(i), 1.0) for u, i in zip(data["train_row"], data["train_col"], strict=True)
+    ]
     test = [(str(u), str(i), 1.0) for u, i in zip(data["test_row"], data["test_col"], strict=True)]
-    split = library.eval_methods.BaseMethod.from_splits(train, test, exclude_unknowns=True, verbose=False)
+    split = library.eval_methods.BaseMethod.from_splits(
+        train, test, exclude_unknowns=True, verbose=False
+    )
     seconds = {}
     for epochs in (1, 11):
-        model = library.models.VAECF(**LAYERS, n_epochs=epochs, batch_size=500, seed=0, use_gpu=False, verbose=False)
+        model = library.models.VAECF(
+            **LAYERS, n_epochs=epochs, batch_size=500, seed=0, use_gpu=False, verbose=False
+        )
         started = time.perf_counter()
         model.fit(split.train_set)
         seconds[epochs] = time.perf_counter() - started
-    metrics = [library.metrics.Recall(k=20), library.metrics.Recall(k=50), library.metrics.NDCG(k=100)]
+    metrics = [
+        library.metrics.Recall(k=20),
+        library.metrics.Recall(k=50),
+        library.metrics.NDCG(k=100),
+    ]
     started = time.perf_counter()
-    library.eval_methods.base_method.ranking_eval(model, metrics, split.train_set, split.test_set, verbose=False)
+    library.eval_methods.base_method.ranking_eval(
+        model, metrics, split.train_set, split.test_set, verbose=False
+    )
     return {"epoch": (seconds[11] - seconds[1]) / 10, "ranking": time.perf_counter() - started}
 
 
@@ -86,7 +99,9 @@ def recbole(data: dict[str, np.ndarray]) -> dict[str, float]:
 
 def main() -> None:
     """Prints the seconds."""
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("peer", choices=("cornac", "recbole"))
     words.add_argument("data", type=Path, help="train_row, train_col, test_row and test_col")
     words.add_argument("threads", type=int)

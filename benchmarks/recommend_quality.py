@@ -1,12 +1,15 @@
-"""The whole family of recommenders on one data set, against the baselines, on the same held-out users.
+"""The whole family of recommenders on one data set, against the baselines, on the same held-out
+users.
 
-    python benchmarks/recommend_quality.py [--data movielens-100k] [--seeds 0 1 2] [--epochs 100] [--only NAME ...] [--out FILE]
+    python benchmarks/recommend_quality.py [--data movielens-100k] [--seeds 0 1 2] [--epochs 100]
+    [--only NAME ...] [--out FILE]
 
-Strong generalisation (Liang et al. 2018): the users are split anew by each seed, which is also that of the weights. Every model
-with choices is fitted with each of them; the one with the best NDCG@100 on the validation users, on average over the seeds, is
-measured on the test users, once. (`fit` measures them too, for its summary, which is not looked at.) Figures are means over the
-seeds; the standard error is over users, pooled; the last column is the difference in NDCG@100 to EASE on the same users, with the
-standard error of the pairs.
+Strong generalisation (Liang et al. 2018): the users are split anew by each seed, which is also that
+of the weights. Every model with choices is fitted with each of them; the one with the best NDCG@100
+on the validation users, on average over the seeds, is measured on the test users, once. (`fit`
+measures them too, for its summary, which is not looked at.) Figures are means over the seeds; the
+standard error is over users, pooled; the last column is the difference in NDCG@100 to EASE on the
+same users, with the standard error of the pairs.
 """
 
 import argparse
@@ -28,7 +31,11 @@ from lowerbound.evaluation.batches import evaluating
 
 METRICS = ["recall@20", "recall_capped@50", "ndcg@100"]
 DROPOUT = ["L2Normalize", {"type": "Dropout", "probability": 0.5}]
-LIKELIHOODS = {"Gaussian": {"type": "Normal", "variance": 0.5}, "Bernoulli": "Bernoulli", "multinomial": "Multinomial"}
+LIKELIHOODS = {
+    "Gaussian": {"type": "Normal", "variance": 0.5},
+    "Bernoulli": "Bernoulli",
+    "multinomial": "Multinomial",
+}
 MLP = {"type": "MLP", "hidden": [600], "activation": "tanh", "init": "xavier"}
 
 
@@ -39,14 +46,21 @@ def annealed(cap: float) -> dict[str, Any]:
 
 def plain(kind: str, likelihood: str) -> list[dict[str, Any]]:
     """The settings to choose from of one of the nine models, [I, 600, 200, 600, I]."""
-    model = {"latent": [200], "network": MLP, "likelihood": LIKELIHOODS[likelihood], "output_bias": "data"}
+    model = {
+        "latent": [200],
+        "network": MLP,
+        "likelihood": LIKELIHOODS[likelihood],
+        "output_bias": "data",
+    }
     model["noise"] = DROPOUT if kind != "AE" else ["L2Normalize"]
     if kind != "VAE":
         return [{"model": model | {"posterior": "Delta"}, "objective": {"type": "Reconstruction"}}]
     return [{"model": model, "objective": annealed(cap)} for cap in (0.2, 0.5, 1.0)]
 
 
-def dense(prior: Any, phases: list[dict[str, Any]], gammas: tuple[float, ...], rate: float) -> list[dict[str, Any]]:
+def dense(
+    prior: Any, phases: list[dict[str, Any]], gammas: tuple[float, ...], rate: float
+) -> list[dict[str, Any]]:
     """The settings to choose from of RecVAE and its relatives: the KL weight by user."""
     model = {
         "latent": [200],
@@ -59,13 +73,21 @@ def dense(prior: Any, phases: list[dict[str, Any]], gammas: tuple[float, ...], r
     }
     training = {"phases": phases, "learning_rate": rate}
     objectives = [{"type": "Elbo", "beta": gamma, "per_entry": True} for gamma in gammas]
-    return [{"model": model, "objective": objective, "training": training} for objective in objectives]
+    return [
+        {"model": model, "objective": objective, "training": training} for objective in objectives
+    ]
 
 
 PHASES = [{"epochs": 3, "trains": "latents"}, {"epochs": 1, "trains": "decoder", "noise": False}]
-MODELS = {f"{kind} {likelihood}": plain(kind, likelihood) for likelihood in LIKELIHOODS for kind in ("AE", "DAE", "VAE")} | {
+MODELS = {
+    f"{kind} {likelihood}": plain(kind, likelihood)
+    for likelihood in LIKELIHOODS
+    for kind in ("AE", "DAE", "VAE")
+} | {
     "RecVAE": dense("Composite", PHASES, (0.002, 0.005, 0.01), 1e-3),
-    "VAE multinomial, dense encoder, KL weight by user": dense("StandardNormal", [], (0.002, 0.005, 0.01, 0.02), 5e-4),
+    "VAE multinomial, dense encoder, KL weight by user": dense(
+        "StandardNormal", [], (0.002, 0.005, 0.01, 0.02), 5e-4
+    ),
 }
 BASELINES = {
     "popularity": [Popularity()],
@@ -85,17 +107,31 @@ def recipe(settings: dict[str, Any], data: str, seed: int, epochs: int) -> recip
     training = {"epochs": epochs, "batch_size": 100, "monitor": "ndcg@100", "seed": seed}
     return recipes.parse(
         settings
-        | {"data": {"source": data, "validation": 150, "test": 150, "seed": seed, "interactions": interactions}}
+        | {
+            "data": {
+                "source": data,
+                "validation": 150,
+                "test": 150,
+                "seed": seed,
+                "interactions": interactions,
+            }
+        }
         | {"training": training | settings.get("training", {}), "report": {"write": False}}
     )
 
 
-def fitted(settings: Any, plan: Any, data: str, seed: int, epochs: int) -> tuple[float, Callable[[], Ranking], float]:
-    """NDCG@100 on the validation users, the ranking of the test users (when asked for), and the seconds of the fit."""
+def fitted(
+    settings: Any, plan: Any, data: str, seed: int, epochs: int
+) -> tuple[float, Callable[[], Ranking], float]:
+    """NDCG@100 on the validation users, the ranking of the test users (when asked for), and the
+    seconds of the fit.
+    """
     dataset, started = plan.data.open(), time.perf_counter()
     if isinstance(settings, dict):
         with tempfile.TemporaryDirectory() as folder:
-            run = runs.fit(recipe(settings, data, seed, epochs), out=Path(folder) / "run", progress=False)
+            run = runs.fit(
+                recipe(settings, data, seed, epochs), out=Path(folder) / "run", progress=False
+            )
         scorer, module = run.model.rank, run.model
     else:
         scorer, module = settings.fit(dataset.train.matrix), None
@@ -119,16 +155,24 @@ def row(name: str, rankings: list[Ranking], ease: list[Ranking] | None) -> str:
     cells = [name]
     for metric in METRICS:
         found = [r[metric] for r in rankings]
-        cells.append(f"{sum(f.value for f in found) / len(found):.4f} ± {pooled([f.standard_error for f in found]):.4f}")
+        cells.append(
+            f"{sum(f.value for f in found) / len(found):.4f} ± "
+            f"{pooled([f.standard_error for f in found]):.4f}"
+        )
     if ease:
         pairs = [difference(a, b, "ndcg@100") for a, b in zip(rankings, ease, strict=True)]
-        cells.append(f"{sum(p.value for p in pairs) / len(pairs):+.4f} ± {pooled([p.standard_error for p in pairs]):.4f}")
+        cells.append(
+            f"{sum(p.value for p in pairs) / len(pairs):+.4f} ± "
+            f"{pooled([p.standard_error for p in pairs]):.4f}"
+        )
     return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
     """Fits everything and prints the table as it grows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="movielens-100k")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=100)
@@ -137,13 +181,23 @@ def main() -> None:
     given = parser.parse_args()
     ease: list[Ranking] | None = None
     results: dict[str, Any] = {}
-    print(f"| model | {' | '.join(METRICS)} | NDCG@100 to EASE | chosen |\n|---|{'---|' * (len(METRICS) + 2)}", flush=True)
-    plans = {seed: recipe(MODELS["VAE multinomial"][0], given.data, seed, given.epochs) for seed in given.seeds}
+    print(
+        f"| model | {' | '.join(METRICS)} | NDCG@100 to EASE | chosen "
+        f"|\n|---|{'---|' * (len(METRICS) + 2)}",
+        flush=True,
+    )
+    plans = {
+        seed: recipe(MODELS["VAE multinomial"][0], given.data, seed, given.epochs)
+        for seed in given.seeds
+    }
     for name, choices in sorted((BASELINES | MODELS).items(), key=lambda pair: pair[0] != "EASE"):
         if given.only and name not in given.only:
             continue
         try:
-            tried = [[fitted(c, plans[s], given.data, s, given.epochs) for s in given.seeds] for c in choices]
+            tried = [
+                [fitted(c, plans[s], given.data, s, given.epochs) for s in given.seeds]
+                for c in choices
+            ]
         except ConfigError as error:
             print(f"| {name} | {error} |", flush=True)
             continue
@@ -151,7 +205,11 @@ def main() -> None:
         best = max(range(len(choices)), key=scores.__getitem__)
         rankings = [found[1]() for found in tried[best]]
         ease = rankings if name == "EASE" else ease
-        chosen = choices[best].get("objective") if isinstance(choices[best], dict) else str(choices[best])
+        chosen = (
+            choices[best].get("objective")
+            if isinstance(choices[best], dict)
+            else str(choices[best])
+        )
         print(row(name, rankings, ease)[:-1] + f"| {json.dumps(chosen)} |", flush=True)
         results[name] = {
             "test": {m: [r[m]._asdict() for r in rankings] for m in METRICS},

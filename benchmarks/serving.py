@@ -1,12 +1,15 @@
 """How fast a recommender serves: one user whom it has not seen, and very many at once.
 
-A model with random weights, [I, 600, 200, 600, I] with tanh as in Mult-VAE, ranks the items for histories. Training changes
-neither the sizes nor the steps; but how many items must be scored exactly depends on the scores, so `--run` takes a fitted run.
+A model with random weights, [I, 600, 200, 600, I] with tanh as in Mult-VAE, ranks the items for
+histories. Training changes neither the sizes nor the steps; but how many items must be scored
+exactly depends on the scores, so `--run` takes a fitted run.
 
-    python benchmarks/serving.py [--run RUN] [--items 40981] [--users 100000] [--k 20] [--threads 2] [--queries 200]
+    python benchmarks/serving.py [--run RUN] [--items 40981] [--users 100000] [--k 20] [--threads 2]
+    [--queries 200]
 
-Histories are those of Gowalla where it is found, sampled with replacement, and otherwise drawn: their sizes from a log-normal
-law, their items by a Zipf law of popularity. Every figure is of wall-clock time, so other work on the machine counts in it.
+Histories are those of Gowalla where it is found, sampled with replacement, and otherwise drawn:
+their sizes from a log-normal law, their items by a Zipf law of popularity. Every figure is of
+wall-clock time, so other work on the machine counts in it.
 """
 
 import statistics
@@ -32,11 +35,20 @@ from lowerbound.run import Run
 def random_run(items: int) -> Run:
     """A run with random weights, in no folder."""
     network = MLP((600,), activation="tanh", init="xavier")
-    plan = Architecture(latent=(200,), network=network, likelihood=Multinomial(), noise=(L2Normalize(), Dropout()))
+    plan = Architecture(
+        latent=(200,), network=network, likelihood=Multinomial(), noise=(L2Normalize(), Dropout())
+    )
     torch.manual_seed(0)
     schema = Schema((items,), "interactions", 2, 0.0, 1.0)
     recipe = Recipe(data=Data("random"), model=plan)
-    return Run(Path("random"), recipe, schema, plan.build((items,), sparse=True), {}, Items(np.arange(items)))
+    return Run(
+        Path("random"),
+        recipe,
+        schema,
+        plan.build((items,), sparse=True),
+        {},
+        Items(np.arange(items)),
+    )
 
 
 def drawn(users: int, items: int, seed: int = 0) -> csr_matrix:
@@ -45,7 +57,10 @@ def drawn(users: int, items: int, seed: int = 0) -> csr_matrix:
     counts = np.clip(rng.lognormal(2.9, 0.9, users).astype(int), 1, items // 2)
     chance = 1 / (10 + np.arange(items))
     taken = rng.choice(items, counts.sum(), p=chance / chance.sum())
-    matrix = csr_matrix((np.ones(len(taken), np.float32), (np.repeat(np.arange(users), counts), taken)), shape=(users, items))
+    matrix = csr_matrix(
+        (np.ones(len(taken), np.float32), (np.repeat(np.arange(users), counts), taken)),
+        shape=(users, items),
+    )
     matrix.data[:] = 1  # what was drawn twice counts once
     return matrix
 
@@ -102,14 +117,23 @@ def main() -> None:
         "items": run.schema.shape[0],
         "k": given.k,
         "ready_seconds": ready,
-        "one_user_ms": {"median": 1e3 * statistics.median(alone), "p95": 1e3 * alone[int(0.95 * len(alone))]},
+        "one_user_ms": {
+            "median": 1e3 * statistics.median(alone),
+            "p95": 1e3 * alone[int(0.95 * len(alone))],
+        },
         "users": given.users,
         "users_per_second": given.users / seconds,
         "alone_and_in_batch_agree": same,
     }
-    print(f"{'histories':<28}{source}, {run.schema.shape[0]:,} items, top {given.k}, {given.threads} threads")
+    print(
+        f"{'histories':<28}{source}, {run.schema.shape[0]:,} items, top {given.k}, {given.threads} "
+        "threads"
+    )
     print(f"{'made ready':<28}{ready:.2f} s")
-    print(f"{'one user':<28}{found['one_user_ms']['median']:.2f} ms median, {found['one_user_ms']['p95']:.2f} ms p95")
+    print(
+        f"{'one user':<28}{found['one_user_ms']['median']:.2f} ms median, "
+        f"{found['one_user_ms']['p95']:.2f} ms p95"
+    )
     print(f"{f'{given.users:,} users':<28}{found['users_per_second']:,.0f} users/s")
     print(f"{'alone as in the batch':<28}{'yes' if same else 'NO'}")
     write("serving", found, given)

@@ -2,9 +2,10 @@
 
     python benchmarks/startup.py [--rounds 7] [--threads N] [--recipe conv-mnist] [--epochs 1]
 
-`lowerbound --help`, `list`, and `evaluate` and `sample` of a run of the recipe `digits`, which is fitted for a few epochs first.
-The seconds are those from the start of the process to its end. The peak memory is that of `lowerbound fit RECIPE` for `--epochs`
-epochs, with its test and its report, and of the same without a report.
+`lowerbound --help`, `list`, and `evaluate` and `sample` of a run of the recipe `digits`, which is
+fitted for a few epochs first. The seconds are those from the start of the process to its end. The
+peak memory is that of `lowerbound fit RECIPE` for `--epochs` epochs, with its test and its report,
+and of the same without a report.
 """
 
 import sys
@@ -29,7 +30,19 @@ def done(words: list[str], threads: int) -> dict[str, Any]:
 
 def commands(folder: str, threads: int) -> dict[str, list[str]]:
     """What is measured, with a small run to measure it on."""
-    done(command("fit", "digits", "--out", f"{folder}/run", "--set", "training.epochs=3", "--set", "report.write=false"), threads)
+    done(
+        command(
+            "fit",
+            "digits",
+            "--out",
+            f"{folder}/run",
+            "--set",
+            "training.epochs=3",
+            "--set",
+            "report.write=false",
+        ),
+        threads,
+    )
     return {
         "--help": command("--help"),
         "list": command("list"),
@@ -54,7 +67,9 @@ def fits(recipe: str, epochs: int, threads: int) -> dict[str, Any]:
     found = {}
     for name, write_it in (("with its report", "true"), ("without a report", "false")):
         with tempfile.TemporaryDirectory() as folder:
-            words = command("fit", recipe, "--out", f"{folder}/run", "--set", f"training.epochs={epochs}")
+            words = command(
+                "fit", recipe, "--out", f"{folder}/run", "--set", f"training.epochs={epochs}"
+            )
             found[name] = measured([*words, "--set", f"report.write={write_it}"], threads)
     return found
 
@@ -69,12 +84,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         asked = commands(folder, given.threads)
         megabytes: dict[str, list[float]] = {name: [] for name in asked}
-        work = {name: remembering(each, given.threads, megabytes[name]) for name, each in asked.items()}
+        work = {
+            name: remembering(each, given.threads, megabytes[name]) for name, each in asked.items()
+        }
         seconds, errors = in_turn(work, given.rounds)
     found = {
-        "measured": {name: {"seconds": spread(each), "megabytes": spread(megabytes[name])} for name, each in seconds.items()},
+        "measured": {
+            name: {"seconds": spread(each), "megabytes": spread(megabytes[name])}
+            for name, each in seconds.items()
+        },
         "errors": errors,
-        "fit": {"recipe": given.recipe, "epochs": given.epochs} | fits(given.recipe, given.epochs, given.threads),
+        "fit": {"recipe": given.recipe, "epochs": given.epochs}
+        | fits(given.recipe, given.epochs, given.threads),
         "seconds": seconds,
     }
     write("startup", found, given)

@@ -1,16 +1,21 @@
-"""Training throughput: the published loop, the same with its data in memory, Pythae's trainer, and ours, in one run.
+"""Training throughput: the published loop, the same with its data in memory, Pythae's trainer, and
+ours, in one run.
 
-Each contestant is a process of its own (no allocator, thread pool or flag is shared) that trains `--steps` steps whenever its
-turn comes; all take one turn a round, and each round begins with another. Published: the plain modules of `published.py` by the
-loop of `loops.py`. Ours: `Fit` with the recipe as it is packaged; and with the precision and compilation of its `-fast` recipe,
-at the batch size of the plain one. Pythae: its BaseTrainer with the layers of the published model (`pythae_peer.py`).
+Each contestant is a process of its own (no allocator, thread pool or flag is shared) that trains
+`--steps` steps whenever its turn comes; all take one turn a round, and each round begins with
+another. Published: the plain modules of `published.py` by the loop of `loops.py`. Ours: `Fit` with
+the recipe as it is packaged; and with the precision and compilation of its `-fast` recipe, at the
+batch size of the plain one. Pythae: its BaseTrainer with the layers of the published model
+(`pythae_peer.py`).
 
-    python benchmarks/training.py [--recipe hierarchical-mnist aevb-mnist conv-mnist] [--rounds 7] [--steps 200]
-        [--threads N] [--device cuda] [--precision bf16-mixed] [--compile true] [--pythae PYTHON]
+    python benchmarks/training.py [--recipe hierarchical-mnist aevb-mnist conv-mnist] [--rounds 7]
+        [--steps 200] [--threads N] [--device cuda] [--precision bf16-mixed] [--compile true]
+        [--pythae PYTHON]
 
-Beside them the floor: the operations of a step over the rate of matrix products, and the bytes of weights, gradients and
-optimiser over the rate of a copy, both measured in the same rounds. The data are MNIST where it is found, and random images of
-the same shape and type otherwise. Writes results/training-RECIPE.json (training-RECIPE-cuda.json with --device cuda).
+Beside them the floor: the operations of a step over the rate of matrix products, and the bytes of
+weights, gradients and optimiser over the rate of a copy, both measured in the same rounds. The data
+are MNIST where it is found, and random images of the same shape and type otherwise. Writes
+results/training-RECIPE.json (training-RECIPE-cuda.json with --device cuda).
 """
 
 import argparse
@@ -33,14 +38,20 @@ CONTESTANTS = ("published", "memory", "ours", "fast")
 
 
 def settings(name: str, contestant: str, given: argparse.Namespace) -> dict[str, Any]:
-    """What differs from the packaged recipe: the device; and of "fast" the precision and compilation."""
+    """What differs from the packaged recipe: the device; and of "fast" the precision and
+    compilation.
+    """
     chosen = {"training.accelerator": "cuda" if given.device.startswith("cuda") else "cpu"}
     if contestant == "fast":
         known = f"{name}-fast" in recipes.packaged()
         packaged = recipes.load(f"{name}-fast" if known else name).training
         chosen |= {"training.precision": packaged.precision, "training.compile": packaged.compile}
         options = {"precision": given.precision, "compile": given.compile}
-        chosen |= dict(setting(f"training.{key}={value}") for key, value in options.items() if value is not None)
+        chosen |= dict(
+            setting(f"training.{key}={value}")
+            for key, value in options.items()
+            if value is not None
+        )
     return chosen
 
 
@@ -60,10 +71,19 @@ def contestant(name: str, which: str, given: argparse.Namespace) -> None:
 
 def peers(name: str, given: argparse.Namespace) -> dict[str, Peer]:
     """The processes of all contestants for a recipe."""
-    command = [sys.executable, str(HERE / "training.py"), "--recipe", name, "--steps", str(given.steps)]
+    command = [
+        sys.executable,
+        str(HERE / "training.py"),
+        "--recipe",
+        name,
+        "--steps",
+        str(given.steps),
+    ]
     command += ["--threads", str(given.threads), "--device", given.device]
     for option in ("precision", "compile"):
-        command += [f"--{option}", getattr(given, option)] if getattr(given, option) is not None else []
+        command += (
+            [f"--{option}", getattr(given, option)] if getattr(given, option) is not None else []
+        )
     found = {which: Peer([*command, "--serve", which], given.threads) for which in CONTESTANTS}
     if name != "hierarchical-mnist":  # Pythae has no such model with these layers
         words = [given.pythae, str(HERE / "pythae_peer.py"), name, "--steps", str(given.steps)]
@@ -73,17 +93,27 @@ def peers(name: str, given: argparse.Namespace) -> dict[str, Peer]:
 
 
 def least(name: str, device: str) -> dict[str, float]:
-    """What a step of the published model costs at the least: operations, and bytes of weights, gradients and optimiser."""
+    """What a step of the published model costs at the least: operations, and bytes of weights,
+    gradients and optimiser.
+    """
     system = SYSTEMS[name]
     model = system.model().to(device)
     optimizer = system.optimize(model)
     count = operations(model, torch.rand(system.batch_size, 1, 28, 28, device=device))
     optimizer.step()
-    return {"operations": count, "bytes": traffic(optimizer), "parameters": sum(p.numel() for p in model.parameters())}
+    return {
+        "operations": count,
+        "bytes": traffic(optimizer),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
 
 
-def summary(name: str, seconds: dict[str, list[float]], machine: Machine, needed: dict[str, float]) -> dict[str, Any]:
-    """Of each contestant its speed, its ratios in pairs, and the share of each floor that it reaches."""
+def summary(
+    name: str, seconds: dict[str, list[float]], machine: Machine, needed: dict[str, float]
+) -> dict[str, Any]:
+    """Of each contestant its speed, its ratios in pairs, and the share of each floor that it
+    reaches.
+    """
     floor = machine.floor(needed["operations"], needed["bytes"], seconds)
     contestants = {which: each for which, each in seconds.items() if which not in floor}
     found = {}
@@ -91,7 +121,11 @@ def summary(name: str, seconds: dict[str, list[float]], machine: Machine, needed
         found[which] = {
             "examples_per_second": spread(SYSTEMS[name].batch_size / s for s in each),
             "milliseconds": spread(1e3 * s for s in each),
-            "ratio_to": {other: ratios(theirs, each) for other, theirs in contestants.items() if other != which},
+            "ratio_to": {
+                other: ratios(theirs, each)
+                for other, theirs in contestants.items()
+                if other != which
+            },
             "share_of_floor": {by: ratios(shortest, each) for by, shortest in floor.items()},
         }
     floors = {by: spread(1e3 * s for s in each) for by, each in floor.items()}
@@ -100,7 +134,11 @@ def summary(name: str, seconds: dict[str, list[float]], machine: Machine, needed
 
 def measure(name: str, given: argparse.Namespace) -> None:
     """One recipe: all contestants in turn, and its result file."""
-    machine, needed, processes = Machine(given.device), least(name, given.device), peers(name, given)
+    machine, needed, processes = (
+        Machine(given.device),
+        least(name, given.device),
+        peers(name, given),
+    )
     try:
         seconds, errors = in_turn(processes | machine.work(), given.rounds)
     finally:
@@ -127,8 +165,14 @@ def options() -> argparse.Namespace:
     words.add_argument("--steps", type=int, default=200, help="in one turn")
     words.add_argument("--device", default="cpu", help="cpu or cuda")
     words.add_argument("--precision", help="of our fast settings, in place of those packaged")
-    words.add_argument("--compile", help="of our fast settings, in place of those packaged: true, false")
-    words.add_argument("--pythae", default=str(PEERS / "pythae" / "bin" / "python"), help="an interpreter that has Pythae")
+    words.add_argument(
+        "--compile", help="of our fast settings, in place of those packaged: true, false"
+    )
+    words.add_argument(
+        "--pythae",
+        default=str(PEERS / "pythae" / "bin" / "python"),
+        help="an interpreter that has Pythae",
+    )
     words.add_argument("--serve", choices=CONTESTANTS, help=argparse.SUPPRESS)
     return arguments(words)
 

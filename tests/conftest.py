@@ -1,4 +1,6 @@
-"""What every test starts from: one seed for each, and hypothesis that gives the same examples on every machine."""
+"""What every test starts from: one seed for each, and hypothesis that gives the same examples on
+every machine.
+"""
 
 import sys
 
@@ -7,11 +9,16 @@ import torch
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
 
-# The tests' tensors are tiny: threads that wait for each other on a busy machine cost twenty times what they bring.
+# The tests' tensors are tiny: threads that wait for each other on a busy machine cost twenty times
+# what they bring.
 torch.set_num_threads(1)
 
 
@@ -23,7 +30,9 @@ def _seeded() -> None:
 
 @pytest.fixture
 def command(monkeypatch, capfd):
-    """Runs a command of the command line in this process: (exit code, standard output, standard error)."""
+    """Runs a command of the command line in this process: (exit code, standard output, standard
+    error).
+    """
     from lowerbound import cli
 
     def call(*arguments):

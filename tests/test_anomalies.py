@@ -1,4 +1,6 @@
-"""Scores of anomalies: known areas and percentiles, the laws of a code length, and what a fitted run says of noise."""
+"""Scores of anomalies: known areas and percentiles, the laws of a code length, and what a fitted
+run says of noise.
+"""
 
 import io
 import json
@@ -43,7 +45,9 @@ def test_the_area_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     inside, outside = rng.integers(0, 20, 300) / 3, rng.integers(5, 25, 200) / 3  # with many ties
     truth = np.r_[np.zeros(300), np.ones(200)]
-    assert auroc(inside, outside).value == pytest.approx(roc_auc_score(truth, np.r_[inside, outside]), abs=1e-12)
+    assert auroc(inside, outside).value == pytest.approx(
+        roc_auc_score(truth, np.r_[inside, outside]), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 2.0])
@@ -54,11 +58,15 @@ def test_its_standard_error_is_its_spread(shift):
     values = np.array([estimate.value for estimate in found])
     spread = values.std(ddof=1)
     assert abs(values.mean() - norm.cdf(shift / math.sqrt(2))) < 4 * spread / math.sqrt(500)
-    assert np.mean([estimate.standard_error for estimate in found]) == pytest.approx(spread, rel=4 / math.sqrt(1000))
+    assert np.mean([estimate.standard_error for estimate in found]) == pytest.approx(
+        spread, rel=4 / math.sqrt(1000)
+    )
 
 
 def test_its_standard_error_by_hand():
-    """Of [2, 4] against [1, 2, 3]: the shares are 1/2 and 1 of the one side, 1, 3/4 and 1/2 of the other."""
+    """Of [2, 4] against [1, 2, 3]: the shares are 1/2 and 1 of the one side, 1, 3/4 and 1/2 of the
+    other.
+    """
     error = auroc(np.array([1, 2, 3]), np.array([2, 4])).standard_error
     assert error == pytest.approx(math.sqrt((1 / 8) / 2 + (1 / 16) / 3), rel=1e-12)
 
@@ -105,7 +113,9 @@ def test_every_code_gives_the_image_back(shape):
     for code in pictures:
         with Image.open(io.BytesIO(code(image))) as picture:
             mode = "L" if shape[0] == 1 else "RGB"
-            assert np.array_equal(np.asarray(picture.convert(mode)).reshape(image.shape), image), picture.format
+            assert np.array_equal(np.asarray(picture.convert(mode)).reshape(image.shape), image), (
+                picture.format
+            )
 
 
 @pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
@@ -113,13 +123,18 @@ def test_noise_costs_eight_bits_a_value_and_no_image_costs_more(shape):
     pixels = math.prod(shape) * math.log(256)
     found = complexity(noise(shape))
     assert found.shape == (4,)
-    assert np.all(found >= pixels)  # no code is shorter than the entropy of noise, but with a vanishing probability
+    assert np.all(
+        found >= pixels
+    )  # no code is shorter than the entropy of noise, but with a vanishing probability
     assert np.all(found <= 1.02 * pixels)
 
 
 def test_simple_images_cost_less_than_others():
     digits = (load_digits().images[:1].repeat(4, 1).repeat(4, 2) * 15).astype(np.uint8)
-    flat, stripes = np.full((32, 32), 200, np.uint8), np.arange(32, dtype=np.uint8).repeat(32).reshape(32, 32)
+    flat, stripes = (
+        np.full((32, 32), 200, np.uint8),
+        np.arange(32, dtype=np.uint8).repeat(32).reshape(32, 32),
+    )
     found = complexity(np.stack([flat, stripes, digits[0], noise((32, 32), 1)[0]])[:, None])
     assert np.all(np.diff(found) > 0)
 
@@ -152,7 +167,11 @@ def fit(folder, name, **settings):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    settings = {"data.source": str(folder / "digits.npz"), "model.likelihood.levels": 256, "training.epochs": 5}
+    settings = {
+        "data.source": str(folder / "digits.npz"),
+        "model.likelihood.levels": 256,
+        "training.epochs": 5,
+    }
     return fit(folder, "run", **settings)
 
 
@@ -163,7 +182,11 @@ def levels17(folder):
 
 @pytest.fixture(scope="module")
 def autoencoder(folder):
-    settings = {"objective": {"type": "Reconstruction"}, "model.posterior": "Delta", "training.epochs": 1}
+    settings = {
+        "objective": {"type": "Reconstruction"},
+        "model.posterior": "Delta",
+        "training.epochs": 1,
+    }
     return fit(folder, "autoencoder", **settings)
 
 
@@ -173,7 +196,15 @@ def recommender(folder):
     return lowerbound.fit("multvae", out=folder / "recommender", progress=False, settings=settings)
 
 
-NAMES = ["elbo", "log_likelihood", "percentile", "typicality", "typicality_percentile", "complexity", "log_ratio"]
+NAMES = [
+    "elbo",
+    "log_likelihood",
+    "percentile",
+    "typicality",
+    "typicality_percentile",
+    "complexity",
+    "log_ratio",
+]
 
 
 def test_the_columns_of_its_own_test_split(run):
@@ -190,7 +221,9 @@ def test_the_columns_of_its_own_test_split(run):
 def test_the_means_are_what_evaluate_finds(run):
     means, found = lowerbound.score(run, samples=5).means(), run.evaluate(samples=5)
     assert means["elbo"] == pytest.approx((found["elbo"], found["elbo_se"]), rel=1e-9)
-    assert means["log_likelihood"] == pytest.approx((found["log_likelihood"], found["log_likelihood_se"]), rel=1e-9)
+    assert means["log_likelihood"] == pytest.approx(
+        (found["log_likelihood"], found["log_likelihood_se"]), rel=1e-9
+    )
 
 
 def test_the_training_examples_are_uniform_among_themselves(run):
@@ -229,7 +262,13 @@ def test_the_ratio_to_itself_is_one(run):
 def test_a_better_model_wins_against_a_worse_one(run, folder):
     """On the data that both were fitted to; and the ratio tells these data from others."""
     worse = fit(
-        folder, "worse", **{"data.source": str(folder / "noise.npy"), "model.likelihood.levels": 256, "training.epochs": 2}
+        folder,
+        "worse",
+        **{
+            "data.source": str(folder / "noise.npy"),
+            "model.likelihood.levels": 256,
+            "training.epochs": 2,
+        },
     )
     scores = lowerbound.score(run, folder / "noise.npy", samples=2, against=worse)
     assert scores.own["log_ratio_against"].min() > 0
@@ -243,9 +282,13 @@ def test_the_least_likely_come_first(run):
 
 
 def test_the_seed_decides_all(run, folder):
-    one, same, other = (lowerbound.score(run, folder / "noise.npy", samples=2, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (
+        lowerbound.score(run, folder / "noise.npy", samples=2, seed=seed) for seed in (0, 0, 1)
+    )
     assert one.to_frame().equals(same.to_frame())
-    assert all(np.any(one.columns[name] != other.columns[name]) for name in ("elbo", "log_likelihood"))
+    assert all(
+        np.any(one.columns[name] != other.columns[name]) for name in ("elbo", "log_likelihood")
+    )
 
 
 @pytest.mark.parametrize("likelihood", ["Bernoulli", "Normal"])
@@ -259,15 +302,23 @@ def test_a_binary_image_is_compared_with_its_code(folder):
     settings = {"model.likelihood": "Bernoulli", "data.binarize": "static", "training.epochs": 1}
     scores = lowerbound.score(fit(folder, "binary", **settings), samples=1)
     assert "log_ratio" in scores.columns
-    assert scores.columns["complexity"].max() < 64 * math.log(2) + 32 * math.log(256)  # a bit each, and a header
+    assert scores.columns["complexity"].max() < 64 * math.log(2) + 32 * math.log(
+        256
+    )  # a bit each, and a header
 
 
 def test_a_table_has_no_complexity(folder):
     rng = np.random.default_rng(0)
-    (folder / "t.csv").write_text("a,b\n" + "\n".join(f"{a},{b}" for a, b in rng.normal(size=(100, 2))))
-    (folder / "far.csv").write_text("a,b\n" + "\n".join(f"{a},{b}" for a, b in rng.normal(9, 1, size=(50, 2))))
+    (folder / "t.csv").write_text(
+        "a,b\n" + "\n".join(f"{a},{b}" for a, b in rng.normal(size=(100, 2)))
+    )
+    (folder / "far.csv").write_text(
+        "a,b\n" + "\n".join(f"{a},{b}" for a, b in rng.normal(9, 1, size=(50, 2)))
+    )
     settings = QUIET | {"training.epochs": 5, "data.test": 0.2}
-    table = lowerbound.fit("table", data=folder / "t.csv", out=folder / "table", progress=False, settings=settings)
+    table = lowerbound.fit(
+        "table", data=folder / "t.csv", out=folder / "table", progress=False, settings=settings
+    )
     scores = lowerbound.score(table, folder / "far.csv", samples=2)
     assert scores.columns.keys() == {"row", *NAMES[:5]}
     assert scores.auroc()["log_likelihood"].value > 0.99
@@ -309,7 +360,9 @@ def test_a_run_on_other_data_is_refused_to_compare_with(run, levels17):
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_the_command_writes_every_score(command, run, folder, tmp_path, ending):
     out = tmp_path / f"scores{ending}"
-    code, printed, _ = command("score", run.folder, "--data", folder / "noise.npy", "--out", out, "--samples", 2)
+    code, printed, _ = command(
+        "score", run.folder, "--data", folder / "noise.npy", "--out", out, "--samples", 2
+    )
     frame = (polars.read_csv if ending == ".csv" else polars.read_parquet)(out)
     assert code == 0
     assert "AUROC" in printed
@@ -344,7 +397,9 @@ def test_the_command_as_json(command, run, folder, tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_and_exit_code_2(command, run, levels17, folder, tmp_path, monkeypatch, arguments, line):
+def test_a_mistake_is_one_line_and_exit_code_2(
+    command, run, levels17, folder, tmp_path, monkeypatch, arguments, line
+):
     monkeypatch.chdir(tmp_path)
     known = {"LARGE": folder / "large.npy", "LEVELS17": levels17.folder}
     code, out, err = command("score", run.folder, *(known.get(a, a) for a in arguments))

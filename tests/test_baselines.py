@@ -48,7 +48,9 @@ def test_ease_is_the_closed_form(seed, block, monkeypatch):
 
 
 def test_ease_is_the_best_linear_map_without_a_self_loop():
-    """The gradient of |X - XB|^2 + l2 |B|^2 is zero off the diagonal: no inverse and no formula is used here."""
+    """The gradient of |X - XB|^2 + l2 |B|^2 is zero off the diagonal: no inverse and no formula is
+    used here.
+    """
     matrix = interactions(5)
     x = torch.from_numpy(matrix.toarray()).double()
     b = Ease(l2=2).fit(matrix).table.double().requires_grad_()
@@ -79,13 +81,18 @@ def test_memory_that_is_not_there_is_refused_at_once(monkeypatch):
     monkeypatch.setattr(baselines, "_available", lambda: 10**9)
     needed = Ease().memory(41_000)
     assert 4 * 41_000**2 < needed < 5 * 41_000**2
-    with pytest.raises(ConfigError, match=rf"EASE over 41,000 items needs {needed:,} bytes of memory, and 1,000,000,000 are"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"EASE over 41,000 items needs {needed:,} bytes of memory, and 1,000,000,000 are",
+    ):
         Ease().fit(csr_matrix((1, 41_000), dtype=np.float32))
 
 
 def test_available_memory_where_the_system_tells_nothing(monkeypatch):
     assert 0 < baselines._available() < 2**60
-    monkeypatch.setattr(baselines, "open", lambda *a, **k: (_ for _ in ()).throw(OSError), raising=False)
+    monkeypatch.setattr(
+        baselines, "open", lambda *a, **k: (_ for _ in ()).throw(OSError), raising=False
+    )
     assert 0 < baselines._available() < 2**60
     monkeypatch.delattr(baselines.os, "sysconf")
     assert baselines._available() == float("inf")
@@ -121,16 +128,24 @@ def test_als_without_its_library(monkeypatch):
         Als().fit(interactions(0))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="the library implicit is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("implicit") is None, reason="the library implicit is not installed"
+)
 def test_als_folds_histories_in():
-    """As Hu et al. 2008, eq. 4, for users that were not trained on, one without a history among them."""
+    """As Hu et al. 2008, eq. 4, for users that were not trained on, one without a history among
+    them.
+    """
     matrix, others = interactions(1), interactions(2, users=5)
     others = csr_matrix(others.toarray() * [[1], [1], [1], [0], [1]])
     scorer = Als(factors=4, regularization=0.1, alpha=3).fit(matrix)
     y = scorer.factors.double().numpy()
-    for x, found in zip(others.toarray().astype(np.float64), scorer(SparseRows.of(others)), strict=True):
+    for x, found in zip(
+        others.toarray().astype(np.float64), scorer(SparseRows.of(others)), strict=True
+    ):
         confidence = np.where(x > 0, 3 * x, 1)
-        user = np.linalg.solve(y.T @ (confidence[:, None] * y) + 0.1 * np.eye(4), y.T @ (confidence * (x > 0)))
+        user = np.linalg.solve(
+            y.T @ (confidence[:, None] * y) + 0.1 * np.eye(4), y.T @ (confidence * (x > 0))
+        )
         np.testing.assert_allclose(found, y @ user, atol=1e-4)
     again = Als(factors=4, regularization=0.1, alpha=3).fit(matrix)
     assert torch.equal(scorer.factors, again.factors)

@@ -1,4 +1,6 @@
-"""The scripts of `benchmarks/`: that they measure what they say, and that the page of their tables is made from results alone."""
+"""The scripts of `benchmarks/`: that they measure what they say, and that the page of their tables
+is made from results alone.
+"""
 
 import ast
 import importlib
@@ -14,10 +16,14 @@ from lowerbound import recipe
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
-SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+SCRIPTS = sorted(
+    path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")
+)
 PAGE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 
-needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory of processes as Linux counts it")
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="memory of processes as Linux counts it"
+)
 
 
 def script(name):
@@ -27,13 +33,19 @@ def script(name):
     return importlib.import_module(name)
 
 
-common, published, loops, page, runner, peers = map(script, ("common", "published", "loops", "page", "all", "peers"))
+common, published, loops, page, runner, peers = map(
+    script, ("common", "published", "loops", "page", "all", "peers")
+)
 
 
-# The published systems -----------------------------------------------------------------------------------------------
+# The published systems
+# -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "count"), [("hierarchical-mnist", 174_084), ("aevb-mnist", 788_788), ("conv-mnist", 96_677)])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("hierarchical-mnist", 174_084), ("aevb-mnist", 788_788), ("conv-mnist", 96_677)],
+)
 def test_the_published_models_have_the_published_parameters(name, count):
     assert sum(p.numel() for p in published.SYSTEMS[name].model().parameters()) == count
 
@@ -60,7 +72,9 @@ def test_our_recipe_is_the_published_loss(name):
     torch.manual_seed(3)
     wanted = theirs.loss(x).item()
     torch.manual_seed(3)
-    assert plan.objective(ours.terms(x, 1, plan.objective.kl)).item() == pytest.approx(wanted, rel=1e-6)
+    assert plan.objective(ours.terms(x, 1, plan.objective.kl)).item() == pytest.approx(
+        wanted, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", sorted(published.SYSTEMS))
@@ -73,7 +87,8 @@ def test_the_published_settings_are_those_of_the_recipe(name):
     )
 
 
-# What a step costs ---------------------------------------------------------------------------------------------------
+# What a step costs
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_the_operations_of_an_mlp_are_those_of_its_products():
@@ -98,7 +113,8 @@ def test_the_traffic_of_a_step_counts_the_averages_of_the_optimiser(name, passes
     assert loops.traffic(optimizer) == passes * 4 * (30 * 20 + 20)
 
 
-# Rounds and processes ------------------------------------------------------------------------------------------------
+# Rounds and processes
+# ------------------------------------------------------------------------------------------------
 
 
 def test_rounds_take_turns_and_the_first_does_not_count():
@@ -122,7 +138,9 @@ def test_a_process_that_does_not_answer_is_left_out_with_its_error_line():
 
 
 def test_a_process_that_ends_between_rounds_is_an_error_line():
-    peer = common.Peer([sys.executable, "-c", "print('{}', flush=True); raise SystemExit('enough')"], 1)
+    peer = common.Peer(
+        [sys.executable, "-c", "print('{}', flush=True); raise SystemExit('enough')"], 1
+    )
     with pytest.raises(common.PeerError, match=r"^enough$"):
         peer()
     peer.process.wait()
@@ -133,7 +151,10 @@ def test_a_process_that_ends_between_rounds_is_an_error_line():
 
 def test_an_interpreter_that_is_not_there_is_an_error_line(tmp_path):
     absent = common.Peer([str(tmp_path / "python")], 1)
-    with pytest.raises(common.PeerError, match=r"^python: No such file or directory; `make peers` installs the peers"):
+    with pytest.raises(
+        common.PeerError,
+        match=r"^python: No such file or directory; `make peers` installs the peers",
+    ):
         absent()
     absent.close()
     assert "No such file" in common.answer([str(tmp_path / "python")], 1)["error"]
@@ -149,15 +170,23 @@ def test_a_process_serves_each_line_that_it_is_given():
 
 
 def test_ratios_are_those_of_pairs():
-    assert common.ratios([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == {"median": 3.0, "least": 2.0, "greatest": 4.0}
+    assert common.ratios([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == {
+        "median": 3.0,
+        "least": 2.0,
+        "greatest": 4.0,
+    }
 
 
 @needs_linux
 def test_the_memory_of_a_process_is_its_own():
-    small, large = (common.measured([sys.executable, "-c", f"b'1' * {n}"], 1) for n in (1, 300_000_000))
+    small, large = (
+        common.measured([sys.executable, "-c", f"b'1' * {n}"], 1) for n in (1, 300_000_000)
+    )
     assert 0 < small["megabytes"] < 60  # this process has far more
     assert 300 < large["megabytes"] < 360
-    assert common.measured([sys.executable, "-c", "raise ValueError('no')"], 1) == {"error": "ValueError: no"}
+    assert common.measured([sys.executable, "-c", "raise ValueError('no')"], 1) == {
+        "error": "ValueError: no"
+    }
 
 
 def test_the_floor_is_the_work_over_the_rate_of_each_round():
@@ -172,7 +201,8 @@ def test_the_floor_is_the_work_over_the_rate_of_each_round():
     assert all(work() > 0 for work in machine.work().values())
 
 
-# The page ------------------------------------------------------------------------------------------------------------
+# The page
+# ------------------------------------------------------------------------------------------------------------
 
 
 def spread(value):
@@ -180,39 +210,75 @@ def spread(value):
 
 
 def result(**found):
-    facts = {"hardware": "a machine", "threads": 2, "system": "Linux", "lowerbound": "1", "torch": "2", "python": "3"}
-    return {"facts": facts, "options": {"rounds": 5, "steps": 7, "images": 10, "samples": 20}} | found
+    facts = {
+        "hardware": "a machine",
+        "threads": 2,
+        "system": "Linux",
+        "lowerbound": "1",
+        "torch": "2",
+        "python": "3",
+    }
+    return {
+        "facts": facts,
+        "options": {"rounds": 5, "steps": 7, "images": 10, "samples": 20},
+    } | found
 
 
 @pytest.fixture
 def results(tmp_path):
     """A folder with a result of every kind."""
     works = ("product fp32", "product bf16", "copy")
-    one = {"examples_per_second": spread(4321.0), "milliseconds": spread(1.5), "ratio_to": {"published": spread(3.25)}}
+    one = {
+        "examples_per_second": spread(4321.0),
+        "milliseconds": spread(1.5),
+        "ratio_to": {"published": spread(3.25)},
+    }
     one["share_of_floor"] = dict.fromkeys(works, spread(0.25))
-    least = {"floor_milliseconds": dict.fromkeys(works, spread(2.0)), "rates": dict.fromkeys(works, spread(1e9))}
+    least = {
+        "floor_milliseconds": dict.fromkeys(works, spread(2.0)),
+        "rates": dict.fromkeys(works, spread(1e9)),
+    }
     about = {"recipe": "aevb-mnist", "batch_size": 100, "operations": 1e6, "bytes": 1e6, **least}
-    errors, fast = {"pythae": "ImportError: gone"}, {"fast": {"settings": {"training.compile": True}}}
+    errors, fast = (
+        {"pythae": "ImportError: gone"},
+        {"fast": {"settings": {"training.compile": True}}},
+    )
     quality = {"target": 163.6, "loss": spread(160.0), "reached": 1, "each": [{}, {}]}
     row = {"value": 1, "milliseconds": spread(3.0), "floor_milliseconds": spread(1.0)}
     pair = {name: spread(5.0) for name in ("ours", "floor", "floor with exponentials", "products")}
     process = {"seconds": 1.0, "megabytes": 456.0}
     write = {
-        "training-aevb-mnist": result(measured={"ours": one}, errors=errors, processes=fast, **about),
+        "training-aevb-mnist": result(
+            measured={"ours": one}, errors=errors, processes=fast, **about
+        ),
         "quality-aevb-mnist-published": result(seconds=spread(300.0), **quality),
         "quality-aevb-mnist-fast": result(seconds=spread(4.0), **quality),
         "likelihood": result(
-            nanoseconds_of_a_pair=pair, ratio_to=pair, seconds_for_10000_images_5000_samples=spread(9.0), process=process
+            nanoseconds_of_a_pair=pair,
+            ratio_to=pair,
+            seconds_for_10000_images_5000_samples=spread(9.0),
+            process=process,
         ),
         "startup": result(
             measured={"list": {"seconds": spread(0.3), "megabytes": spread(20.0)}},
             errors={},
-            fit={"recipe": "conv-mnist", "epochs": 1, "with its report": process, "without a report": {"error": "killed"}},
+            fit={
+                "recipe": "conv-mnist",
+                "epochs": 1,
+                "with its report": process,
+                "without a report": {"error": "killed"},
+            },
         ),
         "growth": result(axes={"levels": {"rows": [row, row | {"value": 2}], "errors": {}}}),
-        "recommend-step": result(dense_seconds=spread(3.0), ours_seconds=spread(1.0), ratio=spread(3.0)),
-        "recommend-peers": result(measured={"ours": {"epoch": 1.0, "ranking": 2.0}, "cornac": {"error": "no wheel"}}),
-        "serving": result(one_user_ms={"median": 1.0, "p95": 2.0}, users=10, users_per_second=20.0, k=20, items=30),
+        "recommend-step": result(
+            dense_seconds=spread(3.0), ours_seconds=spread(1.0), ratio=spread(3.0)
+        ),
+        "recommend-peers": result(
+            measured={"ours": {"epoch": 1.0, "ranking": 2.0}, "cornac": {"error": "no wheel"}}
+        ),
+        "serving": result(
+            one_user_ms={"median": 1.0, "p95": 2.0}, users=10, users_per_second=20.0, k=20, items=30
+        ),
     }
     for name, found in write.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
@@ -227,10 +293,12 @@ def test_the_page_has_a_place_for_every_table(tmp_path):
 @pytest.mark.parametrize(
     "said",
     [
-        "| ours, as packaged | 4,321 (2,160 to 8,642) | 1.50 (0.75 to 3.00) | 3.25 (1.62 to 6.50) | - | 25 % | 25 % |",
+        "| ours, as packaged | 4,321 (2,160 to 8,642) | 1.50 (0.75 to 3.00) | 3.25 (1.62 to 6.50) "
+        "| - | 25 % | 25 % |",
         "| Pythae's trainer | ImportError: gone |",
         "Fast settings: compile true.",
-        "| 300 (150 to 600) s, loss 160.0 (80.0 to 320.0); 1 of 2 seeds reached it | 4.00 (2.00 to 8.00) s,",
+        "| 300 (150 to 600) s, loss 160.0 (80.0 to 320.0); 1 of 2 seeds reached it | 4.00 (2.00 to "
+        "8.00) s,",
         "1 of 2 seeds reached it | 75.0 |",
         "without a report | killed |",
         "| cornac | no wheel |",
@@ -285,7 +353,12 @@ def test_a_gain_is_told_only_of_one_machine():
 
 def test_no_figure_stands_in_the_prose():
     prose = page.MARKERS.sub("", PAGE)
-    assert re.findall(r"\d[\d.,]*\s*(?:x|times|%|ms|s|seconds|minutes|hours|[kMG]B|GFLOP/s)(?!\w)", prose) == []
+    assert (
+        re.findall(
+            r"\d[\d.,]*\s*(?:x|times|%|ms|s|seconds|minutes|hours|[kMG]B|GFLOP/s)(?!\w)", prose
+        )
+        == []
+    )
 
 
 def test_every_file_that_the_page_names_exists():
@@ -294,7 +367,8 @@ def test_every_file_that_the_page_names_exists():
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-# The scripts ---------------------------------------------------------------------------------------------------------
+# The scripts
+# ---------------------------------------------------------------------------------------------------------
 
 
 def helped(name, monkeypatch, capsys):
@@ -311,13 +385,26 @@ def test_every_script_says_what_it_does(name, monkeypatch, capsys):
     assert script(name).__doc__.splitlines()[0] in helped(name, monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("name", sorted({job.script.removesuffix(".py") for jobs in runner.JOBS.values() for job in jobs}))
+@pytest.mark.parametrize(
+    "name",
+    sorted({job.script.removesuffix(".py") for jobs in runner.JOBS.values() for job in jobs}),
+)
 def test_all_gives_each_script_options_that_it_has(name, monkeypatch, capsys):
     text = helped(name, monkeypatch, capsys)
     jobs = [job for jobs in runner.JOBS.values() for job in jobs if job.script == f"{name}.py"]
-    given = {word for job in jobs for long in (False, True) for word in job.words(long) if word.startswith("--")}
-    given |= {word for job in jobs for word in runner.peers(job, Path("peers")) if word.startswith("--")}
-    assert [word for word in given | {"--threads", "--results"} if not re.search(rf"{word}\b", text)] == []
+    given = {
+        word
+        for job in jobs
+        for long in (False, True)
+        for word in job.words(long)
+        if word.startswith("--")
+    }
+    given |= {
+        word for job in jobs for word in runner.peers(job, Path("peers")) if word.startswith("--")
+    }
+    assert [
+        word for word in given | {"--threads", "--results"} if not re.search(rf"{word}\b", text)
+    ] == []
 
 
 def test_the_peers_are_pinned():
@@ -336,4 +423,8 @@ def test_the_script_for_pythae_imports_nothing_of_ours(name):
     imported = {alias.name for top in tops if isinstance(top, ast.Import) for alias in top.names}
     imported |= {top.module for top in tops if isinstance(top, ast.ImportFrom)}
     assert "torch" in imported
-    assert {name.partition(".")[0] for name in imported} <= {"torch", "common", "published"} | sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in imported} <= {
+        "torch",
+        "common",
+        "published",
+    } | sys.stdlib_module_names

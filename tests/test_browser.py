@@ -1,4 +1,6 @@
-"""The page as a reader's browser shows it: on a phone and on a desk, in a light and a dark scheme, with no network."""
+"""The page as a reader's browser shows it: on a phone and on a desk, in a light and a dark scheme,
+with no network.
+"""
 
 import base64
 import csv
@@ -18,14 +20,23 @@ from lowerbound.report.page import Picture, Section, Table, write
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"no browser: none of {', '.join(NAMES)} is installed")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason=f"no browser: none of {', '.join(NAMES)} is installed"
+)
 
 PAGES = ["levels", "plane", "table", "recommender", "comparison"]
 DEVICES = {
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
     "desk": {"viewport": {"width": 1280, "height": 900}},
 }
-HOSTILE = ["<script>alert(1)</script>", "<img src=x onerror=alert(2)>", "a long name " + "x" * 150, "$\\frac{", "a & b", "é 中"]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(2)>",
+    "a long name " + "x" * 150,
+    "$\\frac{",
+    "a & b",
+    "é 中",
+]
 
 FAULTS = """(width) => {
   const found = [], html = document.documentElement, all = (query) => [...document.querySelectorAll(query)];
@@ -76,7 +87,19 @@ FAULTS = """(width) => {
 
 OUTSIDE = '<img src="https://example.org/a.png" alt="of another host">'
 
-KINDS = ["image", "alt", "squashed", "inverted", "width", "edge", "contrast", "name", "link", "console", "request"]
+KINDS = [
+    "image",
+    "alt",
+    "squashed",
+    "inverted",
+    "width",
+    "edge",
+    "contrast",
+    "name",
+    "link",
+    "console",
+    "request",
+]
 
 COLOURS = """async (address) => {
   const image = new Image(), canvas = document.createElement("canvas"), paper = canvas.getContext("2d");
@@ -92,7 +115,9 @@ COLOURS = """async (address) => {
 
 def _table(folder):
     rng, path = np.random.default_rng(0), folder / "table.csv"
-    values = rng.normal(size=(200, 2)) @ rng.normal(size=(2, len(HOSTILE))) + 0.1 * rng.normal(size=(200, len(HOSTILE)))
+    values = rng.normal(size=(200, 2)) @ rng.normal(size=(2, len(HOSTILE))) + 0.1 * rng.normal(
+        size=(200, len(HOSTILE))
+    )
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([HOSTILE, *values.tolist()])
     return path
@@ -104,8 +129,12 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
 
     def fit(name, recipe, data=None, **settings):
-        quick = {"training.epochs": 2, "report.points": 100} | {key.replace("__", "."): value for key, value in settings.items()}
-        fitted = fitting.fit(recipe, data=data, out=folder / name / "a <b> run", settings=quick, progress=False)
+        quick = {"training.epochs": 2, "report.points": 100} | {
+            key.replace("__", "."): value for key, value in settings.items()
+        }
+        fitted = fitting.fit(
+            recipe, data=data, out=folder / name / "a <b> run", settings=quick, progress=False
+        )
         return fitted.folder / "report" / "index.html"
 
     made = {
@@ -128,18 +157,35 @@ def browser():
 
 def _own(address, path):
     parts = urlsplit(address)
-    return parts.scheme == "data" or (parts.scheme == "file" and unquote(parts.path) == path.as_posix())
+    return parts.scheme == "data" or (
+        parts.scheme == "file" and unquote(parts.path) == path.as_posix()
+    )
 
 
 def watched(browser, path, found, **device):
-    """A tab without network that tells in `found` what it says, and each address that it asks for and should not."""
+    """A tab without network that tells in `found` what it says, and each address that it asks for
+    and should not.
+    """
     context = browser.new_context(offline=True, **device)
     context.route(lambda address: not _own(address, path), lambda route: route.abort())
     tab = context.new_page()
-    tab.on("console", lambda message: found.append(["console", message.text]) if message.type in ("error", "warning") else None)
+    tab.on(
+        "console",
+        lambda message: (
+            found.append(["console", message.text])
+            if message.type in ("error", "warning")
+            else None
+        ),
+    )
     tab.on("pageerror", lambda error: found.append(["console", str(error)]))
-    tab.on("dialog", lambda dialog: (found.append(["console", f"dialog: {dialog.message}"]), dialog.dismiss()))
-    tab.on("request", lambda request: None if _own(request.url, path) else found.append(["request", request.url]))
+    tab.on(
+        "dialog",
+        lambda dialog: (found.append(["console", f"dialog: {dialog.message}"]), dialog.dismiss()),
+    )
+    tab.on(
+        "request",
+        lambda request: None if _own(request.url, path) else found.append(["request", request.url]),
+    )
     tab.goto(path.as_uri())
     return tab
 
@@ -152,7 +198,10 @@ def faults(browser, path, devices=tuple(DEVICES)):
         tab = watched(browser, path, found, **device)
         for scheme in ("light", "dark"):
             tab.emulate_media(color_scheme=scheme)
-            found += [[kind, f"{scheme}, {what}"] for kind, what in tab.evaluate(FAULTS, device["viewport"]["width"])]
+            found += [
+                [kind, f"{scheme}, {what}"]
+                for kind, what in tab.evaluate(FAULTS, device["viewport"]["width"])
+            ]
         tab.context.close()
         for kind, what in found:
             kinds[kind].append(f"{name}: {what}")
@@ -184,10 +233,17 @@ def test_a_page_has_no_fault(wrong, name, kind):
 def small(tmp_path_factory):
     """A page with one of each: quick to break and to look at."""
     noise = np.random.default_rng(0).random((6, 1, 8, 8))
-    plot = Picture("plot", "Plot", "Of numbers.", lambda ax: figures.histogram({"a": noise.ravel()}, "x", ax))
-    photo = Picture("photo", "Photograph", "Of noise.", lambda ax: figures.grid(noise, ax), photo=True)
+    plot = Picture(
+        "plot", "Plot", "Of numbers.", lambda ax: figures.histogram({"a": noise.ravel()}, "x", ax)
+    )
+    photo = Picture(
+        "photo", "Photograph", "Of noise.", lambda ax: figures.grid(noise, ax), photo=True
+    )
     table = Table(("name", "value"), (("a", "1"),))
-    sections = [Section(f"Part {i}", ("A sentence.",), ("A warning.",), (table,), (plot, photo)) for i in (1, 2)]
+    sections = [
+        Section(f"Part {i}", ("A sentence.",), ("A warning.",), (table,), (plot, photo))
+        for i in (1, 2)
+    ]
     return write(tmp_path_factory.mktemp("small"), "small", "with all", sections)
 
 
@@ -203,7 +259,11 @@ def small(tmp_path_factory):
         ("edge", "</style>", "html, body { overflow-x: hidden; } main { width: 1400px; }</style>"),
         ("contrast", "--text: #1b1b1b", "--text: #999"),
         ("contrast", "--warn: #ffbf80", "--warn: #805030"),
-        ("name", "<tbody>", f'<tbody><tr><th scope="row" style="min-width: 60rem">{"x" * 300}</th></tr>'),
+        (
+            "name",
+            "<tbody>",
+            f'<tbody><tr><th scope="row" style="min-width: 60rem">{"x" * 300}</th></tr>',
+        ),
         ("link", 'id="s2"', 'id="none"'),
         ("console", "<main>", "<main>" + OUTSIDE),
         ("console", "<main>", "<main><script>1</script>"),
@@ -236,7 +296,10 @@ def test_in_the_dark_plots_turn_dark_and_photographs_stay(tab, tmp_path):
         tab.locator(query).first.screenshot(path=tmp_path / "part.png")
         return np.asarray(Image.open(tmp_path / "part.png").convert("L"), dtype=float)
 
-    plots, photos = ([pixels(f"figure{kind} img", scheme) for scheme in ("light", "dark")] for kind in (":not(.photo)", ".photo"))
+    plots, photos = (
+        [pixels(f"figure{kind} img", scheme) for scheme in ("light", "dark")]
+        for kind in (":not(.photo)", ".photo")
+    )
     assert np.median(plots[0]) > 240
     assert np.median(plots[1]) < 40
     assert np.corrcoef(photos[0].ravel(), photos[1].ravel())[0, 1] > 0.99
@@ -251,7 +314,9 @@ def test_each_picture_is_beside_the_page_too(tab, pages, request):
     assert len(drawn) == tab.locator("img").count()
     tab.goto("about:blank")
     for name, path in drawn.items():
-        colours, ratio = tab.evaluate(COLOURS, "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode())
+        colours, ratio = tab.evaluate(
+            COLOURS, "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+        )
         with Image.open(images[name]) as image:
             assert ratio == pytest.approx(image.width / image.height, rel=0.02), name
         assert colours > 1, name

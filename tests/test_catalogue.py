@@ -31,20 +31,32 @@ def read(kind):
 def test_members_are_the_public_final_classes_of_a_module():
     """Neither the base, nor what was imported from elsewhere, nor a name with an underscore."""
     found = members("lowerbound.families", Family)
-    assert {"Normal", "Bernoulli", "ContinuousBernoulli", "Delta", "DiscretizedLogistic"} <= found.keys()
+    assert {
+        "Normal",
+        "Bernoulli",
+        "ContinuousBernoulli",
+        "Delta",
+        "DiscretizedLogistic",
+    } <= found.keys()
     assert "Family" not in found
     assert not any(name.startswith("_") for name in found)
     assert members("lowerbound.model", Family) == {}
 
 
 def test_members_of_a_package_come_from_all_its_files():
-    assert {"MLP": MLP, "Conv": Conv, "ResNet": ResNet}.items() <= members("lowerbound.networks", Network).items()
+    assert {"MLP": MLP, "Conv": Conv, "ResNet": ResNet}.items() <= members(
+        "lowerbound.networks", Network
+    ).items()
 
 
 def test_a_new_class_is_found_where_it_stands(monkeypatch):
     """Whoever adds a class to a module has added it to the catalogue: no list, no decorator."""
-    fresh = type("Fresh", (Noise,), {"__module__": noise.__name__, "__call__": lambda self, x, training: x})
-    hidden = type("_Hidden", (Noise,), {"__module__": noise.__name__, "__call__": lambda self, x, training: x})
+    fresh = type(
+        "Fresh", (Noise,), {"__module__": noise.__name__, "__call__": lambda self, x, training: x}
+    )
+    hidden = type(
+        "_Hidden", (Noise,), {"__module__": noise.__name__, "__call__": lambda self, x, training: x}
+    )
     unfinished = type("Unfinished", (Noise,), {"__module__": noise.__name__})
     for cls in (fresh, hidden, unfinished):
         monkeypatch.setattr(noise, cls.__name__, cls, raising=False)
@@ -78,7 +90,14 @@ def test_a_part_from_what_a_recipe_says(kind, said, part):
 
 def test_an_architecture_survives_being_written_down():
     """Nested parts, lists of them, and values that are None, which a recipe cannot hold."""
-    spec = Architecture((3, 2), Conv((4,)), MLP((7,)), noise=(L2Normalize(), Dropout(0.1)), prior=Mixture(4), heads="separate")
+    spec = Architecture(
+        (3, 2),
+        Conv((4,)),
+        MLP((7,)),
+        noise=(L2Normalize(), Dropout(0.1)),
+        prior=Mixture(4),
+        heads="separate",
+    )
     written = describe(spec)
     assert "None" not in str(written)
     assert from_mapping(Architecture, {k: v for k, v in written.items() if k != "type"}) == spec
@@ -91,7 +110,10 @@ def test_an_architecture_survives_being_written_down():
         ("MLQ", "unknown network 'MLQ'; did you mean 'MLP'? Allowed: "),
         ({"type": "Convv"}, "unknown network 'Convv'; did you mean 'Conv'? Allowed: "),
         ({"hidden": [3]}, "a network needs a type; allowed: "),
-        ({"type": "MLP", "hiden": [3]}, "unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init"),
+        (
+            {"type": "MLP", "hiden": [3]},
+            "unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init",
+        ),
         ({"type": "Network"}, "unknown network 'Network'; allowed: "),
     ],
 )
@@ -104,7 +126,11 @@ def test_a_wrong_name_gets_one_line(said, line):
 
 
 CHECKED = [
-    *(cls for base in (Network, Family, Noise, Prior, Objective, Schedule) for cls in members(base.__module__, base).values()),
+    *(
+        cls
+        for base in (Network, Family, Noise, Prior, Objective, Schedule)
+        for cls in members(base.__module__, base).values()
+    ),
     *(Recipe, About, Data, Interactions, Architecture, Training, Phase, Reporting, Tracking),
 ]
 """Every part, and every table of a recipe."""
@@ -123,9 +149,13 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "name", "kind"), NUMBERS, ids=lambda x: getattr(x, "__name__", None) or str(x)[:20])
+@pytest.mark.parametrize(
+    ("cls", "name", "kind"), NUMBERS, ids=lambda x: getattr(x, "__name__", None) or str(x)[:20]
+)
 def test_true_is_no_number(cls, name, kind):
-    """In any field of any part or table, in Python and in a recipe, alone or in a list; where truth is allowed it stays that."""
+    """In any field of any part or table, in Python and in a recipe, alone or in a list; where truth
+    is allowed it stays that.
+    """
     given = {f.name: "x" for f in fields(cls) if f.default is f.default_factory} | {name: True}
     if bool in leaves(kind):
         kept = cls(**{name: {"a": True, "b": 1, "c": 2.5}}).optimizer_options
@@ -154,21 +184,28 @@ def test_wrong_values_in_python_are_config_errors(cls):
         (lambda: MLP((4, 0)), {"model.network": {"type": "MLP", "hidden": [4, 0]}}),
         (lambda: Elbo(beta=-1), {"objective": {"type": "Elbo", "beta": -1}}),
         (lambda: Elbo("x"), {"objective": {"type": "Elbo", "beta": "x"}}),
-        (lambda: Architecture(network={"type": "MLP", "hiden": 3}), {"model": {"network": {"type": "MLP", "hiden": 3}}}),
+        (
+            lambda: Architecture(network={"type": "MLP", "hiden": 3}),
+            {"model": {"network": {"type": "MLP", "hiden": 3}}},
+        ),
         (lambda: Data("digits", size="4"), {"data": {"source": "digits", "size": "4"}}),
         (lambda: Data(), {"data": {}}),
     ],
 )
 def test_python_and_recipe_use_the_same_words(make, tables):
     (path, table), *_ = tables.items()
-    recipe = {"data": {"source": "digits"}} | ({"model": {"network": table}} if "." in path else {path: table})
+    recipe = {"data": {"source": "digits"}} | (
+        {"model": {"network": table}} if "." in path else {path: table}
+    )
     with pytest.raises(ConfigError) as in_python:
         make()
     with pytest.raises(ConfigError) as in_recipe:
         parse(recipe)
     assert type(in_python.value) is type(in_recipe.value)
     words = str(in_python.value).partition(": ")[2]
-    told = re.sub(rf"(recipe: |; ){re.escape(path)}(\.|: )", r"\1", str(in_recipe.value)).removeprefix("recipe: ")
+    told = re.sub(
+        rf"(recipe: |; ){re.escape(path)}(\.|: )", r"\1", str(in_recipe.value)
+    ).removeprefix("recipe: ")
     assert words == told
 
 
@@ -189,9 +226,13 @@ def test_what_is_no_part_is_refused(said):
 
 
 def test_unknown_without_a_near_name_gives_no_hint():
-    assert errors.unknown("split", "zzz", ["train", "test"]) == "unknown split 'zzz'; allowed: train, test"
     assert (
-        errors.unknown("split", "tran", ["train"], " of x") == "unknown split 'tran' of x; did you mean 'train'? Allowed: train"
+        errors.unknown("split", "zzz", ["train", "test"])
+        == "unknown split 'zzz'; allowed: train, test"
+    )
+    assert (
+        errors.unknown("split", "tran", ["train"], " of x")
+        == "unknown split 'tran' of x; did you mean 'train'? Allowed: train"
     )
     assert errors.unknown("split", 3, []) == "unknown split 3; allowed: none"
 

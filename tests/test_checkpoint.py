@@ -36,7 +36,9 @@ def test_an_empty_folder_has_nothing_to_resume(tmp_path):
         checkpoint.load(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x00" * 64, b"garbage that is no safetensors file at all"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x00" * 64, b"garbage that is no safetensors file at all"]
+)
 def test_damaged_tensors_are_one_line(tmp_path, damage):
     path = tmp_path / "model.safetensors"
     path.write_bytes(damage)
@@ -63,5 +65,8 @@ def test_the_state_of_an_optimiser_survives():
 def test_weights_of_another_model_are_refused_by_name():
     model = MLP((3,)).encoder((4,), 2)
     other = MLP((5,)).encoder((4,), 2)
-    with pytest.raises(RunError, match=r"not the weights of this model: 1\.bias is \(5,\), but the recipe needs \(3,\)"):
+    with pytest.raises(
+        RunError,
+        match=r"not the weights of this model: 1\.bias is \(5,\), but the recipe needs \(3,\)",
+    ):
         checkpoint.load_weights(model, other.state_dict(), "here")

@@ -13,7 +13,14 @@ from PIL import Image
 
 from lowerbound import cli, recipe
 
-FAST = ["--set", "training.epochs=2", "--set", "model.network.hidden=[32]", "--set", "training.accelerator=cpu"]
+FAST = [
+    "--set",
+    "training.epochs=2",
+    "--set",
+    "model.network.hidden=[32]",
+    "--set",
+    "training.accelerator=cpu",
+]
 
 QUIET = ["--set", "report.write=false"]
 
@@ -27,7 +34,19 @@ def lowerbound(command):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "run"
-    command = [sys.executable, "-m", "lowerbound", "fit", "digits", "--out", str(folder), "--seed", "3", "--json", *FAST]
+    command = [
+        sys.executable,
+        "-m",
+        "lowerbound",
+        "fit",
+        "digits",
+        "--out",
+        str(folder),
+        "--seed",
+        "3",
+        "--json",
+        *FAST,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout.splitlines()[-1])
@@ -39,7 +58,16 @@ def last(out):
 
 def test_fit_ends_with_its_figures(run):
     folder, found = run
-    wanted = {"run", "parameters", "epochs", "seconds", "examples_per_second", "train", "validation", "test"}
+    wanted = {
+        "run",
+        "parameters",
+        "epochs",
+        "seconds",
+        "examples_per_second",
+        "train",
+        "validation",
+        "test",
+    }
     assert wanted <= found.keys()
     assert found["run"] == str(folder)
     assert found["epochs"] == 2
@@ -70,7 +98,10 @@ def test_evaluate(lowerbound, run):
 
 def test_what_a_command_does_not_use_it_does_not_import(run, tmp_path):
     """Pictures, the projections and Fabric each take as long to import as all of a small command."""
-    commands = [["evaluate", str(run[0]), "--samples", "2"], ["sample", str(run[0]), "-n", "2", "--out", str(tmp_path / "s.npy")]]
+    commands = [
+        ["evaluate", str(run[0]), "--samples", "2"],
+        ["sample", str(run[0]), "-n", "2", "--out", str(tmp_path / "s.npy")],
+    ]
     code = f"""
 import sys
 from lowerbound.cli import main
@@ -82,7 +113,9 @@ for command in {commands}:
         assert not stopped.code
 print({{"matplotlib", "sklearn", "scipy.stats", "lightning_fabric", "torch._dynamo", "polars", "rich"}} & set(sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout.endswith("set()\n")
 
 
@@ -152,7 +185,9 @@ def test_doctor_finds_the_numerics_right(lowerbound):
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_and_exit_code_2(lowerbound, run, tmp_path, monkeypatch, arguments, line):
+def test_a_mistake_is_one_line_and_exit_code_2(
+    lowerbound, run, tmp_path, monkeypatch, arguments, line
+):
     monkeypatch.chdir(tmp_path)
     code, out, err = lowerbound(*(run[0] if a == "RUN" else a for a in arguments))
     assert code == 2
@@ -172,9 +207,29 @@ def test_a_run_that_breaks_exits_with_1(lowerbound, tmp_path):
 
 
 def test_several_processes_train_the_same_curve(run, tmp_path):
-    """Two processes take half of each batch and of each split: the same noise, the same curve within the precision of floats."""
-    command = [sys.executable, "-m", "lowerbound", "fit", "digits", "--out", str(tmp_path / "two"), "--seed", "3", *FAST, *QUIET]
-    done = subprocess.run([*command, "--devices", "2", "--json"], capture_output=True, text=True, timeout=300, check=False)
+    """Two processes take half of each batch and of each split: the same noise, the same curve
+    within the precision of floats.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "lowerbound",
+        "fit",
+        "digits",
+        "--out",
+        str(tmp_path / "two"),
+        "--seed",
+        "3",
+        *FAST,
+        *QUIET,
+    ]
+    done = subprocess.run(
+        [*command, "--devices", "2", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     if done.returncode and "cores" in done.stderr:
         pytest.skip("this machine has one core")
     assert done.returncode == 0, done.stderr
@@ -182,13 +237,16 @@ def test_several_processes_train_the_same_curve(run, tmp_path):
     assert found["test"]["elbo"] == pytest.approx(run[1]["test"]["elbo"], rel=1e-4)
 
 
-# What a review found ----------------------------------------------------------------------------------------------
+# What a review found
+# ----------------------------------------------------------------------------------------------
 
 
 def shell(words, folder):
     """A line of bash; `lowerbound` is that of these tests."""
     line = f'lowerbound() {{ "{sys.executable}" -m lowerbound "$@"; }}; {words}'
-    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 posix = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs bash and /dev/full")
@@ -204,11 +262,16 @@ def test_a_fit_whose_progress_nobody_reads_ends_well(tmp_path, where):
 
 
 @posix
-@pytest.mark.parametrize("words", ["", "list priors", "list priors --json", "--help", "evaluate RUN"])
+@pytest.mark.parametrize(
+    "words", ["", "list priors", "list priors --json", "--help", "evaluate RUN"]
+)
 def test_standard_output_that_is_full_is_one_line(run, tmp_path, words):
     done = shell(f"lowerbound {words.replace('RUN', str(run[0]))} >/dev/full", tmp_path)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "lowerbound: standard output cannot be used: No space left on device"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "lowerbound: standard output cannot be used: No space left on device"
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -275,5 +338,9 @@ def test_the_metrics_are_as_they_were_after_a_resume(run, tmp_path):
 
 
 def test_all_files_of_a_run_can_be_read_by_those_who_can_read_one(run):
-    modes = {path.stat().st_mode & 0o777 for path in run[0].rglob("*") if path.is_file() and path.name != ".lock"}
+    modes = {
+        path.stat().st_mode & 0o777
+        for path in run[0].rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
     assert len(modes) == 1

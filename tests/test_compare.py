@@ -59,14 +59,23 @@ def found(run, other):
 
 def log(folder, users=60, items=30):
     rng = np.random.default_rng(0)
-    rows = [f"{user},{item},5,{i}" for user in range(users) for i, item in enumerate(rng.choice(items, 8, replace=False))]
+    rows = [
+        f"{user},{item},5,{i}"
+        for user in range(users)
+        for i, item in enumerate(rng.choice(items, 8, replace=False))
+    ]
     (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows]))
     return str(folder / "ratings.csv")
 
 
 @pytest.fixture(scope="module")
 def recommenders(home):
-    given = {"data.source": log(home), "data.interactions": {"split": "strong"}, "data.validation": 15, "data.test": 15}
+    given = {
+        "data.source": log(home),
+        "data.interactions": {"split": "strong"},
+        "data.validation": 15,
+        "data.test": 15,
+    }
     given |= {"model.likelihood": "Multinomial", "model.latent": [4], "training.monitor": "ndcg@10"}
     return [fitted(home / f"films {seed}", **given, **{"training.seed": seed}) for seed in (0, 1)]
 
@@ -106,12 +115,22 @@ def by_hand(differences):
 
 def test_the_error_is_that_of_the_pairs(run, other, found):
     examples = run.data().split("test")
-    ours, theirs = (bound(r.model, examples, samples=Look.draws_each(examples)).per_example.numpy() for r in (run, other))
+    ours, theirs = (
+        bound(r.model, examples, samples=Look.draws_each(examples)).per_example.numpy()
+        for r in (run, other)
+    )
     assert found.entries[1].differences["elbo"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
-    ours, theirs = (importance_log_likelihood(r.model, examples, samples=3).per_example.numpy() for r in (run, other))
-    assert found.entries[1].differences["log_likelihood"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
+    ours, theirs = (
+        importance_log_likelihood(r.model, examples, samples=3).per_example.numpy()
+        for r in (run, other)
+    )
+    assert found.entries[1].differences["log_likelihood"] == pytest.approx(
+        by_hand(theirs - ours), rel=1e-9
+    )
     unpaired = math.hypot(*(entry.measures["elbo"].standard_error for entry in found.entries))
-    assert found.entries[1].differences["elbo"].standard_error < unpaired  # what one finds hard, the other does too
+    assert (
+        found.entries[1].differences["elbo"].standard_error < unpaired
+    )  # what one finds hard, the other does too
 
 
 def test_a_run_is_as_good_as_its_copy(run, tmp_path):
@@ -125,8 +144,12 @@ def test_a_run_is_as_good_as_its_copy(run, tmp_path):
 def test_the_figures_are_those_of_evaluate(run, found):
     alone = run.evaluate(samples=3)
     entry = found.entries[0]
-    assert entry.measures["elbo"].value == pytest.approx(alone["elbo"], abs=0.3 * alone["elbo_se"])  # of more draws
-    assert entry.measures["log_likelihood"] == pytest.approx((alone["log_likelihood"], alone["log_likelihood_se"]))
+    assert entry.measures["elbo"].value == pytest.approx(
+        alone["elbo"], abs=0.3 * alone["elbo_se"]
+    )  # of more draws
+    assert entry.measures["log_likelihood"] == pytest.approx(
+        (alone["log_likelihood"], alone["log_likelihood_se"])
+    )
     assert list(entry.rate) == pytest.approx(alone["rate"])
     assert found.examples == found.weighed == alone["examples"]
     assert not entry.differences
@@ -144,17 +167,31 @@ def test_an_autoencoder_is_compared_by_its_log_likelihood_term(run, autoencoder)
     found = measure([run, autoencoder], samples=2)
     assert found.headline == "log_likelihood_term"
     examples = run.data().split("test")
-    ours, theirs = (bound(r.model, examples, samples=Look.draws_each(examples)).terms.numpy() for r in (run, autoencoder))
-    assert found.entries[1].differences["log_likelihood_term"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
-    assert set(found.entries[1].differences) == set(found.entries[1].measures) == {"log_likelihood_term"}
-    assert any("autoencoder is an autoencoder, without a bound" in warning for warning in found.warnings)
+    ours, theirs = (
+        bound(r.model, examples, samples=Look.draws_each(examples)).terms.numpy()
+        for r in (run, autoencoder)
+    )
+    assert found.entries[1].differences["log_likelihood_term"] == pytest.approx(
+        by_hand(theirs - ours), rel=1e-9
+    )
+    assert (
+        set(found.entries[1].differences)
+        == set(found.entries[1].measures)
+        == {"log_likelihood_term"}
+    )
+    assert any(
+        "autoencoder is an autoencoder, without a bound" in warning for warning in found.warnings
+    )
     json.dumps(found.describe())
 
 
 def test_recommenders_are_compared_by_their_ranking(recommenders):
     found = measure(recommenders)
     users = recommenders[0].data().split("test")
-    ours, theirs = (rank(r.model.rank, users, metrics=["ndcg@10"]).per_user["ndcg@10"].numpy() for r in recommenders)
+    ours, theirs = (
+        rank(r.model.rank, users, metrics=["ndcg@10"]).per_user["ndcg@10"].numpy()
+        for r in recommenders
+    )
     assert found.headline == found.shown[0] == "ndcg@10"
     assert found.entries[1].differences["ndcg@10"] == pytest.approx(by_hand(theirs - ours))
     assert found.examples == 15
@@ -166,7 +203,8 @@ def test_recommenders_are_compared_by_their_ranking(recommenders):
 
 def test_other_splits_are_refused(run, moved):
     with pytest.raises(
-        ConfigError, match=r"the test splits of .*plain and .*moved are not the same.*data.seed is 0 and 1.*--data"
+        ConfigError,
+        match=r"the test splits of .*plain and .*moved are not the same.*data.seed is 0 and 1.*--data",
     ):
         measure([run, moved])
     with pytest.raises(ConfigError, match="the validation splits"):
@@ -185,7 +223,11 @@ def test_one_source_for_all_tells_what_was_trained_on(run, moved):
 
 
 def test_what_was_seen_in_training_is_said(run, other):
-    for split, told in (("train", "trained on these"), ("validation", "chose the weights"), ("all", "trained on most")):
+    for split, told in (
+        ("train", "trained on these"),
+        ("validation", "chose the weights"),
+        ("all", "trained on most"),
+    ):
         (warning,) = measure([run, other], split=split, samples=1).warnings
         assert told in warning
 
@@ -200,10 +242,14 @@ def grey(home):
 
 @pytest.fixture(scope="module")
 def drawn(home, grey):
-    """Two runs whose pixels were drawn by different seeds, with validation splits of different size, and one of grey values."""
+    """Two runs whose pixels were drawn by different seeds, with validation splits of different
+    size, and one of grey values.
+    """
 
     def of(name, **more):
-        return fitted(home / name, **{"data.source": grey, "model.likelihood": {"type": "Bernoulli"}} | more)
+        return fitted(
+            home / name, **{"data.source": grey, "model.likelihood": {"type": "Bernoulli"}} | more
+        )
 
     first = of("first", **{"data.binarize": "static", "data.validation": 0})
     second = of("second", **{"data.binarize": "dynamic", "data.validation": 20, "data.seed": 3})
@@ -215,12 +261,16 @@ def test_a_test_part_of_the_source_is_common_and_drawn_once(drawn):
     split, (ours, theirs) = common([first, second])
     assert split == "test"
     assert torch.equal(ours.batch(slice(None)), theirs.batch(slice(None)))
-    assert not torch.equal(theirs.batch(slice(None)), second.data().split("test").batch(slice(None)))
+    assert not torch.equal(
+        theirs.batch(slice(None)), second.data().split("test").batch(slice(None))
+    )
     assert measure([first, second], samples=1).comparable
 
 
 def test_new_examples_bring_no_warning(drawn, tmp_path):
-    np.savez(tmp_path / "new.npz", images=np.random.default_rng(1).random((30, 4, 4), dtype=np.float32))
+    np.savez(
+        tmp_path / "new.npz", images=np.random.default_rng(1).random((30, 4, 4), dtype=np.float32)
+    )
     found = measure(drawn[:2], data=tmp_path / "new.npz", samples=1)
     assert (found.split, found.examples, found.source) == ("all", 30, "new.npz")
     assert found.warnings == ()
@@ -251,7 +301,10 @@ def test_what_cannot_be_compared_is_refused(run, recommenders, drawn):
     with pytest.raises(ConfigError, match=r"got \(1, 8, 8\) .* and \(1, 4, 4\)"):
         measure([run, drawn[0]])
     with pytest.raises(ConfigError, match="samples must be 1 or more"):
-        measure([run, drawn[0].__class__(run.folder / "x", run.recipe, run.schema, run.model, {})], samples=0)
+        measure(
+            [run, drawn[0].__class__(run.folder / "x", run.recipe, run.schema, run.model, {})],
+            samples=0,
+        )
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path):
@@ -284,22 +337,38 @@ def test_the_page_has_all_runs_side_by_side(written):
     text = written.page.read_text()
     assert "a <b> run" in page.text
     assert "<b> run" not in text
-    assert {path.stem for path in folder.glob("*.png")} == {path.stem for path in folder.glob("*.svg")}
+    assert {path.stem for path in folder.glob("*.png")} == {
+        path.stem for path in folder.glob("*.svg")
+    }
     drawn = {path.stem for path in folder.glob("*.png")}
-    assert drawn >= {"samples_1", "samples_2", "reconstructions", "difference_1", "difference_2", "curve_elbo", "curve_rate"}
+    assert drawn >= {
+        "samples_1",
+        "samples_2",
+        "reconstructions",
+        "difference_1",
+        "difference_2",
+        "curve_elbo",
+        "curve_rate",
+    }
     assert "samples_3" not in drawn  # an autoencoder has no prior
     assert all(image["src"].startswith("data:image/") and image["alt"] for image in page.all("img"))
     assert len(page.all("img")) == len(drawn)
     assert all(len(words) > 8 for words in page.sections.values())
     assert all(entry.name in page.text for entry in written.entries)
     assert "model.latent [8] [3] [8]" in page.text
-    assert json.loads((folder / "comparison.json").read_text()) == json.loads(json.dumps(written.describe()))
+    assert json.loads((folder / "comparison.json").read_text()) == json.loads(
+        json.dumps(written.describe())
+    )
 
 
 def test_the_page_of_recommenders(recommenders, home):
     found = compare(recommenders)
     assert found.page == home / "compare-films 0-films 1" / "index.html"
-    assert {path.stem for path in found.page.parent.glob("*.png")} == {"quality", "difference_1", "curve_ranking"}
+    assert {path.stem for path in found.page.parent.glob("*.png")} == {
+        "quality",
+        "difference_1",
+        "curve_ranking",
+    }
     page = Reader(found.page)
     assert all(len(words) > 8 for words in page.sections.values())
     assert "nDCG@10" in page.text
@@ -308,7 +377,12 @@ def test_the_page_of_recommenders(recommenders, home):
 def test_tables_are_compared_by_columns_of_their_samples(home):
     values = np.random.default_rng(0).normal(size=(100, 2))
     np.savetxt(home / "table.csv", values, delimiter=",", header="height,<i>", comments="")
-    runs = [fitted(home / f"t{n}", "table", **{"data.source": str(home / "table.csv"), "training.seed": n}) for n in (0, 1)]
+    runs = [
+        fitted(
+            home / f"t{n}", "table", **{"data.source": str(home / "table.csv"), "training.seed": n}
+        )
+        for n in (0, 1)
+    ]
     found = compare(runs, samples=2)
     page = Reader(found.page)
     assert (found.page.parent / "columns_2.png").is_file()
@@ -328,7 +402,9 @@ def test_a_short_run_stays_in_the_picture():
 
 
 def test_the_command(command, run, other, tmp_path):
-    code, out, _ = command("compare", run.folder, other.folder, "--samples", 2, "--out", tmp_path / "page")
+    code, out, _ = command(
+        "compare", run.folder, other.folder, "--samples", 2, "--out", tmp_path / "page"
+    )
     assert code == 0
     lines = out.splitlines()
     row = next(line for line in lines if line.startswith("a <b> run"))
@@ -348,11 +424,20 @@ def test_the_command_as_json_writes_over_its_earlier_page(command, recommenders,
     assert found["runs"][0]["differences"] == {}
     assert found["runs"][1]["differences"]["ndcg@10"].keys() == {"value", "standard_error"}
     assert found["settings"] == {"training.seed": [0, 1]}
-    assert (found["headline"], found["split"], found["page"]) == ("ndcg@10", "test", str(tmp_path / "page" / "index.html"))
+    assert (found["headline"], found["split"], found["page"]) == (
+        "ndcg@10",
+        "test",
+        str(tmp_path / "page" / "index.html"),
+    )
 
 
 def test_the_command_fails_in_one_line(command, run, moved, tmp_path):
-    for folders in ([run.folder], [run.folder, tmp_path], [run.folder, moved.folder], [run.folder, run.folder]):
+    for folders in (
+        [run.folder],
+        [run.folder, tmp_path],
+        [run.folder, moved.folder],
+        [run.folder, run.folder],
+    ):
         code, out, err = command("compare", *folders)
         assert (code, out) == (2, "")
         assert len(err.strip().splitlines()) == 1

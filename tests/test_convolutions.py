@@ -1,4 +1,6 @@
-"""The convolutions that go another way compute what PyTorch's compute: values, gradients, in both precisions."""
+"""The convolutions that go another way compute what PyTorch's compute: values, gradients, in both
+precisions.
+"""
 
 import pytest
 import torch
@@ -33,13 +35,17 @@ def results(layer, x, autocast):
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize(("kind", "kernel", "stride", "padding"), LAYERS)
-def test_the_same_function_as_the_ordinary_layer(kind, kernel, stride, padding, autocast, channels_last, outputs):
+def test_the_same_function_as_the_ordinary_layer(
+    kind, kernel, stride, padding, autocast, channels_last, outputs
+):
     torch.manual_seed(0)
     ordinary, ours = (cls(6, outputs, kernel, stride, padding) for cls in (PLAIN[kind], kind))
     ours.load_state_dict(ordinary.state_dict())
     x = torch.randn(7, 6, 9, 8)
     if channels_last:
-        ordinary, ours, x = (thing.to(memory_format=torch.channels_last) for thing in (ordinary, ours, x))
+        ordinary, ours, x = (
+            thing.to(memory_format=torch.channels_last) for thing in (ordinary, ours, x)
+        )
     for wanted, got in zip(results(ordinary, x, autocast), results(ours, x, autocast), strict=True):
         assert got.shape == wanted.shape
         error = (got - wanted).abs().max() / wanted.abs().max()

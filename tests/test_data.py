@@ -52,7 +52,9 @@ def csv(folder: Path, text: str, name: str = "t.csv") -> str:
     return str(folder / name)
 
 
-def idx(path: Path, values: np.ndarray, shape: tuple[int, ...] | None = None, magic: int | None = None) -> None:
+def idx(
+    path: Path, values: np.ndarray, shape: tuple[int, ...] | None = None, magic: int | None = None
+) -> None:
     """An IDX file, whose header may lie."""
     shape = shape or values.shape
     head = struct.pack(f">I{len(shape)}I", magic or (0x800 + len(shape)), *shape)
@@ -101,9 +103,24 @@ def line(act: Callable[[], Any], *words: str, kind: type[LowerboundError] = Data
         (GREY > 100, (GREY > 100)[:, None]),
         (GREY.astype(np.int64), GREY[:, None]),
     ],
-    ids=["grey", "last", "first", "alpha", "both", "one", "real", "big-endian", "fortran", "bytes", "bool", "int64"],
+    ids=[
+        "grey",
+        "last",
+        "first",
+        "alpha",
+        "both",
+        "one",
+        "real",
+        "big-endian",
+        "fortran",
+        "bytes",
+        "bool",
+        "int64",
+    ],
 )
-def test_npy_batches_are_the_obvious_values(tmp_path: Path, values: np.ndarray, expected: np.ndarray) -> None:
+def test_npy_batches_are_the_obvious_values(
+    tmp_path: Path, values: np.ndarray, expected: np.ndarray
+) -> None:
     data = whole(npy(tmp_path, values))
     batch = data.train.batch(torch.tensor([3, 0, 19]))
     assert batch.dtype == torch.float32
@@ -117,9 +134,17 @@ def test_npy_batches_are_the_obvious_values(tmp_path: Path, values: np.ndarray, 
 
 @pytest.mark.parametrize(
     ("values", "levels"),
-    [(GREY, 256), (GREY > 9, 2), ((GREY > 9).astype(np.uint8), 2), (GREY / 255, None), (GREY.astype(int), None)],
+    [
+        (GREY, 256),
+        (GREY > 9, 2),
+        ((GREY > 9).astype(np.uint8), 2),
+        (GREY / 255, None),
+        (GREY.astype(int), None),
+    ],
 )
-def test_levels_follow_from_the_type(tmp_path: Path, values: np.ndarray, levels: int | None) -> None:
+def test_levels_follow_from_the_type(
+    tmp_path: Path, values: np.ndarray, levels: int | None
+) -> None:
     assert whole(npy(tmp_path, values)).schema.levels == levels
 
 
@@ -155,7 +180,9 @@ def test_npz_keys(tmp_path: Path, key: str) -> None:
     np.savez_compressed(tmp_path / "x.npz", labels=np.arange(20), extra=np.zeros(3), **{key: GREY})
     data = Data(str(tmp_path / "x.npz")).open()
     np.testing.assert_array_equal(data.train.labels, data.train.rows)
-    np.testing.assert_array_equal(data.split("all").batch(slice(None)).numpy(), (GREY[:, None] / 255).astype("f4"))
+    np.testing.assert_array_equal(
+        data.split("all").batch(slice(None)).numpy(), (GREY[:, None] / 255).astype("f4")
+    )
 
 
 def test_npz_with_its_own_test_part(tmp_path: Path) -> None:
@@ -218,9 +245,14 @@ def test_bad_arrays_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
 def test_npz_with_a_header_that_lies_is_refused(tmp_path: Path) -> None:
     import zipfile
 
-    head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999, 28, 28), }".ljust(117) + b"\n"
+    head = (
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999, 28, 28), }".ljust(117)
+        + b"\n"
+    )
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
-        archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(50))
+        archive.writestr(
+            "images.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(50)
+        )
     line(Data(str(tmp_path / "x.npz")).open, "x.npz")
 
 
@@ -233,7 +265,9 @@ def test_not_finite_values_are_counted_and_the_first_is_named(tmp_path: Path) ->
 def test_chunks_cover_all_rows_in_order() -> None:
     values = np.arange(5 * CHUNK // 4, dtype=np.uint8).reshape(5, -1)
     assert [start for start, _ in chunks(values)] == [0, 4]
-    assert np.array_equal(np.concatenate([piece for _, piece in chunks(values, np.array([4, 0]))]), values[[4, 0]])
+    assert np.array_equal(
+        np.concatenate([piece for _, piece in chunks(values, np.array([4, 0]))]), values[[4, 0]]
+    )
 
 
 # Images
@@ -247,7 +281,8 @@ def test_a_folder_of_images_with_labels(tmp_path: Path) -> None:
     data = whole(tmp_path)
     assert data.train.labels.tolist() == ["cat", "dog", "dog"]
     np.testing.assert_array_equal(
-        data.train.batch(slice(None)).numpy(), (COLOUR[[0, 2, 1]].transpose(0, 3, 1, 2) / 255).astype("f4")
+        data.train.batch(slice(None)).numpy(),
+        (COLOUR[[0, 2, 1]].transpose(0, 3, 1, 2) / 255).astype("f4"),
     )
     assert data.schema == Schema((3, 5, 7), "image", 256, data.schema.low, data.schema.high)
 
@@ -270,7 +305,9 @@ def test_one_colour_image_makes_all_colour(tmp_path: Path, at: int) -> None:
         np.testing.assert_array_equal(batch[i], (expected / 255).astype("f4"))
 
 
-@pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("LA", 1), ("P", 3), ("1", 1), ("L", 1), ("RGB", 3)])
+@pytest.mark.parametrize(
+    ("mode", "channels"), [("RGBA", 3), ("LA", 1), ("P", 3), ("1", 1), ("L", 1), ("RGB", 3)]
+)
 def test_modes_of_png(tmp_path: Path, mode: str, channels: int) -> None:
     png(tmp_path / "a.png", GREY[0], mode)
     assert whole(tmp_path).schema.shape == (channels, 5, 7)
@@ -309,7 +346,9 @@ def test_resizing_is_antialiased_and_keeps_to_the_range(tmp_path: Path) -> None:
     np.testing.assert_array_equal(same, (GREY[:, None] / 255).astype("f4"))
 
 
-@pytest.mark.parametrize("values", [GREY, GREY > 99, GREY / 255, GREY % 17], ids=["uint8", "bool", "float", "few"])
+@pytest.mark.parametrize(
+    "values", [GREY, GREY > 99, GREY / 255, GREY % 17], ids=["uint8", "bool", "float", "few"]
+)
 def test_resizing_keeps_type_and_levels(tmp_path: Path, values: np.ndarray) -> None:
     before, after = whole(npy(tmp_path, values)), whole(npy(tmp_path, values), size="3x9")
     assert after.train.values.dtype == before.train.values.dtype
@@ -375,8 +414,12 @@ def test_bad_folders_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [30, 10], ids=["warned of", "refused"])
-def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    png(tmp_path / "a.png", GREY[0])  # 35 pixels; Pillow warns beyond the limit, and raises beyond its double
+def test_decompression_bombs_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    png(
+        tmp_path / "a.png", GREY[0]
+    )  # 35 pixels; Pillow warns beyond the limit, and raises beyond its double
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     line(Data(str(tmp_path)).open, "a.png", "bomb")
 
@@ -396,7 +439,9 @@ def idx_folder(folder: Path, suffix: str = "") -> Path:
 def test_idx_folder(tmp_path: Path, suffix: str) -> None:
     data = Data(str(idx_folder(tmp_path, suffix)), validation=5).open()
     assert (len(data.train), len(data.validation), len(data.test)) == (10, 5, 5)
-    np.testing.assert_array_equal(data.test.batch(slice(None)).numpy(), (GREY[15:, None] / 255).astype("f4"))
+    np.testing.assert_array_equal(
+        data.test.batch(slice(None)).numpy(), (GREY[15:, None] / 255).astype("f4")
+    )
     for name in ("train", "validation", "test", "all"):
         np.testing.assert_array_equal(data.split(name).labels, data.split(name).rows)
 
@@ -441,7 +486,9 @@ def test_idx_labels_must_fit(tmp_path: Path) -> None:
 def test_a_header_that_lies_takes_no_memory(tmp_path: Path) -> None:
     import tracemalloc
 
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(10)))
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(
+        gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(10))
+    )
     tracemalloc.start()
     line(Data(str(tmp_path)).open, "at most")
     peak = tracemalloc.get_traced_memory()[1]
@@ -472,12 +519,22 @@ def test_tables_are_standardised_by_the_training_split_alone(tmp_path: Path, suf
     np.testing.assert_allclose(data.train.batch(slice(None)).mean(0), 0, atol=1e-6)
     batch = data.test.batch(slice(None)).numpy()
     np.testing.assert_allclose(batch, (raw[data.test.rows] - mean) / scale, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(data.schema.restore(batch), raw[data.test.rows], rtol=1e-5, atol=1e-5)
-    assert (data.schema.kind, data.schema.columns, data.schema.levels) == ("table", ("a", "b", "c"), None)
+    np.testing.assert_allclose(
+        data.schema.restore(batch), raw[data.test.rows], rtol=1e-5, atol=1e-5
+    )
+    assert (data.schema.kind, data.schema.columns, data.schema.levels) == (
+        "table",
+        ("a", "b", "c"),
+        None,
+    )
 
 
 def test_low_and_high_bound_the_training_batches(tmp_path: Path) -> None:
-    for source in (write(TABLE, tmp_path, ".csv"), npy(tmp_path, REAL), npy(tmp_path, COLOUR, "c.npy")):
+    for source in (
+        write(TABLE, tmp_path, ".csv"),
+        npy(tmp_path, REAL),
+        npy(tmp_path, COLOUR, "c.npy"),
+    ):
         data = Data(source).open()
         batch = data.train.batch(slice(None))
         assert (batch.min().item(), batch.max().item()) == (data.schema.low, data.schema.high)
@@ -504,8 +561,14 @@ BAD_TABLES: dict[str, tuple[str, list[str]]] = {
     "infinite": ("a,b\n1,inf\n2,3\n", ["'b' (1 of 2 rows, first in row 1)"]),
     "all missing": ("a,b\n1,\n2,\n", ["'b' (2 of 2 rows, first in row 1)"]),
     "constant": ("a,b,c\n1,0.1,2\n2,0.1,2\n3,0.1,2\n", ["'b', 'c'", "data.columns"]),
-    "all but constant": ("a,b\n1e-320,1\n2e-320,2\n3e-320,3\n", ["'a'", "deviate by less than 1.2e-38", "data.columns"]),
-    "very many": (",".join(f"c{i}" for i in range(5000)) + 2 * ("\n" + ",".join(5000 * "1")) + "\n", ["'c0', 'c1'", "..."]),
+    "all but constant": (
+        "a,b\n1e-320,1\n2e-320,2\n3e-320,3\n",
+        ["'a'", "deviate by less than 1.2e-38", "data.columns"],
+    ),
+    "very many": (
+        ",".join(f"c{i}" for i in range(5000)) + 2 * ("\n" + ",".join(5000 * "1")) + "\n",
+        ["'c0', 'c1'", "..."],
+    ),
     "ragged": ("a,b\n1,2,3\n", ["t.csv"]),
     "empty": ("", ["t.csv"]),
     "no rows": ("a,b\n", ["t.csv"]),
@@ -541,7 +604,9 @@ def test_a_pipe_or_a_device_is_no_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("interactions", [None, Interactions()], ids=["images", "interactions"])
-def test_a_folder_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interactions: Any) -> None:
+def test_a_folder_that_may_not_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interactions: Any
+) -> None:
     def refuse(self: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(self))
 
@@ -550,7 +615,9 @@ def test_a_folder_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("folder", ["x" * 5000, "~nobody-of-this-name", "a file"])
-def test_a_folder_of_named_sets_that_can_be_none_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+def test_a_folder_of_named_sets_that_can_be_none_holds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
     (tmp_path / "a file").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOWERBOUND_DATA", folder)
@@ -560,14 +627,24 @@ def test_a_folder_of_named_sets_that_can_be_none_holds_none(tmp_path: Path, monk
 
 def test_unknown_columns_are_named(tmp_path: Path) -> None:
     source = write(TABLE, tmp_path, ".csv")
-    line(Data(source, columns=["a", "bb", "z"]).open, "'bb'", "'z'", "did you mean 'b'", "Allowed: a, b, c")
+    line(
+        Data(source, columns=["a", "bb", "z"]).open,
+        "'bb'",
+        "'z'",
+        "did you mean 'b'",
+        "Allowed: a, b, c",
+    )
 
 
 def test_standardised_vectors(tmp_path: Path) -> None:
     batch = everything(npy(tmp_path, REAL * 7 + 3), standardize=True)
     np.testing.assert_allclose(batch.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(batch.std(0), 1, rtol=1e-5)
-    line(lambda: whole(npy(tmp_path, np.ones((5, 2))), standardize=True), "'0', '1'", "data.standardize=false")
+    line(
+        lambda: whole(npy(tmp_path, np.ones((5, 2))), standardize=True),
+        "'0', '1'",
+        "data.standardize=false",
+    )
 
 
 # A model's schema, and other files
@@ -576,12 +653,25 @@ def test_standardised_vectors(tmp_path: Path) -> None:
 def test_a_schema_survives_json(tmp_path: Path) -> None:
     import json
 
-    for source in (write(TABLE, tmp_path, ".csv"), npy(tmp_path, COLOUR), npy(tmp_path, REAL, "r.npy")):
+    for source in (
+        write(TABLE, tmp_path, ".csv"),
+        npy(tmp_path, COLOUR),
+        npy(tmp_path, REAL, "r.npy"),
+    ):
         schema = Data(source).open().schema
         assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
-    line(lambda: Schema.from_json({**schema.to_json(), "shap": 1}), "'shap'", "did you mean 'shape'")
+    line(
+        lambda: Schema.from_json({**schema.to_json(), "shap": 1}), "'shap'", "did you mean 'shape'"
+    )
     line(lambda: Schema.from_json({"shape": [1]}), "lacks kind")
-    twice = {"shape": [2], "kind": "table", "levels": None, "low": 0, "high": 1, "columns": ["a", "a"]}
+    twice = {
+        "shape": [2],
+        "kind": "table",
+        "levels": None,
+        "low": 0,
+        "high": 1,
+        "columns": ["a", "a"],
+    }
     line(lambda: Schema.from_json(twice), "columns=('a', 'a')")
 
 
@@ -611,7 +701,12 @@ def test_a_second_table_is_read_as_the_first(tmp_path: Path) -> None:
 
 def test_a_grey_source_serves_a_colour_model(tmp_path: Path) -> None:
     schema = Data(npy(tmp_path, COLOUR)).open().schema
-    batch = Data(npy(tmp_path, GREY), validation=0, test=0).open(schema).train.batch(slice(None)).numpy()
+    batch = (
+        Data(npy(tmp_path, GREY), validation=0, test=0)
+        .open(schema)
+        .train.batch(slice(None))
+        .numpy()
+    )
     np.testing.assert_array_equal(batch, np.repeat((GREY[:, None] / 255).astype("f4"), 3, 1))
 
 
@@ -635,7 +730,11 @@ def test_what_does_not_fit_the_model_is_named_beside_it(
     tmp_path: Path, values: np.ndarray, options: dict[str, Any], words: list[str]
 ) -> None:
     schema = Data(npy(tmp_path, GREY)).open().schema
-    line(lambda: Data(npy(tmp_path, values, "other.npy"), **options).open(schema), "other.npy", *words)
+    line(
+        lambda: Data(npy(tmp_path, values, "other.npy"), **options).open(schema),
+        "other.npy",
+        *words,
+    )
 
 
 def test_a_binarised_model_wants_binarised_data(tmp_path: Path) -> None:
@@ -668,7 +767,9 @@ def test_two_batches_of_one_key_do_not_share_their_noise(tmp_path: Path) -> None
 def test_certain_pixels_are_never_drawn_otherwise(tmp_path: Path) -> None:
     sure = np.where(GREY > 99, 255, 0).astype(np.uint8)
     for how in ("dynamic", "static"):
-        np.testing.assert_array_equal(everything(npy(tmp_path, sure), binarize=how)[:, 0] * 255, sure)
+        np.testing.assert_array_equal(
+            everything(npy(tmp_path, sure), binarize=how)[:, 0] * 255, sure
+        )
 
 
 @pytest.mark.parametrize("how", ["dynamic", "static"])
@@ -680,7 +781,9 @@ def test_what_is_measured_is_drawn_once(tmp_path: Path, how: str) -> None:
     for name in ("validation", "test") + (("train",) if how == "static" else ()):
         split = opened.split(name)
         drawn = split.batch(slice(None), key=1)
-        assert torch.equal(drawn, torch.cat([split.batch(slice(i, i + 9), key=i) for i in range(0, len(split), 9)]))
+        assert torch.equal(
+            drawn, torch.cat([split.batch(slice(i, i + 9), key=i) for i in range(0, len(split), 9)])
+        )
         assert torch.equal(drawn, data.open().split(name).batch(slice(None)))
         assert torch.equal(drawn, everyone[split.rows])  # of the example, not of the split
         assert torch.equal(split.take(slice(3, 5)).batch(slice(None)), drawn[3:5])
@@ -740,7 +843,8 @@ def test_every_example_is_in_exactly_one_split(
 
 
 def test_the_split_is_frozen() -> None:
-    # These rows must never change: an old run's validation split would leak into its training split.
+    # These rows must never change: an old run's validation split would leak into its training
+    # split.
     rows = cut(12, None, 3, 2, 7, "x")
     assert rows.validation.tolist() == [2, 4, 11]
     assert rows.test.tolist() == [3, 5]
@@ -752,7 +856,12 @@ def test_seeds_give_other_splits() -> None:
 
 def test_too_few_examples_are_refused(tmp_path: Path) -> None:
     source = npy(tmp_path, GREY)
-    line(Data(source, validation=15, test=5).open, "20 training examples", "validation=15 and test=5", "at most 19")
+    line(
+        Data(source, validation=15, test=5).open,
+        "20 training examples",
+        "validation=15 and test=5",
+        "at most 19",
+    )
     assert len(Data(source, validation=15, test=4).open().train) == 1
 
 
@@ -767,7 +876,9 @@ def test_one_example_alone(tmp_path: Path) -> None:
 def test_all_is_the_sources_own_order(tmp_path: Path) -> None:
     data = Data(npy(tmp_path, REAL), seed=3).open()
     np.testing.assert_array_equal(data.split("all").batch(slice(None)).numpy(), REAL.astype("f4"))
-    np.testing.assert_array_equal(data.train.batch(slice(None)).numpy(), REAL[data.train.rows].astype("f4"))
+    np.testing.assert_array_equal(
+        data.train.batch(slice(None)).numpy(), REAL[data.train.rows].astype("f4")
+    )
 
 
 def test_take_keeps_labels_rows_and_values_together(tmp_path: Path) -> None:
@@ -786,7 +897,13 @@ def test_the_fingerprint_tells_data_and_seed_apart(tmp_path: Path) -> None:
     first = Data(source, seed=1).open().fingerprint()
     assert json.loads(json.dumps(first)) == first
     assert first == Data(source, seed=1).open().fingerprint()
-    assert (first["source"], first["train"], first["validation"], first["test"], first["seed"]) == (source, 16, 2, 2, 1)
+    assert (first["source"], first["train"], first["validation"], first["test"], first["seed"]) == (
+        source,
+        16,
+        2,
+        2,
+        1,
+    )
     assert Data(source, seed=2).open().fingerprint() != first
     changed = GREY.copy()
     changed[19, 4, 6] += 1
@@ -834,7 +951,9 @@ def test_digits_are_on_seventeen_levels() -> None:
     assert set((everyone.batch(slice(None)) * 16).unique().tolist()) == set(range(17))
 
 
-def test_the_original_frey_faces_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_original_frey_faces_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from scipy.io import savemat
 
     faces = RNG.integers(0, 256, (9, 28, 20), dtype=np.uint8)
@@ -858,7 +977,12 @@ def test_reading_leaves_no_file_open(tmp_path: Path) -> None:
 
     np.savez(tmp_path / "x.npz", images=GREY)
     png(tmp_path / "images" / "a.png", GREY[0])
-    sources = [tmp_path / "x.npz", tmp_path / "images", idx_folder(tmp_path / "idx", ".gz"), _truncated(tmp_path, ".png")]
+    sources = [
+        tmp_path / "x.npz",
+        tmp_path / "images",
+        idx_folder(tmp_path / "idx", ".gz"),
+        _truncated(tmp_path, ".png"),
+    ]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for source in sources:
@@ -883,7 +1007,10 @@ def real(name: str) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "train", "test"),
-    [("mnist", [5, 0, 4, 1, 9], [7, 2, 1, 0, 4]), ("fashion-mnist", [9, 0, 0, 3, 0], [9, 2, 1, 1, 6])],
+    [
+        ("mnist", [5, 0, 4, 1, 9], [7, 2, 1, 0, 4]),
+        ("fashion-mnist", [9, 0, 0, 3, 0], [9, 2, 1, 1, 6]),
+    ],
 )
 def test_mnist_and_its_fellow_are_whole(name: str, train: list[int], test: list[int]) -> None:
     folder = real(name)
@@ -916,18 +1043,29 @@ def test_cifar_by_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("nan", "NaN", "NAN", "+nan"), ("inf", "-Inf", " infinity", "1e39"), ("NA", "", "null", "?")], ids=str
+    "words",
+    [("nan", "NaN", "NAN", "+nan"), ("inf", "-Inf", " infinity", "1e39"), ("NA", "", "null", "?")],
+    ids=str,
 )
 @pytest.mark.parametrize("number", ["2", "2.5"])
-def test_a_word_for_no_number_is_told_by_its_row_and_column(tmp_path: Path, words: tuple[str, ...], number: str) -> None:
+def test_a_word_for_no_number_is_told_by_its_row_and_column(
+    tmp_path: Path, words: tuple[str, ...], number: str
+) -> None:
     for word in words:
         (tmp_path / "x.csv").write_text(f"a,b\n1,{number}\n2,{number}\n3,{word}\n4,{number}\n")
-        line(Data(str(tmp_path / "x.csv")).open, "missing, NaN, infinite", "in 'b' (1 of 4 rows, first in row 3);")
+        line(
+            Data(str(tmp_path / "x.csv")).open,
+            "missing, NaN, infinite",
+            "in 'b' (1 of 4 rows, first in row 3);",
+        )
 
 
 def test_numbers_after_spaces_are_numbers(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a, b\n1, 2\n3, 4.5 \n")
-    assert Data(str(tmp_path / "x.csv"), standardize=False).open().whole.values.tolist() == [[1, 2], [3, 4.5]]
+    assert Data(str(tmp_path / "x.csv"), standardize=False).open().whole.values.tolist() == [
+        [1, 2],
+        [3, 4.5],
+    ]
 
 
 def test_the_first_word_among_numbers_is_shown(tmp_path: Path) -> None:
@@ -943,15 +1081,25 @@ def test_a_name_that_stands_twice_in_a_header_is_refused(tmp_path: Path, header:
 
 def test_a_column_that_is_called_as_polars_calls_a_second_one_is_fine(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,a_duplicated_0\n1,2\n3,5\n")
-    assert Data(str(tmp_path / "x.csv"), validation=0, test=0).open().schema.columns == ("a", "a_duplicated_0")
+    assert Data(str(tmp_path / "x.csv"), validation=0, test=0).open().schema.columns == (
+        "a",
+        "a_duplicated_0",
+    )
 
 
 @pytest.mark.parametrize("names", [("user", "item", "user"), ("user", "item", "rating", "rating")])
-def test_a_name_twice_in_interactions_and_titles_is_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_a_name_twice_in_interactions_and_titles_is_refused(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
     for name in ("log.csv", "log.tsv"):
         part = "\t" if name.endswith("tsv") else ","
-        (tmp_path / name).write_text("\n".join(part.join(row) for row in (names, "1234"[: len(names)], "5678"[: len(names)])))
-        line(Data(str(tmp_path / name), interactions=Interactions()).open, f"has the column {names[-1]!r} more than once")
+        (tmp_path / name).write_text(
+            "\n".join(part.join(row) for row in (names, "1234"[: len(names)], "5678"[: len(names)]))
+        )
+        line(
+            Data(str(tmp_path / name), interactions=Interactions()).open,
+            f"has the column {names[-1]!r} more than once",
+        )
     (tmp_path / "titles.csv").write_text("item,title,title\n1,a,b\n")
     line(lambda: read_titles(tmp_path / "titles.csv"), "has the column 'title' more than once")
 
@@ -965,7 +1113,12 @@ def test_a_parquet_file_with_a_name_twice_is_refused(tmp_path: Path) -> None:
 
 def test_columns_without_a_name_beside_interactions_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("user,item,,\n1,2,,\n3,4,,\n")
-    assert Data(str(tmp_path / "x.csv"), validation=0, test=0, interactions=Interactions()).open().facts["kept"] == 2
+    assert (
+        Data(str(tmp_path / "x.csv"), validation=0, test=0, interactions=Interactions())
+        .open()
+        .facts["kept"]
+        == 2
+    )
 
 
 @pytest.mark.parametrize("header", ["a,b", '\n"a","b"'])
@@ -974,7 +1127,10 @@ def test_the_line_with_too_many_fields_is_told(tmp_path: Path, header: str) -> N
     text = f'{header}\n1,2\n3,"4\n4"\n5,6\n7,8,9\n'
     (tmp_path / "x.csv").write_text(text)
     number = text.split("\n").index("7,8,9") + 1
-    line(Data(str(tmp_path / "x.csv")).open, f"line {number} of x.csv has 3 fields, its header 2 (parted by ',')")
+    line(
+        Data(str(tmp_path / "x.csv")).open,
+        f"line {number} of x.csv has 3 fields, its header 2 (parted by ',')",
+    )
 
 
 @pytest.mark.parametrize(
@@ -988,20 +1144,31 @@ def test_the_line_with_too_many_fields_is_told(tmp_path: Path, header: str) -> N
         ("x.npz", b"\x93NUMPY", "a .npy file"),
     ],
 )
-def test_a_file_of_another_kind_is_told_by_its_first_bytes(tmp_path: Path, name: str, head: bytes, found: str) -> None:
+def test_a_file_of_another_kind_is_told_by_its_first_bytes(
+    tmp_path: Path, name: str, head: bytes, found: str
+) -> None:
     (tmp_path / name).write_bytes(head + (b"" if b"," in head else bytes(200)))
     line(Data(str(tmp_path / name)).open, f"{name} is no .{name[2:]} file: it begins as {found}")
 
 
 @pytest.mark.parametrize("compression", ["uncompressed", "zstd", "snappy", "gzip", "lz4", "brotli"])
 def test_a_parquet_file_is_weighed_as_its_pages_unpack(tmp_path: Path, compression: Any) -> None:
-    """The same, whatever it is packed by, in one piece or many; and what it weighs is there where nothing is packed."""
+    """The same, whatever it is packed by, in one piece or many; and what it weighs is there where
+    nothing is packed.
+    """
     texts = ["x" * 50_000, *(f"{k}" for k in range(3000))]
     frame = pl.DataFrame(
-        {"user": texts, "item": range(3001), "some": [None, True, False] * 1000 + [None], "few": [[1, 2]] * 3001}
+        {
+            "user": texts,
+            "item": range(3001),
+            "some": [None, True, False] * 1000 + [None],
+            "few": [[1, 2]] * 3001,
+        }
     )
     for rows in (400, 5000):
-        frame.write_parquet(tmp_path / "plain.parquet", compression="uncompressed", row_group_size=rows)
+        frame.write_parquet(
+            tmp_path / "plain.parquet", compression="uncompressed", row_group_size=rows
+        )
         frame.write_parquet(tmp_path / "x.parquet", compression=compression, row_group_size=rows)
         weight = unpacked(tmp_path / "x.parquet")
         assert weight == unpacked(tmp_path / "plain.parquet")
@@ -1014,7 +1181,9 @@ def test_the_end_of_a_parquet_file_may_be_any_bytes(tmp_path: Path) -> None:
     whole = (tmp_path / "x.parquet").read_bytes()
     rng = np.random.default_rng(0)
     for at in rng.integers(0, len(whole) - 8, 300):
-        (tmp_path / "y.parquet").write_bytes(whole[:at] + bytes([rng.integers(256)]) + whole[at + 1 :])
+        (tmp_path / "y.parquet").write_bytes(
+            whole[:at] + bytes([rng.integers(256)]) + whole[at + 1 :]
+        )
         assert _weighed(tmp_path / "y.parquet") != ""
     for kept in (0, 3, 11, len(whole) // 2):
         (tmp_path / "y.parquet").write_bytes(whole[:kept])

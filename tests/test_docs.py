@@ -1,4 +1,6 @@
-"""The examples of the README run, as they stand, and what it says of the recipes is what the recipes say."""
+"""The examples of the README run, as they stand, and what it says of the recipes is what the
+recipes say.
+"""
 
 import re
 from pathlib import Path
@@ -42,7 +44,9 @@ def test_every_recipe_stands_in_the_table_with_its_own_words():
 
 def test_every_command_of_the_readme_exists():
     known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
-    used = set(re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY + ANOMALIES, re.MULTILINE))
+    used = set(
+        re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY + ANOMALIES, re.MULTILINE)
+    )
     assert used
     assert used <= known
 
@@ -58,7 +62,9 @@ def test_every_file_that_the_documents_name_exists():
         ROOT / "docs" / "reliability.md",
         ROOT / "docs" / "distributed.md",
     ):
-        for name in re.findall(r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")):
+        for name in re.findall(
+            r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")
+        ):
             assert (ROOT / name).exists(), f"{document.name} names {name}"
 
 

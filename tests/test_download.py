@@ -1,4 +1,6 @@
-"""Downloads, against a small server on this machine: what is fetched is whole and checked, or it is not there."""
+"""Downloads, against a small server on this machine: what is fetched is whole and checked, or it is
+not there.
+"""
 
 import gzip
 import hashlib
@@ -33,7 +35,9 @@ FILES = {
 
 @dataclass
 class Mirrors:
-    """A server with three mirrors: good/, bad/ (other bytes) and cut/ (ends early); `asked` are the requests it had."""
+    """A server with three mirrors: good/, bad/ (other bytes) and cut/ (ends early); `asked` are the
+    requests it had.
+    """
 
     url: str
     asked: list[str] = field(default_factory=list)
@@ -88,7 +92,9 @@ def serve(monkeypatch: pytest.MonkeyPatch):
 
     def use(*urls: str) -> None:
         sums = {name: hashlib.sha256(body).hexdigest() for name, body in FILES.items()}
-        monkeypatch.setitem(named.NAMED, "mnist", replace(named.NAMED["mnist"], mirrors=urls, files=sums))
+        monkeypatch.setitem(
+            named.NAMED, "mnist", replace(named.NAMED["mnist"], mirrors=urls, files=sums)
+        )
 
     return use
 
@@ -119,8 +125,12 @@ def test_a_set_is_downloaded_once(mirrors: Mirrors, serve, cache: Path) -> None:
     assert len(mirrors.asked) == 4
 
 
-@pytest.mark.parametrize(("mirror", "why"), [("bad", "wrong checksum"), ("cut", "cut off"), ("gone", "HTTP 404")])
-def test_a_failing_mirror_falls_through_to_the_next(mirrors: Mirrors, serve, cache: Path, mirror: str, why: str) -> None:
+@pytest.mark.parametrize(
+    ("mirror", "why"), [("bad", "wrong checksum"), ("cut", "cut off"), ("gone", "HTTP 404")]
+)
+def test_a_failing_mirror_falls_through_to_the_next(
+    mirrors: Mirrors, serve, cache: Path, mirror: str, why: str
+) -> None:
     serve(mirrors.url + mirror + "/")
     line = refused()
     assert why in line
@@ -168,7 +178,9 @@ def test_freyfaces_in_the_cache_are_read(cache: Path) -> None:
     assert Data("freyfaces", validation=0, test=0).open().schema.shape == (1, 28, 20)
 
 
-def test_own_files_are_not_checked_against_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_files_are_not_checked_against_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mnist").mkdir()
     for name, body in FILES.items():
         (tmp_path / "mnist" / name.removesuffix(".gz")).write_bytes(gzip.decompress(body))
@@ -180,10 +192,14 @@ def test_own_files_are_not_checked_against_the_download(tmp_path: Path, monkeypa
         Data("mnist").open()
 
 
-def test_half_a_set_of_ones_own_is_not_taken_for_the_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve) -> None:
+def test_half_a_set_of_ones_own_is_not_taken_for_the_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve
+) -> None:
     serve()
     (tmp_path / "mnist").mkdir()
-    (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(FILES["train-images-idx3-ubyte.gz"])
+    (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(
+        FILES["train-images-idx3-ubyte.gz"]
+    )
     monkeypatch.setenv(named.VARIABLE, str(tmp_path))
     assert "mnist/t10k-labels-idx1-ubyte.gz" in refused()
 

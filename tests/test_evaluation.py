@@ -1,4 +1,6 @@
-"""The records that measures give, and what measures refuse; their values are in test_ground_truth and test_traps."""
+"""The records that measures give, and what measures refuse; their values are in test_ground_truth
+and test_traps.
+"""
 
 import math
 
@@ -7,18 +9,28 @@ import pytest
 import torch
 
 from lowerbound.errors import ConfigError, DataError
-from lowerbound.evaluation import Estimate, bits_per_dimension, bound, importance_log_likelihood, latent_statistics
+from lowerbound.evaluation import (
+    Estimate,
+    bits_per_dimension,
+    bound,
+    importance_log_likelihood,
+    latent_statistics,
+)
 from lowerbound.objectives import Elbo
 from lowerbound.testing import Rows, linear_gaussian
 
-MEASURES = pytest.mark.parametrize("measure", [bound, importance_log_likelihood, latent_statistics], ids=lambda f: f.__name__)
+MEASURES = pytest.mark.parametrize(
+    "measure", [bound, importance_log_likelihood, latent_statistics], ids=lambda f: f.__name__
+)
 
 
 def test_the_standard_error_of_a_mean():
     values = torch.randn(50)
     found = Estimate.of(values)
     assert found.value == pytest.approx(values.double().numpy().mean(), rel=1e-12)
-    assert found.standard_error == pytest.approx(values.double().numpy().std(ddof=1) / math.sqrt(50), rel=1e-12)
+    assert found.standard_error == pytest.approx(
+        values.double().numpy().std(ddof=1) / math.sqrt(50), rel=1e-12
+    )
 
 
 def test_one_example_has_no_standard_error():
@@ -28,12 +40,18 @@ def test_one_example_has_no_standard_error():
 
 
 def test_standard_errors_cover_the_truth():
-    """95 % of intervals of 1.96 standard errors hold the true mean: 200 sets of 100 examples of a known model."""
+    """95 % of intervals of 1.96 standard errors hold the true mean: 200 sets of 100 examples of a
+    known model.
+    """
     truth = linear_gaussian()
-    expected = -(5 * math.log(2 * math.pi * math.e) + np.linalg.slogdet(truth.covariance)[1]) / 2  # minus the entropy of x
+    expected = (
+        -(5 * math.log(2 * math.pi * math.e) + np.linalg.slogdet(truth.covariance)[1]) / 2
+    )  # minus the entropy of x
     inside = 0
     for seed in range(200):
-        found = importance_log_likelihood(truth.model, Rows(truth.sample(100)), samples=1, seed=seed).log_likelihood
+        found = importance_log_likelihood(
+            truth.model, Rows(truth.sample(100)), samples=1, seed=seed
+        ).log_likelihood
         inside += abs(found.value - expected) < 1.96 * found.standard_error
     assert abs(inside / 200 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 200)
 
@@ -54,7 +72,9 @@ def test_no_examples_are_refused(measure):
 @pytest.mark.parametrize("samples", [0, -3])
 def test_too_few_samples_are_refused(measure, samples):
     truth = linear_gaussian()
-    least = 2 if measure is latent_statistics else 1  # variances above the first level come from two halves of the draws
+    least = (
+        2 if measure is latent_statistics else 1
+    )  # variances above the first level come from two halves of the draws
     with pytest.raises(ConfigError, match=f"samples must be {least} or more, got {samples}"):
         measure(truth.model, Rows(truth.sample(2)), samples=samples)
 
@@ -89,7 +109,9 @@ def test_one_draw_is_too_few_for_latent_statistics():
 
 
 def test_units_that_carry_nothing_are_not_active():
-    """A unit whose mean does not vary over the data is not counted, nor one that varies by less than a hundredth."""
+    """A unit whose mean does not vary over the data is not counted, nor one that varies by less
+    than a hundredth.
+    """
     truth = linear_gaussian(1, size=3)
     x = truth.sample(500)
     (layer,) = (m for m in truth.model.latents.modules() if isinstance(m, torch.nn.Linear))
@@ -103,7 +125,9 @@ def test_units_that_carry_nothing_are_not_active():
 
 
 def test_active_units_above_the_first_level_do_not_count_sampling_noise():
-    """q(z2 | z1) copies z1, whose posterior ignores x: E[z2 | x] is constant, however much z1 varies."""
+    """q(z2 | z1) copies z1, whose posterior ignores x: E[z2 | x] is constant, however much z1
+    varies.
+    """
     truth = linear_gaussian(2, size=1)
     first, second = truth.model.latents.posteriors
     with torch.no_grad():
@@ -111,7 +135,9 @@ def test_active_units_above_the_first_level_do_not_count_sampling_noise():
             layer.weight.zero_()
     assert any(p.abs().max() > 0 for p in second.parameters())
     found = latent_statistics(truth.model, Rows(truth.sample(4000)))
-    noise = torch.cat([level.q.mean for level in truth.model.infer(truth.sample(4000), 2)[1:]]).var()
+    noise = torch.cat(
+        [level.q.mean for level in truth.model.infer(truth.sample(4000), 2)[1:]]
+    ).var()
     assert noise > 0.02
     assert found.variance_of_means[1].abs().max() < 0.2 * noise
 

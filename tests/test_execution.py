@@ -11,19 +11,29 @@ from lowerbound.execution import Compiled, compiled, compiler, operations, threa
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP, Conv
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, where it compiles
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning"
+)  # torch's own, where it compiles
 
 LONG = execution.COMPILED_STEPS
 
 
 def test_the_operations_of_linear_layers_are_two_for_each_weight_and_example():
-    model = torch.nn.Sequential(torch.nn.Linear(7, 5, bias=False), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(7, 5, bias=False), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False)
+    )
     assert operations(lambda: model(torch.zeros(11, 7))) == 2 * 11 * (7 * 5 + 5 * 3)
 
 
 @pytest.mark.parametrize(
     ("choice", "work", "expected"),
-    [("auto", 0, 1), ("auto", execution.PER_THREAD, 1), ("auto", 2 * execution.PER_THREAD, 2), ("auto", 1e15, 3), (2, 0, 2)],
+    [
+        ("auto", 0, 1),
+        ("auto", execution.PER_THREAD, 1),
+        ("auto", 2 * execution.PER_THREAD, 2),
+        ("auto", 1e15, 3),
+        (2, 0, 2),
+    ],
 )
 def test_threads_are_as_many_as_the_work_keeps_busy_and_are_given_back(choice, work, expected):
     before = torch.get_num_threads()
@@ -70,11 +80,15 @@ def uncompilable():
 
 
 @pytest.mark.parametrize("needed", [True, False])
-def test_a_model_that_cannot_be_compiled_is_one_line_or_goes_on_as_it_is(needed, uncompilable, capsys):
+def test_a_model_that_cannot_be_compiled_is_one_line_or_goes_on_as_it_is(
+    needed, uncompilable, capsys
+):
     model = Architecture(latent=(2,), network=MLP((5,))).build((3,))
     fast, x = Compiled(model, 6, needed=needed), torch.rand(6, 3)
     if needed:
-        with pytest.raises(ConfigError, match=r"^training\.compile: the model cannot be compiled here: .*ompiler"):
+        with pytest.raises(
+            ConfigError, match=r"^training\.compile: the model cannot be compiled here: .*ompiler"
+        ):
             fast(x)
         return
     torch.manual_seed(1)
@@ -98,7 +112,13 @@ def test_a_compiled_model_draws_the_same_numbers_and_gives_the_same_gradients():
         with warnings.catch_warnings(action="ignore"):  # torch's own, while it compiles
             terms = module(torch.linspace(0, 1, 4 * size).view(size, 4), 2, "valid")
         (-terms.log_weight.mean()).backward()
-        found.append([terms.log_likelihood.detach(), terms.rate.detach(), *(p.grad.clone() for p in model.parameters())])
+        found.append(
+            [
+                terms.log_likelihood.detach(),
+                terms.rate.detach(),
+                *(p.grad.clone() for p in model.parameters()),
+            ]
+        )
     for plain, other in (found[:2], found[2:]):
         for wanted, got in zip(plain, other, strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)

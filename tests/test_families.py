@@ -7,12 +7,21 @@ import pytest
 import torch
 from scipy import stats
 
-from lowerbound.families import Bernoulli, ContinuousBernoulli, Delta, DiscretizedLogistic, Normal, bounded
+from lowerbound.families import (
+    Bernoulli,
+    ContinuousBernoulli,
+    Delta,
+    DiscretizedLogistic,
+    Normal,
+    bounded,
+)
 
 
 def log_prob(family, values, x):
     """log_prob of scalar events, one for each x."""
-    tensors = [torch.full((len(x), 1), float(v), dtype=torch.float64) for v in values[: family.parameters]]
+    tensors = [
+        torch.full((len(x), 1), float(v), dtype=torch.float64) for v in values[: family.parameters]
+    ]
     tensors += [torch.tensor(float(v), dtype=torch.float64) for v in values[family.parameters :]]
     return family(tensors, 1).log_prob(torch.tensor(x, dtype=torch.float64).unsqueeze(-1)).numpy()
 
@@ -31,9 +40,13 @@ def sigmoid(a):
     ],
 )
 def test_normal(family, values, mean, scale):
-    """The second parameter is the log of sigma squared, also where it is shared; a fixed number is the variance."""
+    """The second parameter is the log of sigma squared, also where it is shared; a fixed number is
+    the variance.
+    """
     x = [-2.0, 0.1, 3.0]
-    np.testing.assert_allclose(log_prob(family, values, x), stats.norm(mean, scale).logpdf(x), rtol=1e-12)
+    np.testing.assert_allclose(
+        log_prob(family, values, x), stats.norm(mean, scale).logpdf(x), rtol=1e-12
+    )
 
 
 def test_half_a_variance_is_the_squared_error():
@@ -44,13 +57,21 @@ def test_half_a_variance_is_the_squared_error():
 
 def test_bernoulli():
     np.testing.assert_allclose(
-        log_prob(Bernoulli(), (1.3,), [1.0, 0.0]), stats.bernoulli(sigmoid(1.3)).logpmf([1, 0]), rtol=1e-12
+        log_prob(Bernoulli(), (1.3,), [1.0, 0.0]),
+        stats.bernoulli(sigmoid(1.3)).logpmf([1, 0]),
+        rtol=1e-12,
     )
     p = sigmoid(1.3)
-    np.testing.assert_allclose(log_prob(Bernoulli(), (1.3,), [0.25]), 0.25 * math.log(p) + 0.75 * math.log(1 - p), rtol=1e-12)
+    np.testing.assert_allclose(
+        log_prob(Bernoulli(), (1.3,), [0.25]),
+        0.25 * math.log(p) + 0.75 * math.log(1 - p),
+        rtol=1e-12,
+    )
 
 
-@pytest.mark.parametrize("logit", [-200.0, -40.0, -17.0, -3.0, -1e-3, 0.0, 1e-6, 0.5, 17.0, 40.0, 200.0])
+@pytest.mark.parametrize(
+    "logit", [-200.0, -40.0, -17.0, -3.0, -1e-3, 0.0, 1e-6, 0.5, 17.0, 40.0, 200.0]
+)
 def test_continuous_bernoulli(logit):
     """On [0, 1] it is an exponential density: log p(x) = a x - log((e^a - 1) / a), for any logit a.
 
@@ -60,7 +81,9 @@ def test_continuous_bernoulli(logit):
     a = abs(logit)
     log_norm = 0.0 if a == 0 else a + math.log(-math.expm1(-a)) - math.log(a)
     expected = a * (x if logit >= 0 else 1 - x) - log_norm
-    np.testing.assert_allclose(log_prob(ContinuousBernoulli(), (logit,), x), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        log_prob(ContinuousBernoulli(), (logit,), x), expected, rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("log_scale", [-6.0, -2.0, 1.0])
@@ -72,16 +95,22 @@ def test_discretized_logistic(levels, log_scale):
     logistic = stats.logistic(location, math.exp(log_scale))
     grid = np.arange(levels) / (levels - 1)
     got = np.exp(log_prob(family, (location, log_scale), grid))
-    np.testing.assert_allclose(got, logistic.cdf(edges[1:]) - logistic.cdf(edges[:-1]), rtol=1e-6, atol=1e-14)
+    np.testing.assert_allclose(
+        got, logistic.cdf(edges[1:]) - logistic.cdf(edges[:-1]), rtol=1e-6, atol=1e-14
+    )
     drawn = family([torch.full((2000, 1), v).double() for v in (location, log_scale)], 1).sample()
     assert ((drawn * (levels - 1)).round() / (levels - 1) - drawn).abs().max() < 1e-12
 
 
 def test_discretized_logistic_far_from_its_location():
-    """The logarithm of a tiny mass is exact: no floor at 1e-12, as where two sigmoids are subtracted."""
+    """The logarithm of a tiny mass is exact: no floor at 1e-12, as where two sigmoids are
+    subtracted.
+    """
     got = log_prob(DiscretizedLogistic(256, "identity"), (0.0, -5.0), [200 / 255])
     scale = math.exp(-5)
-    expected = -(200 / 255) / scale + math.log(2 * math.sinh(0.5 / 255 / scale))  # the tail of a logistic is exponential
+    expected = -(200 / 255) / scale + math.log(
+        2 * math.sinh(0.5 / 255 / scale)
+    )  # the tail of a logistic is exponential
     np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
@@ -118,10 +147,23 @@ def test_data_that_a_family_takes(family, data, refused):
 
 
 @pytest.mark.parametrize(
-    "family", [Normal(), Normal(variance="shared"), Normal(variance=2.0), Bernoulli(), Delta(), DiscretizedLogistic()]
+    "family",
+    [
+        Normal(),
+        Normal(variance="shared"),
+        Normal(variance=2.0),
+        Bernoulli(),
+        Delta(),
+        DiscretizedLogistic(),
+    ],
 )
 def test_counts_of_parameters(family):
-    expected = {"Normal": (1, 0), "Bernoulli": (1, 0), "Delta": (1, 0), "DiscretizedLogistic": (2, 0)}[type(family).__name__]
+    expected = {
+        "Normal": (1, 0),
+        "Bernoulli": (1, 0),
+        "Delta": (1, 0),
+        "DiscretizedLogistic": (2, 0),
+    }[type(family).__name__]
     if family == Normal():
         expected = (2, 0)
     if family == Normal(variance="shared"):
@@ -143,9 +185,14 @@ def test_too_few_levels_are_refused():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_log_likelihood_of_bernoulli_variables_is_minus_the_cross_entropy(dtype):
     torch.manual_seed(0)
-    logits, x = (8 * torch.randn(3, 5, 2, 4, 4, dtype=dtype)).requires_grad_(), torch.rand(5, 2, 4, 4, dtype=dtype)
+    logits, x = (
+        (8 * torch.randn(3, 5, 2, 4, 4, dtype=dtype)).requires_grad_(),
+        torch.rand(5, 2, 4, 4, dtype=dtype),
+    )
     weights, found = torch.randn(3, 5, dtype=dtype), []
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, x.expand_as(logits), reduction="none"
+    )
     for values in (Bernoulli()((logits,), 3).log_prob(x), -entropy.sum((-1, -2, -3))):
         found.append((values, torch.autograd.grad((values * weights).sum(), logits)[0]))
     for got, wanted in zip(*found, strict=True):
@@ -154,7 +201,9 @@ def test_the_log_likelihood_of_bernoulli_variables_is_minus_the_cross_entropy(dt
 
 def test_the_log_likelihood_of_bernoulli_variables_has_gradients_by_both_and_broadcasts():
     torch.manual_seed(0)
-    logits, x = (torch.randn(*shape, 4, dtype=torch.float64, requires_grad=True) for shape in ((3, 5), (5,)))
+    logits, x = (
+        torch.randn(*shape, 4, dtype=torch.float64, requires_grad=True) for shape in ((3, 5), (5,))
+    )
     both = lambda a, b: Bernoulli()((a,), 1).log_prob(b.sigmoid())  # noqa: E731
     assert torch.autograd.gradcheck(both, (logits, x))
     assert torch.autograd.gradcheck(both, (x, logits))
@@ -164,4 +213,6 @@ def test_the_log_likelihood_of_bernoulli_variables_has_gradients_by_both_and_bro
 def test_the_log_likelihood_of_bernoulli_variables_is_finite_at_any_logit(logit):
     x = torch.tensor([[0.0], [1.0]])
     found = Bernoulli()((torch.full((2, 1), logit),), 1).log_prob(x)
-    torch.testing.assert_close(found, -torch.nn.functional.softplus(torch.tensor([logit, -logit])), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        found, -torch.nn.functional.softplus(torch.tensor([logit, -logit])), rtol=1e-6, atol=1e-7
+    )

@@ -9,7 +9,15 @@ import polars
 import pytest
 
 from lowerbound.errors import RunError
-from lowerbound.files import read_json, regular, replacing, within, write_frame, write_json, write_text
+from lowerbound.files import (
+    read_json,
+    regular,
+    replacing,
+    within,
+    write_frame,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -42,8 +50,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 
 def test_json_has_no_numbers_that_are_not_finite(tmp_path):
-    write_json(tmp_path / "a.json", {"a": math.inf, "b": [math.nan, 1.5], "c": (1, None, "x", True)})
-    assert read_json(tmp_path / "a.json") == {"a": None, "b": [None, 1.5], "c": [1, None, "x", True]}
+    write_json(
+        tmp_path / "a.json", {"a": math.inf, "b": [math.nan, 1.5], "c": (1, None, "x", True)}
+    )
+    assert read_json(tmp_path / "a.json") == {
+        "a": None,
+        "b": [None, 1.5],
+        "c": [1, None, "x", True],
+    }
 
 
 def test_broken_json_is_one_line(tmp_path):
@@ -85,7 +99,9 @@ def test_a_frame_goes_to_a_file_of_any_name(tmp_path, ending):
 
 
 def test_what_is_no_regular_file_is_not_read(tmp_path):
-    """A pipe that nobody writes to would be waited for; a device is refused by the same look, without the wait."""
+    """A pipe that nobody writes to would be waited for; a device is refused by the same look,
+    without the wait.
+    """
     (tmp_path / "device").symlink_to("/dev/null")
     for path in (tmp_path / "device", tmp_path):
         assert not regular(path)

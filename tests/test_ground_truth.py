@@ -1,4 +1,6 @@
-"""Models whose log-likelihood is known: every estimate is compared with a number that was not computed by this package."""
+"""Models whose log-likelihood is known: every estimate is compared with a number that was not
+computed by this package.
+"""
 
 import math
 
@@ -18,14 +20,16 @@ from lowerbound.objectives import Elbo, Iwae
 from lowerbound.priors import Mixture, StandardNormal
 from lowerbound.testing import Rows, linear_gaussian, set_linear
 
-# Probabilistic PCA ---------------------------------------------------------------------------------------------------
+# Probabilistic PCA
+# ---------------------------------------------------------------------------------------------------
 
 
 class PPCA:
-    """x = W z + b + N(0, s2 I): numbers in numpy, and the VAE with the same decoder and a diagonal posterior.
+    """x = W z + b + N(0, s2 I): numbers in numpy, and the VAE with the same decoder and a diagonal
+    posterior.
 
-    The columns of W are not orthogonal, so that the true posterior, of covariance s2 inv(M) with M = W'W + s2 I, is not
-    diagonal, and no diagonal posterior can be exact.
+    The columns of W are not orthogonal, so that the true posterior, of covariance s2 inv(M) with M
+    = W'W + s2 I, is not diagonal, and no diagonal posterior can be exact.
     """
 
     def __init__(self, variance, size=3, data=5, s2=0.4):
@@ -39,7 +43,11 @@ class PPCA:
         to_z = np.linalg.solve(self.m, self.w.T)
         q = conditionals.encoder(MLP(()), Normal(), (data,), size).double()
         log_variance = np.log(s2 / np.diag(self.m))
-        set_linear(q, torch.tensor(np.vstack([to_z, 0 * to_z])), torch.tensor(np.concatenate([-to_z @ self.b, log_variance])))
+        set_linear(
+            q,
+            torch.tensor(np.vstack([to_z, 0 * to_z])),
+            torch.tensor(np.concatenate([-to_z @ self.b, log_variance])),
+        )
         p = conditionals.decoder(MLP(()), Normal(variance=variance), size, (data,)).double()
         set_linear(p, torch.tensor(self.w), torch.tensor(self.b))
         if p.free is not None:
@@ -52,10 +60,14 @@ class PPCA:
         return z @ self.w.T + self.b + random.normal(size=(n, len(self.b))) * math.sqrt(self.s2)
 
     def log_evidence(self, x):
-        return multivariate_normal(self.b, self.w @ self.w.T + self.s2 * np.eye(len(self.b))).logpdf(x)
+        return multivariate_normal(
+            self.b, self.w @ self.w.T + self.s2 * np.eye(len(self.b))
+        ).logpdf(x)
 
     def gap(self):
-        """KL of the best diagonal posterior from the true one: 1/2 [sum log M_ii - log det M], whatever x is."""
+        """KL of the best diagonal posterior from the true one: 1/2 [sum log M_ii - log det M],
+        whatever x is.
+        """
         return (np.log(np.diag(self.m)).sum() - np.linalg.slogdet(self.m)[1]) / 2
 
 
@@ -65,7 +77,9 @@ def ppca(request):
 
 
 def sigma_points(level):
-    """Draws whose equally weighted mean is exactly the expectation of any quadratic under q: mean +- sqrt(d) sigma_i e_i."""
+    """Draws whose equally weighted mean is exactly the expectation of any quadratic under q: mean
+    +- sqrt(d) sigma_i e_i.
+    """
     mean, spread = level.q.mean, level.q.variance.sqrt()
     d = mean.shape[-1]
     steps = math.sqrt(d) * torch.cat([torch.eye(d), -torch.eye(d)]).to(mean)
@@ -73,19 +87,25 @@ def sigma_points(level):
 
 
 def test_the_gap_of_the_best_diagonal_posterior(ppca):
-    """ELBO = log p(x) - gap for every x. The integrand is quadratic, so the expectation is exact, without Monte Carlo."""
+    """ELBO = log p(x) - gap for every x. The integrand is quadratic, so the expectation is exact,
+    without Monte Carlo.
+    """
     x = ppca.rows(6)
     (level,) = ppca.model.infer(torch.tensor(x))
     terms = ppca.model.score([sigma_points(level)], torch.tensor(x))
     expected = ppca.log_evidence(x) - ppca.gap()
     assert ppca.gap() > 0.1
-    np.testing.assert_allclose((terms.log_likelihood - terms.rate.sum(-1)).mean(0).detach(), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        (terms.log_likelihood - terms.rate.sum(-1)).mean(0).detach(), expected, rtol=1e-9
+    )
     np.testing.assert_allclose(terms.log_weight.mean(0).detach(), expected, rtol=1e-9)
     np.testing.assert_allclose(-Elbo()(terms).item(), expected.mean(), rtol=1e-9)
 
 
 def test_that_posterior_is_a_stationary_point_of_the_bound(ppca):
-    """No gradient is left in the encoder, nor in E[ELBO] anywhere: the bound is tightest where the theory says."""
+    """No gradient is left in the encoder, nor in E[ELBO] anywhere: the bound is tightest where the
+    theory says.
+    """
     (level,) = ppca.model.infer(torch.tensor(ppca.rows(20)))
     terms = ppca.model.score([sigma_points(level)], torch.tensor(ppca.rows(20)))
     Elbo()(terms).backward()
@@ -94,7 +114,9 @@ def test_that_posterior_is_a_stationary_point_of_the_bound(ppca):
 
 
 def test_estimates_of_the_gap_and_of_log_p(ppca):
-    """By sampling: the measured bound lies one gap below log p(x), and importance sampling closes it."""
+    """By sampling: the measured bound lies one gap below log p(x), and importance sampling closes
+    it.
+    """
     x = ppca.rows(400)
     rows, truth = Rows(torch.tensor(x)), ppca.log_evidence(x)
     measured = bound(ppca.model, rows, samples=50)
@@ -103,10 +125,14 @@ def test_estimates_of_the_gap_and_of_log_p(ppca):
     found = importance_log_likelihood(ppca.model, rows, samples=2000)
     off = found.per_example.numpy() - truth
     assert abs(off.mean()) < ppca.gap() / 5
-    assert truth.mean() - importance_log_likelihood(ppca.model, rows, samples=1).log_likelihood.value > ppca.gap() / 2
+    assert (
+        truth.mean() - importance_log_likelihood(ppca.model, rows, samples=1).log_likelihood.value
+        > ppca.gap() / 2
+    )
 
 
-# Chains with their exact posteriors ----------------------------------------------------------------------------------
+# Chains with their exact posteriors
+# ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=[1, 2, 3], ids=lambda n: f"{n} level(s)")
@@ -115,7 +141,9 @@ def chain(request):
 
 
 def test_exact_posteriors_make_every_log_weight_the_evidence(chain):
-    """Then ELBO = IWAE_K = log p(x), with no noise at all. The evidence is scipy's, from the covariance by hand below."""
+    """Then ELBO = IWAE_K = log p(x), with no noise at all. The evidence is scipy's, from the
+    covariance by hand below.
+    """
     x = chain.sample(7)
     truth = multivariate_normal(chain.mean.numpy(), chain.covariance.numpy()).logpdf(x.numpy())
     terms = chain.model.terms(x, samples=6)
@@ -129,7 +157,9 @@ def test_exact_posteriors_make_every_log_weight_the_evidence(chain):
 
 
 def test_the_marginal_of_the_chain_is_what_ancestral_sampling_gives(chain):
-    """`linear_gaussian` writes its covariance down; draws from the decoder must have it, or the truth above is none."""
+    """`linear_gaussian` writes its covariance down; draws from the decoder must have it, or the
+    truth above is none.
+    """
     n = 40_000
     drawn = chain.model.sample(n, mean=False).numpy()
     mean, covariance = chain.mean.numpy(), chain.covariance.numpy()
@@ -142,7 +172,9 @@ def test_the_marginal_of_the_chain_is_what_ancestral_sampling_gives(chain):
 
 @pytest.mark.parametrize("levels", [2, 3])
 def test_the_closed_form_everywhere_is_not_the_bound(levels):
-    """Below the top q and p do not share parents (R3's second error): "valid" and "sampled" give log p(x), this does not."""
+    """Below the top q and p do not share parents (R3's second error): "valid" and "sampled" give
+    log p(x), this does not.
+    """
     chain = linear_gaussian(levels)
     x = chain.sample(1).expand(40_000, -1)
     truth = float(chain.log_evidence(x[:1]))
@@ -162,32 +194,51 @@ def test_only_the_top_level_shares_parents():
     assert [tuple(level.z.shape) for level in levels] == [(4, 2, 2)] * 3
 
 
-# A real decoder, by quadrature ---------------------------------------------------------------------------------------
+# A real decoder, by quadrature
+# ---------------------------------------------------------------------------------------
 
 
 def weights_of(module):
     """Weights and biases of the linear layers, in numpy, in order."""
-    return [(m.weight.detach().numpy(), m.bias.detach().numpy()) for m in module.modules() if isinstance(m, nn.Linear)]
+    return [
+        (m.weight.detach().numpy(), m.bias.detach().numpy())
+        for m in module.modules()
+        if isinstance(m, nn.Linear)
+    ]
 
 
 def by_quadrature(model, x, size):
-    """log p(x) = log of the integral of p(x|z) N(z; 0, I) over a grid of [-8, 8]^size, with the decoder in numpy."""
+    """log p(x) = log of the integral of p(x|z) N(z; 0, I) over a grid of [-8, 8]^size, with the
+    decoder in numpy.
+    """
     count = 2001 if size == 1 else 301
     line = np.linspace(-8, 8, count)
     z = np.stack(np.meshgrid(*[line] * size), -1).reshape(-1, size)
     (w1, b1), (w2, b2) = weights_of(model.decoder)
     logits = np.tanh(z @ w1.T + b1) @ w2.T + b2
-    log_p = -np.logaddexp(0, -logits) @ x.T - np.logaddexp(0, logits) @ (1 - x).T + norm.logpdf(z).sum(-1)[:, None]
+    log_p = (
+        -np.logaddexp(0, -logits) @ x.T
+        - np.logaddexp(0, logits) @ (1 - x).T
+        + norm.logpdf(z).sum(-1)[:, None]
+    )
     return np.logaddexp.reduce(log_p, axis=0) + size * math.log(line[1] - line[0])
 
 
 @pytest.fixture(params=[1, 2], ids=lambda d: f"{d}-D latent")
 def curved(request):
-    """A tanh decoder with large random weights, whose posterior is far from normal, and eight binary examples."""
+    """A tanh decoder with large random weights, whose posterior is far from normal, and eight
+    binary examples.
+    """
     torch.manual_seed(5)
     size = request.param
-    model = Architecture(latent=(size,), network=MLP((6,), "tanh", init=1.2), likelihood=Bernoulli()).build((5,)).double()
-    with torch.no_grad():  # a posterior close to the prior: its importance weights have a variance that can be trusted
+    model = (
+        Architecture(latent=(size,), network=MLP((6,), "tanh", init=1.2), likelihood=Bernoulli())
+        .build((5,))
+        .double()
+    )
+    with (
+        torch.no_grad()
+    ):  # a posterior close to the prior: its importance weights have a variance that can be trusted
         for parameter in model.latents.parameters():
             parameter *= 0.1
     x = (torch.rand(8, 5) < 0.5).double()
@@ -195,7 +246,9 @@ def curved(request):
 
 
 def test_importance_sampling_agrees_with_quadrature(curved):
-    """Within five standard errors, each by the delta method from its own weights: var(w) / (K mean(w)^2)."""
+    """Within five standard errors, each by the delta method from its own weights: var(w) / (K
+    mean(w)^2).
+    """
     model, x, truth = curved
     samples = 20_000
     for i in range(len(x)):
@@ -207,7 +260,9 @@ def test_importance_sampling_agrees_with_quadrature(curved):
 
 
 def test_bounds_are_ordered_and_rise_with_k(curved):
-    """ELBO = IWAE_1 <= IWAE_5 <= IWAE_50 <= log p(x) (Burda et al. 2015, theorem 1), all of them estimated apart."""
+    """ELBO = IWAE_1 <= IWAE_5 <= IWAE_50 <= log p(x) (Burda et al. 2015, theorem 1), all of them
+    estimated apart.
+    """
     model, x, truth = curved
     many = x.repeat(500, 1)
     values, errors = [], []
@@ -218,7 +273,9 @@ def test_bounds_are_ordered_and_rise_with_k(curved):
             each = torch.stack([-Iwae()(model.terms(row, samples=k)) for row in many.split(8)])
             values.append(float(each.mean()))
             errors.append(float(each.std()) / math.sqrt(len(each)))
-    assert abs(float(elbo.mean()) - values[0]) < 5 * math.hypot(errors[0], float(elbo.std()) / math.sqrt(len(elbo)))
+    assert abs(float(elbo.mean()) - values[0]) < 5 * math.hypot(
+        errors[0], float(elbo.std()) / math.sqrt(len(elbo))
+    )
     for (low, high), (a, b) in zip(
         [(values[0], values[1]), (values[1], values[2]), (values[2], truth.mean())],
         [(errors[0], errors[1]), (errors[1], errors[2]), (errors[2], 0)],
@@ -229,13 +286,16 @@ def test_bounds_are_ordered_and_rise_with_k(curved):
     assert values[2] > values[1]
 
 
-# KL divergences ------------------------------------------------------------------------------------------------------
+# KL divergences
+# ------------------------------------------------------------------------------------------------------
 
 POSTERIORS = [Normal(), Normal(variance="shared"), Normal(variance=0.3), Normal(mean="sigmoid")]
 
 
 def one_level(family, prior, size=3):
-    """A level of 20,000 draws for each of 4 random posteriors, against a standard normal prior or a mixture."""
+    """A level of 20,000 draws for each of 4 random posteriors, against a standard normal prior or a
+    mixture.
+    """
     values = [torch.randn(4, size).double() for _ in range(family.parameters)]
     q = family([*values, *(torch.tensor(-0.7).double() for _ in range(family.free))], 1)
     return Level(q.rsample(torch.Size([20_000])), q, prior.build(size).double()(None), True)
@@ -252,7 +312,9 @@ def test_closed_form_kl_against_monte_carlo(family):
 
 
 def test_kl_of_a_normal_is_the_published_formula():
-    """-1/2 sum (1 + log sigma^2 - mu^2 - sigma^2) (Kingma & Welling 2013, appendix B), with its factor 1/2."""
+    """-1/2 sum (1 + log sigma^2 - mu^2 - sigma^2) (Kingma & Welling 2013, appendix B), with its
+    factor 1/2.
+    """
     mean, log_variance = torch.randn(4, 3).double(), torch.randn(4, 3).double()
     q = Normal()((mean, log_variance), 1)
     level = Level(q.rsample(torch.Size([2])), q, StandardNormal().build(3).double()(None), True)
@@ -262,14 +324,19 @@ def test_kl_of_a_normal_is_the_published_formula():
 
 def test_a_prior_without_a_closed_form_is_sampled():
     level = one_level(Normal(), Mixture(components=3))
-    torch.testing.assert_close(rate(level, "valid"), level.q.log_prob(level.z) - level.p.log_prob(level.z))
+    torch.testing.assert_close(
+        rate(level, "valid"), level.q.log_prob(level.z) - level.p.log_prob(level.z)
+    )
 
 
-# What the latents carry ----------------------------------------------------------------------------------------------
+# What the latents carry
+# ----------------------------------------------------------------------------------------------
 
 
 def test_latent_statistics_of_a_model_that_is_known():
-    """Variance over the data of the exact posterior means is the variance of the encoder's linear map of the data."""
+    """Variance over the data of the exact posterior means is the variance of the encoder's linear
+    map of the data.
+    """
     truth = linear_gaussian(1)
     x = truth.sample(300)
     with torch.no_grad():
@@ -284,6 +351,9 @@ def test_latent_statistics_of_a_model_that_is_known():
 def test_rates_by_dimension_add_up_to_the_rate():
     truth = linear_gaussian(2)
     x = Rows(truth.sample(50))
-    statistics, measured = latent_statistics(truth.model, x, samples=4), bound(truth.model, x, samples=4)
+    statistics, measured = (
+        latent_statistics(truth.model, x, samples=4),
+        bound(truth.model, x, samples=4),
+    )
     for each, total in zip(statistics.rate_per_dimension, measured.rate, strict=True):
         np.testing.assert_allclose(each.sum(), total, rtol=1e-9)

@@ -1,7 +1,9 @@
-"""Hostile files: each loader returns, or refuses in one line of ours, in bounded time and memory, and runs no code.
+"""Hostile files: each loader returns, or refuses in one line of ours, in bounded time and memory,
+and runs no code.
 
-The inputs are those of `benchmarks/hostile.py`: a sample here, thousands in the test marked slow. Inputs that once failed, or are
-likely to, are kept in `tests/hostile/LOADER/CASE/`: the files that take the place of those of a valid source.
+The inputs are those of `benchmarks/hostile.py`: a sample here, thousands in the test marked slow.
+Inputs that once failed, or are likely to, are kept in `tests/hostile/LOADER/CASE/`: the files that
+take the place of those of a valid source.
 """
 
 import importlib.util
@@ -39,7 +41,9 @@ CASES = sorted(case for case in (HERE / "hostile").glob("*/*") if case.is_dir())
 
 def _engine():
     """The module `benchmarks/hostile.py`, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("hostile", HERE.parent / "benchmarks" / "hostile.py")
+    spec = importlib.util.spec_from_file_location(
+        "hostile", HERE.parent / "benchmarks" / "hostile.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules["hostile"] = module
     spec.loader.exec_module(module)
@@ -51,15 +55,23 @@ SAMPLE = {"resume": 30, "metrics": 20}
 """Inputs of the loaders that take long, in place of 60."""
 
 OPEN: tuple[str, ...] = ()
-"""Loaders that are not yet known to refuse all there is: what they fail at is shown, and does not fail the tests."""
+"""Loaders that are not yet known to refuse all there is: what they fail at is shown, and does not
+fail the tests.
+"""
 
 by_loader = pytest.mark.parametrize("loader", list(hostile.TARGETS))
 
 
 @pytest.fixture(scope="module")
 def outcomes():
-    """What becomes of some inputs for each loader, and of all that were kept; one worker judges them all."""
-    sample = [{"loader": name, "number": k, "seed": 0} for name in hostile.TARGETS for k in range(SAMPLE.get(name, 60))]
+    """What becomes of some inputs for each loader, and of all that were kept; one worker judges
+    them all.
+    """
+    sample = [
+        {"loader": name, "number": k, "seed": 0}
+        for name in hostile.TARGETS
+        for k in range(SAMPLE.get(name, 60))
+    ]
     kept = [{"loader": case.parent.name, "case": str(case)} for case in CASES]
     return [(job.get("case"), outcome) for job, outcome in hostile.judge([*sample, *kept])]
 
@@ -77,7 +89,9 @@ def test_a_sample_of_damaged_inputs(outcomes, loader):
     found = [outcome for case, outcome in outcomes if case is None and outcome.loader == loader]
     assert len(found) == SAMPLE.get(loader, 60)
     _none_failed(found)
-    assert {outcome.what for outcome in found} == {"loaded", "refused"}, "the damage is all the same: the loader is not tried"
+    assert {outcome.what for outcome in found} == {"loaded", "refused"}, (
+        "the damage is all the same: the loader is not tried"
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
@@ -148,7 +162,8 @@ def test_the_judge_weighs_and_times(loader, monkeypatch):
 def test_the_judge_sees_code_that_runs(tmp_path):
     """In a process of its own, as a hook stays for good."""
     script = (
-        f"import sys, pickle, os; sys.path.insert(0, {str(HERE.parent / 'benchmarks')!r}); import hostile\n"
+        f"import sys, pickle, os; sys.path.insert(0, {str(HERE.parent / 'benchmarks')!r}); import "
+        "hostile\n"
         "hostile.watch_for_code(); import colorsys\n"
         "assert not hostile.RAN, hostile.RAN\n"
         "exec('1'); pickle.loads(pickle.dumps(os.path.join)); os.system('true')\n"
@@ -220,7 +235,9 @@ def test_no_checkpoint_is_read_through_a_link(tmp_path):
 
 
 def test_a_folder_of_images_may_hold_links_to_files_and_follows_none_to_folders(tmp_path):
-    """It is the user's own, and often is made of links; what they lead to is read as an image, and as nothing else."""
+    """It is the user's own, and often is made of links; what they lead to is read as an image, and
+    as nothing else.
+    """
     (tmp_path / "set").mkdir()
     Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "set" / "a.png").symlink_to(tmp_path / "a.png")
@@ -239,18 +256,27 @@ def test_a_text_that_stands_in_every_row_is_weighed_in_every_row():
     assert text_bytes(frame) == 5000 * 2**20
 
 
-@pytest.mark.parametrize("kind", [polars.String, polars.Categorical, polars.Enum(["v" * 1025, "v"])])
+@pytest.mark.parametrize(
+    "kind", [polars.String, polars.Categorical, polars.Enum(["v" * 1025, "v"])]
+)
 @pytest.mark.parametrize("column", ["user", "item"])
 def test_an_id_of_any_length_is_refused_whatever_its_type(kind, column):
     ids = polars.Series(["v" * 1025, "v"]).cast(kind)
     frame = polars.DataFrame({"user": [1, 2], "item": [1, 2]} | {column: ids})
     with pytest.raises(DataError, match=f"has a {column} of 1025 bytes; allowed: 1024"):
         from_frame(frame, validation=0, test=0)
-    assert from_frame(frame.with_columns(polars.col(column).cast(str).str.tail(1024)), validation=0, test=0).facts["kept"] == 2
+    assert (
+        from_frame(
+            frame.with_columns(polars.col(column).cast(str).str.tail(1024)), validation=0, test=0
+        ).facts["kept"]
+        == 2
+    )
 
 
 def test_the_bytes_beside_the_titles_of_items_are_left_where_they_are(tmp_path):
-    frame = polars.DataFrame({"item": [1, 2], "title": ["a", "b"], "picture": [b"x", b"y"], "tags": [["a"], []]})
+    frame = polars.DataFrame(
+        {"item": [1, 2], "title": ["a", "b"], "picture": [b"x", b"y"], "tags": [["a"], []]}
+    )
     frame.write_parquet(tmp_path / "titles.parquet")
     assert read_titles(tmp_path / "titles.parquet").rows() == [(1, "a"), (2, "b")]
 
@@ -286,11 +312,15 @@ def test_stars_in_names_are_no_patterns(tmp_path):
     for name in ("1.csv", "2.csv", "[12].csv", "*.csv"):
         (tmp_path / name).write_text(f"a,b\n{len(name)},1\n2,3\n")
     for name in ("[12].csv", "*.csv"):
-        values = Data(str(tmp_path / name), validation=0, test=0, standardize=False).open().whole.values
+        values = (
+            Data(str(tmp_path / name), validation=0, test=0, standardize=False).open().whole.values
+        )
         assert values.tolist() == [[len(name), 1], [2, 3]]
     polars.DataFrame({"user": [1], "item": [2]}).write_parquet(tmp_path / "*.parquet")
     polars.DataFrame({"user": [3], "item": [4]}).write_parquet(tmp_path / "b.parquet")
-    log = Data(str(tmp_path / "*.parquet"), validation=0, test=0, interactions=Interactions()).open()
+    log = Data(
+        str(tmp_path / "*.parquet"), validation=0, test=0, interactions=Interactions()
+    ).open()
     assert log.facts["read"] == 1
 
 
@@ -344,7 +374,9 @@ def test_what_is_claimed_is_weighed_against_what_is_there():
 
 
 def test_packed_arrays_as_real_data_have_them_are_no_bombs(tmp_path, monkeypatch):
-    """Binary images with few black pixels are as dense as data get: above what is free, and still below the ratio."""
+    """Binary images with few black pixels are as dense as data get: above what is free, and still
+    below the ratio.
+    """
     monkeypatch.setattr("lowerbound.data.limits.FREE", 2**18)
     values = (np.random.default_rng(0).random((2000, 28, 28), np.float32) < 0.02).astype(np.uint8)
     np.savez_compressed(tmp_path / "x.npz", images=values)
@@ -387,7 +419,10 @@ GOOD = {
 @pytest.mark.parametrize(
     "change",
     [
-        *({"shape": shape} for shape in ([], [0], [-1], [True], [2.0], ["2"], [2, 2], 2, None, [3], [2**70])),
+        *(
+            {"shape": shape}
+            for shape in ([], [0], [-1], [True], [2.0], ["2"], [2, 2], 2, None, [3], [2**70])
+        ),
         *({"kind": kind} for kind in ("image", "cloud", None, 3, [])),
         *({"levels": levels} for levels in (1, -2, 2.5, "2", True, 2**40)),
         *({"low": low} for low in (float("nan"), None, "x", float("-inf"), [])),
@@ -409,7 +444,12 @@ def test_json_and_toml_of_any_depth_and_size_are_told_in_one_line(tmp_path, monk
         path.write_text(text)
         with pytest.raises(RunError, match="cannot read"):
             read_json(path)
-    for text in ("a." * 5000 + "a = 1", "a = " + "[" * 5000, "a = " + '"x y" . ' * 40, "['a' . " + "b." * 40 + "c]"):
+    for text in (
+        "a." * 5000 + "a = 1",
+        "a = " + "[" * 5000,
+        "a = " + '"x y" . ' * 40,
+        "['a' . " + "b." * 40 + "c]",
+    ):
         path.write_text(text)
         with pytest.raises(ConfigError, match="not a TOML file"):
             recipes.load(path)
@@ -429,7 +469,11 @@ def test_a_message_is_one_printable_line_of_bounded_length():
 
 
 @pytest.mark.parametrize(
-    "text", ["[model]\nlatent = [1000000000000]", "[model.network]\ntype = 'MLP'\nhidden = [1000000, 1000000]"]
+    "text",
+    [
+        "[model]\nlatent = [1000000000000]",
+        "[model.network]\ntype = 'MLP'\nhidden = [1000000, 1000000]",
+    ],
 )
 def test_a_model_of_any_size_in_a_recipe_costs_no_memory(run, tmp_path, text):
     copy = shutil.copytree(run, tmp_path / "run")

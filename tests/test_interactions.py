@@ -1,4 +1,6 @@
-"""Logs of users and items: reading, cleaning and splits, each rule by hand, and from real sets to batches."""
+"""Logs of users and items: reading, cleaning and splits, each rule by hand, and from real sets to
+batches.
+"""
 
 import json
 import os
@@ -46,11 +48,15 @@ def whole(rows: pl.DataFrame, **how: Any) -> Dataset:
     return from_frame(rows, Interactions(**how), validation=0, test=0)
 
 
-def triples(data: Dataset, history: History | None = None, targets: bool = False) -> dict[tuple[Any, Any], float]:
+def triples(
+    data: Dataset, history: History | None = None, targets: bool = False
+) -> dict[tuple[Any, Any], float]:
     """What a split holds, by the users' and items' own ids."""
     history = history or data.split("all")
     entries = (history.targets if targets else history.matrix).tocoo()
-    keys = zip(history.users[entries.row].tolist(), data.items.ids[entries.col].tolist(), strict=True)
+    keys = zip(
+        history.users[entries.row].tolist(), data.items.ids[entries.col].tolist(), strict=True
+    )
     return dict(zip(keys, entries.data.tolist(), strict=True))
 
 
@@ -71,7 +77,9 @@ def some(users: int = 40, items: int = 15, rows: int = 400, seed: int = 0) -> pl
     pairs = rng.choice(users * items, rows, replace=False)
     times = rng.permutation(rows)
     ratings = rng.integers(1, 6, rows)
-    return pl.DataFrame({"user": pairs // items, "item": pairs % items, "rating": ratings, "timestamp": times})
+    return pl.DataFrame(
+        {"user": pairs // items, "item": pairs % items, "rating": ratings, "timestamp": times}
+    )
 
 
 # Reading
@@ -101,7 +109,11 @@ def test_batches_are_sparse_rows_with_an_order(tmp_path: Path) -> None:
     assert data.schema == Schema((2,), "interactions", None, 0.0, 5.0)
     batch = data.train.batch(slice(None))
     assert torch.equal(batch.dense(), torch.tensor([[4.0, 5.0], [3.0, 0.0]]))
-    assert (batch.offsets.dtype, batch.columns.dtype, batch.values.dtype) == (torch.int64, torch.int64, torch.float32)
+    assert (batch.offsets.dtype, batch.columns.dtype, batch.values.dtype) == (
+        torch.int64,
+        torch.int64,
+        torch.float32,
+    )
     assert whole(LOG).schema == Schema((2,), "interactions", 2, 0.0, 1.0)
 
 
@@ -115,7 +127,10 @@ def test_own_names_of_columns() -> None:
     rows = LOG.rename({"user": "who", "item": "what", "rating": "stars"})
     data = whole(rows, user="who", item="what", rating="stars", binary=False)
     assert triples(data) == {("b", 7): 3, ("a", 9): 5, ("a", 7): 4}
-    assert whole(rows.rename({"stars": "weight"}), user="who", item="what", binary=False).schema.high == 5
+    assert (
+        whole(rows.rename({"stars": "weight"}), user="who", item="what", binary=False).schema.high
+        == 5
+    )
 
 
 def test_parquet_reads_only_the_columns_it_needs(tmp_path: Path) -> None:
@@ -124,8 +139,12 @@ def test_parquet_reads_only_the_columns_it_needs(tmp_path: Path) -> None:
     def touched(_: pl.Series) -> pl.Series:
         raise AssertionError("a column was read in vain")
 
-    lazy = LOG.lazy().with_columns(pl.col("rating").map_batches(touched, return_dtype=pl.Float64).alias("secret"))
-    lazy = lazy.with_columns(pl.col("timestamp").map_batches(touched, return_dtype=pl.Int64).alias("timestamp"))
+    lazy = LOG.lazy().with_columns(
+        pl.col("rating").map_batches(touched, return_dtype=pl.Float64).alias("secret")
+    )
+    lazy = lazy.with_columns(
+        pl.col("timestamp").map_batches(touched, return_dtype=pl.Int64).alias("timestamp")
+    )
     assert triples(whole(lazy)).keys() == PAIRS
 
 
@@ -142,8 +161,23 @@ def log_of(path: str, **how: Any) -> Dataset:
     return Data(path, validation=0, test=0, interactions=Interactions(**how)).open()
 
 
-@pytest.mark.parametrize("odd", ["001", "1.0", "+1", "-0", " 1", "1e3", "18446744073709551616", "9223372036854775808", "9" * 60])
-def test_ids_of_a_text_file_are_numbers_only_if_all_are_written_so(tmp_path: Path, odd: str) -> None:
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "001",
+        "1.0",
+        "+1",
+        "-0",
+        " 1",
+        "1e3",
+        "18446744073709551616",
+        "9223372036854775808",
+        "9" * 60,
+    ],
+)
+def test_ids_of_a_text_file_are_numbers_only_if_all_are_written_so(
+    tmp_path: Path, odd: str
+) -> None:
     path = csv(tmp_path, f"user,item\n1,1\n2,{odd}\n2,1\n")
     assert triples(log_of(path)).keys() == {(1, "1"), (2, odd), (2, "1")}
     csv(tmp_path / "parts", "user,item\n1,1\n1,2\n", "train.csv")
@@ -160,9 +194,13 @@ def test_only_an_empty_field_of_a_text_file_is_a_missing_id(tmp_path: Path) -> N
     assert data.facts["missing_ids"] == 3
     for word in ("None", "NA", "", "nan", "NaN", "inf", "-inf", "-1"):
         path = csv(tmp_path, f"user,item,rating\n1,1,{word}\n1,2,3\n")
-        line(lambda path=path: log_of(path), "1 ratings that are missing, negative, NaN or infinite")
+        line(
+            lambda path=path: log_of(path), "1 ratings that are missing, negative, NaN or infinite"
+        )
     line(lambda: log_of(csv(tmp_path, "user,item,rating\n1,1,good\n1,2,3\n")), "String")
-    assert triples(log_of(csv(tmp_path, "user,item,rating\n1,1, 2.5\n"), binary=False)) == {(1, 1): 2.5}
+    assert triples(log_of(csv(tmp_path, "user,item,rating\n1,1, 2.5\n"), binary=False)) == {
+        (1, 1): 2.5
+    }
 
 
 def test_times_of_a_text_file(tmp_path: Path) -> None:
@@ -183,7 +221,9 @@ def test_long_ids_of_frames(kind: Any) -> None:
     as_ = int if kind == pl.UInt64 else str
     data = whole(pl.DataFrame({"user": long, "item": long}))
     assert set(data.items.ids.tolist()) == {as_(1), as_(2), as_(2**64 - 1)}
-    other = from_frame(pl.DataFrame({"user": short, "item": short}), schema=data.schema, items=data.items)
+    other = from_frame(
+        pl.DataFrame({"user": short, "item": short}), schema=data.schema, items=data.items
+    )
     assert other.facts["unknown_items"] == 1
 
 
@@ -202,7 +242,9 @@ def test_ids_of_any_type_come_back(ids: list[Any]) -> None:
 
 def test_categories_are_texts_and_dates_are_ids() -> None:
     days = pl.date_range(pl.date(2020, 1, 1), pl.date(2020, 1, 3), eager=True)
-    data = whole(pl.DataFrame({"user": pl.Series(["b", "a", "b"], dtype=pl.Categorical), "item": days}))
+    data = whole(
+        pl.DataFrame({"user": pl.Series(["b", "a", "b"], dtype=pl.Categorical), "item": days})
+    )
     assert data.train.users.tolist() == ["a", "b"]
     assert len(data.items) == 3
 
@@ -210,7 +252,9 @@ def test_categories_are_texts_and_dates_are_ids() -> None:
 def test_npz_gives_row_and_column_numbers(tmp_path: Path) -> None:
     matrix = csr_matrix(np.array([[0, 2, 0], [0, 0, 0], [1, 0, 3]]))
     save_npz(tmp_path / "x.npz", matrix)
-    data = Data(str(tmp_path / "x.npz"), validation=0, test=0, interactions=Interactions(binary=False)).open()
+    data = Data(
+        str(tmp_path / "x.npz"), validation=0, test=0, interactions=Interactions(binary=False)
+    ).open()
     assert triples(data) == {(0, 1): 2, (2, 0): 1, (2, 2): 3}
 
 
@@ -246,27 +290,42 @@ def test_validation_is_cut_from_a_given_training_part(tmp_path: Path) -> None:
     rows = some()
     rows[:300].write_parquet(tmp_path / "train.parquet")
     rows[300:].write_parquet(tmp_path / "test.parquet")
-    data, fitted = (Data(str(tmp_path), validation=v, interactions=Interactions()).open() for v in (0.2, 0))
+    data, fitted = (
+        Data(str(tmp_path), validation=v, interactions=Interactions()).open() for v in (0.2, 0)
+    )
     train, held = triples(data, data.train).keys(), triples(data, data.validation, True).keys()
     assert not train & held
     assert train | held == triples(fitted, fitted.train).keys() == triples(data, data.test).keys()
     per_user = data.validation.matrix.getnnz(1) + data.validation.targets.getnnz(1)
     assert np.array_equal(data.validation.targets.getnnz(1), np.rint(0.2 * per_user))
     assert fitted.validation is None
-    line(Data(str(tmp_path), validation=5, interactions=Interactions()).open, "data.validation=5", "below 1", kind=ConfigError)
+    line(
+        Data(str(tmp_path), validation=5, interactions=Interactions()).open,
+        "data.validation=5",
+        "below 1",
+        kind=ConfigError,
+    )
 
 
 # Titles
 
 
 def test_titles_are_found_whatever_the_case(tmp_path: Path) -> None:
-    csv(tmp_path, "ID,Item_Id,Title,YEAR,Genres\n0,9,Fargo,1996,Crime|Drama\n0,8,None,,\n0,9,Twice,1,x\n", "items.csv")
+    csv(
+        tmp_path,
+        "ID,Item_Id,Title,YEAR,Genres\n0,9,Fargo,1996,Crime|Drama\n0,8,None,,\n0,9,Twice,1,x\n",
+        "items.csv",
+    )
     data = whole(LOG, items=str(tmp_path / "items.csv"))
     assert data.items.titles == ["7", "Fargo (1996)"]
     assert data.items.genres == ["", "Crime|Drama"]
     data.items.write(tmp_path / "run" / "items.parquet")
     again = Items.read(tmp_path / "run" / "items.parquet")
-    assert (again.ids.tolist(), again.titles, again.genres) == ([7, 9], data.items.titles, data.items.genres)
+    assert (again.ids.tolist(), again.titles, again.genres) == (
+        [7, 9],
+        data.items.titles,
+        data.items.genres,
+    )
     assert again.popularity.tolist() == [2, 1]
     assert whole(LOG).items.titles is None
 
@@ -280,8 +339,17 @@ def test_titles_from_a_frame_match_ids_of_another_type() -> None:
 
 def test_bad_titles_and_catalogues(tmp_path: Path) -> None:
     line(lambda: whole(LOG, items="films.doc"), "films.doc", ".parquet")
-    line(lambda: whole(LOG, items=str(tmp_path / "none.csv")), "data.interactions.items=", "none.csv", "no such file")
-    line(lambda: whole(LOG, items=csv(tmp_path, "hello", "y.parquet")), "y.parquet", "titles of items")
+    line(
+        lambda: whole(LOG, items=str(tmp_path / "none.csv")),
+        "data.interactions.items=",
+        "none.csv",
+        "no such file",
+    )
+    line(
+        lambda: whole(LOG, items=csv(tmp_path, "hello", "y.parquet")),
+        "y.parquet",
+        "titles of items",
+    )
     codes = csv(tmp_path, "user,item\na,01\nb,1\n", "codes.csv")
     titles = csv(tmp_path, "ITEM,title\n1,one\n01,other\n", "titles.csv")
     assert log_of(codes, items=titles).items.titles == ["other", "one"]
@@ -295,7 +363,9 @@ def test_bad_titles_and_catalogues(tmp_path: Path) -> None:
 
 
 def test_rows_without_ids_are_dropped_and_counted() -> None:
-    rows = frame(("a", 1.0), (None, 1.0), ("b", None), ("b", float("nan")), ("b", 2.0), columns="user item")
+    rows = frame(
+        ("a", 1.0), (None, 1.0), ("b", None), ("b", float("nan")), ("b", 2.0), columns="user item"
+    )
     data = whole(rows)
     assert triples(data).keys() == {("a", 1.0), ("b", 2.0)}
     assert (data.facts["read"], data.facts["missing_ids"], data.facts["kept"]) == (5, 3, 2)
@@ -314,7 +384,10 @@ def test_duplicates_count_once_or_are_summed() -> None:
     data = whole(rows, binary=False)
     assert triples(data) == {(1, 1): 5, (1, 2): 1}
     assert data.facts["duplicates"] == 1
-    assert triples(whole(rows.drop("rating"), binary=False)) == {(1, 1): 2, (1, 2): 1}  # repetitions are counted
+    assert triples(whole(rows.drop("rating"), binary=False)) == {
+        (1, 1): 2,
+        (1, 2): 1,
+    }  # repetitions are counted
 
 
 def test_zero_is_a_rating_but_no_weight() -> None:
@@ -327,8 +400,11 @@ def test_zero_is_a_rating_but_no_weight() -> None:
 
 
 def test_rare_items_go_first_then_rare_users_in_one_pass() -> None:
-    # Item 3 has one user and goes; user c then has one item and goes; item 2 then has one user, and stays.
-    rows = frame(("a", 1), ("b", 1), ("a", 2), ("c", 2), ("c", 3), ("b", 4), ("a", 4), columns="user item")
+    # Item 3 has one user and goes; user c then has one item and goes; item 2 then has one user, and
+    # stays.
+    rows = frame(
+        ("a", 1), ("b", 1), ("a", 2), ("c", 2), ("c", 3), ("b", 4), ("a", 4), columns="user item"
+    )
     data = whole(rows, min_user_items=2, min_item_users=2)
     assert triples(data).keys() == {("a", 1), ("b", 1), ("a", 2), ("b", 4), ("a", 4)}
     assert (data.facts["rare_items"], data.facts["rare_users"]) == (1, 1)
@@ -336,9 +412,21 @@ def test_rare_items_go_first_then_rare_users_in_one_pass() -> None:
 
 def test_the_facts_are_one_line() -> None:
     data = whole(LOG, threshold=4)
-    facts = {"read": 3, "missing_ids": 0, "below_threshold": 1, "duplicates": 0, "rare_items": 0, "rare_users": 0}
+    facts = {
+        "read": 3,
+        "missing_ids": 0,
+        "below_threshold": 1,
+        "duplicates": 0,
+        "rare_items": 0,
+        "rare_users": 0,
+    }
     assert facts.items() <= data.facts.items()
-    assert (data.facts["kept"], data.facts["users"], data.facts["items"], data.facts["density"]) == (2, 1, 2, 1.0)
+    assert (
+        data.facts["kept"],
+        data.facts["users"],
+        data.facts["items"],
+        data.facts["density"],
+    ) == (2, 1, 2, 1.0)
     text = described(data.facts)
     assert "\n" not in text
     assert "2 interactions of 1 users with 2 items" in text
@@ -348,20 +436,45 @@ def test_the_facts_are_one_line() -> None:
 BAD: dict[str, tuple[pl.DataFrame, dict[str, Any], list[str]]] = {
     "no user": (LOG.rename({"user": "usr"}), {}, ["'user'", "did you mean 'usr'"]),
     "no item": (LOG.rename({"item": "thing"}), {}, ["'item'", "thing"]),
-    "no alias for another name": (LOG.rename({"user": "user_id"}), {"user": "uid"}, ["'uid'", "user_id"]),
+    "no alias for another name": (
+        LOG.rename({"user": "user_id"}),
+        {"user": "uid"},
+        ["'uid'", "user_id"],
+    ),
     "no rating": (LOG, {"rating": "stars"}, ["'stars'"]),
     "no time": (LOG, {"timestamp": "when", "split": "temporal"}, ["'when'"]),
     "negative": (frame((1, 1, -1.0), (1, 2, 1.0)), {}, ["1 ratings", "negative"]),
     "nan": (frame((1, 1, float("nan")), (1, 2, None)), {}, ["2 ratings", "NaN"]),
     "infinite": (frame((1, 1, float("inf"))), {"threshold": 1}, ["1 ratings", "infinite"]),
-    "beyond float32": (frame((1, 1, 1e39), (1, 2, 1.0)), {"binary": False}, ["1 ratings", "beyond float32", "1e+39", "3.4e+38"]),
-    "sums beyond float32": (frame((1, 1, 3e38), (1, 1, 3e38)), {"binary": False}, ["sums", "beyond float32", "6e+38"]),
-    "sums beyond float64": (frame((1, 1, 1e308), (1, 1, 1e308)), {"binary": False}, ["sums", "beyond float32", "inf"]),
+    "beyond float32": (
+        frame((1, 1, 1e39), (1, 2, 1.0)),
+        {"binary": False},
+        ["1 ratings", "beyond float32", "1e+39", "3.4e+38"],
+    ),
+    "sums beyond float32": (
+        frame((1, 1, 3e38), (1, 1, 3e38)),
+        {"binary": False},
+        ["sums", "beyond float32", "6e+38"],
+    ),
+    "sums beyond float64": (
+        frame((1, 1, 1e308), (1, 1, 1e308)),
+        {"binary": False},
+        ["sums", "beyond float32", "inf"],
+    ),
     "text rating": (frame((1, 1, "good")), {}, ["String", "numbers"]),
     "bytes": (pl.DataFrame({"user": [b"a"], "item": [1]}), {}, ["users", "Binary"]),
-    "lists of times": (frame((1, 1, 1.0, [1, 2])), {"split": "temporal"}, ["timestamps", "List(Int64)"]),
+    "lists of times": (
+        frame((1, 1, 1.0, [1, 2])),
+        {"split": "temporal"},
+        ["timestamps", "List(Int64)"],
+    ),
     "a time is nan": (
-        frame((1, 1, 1.0, 5.0), (1, 2, 1.0, float("nan")), (1, 3, 1.0, float("inf")), (1, 4, 1.0, None)),
+        frame(
+            (1, 1, 1.0, 5.0),
+            (1, 2, 1.0, float("nan")),
+            (1, 3, 1.0, float("inf")),
+            (1, 4, 1.0, None),
+        ),
         {"split": "temporal"},
         ["3 interactions without"],
     ),
@@ -371,8 +484,16 @@ BAD: dict[str, tuple[pl.DataFrame, dict[str, Any], list[str]]] = {
     "all rare": (LOG, {"min_user_items": 9}, ["no interactions", "2 rare users"]),
     "threshold of nothing": (LOG.drop("rating"), {"threshold": 3}, ["no ratings", "threshold 3"]),
     "no timestamps": (LOG.drop("timestamp"), {"split": "temporal"}, ["no timestamps"]),
-    "a time missing": (frame((1, 1, 1.0, 5), (1, 2, 1.0, None)), {"split": "temporal"}, ["1 interactions without"]),
-    "text for a time": (frame((1, 1, 1.0, "soon"), (1, 2, 1.0, "2020-01-01")), {"split": "temporal"}, ["'soon'", "dates"]),
+    "a time missing": (
+        frame((1, 1, 1.0, 5), (1, 2, 1.0, None)),
+        {"split": "temporal"},
+        ["1 interactions without"],
+    ),
+    "text for a time": (
+        frame((1, 1, 1.0, "soon"), (1, 2, 1.0, "2020-01-01")),
+        {"split": "temporal"},
+        ["'soon'", "dates"],
+    ),
     "not given": (LOG, {"split": "given"}, ["train and test"]),
 }
 
@@ -397,11 +518,27 @@ def test_bad_sources_are_refused_in_one_line(tmp_path: Path) -> None:
     line(of(tmp_path), "train and test")
     np.savez(tmp_path / "images.npz", images=np.zeros((3, 3)))
     line(of(tmp_path / "images.npz"), "images.npz")
-    np.savez(tmp_path / "lies.npz", format=b"csr", data=[1.0], indices=[9], indptr=[0, 1], shape=[1, 2])
+    np.savez(
+        tmp_path / "lies.npz", format=b"csr", data=[1.0], indices=[9], indptr=[0, 1], shape=[1, 2]
+    )
     line(of(tmp_path / "lies.npz"), "lies.npz")
-    np.savez(tmp_path / "pickle.npz", format=b"csr", data=np.array([{}]), indices=[0], indptr=[0, 1], shape=[1, 2])
+    np.savez(
+        tmp_path / "pickle.npz",
+        format=b"csr",
+        data=np.array([{}]),
+        indices=[0],
+        indptr=[0, 1],
+        shape=[1, 2],
+    )
     line(of(tmp_path / "pickle.npz"), "pickle.npz")
-    np.savez(tmp_path / "vast.npz", format=b"coo", data=[1.0], row=[10**13], col=[1], shape=[10**13 + 1, 10])
+    np.savez(
+        tmp_path / "vast.npz",
+        format=b"coo",
+        data=[1.0],
+        row=[10**13],
+        col=[1],
+        shape=[10**13 + 1, 10],
+    )
     line(of(tmp_path / "vast.npz"), "vast.npz", "allocate")
     line(of("digits"), "digits", kind=ConfigError)
     line(lambda: from_frame([1, 2]), "frame")
@@ -413,7 +550,10 @@ def test_what_is_no_regular_file_holds_no_interactions(tmp_path: Path) -> None:
     """Whoever opened a pipe would wait for ever; a device stands for it here."""
     for name in ("x.csv", "x.tsv", "x.parquet", "x.npz"):
         (tmp_path / name).symlink_to("/dev/null")
-        line(Data(str(tmp_path / name), interactions=Interactions()).open, f"{name} is not a regular file")
+        line(
+            Data(str(tmp_path / name), interactions=Interactions()).open,
+            f"{name} is not a regular file",
+        )
     line(lambda: Items.read(tmp_path / "x.parquet"), "x.parquet is not a regular file")
 
 
@@ -432,7 +572,9 @@ def test_dates_are_times() -> None:
 
 
 def notebook(rows: list[tuple[int, int]], seed: int, held: int, share: float) -> tuple[Any, ...]:
-    """Liang et al.'s strong generalisation as their notebook goes about it: lists and a global stream, user after user."""
+    """Liang et al.'s strong generalisation as their notebook goes about it: lists and a global
+    stream, user after user.
+    """
     users = sorted({u for u, _ in rows})
     np.random.seed(seed)  # noqa: NPY002
     users = [users[k] for k in np.random.permutation(len(users))]  # noqa: NPY002
@@ -450,7 +592,9 @@ def notebook(rows: list[tuple[int, int]], seed: int, held: int, share: float) ->
             chosen: list[int] = []
             if len(own) >= 5:
                 size = int(share * len(own))
-                chosen = np.random.choice(len(own), size=size, replace=False).astype("int64").tolist()  # noqa: NPY002
+                chosen = (
+                    np.random.choice(len(own), size=size, replace=False).astype("int64").tolist()
+                )  # noqa: NPY002
             wanted |= {own[k] for k in chosen}
             seen |= {pair for k, pair in enumerate(own) if k not in chosen}
         out += [seen, wanted]
@@ -462,7 +606,9 @@ def notebook(rows: list[tuple[int, int]], seed: int, held: int, share: float) ->
 def test_strong_generalisation_is_that_of_the_notebook(seed: int, share: float) -> None:
     rows = some(60, 80, 360, seed)
     expected = notebook([(u, i) for u, i, *_ in rows.rows()], seed, 9, share)
-    data = from_frame(rows, Interactions(split="strong", fold_in=1 - share), validation=9, test=9, seed=seed)
+    data = from_frame(
+        rows, Interactions(split="strong", fold_in=1 - share), validation=9, test=9, seed=seed
+    )
     found = [triples(data, data.train)]
     for part in (data.validation, data.test):
         found += [triples(data, part), triples(data, part, True)]
@@ -473,7 +619,9 @@ def test_strong_generalisation_is_that_of_the_notebook(seed: int, share: float) 
 
 
 def test_items_of_held_out_users_alone_are_dropped_and_counted() -> None:
-    rows = frame(*[(u, i) for u in range(10) for i in (0, 1, 2, 3, 4, 100 + u)], columns="user item")
+    rows = frame(
+        *[(u, i) for u in range(10) for i in (0, 1, 2, 3, 4, 100 + u)], columns="user item"
+    )
     data = from_frame(rows, validation=0.1, test=0.2)
     assert (len(data.train), len(data.validation), len(data.test)) == (7, 1, 2)
     assert len(data.items) == 5 + 7
@@ -486,20 +634,29 @@ def test_items_of_held_out_users_alone_are_dropped_and_counted() -> None:
 
 def test_random_rounds_and_leaves_one() -> None:
     sizes = [1, 2, 3, 5, 10, 14]
-    rows = pl.DataFrame({"user": np.repeat(range(6), sizes), "item": np.concatenate([np.arange(s) for s in sizes])})
+    rows = pl.DataFrame(
+        {"user": np.repeat(range(6), sizes), "item": np.concatenate([np.arange(s) for s in sizes])}
+    )
     data = from_frame(rows, Interactions(split="random"), validation=0.2, test=0.3)
     assert data.test.targets.getnnz(1).tolist() == [0, 1, 1, 2, 3, 4]
     assert data.validation.targets.getnnz(1).tolist() == [0, 0, 1, 1, 2, 3]
     greedy = from_frame(rows, Interactions(split="random"), validation=0.9, test=0.9)
     assert greedy.train.matrix.getnnz(1).tolist() == [1] * 6
-    line(lambda: from_frame(rows, Interactions(split="random"), test=3), "data.test=3", "'random'", kind=ConfigError)
+    line(
+        lambda: from_frame(rows, Interactions(split="random"), test=3),
+        "data.test=3",
+        "'random'",
+        kind=ConfigError,
+    )
 
 
 def test_leave_one_out_by_time() -> None:
     rows = frame((1, 1, 1, 9), (1, 2, 1, 3), (1, 3, 1, 9), (1, 4, 1, 1), (2, 1, 1, 1), (2, 2, 1, 2))
     how = Interactions(split="leave-one-out")
     data = from_frame(rows, how)
-    assert triples(data, data.test, True).keys() == {(1, 3)}  # of two at one time the later in the source
+    assert triples(data, data.test, True).keys() == {
+        (1, 3)
+    }  # of two at one time the later in the source
     assert triples(data, data.validation, True).keys() == {(1, 1)}
     assert triples(data, data.train).keys() == {(1, 2), (1, 4), (2, 1), (2, 2)}
     assert triples(data, data.test).keys() == {(1, 1), (1, 2), (1, 4), (2, 1), (2, 2)}
@@ -529,15 +686,24 @@ def test_repeated_pairs_have_the_earliest_time() -> None:
 
 
 def test_temporal_puts_ties_on_the_earlier_side() -> None:
-    rows = pl.DataFrame({"user": [0] * 10, "item": range(10), "timestamp": [0, 1, 2, 3, 4, 5, 6, 6, 8, 9]})
+    rows = pl.DataFrame(
+        {"user": [0] * 10, "item": range(10), "timestamp": [0, 1, 2, 3, 4, 5, 6, 6, 8, 9]}
+    )
     data = from_frame(rows, Interactions(split="temporal"), validation=0.2, test=0.3)
     # The cut before the last three is amid the two at 6: both go before it.
     assert triples(data, data.test, True).keys() == {(0, 8), (0, 9)}
     assert triples(data, data.validation, True).keys() == {(0, 5), (0, 6), (0, 7)}
     same = rows.with_columns(timestamp=7)
     line(lambda: from_frame(same, Interactions(split="temporal")), "validation", "same timestamp")
-    line(lambda: from_frame(rows, Interactions(split="temporal"), validation=0.5, test=0.5), "validation=0.5 and test=0.5")
-    line(lambda: from_frame(rows, Interactions(split="temporal"), test=2), "data.test=2", kind=ConfigError)
+    line(
+        lambda: from_frame(rows, Interactions(split="temporal"), validation=0.5, test=0.5),
+        "validation=0.5 and test=0.5",
+    )
+    line(
+        lambda: from_frame(rows, Interactions(split="temporal"), test=2),
+        "data.test=2",
+        kind=ConfigError,
+    )
 
 
 @given(st.integers(0, 10**6), st.sampled_from([5, 30, 1000]))
@@ -558,7 +724,9 @@ def test_every_split_is_whole_disjoint_and_repeatable(seed: int, split: str, bin
     how = Interactions(split=split, binary=binary)
     data = from_frame(rows, how, validation=0.2, test=0.2, seed=seed)
     everything = triples(data)
-    known = {(u, i): 1.0 if binary else float(r) for u, i, r, _ in rows.rows() if i in data.items.ids}
+    known = {
+        (u, i): 1.0 if binary else float(r) for u, i, r, _ in rows.rows() if i in data.items.ids
+    }
     assert everything == known
     train, seen = triples(data, data.train), {}
     for name in ("validation", "test"):
@@ -587,24 +755,42 @@ def test_every_split_is_whole_disjoint_and_repeatable(seed: int, split: str, bin
 def test_a_batch_is_the_dense_rows_however_it_is_asked_for() -> None:
     train = whole(some(), binary=False).train
     dense = torch.from_numpy(train.matrix.toarray())
-    for index in (torch.tensor([3, 0, 3]), np.array([5, -1]), slice(2, 9), slice(None), slice(0, 0), torch.tensor(4)):
+    for index in (
+        torch.tensor([3, 0, 3]),
+        np.array([5, -1]),
+        slice(2, 9),
+        slice(None),
+        slice(0, 0),
+        torch.tensor(4),
+    ):
         batch = train.batch(index, key=7)
-        rows = dense[index] if isinstance(index, slice) else dense[torch.as_tensor(index).reshape(-1)]
+        rows = (
+            dense[index] if isinstance(index, slice) else dense[torch.as_tensor(index).reshape(-1)]
+        )
         assert torch.equal(batch.dense(), rows)
         assert batch.shape == rows.shape
         assert torch.equal(batch.counts, (rows > 0).sum(1))
     batch = train.batch(slice(None))
     batch.values.zero_()
     batch.columns.zero_()
-    assert torch.equal(train.batch(slice(None)).dense(), dense)  # a batch shares no memory with the split
+    assert torch.equal(
+        train.batch(slice(None)).dense(), dense
+    )  # a batch shares no memory with the split
 
 
 def test_take_keeps_users_rows_and_targets_together() -> None:
     test = from_frame(some(), Interactions(split="random")).test
     taken = test.take(torch.tensor([5, 2]))
     assert len(taken) == 2
-    assert (taken.rows.tolist(), taken.users.tolist()) == (test.rows[[5, 2]].tolist(), test.users[[5, 2]].tolist())
-    assert (taken.matrix != test.matrix[[5, 2]]).nnz == (taken.targets != test.targets[[5, 2]]).nnz == 0
+    assert (taken.rows.tolist(), taken.users.tolist()) == (
+        test.rows[[5, 2]].tolist(),
+        test.users[[5, 2]].tolist(),
+    )
+    assert (
+        (taken.matrix != test.matrix[[5, 2]]).nnz
+        == (taken.targets != test.targets[[5, 2]]).nnz
+        == 0
+    )
     assert test.span() == (0.0, 1.0)
     assert whole(some(), binary=False).train.span() == (0.0, 5.0)
     assert whole(some()).train.take(slice(2)).targets is None
@@ -620,7 +806,9 @@ def test_digests_tell_contents_ids_and_targets_apart() -> None:
         LOG.with_columns(user=pl.col("user") + "x"),
         LOG[:2],
     ]
-    prints = {from_frame(rows, validation=0, test=0).fingerprint()["sha256"] for rows in [LOG, *others]}
+    prints = {
+        from_frame(rows, validation=0, test=0).fingerprint()["sha256"] for rows in [LOG, *others]
+    }
     assert len(prints) == 5
     test = from_frame(some(), Interactions(split="random")).test
     assert test.digest() != replace(test, targets=None).digest()
@@ -635,7 +823,11 @@ def test_moving_a_pair_between_given_parts_changes_the_fingerprint(tmp_path: Pat
     for cut in (300, 301):
         rows[:cut].write_parquet(tmp_path / "train.parquet")
         rows[cut:].write_parquet(tmp_path / "test.parquet")
-        prints.append(Data(str(tmp_path), validation=0, interactions=Interactions()).open().fingerprint()["sha256"])
+        prints.append(
+            Data(str(tmp_path), validation=0, interactions=Interactions())
+            .open()
+            .fingerprint()["sha256"]
+        )
     assert prints[0] != prints[1]
 
 
@@ -644,15 +836,26 @@ def test_moving_a_pair_between_given_parts_changes_the_fingerprint(tmp_path: Pat
 
 def test_the_table_goes_to_toml_and_back() -> None:
     how = Interactions(user="who", threshold=3.5, split="temporal")
-    recipe = parse({"data": {"source": "x.csv", "interactions": {"user": "who", "threshold": 3.5, "split": "temporal"}}})
+    recipe = parse(
+        {
+            "data": {
+                "source": "x.csv",
+                "interactions": {"user": "who", "threshold": 3.5, "split": "temporal"},
+            }
+        }
+    )
     assert recipe.data.interactions == how
     assert parse(tomllib.loads(recipe.to_toml())) == recipe
     assert "rating" not in tomllib.loads(tomli_w.dumps(recipe.describe()))["data"]["interactions"]
     plain = parse({"data": {"source": "digits"}})
     assert plain.data.interactions is None
     assert "interactions" not in plain.describe()["data"]
-    assert plain.replace({"data.interactions.split": "random"}).data.interactions == Interactions(split="random")
-    assert recipe.replace({"data.interactions.fold_in": 0.5}).data.interactions == replace(how, fold_in=0.5)
+    assert plain.replace({"data.interactions.split": "random"}).data.interactions == Interactions(
+        split="random"
+    )
+    assert recipe.replace({"data.interactions.fold_in": 0.5}).data.interactions == replace(
+        how, fold_in=0.5
+    )
 
 
 def test_unknown_keys_and_bad_values_are_named() -> None:
@@ -675,10 +878,22 @@ def test_unknown_keys_and_bad_values_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"binarize": "static"}, {"size": "4x4"}, {"grey": True}, {"standardize": True}, {"columns": ["a"]}], ids=str
+    "option",
+    [
+        {"binarize": "static"},
+        {"size": "4x4"},
+        {"grey": True},
+        {"standardize": True},
+        {"columns": ["a"]},
+    ],
+    ids=str,
 )
 def test_options_for_other_kinds_are_refused(option: dict[str, Any]) -> None:
-    line(Data("synthetic-interactions", **option).open, f"data.{next(iter(option))}", kind=ConfigError)
+    line(
+        Data("synthetic-interactions", **option).open,
+        f"data.{next(iter(option))}",
+        kind=ConfigError,
+    )
 
 
 def test_a_run_reads_its_own_data_as_it_was_fitted() -> None:
@@ -691,16 +906,26 @@ def test_a_run_reads_its_own_data_as_it_was_fitted() -> None:
 
 
 def test_other_data_are_mapped_to_the_catalogue_of_the_run(tmp_path: Path) -> None:
-    fitted = from_frame(frame(("a", "x"), ("a", "y"), ("b", "z"), columns="user item"), validation=0, test=0)
+    fitted = from_frame(
+        frame(("a", "x"), ("a", "y"), ("b", "z"), columns="user item"), validation=0, test=0
+    )
     path = csv(tmp_path, "user,item\nnew,y\nnew,w\nnobody,w\n")
-    asked = Data(path, validation=0, test=0, interactions=Interactions(min_user_items=5, split="temporal"))
+    asked = Data(
+        path, validation=0, test=0, interactions=Interactions(min_user_items=5, split="temporal")
+    )
     other = asked.open(fitted.schema, fitted.items)
     assert other.train.users.tolist() == ["new", "nobody"]
     assert triples(other).keys() == {("new", "y")}
-    assert (other.facts["unknown_items"], other.schema, other.items) == (1, fitted.schema, fitted.items)
+    assert (other.facts["unknown_items"], other.schema, other.items) == (
+        1,
+        fitted.schema,
+        fitted.items,
+    )
     assert other.test is None
     # A run on a named set has no table of its own; its schema tells how other data are to be read.
-    assert triples(Data(path, validation=0, test=0).open(fitted.schema, fitted.items)) == triples(other)
+    assert triples(Data(path, validation=0, test=0).open(fitted.schema, fitted.items)) == triples(
+        other
+    )
     strange = csv(tmp_path, "user,item\n1,5\n", "strange.csv")
     line(lambda: Data(strange).open(fitted.schema, fitted.items), "strange.csv", "are 5,", "'x'")
     numbers = from_frame(frame((1, 5), (1, 6), columns="user item"), validation=0, test=0)
@@ -709,13 +934,22 @@ def test_other_data_are_mapped_to_the_catalogue_of_the_run(tmp_path: Path) -> No
 
 
 def test_rare_users_of_other_data_stay_whatever_their_catalogue(tmp_path: Path) -> None:
-    """Two users with both items make the run's catalogue by its rules; the others are rare, or know nothing of it."""
+    """Two users with both items make the run's catalogue by its rules; the others are rare, or know
+    nothing of it.
+    """
     path = csv(tmp_path, "user,item\na,x\na,y\nb,x\nb,y\nrare,x\nnobody,w\n")
     for split in SPLITS[1:4]:
-        asked = Data(path, validation=0, test=0, interactions=Interactions(min_user_items=2, min_item_users=2, split=split))
+        asked = Data(
+            path,
+            validation=0,
+            test=0,
+            interactions=Interactions(min_user_items=2, min_item_users=2, split=split),
+        )
         fitted = asked.open()
         assert fitted.whole.users.tolist() == ["a", "b"]
-        assert asked.open(fitted.schema, fitted.items).fingerprint() == fitted.fingerprint()  # the run's own data again
+        assert (
+            asked.open(fitted.schema, fitted.items).fingerprint() == fitted.fingerprint()
+        )  # the run's own data again
         other = asked.open(fitted.schema, fitted.items, other=True)
         assert other.whole.users.tolist() == ["a", "b", "nobody", "rare"]
         assert triples(other).keys() == triples(fitted).keys() | {("rare", "x")}
@@ -736,7 +970,9 @@ def test_other_data_keep_the_parts_that_they_bring(tmp_path: Path) -> None:
     fitted = from_frame(some(), validation=0, test=0)
     csv(tmp_path, "user,item\n1,1\n1,2\n", "train.csv")
     csv(tmp_path, "user,item\n1,3\n1,99\n", "test.csv")
-    other = Data(str(tmp_path), validation=0, test=0, interactions=Interactions()).open(fitted.schema, fitted.items)
+    other = Data(str(tmp_path), validation=0, test=0, interactions=Interactions()).open(
+        fitted.schema, fitted.items
+    )
     assert triples(other, other.test).keys() == {(1, 1), (1, 2)}
     assert triples(other, other.test, True).keys() == {(1, 3)}
 
@@ -750,7 +986,11 @@ def test_schemas_that_do_not_fit() -> None:
         "5",
         kind=ShapeError,
     )
-    line(lambda: Data("digits").open(Schema((5,), "interactions", 2, 0, 1)), "digits", kind=ConfigError)
+    line(
+        lambda: Data("digits").open(Schema((5,), "interactions", 2, 0, 1)),
+        "digits",
+        kind=ConfigError,
+    )
 
 
 # The named sets
@@ -758,7 +998,14 @@ def test_schemas_that_do_not_fit() -> None:
 
 def test_the_named_sets_are_listed() -> None:
     found = {name for name, entry in named_sets().items() if entry.kind == "interactions"}
-    assert found == {"movielens-100k", "movielens-1m", "movielens-20m", "gowalla", "lastfm", "synthetic-interactions"}
+    assert found == {
+        "movielens-100k",
+        "movielens-1m",
+        "movielens-20m",
+        "gowalla",
+        "lastfm",
+        "synthetic-interactions",
+    }
     assert named_sets()["synthetic-interactions"].found() == "lowerbound"
 
 
@@ -780,17 +1027,26 @@ def test_who_knows_the_tastes_beats_popularity() -> None:
     data = Data("synthetic-interactions").open()
     seen, wanted = data.test.matrix.toarray(), data.test.targets.toarray()
     mine = np.stack([seen[:, k::8].sum(1) for k in range(8)], 1) + 0.1
-    scores = {"tastes": (mine / mine.sum(1, keepdims=True)) @ tastes(), "popular": data.items.popularity + np.zeros_like(seen)}
+    scores = {
+        "tastes": (mine / mine.sum(1, keepdims=True)) @ tastes(),
+        "popular": data.items.popularity + np.zeros_like(seen),
+    }
     recall = {}
     for name, score in scores.items():
         top = np.argsort(-np.where(seen > 0, -np.inf, score), 1)[:, :20]
-        recall[name] = (np.take_along_axis(wanted, top, 1).sum(1) / np.minimum(20, wanted.sum(1))).mean()
+        recall[name] = (
+            np.take_along_axis(wanted, top, 1).sum(1) / np.minimum(20, wanted.sum(1))
+        ).mean()
     assert recall["tastes"] > 1.5 * recall["popular"]
 
 
 U_DATA = "1\t2\t5\t10\n1\t1\t4\t11\n2\t2\t1\t12\n"
 U_ITEM = (
-    "1|Caf\xe9 (1995)|01-Jan-1995||url|" + "|".join("010" + "0" * 16) + "\n2|B (1996)|||url|" + "|".join("1" + "0" * 18) + "\n"
+    "1|Caf\xe9 (1995)|01-Jan-1995||url|"
+    + "|".join("010" + "0" * 16)
+    + "\n2|B (1996)|||url|"
+    + "|".join("1" + "0" * 18)
+    + "\n"
 )
 DAT = "1::2::5::10\n1::1::4::11\n2::2::1::12\n"
 MOVIES = "1::Caf\xe9 (1995)::Action\n2::Star Wars: B (1996)::Drama|War\n"
@@ -808,8 +1064,13 @@ def test_the_publishers_files_of_movielens(tmp_path: Path, monkeypatch: pytest.M
     }.items():
         (tmp_path / folder).mkdir()
         for name, text in texts.items():
-            (tmp_path / folder / name).write_text(text, encoding="utf-8" if name.endswith("csv") else "latin-1")
-    data = {size: Data(f"movielens-{size}", validation=0, test=0).open() for size in ("100k", "1m", "20m")}
+            (tmp_path / folder / name).write_text(
+                text, encoding="utf-8" if name.endswith("csv") else "latin-1"
+            )
+    data = {
+        size: Data(f"movielens-{size}", validation=0, test=0).open()
+        for size in ("100k", "1m", "20m")
+    }
     for found in data.values():
         assert triples(found).keys() == {(1, 2), (1, 1), (2, 2)}
         assert found.items.titles[0] == "Caf\xe9 (1995)"
@@ -829,7 +1090,9 @@ def _archive(path: Path) -> None:
         archive.writestr("../evil", "x")
 
 
-def test_an_archive_is_unpacked_once_and_only_what_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_is_unpacked_once_and_only_what_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(named.VARIABLE, raising=False)
     monkeypatch.setattr(named, "cache", lambda: tmp_path / "cache")
     asked = []
@@ -849,7 +1112,14 @@ def test_an_archive_is_unpacked_once_and_only_what_is_named(tmp_path: Path, monk
         raise OSError("no route")
 
     monkeypatch.setattr(named, "_retrieve", fail)
-    line(Data("movielens-1m").open, "ml-1m.zip", "no route", "movielens-1m/ratings.dat", "LOWERBOUND_DATA", kind=DownloadError)
+    line(
+        Data("movielens-1m").open,
+        "ml-1m.zip",
+        "no route",
+        "movielens-1m/ratings.dat",
+        "LOWERBOUND_DATA",
+        kind=DownloadError,
+    )
     line(Data("gowalla").open, "gowalla/train.parquet", kind=DownloadError)
 
 
@@ -866,7 +1136,9 @@ def test_movielens_100k_is_whole() -> None:
     assert data.items.titles[0] == "Toy Story (1995)"
     assert data.items.titles[data.items.ids.tolist().index(100)] == "Fargo (1996)"
     assert data.schema.high == 5
-    strong = Data("movielens-100k", seed=98765, interactions=Interactions(threshold=4, min_user_items=5)).open()
+    strong = Data(
+        "movielens-100k", seed=98765, interactions=Interactions(threshold=4, min_user_items=5)
+    ).open()
     assert strong.facts["below_threshold"] == 44_625
 
 

@@ -25,13 +25,19 @@ def test_shapes_of_a_chain_with_levels_of_different_size():
     assert [tuple(level.q.batch_shape) for level in levels] == [(7,), (8, 7), (8, 7)]
     assert [tuple(level.p.batch_shape) for level in levels] == [(8, 7), (8, 7), ()]
     assert [rate(level).shape for level in levels] == [(8, 7)] * 3
-    assert [tuple(rate_per_dimension(level).shape) for level in levels] == [(8, 7, 4), (8, 7, 3), (8, 7, 2)]
+    assert [tuple(rate_per_dimension(level).shape) for level in levels] == [
+        (8, 7, 4),
+        (8, 7, 3),
+        (8, 7, 2),
+    ]
     assert [tuple(z.shape) for z in model.latents.generate(9)] == [(9, 4), (9, 3), (9, 2)]
     assert [tuple(m.shape) for m in model.encode(torch.rand(7, 6))] == [(7, 4), (7, 3), (7, 2)]
 
 
 def test_ancestral_sampling_of_a_linear_chain():
-    """z1 = a z2 + b + N(0, 0.3 I) with z2 ~ N(0, I): mean b, variance a^2 + 0.3, covariance with z2 a, dimension by dimension."""
+    """z1 = a z2 + b + N(0, 0.3 I) with z2 ~ N(0, I): mean b, variance a^2 + 0.3, covariance with z2
+    a, dimension by dimension.
+    """
     n = 40_000
     chain = linear_gaussian(2).model.latents
     weight, b = weights(chain.priors[0])
@@ -104,7 +110,9 @@ def test_going_down_by_means_is_what_the_priors_say():
 
 
 def test_one_level_varies_while_those_above_it_are_fixed():
-    """In a group z1 has the variance of p(z1 | z2) alone, 0.3; over groups that of p(z1); at the top every sample is new."""
+    """In a group z1 has the variance of p(z1 | z2) alone, 0.3; over groups that of p(z1); at the
+    top every sample is new.
+    """
     chain = linear_gaussian(2).model.latents
     a = np.diag(weights(chain.priors[0])[0])
     with torch.no_grad():
@@ -112,4 +120,6 @@ def test_one_level_varies_while_those_above_it_are_fixed():
         top = chain.vary(1, 3000, 20).numpy().reshape(3000, 20, 2)
     assert low.var(1, ddof=1).mean(0) == pytest.approx([0.3, 0.3], rel=0.03)
     assert low.mean(1).var(0) == pytest.approx(a**2 + 0.3 / 20, rel=0.15)
-    assert top.var(1, ddof=1).mean(0) == pytest.approx(a**2, rel=0.03)  # below it the mean, without its 0.3
+    assert top.var(1, ddof=1).mean(0) == pytest.approx(
+        a**2, rel=0.03
+    )  # below it the mean, without its 0.3

@@ -1,6 +1,8 @@
-"""The laws, over the whole catalogue: a new family, network, noise, prior, objective or schedule is tested the day it exists.
+"""The laws, over the whole catalogue: a new family, network, noise, prior, objective or schedule is
+tested the day it exists.
 
-A class is run with its defaults; the variants below add settings that take another path through its code.
+A class is run with its defaults; the variants below add settings that take another path through its
+code.
 """
 
 from dataclasses import dataclass
@@ -43,7 +45,14 @@ def test_family(part):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@everything("networks", Network, MLP(()), MLP((20, 10), "tanh", init=0.1), Conv((4, 6, 8), 5), ResNet((4, 6, 8), 1, "elu"))
+@everything(
+    "networks",
+    Network,
+    MLP(()),
+    MLP((20, 10), "tanh", init=0.1),
+    Conv((4, 6, 8), 5),
+    ResNet((4, 6, 8), 1, "elu"),
+)
 def test_network(part, shape):
     testing.check_network(part, shape)
 
@@ -65,12 +74,19 @@ sizes = st.integers(1, 12)
     stride=st.integers(1, 4),
 )
 def test_convolutions_fit_any_image_kernel_and_stride(shape, channels, kernel_size, stride):
-    """R2's published code only works for 28x28. The smooth activation is there so that no unit can be dead."""
-    testing.check_network(Conv(tuple(channels), kernel_size, min(stride, kernel_size), "softplus"), shape)
+    """R2's published code only works for 28x28. The smooth activation is there so that no unit can
+    be dead.
+    """
+    testing.check_network(
+        Conv(tuple(channels), kernel_size, min(stride, kernel_size), "softplus"), shape
+    )
 
 
 @settings(max_examples=15)
-@given(shape=st.tuples(st.integers(1, 3), sizes, sizes), channels=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+@given(
+    shape=st.tuples(st.integers(1, 3), sizes, sizes),
+    channels=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+)
 def test_residual_networks_fit_any_image(shape, channels):
     testing.check_network(ResNet(tuple(channels), 1, "softplus"), shape)
 
@@ -112,13 +128,16 @@ def test_schedule(part):
 
 @pytest.mark.parametrize("name", testing.truths())
 def test_truth(name):
-    """What the command `doctor` asks of an installation holds here, and asking leaves the random stream alone."""
+    """What the command `doctor` asks of an installation holds here, and asking leaves the random
+    stream alone.
+    """
     before = torch.get_rng_state()
     assert testing.truths()[name]() <= testing.TOLERANCE
     assert torch.equal(before, torch.get_rng_state())
 
 
-# A check that nothing can fail is no check: parts with one fault each must be refused, with the fault named.
+# A check that nothing can fail is no check: parts with one fault each must be refused, with the
+# fault named.
 
 
 @dataclass(frozen=True)
@@ -190,7 +209,10 @@ class WrongSign(Objective):
         return terms.log_likelihood.mean()
 
 
-@pytest.mark.parametrize(("part", "message"), [(MeanOverPixels(), "twice the same batch"), (WrongSign(), "must lower the loss")])
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [(MeanOverPixels(), "twice the same batch"), (WrongSign(), "must lower the loss")],
+)
 def test_a_faulty_objective_is_refused(part, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_objective(part)
@@ -212,7 +234,9 @@ class InPlace(Noise):
         return x.mul_(0.5)
 
 
-@pytest.mark.parametrize(("part", "message"), [(Loud(), "outside training"), (InPlace(), "wrote on its input")])
+@pytest.mark.parametrize(
+    ("part", "message"), [(Loud(), "outside training"), (InPlace(), "wrote on its input")]
+)
 def test_a_faulty_noise_is_refused(part, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_noise(part)
@@ -227,12 +251,16 @@ class Centred(torch.nn.Module):
 
 @dataclass(frozen=True)
 class FaultyNetwork(Network):
-    """A network in which the examples of a batch see each other, or one that ignores a parameter it has."""
+    """A network in which the examples of a batch see each other, or one that ignores a parameter it
+    has.
+    """
 
     layer: str
 
     def encoder(self, shape, features, heads=1):
-        module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(torch.Size(shape).numel(), features))
+        module = torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.Linear(torch.Size(shape).numel(), features)
+        )
         if self.layer == "centred":
             module.append(Centred())
         else:
@@ -243,7 +271,10 @@ class FaultyNetwork(Network):
         raise NotImplementedError
 
 
-@pytest.mark.parametrize(("layer", "message"), [("centred", "depends on the others"), ("unused", "no gradient reaches 1.extra")])
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [("centred", "depends on the others"), ("unused", "no gradient reaches 1.extra")],
+)
 def test_a_faulty_network_is_refused(layer, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_network(FaultyNetwork(layer), (3, 4))

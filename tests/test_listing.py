@@ -23,11 +23,24 @@ from lowerbound.errors import DataError
 from lowerbound.optimizers import optimizers
 from lowerbound.report.apart import kolmogorov_smirnov
 
-HEAVY = {"torch", "numpy", "polars", "pydantic", "matplotlib", "lightning_fabric", "scipy", "sklearn", "rich", "pooch"}
+HEAVY = {
+    "torch",
+    "numpy",
+    "polars",
+    "pydantic",
+    "matplotlib",
+    "lightning_fabric",
+    "scipy",
+    "sklearn",
+    "rich",
+    "pooch",
+}
 
 
 def first_lines(classes):
-    return [(name, (inspect.getdoc(found) or "").splitlines()[0]) for name, found in classes.items()]
+    return [
+        (name, (inspect.getdoc(found) or "").splitlines()[0]) for name, found in classes.items()
+    ]
 
 
 @pytest.mark.parametrize(("module", "base"), [*listing.BASES.items(), ("tracking", "Tracker")])
@@ -41,7 +54,15 @@ def test_the_parts_are_those_of_the_catalogue_in_its_order(module, base):
 def test_the_optimizers_are_those_that_a_recipe_can_name():
     assert list(listing.optimizers()) == list(optimizers())
     own = {name for name, line in listing.optimizers().items() if line != "torch.optim"}
-    assert own == {name for name, found in optimizers().items() if not found.__module__.startswith("torch.")} != set()
+    assert (
+        own
+        == {
+            name
+            for name, found in optimizers().items()
+            if not found.__module__.startswith("torch.")
+        }
+        != set()
+    )
 
 
 def test_the_recipes_have_their_titles():
@@ -110,7 +131,9 @@ class Other(OrderedDict):
 
 
 def test_it_reads_classes_as_python_does(tmp_path, monkeypatch):
-    """Indirect and hidden bases, other files, abstract classes of all kinds: the same as of the imported modules."""
+    """Indirect and hidden bases, other files, abstract classes of all kinds: the same as of the
+    imported modules.
+    """
     folder = tmp_path / "tricky"
     folder.mkdir()
     for name, text in TRICKY.items():
@@ -122,7 +145,11 @@ def test_it_reads_classes_as_python_does(tmp_path, monkeypatch):
     assert list(listing.parts("tricky", "Base").items()) == expected
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["list"], ["list", "networks", "--json"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["fit", "--help"], ["list"], ["list", "networks", "--json"]],
+    ids=" ".join,
+)
 def test_nothing_heavy_is_imported(arguments):
     code = f"""
 import sys
@@ -133,7 +160,9 @@ try:
 except SystemExit as stopped:
     print(sorted({HEAVY} & set(sys.modules)), stopped.code, file=sys.stderr)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stderr.strip() in ("[] 0", "[] None")
     assert done.stdout
 
@@ -155,7 +184,11 @@ def readable(folder: Path) -> bool:
         return False
 
 
-IDX = [f"{part}-{what}-idx{n}-ubyte" for part in ("train", "t10k") for what, n in (("images", 3), ("labels", 1))]
+IDX = [
+    f"{part}-{what}-idx{n}-ubyte"
+    for part in ("train", "t10k")
+    for what, n in (("images", 3), ("labels", 1))
+]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +243,10 @@ def test_the_distance_of_distributions_is_that_of_scipy(kind):
     random = np.random.default_rng(3)
     sets = {
         "reals": (random.normal(size=50), random.normal(0.3, 2, 70)),
-        "ties": (random.integers(0, 5, 40).astype(np.float32), random.integers(0, 6, 33).astype(np.float32)),
+        "ties": (
+            random.integers(0, 5, 40).astype(np.float32),
+            random.integers(0, 6, 33).astype(np.float32),
+        ),
         "apart": (np.zeros(4), np.ones(7)),
         "one": (np.array([0.5]), random.normal(size=9)),
     }

@@ -23,20 +23,28 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(line):
-    """Pages that the system had to hand out again while large tensors came and went, in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", FAULTS.format(line)], capture_output=True, text=True, check=True)
+    """Pages that the system had to hand out again while large tensors came and went, in a process
+    of its own.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS.format(line)], capture_output=True, text=True, check=True
+    )
     return int(done.stdout)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc")
 def test_kept_memory_is_not_handed_out_again():
-    """Tensors beyond 32 MiB, which the allocator never keeps by itself: 20 x 3 x 2 of 8,192 pages, if every one is new."""
+    """Tensors beyond 32 MiB, which the allocator never keeps by itself: 20 x 3 x 2 of 8,192 pages,
+    if every one is new.
+    """
     assert faults("keep_freed_memory()") < 50_000
     assert faults("spare_memory(); keep_freed_memory()") > 500_000
     assert faults("") > 500_000
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc, and /proc")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the allocator of glibc, and /proc"
+)
 def test_kept_memory_is_given_back():
     code = """
 import torch

@@ -26,7 +26,9 @@ LIKELIHOODS = [
 @pytest.mark.parametrize("heads", ["joint", "separate"])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=repr)
 def test_the_gradient_of_the_bound_reaches_every_parameter(likelihood, heads):
-    """Of three levels with noise, a learned prior and any likelihood; what is not reached is not trained."""
+    """Of three levels with noise, a learned prior and any likelihood; what is not reached is not
+    trained.
+    """
     model = Architecture(
         (4, 3, 2),
         MLP((6,), "tanh"),
@@ -78,7 +80,8 @@ def test_reconstruction_is_the_mean_at_the_mean():
     truth = linear_gaussian(2)
     x = truth.sample(6)
     (weight, bias), (w, b) = (
-        [p.detach().numpy() for p in m.parameters()] for m in (truth.model.latents.posteriors[0], truth.model.decoder)
+        [p.detach().numpy() for p in m.parameters()]
+        for m in (truth.model.latents.posteriors[0], truth.model.decoder)
     )
     expected = (x.numpy() @ weight[:2].T + bias[:2]) @ w.T + b
     np.testing.assert_allclose(truth.model.reconstruct(x).detach(), expected, rtol=1e-9)
@@ -86,7 +89,9 @@ def test_reconstruction_is_the_mean_at_the_mean():
 
 def test_the_mirror_and_another_decoder():
     model = Architecture((2,), Conv((4,)), MLP((7,))).build((1, 6, 6))
-    assert not any(isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d) for m in model.decoder.modules())
+    assert not any(
+        isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d) for m in model.decoder.modules()
+    )
     assert model.sample(2).shape == (2, 1, 6, 6)
 
 
@@ -127,8 +132,12 @@ def test_a_posterior_without_reparameterised_draws_is_refused(posterior):
         Architecture((2,), MLP((4,)), posterior=posterior)
 
 
-@pytest.mark.parametrize("level_prior", [Bernoulli(), ContinuousBernoulli(), DiscretizedLogistic(), Delta()], ids=repr)
+@pytest.mark.parametrize(
+    "level_prior", [Bernoulli(), ContinuousBernoulli(), DiscretizedLogistic(), Delta()], ids=repr
+)
 def test_a_prior_between_levels_that_is_no_density_on_real_numbers_is_refused(level_prior):
-    """z1 is any real number: the formula of these families gives a figure for it that looks fine and is no bound."""
+    """z1 is any real number: the formula of these families gives a figure for it that looks fine
+    and is no bound.
+    """
     with pytest.raises(ValueError, match="level_prior"):
         Architecture((2, 2), MLP((4,)), level_prior=level_prior)

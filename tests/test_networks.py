@@ -25,9 +25,14 @@ def test_the_decoder_of_a_perceptron_mirrors_its_encoder():
 
 @pytest.mark.parametrize("std", [0.01, 0.1, 1.0])
 def test_initial_weights(std):
-    for module in (MLP((400,), init=std).encoder((300,), 50, heads=2), MLP((400,), init=std).decoder(50, (300,), heads=2)):
+    for module in (
+        MLP((400,), init=std).encoder((300,), 50, heads=2),
+        MLP((400,), init=std).decoder(50, (300,), heads=2),
+    ):
         for layer in (m for m in module.modules() if isinstance(m, nn.Linear)):
-            assert layer.weight.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * layer.weight.numel()))
+            assert layer.weight.std().item() == pytest.approx(
+                std, rel=5 / math.sqrt(2 * layer.weight.numel())
+            )
             assert layer.bias.abs().max() <= layer.in_features**-0.5  # the biases stay PyTorch's
 
 
@@ -52,18 +57,27 @@ def test_every_activation_is_between_the_layers(name):
 def test_images_only(network, shape):
     """One line that names the network, the shape got, and what to take instead."""
     for make in (lambda: network.encoder(shape, 2), lambda: network.decoder(2, shape)):
-        with pytest.raises(ShapeError, match=rf"^{type(network).__name__} needs images .* got .*; use MLP for vectors$"):
+        with pytest.raises(
+            ShapeError,
+            match=rf"^{type(network).__name__} needs images .* got .*; use MLP for vectors$",
+        ):
             make()
 
 
-@pytest.mark.parametrize(("size", "target"), [((9, 9), (4, 6)), ((4, 6), (9, 9)), ((5, 5), (5, 5)), ((3, 8), (7, 2))])
+@pytest.mark.parametrize(
+    ("size", "target"), [((9, 9), (4, 6)), ((4, 6), (9, 9)), ((5, 5), (5, 5)), ((3, 8), (7, 2))]
+)
 def test_fit_reaches_any_size_from_any_size(size, target):
     assert fit(2, 3, size, target)(torch.zeros(1, 2, *size)).shape == (1, 3, *target)
 
 
-@pytest.mark.parametrize("spec", [Conv((4,), 1, 1, "softplus"), Conv((4,), 3, 2, "softplus"), ResNet((4,), 1)], ids=repr)
+@pytest.mark.parametrize(
+    "spec", [Conv((4,), 1, 1, "softplus"), Conv((4,), 3, 2, "softplus"), ResNet((4,), 1)], ids=repr
+)
 def test_every_pixel_depends_on_z(spec):
-    """Also where the maps are smaller than the image and the last convolution is, in effect, a transposed one (kernel 1)."""
+    """Also where the maps are smaller than the image and the last convolution is, in effect, a
+    transposed one (kernel 1).
+    """
     decoder = spec.decoder(2, (1, 8, 8)).double()
     z = torch.randn(1, 2).double().requires_grad_()
     for pixel in decoder(z).flatten():

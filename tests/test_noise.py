@@ -37,18 +37,24 @@ def test_l2_normalize_divides_each_example_by_its_norm(training):
     expected = torch.tensor([[[0.6, 0.0], [0.0, 0.8]], [[0.0, 0.0], [0.0, 0.0]]])
     torch.testing.assert_close(L2Normalize()(x, training), expected)
     turned = torch.rand(2, 3, 4).transpose(1, 2)
-    torch.testing.assert_close(L2Normalize()(turned, training).flatten(1).norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(
+        L2Normalize()(turned, training).flatten(1).norm(dim=1), torch.ones(2)
+    )
 
 
 def test_layers_of_noise_apply_in_order():
-    """Normalised first, then dropped (Mult-VAE): what is kept is 1/2 / (1 - p). The other order would give norm one."""
+    """Normalised first, then dropped (Mult-VAE): what is kept is 1/2 / (1 - p). The other order
+    would give norm one.
+    """
     network = Noisy((L2Normalize(), Dropout(0.5)), nn.Identity())
     out = network.train()(torch.ones(50, 4))
     assert set(out.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(network.eval()(torch.ones(1, 4)), torch.full((1, 4), 0.5))
 
 
-@pytest.mark.parametrize("make", [lambda: Dropout(1.0), lambda: Dropout(-0.1), lambda: GaussianNoise(0.0)])
+@pytest.mark.parametrize(
+    "make", [lambda: Dropout(1.0), lambda: Dropout(-0.1), lambda: GaussianNoise(0.0)]
+)
 def test_bad_settings_are_refused(make):
     with pytest.raises(ValueError, match="should be"):
         make()

@@ -1,4 +1,6 @@
-"""What objectives say of themselves and refuse; their values are in test_traps, their laws in test_laws."""
+"""What objectives say of themselves and refuse; their values are in test_traps, their laws in
+test_laws.
+"""
 
 import math
 
@@ -20,19 +22,27 @@ from lowerbound.schedules import Linear
     ],
 )
 def test_what_an_objective_needs(objective, kl, bound, weight):
-    """The trainer asks for these: how to estimate rates, whether the posterior needs a density, the weight to log."""
+    """The trainer asks for these: how to estimate rates, whether the posterior needs a density, the
+    weight to log.
+    """
     assert (objective.kl, objective.bound, objective.weight()) == (kl, bound, weight)
 
 
 def test_the_weight_follows_its_schedule():
-    """Annealing of Mult-VAE: from 0 to 0.2 over 200,000 steps; without a step, the value in the end."""
+    """Annealing of Mult-VAE: from 0 to 0.2 over 200,000 steps; without a step, the value in the
+    end.
+    """
     objective = Elbo(beta=Linear(0.0, 0.2, 200_000))
-    assert [objective.weight(step, 1) for step in (0, 100_000, 200_000, 10**9)] == pytest.approx([0, 0.1, 0.2, 0.2])
+    assert [objective.weight(step, 1) for step in (0, 100_000, 200_000, 10**9)] == pytest.approx(
+        [0, 0.1, 0.2, 0.2]
+    )
     assert objective.weight() == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
-    "options", [{"beta": math.nan}, {"beta": "much"}, {"free_bits": -1.0}, {"kl": "exact"}, {"bta": 1.0}], ids=repr
+    "options",
+    [{"beta": math.nan}, {"beta": "much"}, {"free_bits": -1.0}, {"kl": "exact"}, {"bta": 1.0}],
+    ids=repr,
 )
 def test_bad_settings_are_refused(options):
     with pytest.raises(ConfigError, match=r"^Elbo: "):

@@ -1,7 +1,9 @@
-"""Our loss against the published one of each reference system, on the same weights and the same noise, in float64.
+"""Our loss against the published one of each reference system, on the same weights and the same
+noise, in float64.
 
-The published formulas are written out here with `torch.nn.functional` on the weights of our model; none of our families,
-rates or objectives takes part. The noise is the same because both draw standard normal numbers after the same seed.
+The published formulas are written out here with `torch.nn.functional` on the weights of our model;
+none of our families, rates or objectives takes part. The noise is the same because both draw
+standard normal numbers after the same seed.
 """
 
 import math
@@ -40,7 +42,8 @@ def same(a, b):
     assert a == pytest.approx(b.item(), rel=1e-9)
 
 
-# R1: Kingma & Welling 2013 -------------------------------------------------------------------------------------------
+# R1: Kingma & Welling 2013
+# -------------------------------------------------------------------------------------------
 
 
 def r1_posterior(model, x):
@@ -52,14 +55,18 @@ def r1_posterior(model, x):
 
 
 def r1(likelihood, latent=2):
-    spec = Architecture((latent,), MLP((7,), "tanh", init=0.5), likelihood=likelihood, heads="separate")
+    spec = Architecture(
+        (latent,), MLP((7,), "tanh", init=0.5), likelihood=likelihood, heads="separate"
+    )
     return spec.build((9,)).double()
 
 
 @pytest.mark.parametrize("latent", [2, 5])
 @pytest.mark.parametrize("samples", [1, 4])
 def test_r1_bernoulli(samples, latent):
-    """-KL + 1/L sum_l log p(x|z_l) (equation 10), with the decoder's sigmoid and the cross entropy in two steps."""
+    """-KL + 1/L sum_l log p(x|z_l) (equation 10), with the decoder's sigmoid and the cross entropy
+    in two steps.
+    """
     model = r1(Bernoulli(), latent)
     x = (torch.rand(6, 9) < 0.4).double()
     mean, log_variance = r1_posterior(model, x)
@@ -82,7 +89,9 @@ def test_r1_gaussian(samples):
     (w3, b3), (w4, b4), (w5, b5) = layers(model.decoder)
     h = torch.tanh(F.linear(mean + torch.exp(log_variance / 2) * eps, w3, b3))
     mu, log_s2 = torch.sigmoid(F.linear(h, w4, b4)), F.linear(h, w5, b5)
-    log_p = (-0.5 * math.log(2 * math.pi) - log_s2 / 2 - (x - mu) ** 2 / (2 * torch.exp(log_s2))).sum(-1)
+    log_p = (
+        -0.5 * math.log(2 * math.pi) - log_s2 / 2 - (x - mu) ** 2 / (2 * torch.exp(log_s2))
+    ).sum(-1)
     kl = -0.5 * (1 + log_variance - mean**2 - torch.exp(log_variance)).sum(-1)
     same(ours(model, x, Elbo(), samples), (kl - log_p.mean(0)).mean())
 
@@ -107,11 +116,14 @@ def test_the_plain_autoencoder_of_r1():
     same(ours(model, x, Reconstruction()), loss)
 
 
-# R2: the convolutional VAE -------------------------------------------------------------------------------------------
+# R2: the convolutional VAE
+# -------------------------------------------------------------------------------------------
 
 
 def test_r2():
-    """Its 28x28 network layer by layer; the loss is the mean over the batch of (sum over pixels of BCE + KL)."""
+    """Its 28x28 network layer by layer; the loss is the mean over the batch of (sum over pixels of
+    BCE + KL).
+    """
     model = Architecture((4,), Conv()).build((1, 28, 28)).double()
     x = (torch.rand(3, 1, 28, 28) < 0.2).double()
     encoder = model.latents.posteriors[0]
@@ -133,18 +145,25 @@ def test_r2():
     same(ours(model, x, Elbo()), (bce + kl) / 3)
 
 
-# R3: the hierarchical VAE --------------------------------------------------------------------------------------------
+# R3: the hierarchical VAE
+# --------------------------------------------------------------------------------------------
 
 
 def r3(likelihood, latent=(20, 20), hidden=100):
     spec = Architecture(
-        latent, MLP((hidden,)), level_network=MLP((hidden,)), level_prior=Normal(variance=1.0), likelihood=likelihood
+        latent,
+        MLP((hidden,)),
+        level_network=MLP((hidden,)),
+        level_prior=Normal(variance=1.0),
+        likelihood=likelihood,
     )
     return spec.build((784,))
 
 
 def r3_published(model, x, use_bce):
-    """The published loss: KL terms without 1/2, and the closed form at every level, both as they were printed."""
+    """The published loss: KL terms without 1/2, and the closed form at every level, both as they
+    were printed.
+    """
     up, down = model.latents.posteriors, model.latents.priors
     below, means, log_variances, zs = x, [], [], []
     for encoder, eps in zip(up, noise(*[(len(x), n) for n in model.latents.sizes]), strict=True):
@@ -157,9 +176,13 @@ def r3_published(model, x, use_bce):
         (w1, b1), (w2, b2) = layers(decoder)
         return F.linear(F.relu(F.linear(z, w1, b1)), w2, b2)
 
-    targets = [*(decoded(d, z) for d, z in zip(down, zs[1:], strict=False)), torch.zeros_like(zs[-1])]
+    targets = [
+        *(decoded(d, z) for d, z in zip(down, zs[1:], strict=False)),
+        torch.zeros_like(zs[-1]),
+    ]
     kl = sum(
-        (-1 - v + v.exp() + (m - t) ** 2).sum(-1) for m, v, t in zip(means, log_variances, targets, strict=True)
+        (-1 - v + v.exp() + (m - t) ** 2).sum(-1)
+        for m, v, t in zip(means, log_variances, targets, strict=True)
     )  # twice the KL divergence from N(t, I)
     out = decoded(model.decoder, zs[0])
     if use_bce:
@@ -182,18 +205,25 @@ def test_r3_has_174084_parameters():
 
 
 def test_one_level_of_r3_is_the_plain_vae_with_beta_two():
-    """Both errors are accounted for: at the top, where q and p share parents, only the factor 1/2 is missing."""
+    """Both errors are accounted for: at the top, where q and p share parents, only the factor 1/2
+    is missing.
+    """
     model, x = r3(Bernoulli(), (5,), 10).double(), (torch.rand(6, 784) < 0.3).double()
-    assert ours(model, x, PublishedHierarchical()) == pytest.approx(ours(model, x, Elbo(beta=2.0)), rel=1e-12)
+    assert ours(model, x, PublishedHierarchical()) == pytest.approx(
+        ours(model, x, Elbo(beta=2.0)), rel=1e-12
+    )
     deep = r3(Bernoulli(), (5, 4), 10).double()
     assert abs(ours(deep, x, PublishedHierarchical()) - ours(deep, x, Elbo(beta=2.0))) > 0.1
 
 
-# R4: one doubled head or two separate ones ---------------------------------------------------------------------------
+# R4: one doubled head or two separate ones
+# ---------------------------------------------------------------------------
 
 
 def spread(joint, separate):
-    """Copy the one wide last layer into the heads, which are the last layers of the other, half and half."""
+    """Copy the one wide last layer into the heads, which are the last layers of the other, half and
+    half.
+    """
     kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
     wide = [m for m in joint.modules() if isinstance(m, kinds)]
     narrow = [m for m in separate.modules() if isinstance(m, kinds)]
@@ -201,7 +231,9 @@ def spread(joint, separate):
     with torch.no_grad():
         for a, b in zip(wide[:-1], narrow[:-2], strict=True):
             b.load_state_dict(a.state_dict())
-        for head, weight, bias in zip(narrow[-2:], wide[-1].weight.chunk(2), wide[-1].bias.chunk(2), strict=True):
+        for head, weight, bias in zip(
+            narrow[-2:], wide[-1].weight.chunk(2), wide[-1].bias.chunk(2), strict=True
+        ):
             head.weight.copy_(weight)
             head.bias.copy_(bias)
 
@@ -210,14 +242,24 @@ def spread(joint, separate):
 @pytest.mark.parametrize("network", [MLP((10,)), Conv((4, 6))], ids=["MLP", "Conv"])
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
 def test_heads(side, network, shape):
-    """The published text holds the two against each other; they are the same functions, mean first, log-variance second."""
+    """The published text holds the two against each other; they are the same functions, mean first,
+    log-variance second.
+    """
     if side == "encoder":
-        joint, separate = (conditionals.encoder(network, Normal(), shape, 5, separate=s).double() for s in (False, True))
+        joint, separate = (
+            conditionals.encoder(network, Normal(), shape, 5, separate=s).double()
+            for s in (False, True)
+        )
         context = torch.rand(3, *shape).double()
     else:
-        joint, separate = (conditionals.decoder(network, Normal(), 5, shape, separate=s).double() for s in (False, True))
+        joint, separate = (
+            conditionals.decoder(network, Normal(), 5, shape, separate=s).double()
+            for s in (False, True)
+        )
         context = torch.randn(2, 3, 5).double()
-    assert sum(p.numel() for p in joint.parameters()) == sum(p.numel() for p in separate.parameters())
+    assert sum(p.numel() for p in joint.parameters()) == sum(
+        p.numel() for p in separate.parameters()
+    )
     spread(joint, separate)
     a, b = joint(context), separate(context)
     torch.testing.assert_close(a.mean, b.mean, rtol=1e-12, atol=1e-12)

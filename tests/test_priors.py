@@ -34,7 +34,9 @@ def test_mixture():
     weights = softmax(module.logits.detach().numpy())
     mean, scale = module.location.detach().numpy(), np.exp(module.log_variance.detach().numpy() / 2)
     each = norm.logpdf(z.numpy()[:, None], mean, scale).sum(-1)
-    np.testing.assert_allclose(module(None).log_prob(z).detach(), logsumexp(each + np.log(weights), axis=1), rtol=1e-12)
+    np.testing.assert_allclose(
+        module(None).log_prob(z).detach(), logsumexp(each + np.log(weights), axis=1), rtol=1e-12
+    )
 
 
 def test_the_means_of_a_mixture_start_with_its_spread():

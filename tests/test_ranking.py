@@ -1,4 +1,6 @@
-"""Ranking metrics: by hand, against a plain reference and an independent library, and by the laws that they keep."""
+"""Ranking metrics: by hand, against a plain reference and an independent library, and by the laws
+that they keep.
+"""
 
 import math
 import tracemalloc
@@ -46,7 +48,10 @@ class Table:
 def users(seen, targets, items):
     def matrix(rows):
         indptr = np.cumsum([0, *map(len, rows)])
-        return csr_matrix((np.ones(indptr[-1], np.float32), [i for r in rows for i in sorted(r)], indptr), (len(rows), items))
+        return csr_matrix(
+            (np.ones(indptr[-1], np.float32), [i for r in rows for i in sorted(r)], indptr),
+            (len(rows), items),
+        )
 
     return Users(matrix(seen), matrix(targets))
 
@@ -58,12 +63,16 @@ def case(seed, n=12, items=30, levels=6):
     kinds[rng.random(n) < 0.2] = 1
     kinds[-1, 0] = 2
     rows = [[np.flatnonzero(k == kind).tolist() for k in kinds] for kind in (1, 2)]
-    return users(*rows, items), torch.from_numpy(rng.integers(0, levels, (n, items)).astype(np.float32))
+    return users(*rows, items), torch.from_numpy(
+        rng.integers(0, levels, (n, items)).astype(np.float32)
+    )
 
 
 def plain(scores, seen, targets, k):
     """Every metric of one user, as the papers write them; and the list."""
-    order = sorted((i for i in range(len(scores)) if i not in seen), key=lambda i: (-scores[i], i))[:k]
+    order = sorted((i for i in range(len(scores)) if i not in seen), key=lambda i: (-scores[i], i))[
+        :k
+    ]
     hits = [item in targets for item in order]
     n = len(targets)
     ideal = sum(1 / math.log2(r + 1) for r in range(1, min(k, n) + 1))
@@ -83,7 +92,8 @@ def rows_of(matrix):
     return [set(matrix[i].indices.tolist()) for i in range(matrix.shape[0])]
 
 
-# --- the k best -------------------------------------------------------------------------------------------------------
+# --- the k best
+# -------------------------------------------------------------------------------------------------------
 
 
 def stable(scores, k):
@@ -91,11 +101,18 @@ def stable(scores, k):
 
 
 @QUICK
-@given(SEEDS, st.sampled_from([1, 63, 64, 65, 200, 900]), st.sampled_from([1, 2, 5]), st.sampled_from([2, 50, 10**6]))
+@given(
+    SEEDS,
+    st.sampled_from([1, 63, 64, 65, 200, 900]),
+    st.sampled_from([1, 2, 5]),
+    st.sampled_from([2, 50, 10**6]),
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_the_k_best_are_those_of_a_stable_sort(dtype, seed, items, k, levels):
     generator = torch.Generator().manual_seed(seed)
-    scores = (torch.randint(-levels, levels + 1, (9, items), generator=generator) / levels).to(dtype)
+    scores = (torch.randint(-levels, levels + 1, (9, items), generator=generator) / levels).to(
+        dtype
+    )
     scores[torch.rand(9, items, generator=generator) < 0.3] = -0.0
     scores[1] = -torch.inf
     scores[2, torch.rand(items, generator=generator) < 0.99] = -torch.inf
@@ -106,7 +123,10 @@ def test_the_k_best_are_those_of_a_stable_sort(dtype, seed, items, k, levels):
     assert torch.equal(found.values, scores.gather(1, found.indices))
 
 
-@pytest.mark.parametrize("scores", [torch.zeros(3, 900), torch.full((3, 900), -torch.inf), torch.arange(900.0).expand(3, -1)])
+@pytest.mark.parametrize(
+    "scores",
+    [torch.zeros(3, 900), torch.full((3, 900), -torch.inf), torch.arange(900.0).expand(3, -1)],
+)
 @pytest.mark.parametrize("k", [1, 5, 899, 900])
 def test_the_k_best_of_extreme_rows(scores, k):
     assert torch.equal(top_k(scores, k).indices, stable(scores, k))
@@ -135,7 +155,9 @@ def test_nan_is_refused_wherever_it_stands(place, sign):
 
 @pytest.mark.parametrize("k", [0, 4])
 def test_k_beyond_the_catalogue_is_refused(k):
-    with pytest.raises(ConfigError, match=f"k must be from 1 to the 3 items of the catalogue, got {k}"):
+    with pytest.raises(
+        ConfigError, match=f"k must be from 1 to the 3 items of the catalogue, got {k}"
+    ):
         top_k(torch.zeros(1, 3), k)
 
 
@@ -144,7 +166,8 @@ def test_other_precisions_are_refused():
         top_k(torch.zeros(1, 3).double(), 1)
 
 
-# --- metrics ----------------------------------------------------------------------------------------------------------
+# --- metrics
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_metric_by_hand():
@@ -174,7 +197,9 @@ def test_every_metric_by_hand():
         "map@2": (1 / 2) / 2,
         "map@4": (1 / 2 + 2 / 4) / 3,
     }
-    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(expected, rel=1e-12)
+    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(
+        expected, rel=1e-12
+    )
     assert found.places.tolist() == [2, 4, 0]
 
 
@@ -188,20 +213,26 @@ def test_every_metric_is_that_of_a_plain_loop(seed):
         for k in (1, 3, 30):
             order, expected = plain(scores[user].tolist(), seen[user], targets[user], k)
             assert [i for i in found.top[row, :k].tolist() if i >= 0] == order
-            assert {m: found.per_user[f"{m}@{k}"][row].item() for m in expected} == pytest.approx(expected, rel=1e-12)
+            assert {m: found.per_user[f"{m}@{k}"][row].item() for m in expected} == pytest.approx(
+                expected, rel=1e-12
+            )
     assert found.left_out == sum(not t for t in targets)
     assert len(found.users) + found.left_out == len(holdout)
 
 
 @pytest.mark.filterwarnings("ignore")  # of its compiler
 def test_an_independent_library_agrees():
-    """`ranx` has the same definitions, but for recall_capped, and for the denominator n of its average precision."""
+    """`ranx` has the same definitions, but for recall_capped, and for the denominator n of its
+    average precision.
+    """
     ranx = pytest.importorskip("ranx", reason="the library ranx, to compare with, is not installed")
     holdout, scores = case(1, n=40, levels=10**6)
     found = rank(Table(scores), holdout, ks=(5,), exclude_seen=False)
     targets = rows_of(holdout.targets)
     qrels = {str(u): {str(i): 1 for i in targets[u]} for u in found.users.tolist()}
-    run = {str(u): {str(i): s for i, s in enumerate(scores[u].tolist())} for u in found.users.tolist()}
+    run = {
+        str(u): {str(i): s for i, s in enumerate(scores[u].tolist())} for u in found.users.tolist()
+    }
     theirs = {
         "recall@5": "recall@5",
         "ndcg@5": "ndcg@5",
@@ -210,7 +241,9 @@ def test_an_independent_library_agrees():
         "mrr@5": "mrr@5",
     }
     expected = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), list(theirs.values()))
-    assert {ours: found[ours].value for ours in theirs} == pytest.approx({o: float(expected[t]) for o, t in theirs.items()})
+    assert {ours: found[ours].value for ours in theirs} == pytest.approx(
+        {o: float(expected[t]) for o, t in theirs.items()}
+    )
 
 
 @QUICK
@@ -240,8 +273,12 @@ def test_a_perfect_scorer_gets_one():
 @pytest.mark.parametrize("batch", [1, 5, 12, 100])
 def test_the_batch_size_changes_nothing(batch):
     holdout, _ = case(3)
-    whole = rank(lambda h: torch.zeros(h.shape), holdout, ks=(2, 7), popularity=torch.arange(30), batch=12)
-    found = rank(lambda h: torch.zeros(h.shape), holdout, ks=(2, 7), popularity=torch.arange(30), batch=batch)
+    whole = rank(
+        lambda h: torch.zeros(h.shape), holdout, ks=(2, 7), popularity=torch.arange(30), batch=12
+    )
+    found = rank(
+        lambda h: torch.zeros(h.shape), holdout, ks=(2, 7), popularity=torch.arange(30), batch=batch
+    )
     assert found.metrics == whole.metrics
     assert torch.equal(found.places, whole.places)
     assert found.coverage == whole.coverage
@@ -251,7 +288,9 @@ def test_the_batch_size_changes_nothing(batch):
 def test_the_order_of_the_users_changes_nothing():
     holdout, scores = case(4)
     order = np.random.default_rng(0).permutation(len(holdout))
-    moved = rank(Table(scores[order]), Users(holdout.matrix[order], holdout.targets[order]), ks=(5,))
+    moved = rank(
+        Table(scores[order]), Users(holdout.matrix[order], holdout.targets[order]), ks=(5,)
+    )
     found = rank(Table(scores), holdout, ks=(5,))
     for name, expected in found.metrics.items():
         assert moved[name] == pytest.approx(expected, rel=1e-12)
@@ -269,10 +308,13 @@ def test_the_standard_error_is_that_of_the_users():
     holdout, scores = case(6)
     found = rank(Table(scores), holdout, ks=(5,))
     values = found.per_user["ndcg@5"].numpy()
-    assert found["ndcg@5"].standard_error == pytest.approx(values.std(ddof=1) / math.sqrt(len(values)))
+    assert found["ndcg@5"].standard_error == pytest.approx(
+        values.std(ddof=1) / math.sqrt(len(values))
+    )
 
 
-# --- what is recommended ----------------------------------------------------------------------------------------------
+# --- what is recommended
+# ----------------------------------------------------------------------------------------------
 
 
 @QUICK
@@ -290,10 +332,17 @@ def test_a_seen_target_is_no_hit_even_where_nothing_else_is_left():
     assert found.top.tolist() == [[2, -1, -1]]
     assert found["recall@3"].value == 0.5
     assert found.coverage[3] == pytest.approx(1 / 3)
-    assert rank(Table([[3.0, 2, 1]]), users([[0, 1]], [[0, 2]], 3), ks=(3,), exclude_seen=False)["recall@3"].value == 1
+    assert (
+        rank(Table([[3.0, 2, 1]]), users([[0, 1]], [[0, 2]], 3), ks=(3,), exclude_seen=False)[
+            "recall@3"
+        ].value
+        == 1
+    )
 
 
-@pytest.mark.parametrize("make", [lambda s: s, lambda s: s[:1].expand(12, -1), lambda s: s.requires_grad_()])
+@pytest.mark.parametrize(
+    "make", [lambda s: s, lambda s: s[:1].expand(12, -1), lambda s: s.requires_grad_()]
+)
 def test_scores_are_left_as_they_came(make):
     holdout, scores = case(7)
     table = make(scores.clone())
@@ -306,7 +355,10 @@ def test_scores_of_inference_mode_are_taken():
     holdout, scores = case(7)
     with torch.inference_mode():
         table = scores.clone()
-    assert rank(Table(table), holdout, ks=(5,)).metrics == rank(Table(scores), holdout, ks=(5,)).metrics
+    assert (
+        rank(Table(table), holdout, ks=(5,)).metrics
+        == rank(Table(scores), holdout, ks=(5,)).metrics
+    )
 
 
 def test_ties_go_to_the_lower_index():
@@ -329,7 +381,8 @@ def test_memory_does_not_grow_with_users_times_items():
     tracemalloc.start()
     kept = rank(lambda h: torch.zeros(h.shape), holdout, ks=(10,), metrics=["recall"], batch=50)
     size = sum(
-        v.numel() * v.element_size() for v in [*kept.per_user.values(), kept.places, kept.columns, kept.users, kept.targets]
+        v.numel() * v.element_size()
+        for v in [*kept.per_user.values(), kept.places, kept.columns, kept.users, kept.targets]
     )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -337,7 +390,8 @@ def test_memory_does_not_grow_with_users_times_items():
     assert peak < n * items
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- refusals
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -385,7 +439,8 @@ def test_a_metric_that_was_not_measured():
         found["ndcg@2"]
 
 
-# --- slices and pairs -------------------------------------------------------------------------------------------------
+# --- slices and pairs
+# -------------------------------------------------------------------------------------------------
 
 
 def test_slices_by_activity():
@@ -395,7 +450,10 @@ def test_slices_by_activity():
     few, many = by_activity(found, holdout, groups=2)
     assert (few.low, few.high, few.size, few.metrics["recall@1"].value) == (1, 1, 2, 0.5)
     assert (many.low, many.high, many.size, many.metrics["recall@1"].value) == (5, 5, 1, 1)
-    assert [s.size for s in by_activity(found, holdout, groups=[2, 5])] == [2, 1]  # the empty one is left out
+    assert [s.size for s in by_activity(found, holdout, groups=[2, 5])] == [
+        2,
+        1,
+    ]  # the empty one is left out
 
 
 def test_slices_are_parts_of_the_whole():
@@ -408,7 +466,9 @@ def test_slices_are_parts_of_the_whole():
 
 
 def test_recall_by_the_popularity_of_the_items():
-    """Items 0 and 1 are rare, 2 and 3 popular; the list is 3 2, so that of the rare ones none is found."""
+    """Items 0 and 1 are rare, 2 and 3 popular; the list is 3 2, so that of the rare ones none is
+    found.
+    """
     holdout = users([[], []], [[0, 3], [2, 3]], 4)
     found = rank(Table([[0.0, 0, 1, 2], [0, 0, 1, 2]]), holdout, ks=(1, 2))
     rare, popular = by_item_popularity(found, [1, 2, 8, 9], k=1, groups=2)

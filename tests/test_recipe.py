@@ -36,7 +36,13 @@ def test_defaults_fill_what_is_left_out():
 
 def test_parts_are_given_by_name_or_as_a_table():
     plan = recipes.parse(
-        MINIMAL | {"model": {"network": {"type": "Conv", "channels": [8]}, "likelihood": {"type": "Normal", "variance": 0.5}}}
+        MINIMAL
+        | {
+            "model": {
+                "network": {"type": "Conv", "channels": [8]},
+                "likelihood": {"type": "Normal", "variance": 0.5},
+            }
+        }
     )
     assert plan.model.network == Conv(channels=(8,))
     assert plan.model.likelihood == Normal(variance=0.5)
@@ -44,7 +50,10 @@ def test_parts_are_given_by_name_or_as_a_table():
 
 
 def test_schedules_are_parts_inside_parts():
-    plan = recipes.parse(MINIMAL | {"objective": {"type": "Elbo", "beta": {"type": "Linear", "stop": 0.2, "steps": 100}}})
+    plan = recipes.parse(
+        MINIMAL
+        | {"objective": {"type": "Elbo", "beta": {"type": "Linear", "stop": 0.2, "steps": 100}}}
+    )
     assert plan.objective == Elbo(beta=Linear(stop=0.2, steps=100))
     assert recipes.parse(tomllib.loads(plan.to_toml())) == plan
 
@@ -54,21 +63,36 @@ def test_schedules_are_parts_inside_parts():
     [
         ({"model.netwerk": 3}, "model: unknown key 'netwerk'; did you mean 'network'?"),
         ({"modell.latent": [2]}, "unknown key 'modell'; did you mean 'model'?"),
-        ({"model.network": "MLQ"}, "model.network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv"),
-        ({"model.network.hiden": [3]}, "model.network: unknown key 'hiden'; did you mean 'hidden'?"),
+        (
+            {"model.network": "MLQ"},
+            "model.network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv",
+        ),
+        (
+            {"model.network.hiden": [3]},
+            "model.network: unknown key 'hiden'; did you mean 'hidden'?",
+        ),
         ({"model.latent": [0]}, "model.latent.0: should be greater than 0, got 0"),
         ({"model.latent": []}, "model.latent"),
         ({"training.epochs": 0}, "training.epochs: should be greater than 0, got 0"),
         ({"training.learning_rate": float("nan")}, "training.learning_rate"),
-        ({"training.optimizer": "Adm"}, "training.optimizer: unknown optimizer 'Adm'; did you mean 'Adam'?"),
-        ({"model.posterior": "Delta"}, "a Delta posterior has no bound: the objective must be Reconstruction, got Elbo"),
+        (
+            {"training.optimizer": "Adm"},
+            "training.optimizer: unknown optimizer 'Adm'; did you mean 'Adam'?",
+        ),
+        (
+            {"model.posterior": "Delta"},
+            "a Delta posterior has no bound: the objective must be Reconstruction, got Elbo",
+        ),
         ({"model.likelihood": "Delta"}, "likelihood must have a density"),
         ({"model.likelihood": {"type": "Normal", "variance": -1.0}}, "variance must be"),
         ({"data.size": "12"}, "data.size"),
         ({"training.optimizer_options.lr": 1.0}, "lr is training.learning_rate"),
         ({"training.seed": 2**64}, "training.seed"),
         ({"objective.free_bits": -1.0}, "objective.free_bits"),
-        ({"training.schedule": "Liner"}, "training.schedule: unknown schedule 'Liner'; did you mean 'Linear'?"),
+        (
+            {"training.schedule": "Liner"},
+            "training.schedule: unknown schedule 'Liner'; did you mean 'Linear'?",
+        ),
     ],
 )
 def test_wrong_values_are_refused_by_name_in_one_line(settings, message):
@@ -84,7 +108,9 @@ def test_all_mistakes_are_told_at_once():
 
 
 def test_setting_the_type_of_a_part_leaves_the_keys_of_the_old_one_behind():
-    assert recipes.load("aevb-mnist").replace({"model.network.type": "Conv"}).model.network == Conv()
+    assert (
+        recipes.load("aevb-mnist").replace({"model.network.type": "Conv"}).model.network == Conv()
+    )
 
 
 def test_setting_a_key_of_a_part_keeps_the_rest_of_it():

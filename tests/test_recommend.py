@@ -1,4 +1,6 @@
-"""Recommending: the same lists alone and in any batch, those of the plain model, names of items, limits, and the command."""
+"""Recommending: the same lists alone and in any batch, those of the plain model, names of items,
+limits, and the command.
+"""
 
 import json
 from pathlib import Path
@@ -30,14 +32,30 @@ NOISE = (L2Normalize(), Dropout())
 
 MODELS = {
     "multinomial": Architecture(
-        latent=(30,), network=MLP((70,), "tanh"), likelihood=Multinomial(), noise=(L2Normalize(), Dropout())
+        latent=(30,),
+        network=MLP((70,), "tanh"),
+        likelihood=Multinomial(),
+        noise=(L2Normalize(), Dropout()),
     ),
     "bernoulli": Architecture(latent=(8,), network=MLP((50, 20), "relu"), likelihood=Bernoulli()),
-    "normal": Architecture(latent=(16,), network=MLP((33,), "gelu"), likelihood=Normal(variance="shared")),
-    "deep": Architecture(latent=(3, 2), network=MLP((64, 40, 21), "silu"), likelihood=Multinomial(), noise=NOISE),
-    "separate": Architecture(latent=(12,), network=MLP((40,), "sigmoid"), likelihood=Multinomial(), heads="separate"),
-    "tied": Architecture(latent=(10,), network=MLP((40,), "tanh"), decoder_network="tied", likelihood=Multinomial()),
-    "dense": Architecture(latent=(10,), network=DenseMLP(48, 3), decoder_network=MLP((), "tanh"), likelihood=Multinomial()),
+    "normal": Architecture(
+        latent=(16,), network=MLP((33,), "gelu"), likelihood=Normal(variance="shared")
+    ),
+    "deep": Architecture(
+        latent=(3, 2), network=MLP((64, 40, 21), "silu"), likelihood=Multinomial(), noise=NOISE
+    ),
+    "separate": Architecture(
+        latent=(12,), network=MLP((40,), "sigmoid"), likelihood=Multinomial(), heads="separate"
+    ),
+    "tied": Architecture(
+        latent=(10,), network=MLP((40,), "tanh"), decoder_network="tied", likelihood=Multinomial()
+    ),
+    "dense": Architecture(
+        latent=(10,),
+        network=DenseMLP(48, 3),
+        decoder_network=MLP((), "tanh"),
+        likelihood=Multinomial(),
+    ),
     "linear": Architecture(latent=(9,), network=MLP(()), likelihood=Normal(variance=0.5)),
 }
 
@@ -50,7 +68,14 @@ def made(architecture, width=WIDTH, levels=2, ids=None, titles=None):
         recommend.last_layer(model).bias.copy_(-torch.log1p(torch.arange(width) / 50))
     recipe = Recipe(data=Data("nowhere"), model=architecture)
     items = Items(np.arange(width) if ids is None else ids, titles)
-    return Run(Path("nowhere"), recipe, Schema((width,), "interactions", levels, 0.0, 1.0), model, {}, items)
+    return Run(
+        Path("nowhere"),
+        recipe,
+        Schema((width,), "interactions", levels, 0.0, 1.0),
+        model,
+        {},
+        items,
+    )
 
 
 def histories(users, width=WIDTH, seed=0, most=60):
@@ -63,7 +88,9 @@ def histories(users, width=WIDTH, seed=0, most=60):
 
 
 def plain(run, matrix, k):
-    """The ranking of the model itself: scores, and the first k of a stable sort without what was seen."""
+    """The ranking of the model itself: scores, and the first k of a stable sort without what was
+    seen.
+    """
     with torch.no_grad():
         scores = run.model.rank(SparseRows.of(matrix))
     scores[torch.from_numpy(matrix.toarray() > 0)] = -torch.inf
@@ -105,9 +132,13 @@ def test_the_ranking_is_that_of_the_model(recommender):
     found = recommender.recommend_many(matrix, K)
     scores, best = plain(recommender.run, matrix, K)
     assert np.allclose(found.scores, best.values, rtol=1e-5, atol=2e-6)
-    assert np.allclose(scores.gather(1, torch.from_numpy(found.items)), found.scores, rtol=1e-5, atol=2e-6)
+    assert np.allclose(
+        scores.gather(1, torch.from_numpy(found.items)), found.scores, rtol=1e-5, atol=2e-6
+    )
     assert (np.diff(found.scores, axis=1) <= 0).all()
-    assert (found.items == best.indices.numpy()).mean() > 0.99  # apart from ties within the rounding
+    assert (
+        found.items == best.indices.numpy()
+    ).mean() > 0.99  # apart from ties within the rounding
 
 
 @settings(max_examples=25, deadline=None)
@@ -116,13 +147,24 @@ def test_any_histories(data):
     """Online equals offline, whatever the histories, k, and what else is asked for; weights too."""
     run = ANY
     users = data.draw(st.integers(1, 40))
-    matrix = histories(users, seed=data.draw(st.integers(0, 2**32 - 1)), most=data.draw(st.sampled_from([1, 5, 400])))
+    matrix = histories(
+        users,
+        seed=data.draw(st.integers(0, 2**32 - 1)),
+        most=data.draw(st.sampled_from([1, 5, 400])),
+    )
     matrix.data[:] = np.random.default_rng(users).choice([0.25, 1, 3], len(matrix.data))
     k = data.draw(st.sampled_from([1, 3, 50, 600]))
-    options = {"exclude_seen": data.draw(st.booleans()), "deny": data.draw(st.lists(st.integers(0, WIDTH - 1), max_size=3))}
+    options = {
+        "exclude_seen": data.draw(st.booleans()),
+        "deny": data.draw(st.lists(st.integers(0, WIDTH - 1), max_size=3)),
+    }
     many = run.recommend_many(matrix, k, **options)
     row = data.draw(st.integers(0, users - 1))
-    alone = run.recommend(dict(zip(matrix[row].indices.tolist(), matrix[row].data.tolist(), strict=True)), k, **options)
+    alone = run.recommend(
+        dict(zip(matrix[row].indices.tolist(), matrix[row].data.tolist(), strict=True)),
+        k,
+        **options,
+    )
     assert [r.item for r in alone] == [i for i in many.items[row].tolist() if i >= 0]
     assert [r.score for r in alone] == many.scores[row][: len(alone)].tolist()
 
@@ -145,7 +187,10 @@ def test_what_cannot_be_proven_is_scored_in_full():
 def test_bounds_are_above(name):
     """The bounds that prove a list: above every exact score, and near it."""
     made_ = Recommender(made(MODELS[name]))
-    h = recommend._on_grid(torch.randn(40, 3000).double()[:, : made_._table.weight.shape[1]], made_._table.weight.shape[1])
+    h = recommend._on_grid(
+        torch.randn(40, 3000).double()[:, : made_._table.weight.shape[1]],
+        made_._table.weight.shape[1],
+    )
     for rows in (h, h[:1]):
         exact, upper = made_._table.all(rows), made_._table.upper(rows)
         assert (made_._table.margin(upper) > exact).all()
@@ -166,11 +211,13 @@ def test_seen_allowed_and_denied():
     history = [3, 4, 5]
     usual = [r.item for r in run.recommend(history, 50)]
     assert not set(usual) & set(history)
-    assert set(history) & {r.item for r in run.recommend(history, WIDTH, exclude_seen=False)} == set(history)
+    assert set(history) & {
+        r.item for r in run.recommend(history, WIDTH, exclude_seen=False)
+    } == set(history)
     assert [r.item for r in run.recommend(history, 10, deny=usual[:5])] == usual[5:15]
-    assert [r.item for r in run.recommend(history, 3, allow=[usual[30], usual[7], usual[20], 3])] == [
-        usual[i] for i in (7, 20, 30)
-    ]
+    assert [
+        r.item for r in run.recommend(history, 3, allow=[usual[30], usual[7], usual[20], 3])
+    ] == [usual[i] for i in (7, 20, 30)]
     many = run.recommend_many({"a": history}, 2, allow=usual[:4], deny=usual[:1])
     assert many.items.tolist() == [usual[1:3]]
 
@@ -193,23 +240,41 @@ def test_fewer_rows_where_nothing_is_left():
         (lambda r: r.recommend("Fargo"), "a history is a list of items, got the text 'Fargo'"),
         (lambda r: r.recommend(7), "a history is a list of items, got int"),
         (lambda r: r.recommend([1, 2], 1, allow=[1, 2]), "nothing is left to recommend"),
-        (lambda r: r.recommend([1], WIDTH + 1), f"k must be from 1 to {WIDTH}, the number of items that may be recommended, got"),
+        (
+            lambda r: r.recommend([1], WIDTH + 1),
+            f"k must be from 1 to {WIDTH}, the number of items that may be recommended, got",
+        ),
         (lambda r: r.recommend([1], 0), "k must be from 1"),
         (lambda r: r.recommend([1], 3, allow=[1, 2]), "k must be from 1 to 2"),
         (lambda r: r.recommend([1], WIDTH - 1, deny=[1, 2]), f"k must be from 1 to {WIDTH - 2}"),
         (lambda r: r.recommend({1: -1.0}), "weights of a history must be numbers above 0, got -1"),
-        (lambda r: r.recommend({1: float("nan")}), "weights of a history must be numbers above 0, got nan"),
+        (
+            lambda r: r.recommend({1: float("nan")}),
+            "weights of a history must be numbers above 0, got nan",
+        ),
         (lambda r: r.recommend([WIDTH]), f"no item '{WIDTH}'"),
         (lambda r: r.recommend([1], deny=["x"]), "no item 'x'"),
         (lambda r: r.recommend_many([[1, 2]]), "histories are a SciPy matrix"),
         (lambda r: r.recommend_many(csr_matrix((2, WIDTH))), "all 2 histories are empty"),
-        (lambda r: r.recommend_many(csr_matrix((2, 7))), f"one column for each of the {WIDTH} items, got 7"),
-        (lambda r: r.recommend_many(polars.DataFrame({"user": [1], "thing": [1]})), "needs the columns user and item"),
-        (lambda r: r.recommend_many(polars.DataFrame({"user": [1], "item": [None]})), "a user and an item in every row"),
+        (
+            lambda r: r.recommend_many(csr_matrix((2, 7))),
+            f"one column for each of the {WIDTH} items, got 7",
+        ),
+        (
+            lambda r: r.recommend_many(polars.DataFrame({"user": [1], "thing": [1]})),
+            "needs the columns user and item",
+        ),
+        (
+            lambda r: r.recommend_many(polars.DataFrame({"user": [1], "item": [None]})),
+            "a user and an item in every row",
+        ),
         (lambda r: r.recommend({1: "x"}), "weights of a history must be real numbers"),
         (lambda r: r.recommend({1: 1j}), "weights of a history must be real numbers"),
         (lambda r: r.recommend({1: 1e39}), "weights of a history must be numbers above 0, got inf"),
-        (lambda r: r.codes(csr_matrix(np.eye(2, WIDTH) * 1j)), "must be real numbers, got complex128"),
+        (
+            lambda r: r.codes(csr_matrix(np.eye(2, WIDTH) * 1j)),
+            "must be real numbers, got complex128",
+        ),
         (lambda r: r.codes({}), "there are no histories"),
         (lambda r: r.codes(csr_matrix((0, WIDTH))), "there are no histories"),
         (lambda r: r.similar(3, WIDTH), f"k must be from 1 to {WIDTH - 1}"),
@@ -231,7 +296,13 @@ def test_weights_where_there_are_none():
 
 def test_a_run_on_images_recommends_nothing():
     model = Architecture(latent=(2,), network=MLP((5,))).build((4,))
-    run = Run(Path("nowhere"), Recipe(data=Data("nowhere")), Schema((4,), "vector", None, 0.0, 1.0), model, {})
+    run = Run(
+        Path("nowhere"),
+        Recipe(data=Data("nowhere")),
+        Schema((4,), "vector", None, 0.0, 1.0),
+        model,
+        {},
+    )
     with pytest.raises(ConfigError, match="only a run on interactions recommends"):
         Recommender(run)
 
@@ -250,7 +321,9 @@ def test_items_by_id_and_title():
         catalogue.column("Heat")
     with pytest.raises(DataError, match="2 items are called 'ALIEN'; take one by its id: 8, 9"):
         catalogue.column("ALIEN")
-    with pytest.raises(DataError, match=r"no item 'Fargo' among .*; did you mean 'Fargo \(1996\)'\?"):
+    with pytest.raises(
+        DataError, match=r"no item 'Fargo' among .*; did you mean 'Fargo \(1996\)'\?"
+    ):
         catalogue.column("Fargo")
     texts = Catalogue(Items(np.array(["a1", "b2"], dtype=object)))
     assert texts.column("b2") == 1
@@ -265,12 +338,16 @@ def test_the_nearest_of_very_many_titles():
 
 @pytest.mark.parametrize("form", ["mapping", "frame", "history", "matrix"])
 def test_forms_of_many_histories(form):
-    run = Recommender(made(MODELS["linear"], ids=np.array([f"i{j:04}" for j in range(WIDTH)], dtype=object)))
+    run = Recommender(
+        made(MODELS["linear"], ids=np.array([f"i{j:04}" for j in range(WIDTH)], dtype=object))
+    )
     matrix = histories(5)
     ids = [[f"i{j:04}" for j in row.indices] for row in matrix]
     users = [f"u{i}" for i in range(5)]
     schema = run.run.schema
-    frame = polars.DataFrame({"user": np.repeat(users, list(map(len, ids))), "item": [i for row in ids for i in row]})
+    frame = polars.DataFrame(
+        {"user": np.repeat(users, list(map(len, ids))), "item": [i for row in ids for i in row]}
+    )
     made_of = {
         "mapping": dict(zip(users, ids, strict=True)),
         "frame": frame.sample(fraction=1.0, shuffle=True, seed=1),
@@ -305,7 +382,11 @@ def folder(tmp_path_factory):
     """A small run on the synthetic set."""
     plan = {
         "data": {"source": "synthetic-interactions"},
-        "model": {"latent": [8], "likelihood": "Multinomial", "network": {"type": "MLP", "hidden": [16]}},
+        "model": {
+            "latent": [8],
+            "likelihood": "Multinomial",
+            "network": {"type": "MLP", "hidden": [16]},
+        },
         "training": {"epochs": 2, "monitor": "ndcg@10", "accelerator": "cpu"},
         "report": {"write": False},
     }
@@ -319,14 +400,28 @@ def listed(out):
 
 
 def test_command_for_one_history(command, folder):
-    code, out, _ = command("recommend", folder, "--history", "item-001", "taste-1 item 3", "-k", 4, "--json")
+    code, out, _ = command(
+        "recommend", folder, "--history", "item-001", "taste-1 item 3", "-k", 4, "--json"
+    )
     found = listed(out)
     assert code == 0
     expected = Recommender.load(folder).recommend(["item-001", "item-025"], 4)
     assert [(r["item"], r["title"], r["score"]) for r in found] == [tuple(r) for r in expected]
-    apart = command("recommend", folder, "--history", "item-001", "-k", 4, "--history", "taste-1 item 3", "--json")
+    apart = command(
+        "recommend",
+        folder,
+        "--history",
+        "item-001",
+        "-k",
+        4,
+        "--history",
+        "taste-1 item 3",
+        "--json",
+    )
     assert listed(apart[1]) == found
-    lines = command("recommend", folder, "--history", "item-001", "item-025", "-k", 4)[1].splitlines()
+    lines = command("recommend", folder, "--history", "item-001", "item-025", "-k", 4)[
+        1
+    ].splitlines()
     assert lines[0].split() == ["rank", "title", "item", "score"]
     assert len({len(line) for line in lines}) == 1
     assert lines[1].split()[-2] == found[0]["item"]
@@ -335,18 +430,26 @@ def test_command_for_one_history(command, folder):
 def test_command_limits(command, folder, tmp_path):
     (tmp_path / "some.txt").write_text("item-003\n\ntaste-4 item 0\nitem-005\n")
     history = ["--history", "item-001", "--json", "-k"]
-    allowed = listed(command("recommend", folder, *history, 2, "--allow", tmp_path / "some.txt", "item-006")[1])
+    allowed = listed(
+        command("recommend", folder, *history, 2, "--allow", tmp_path / "some.txt", "item-006")[1]
+    )
     assert {r["item"] for r in allowed} <= {"item-003", "item-004", "item-005", "item-006"}
     usual = listed(command("recommend", folder, *history, 3)[1])
-    others = listed(command("recommend", folder, *history, 2, "--deny", usual[0]["item"], usual[1]["title"])[1])
+    others = listed(
+        command("recommend", folder, *history, 2, "--deny", usual[0]["item"], usual[1]["title"])[1]
+    )
     assert others[0] == usual[2]
     seen = listed(command("recommend", folder, *history, 500, "--include-seen")[1])
     assert "item-001" in {r["item"] for r in seen}
 
 
 def test_command_similar(command, folder):
-    found = listed(command("recommend", folder, "--similar", "TASTE-1 item 0", "-k", 3, "--json")[1])
-    assert [r["item"] for r in found] == [r.item for r in Recommender.load(folder).similar("item-001", 3)]
+    found = listed(
+        command("recommend", folder, "--similar", "TASTE-1 item 0", "-k", 3, "--json")[1]
+    )
+    assert [r["item"] for r in found] == [
+        r.item for r in Recommender.load(folder).similar("item-001", 3)
+    ]
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
@@ -355,7 +458,9 @@ def test_command_for_many_users(command, folder, tmp_path, ending):
     rows = [(user, item) for user, items in had.items() for item in items]
     polars.DataFrame(rows, schema=["user", "item"], orient="row").write_csv(tmp_path / "users.csv")
     out = tmp_path / f"recs.{ending}"
-    code, text, _ = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", out, "-k", 5)
+    code, text, _ = command(
+        "recommend", folder, "--users", tmp_path / "users.csv", "--out", out, "-k", 5
+    )
     frame = (polars.read_csv if ending == "csv" else polars.read_parquet)(out)
     assert code == 0
     assert "10 recommendations for 3 users" in text
@@ -366,8 +471,12 @@ def test_command_for_many_users(command, folder, tmp_path, ending):
         alone = Recommender.load(folder).recommend(had[user], 5)
         own = frame.filter(polars.col("user") == user)
         assert own["item"].to_list() == [r.item for r in alone]
-        assert np.array_equal(own["score"].to_numpy().astype(np.float32), np.float32([r.score for r in alone]))
-    known = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", out, "--json")[1]
+        assert np.array_equal(
+            own["score"].to_numpy().astype(np.float32), np.float32([r.score for r in alone])
+        )
+    known = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", out, "--json")[
+        1
+    ]
     assert json.loads(known)["users_without"] == 1
 
 
@@ -380,7 +489,8 @@ def test_command_for_many_users(command, folder, tmp_path, ending):
         (["--history", "-k", "5"], "--history needs one value or more"),
         (
             ["--history", "itm-001"],
-            "no item 'itm-001' among the 500 of this run, neither by id nor by title; did you mean 'item-0",
+            "no item 'itm-001' among the 500 of this run, neither by id nor by title; did you mean "
+            "'item-0",
         ),
         (["--history", "taste-1 itm 3"], "did you mean 'taste-1 item 3'"),
         (["--history", "item-001", "-k", "501"], "k must be from 1 to 500"),
@@ -410,7 +520,9 @@ def test_nothing_is_half_written(command, folder, tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(polars.DataFrame, "write_parquet", broken)
-    code, _, err = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", tmp_path / "recs.parquet")
+    code, _, err = command(
+        "recommend", folder, "--users", tmp_path / "users.csv", "--out", tmp_path / "recs.parquet"
+    )
     assert code == 2
     assert "cannot write" in err
     assert [p.name for p in tmp_path.iterdir()] == ["users.csv"]
@@ -418,7 +530,9 @@ def test_nothing_is_half_written(command, folder, tmp_path, monkeypatch):
 
 def test_a_file_of_items_that_is_no_text(command, folder, tmp_path):
     (tmp_path / "bytes").write_bytes(bytes(range(128, 255)))
-    code, _, err = command("recommend", folder, "--history", "item-001", "--allow", tmp_path / "bytes")
+    code, _, err = command(
+        "recommend", folder, "--history", "item-001", "--allow", tmp_path / "bytes"
+    )
     assert code == 2
     assert "cannot be read as a list of items" in err
 

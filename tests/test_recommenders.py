@@ -1,4 +1,6 @@
-"""The autoencoders for collaborative filtering: the whole grid of them, their published formulas, and how they are trained."""
+"""The autoencoders for collaborative filtering: the whole grid of them, their published formulas,
+and how they are trained.
+"""
 
 import copy
 import itertools
@@ -28,7 +30,11 @@ from lowerbound.sparse import SparseRows
 from lowerbound.training import Fit
 
 ITEMS = 30
-LIKELIHOODS = {"gaussian": Normal(variance=0.5), "bernoulli": Bernoulli(), "multinomial": Multinomial()}
+LIKELIHOODS = {
+    "gaussian": Normal(variance=0.5),
+    "bernoulli": Bernoulli(),
+    "multinomial": Multinomial(),
+}
 
 
 def interactions(users=7, seed=0):
@@ -41,7 +47,9 @@ def interactions(users=7, seed=0):
 
 def built(seed=0, **settings):
     torch.manual_seed(seed)
-    return Architecture(**({"latent": (3,), "network": MLP((8,), "tanh")} | settings)).build((ITEMS,), sparse=True)
+    return Architecture(**({"latent": (3,), "network": MLP((8,), "tanh")} | settings)).build(
+        (ITEMS,), sparse=True
+    )
 
 
 def settled(model, x, samples=1, seed=1):
@@ -49,17 +57,29 @@ def settled(model, x, samples=1, seed=1):
     return model.eval().terms(x, samples)
 
 
-@pytest.mark.parametrize(("kind", "likelihood"), list(itertools.product(("AE", "DAE", "VAE"), LIKELIHOODS)))
+@pytest.mark.parametrize(
+    ("kind", "likelihood"), list(itertools.product(("AE", "DAE", "VAE"), LIKELIHOODS))
+)
 @pytest.mark.parametrize("decoder", [None, "tied", MLP((5, 4))])
 def test_the_grid_is_arguments(kind, likelihood, decoder):
-    """{AE, DAE, VAE} x three likelihoods, mirrored, tied or given decoder: every parameter learns, and dense rows agree."""
+    """{AE, DAE, VAE} x three likelihoods, mirrored, tied or given decoder: every parameter learns,
+    and dense rows agree.
+    """
     noise = (L2Normalize(), Dropout(0.5)) if kind != "AE" else (L2Normalize(),)
     posterior = Normal() if kind == "VAE" else Delta()
-    model = built(likelihood=LIKELIHOODS[likelihood], noise=noise, posterior=posterior, decoder_network=decoder)
+    model = built(
+        likelihood=LIKELIHOODS[likelihood],
+        noise=noise,
+        posterior=posterior,
+        decoder_network=decoder,
+    )
     objective = Elbo(beta=0.2) if kind == "VAE" else Reconstruction()
     x = interactions()
     objective(model.train().terms(x)).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() and (p.grad != 0).any() for p in model.parameters())
+    assert all(
+        p.grad is not None and p.grad.isfinite().all() and (p.grad != 0).any()
+        for p in model.parameters()
+    )
     sparse = settled(model, x)
     torch.manual_seed(1)
     z = model.infer(x)[0].z
@@ -68,7 +88,9 @@ def test_the_grid_is_arguments(kind, likelihood, decoder):
 
 
 def test_the_multinomial_loss_and_gradient_are_those_of_the_paper():
-    """Liang et al. 2018, eq. 4 and 6: mean over users of -sum_i x_i log softmax_i + beta sum_d KL, from plain formulas."""
+    """Liang et al. 2018, eq. 4 and 6: mean over users of -sum_i x_i log softmax_i + beta sum_d KL,
+    from plain formulas.
+    """
     x = interactions()
     model = built(likelihood=Multinomial(), noise=(L2Normalize(),)).double()
     x = x.to(dtype=torch.float64)
@@ -177,7 +199,9 @@ def test_the_output_starts_at_the_mean_of_the_data(likelihood):
         weight = model.decoder.network[-1].linear.weight
         weight.zero_()
         found = model.decode(torch.randn(2, 3)).mean
-    torch.testing.assert_close(found[1], mean / mean.sum() if likelihood == Multinomial() else mean / 2)
+    torch.testing.assert_close(
+        found[1], mean / mean.sum() if likelihood == Multinomial() else mean / 2
+    )
 
 
 def test_a_learned_variance_has_no_start():
@@ -186,7 +210,8 @@ def test_a_learned_variance_has_no_start():
         model.start_at(torch.zeros(6))
 
 
-# RecVAE ------------------------------------------------------------------------------------------------------------
+# RecVAE
+# ------------------------------------------------------------------------------------------------------------
 
 
 def recvae(seed=0):
@@ -201,7 +226,9 @@ def recvae(seed=0):
 
 
 def test_the_composite_prior_is_the_published_mixture():
-    """Shenbin et al. 2020, in each dimension: 3/20 N(0, 1), 3/4 of the earlier posterior, 1/10 N(0, e^10)."""
+    """Shenbin et al. 2020, in each dimension: 3/20 N(0, 1), 3/4 of the earlier posterior, 1/10 N(0,
+    e^10).
+    """
     model, x = recvae(), interactions()
     prior = model.eval().latents.priors[0]
     z = 3 * torch.randn(4, 7, 3)
@@ -243,7 +270,8 @@ def test_beta_by_entry_weighs_each_user_by_the_number_of_interactions():
         Elbo(per_entry=True)(Terms(terms.log_likelihood, terms.rate, terms.log_weight))
 
 
-# Training ----------------------------------------------------------------------------------------------------------
+# Training
+# ----------------------------------------------------------------------------------------------------------
 
 SMALL = {
     "data": {"source": "synthetic-interactions"},
@@ -273,10 +301,15 @@ def small(tmp_path_factory):
 
 def test_a_fit_ranks_better_than_popularity(small):
     found = small.evaluate()
-    assert found["more_than_popularity"]["ndcg@100"]["value"] > 3 * found["more_than_popularity"]["ndcg@100"]["standard_error"]
+    assert (
+        found["more_than_popularity"]["ndcg@100"]["value"]
+        > 3 * found["more_than_popularity"]["ndcg@100"]["standard_error"]
+    )
     assert found["metrics"]["recall_capped@50"] >= found["metrics"]["recall@50"]
     assert small.summary["test"]["ndcg@100"] == pytest.approx(found["metrics"]["ndcg@100"])
-    assert small.summary["best_epoch"] == 1 + np.argmax([float(r) for r in _column(small, "validation_ndcg@100")])
+    assert small.summary["best_epoch"] == 1 + np.argmax(
+        [float(r) for r in _column(small, "validation_ndcg@100")]
+    )
 
 
 def _column(run, name):
@@ -297,7 +330,9 @@ def test_a_run_comes_back_from_its_folder(small):
 
 
 def test_the_annealing_counts_steps_and_never_starts_again(small):
-    """12 epochs of 4 steps: the weight grows by 0.2 / 20 a step over the first five, and then stays."""
+    """12 epochs of 4 steps: the weight grows by 0.2 / 20 a step over the first five, and then
+    stays.
+    """
     expected = [Linear(stop=0.2, steps=20)(4 * epoch - 1, 48) for epoch in range(1, 13)]
     assert expected[-1] == 0.2
     np.testing.assert_allclose([float(v) for v in _column(small, "kl_weight")], expected)
@@ -308,7 +343,9 @@ def test_validation_can_be_rarer_and_the_last_epoch_always_has_one(tmp_path):
     assert [v != "" for v in _column(found, "validation_ndcg@100")] == [False, True, True]
 
 
-@pytest.mark.parametrize(("monitor", "wanted"), [("ndcg@1000", "ndcg@500"), ("recall@7", "recall@7"), ("map", "map@20")])
+@pytest.mark.parametrize(
+    ("monitor", "wanted"), [("ndcg@1000", "ndcg@500"), ("recall@7", "recall@7"), ("map", "map@20")]
+)
 def test_the_monitor_is_measured_and_cut_to_the_catalogue(tmp_path, monitor, wanted):
     found = fitted(tmp_path / "run", **{"training.monitor": monitor, "training.epochs": 2})
     best = np.argmax([float(v) for v in _column(found, f"validation_{wanted}")])
@@ -325,12 +362,24 @@ def test_the_objective_can_choose_the_best_weights(tmp_path):
     [
         ({"training.monitor": "ndgc@100"}, "unknown metric 'ndgc'; did you mean 'ndcg'?"),
         ({"training.monitor": "ndcg@0"}, "a metric is cut at a k of 1 or more"),
-        ({"data.validation": 0}, "training.monitor=ndcg@100 needs interactions with a validation split"),
+        (
+            {"data.validation": 0},
+            "training.monitor=ndcg@100 needs interactions with a validation split",
+        ),
         ({"training.compile": True}, "training.compile is for dense examples"),
-        ({"training.optimizer": "LazyAdam", "training.clip": 1.0}, "training.clip needs the gradient of all rows"),
-        ({"training.phases": [{"trains": "encoder"}]}, "training.phases.0.trains: should be 'all', 'latents' or 'decoder'"),
+        (
+            {"training.optimizer": "LazyAdam", "training.clip": 1.0},
+            "training.clip needs the gradient of all rows",
+        ),
+        (
+            {"training.phases": [{"trains": "encoder"}]},
+            "training.phases.0.trains: should be 'all', 'latents' or 'decoder'",
+        ),
         ({"model.network": "Conv"}, "Conv does not take sparse rows"),
-        ({"training.phases": [{}], "training.devices": 2}, "phases are for one process, got devices=2"),
+        (
+            {"training.phases": [{}], "training.devices": 2},
+            "phases are for one process, got devices=2",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_told_before_anything_is_written(tmp_path, settings, message):
@@ -342,7 +391,12 @@ def test_settings_that_do_not_fit_are_told_before_anything_is_written(tmp_path, 
 
 def test_monitor_is_for_interactions(tmp_path):
     with pytest.raises(ConfigError, match=r"monitor=ndcg@100 needs interactions"):
-        runs.fit("digits", out=tmp_path / "run", settings={"training.monitor": "ndcg@100"}, progress=False)
+        runs.fit(
+            "digits",
+            out=tmp_path / "run",
+            settings={"training.monitor": "ndcg@100"},
+            progress=False,
+        )
 
 
 def test_phases_train_their_part_alone(tmp_path):
@@ -350,26 +404,43 @@ def test_phases_train_their_part_alone(tmp_path):
     phases = [Phase(trains="latents"), Phase(trains="decoder", noise=False)]
     states = []
     for epochs in (1, 2):
-        settings = {"training.phases": [{"trains": p.trains, "noise": p.noise} for p in phases], "training.epochs": epochs}
-        found = fitted(tmp_path / str(epochs), **settings | {"training.monitor": "objective", "data.validation": 0})
+        settings = {
+            "training.phases": [{"trains": p.trains, "noise": p.noise} for p in phases],
+            "training.epochs": epochs,
+        }
+        found = fitted(
+            tmp_path / str(epochs),
+            **settings | {"training.monitor": "objective", "data.validation": 0},
+        )
         states.append(found.model.state_dict())
     torch.manual_seed(0)
     start = runs.build(recipes.parse(SMALL), found.schema)
     start.start_at(torch.from_numpy(found.recipe.data.open().train.mean()))
-    changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise([start.state_dict(), *states])]
+    changed = [
+        {k for k in a if not torch.equal(a[k], b[k])}
+        for a, b in itertools.pairwise([start.state_dict(), *states])
+    ]
     assert {k.partition(".")[0] for k in changed[0]} == {"latents"}
     assert {k.partition(".")[0] for k in changed[1]} == {"decoder"}
 
 
 @pytest.mark.parametrize(
     ("phases", "renewed"),
-    [([], [1, 2, 3, 4, 5]), ([{"epochs": 3}], [3]), ([{"epochs": 2, "trains": "latents"}, {"trains": "decoder"}], [2, 3, 5])],
+    [
+        ([], [1, 2, 3, 4, 5]),
+        ([{"epochs": 3}], [3]),
+        ([{"epochs": 2, "trains": "latents"}, {"trains": "decoder"}], [2, 3, 5]),
+    ],
 )
-def test_the_earlier_posterior_is_renewed_at_the_end_of_each_phase(tmp_path, monkeypatch, phases, renewed):
+def test_the_earlier_posterior_is_renewed_at_the_end_of_each_phase(
+    tmp_path, monkeypatch, phases, renewed
+):
     seen = []
     monkeypatch.setattr(VAE, "renew", lambda model: seen.append(len(saved)))
     saved = []
-    monkeypatch.setattr(Fit, "_begin_epoch", lambda fit, own=Fit._begin_epoch: (saved.append(1), own(fit)))
+    monkeypatch.setattr(
+        Fit, "_begin_epoch", lambda fit, own=Fit._begin_epoch: (saved.append(1), own(fit))
+    )
     fitted(tmp_path / "run", **{"training.phases": phases, "training.epochs": 5})
     assert seen == renewed
 
@@ -380,20 +451,32 @@ def test_recvae_is_resumed_exactly_between_and_inside_its_phases(tmp_path):
             "model.prior": {"type": "Composite"},
             "model.network": {"type": "DenseMLP", "width": 16, "layers": 2},
             "model.decoder_network": {"type": "MLP", "hidden": []},
-            "training.phases": [{"epochs": 2, "trains": "latents"}, {"trains": "decoder", "noise": False}],
+            "training.phases": [
+                {"epochs": 2, "trains": "latents"},
+                {"trains": "decoder", "noise": False},
+            ],
             "training.optimizer": "LazyAdam",
         }
     )
-    whole = runs.fit(recipe, out=tmp_path / "whole", settings=QUIET | {"training.epochs": 4}, progress=False)
+    whole = runs.fit(
+        recipe, out=tmp_path / "whole", settings=QUIET | {"training.epochs": 4}, progress=False
+    )
     for first in (1, 2, 3):
         out = tmp_path / f"after-{first}"
         runs.fit(recipe, out=out, settings=QUIET | {"training.epochs": first}, progress=False)
-        runs.fit(recipe, out=out, settings=QUIET | {"training.epochs": 4}, resume=True, progress=False)
-        assert (out / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
-        assert (out / "metrics.csv").read_text().splitlines()[-1] == (whole.folder / "metrics.csv").read_text().splitlines()[-1]
+        runs.fit(
+            recipe, out=out, settings=QUIET | {"training.epochs": 4}, resume=True, progress=False
+        )
+        assert (out / "model.safetensors").read_bytes() == (
+            whole.folder / "model.safetensors"
+        ).read_bytes()
+        assert (out / "metrics.csv").read_text().splitlines()[-1] == (
+            whole.folder / "metrics.csv"
+        ).read_text().splitlines()[-1]
 
 
-# LazyAdam ----------------------------------------------------------------------------------------------------------
+# LazyAdam
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_lazy_adam_is_adam_where_every_row_is_in_the_gradient():
@@ -413,7 +496,9 @@ def test_lazy_adam_leaves_the_other_rows_alone_and_dense_parameters_to_adam():
     table, dense, other = (torch.zeros(s, requires_grad=True) for s in ((5, 3), (4,), (4,)))
     lazy, adam = LazyAdam([table, dense], lr=0.1), torch.optim.Adam([other], lr=0.1)
     for row in (1, 3, 1):
-        table.grad = torch.sparse_coo_tensor(torch.tensor([[row, row]]), torch.randn(2, 3), (5, 3), check_invariants=True)
+        table.grad = torch.sparse_coo_tensor(
+            torch.tensor([[row, row]]), torch.randn(2, 3), (5, 3), check_invariants=True
+        )
         dense.grad = torch.randn(4)
         other.grad = dense.grad.clone()
         lazy.step()
@@ -441,28 +526,45 @@ def test_lazy_adam_of_a_dense_gradient_with_the_rows_that_were_seen_is_that_of_a
 
 @pytest.fixture(scope="module")
 def by_small_batches(tmp_path_factory):
-    """Fitted with batches of which most items are absent, so that a lazy optimiser has rows to leave alone."""
+    """Fitted with batches of which most items are absent, so that a lazy optimiser has rows to
+    leave alone.
+    """
     folder = tmp_path_factory.mktemp("batches")
 
     def fit(name, **settings):
-        common = {"training.batch_size": 5, "training.epochs": 4, "training.learning_rate": 3e-3, "objective.beta": 0.05}
+        common = {
+            "training.batch_size": 5,
+            "training.epochs": 4,
+            "training.learning_rate": 3e-3,
+            "objective.beta": 0.05,
+        }
         return fitted(folder / name, **common | settings)
 
     return fit
 
 
-@pytest.mark.parametrize("changed", [{"training.optimizer": "LazyAdam"}, {"training.precision": "bf16-mixed"}])
+@pytest.mark.parametrize(
+    "changed", [{"training.optimizer": "LazyAdam"}, {"training.precision": "bf16-mixed"}]
+)
 def test_the_approximations_do_not_move_the_metrics(by_small_batches, changed):
-    """Row-lazy Adam and bfloat16, with the data and the seed the same: NDCG within two standard errors, and other weights."""
+    """Row-lazy Adam and bfloat16, with the data and the seed the same: NDCG within two standard
+    errors, and other weights.
+    """
     name = "-".join(changed.values())
     plain, near = by_small_batches(f"plain-{name}"), by_small_batches(name, **changed)
     a, b = plain.evaluate(), near.evaluate()
     assert a["more_than_popularity"]["ndcg@100"]["value"] > 0.1
-    assert abs(a["metrics"]["ndcg@100"] - b["metrics"]["ndcg@100"]) < 2 * a["standard_errors"]["ndcg@100"]
-    assert (plain.folder / "model.safetensors").read_bytes() != (near.folder / "model.safetensors").read_bytes()
+    assert (
+        abs(a["metrics"]["ndcg@100"] - b["metrics"]["ndcg@100"])
+        < 2 * a["standard_errors"]["ndcg@100"]
+    )
+    assert (plain.folder / "model.safetensors").read_bytes() != (
+        near.folder / "model.safetensors"
+    ).read_bytes()
 
 
-# What a review found ----------------------------------------------------------------------------------------------
+# What a review found
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{"weight_decay": 0.1}, {"amsgrad": True}, {"maximize": True}])
@@ -473,7 +575,9 @@ def test_lazy_adam_refuses_what_would_have_to_reach_every_row(options):
 
 def test_a_composite_prior_needs_a_normal_posterior():
     with pytest.raises(ConfigError, match="a Composite prior needs the posterior Normal"):
-        recipes.parse(SMALL).replace({"model.prior": "Composite", "model.posterior": "Delta", "objective": "Reconstruction"})
+        recipes.parse(SMALL).replace(
+            {"model.prior": "Composite", "model.posterior": "Delta", "objective": "Reconstruction"}
+        )
 
 
 @pytest.mark.parametrize("items", [4, 40])
@@ -496,9 +600,16 @@ def test_small_catalogues_are_fitted_measured_and_reported(tmp_path, command, it
 
 
 def test_a_split_that_holds_nothing_out_is_told_before_anything_is_written(tmp_path):
-    (tmp_path / "few.csv").write_text("user,item\n" + "\n".join(f"u{u},i{i}" for u in range(40) for i in (u % 7, 7 + u % 5)))
-    with pytest.raises(DataError, match=r"the validation split of few holds nothing out to be found"):
-        fitted(tmp_path / "run", **{"data.source": str(tmp_path / "few.csv"), "data.interactions.user": "user"})
+    (tmp_path / "few.csv").write_text(
+        "user,item\n" + "\n".join(f"u{u},i{i}" for u in range(40) for i in (u % 7, 7 + u % 5))
+    )
+    with pytest.raises(
+        DataError, match=r"the validation split of few holds nothing out to be found"
+    ):
+        fitted(
+            tmp_path / "run",
+            **{"data.source": str(tmp_path / "few.csv"), "data.interactions.user": "user"},
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -517,6 +628,13 @@ def test_a_text_that_is_too_long_for_a_path_is_no_traceback(small, command, opti
 
 
 def test_parameters_are_those_that_are_trained(tmp_path):
-    settings = {"model.prior": "Composite", "training.phases": [{"trains": "decoder"}], "training.epochs": 1}
-    plain, composite = fitted(tmp_path / "a", **{"training.epochs": 1}), fitted(tmp_path / "b", **settings)
+    settings = {
+        "model.prior": "Composite",
+        "training.phases": [{"trains": "decoder"}],
+        "training.epochs": 1,
+    }
+    plain, composite = (
+        fitted(tmp_path / "a", **{"training.epochs": 1}),
+        fitted(tmp_path / "b", **settings),
+    )
     assert composite.summary["parameters"] == plain.summary["parameters"]

@@ -1,4 +1,6 @@
-"""The report of runs on images and tables: what stands on it is what the run is, and what does not apply is left out."""
+"""The report of runs on images and tables: what stands on it is what the run is, and what does not
+apply is left out.
+"""
 
 import math
 import re
@@ -44,11 +46,21 @@ def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
     rng = np.random.default_rng(0)
     first = rng.normal(size=400)
-    values = np.stack([first, first + 0.1 * rng.normal(size=400), rng.exponential(size=400)], axis=1)
+    values = np.stack(
+        [first, first + 0.1 * rng.normal(size=400), rng.exponential(size=400)], axis=1
+    )
     values[7] = (0, 6, 0)  # the second column is nearly the first, but not here
     names = '"<script>alert(1)</script>","twin of $\\frac","c"'
-    (folder / "t.csv").write_text(names + "\n" + "\n".join(",".join(map(str, row)) for row in values))
-    return fit(folder / "a <b> run", "table", data__source=str(folder / "t.csv"), training__epochs=60, data__test=200)
+    (folder / "t.csv").write_text(
+        names + "\n" + "\n".join(",".join(map(str, row)) for row in values)
+    )
+    return fit(
+        folder / "a <b> run",
+        "table",
+        data__source=str(folder / "t.csv"),
+        training__epochs=60,
+        data__test=200,
+    )
 
 
 def titles(run):
@@ -70,12 +82,8 @@ def test_each_picture_is_there_as_png_and_svg(written):
     folder = written[0].parent
     names = {path.stem for path in folder.glob("*.png")} - {"overview"}
     assert names == {path.stem for path in folder.glob("*.svg")}
-    wanted = (
-        "reconstructions reconstructions_best reconstructions_worst pixel_error samples samples_level_1 manifold_1 manifold_2 "
-    )
-    wanted += (
-        "manifold_quantiles_1 traversals_1 interpolations pca_1 tsne_1 codes_2 rates_1 aggregate_1 aggregate_2 unlikely elbo rate"
-    )
+    wanted = "reconstructions reconstructions_best reconstructions_worst pixel_error samples samples_level_1 manifold_1 manifold_2 "
+    wanted += "manifold_quantiles_1 traversals_1 interpolations pca_1 tsne_1 codes_2 rates_1 aggregate_1 aggregate_2 unlikely elbo rate"
     assert set(wanted.split()) <= names
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
@@ -124,7 +132,8 @@ def test_an_autoencoder_has_neither_samples_nor_rates(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"model__latent": [1]}, {"model__prior": "Mixture"}, {"data__test": 0, "data__validation": 0}]
+    "settings",
+    [{"model__latent": [1]}, {"model__prior": "Mixture"}, {"data__test": 0, "data__validation": 0}],
 )
 def test_what_is_odd_has_a_page_all_the_same(tmp_path, settings):
     found = [section.title for section in sections(fit(tmp_path / "run", **settings))]
@@ -146,7 +155,9 @@ def test_a_small_split_is_mapped_with_all_others(levels):
     assert look.labels == [str(label) for label in look.crowd.labels]
 
 
-def test_the_top_level_is_swept_in_units_of_its_prior_and_the_lower_one_in_those_of_its_codes(levels):
+def test_the_top_level_is_swept_in_units_of_its_prior_and_the_lower_one_in_those_of_its_codes(
+    levels,
+):
     look = Look(levels)
     middle, scale = look.frame(1)
     assert (middle == 0).all()
@@ -197,7 +208,11 @@ def test_a_likelihood_that_does_not_fit_is_told(tmp_path):
 def test_collapse_is_told_and_a_run_that_uses_its_latents_is_not_blamed(tmp_path, levels):
     run = fit(tmp_path / "run", objective={"type": "Elbo", "beta": 300.0}, training__epochs=6)
     assert "have collapsed" in " ".join(latent.health(run, Look(run)).warnings)
-    assert not [text for text in latent.health(levels, Look(levels)).warnings if "level 1 have collapsed" in text]
+    assert not [
+        text
+        for text in latent.health(levels, Look(levels)).warnings
+        if "level 1 have collapsed" in text
+    ]
 
 
 def test_remembering_the_training_split_is_told(tmp_path):
@@ -223,14 +238,18 @@ def test_fit_writes_the_report_unless_told_not_to(tmp_path):
 def test_another_report_is_not_another_run(tmp_path):
     """The report and the trackers may change on --resume; the weights do not hang on them."""
     run = fit(tmp_path / "run")
-    again = lowerbound.fit("digits", out=run.folder, settings=SMALL | {"report.points": 7}, resume=True, progress=False)
+    again = lowerbound.fit(
+        "digits", out=run.folder, settings=SMALL | {"report.points": 7}, resume=True, progress=False
+    )
     assert again.summary["epochs"] == 2
 
 
 @pytest.mark.parametrize("method", ["opentsne", "umap"])
 def test_a_missing_projection_is_refused_before_any_work(tmp_path, monkeypatch, method):
     monkeypatch.setattr(maps, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=rf'{method} is not installed; pip install "lowerbound\[{method}\]"'):
+    with pytest.raises(
+        ConfigError, match=rf'{method} is not installed; pip install "lowerbound\[{method}\]"'
+    ):
         fit(tmp_path / "run", report__write=True, report__projection=method)
     assert not (tmp_path / "run").exists()
 
@@ -245,7 +264,13 @@ def test_one_value_beyond_all_others_does_not_end_the_report(tmp_path, settings)
     values = np.random.default_rng(0).normal(size=(60, 2))
     values[-1, 0] = 1e25
     np.save(tmp_path / "t.npy", values)
-    run = fit(tmp_path / "run", "table", data__source=str(tmp_path / "t.npy"), data__standardize=False, **settings)
+    run = fit(
+        tmp_path / "run",
+        "table",
+        data__source=str(tmp_path / "t.npy"),
+        data__standardize=False,
+        **settings,
+    )
     assert page(run).is_file()
 
 
@@ -288,7 +313,10 @@ def test_pictures_of_an_earlier_report_go(tmp_path):
 def test_principal_components_are_those_of_greatest_variance():
     rng = np.random.default_rng(0)
     plain = rng.normal(size=(4000, 2)) * (3, 1)
-    turned = np.concatenate([plain, np.zeros((4000, 3))], axis=1) @ np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    turned = (
+        np.concatenate([plain, np.zeros((4000, 3))], axis=1)
+        @ np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    )
     found = maps.principal(turned, np.arange(4000))
     assert found.points.std(0) == pytest.approx([3, 1], rel=0.05)
     assert found.axes == ("component 1 (90% of the variance)", "component 2 (10% of the variance)")
@@ -297,7 +325,9 @@ def test_principal_components_are_those_of_greatest_variance():
 def test_far_groups_are_far_on_a_map():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(3), 60)
-    found = maps.plane(rng.normal(size=(3, 10))[groups] * 8 + rng.normal(size=(180, 10)), np.arange(180), "x")
+    found = maps.plane(
+        rng.normal(size=(3, 10))[groups] * 8 + rng.normal(size=(180, 10)), np.arange(180), "x"
+    )
     middles = np.stack([found.points[groups == g].mean(0) for g in range(3)])
     own = np.linalg.norm(found.points - middles[groups], axis=1).max()
     between = min(np.linalg.norm(middles[a] - middles[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
@@ -316,14 +346,18 @@ POINTS = RNG.normal(size=(40, 2))
 DRAWN = {
     "grid": lambda ax: figures.grid(PIXELS, ax, columns=4),
     "pairs": lambda ax: figures.pairs(PIXELS, PIXELS, ax),
-    "strips": lambda ax: figures.strips(PIXELS.reshape(4, 4, 1, 6, 5), ax, rows="abcd", columns="wxyz", xlabel="x"),
+    "strips": lambda ax: figures.strips(
+        PIXELS.reshape(4, 4, 1, 6, 5), ax, rows="abcd", columns="wxyz", xlabel="x"
+    ),
     "sweep": lambda ax: figures.sweep(PIXELS, [-3, -1, 1, 3], ax),
     "heat": lambda ax: figures.heat(PIXELS[0, 0], "x", ax),
     "matrix": lambda ax: figures.matrix(np.eye(4), "abcd", ax),
     "marginal": lambda ax: figures.marginal(POINTS[:, 0], POINTS[:, 1], ax, name="x"),
     "marginals": lambda ax: figures.marginals(POINTS, POINTS, "ab", ax),
     "histogram": lambda ax: figures.histogram({"a": POINTS[:, 0], "b": POINTS[:, 1]}, "x", ax),
-    "lines": lambda ax: figures.lines(HISTORY, {"a": "a", "b": "b"}, "y", ax, best_epoch=3, trim=True),
+    "lines": lambda ax: figures.lines(
+        HISTORY, {"a": "a", "b": "b"}, "y", ax, best_epoch=3, trim=True
+    ),
     "bars": lambda ax: figures.bars(["a", "b"], {"x": ([1, 2], [0.1, 0.2])}, "y", ax),
     "levels": lambda ax: figures.levels({"a": 1.0, "b": 2.0}, "x", ax),
     "rates": lambda ax: figures.rates([0.1, 2.0, 1.0], ax, active=2),
@@ -334,7 +368,11 @@ DRAWN = {
 
 
 def test_every_public_picture_is_tested():
-    made = {name for name, thing in vars(figures).items() if getattr(thing, "__annotations__", {}).get("return") is Figure}
+    made = {
+        name
+        for name, thing in vars(figures).items()
+        if getattr(thing, "__annotations__", {}).get("return") is Figure
+    }
     assert {name for name in made if not name.startswith("_")} == set(DRAWN)
 
 
@@ -361,7 +399,11 @@ def test_a_sweep_is_labelled_where_its_values_are():
 
 def test_the_first_epochs_leave_the_picture_whichever_way_the_curve_goes():
     up = figures.lines(HISTORY, {"a": "a"}, "y", trim=True).axes[0].get_ylim()
-    down = figures.lines([row | {"a": -row["a"]} for row in HISTORY], {"a": "a"}, "y", trim=True).axes[0].get_ylim()
+    down = (
+        figures.lines([row | {"a": -row["a"]} for row in HISTORY], {"a": "a"}, "y", trim=True)
+        .axes[0]
+        .get_ylim()
+    )
     assert up[0] > -10
     assert up[1] > -10 / 14
     assert down[1] < 10
@@ -378,7 +420,14 @@ def test_many_points_are_named_where_they_lie():
 
 def test_a_picture_of_a_page_has_a_name_of_its_own(levels):
     look = Look(levels)
-    made = [images.reconstructions, images.samples, images.manifold, latent.space, latent.health, images.unlikely]
+    made = [
+        images.reconstructions,
+        images.samples,
+        images.manifold,
+        latent.space,
+        latent.health,
+        images.unlikely,
+    ]
     pictures = [picture for part in made for picture in part(levels, look).pictures]
     assert all(isinstance(picture, Picture) and picture.caption for picture in pictures)
     assert len({picture.name for picture in pictures}) == len(pictures)

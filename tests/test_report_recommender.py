@@ -1,4 +1,6 @@
-"""The page of a recommender: one file that needs no other, in which each thing stands exactly where it applies."""
+"""The page of a recommender: one file that needs no other, in which each thing stands exactly where
+it applies.
+"""
 
 import html.parser
 import re
@@ -66,15 +68,25 @@ def log(folder, users=80, items=40, titles=True, seed=0):
     if not titles:
         return {"source": str(folder / "ratings.csv"), "interactions": {"split": "strong"}}
     quoted = HOSTILE.replace('"', '""')
-    rows = [f'{i},"{quoted if i == 0 else f"Film {i}"}","{"$_<b>|Drama" if i % 2 else "Comedy"}"' for i in range(items)]
+    rows = [
+        f'{i},"{quoted if i == 0 else f"Film {i}"}","{"$_<b>|Drama" if i % 2 else "Comedy"}"'
+        for i in range(items)
+    ]
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "\n".join(rows))
-    return {"source": str(folder / "ratings.csv"), "interactions": {"split": "strong", "items": str(folder / "movies.csv")}}
+    return {
+        "source": str(folder / "ratings.csv"),
+        "interactions": {"split": "strong", "items": str(folder / "movies.csv")},
+    }
 
 
 def fit(folder, data, **settings):
     tables = {
         "data": data | {"validation": 20, "test": 20},
-        "model": {"latent": [4], "network": {"type": "MLP", "hidden": [8]}, "likelihood": "Multinomial"},
+        "model": {
+            "latent": [4],
+            "network": {"type": "MLP", "hidden": [8]},
+            "likelihood": "Multinomial",
+        },
         "training": {"epochs": 3, "monitor": "ndcg@10", "validate_every": 2},
         "report": {"write": False},
     }
@@ -105,23 +117,40 @@ def test_the_page_needs_no_other_file(written):
     assert picture.stat().st_size > 10_000
     images = reader.all("img")
     assert len(images) >= 8
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
+    assert all(
+        image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images
+    )
     assert not reader.all("script") + reader.all("link") + reader.all("iframe")
     addresses = [
-        value for _, attributes in reader.tags for name, value in attributes.items() if name in ("src", "href", "srcset")
+        value
+        for _, attributes in reader.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset")
     ]
     assert all(value.startswith(("data:", "#")) for value in addresses)
     text = (picture.parent / "index.html").read_text()
     assert not re.search(r"url\(|@import", text)
     pictures = {path.name for path in picture.parent.glob("*.png")}
-    assert {"validation.png", "elbo.png", "quality.png", "activity.png", "items.png", "users.png", "rates_1.png"} <= pictures
+    assert {
+        "validation.png",
+        "elbo.png",
+        "quality.png",
+        "activity.png",
+        "items.png",
+        "users.png",
+        "rates_1.png",
+    } <= pictures
 
 
 def test_the_page_can_be_read_on_a_telephone_and_in_the_dark(written):
     picture, reader = written
-    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.all("meta")
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.all(
+        "meta"
+    )
     assert "prefers-color-scheme: dark" in (picture.parent / "index.html").read_text()
-    assert len([a for a in reader.all("div") if a.get("class") == "scroll"]) == len(reader.all("table"))
+    assert len([a for a in reader.all("div") if a.get("class") == "scroll"]) == len(
+        reader.all("table")
+    )
 
 
 def test_titles_are_text_and_nothing_else(written):
@@ -155,7 +184,9 @@ def test_blank_cells_of_the_metrics_are_passed_over(run):
 def test_differences_to_the_baselines_are_of_pairs(run, found):
     compared = found.compared
     section = recommender.quality(run, found)
-    model, other = (compared.rankings[name].per_user["ndcg@10"].numpy() for name in ("model", "popularity"))
+    model, other = (
+        compared.rankings[name].per_user["ndcg@10"].numpy() for name in ("model", "popularity")
+    )
     paired = (model - other).std(ddof=1) / np.sqrt(len(model))
     row = next(row for row in section.tables[0].rows if row[0] == "nDCG@10")
     assert row[3].endswith(f"{paired:.4f}")
@@ -170,7 +201,9 @@ def scored(found, better):
     return vars(compared) | {"rankings": {"model": ranking, "popularity": base}}
 
 
-@pytest.mark.parametrize(("by", "words"), [(0.1, "beats"), (-0.1, "does not beat"), (0.0, "does not beat")])
+@pytest.mark.parametrize(
+    ("by", "words"), [(0.1, "beats"), (-0.1, "does not beat"), (0.0, "does not beat")]
+)
 def test_the_verdict_is_said(found, by, words):
     compared = found.compared.__class__(**scored(found, by))
     sentence, beats = recommender.verdict(compared, "popularity")
@@ -179,8 +212,12 @@ def test_the_verdict_is_said(found, by, words):
 
 
 def test_a_difference_within_its_error_is_not_clear(found):
-    compared = found.compared.__class__(**scored(found, torch.linspace(-1, 1.02, len(found.compared.rankings["model"].users))))
-    assert recommender.verdict(compared, "popularity")[0].startswith("The model does not clearly beat popularity")
+    compared = found.compared.__class__(
+        **scored(found, torch.linspace(-1, 1.02, len(found.compared.rankings["model"].users)))
+    )
+    assert recommender.verdict(compared, "popularity")[0].startswith(
+        "The model does not clearly beat popularity"
+    )
 
 
 def test_collapse_is_said(run, found):
@@ -190,7 +227,10 @@ def test_collapse_is_said(run, found):
 
     assert told([1.0] * 20, [1.0] * 20, 20).warnings == ()
     assert "collapsed: their rate is 0.002 nats" in told([0.0001] * 20, [0.0] * 20, 0).warnings[0]
-    assert "Few of the latents are in use: 1 of 20 units" in told([1.0] + [0.0] * 19, [1.0] + [0.0] * 19, 1).warnings[0]
+    assert (
+        "Few of the latents are in use: 1 of 20 units"
+        in told([1.0] + [0.0] * 19, [1.0] + [0.0] * 19, 1).warnings[0]
+    )
 
 
 def test_a_run_that_has_not_converged_says_so(run):
@@ -220,7 +260,14 @@ def test_without_titles_ids_are_shown(run, found):
 def test_a_small_run_without_test_and_validation(tmp_path):
     """Six items, one latent dimension, nobody held out: what cannot be said is left out."""
     source = log(tmp_path, users=12, items=6, titles=False)
-    run = fit(tmp_path, source, data__validation=0, data__test=0, training__monitor="objective", model__latent=[1])
+    run = fit(
+        tmp_path,
+        source,
+        data__validation=0,
+        data__test=0,
+        training__monitor="objective",
+        model__latent=[1],
+    )
     reader = read(page(run))
     assert "no validation split" in reader.text
     for title in ("How well it ranks", "For whom"):
@@ -233,18 +280,31 @@ def test_a_small_run_without_test_and_validation(tmp_path):
 
 
 def test_a_run_on_a_table_has_a_page_too(tmp_path):
-    np.save(tmp_path / "numbers.npy", np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32))
+    np.save(
+        tmp_path / "numbers.npy", np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    )
     tables = {"data": {"source": str(tmp_path / "numbers.npy")}, "training": {"epochs": 2}}
     model = {"latent": [2], "network": {"type": "MLP", "hidden": [8]}, "likelihood": "Normal"}
     run = runs.fit(parse(tables | {"model": model}), out=tmp_path / "run", progress=False)
     reader = read(page(run))
-    wanted = ["This run", "Training", "The bound", "Columns", "Likelihood by column", "Latent space", "Health", "Least likely"]
+    wanted = [
+        "This run",
+        "Training",
+        "The bound",
+        "Columns",
+        "Likelihood by column",
+        "Latent space",
+        "Health",
+        "Least likely",
+    ]
     assert [words for words in wanted if words in reader.text] == wanted
     assert "How well it ranks" not in reader.text
 
 
 def test_a_small_catalogue_is_cut_at_what_it_has(tmp_path):
-    """An autoencoder with two numbers for a code: no rates, the map is the codes, and the validation split is the test."""
+    """An autoencoder with two numbers for a code: no rates, the map is the codes, and the
+    validation split is the test.
+    """
     source = log(tmp_path, users=30, items=6, titles=False)
     settings = {
         "model__latent": [2],
@@ -292,14 +352,22 @@ def test_maps_need_points_that_differ():
 POINTS = np.random.default_rng(0).random((30, 2))
 DRAWINGS = {
     "lines": lambda ax: figures.lines(
-        [{"epoch": 1, "a": 1.0}, {"epoch": 2, "b": 3.0}], {"a": "a", "b": "$b"}, "y", ax, best_epoch=1
+        [{"epoch": 1, "a": 1.0}, {"epoch": 2, "b": 3.0}],
+        {"a": "a", "b": "$b"},
+        "y",
+        ax,
+        best_epoch=1,
     ),
     "lines of nothing": lambda ax: figures.lines([], {"a": "a"}, "y", ax, trim=True),
-    "bars": lambda ax: figures.bars(["a", "b"], {"x": ([1, np.nan], [0.1, np.nan]), "$_y": ([2, 3], None)}, "y", ax),
+    "bars": lambda ax: figures.bars(
+        ["a", "b"], {"x": ([1, np.nan], [0.1, np.nan]), "$_y": ([2, 3], None)}, "y", ax
+    ),
     "levels": lambda ax: figures.levels({"a": 1.0, "b": 2.0}, "x", ax, grey="b"),
     "rates": lambda ax: figures.rates([0.1, 3, 0.2], ax, active=2),
     "rates of one": lambda ax: figures.rates([0.0], ax, active=0),
-    "classes": lambda ax: figures.classes(POINTS, [f"_$kind {i % 12}" if i % 5 else "" for i in range(30)], ax),
+    "classes": lambda ax: figures.classes(
+        POINTS, [f"_$kind {i % 12}" if i % 5 else "" for i in range(30)], ax
+    ),
     "classes of none": lambda ax: figures.classes(POINTS, [""] * 30, ax, axes=("a", "b")),
     "amounts": lambda ax: figures.amounts(POINTS, list(range(30)), "n", ax),
     "amounts that are equal": lambda ax: figures.amounts(POINTS, [3.0] * 30, "n", ax),
@@ -335,7 +403,15 @@ def test_any_words_can_be_drawn():
 def test_any_sections_make_a_page(tmp_path):
     draw = Picture("p", "A <picture>", "seen", lambda ax: figures.rates([1.0], ax))
     made = [
-        Section("One", ("a & b",), ("beware",), (Table(("x", "y"), (("1", "2"),)),), (draw,), ("ls",), (("more", "text"),)),
+        Section(
+            "One",
+            ("a & b",),
+            ("beware",),
+            (Table(("x", "y"), (("1", "2"),)),),
+            (draw,),
+            ("ls",),
+            (("more", "text"),),
+        ),
         Section("Two"),
     ]
     reader = read(write(tmp_path, "name", "", made))

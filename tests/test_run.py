@@ -27,7 +27,9 @@ FAST = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return lowerbound.fit("digits", out=tmp_path_factory.mktemp("runs") / "a", settings=FAST, progress=False)
+    return lowerbound.fit(
+        "digits", out=tmp_path_factory.mktemp("runs") / "a", settings=FAST, progress=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +40,26 @@ def table(tmp_path_factory):
     values = random.normal(size=(400, 2)) @ random.normal(size=(2, 4)) * 50 + 1000
     polars.DataFrame({f"c{i}": values[:, i] for i in range(4)}).write_csv(folder / "t.csv")
     settings = {"report.write": False, "training.epochs": 30, "training.accelerator": "cpu"}
-    return lowerbound.fit("table", data=folder / "t.csv", out=folder / "run", settings=settings, progress=False), values
+    return lowerbound.fit(
+        "table", data=folder / "t.csv", out=folder / "run", settings=settings, progress=False
+    ), values
 
 
 def test_the_folder_holds_what_it_should(run):
     names = {p.name for p in run.folder.iterdir()}
-    assert names == {"recipe.toml", "data.json", "metrics.csv", "model.safetensors", "summary.json", "checkpoint"}
+    assert names == {
+        "recipe.toml",
+        "data.json",
+        "metrics.csv",
+        "model.safetensors",
+        "summary.json",
+        "checkpoint",
+    }
     assert recipes.load(run.folder / "recipe.toml") == run.recipe
-    assert json.loads((run.folder / "summary.json").read_text())["test"]["elbo"] == run.summary["test"]["elbo"]
+    assert (
+        json.loads((run.folder / "summary.json").read_text())["test"]["elbo"]
+        == run.summary["test"]["elbo"]
+    )
 
 
 def test_a_run_is_reloaded_from_its_folder_alone(run):
@@ -58,12 +72,15 @@ def test_a_run_is_reloaded_from_its_folder_alone(run):
 def test_nothing_in_the_folder_is_a_pickle(run):
     for path in run.folder.rglob("*"):
         assert path.suffix in {"", ".toml", ".json", ".csv", ".safetensors"}
-        assert path.is_dir() or not path.read_bytes().startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"))
+        assert path.is_dir() or not path.read_bytes().startswith(
+            (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
+        )
 
 
 def test_the_summary_measures_the_test_split_once_with_the_best_weights(run):
     found = bound(run.model, run.data().test, seed=5)
-    # Other draws, the same model: within a few standard errors of the difference, which is Monte Carlo noise alone.
+    # Other draws, the same model: within a few standard errors of the difference, which is Monte
+    # Carlo noise alone.
     assert run.summary["test"]["elbo"] == pytest.approx(found.elbo.value, abs=1.0)
     assert run.summary["test"]["objective"] == pytest.approx(-run.summary["test"]["elbo"], rel=1e-5)
     assert len(run.summary["test"]["rate"]) == 2
@@ -72,7 +89,9 @@ def test_the_summary_measures_the_test_split_once_with_the_best_weights(run):
 def test_the_terms_of_the_summary_add_up(run):
     for split in ("train", "validation", "test"):
         found = run.summary[split]
-        assert found["elbo"] == pytest.approx(found["log_likelihood_term"] - sum(found["rate"]), abs=1e-4)
+        assert found["elbo"] == pytest.approx(
+            found["log_likelihood_term"] - sum(found["rate"]), abs=1e-4
+        )
 
 
 def test_evaluation_gives_a_likelihood_above_the_bound(run):
@@ -105,7 +124,9 @@ def test_samples_come_by_the_number_and_the_seed(run):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match=r"not a fitted run: recipe\.toml, data\.json, model\.safetensors missing"):
+    with pytest.raises(
+        RunError, match=r"not a fitted run: recipe\.toml, data\.json, model\.safetensors missing"
+    ):
         lowerbound.load(tmp_path)
 
 
@@ -139,12 +160,16 @@ def test_a_fit_never_overwrites_a_run(run):
 def test_the_default_folder_is_the_next_free_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = FAST | {"training.epochs": 1}
-    folders = [str(lowerbound.fit("digits", settings=settings, progress=False).folder) for _ in range(2)]
+    folders = [
+        str(lowerbound.fit("digits", settings=settings, progress=False).folder) for _ in range(2)
+    ]
     assert folders == ["runs/digits", "runs/digits-2"]
 
 
 def test_resuming_a_finished_run_changes_nothing(run):
-    before = {name: (run.folder / name).read_bytes() for name in ("model.safetensors", "metrics.csv")}
+    before = {
+        name: (run.folder / name).read_bytes() for name in ("model.safetensors", "metrics.csv")
+    }
     again = lowerbound.fit("digits", out=run.folder, settings=FAST, resume=True, progress=False)
     assert {name: (run.folder / name).read_bytes() for name in before} == before
     assert again.summary["test"] == run.summary["test"]
@@ -152,7 +177,9 @@ def test_resuming_a_finished_run_changes_nothing(run):
 
 def test_resuming_with_another_recipe_names_the_difference(run):
     with pytest.raises(RunError, match=r"another recipe, different in training\.learning_rate"):
-        lowerbound.fit("digits", out=run.folder, settings=FAST | {"training.learning_rate": 1.0}, resume=True)
+        lowerbound.fit(
+            "digits", out=run.folder, settings=FAST | {"training.learning_rate": 1.0}, resume=True
+        )
 
 
 def test_resuming_nothing_is_refused(tmp_path):
@@ -161,7 +188,10 @@ def test_resuming_nothing_is_refused(tmp_path):
 
 
 def test_wrong_settings_leave_no_folder_behind(tmp_path):
-    for settings in ({"training.optimizer_options": {"foo": 1}}, {"model.likelihood": "DiscretizedLogistic"}):
+    for settings in (
+        {"training.optimizer_options": {"foo": 1}},
+        {"model.likelihood": "DiscretizedLogistic"},
+    ):
         with pytest.raises((ConfigError, DataError)):
             lowerbound.fit("digits", out=tmp_path / "x", settings=settings, progress=False)
         assert not (tmp_path / "x").exists()
@@ -176,7 +206,9 @@ def test_wrong_settings_leave_no_folder_behind(tmp_path):
         ("DiscretizedLogistic", "digits", "needs values on a grid of 256 levels, got 17 levels"),
     ],
 )
-def test_a_likelihood_that_does_not_fit_the_data_is_refused_with_a_reason(run, table, likelihood, source, reason):
+def test_a_likelihood_that_does_not_fit_the_data_is_refused_with_a_reason(
+    run, table, likelihood, source, reason
+):
     examples = {"table": table[0], "digits": run}[source].data().train
     plan = recipes.load("digits").replace({"model.likelihood": likelihood})
     with pytest.raises(DataError, match=reason):
@@ -193,7 +225,9 @@ def test_a_likelihood_that_does_not_fit_the_data_is_refused_with_a_reason(run, t
     ],
 )
 def test_a_report_says_where_a_likelihood_is_none(likelihood, binarize, says):
-    plan = recipes.load("digits").replace({"model.likelihood": likelihood, "data.binarize": binarize})
+    plan = recipes.load("digits").replace(
+        {"model.likelihood": likelihood, "data.binarize": binarize}
+    )
     caveat = check(plan, plan.data.open().train)
     assert (caveat is None) if says is None else (says in caveat)
 
@@ -214,7 +248,9 @@ def test_a_report_says_that_a_table_is_measured_in_standard_units(table):
 
 def test_another_file_is_measured_whole_with_the_training_scale(table, tmp_path):
     run, values = table
-    polars.DataFrame({f"c{i}": values[:50, i] for i in (2, 0, 3, 1)}).write_parquet(tmp_path / "new.parquet")
+    polars.DataFrame({f"c{i}": values[:50, i] for i in (2, 0, 3, 1)}).write_parquet(
+        tmp_path / "new.parquet"
+    )
     found = run.evaluate(tmp_path / "new.parquet", samples=5)
     assert found["split"] == "all"
     assert found["examples"] == 50
@@ -223,9 +259,17 @@ def test_another_file_is_measured_whole_with_the_training_scale(table, tmp_path)
 
 
 def test_a_run_finds_its_data_from_any_folder(tmp_path, monkeypatch):
-    polars.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [2.0, 1, 4, 3, 6, 5]}).write_csv(tmp_path / "t.csv")
+    polars.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [2.0, 1, 4, 3, 6, 5]}).write_csv(
+        tmp_path / "t.csv"
+    )
     monkeypatch.chdir(tmp_path)
-    settings = {"report.write": False, "training.epochs": 1, "data.validation": 1, "data.test": 1, "training.accelerator": "cpu"}
+    settings = {
+        "report.write": False,
+        "training.epochs": 1,
+        "data.validation": 1,
+        "data.test": 1,
+        "training.accelerator": "cpu",
+    }
     run = lowerbound.fit("table", data="t.csv", out="run", settings=settings, progress=False)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -242,9 +286,19 @@ def test_images_of_an_odd_size_and_colour_are_fitted_and_measured(tmp_path):
     random = np.random.default_rng(0)
     (tmp_path / "png").mkdir()
     for i in range(40):
-        Image.fromarray(random.integers(0, 256, (13, 9, 3), dtype=np.uint8)).save(tmp_path / "png" / f"{i}.png")
-    settings = {"report.write": False, "training.epochs": 1, "data.validation": 5, "data.test": 5, "training.accelerator": "cpu"}
-    run = lowerbound.fit("conv-mnist", data=tmp_path / "png", out=tmp_path / "run", settings=settings, progress=False)
+        Image.fromarray(random.integers(0, 256, (13, 9, 3), dtype=np.uint8)).save(
+            tmp_path / "png" / f"{i}.png"
+        )
+    settings = {
+        "report.write": False,
+        "training.epochs": 1,
+        "data.validation": 5,
+        "data.test": 5,
+        "training.accelerator": "cpu",
+    }
+    run = lowerbound.fit(
+        "conv-mnist", data=tmp_path / "png", out=tmp_path / "run", settings=settings, progress=False
+    )
     assert run.schema.shape == (3, 13, 9)
     assert run.evaluate(samples=3)["examples"] == 5
     assert run.sample(2).shape == (2, 3, 13, 9)
@@ -268,7 +322,9 @@ def changed(tmp_path):
     random = np.random.default_rng(0)
     polars.DataFrame({name: random.normal(size=60) for name in "ab"}).write_csv(tmp_path / "t.csv")
     settings = {"report.write": False, "training.epochs": 1, "training.accelerator": "cpu"}
-    run = lowerbound.fit("table", data=tmp_path / "t.csv", out=tmp_path / "run", settings=settings, progress=False)
+    run = lowerbound.fit(
+        "table", data=tmp_path / "t.csv", out=tmp_path / "run", settings=settings, progress=False
+    )
     with (tmp_path / "t.csv").open("a") as file:
         file.write("0.5,0.5\n")
     return run, settings
@@ -280,7 +336,14 @@ def test_changed_data_are_noticed(tmp_path):
     with pytest.raises(DataError, match=r"is not what .* was fitted to"):
         run.evaluate(samples=2)
     with pytest.raises(RunError, match=r"is not what .* was fitted to"):
-        lowerbound.fit("table", data=tmp_path / "t.csv", out=run.folder, settings=settings, resume=True, progress=False)
+        lowerbound.fit(
+            "table",
+            data=tmp_path / "t.csv",
+            out=run.folder,
+            settings=settings,
+            resume=True,
+            progress=False,
+        )
     assert run.evaluate(tmp_path / "t.csv", samples=2)["examples"] == 61
 
 
@@ -289,30 +352,60 @@ def test_values_that_the_likelihood_cannot_have_are_refused_in_every_split(tmp_p
     np.save(tmp_path / "good.npy", random.random((60, 3)))
     np.save(tmp_path / "bad.npy", random.random((60, 3)) * 300)
     np.savez(tmp_path / "half.npz", train=random.random((60, 3)), test=random.random((9, 3)) * 300)
-    settings = {"report.write": False, "model.likelihood": "Bernoulli", "training.epochs": 1, "training.accelerator": "cpu"}
-    run = lowerbound.fit("table", data=tmp_path / "good.npy", out=tmp_path / "run", settings=settings, progress=False)
+    settings = {
+        "report.write": False,
+        "model.likelihood": "Bernoulli",
+        "training.epochs": 1,
+        "training.accelerator": "cpu",
+    }
+    run = lowerbound.fit(
+        "table", data=tmp_path / "good.npy", out=tmp_path / "run", settings=settings, progress=False
+    )
     with pytest.raises(DataError, match=r"needs values in \[0, 1\]"):
         run.evaluate(tmp_path / "bad.npy")
     with pytest.raises(DataError, match=r"needs values in \[0, 1\]"):
-        lowerbound.fit("table", data=tmp_path / "half.npz", out=tmp_path / "x", settings=settings, progress=False)
+        lowerbound.fit(
+            "table",
+            data=tmp_path / "half.npz",
+            out=tmp_path / "x",
+            settings=settings,
+            progress=False,
+        )
 
 
 def test_noise_that_does_not_fit_the_values_is_refused(table, tmp_path):
     source = table[0].recipe.data.source
     with pytest.raises(DataError, match="Binarize needs values in"):
-        lowerbound.fit("table", data=source, out=tmp_path / "x", settings={"model.noise": ["Binarize"]}, progress=False)
+        lowerbound.fit(
+            "table",
+            data=source,
+            out=tmp_path / "x",
+            settings={"model.noise": ["Binarize"]},
+            progress=False,
+        )
 
 
 def test_measuring_the_training_split_has_one_draw(tmp_path):
-    settings = FAST | {"data.binarize": "dynamic", "model.likelihood": "Bernoulli", "training.epochs": 1}
+    settings = FAST | {
+        "data.binarize": "dynamic",
+        "model.likelihood": "Bernoulli",
+        "training.epochs": 1,
+    }
     run = lowerbound.fit("digits", out=tmp_path / "x", settings=settings, progress=False)
     train = run.data().split("train")
     assert torch.equal(train.batch(slice(0, 100))[50:], train.batch(slice(50, 100)))
-    assert not torch.equal(run.data().train.batch(slice(0, 9), 1), run.data().train.batch(slice(0, 9), 2))
+    assert not torch.equal(
+        run.data().train.batch(slice(0, 9), 1), run.data().train.batch(slice(0, 9), 2)
+    )
 
 
 def test_double_precision_is_kept_from_the_fit_to_the_reloaded_run(tmp_path):
-    run = lowerbound.fit("digits", out=tmp_path / "x", settings=FAST | {"training.precision": "64-true"}, progress=False)
+    run = lowerbound.fit(
+        "digits",
+        out=tmp_path / "x",
+        settings=FAST | {"training.precision": "64-true"},
+        progress=False,
+    )
     again = lowerbound.load(tmp_path / "x")
     assert next(again.model.parameters()).dtype == torch.float64
     assert again.evaluate(samples=3) == run.evaluate(samples=3)
@@ -321,7 +414,13 @@ def test_double_precision_is_kept_from_the_fit_to_the_reloaded_run(tmp_path):
 
 def test_resuming_with_more_epochs_goes_on(tmp_path):
     short = lowerbound.fit("digits", out=tmp_path / "x", settings=FAST, progress=False)
-    longer = lowerbound.fit("digits", out=tmp_path / "x", settings=FAST | {"training.epochs": 5}, resume=True, progress=False)
+    longer = lowerbound.fit(
+        "digits",
+        out=tmp_path / "x",
+        settings=FAST | {"training.epochs": 5},
+        resume=True,
+        progress=False,
+    )
     assert (short.summary["epochs"], longer.summary["epochs"]) == (3, 5)
     assert lowerbound.load(tmp_path / "x").recipe.training.epochs == 5
 
@@ -330,7 +429,12 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_again(tmp_path):
     broken = {"training.optimizer": "SGD", "training.learning_rate": 1e12}
     with pytest.raises(ArithmeticError):
         lowerbound.fit("digits", out=tmp_path / "x", settings=FAST | broken, progress=False)
-    assert lowerbound.fit("digits", out=tmp_path / "x", settings=FAST, progress=False).summary["epochs"] == 3
+    assert (
+        lowerbound.fit("digits", out=tmp_path / "x", settings=FAST, progress=False).summary[
+            "epochs"
+        ]
+        == 3
+    )
 
 
 def test_a_loss_that_cannot_be_had_is_told_before_anything_is_written(tmp_path):
@@ -349,10 +453,14 @@ def test_codes_can_be_trained_on(run):
 def test_weights_of_half_precision_are_used_in_single(run, tmp_path, kind):
     folder = copied(run, tmp_path)
     weights = load_file(run.folder / "model.safetensors")
-    save_file({name: tensor.to(kind) for name, tensor in weights.items()}, folder / "model.safetensors")
+    save_file(
+        {name: tensor.to(kind) for name, tensor in weights.items()}, folder / "model.safetensors"
+    )
     again = lowerbound.load(folder)
     assert {p.dtype for p in again.model.parameters()} == {torch.float32}
-    assert again.evaluate(samples=3)["elbo"] == pytest.approx(run.evaluate(samples=3)["elbo"], rel=0.05)
+    assert again.evaluate(samples=3)["elbo"] == pytest.approx(
+        run.evaluate(samples=3)["elbo"], rel=0.05
+    )
     assert again.sample(2).numpy().shape == (2, 1, 8, 8)
 
 
@@ -376,8 +484,15 @@ COUNTS = {"read": 9, "kept": 8, "users": 4, "items": 2, "density": 1.0}
             for odd in (None, "<b>x", [1], {"a": 1}, 10**400, True, -1)
         ),
         *({"examples_per_second": odd} for odd in ("x", [1], math.nan, math.inf)),
-        *({name: odd} for name in ("facts", "versions") for odd in (None, "x", 4, [1], {"a": None}, {"a": [1]})),
-        *({"facts": odd} for odd in ({"users": 1}, COUNTS | {"density": 10**400}, COUNTS | {"items": "x"})),
+        *(
+            {name: odd}
+            for name in ("facts", "versions")
+            for odd in (None, "x", 4, [1], {"a": None}, {"a": [1]})
+        ),
+        *(
+            {"facts": odd}
+            for odd in ({"users": 1}, COUNTS | {"density": 10**400}, COUNTS | {"items": "x"})
+        ),
         *({"hardware": odd} for odd in (3, ["x"])),
         *({"validation": odd} for odd in (3, "x", [1])),
         {"epochs": 2, "best_epoch": 3},
@@ -391,7 +506,12 @@ def test_a_summary_that_no_fit_wrote_is_refused(run, tmp_path, change):
 
 
 def test_a_summary_may_hold_more_and_know_less(run, tmp_path):
-    change = {"examples_per_second": None, "validation": None, "facts": COUNTS | {"duplicates": 1}, "more": [None]}
+    change = {
+        "examples_per_second": None,
+        "validation": None,
+        "facts": COUNTS | {"duplicates": 1},
+        "more": [None],
+    }
     assert lowerbound.load(summarised(run, tmp_path, **change)).summary == run.summary | change
 
 
@@ -425,15 +545,31 @@ ARRAY = np.zeros((2, 1, 8, 8), np.float32)
         (lambda r: r.vary(0, 2, 2**70), ConfigError, "more memory than this machine has"),
         (lambda r: r.sample(2.5), ConfigError, r"must be a whole number, got 2\.5"),
         (lambda r: r.sample(2**70), ConfigError, "more memory than this machine has"),
-        (lambda r: r.sample(2, seed=2**70), ConfigError, r"from 0 to 2\^63 - 1, got 1180591620717411303424"),
+        (
+            lambda r: r.sample(2, seed=2**70),
+            ConfigError,
+            r"from 0 to 2\^63 - 1, got 1180591620717411303424",
+        ),
         (lambda r: r.evaluate(seed=-1), ConfigError, r"from 0 to 2\^63 - 1, got -1"),
-        (lambda r: r.evaluate(samples=1.5), ConfigError, r"samples must be a whole number, got 1\.5"),
+        (
+            lambda r: r.evaluate(samples=1.5),
+            ConfigError,
+            r"samples must be a whole number, got 1\.5",
+        ),
         (lambda r: r.evaluate(samples=10**23), ConfigError, "more memory than this machine has"),
         (lambda r: r.encode(ARRAY), DataError, "tensors or sparse rows, got ndarray"),
         (lambda r: r.encode([1]), DataError, "tensors or sparse rows, got list"),
         (lambda r: r.reconstruct(ARRAY), DataError, "tensors or sparse rows, got ndarray"),
-        (lambda r: r.decode(np.zeros((2, 3))), DataError, r"latents of shape \(\.\.\., 3\), got ndarray"),
-        (lambda r: r.decode(torch.zeros(2, 3), 1), DataError, r"\(\.\.\., 2\) at level 1, got \(2, 3\)"),
+        (
+            lambda r: r.decode(np.zeros((2, 3))),
+            DataError,
+            r"latents of shape \(\.\.\., 3\), got ndarray",
+        ),
+        (
+            lambda r: r.decode(torch.zeros(2, 3), 1),
+            DataError,
+            r"\(\.\.\., 2\) at level 1, got \(2, 3\)",
+        ),
         (lambda r: r.decode(torch.zeros(2, 3), 2), ConfigError, "the levels 0, 1, got 2"),
         (lambda r: r.data("~nobody-of-this-name/x.npy"), DataError, "there is no file or folder"),
     ],

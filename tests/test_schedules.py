@@ -46,7 +46,9 @@ def test_values_in_a_run_of_a_thousand_steps(schedule, step, value):
 
 
 def test_the_stages_of_burda():
-    """3^i passes at 10^(-i/7), i = 0 .. 7: 3,280 passes in all (Burda et al. 2015, section 5), with 7 steps in each pass."""
+    """3^i passes at 10^(-i/7), i = 0 .. 7: 3,280 passes in all (Burda et al. 2015, section 5), with
+    7 steps in each pass.
+    """
     expected = [10 ** (-i / 7) for i in range(8) for _ in range(7 * 3**i)]
     assert [Stages()(step, 7 * 3280) for step in range(7 * 3280)] == pytest.approx(expected)
     assert Stages()(math.inf, 1) == pytest.approx(0.1)

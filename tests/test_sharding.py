@@ -1,4 +1,6 @@
-"""Weights that are kept in parts train as whole ones do; in one process here, in two in `test_survival.py`."""
+"""Weights that are kept in parts train as whole ones do; in one process here, in two in
+`test_survival.py`.
+"""
 
 import dataclasses
 import os
@@ -22,7 +24,9 @@ from lowerbound.recipe import Training
 from lowerbound.sharding import UNIT, all_whole, laid_out, own, sharded, whole
 from lowerbound.training import Fit
 
-SETTINGS = Training(epochs=2, batch_size=349, learning_rate=3e-3, accelerator="cpu", strategy="fsdp")
+SETTINGS = Training(
+    epochs=2, batch_size=349, learning_rate=3e-3, accelerator="cpu", strategy="fsdp"
+)
 
 SMALL = MLP((16,))
 
@@ -33,7 +37,10 @@ MODELS = {
     "tied": (Architecture((4,), SMALL, decoder_network="tied"), Elbo()),
     "mixture": (Architecture((4,), SMALL, prior=priors.Mixture(3)), Iwae()),
     "composite": (Architecture((4,), SMALL, prior=priors.Composite()), Elbo()),
-    "autoencoder": (Architecture((4,), SMALL, posterior=Delta(), likelihood=Normal(variance="shared")), Reconstruction()),
+    "autoencoder": (
+        Architecture((4,), SMALL, posterior=Delta(), likelihood=Normal(variance="shared")),
+        Reconstruction(),
+    ),
 }
 
 
@@ -58,7 +65,14 @@ def make(digits, fabric=None, model="mlp", checkpoints=None, **settings):
     torch.manual_seed(0)
     architecture, objective = MODELS[model]
     chosen = dataclasses.replace(SETTINGS, **settings)
-    return Fit(architecture.build(digits.schema.shape), digits, objective, chosen, fabric, checkpoints=checkpoints)
+    return Fit(
+        architecture.build(digits.schema.shape),
+        digits,
+        objective,
+        chosen,
+        fabric,
+        checkpoints=checkpoints,
+    )
 
 
 def same(a, b, tolerance=1e-5):
@@ -101,19 +115,27 @@ def test_every_optimiser_that_is_allowed_takes_parts(digits, fabric, optimizer):
 
 @pytest.mark.parametrize("optimizer", WHOLE)
 def test_an_optimiser_that_needs_whole_weights_is_refused(optimizer):
-    with pytest.raises(ConfigError, match=f"strategy='fsdp': {optimizer} needs whole weights; allowed: ASGD"):
+    with pytest.raises(
+        ConfigError, match=f"strategy='fsdp': {optimizer} needs whole weights; allowed: ASGD"
+    ):
         dataclasses.replace(SETTINGS, optimizer=optimizer)
 
 
-@pytest.mark.parametrize("changed", [{"clip": 0.1}, {"on_nonfinite": "skip"}, {"patience": 1, "learning_rate": 0.3}])
+@pytest.mark.parametrize(
+    "changed", [{"clip": 0.1}, {"on_nonfinite": "skip"}, {"patience": 1, "learning_rate": 0.3}]
+)
 def test_clipping_skipping_and_stopping_do_the_same(digits, fabric, changed):
     same(*both(digits, fabric, epochs=4, **changed))
 
 
 @pytest.mark.parametrize("model", ["conv", "composite"])
 @pytest.mark.parametrize("parts_first", [True, False])
-def test_a_checkpoint_of_parts_is_one_of_a_whole_model(digits, fabric, unit, tmp_path, model, parts_first):
-    """One begins, the other goes on: with best weights kept, a schedule, and kernels that lie channels last."""
+def test_a_checkpoint_of_parts_is_one_of_a_whole_model(
+    digits, fabric, unit, tmp_path, model, parts_first
+):
+    """One begins, the other goes on: with best weights kept, a schedule, and kernels that lie
+    channels last.
+    """
     first, second = (fabric, None) if parts_first else (None, fabric)
     make(digits, first, model, tmp_path, epochs=2).run()
     other = make(digits, second, model, tmp_path, epochs=4)

@@ -40,7 +40,9 @@ def test_noise_of_a_share_is_that_of_the_whole(kind):
 
 @pytest.mark.parametrize("kind", [noise.Dropout(0.4), noise.GaussianNoise(0.3)])
 @pytest.mark.parametrize("world", [2, 3, 9])
-def test_noise_of_a_share_of_sparse_rows_is_that_of_the_whole_and_what_is_drawn_next_too(kind, world):
+def test_noise_of_a_share_of_sparse_rows_is_that_of_the_whole_and_what_is_drawn_next_too(
+    kind, world
+):
     """Of nine processes two have no example, and row 3 has no entry."""
     matrix = random_matrix(7, 20, density=0.3, format="lil", random_state=0)
     matrix[3] = 0
@@ -81,7 +83,9 @@ def test_the_loss_and_gradient_of_shares_are_those_of_the_whole_with_free_bits_t
 
     def loss(rows, scale):
         s = scale.expand(len(rows))
-        return objective(Terms(likelihood[:, rows], rate[:, rows] * s.view(1, -1, 1), likelihood[:, rows]))
+        return objective(
+            Terms(likelihood[:, rows], rate[:, rows] * s.view(1, -1, 1), likelihood[:, rows])
+        )
 
     everything, parts = torch.arange(7), [torch.arange(3), torch.arange(3, 7)]
     scale = torch.ones((), requires_grad=True)
@@ -136,14 +140,18 @@ class Examples:
 @pytest.mark.parametrize("world", [2, 3, 5])
 @pytest.mark.parametrize("size", [1, 11, 600])
 def test_a_measure_of_several_processes_is_that_of_one(world, size, monkeypatch):
-    """Each process measures its own examples, of chunks of any size; what they gather is what one finds, example by example."""
+    """Each process measures its own examples, of chunks of any size; what they gather is what one
+    finds, example by example.
+    """
     monkeypatch.setattr(evaluation.batches, "ELEMENTS", 512 * 64)
     model, examples = Architecture((3, 2), MLP((5,))).build((6,)), Examples(torch.rand(size, 6))
     alone = evaluation.bound(model, examples, objective=Elbo(free_bits=0.5), seed=4)
     asked: list[list[torch.Tensor]] = []
 
     def round_of(rank, answers):
-        """One process up to its first gather that has no answer yet; each gather is answered with what all have asked."""
+        """One process up to its first gather that has no answer yet; each gather is answered with
+        what all have asked.
+        """
         mine: list[torch.Tensor] = []
 
         def gather(values):
@@ -154,13 +162,19 @@ def test_a_measure_of_several_processes_is_that_of_one(world, size, monkeypatch)
 
         try:
             return evaluation.bound(
-                model, examples, objective=Elbo(free_bits=0.5), seed=4, processes=Processes(rank, world, gather)
+                model,
+                examples,
+                objective=Elbo(free_bits=0.5),
+                seed=4,
+                processes=Processes(rank, world, gather),
             )
         except Waiting:
             return mine[-1]
 
     answers: list[torch.Tensor] = []
-    while isinstance((found := [round_of(rank, answers) for rank in range(world)])[0], torch.Tensor):
+    while isinstance(
+        (found := [round_of(rank, answers) for rank in range(world)])[0], torch.Tensor
+    ):
         asked.append(found)
         answers.append(torch.stack(found))
     for each in found:
@@ -180,7 +194,12 @@ class Threads:
     device = torch.device("cpu")
 
     def __init__(self, rank, brought, barrier):
-        self.global_rank, self.world_size, self.brought, self.barrier = rank, len(brought), brought, barrier
+        self.global_rank, self.world_size, self.brought, self.barrier = (
+            rank,
+            len(brought),
+            brought,
+            barrier,
+        )
 
     def all_reduce(self, values, reduce_op):
         assert reduce_op == "sum"
@@ -209,7 +228,11 @@ def together(world, work):
 @pytest.mark.parametrize("world", [2, 3])
 @pytest.mark.parametrize(
     ("numbers", "kind"),
-    [([0.1, -1e300, torch.inf, torch.nan], torch.float64), ([2**62 + 1, -1], torch.int64), ([7, -128], torch.int8)],
+    [
+        ([0.1, -1e300, torch.inf, torch.nan], torch.float64),
+        ([2**62 + 1, -1], torch.int64),
+        ([7, -128], torch.int8),
+    ],
 )
 def test_what_each_process_has_reaches_all_as_it_is(world, numbers, kind):
     numbers = torch.tensor(numbers, dtype=kind)
@@ -224,7 +247,9 @@ class Users:
     def __init__(self, n, items=40):
         rng = np.random.default_rng(n)
         self.matrix, self.targets = (
-            random_matrix(n, items, density, "csr", np.float32, rng, lambda size: np.ones(size, np.float32))
+            random_matrix(
+                n, items, density, "csr", np.float32, rng, lambda size: np.ones(size, np.float32)
+            )
             for density in (0.2, 0.04)
         )
         self.asked = np.zeros(n, int)
@@ -249,7 +274,15 @@ def test_a_ranking_by_several_processes_is_that_of_one_to_the_last_bit(world, n)
             return history.dense() @ table
 
         return asdict(
-            evaluation.rank(scorer, users, ks=(2, 7), batch=4, popularity=popularity, keep_top=True, processes=processes)
+            evaluation.rank(
+                scorer,
+                users,
+                ks=(2, 7),
+                batch=4,
+                popularity=popularity,
+                keep_top=True,
+                processes=processes,
+            )
         )
 
     alone, once = measured(), users.asked.copy()

@@ -1,4 +1,6 @@
-"""Sparse rows and what is computed of them without a dense copy: everything against the same thing on dense rows."""
+"""Sparse rows and what is computed of them without a dense copy: everything against the same thing
+on dense rows.
+"""
 
 import numpy as np
 import pytest
@@ -20,20 +22,27 @@ DENSE = {
 
 def rows(seed=0, shape=(6, 40), density=0.2):
     """Random rows with values that are not one, and one row that is empty."""
-    x = sp.random(*shape, density, format="lil", random_state=np.random.default_rng(seed), dtype=np.float32)
+    x = sp.random(
+        *shape, density, format="lil", random_state=np.random.default_rng(seed), dtype=np.float32
+    )
     x[shape[0] // 2] = 0
     return SparseRows.of(x).to(dtype=torch.float64)
 
 
 def leaves(seed=0, items=40, lead=(3, 6), size=4, dtype=torch.float64):
     torch.manual_seed(seed)
-    return [torch.randn(s, dtype=dtype).requires_grad_() for s in ((*lead, size), (items, size), (items,))]
+    return [
+        torch.randn(s, dtype=dtype).requires_grad_()
+        for s in ((*lead, size), (items, size), (items,))
+    ]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30), st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
 def test_rows_are_what_scipy_says(seed, n, width, density):
-    matrix = sp.random(n, width, density, format="csr", random_state=np.random.default_rng(seed), dtype=np.float32)
+    matrix = sp.random(
+        n, width, density, format="csr", random_state=np.random.default_rng(seed), dtype=np.float32
+    )
     x, table = SparseRows.of(matrix), torch.randn(width, 3)
     assert x.shape == matrix.shape
     assert len(x) == n
@@ -69,7 +78,9 @@ def test_terms_and_gradients_are_those_of_the_dense_computation(kind, tile, kept
     torch.testing.assert_close(total, DENSE[kind](logits))
     a, b = torch.randn(2, *inner.shape, dtype=torch.float64)
     got = torch.autograd.grad((a * inner + b * total).sum(), (h, weight, bias))
-    wanted = torch.autograd.grad((a * (logits * x.dense()).sum(-1) + b * DENSE[kind](logits)).sum(), (h, weight, bias))
+    wanted = torch.autograd.grad(
+        (a * (logits * x.dense()).sum(-1) + b * DENSE[kind](logits)).sum(), (h, weight, bias)
+    )
     for one, other in zip(got, wanted, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -90,8 +101,13 @@ def test_terms_do_not_overflow():
 
 
 def test_bfloat16_is_near_and_only_under_autocast():
-    """The matrix products are in bfloat16; the sums over items and over the entries stay in float32."""
-    h, weight, bias = (p.detach().div(4).requires_grad_() for p in leaves(items=3000, lead=(50,), size=64, dtype=torch.float32))
+    """The matrix products are in bfloat16; the sums over items and over the entries stay in
+    float32.
+    """
+    h, weight, bias = (
+        p.detach().div(4).requires_grad_()
+        for p in leaves(items=3000, lead=(50,), size=64, dtype=torch.float32)
+    )
     x = rows(shape=(50, 3000), density=0.01).to(dtype=torch.float32)
     exact = Affine(h, weight, bias).terms(x, "logsumexp")
     with torch.autocast("cpu", torch.bfloat16):
@@ -99,7 +115,10 @@ def test_bfloat16_is_near_and_only_under_autocast():
     torch.testing.assert_close(near[0], exact[0])
     assert not torch.equal(near[1], exact[1])
     torch.testing.assert_close(near[1], exact[1], rtol=2e-3, atol=2e-2)
-    for one, other in zip(*(torch.autograd.grad((t * 1.0).sum(), (h, weight, bias)) for t in (near[1], exact[1])), strict=True):
+    for one, other in zip(
+        *(torch.autograd.grad((t * 1.0).sum(), (h, weight, bias)) for t in (near[1], exact[1])),
+        strict=True,
+    ):
         assert (one - other).norm() < 0.02 * other.norm()
 
 
@@ -130,7 +149,11 @@ def test_no_dense_copy_of_the_input_or_the_output_is_made(monkeypatch):
     class Sizes(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             out = func(*args, **(kwargs or {}))
-            sizes.extend(t.numel() for t in (out if isinstance(out, tuple | list) else [out]) if isinstance(t, torch.Tensor))
+            sizes.extend(
+                t.numel()
+                for t in (out if isinstance(out, tuple | list) else [out])
+                if isinstance(t, torch.Tensor)
+            )
             return out
 
     h, weight, bias = leaves(items=20_000, lead=(200,), size=4, dtype=torch.float32)

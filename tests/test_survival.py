@@ -1,7 +1,9 @@
-"""Runs that survive, shown on real processes: killed, interrupted, out of disk, damaged, in company.
+"""Runs that survive, shown on real processes: killed, interrupted, out of disk, damaged, in
+company.
 
-Each fit is a process of its own, forked from a server that has imported the package, so that it starts in no time; those that
-start others (several processes of one run) are started from the command line. `benchmarks/survival.py` is the long version.
+Each fit is a process of its own, forked from a server that has imported the package, so that it
+starts in no time; those that start others (several processes of one run) are started from the
+command line. `benchmarks/survival.py` is the long version.
 """
 
 import csv
@@ -23,7 +25,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes, signals and mounts as Linux has them")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="processes, signals and mounts as Linux has them"
+)
 
 LIMIT = 100
 """Seconds after which a process hangs."""
@@ -57,7 +61,10 @@ def _slow():
     from lowerbound.training import Fit
 
     step = Fit._step
-    Fit._step = lambda self, order: (step(self, order), time.sleep(0.05 if self.state.step < WORSE else 10))
+    Fit._step = lambda self, order: (
+        step(self, order),
+        time.sleep(0.05 if self.state.step < WORSE else 10),
+    )
 
 
 def _nan_batch():
@@ -78,7 +85,9 @@ def _nan_gradient():
     loss = Elbo.__call__
 
     def spoilt(self, terms, step=math.inf, total=math.inf):
-        return loss(self, terms, step, total) + ((terms.rate.sum() * 0).abs().sqrt() if step == WORSE else 0)
+        return loss(self, terms, step, total) + (
+            (terms.rate.sum() * 0).abs().sqrt() if step == WORSE else 0
+        )
 
     Elbo.__call__ = spoilt
 
@@ -116,7 +125,9 @@ class Process:
     @property
     def told(self):
         """The lines that are messages."""
-        return [line for line in self.log.read_text().splitlines() if line.startswith("lowerbound: ")]
+        return [
+            line for line in self.log.read_text().splitlines() if line.startswith("lowerbound: ")
+        ]
 
     def ended(self):
         code = self.wait()
@@ -128,7 +139,9 @@ class Process:
 
 @pytest.fixture(scope="module", autouse=True)
 def _server():
-    forked.set_forkserver_preload(["torch", "lowerbound.cli", "lowerbound.fitting", "lowerbound.data.tables", __name__])
+    forked.set_forkserver_preload(
+        ["torch", "lowerbound.cli", "lowerbound.fitting", "lowerbound.data.tables", __name__]
+    )
 
 
 @pytest.fixture
@@ -147,7 +160,9 @@ def start(tmp_path):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A fit of each model that nobody disturbed: its recipe, its folder, and the seconds that it took."""
+    """A fit of each model that nobody disturbed: its recipe, its folder, and the seconds that it
+    took.
+    """
     folder, found = tmp_path_factory.mktemp("whole"), {}
 
     def call(model="mlp"):
@@ -163,7 +178,13 @@ def whole(tmp_path_factory):
 
 def fit(recipe, out, *settings):
     """The words of a fit with a checkpoint at every seventh step."""
-    return ["fit", recipe, "--out", out, *(w for s in ("training.checkpoint_steps=7", *settings) for w in ("--set", s))]
+    return [
+        "fit",
+        recipe,
+        "--out",
+        out,
+        *(w for s in ("training.checkpoint_steps=7", *settings) for w in ("--set", s)),
+    ]
 
 
 def resume(out):
@@ -179,7 +200,9 @@ def intact(out):
     from lowerbound.checkpoint import _whole
 
     found = sorted(out.glob("checkpoint/step-*"))
-    finite = [t.isfinite().all() for path in found for t in load_file(path / "model.safetensors").values()]
+    finite = [
+        t.isfinite().all() for path in found for t in load_file(path / "model.safetensors").values()
+    ]
     return bool(found) and all(map(_whole, found)) and all(finite)
 
 
@@ -287,7 +310,9 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", *slowly("missing", "state", "manifest")])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "flipped", *slowly("missing", "state", "manifest")]
+)
 def test_a_damaged_checkpoint_is_passed_over(start, whole, halfway, tmp_path, damage):
     out = shutil.copytree(halfway, tmp_path / "run")
     DAMAGES[damage](checkpoint_of(out))
@@ -317,7 +342,9 @@ def disk(tmp_path):
     """A small file system in memory: its folder, and a function that makes it read-only."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, text=True
+    )
     if made.returncode:
         pytest.skip(f"needs to mount a tmpfs: {made.stderr.strip()}")
 
@@ -390,8 +417,13 @@ def test_a_folder_that_is_taken_away_ends_the_fit(start, whole, tmp_path, what):
     process.send(signal.SIGCONT)
     assert process.ended() == 2
     (told,) = process.told
-    assert told == f"lowerbound: {out} was moved or removed while the fit wrote it; nothing more is written there"
-    assert not out.exists() if what == "moved" else [path.name for path in out.iterdir()] == ["theirs"]
+    assert (
+        told
+        == f"lowerbound: {out} was moved or removed while the fit wrote it; nothing more is written there"
+    )
+    assert (
+        not out.exists() if what == "moved" else [path.name for path in out.iterdir()] == ["theirs"]
+    )
 
 
 def test_a_run_of_another_recipe_is_not_gone_on_with(start, halfway, tmp_path):
@@ -407,7 +439,9 @@ def test_a_run_of_another_recipe_is_not_gone_on_with(start, halfway, tmp_path):
 
 
 @pytest.mark.parametrize("spoil", [_nan_batch, _nan_gradient])
-def test_numbers_that_go_wrong_stop_the_fit_and_leave_a_good_checkpoint(start, whole, tmp_path, spoil):
+def test_numbers_that_go_wrong_stop_the_fit_and_leave_a_good_checkpoint(
+    start, whole, tmp_path, spoil
+):
     out = tmp_path / "run"
     process = start(*fit(whole()[0], out), spoil=spoil)
     assert process.ended() == 1
@@ -428,7 +462,9 @@ def test_numbers_that_go_wrong_stop_the_fit_and_leave_a_good_checkpoint(start, w
 
 def test_a_learning_rate_that_is_far_too_large_is_told(start, whole, tmp_path):
     out = tmp_path / "run"
-    process = start(*fit(whole()[0], out, "training.learning_rate=1e30", "training.checkpoint_steps=1"))
+    process = start(
+        *fit(whole()[0], out, "training.learning_rate=1e30", "training.checkpoint_steps=1")
+    )
     assert process.ended() == 1
     (told,) = process.told
     assert "step" in told
@@ -454,11 +490,16 @@ def test_a_step_that_goes_wrong_can_be_left_out(start, whole, tmp_path, spoil):
 
 def together(recipe, out, *settings):
     """The words of a run of two processes, started from the command line."""
-    return processes.together("devices", recipe, out, *processes.setting(*processes.SETTINGS, *settings))
+    return processes.together(
+        "devices", recipe, out, *processes.setting(*processes.SETTINGS, *settings)
+    )
 
 
 def test_a_traceback_counts_unless_it_is_the_launchers_own():
-    head, own = "Traceback (most recent call last):\n", '  File "/lib/torch/distributed/run.py", line 1, in main\n    run(args)\n'
+    head, own = (
+        "Traceback (most recent call last):\n",
+        '  File "/lib/torch/distributed/run.py", line 1, in main\n    run(args)\n',
+    )
     fault = '  File "/lowerbound/training.py", line 1, in _step\n    terms = 1 / 0\n'
     assert processes.tracebacks(f"epoch 1\n{head}{own}Error: 1\n") == 0
     prefixed = "".join(f"[rank1]: {line}\n" for line in f"{head}{fault}Error: 1".splitlines())
@@ -475,9 +516,16 @@ def test_two_curves_are_apart_by_their_largest_relative_difference(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(start, whole, tmp_path, strategy):
+def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(
+    start, whole, tmp_path, strategy
+):
     """349 does not divide by two, and the last batch of 1,397 examples has one."""
-    settings = ("training.batch_size=349", "training.epochs=8", "training.patience=none", f"training.strategy={strategy}")
+    settings = (
+        "training.batch_size=349",
+        "training.epochs=8",
+        "training.patience=none",
+        f"training.strategy={strategy}",
+    )
     one, two = tmp_path / "one", tmp_path / "two"
     assert start(*fit(whole()[0], one, *settings)).ended() == 0
     ended = processes.ended_by(together(whole()[0], two, *settings), two, "second", signal.SIGTERM)
@@ -493,16 +541,32 @@ def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(s
 @pytest.mark.parametrize(
     "words",
     [
-        "multvae --set training.optimizer=LazyAdam --set training.batch_size=8 --set training.monitor=objective",
+        "multvae --set training.optimizer=LazyAdam --set training.batch_size=8 --set "
+        "training.monitor=objective",
         "conv-mnist --data digits --set training.batch_size=349",
     ],
     ids=["interactions", "images"],
 )
 def test_two_processes_train_a_packaged_recipe_as_one_and_say_nothing_more(start, tmp_path, words):
-    """Dropout on the entries of sparse rows, and rows that are updated by themselves; kernels that lie channels last."""
-    given = [*words.split(), *processes.setting("training.epochs=1", "report.write=false", "training.accelerator=cpu")]
+    """Dropout on the entries of sparse rows, and rows that are updated by themselves; kernels that
+    lie channels last.
+    """
+    given = [
+        *words.split(),
+        *processes.setting("training.epochs=1", "report.write=false", "training.accelerator=cpu"),
+    ]
     assert start("fit", *given, "--out", tmp_path / "one").ended() == 0
-    both = [sys.executable, "-m", "lowerbound", "fit", *given, "--out", str(tmp_path / "two"), "--devices", "2"]
+    both = [
+        sys.executable,
+        "-m",
+        "lowerbound",
+        "fit",
+        *given,
+        "--out",
+        str(tmp_path / "two"),
+        "--devices",
+        "2",
+    ]
     done = subprocess.run(both, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0
     assert processes.same_curve(tmp_path / "one", tmp_path / "two")
@@ -512,14 +576,18 @@ def test_two_processes_train_a_packaged_recipe_as_one_and_say_nothing_more(start
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["first", "second"], ids=["main", "child"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_end_of_one_process_is_the_end_of_all_and_they_go_on(start, whole, tmp_path, victim, number):
+def test_the_end_of_one_process_is_the_end_of_all_and_they_go_on(
+    start, whole, tmp_path, victim, number
+):
     settings = ("training.batch_size=65", "training.epochs=6", "training.patience=none")
     one, two = tmp_path / "one", tmp_path / "two"
     assert start(*fit(whole()[0], one, *settings)).ended() == 0
     ended = processes.ended_by(together(whole()[0], two, *settings), two, victim, number, at=50)
     assert ended.seconds < 30
     assert ended.told
-    assert ended.code == ((-9 if victim == "first" else 1) if number == signal.SIGKILL else 128 + number)
+    assert ended.code == (
+        (-9 if victim == "first" else 1) if number == signal.SIGKILL else 128 + number
+    )
     assert not processes.finished([sys.executable, "-m", "lowerbound", *map(str, resume(two))])
     assert processes.same_curve(one, two)
 
@@ -529,7 +597,9 @@ def test_the_end_of_one_process_is_the_end_of_all_and_they_go_on(start, whole, t
 def test_processes_whose_launcher_was_killed_stop_at_a_checkpoint(whole, tmp_path, launcher):
     out = tmp_path / "run"
     settings = processes.setting(*processes.SETTINGS, "training.epochs=500")
-    ended = processes.ended_by(processes.together(launcher, whole()[0], out, *settings), out, "launcher", signal.SIGKILL)
+    ended = processes.ended_by(
+        processes.together(launcher, whole()[0], out, *settings), out, "launcher", signal.SIGKILL
+    )
     assert not ended.left
     assert len(ended.told) == 1
     assert "the checkpoint is written; go on with: " in ended.told[0]
@@ -540,7 +610,9 @@ def test_processes_whose_launcher_was_killed_stop_at_a_checkpoint(whole, tmp_pat
 def test_a_second_interrupt_leaves_at_once_though_another_process_hangs(whole, tmp_path):
     out = tmp_path / "run"
     words = together(whole()[0], out, "training.epochs=5000")
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         reaches(out, 14)
         family = processes.family(process.pid)
         other = processes.member(process.pid, "second")

@@ -21,7 +21,10 @@ from lowerbound.tracking import Tracker, Tracking, Watch, flat, installed, track
 # SQLAlchemy 2.1 says this of MLflow's own code.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
-CONFIG = {"model": {"latent": [2], "network": {"type": "MLP", "hidden": [64, 32]}}, "training": {"epochs": 3, "seed": 0}}
+CONFIG = {
+    "model": {"latent": [2], "network": {"type": "MLP", "hidden": [64, 32]}},
+    "training": {"epochs": 3, "seed": 0},
+}
 PICTURE = np.arange(12 * 20 * 3, dtype=np.uint8).reshape(12, 20, 3)
 GREY = PICTURE[..., :1]
 
@@ -66,7 +69,14 @@ def follow(name, folder, epochs, config=CONFIG, ends=None):
     """A run that one tracker follows until it ends, by an error or well."""
     with watching(Tracking(to=(name,), project="tests"), folder, config) as watch:
         for epoch in epochs:
-            watch.scalars({"train_objective": 8 / epoch, "validation_ndcg@10": float("nan"), "odd": float("inf")}, epoch)
+            watch.scalars(
+                {
+                    "train_objective": 8 / epoch,
+                    "validation_ndcg@10": float("nan"),
+                    "odd": float("inf"),
+                },
+                epoch,
+            )
             watch.picture("samples", PICTURE, epoch)
             watch.picture("grey", PICTURE[..., :1], epoch)
         watch.file(folder / "report" / "index.html")
@@ -75,8 +85,10 @@ def follow(name, folder, epochs, config=CONFIG, ends=None):
             raise ends
 
 
-# A reader gives what the tracker holds of the only run in a folder, through the library's own reader or the documented format:
-# points, (epoch, objective) in order; nan, the values of the metric that is none; pictures, epochs of the colour picture that has
+# A reader gives what the tracker holds of the only run in a folder, through the library's own
+# reader or the documented format:
+# points, (epoch, objective) in order; nan, the values of the metric that is none; pictures, epochs
+# of the colour picture that has
 # kept its size; config; report; status.
 
 
@@ -84,23 +96,43 @@ def read_tensorboard(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    events = EventAccumulator(str(folder / "tracking" / "tensorboard"), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
+    events = EventAccumulator(
+        str(folder / "tracking" / "tensorboard"),
+        size_guidance={"scalars": 0, "images": 0, "tensors": 0},
+    )
     tags = events.Reload().Tags()
-    held = {name: HParamsPluginData.FromString(data) for name, data in events.PluginTagToContent("hparams").items()}
+    held = {
+        name: HParamsPluginData.FromString(data)
+        for name, data in events.PluginTagToContent("hparams").items()
+    }
     config = held["_hparams_/session_start_info"].session_start_info.hparams
-    texts = list(events.Tensors("index/text_summary")) if "index/text_summary" in tags["tensors"] else []
+    texts = (
+        list(events.Tensors("index/text_summary"))
+        if "index/text_summary" in tags["tensors"]
+        else []
+    )
     return {
         "points": [(e.step, e.value) for e in events.Scalars("train_objective")],
-        "nan": [e.value for e in events.Scalars("validation_ndcg@10")] if "validation_ndcg@10" in tags["scalars"] else [],
-        "pictures": [e.step for e in events.Images("samples") if (e.height, e.width) == (12, 20)] if tags["images"] else [],
-        "config": {key: value.string_value or int(value.number_value) for key, value in config.items()},
-        "report": (folder / texts[-1].tensor_proto.string_val[0].decode()).read_text() if texts else None,
+        "nan": [e.value for e in events.Scalars("validation_ndcg@10")]
+        if "validation_ndcg@10" in tags["scalars"]
+        else [],
+        "pictures": [e.step for e in events.Images("samples") if (e.height, e.width) == (12, 20)]
+        if tags["images"]
+        else [],
+        "config": {
+            key: value.string_value or int(value.number_value) for key, value in config.items()
+        },
+        "report": (folder / texts[-1].tensor_proto.string_val[0].decode()).read_text()
+        if texts
+        else None,
         "status": "finished" if "_hparams_/session_end_info" in held else None,
     }
 
 
 def records(path):
-    """The records of a .wandb file: 7 bytes, then a log of LevelDB (32 KiB a block; a piece has a checksum, length and type)."""
+    """The records of a .wandb file: 7 bytes, then a log of LevelDB (32 KiB a block; a piece has a
+    checksum, length and type).
+    """
     from wandb.proto.wandb_internal_pb2 import Record
 
     data, at, whole = path.read_bytes(), 7, b""
@@ -117,16 +149,36 @@ def records(path):
 
 
 def read_wandb(folder):
-    found = [r for path in sorted((folder / "tracking" / "wandb").glob("offline-run-*/*.wandb")) for r in records(path)]
-    kinds = {kind: [getattr(r, kind) for r in found if r.HasField(kind)] for kind in ("run", "history", "artifact", "exit")}
+    found = [
+        r
+        for path in sorted((folder / "tracking" / "wandb").glob("offline-run-*/*.wandb"))
+        for r in records(path)
+    ]
+    kinds = {
+        kind: [getattr(r, kind) for r in found if r.HasField(kind)]
+        for kind in ("run", "history", "artifact", "exit")
+    }
     assert len({run.run_id for run in kinds["run"]}) == 1
-    rows = [{i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in h.item} for h in kinds["history"]]
-    reports = [Path(a.manifest.contents[0].local_path).read_text() for a in kinds["artifact"] if a.type == "report"]
+    rows = [
+        {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in h.item}
+        for h in kinds["history"]
+    ]
+    reports = [
+        Path(a.manifest.contents[0].local_path).read_text()
+        for a in kinds["artifact"]
+        if a.type == "report"
+    ]
     return {
         "points": [(row["_step"], row["train_objective"]) for row in rows],
         "nan": [row["validation_ndcg@10"] for row in rows if "validation_ndcg@10" in row],
-        "pictures": [row["_step"] for row in rows if (row.get("samples/height"), row.get("samples/width")) == (12, 20)],
-        "config": flat({i.key: json.loads(i.value_json) for run in kinds["run"] for i in run.config.update}),
+        "pictures": [
+            row["_step"]
+            for row in rows
+            if (row.get("samples/height"), row.get("samples/width")) == (12, 20)
+        ],
+        "config": flat(
+            {i.key: json.loads(i.value_json) for run in kinds["run"] for i in run.config.update}
+        ),
         "report": reports[-1] if reports else None,
         "status": {0: "finished", 130: "interrupted", 1: "failed"}[kinds["exit"][-1].exit_code],
     }
@@ -142,15 +194,23 @@ def read_mlflow(folder):
     def history(name):
         return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
 
-    images = [a.path for a in client.list_artifacts(run.info.run_id, "images") if "samples" in a.path and a.path.endswith(".png")]
+    images = [
+        a.path
+        for a in client.list_artifacts(run.info.run_id, "images")
+        if "samples" in a.path and a.path.endswith(".png")
+    ]
     reports = client.list_artifacts(run.info.run_id, "report")
     return {
         "points": history("train_objective"),
         "nan": [value for _, value in history("validation_ndcg_10")],
         "pictures": sorted(int(re.search(r"step\D(\d+)", path)[1]) for path in images),
         "config": run.data.params,
-        "report": Path(client.download_artifacts(run.info.run_id, reports[0].path)).read_text() if reports else None,
-        "status": {"FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}[run.info.status],
+        "report": Path(client.download_artifacts(run.info.run_id, reports[0].path)).read_text()
+        if reports
+        else None,
+        "status": {"FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}[
+            run.info.status
+        ],
     }
 
 
@@ -166,7 +226,11 @@ def test_every_tracker_is_read_here_and_has_an_extra():
 
 
 def children():
-    return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
+    return {
+        pid
+        for path in Path("/proc/self/task").glob("*/children")
+        for pid in path.read_text().split()
+    }
 
 
 @pytest.mark.parametrize("name", list(READERS))
@@ -176,13 +240,17 @@ def test_a_tracker_holds_what_it_was_told_and_goes_on_in_the_same_run(name, prep
     with pytest.raises(Interrupted):
         follow(name, folder, [1, 2], ends=Interrupted("stopped"))
     held = READERS[name](folder)
-    assert held["status"] == ("interrupted" if name != "tensorboard" else None)  # whose sessions are open or ended
+    assert held["status"] == (
+        "interrupted" if name != "tensorboard" else None
+    )  # whose sessions are open or ended
     assert held["points"] == [(1, 8.0), (2, 4.0)]
     assert np.isnan(held["nan"]).all()
     assert len(held["nan"]) == 2
     assert held["pictures"] == [1, 2]
     assert held["report"] == "<h1>report</h1>"
-    assert {key: str(held["config"][key]) for key in flat(CONFIG)} == {key: str(value) for key, value in flat(CONFIG).items()}
+    assert {key: str(held["config"][key]) for key in flat(CONFIG)} == {
+        key: str(value) for key, value in flat(CONFIG).items()
+    }
     follow(name, folder, [4, 8], config={**CONFIG, "training": {"epochs": 8, "seed": 0}})
     held = READERS[name](folder)
     assert held["status"] == "finished"
@@ -262,7 +330,9 @@ def test_a_tracker_that_fails_is_closed_and_the_others_go_on(method, capfd):
     assert bad.calls == [*until, "close"]
     out, err = capfd.readouterr()
     assert out == ""
-    assert [line for line in err.splitlines() if line != "chatter"] == ["lowerbound: tracker bad failed and is left out: no"]
+    assert [line for line in err.splitlines() if line != "chatter"] == [
+        "lowerbound: tracker bad failed and is left out: no"
+    ]
 
 
 def test_only_what_a_library_raises_is_kept_from_the_run():
@@ -294,7 +364,10 @@ def test_a_tracker_that_cannot_be_opened_is_left_out(recorders, folder, capfd):
     with watching(Tracking(to=("bad", "good", "good")), folder, CONFIG) as watch:
         assert list(watch.open) == ["good"]
     assert len(recorders) == 1
-    assert capfd.readouterr() == ("", "lowerbound: tracker bad failed and is left out: no key\nchatter\n")
+    assert capfd.readouterr() == (
+        "",
+        "lowerbound: tracker bad failed and is left out: no key\nchatter\n",
+    )
 
 
 @pytest.mark.parametrize("name", list(READERS))
@@ -354,13 +427,19 @@ def test_pictures_are_wanted_of_the_first_epoch_and_every_few():
     assert [epoch for epoch in range(1, 12) if watch.looks(epoch)] == [1, 5, 10]
 
 
-@pytest.mark.parametrize(("name", "module"), [(name, module) for name, kind in trackers().items() for module in kind.needs])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [(name, module) for name, kind in trackers().items() for module in kind.needs],
+)
 def test_a_missing_library_gives_the_line_that_installs_it(name, module, monkeypatch):
     installed(Tracking(to=(name,)))
     monkeypatch.setitem(sys.modules, module, None)  # what makes an import fail
     with pytest.raises(ConfigError) as caught:
         installed(Tracking(to=(name,)))
-    assert str(caught.value) == f'tracking.to: {module} is not installed; pip install "lowerbound[{name}]"'
+    assert (
+        str(caught.value)
+        == f'tracking.to: {module} is not installed; pip install "lowerbound[{name}]"'
+    )
 
 
 def test_a_folder_is_no_library(tmp_path, monkeypatch):
@@ -373,7 +452,10 @@ def test_a_folder_is_no_library(tmp_path, monkeypatch):
 
 
 def test_a_tracker_that_is_not_known():
-    with pytest.raises(ConfigError, match=r"unknown tracker 'wandbb'; did you mean 'wandb'\? Allowed: tensorboard, wandb"):
+    with pytest.raises(
+        ConfigError,
+        match=r"unknown tracker 'wandbb'; did you mean 'wandb'\? Allowed: tensorboard, wandb",
+    ):
         Tracking(to=("wandbb",))
 
 
@@ -383,11 +465,21 @@ def test_one_tracker_may_stand_alone():
 
 def test_the_module_is_light():
     code = "import sys, lowerbound.tracking; print(*{'tensorboard', 'wandb', 'mlflow', 'sqlalchemy'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout
+        == "\n"
+    )
 
 
 def fit(out, epochs, to, **more):
-    settings = {"training.epochs": epochs, "tracking.to": to, "tracking.project": "tests", "report.write": False}
+    settings = {
+        "training.epochs": epochs,
+        "tracking.to": to,
+        "tracking.project": "tests",
+        "report.write": False,
+    }
     return lowerbound.fit("digits", settings=settings, out=out, progress=False, **more)
 
 
@@ -402,7 +494,9 @@ def test_a_fit_is_followed_through_its_resumption_and_not_changed(tmp_path):
     for name in names:
         held = READERS[name](tmp_path / "followed")
         assert [epoch for epoch, _ in held["points"]] == [1, 2, 3], name
-        np.testing.assert_allclose([value for _, value in held["points"]], losses, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            [value for _, value in held["points"]], losses, rtol=1e-6, err_msg=name
+        )
         assert held["status"] == "finished"
 
 

@@ -32,8 +32,12 @@ def digits():
 
 def make(digits, settings=SETTINGS, objective=None, architecture=None, **options):
     torch.manual_seed(settings.seed)
-    architecture = architecture or Architecture(latent=(4,), network=MLP((32,)), noise=(Dropout(0.1),))
-    return Fit(architecture.build(digits.schema.shape), digits, objective or Elbo(), settings, **options)
+    architecture = architecture or Architecture(
+        latent=(4,), network=MLP((32,)), noise=(Dropout(0.1),)
+    )
+    return Fit(
+        architecture.build(digits.schema.shape), digits, objective or Elbo(), settings, **options
+    )
 
 
 def weights(fit):
@@ -63,7 +67,9 @@ def test_training_does_not_depend_on_the_callers_random_stream(digits):
 
 
 def test_the_last_short_batch_counts_by_its_examples(digits):
-    """One epoch at learning rate ~0: the mean of the metrics is the mean over examples, not over batches."""
+    """One epoch at learning rate ~0: the mean of the metrics is the mean over examples, not over
+    batches.
+    """
     settings = dataclasses.replace(SETTINGS, epochs=1, batch_size=1000, learning_rate=1e-30)
     fit = make(digits, settings, Reconstruction())
     assert len(digits.train) % 1000 not in (0, 500)
@@ -106,8 +112,12 @@ def stop_at(fit, step, number=signal.SIGINT):
     return fit
 
 
-@pytest.mark.parametrize("objective", [Elbo(beta=Linear(steps=30)), Iwae()], ids=["warm-up", "iwae"])
-def test_an_interrupt_within_an_epoch_writes_a_checkpoint_that_goes_on_exactly(digits, tmp_path, objective):
+@pytest.mark.parametrize(
+    "objective", [Elbo(beta=Linear(steps=30)), Iwae()], ids=["warm-up", "iwae"]
+)
+def test_an_interrupt_within_an_epoch_writes_a_checkpoint_that_goes_on_exactly(
+    digits, tmp_path, objective
+):
     settings = dataclasses.replace(SETTINGS, samples=2, schedule=Cosine())
     whole = make(digits, settings, objective)
     whole.run()
@@ -141,7 +151,9 @@ def test_sigterm_exits_with_its_own_code_and_handlers_are_put_back(digits, tmp_p
 
 
 def test_best_weights_are_kept_and_patience_stops(digits):
-    """A learning rate that grows until it destroys: the best epoch is not the last, and its weights come back."""
+    """A learning rate that grows until it destroys: the best epoch is not the last, and its weights
+    come back.
+    """
     rising = Linear(start=1.0, stop=2000.0, steps=60)
     settings = dataclasses.replace(SETTINGS, epochs=40, patience=2, schedule=rising, clip=1.0)
     fit = make(digits, settings)
@@ -153,7 +165,9 @@ def test_best_weights_are_kept_and_patience_stops(digits):
 
 
 def test_the_best_epoch_is_judged_at_the_end_of_the_warm_up(digits):
-    """While beta is near 0 the training objective looks better than it will; validation uses beta in the end."""
+    """While beta is near 0 the training objective looks better than it will; validation uses beta
+    in the end.
+    """
     fit = make(digits, dataclasses.replace(SETTINGS, epochs=1), Elbo(beta=Linear(steps=10**6)))
     row = fit.run().history[0]
     assert row["kl_weight"] < 1e-3
@@ -163,7 +177,9 @@ def test_the_best_epoch_is_judged_at_the_end_of_the_warm_up(digits):
 def test_annealing_counts_steps_over_epochs(digits):
     fit = make(digits, objective=Elbo(beta=Linear(steps=10**3)))
     history = fit.run().history
-    assert [row["kl_weight"] for row in history] == pytest.approx([(row["step"] - 1) / 1000 for row in history])
+    assert [row["kl_weight"] for row in history] == pytest.approx(
+        [(row["step"] - 1) / 1000 for row in history]
+    )
 
 
 def test_without_validation_the_last_weights_are_kept():
@@ -204,11 +220,15 @@ def test_an_autoencoder_trains_although_its_rate_is_infinite(digits):
     architecture = Architecture(latent=(4,), network=MLP((32,)), posterior=Delta())
     history = make(digits, objective=Reconstruction(), architecture=architecture).run().history
     assert history[-1]["train_elbo"] == -math.inf
-    assert history[-1]["validation_log_likelihood_term"] > history[0]["validation_log_likelihood_term"]
+    assert (
+        history[-1]["validation_log_likelihood_term"] > history[0]["validation_log_likelihood_term"]
+    )
 
 
 def test_clipping_bounds_the_step(digits):
-    settings = dataclasses.replace(SETTINGS, epochs=1, batch_size=2000, optimizer="SGD", learning_rate=1.0, clip=1e-3)
+    settings = dataclasses.replace(
+        SETTINGS, epochs=1, batch_size=2000, optimizer="SGD", learning_rate=1.0, clip=1e-3
+    )
     fit = make(digits, settings)
     before = weights(fit)
     fit.run()
@@ -229,7 +249,9 @@ def test_any_optimiser_of_torch_takes_a_step(digits, name):
     assert not torch.equal(weights(fit), before)
 
 
-@pytest.mark.parametrize("options", [{"foo": 1}, {"betas": (0.9,)}, {"foreach": True, "fused": True}])
+@pytest.mark.parametrize(
+    "options", [{"foo": 1}, {"betas": (0.9,)}, {"foreach": True, "fused": True}]
+)
 def test_wrong_optimiser_options_are_one_line(options):
     settings = dataclasses.replace(SETTINGS, optimizer_options=options)
     with pytest.raises(ConfigError, match=r"training\.optimizer_options: Adam: "):
@@ -257,17 +279,23 @@ def test_a_fresh_state_is_at_the_start():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's own, while it compiles
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::UserWarning"
+)  # torch's own, while it compiles
 def test_a_compiled_model_trains_the_same_curve(digits):
     """The same random numbers and the same function: the curve is the same up to rounding."""
     if not shutil.which("g++"):
         pytest.skip("no g++ to compile with")
     settings = dataclasses.replace(SETTINGS, batch_size=700)
-    plain, fast = (make(digits, dataclasses.replace(settings, compile=choice)).run().history for choice in (False, True))
+    plain, fast = (
+        make(digits, dataclasses.replace(settings, compile=choice)).run().history
+        for choice in (False, True)
+    )
     assert fast[-1]["validation_elbo"] == pytest.approx(plain[-1]["validation_elbo"], abs=0.01)
 
 
-# What a review found ----------------------------------------------------------------------------------------------
+# What a review found
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", [name for name in optimizers() if name != "Muon"])
@@ -284,11 +312,16 @@ def test_every_optimiser_goes_on_exactly(digits, tmp_path, optimizer):
 
 
 def reshaped(tensors):
-    return {name: t.flatten()[: t.numel() // 2] if t.dim() == 2 else t for name, t in tensors.items()}
+    return {
+        name: t.flatten()[: t.numel() // 2] if t.dim() == 2 else t for name, t in tensors.items()
+    }
 
 
 def moved(tensors):
-    return {name.replace("0.", "99.", 1) if name.startswith("0.") else name: t for name, t in tensors.items()}
+    return {
+        name.replace("0.", "99.", 1) if name.startswith("0.") else name: t
+        for name, t in tensors.items()
+    }
 
 
 ODD = {
@@ -296,7 +329,9 @@ ODD = {
     "a parameter that is not there": moved,
     "numbers without a shape": lambda tensors: {name: t.sum() for name, t in tensors.items()},
     "other numbers": lambda tensors: {name: t.double() for name, t in tensors.items()},
-    "a part": lambda tensors: {name: t for name, t in tensors.items() if not name.endswith("exp_avg_sq")},
+    "a part": lambda tensors: {
+        name: t for name, t in tensors.items() if not name.endswith("exp_avg_sq")
+    },
 }
 
 
@@ -315,7 +350,9 @@ def test_an_optimisers_state_of_another_form_is_refused(digits, tmp_path, spoil)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint, "load", spoilt)
-        with pytest.raises(RunError, match="its optimiser's state is not that of Adam for these weights"):
+        with pytest.raises(
+            RunError, match="its optimiser's state is not that of Adam for these weights"
+        ):
             other.resume()
 
 
@@ -336,7 +373,10 @@ def test_a_checkpoint_that_is_not_finite_is_refused(digits, tmp_path):
 
 def test_a_run_cannot_go_back_behind_the_epoch_that_it_is_in(digits, tmp_path):
     make(digits, dataclasses.replace(SETTINGS, epochs=2), checkpoints=tmp_path).run()
-    with pytest.raises(RunError, match=r"the run is in epoch 2 already; training.epochs must be 2 or more to go on, got 1"):
+    with pytest.raises(
+        RunError,
+        match=r"the run is in epoch 2 already; training.epochs must be 2 or more to go on, got 1",
+    ):
         make(digits, dataclasses.replace(SETTINGS, epochs=1), checkpoints=tmp_path).resume()
 
 

@@ -1,7 +1,9 @@
-"""Wrong use: what each mistake gets, word for word. One line on standard error, exit code 2, and nothing left behind.
+"""Wrong use: what each mistake gets, word for word. One line on standard error, exit code 2, and
+nothing left behind.
 
-A command is written as one would type it. Words of it that name something in `MAKE`, `FITTED` or `CHANGED` (a file, a folder or a
-run) are made first, in the empty folder in which the command runs. In messages HERE is that folder.
+A command is written as one would type it. Words of it that name something in `MAKE`, `FITTED` or
+`CHANGED` (a file, a folder or a run) are made first, in the empty folder in which the command runs.
+In messages HERE is that folder.
 """
 # ruff: noqa: E501 - a message is one line here as it is on the screen, so that it can be searched for
 
@@ -127,7 +129,9 @@ MAKE = {
     "array.npz": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + bytes(60)),
     "plays.csv": text(csv(PLAYS, "user,item")),
     "oneuser.csv": text("user,item\nu,a\nu,b\nu,c\n"),
-    "rated.csv": text(csv([(f"u{k % 5}", f"i{k % 7}", k % 3) for k in range(30)], "user,item,rating")),
+    "rated.csv": text(
+        csv([(f"u{k % 5}", f"i{k % 7}", k % 3) for k in range(30)], "user,item,rating")
+    ),
     "badrating.csv": text("user,item,rating\nu,a,nan\nv,b,2\n"),
     "textrating.csv": text("user,item,rating\nu,a,good\nv,b,bad\n"),
     "noitem.csv": text("user,stars\na,1\n"),
@@ -169,7 +173,9 @@ def fitted(tmp_path_factory):
     return folder
 
 
-GREYS = "--set data.binarize=none --set data.validation=2 --set model.likelihood=ContinuousBernoulli"
+GREYS = (
+    "--set data.binarize=none --set data.validation=2 --set model.likelihood=ContinuousBernoulli"
+)
 """What makes the recipe of binarised digits one for any small grey images."""
 
 
@@ -180,10 +186,19 @@ def rewritten(file, change):
 CHANGED = {
     "twin": ("image", lambda run: None),
     "unfinished": ("image", lambda run: (run / "model.safetensors").unlink()),
-    "later": ("image", rewritten("data.json", lambda text: json.dumps(json.loads(text) | {"format": 99}))),
+    "later": (
+        "image",
+        rewritten("data.json", lambda text: json.dumps(json.loads(text) | {"format": 99})),
+    ),
     "damaged": ("image", lambda run: (run / "model.safetensors").write_bytes(b"x" * 50)),
-    "swapped": ("image", lambda run: shutil.copy(run.with_name("table") / "model.safetensors", run)),
-    "badrecipe": ("image", rewritten("recipe.toml", lambda text: text.replace("[model]", "[model]\nsize = 3"))),
+    "swapped": (
+        "image",
+        lambda run: shutil.copy(run.with_name("table") / "model.safetensors", run),
+    ),
+    "badrecipe": (
+        "image",
+        rewritten("recipe.toml", lambda text: text.replace("[model]", "[model]\nsize = 3")),
+    ),
     "notjson": ("image", rewritten("data.json", lambda text: "{")),
     "noitems": ("users", lambda run: (run / "items.parquet").unlink()),
     "moved": ("image", rewritten("recipe.toml", lambda text: text.replace("grey.npy", "gone.npy"))),
@@ -210,7 +225,11 @@ def prepared(command, here, fitted):
     words = shlex.split(command)
     for word in words[1:]:
         make(word.partition("/")[0], here, fitted)
-    return [*words[:2], *shlex.split(FAST), *words[2:]] if words[0] == "fit" and len(words) > 1 else words
+    return (
+        [*words[:2], *shlex.split(FAST), *words[2:]]
+        if words[0] == "fit" and len(words) > 1
+        else words
+    )
 
 
 def contents(folder):
@@ -229,9 +248,21 @@ WRONG = [
         "unknown option '--sede'; did you mean '--seed'? Allowed: --data, --out, --set, --seed, --devices, --resume, --json, --help; see lowerbound fit --help",
     ),
     ("no recipe", "fit", "missing argument 'RECIPE'; see lowerbound fit --help"),
-    ("one argument too many", "fit table good.csv", "got unexpected extra argument(s) (good.csv); see lowerbound fit --help"),
-    ("an option without a value", "fit table --set", "option '--set' requires an argument; see lowerbound --help"),
-    ("a flag with a value", "fit table --json=3", "option '--json' does not take a value; see lowerbound --help"),
+    (
+        "one argument too many",
+        "fit table good.csv",
+        "got unexpected extra argument(s) (good.csv); see lowerbound fit --help",
+    ),
+    (
+        "an option without a value",
+        "fit table --set",
+        "option '--set' requires an argument; see lowerbound --help",
+    ),
+    (
+        "a flag with a value",
+        "fit table --json=3",
+        "option '--json' does not take a value; see lowerbound --help",
+    ),
     (
         "a word for a number",
         "evaluate image --samples many",
@@ -257,28 +288,52 @@ WRONG = [
         "fit digitz",
         f"unknown recipe 'digitz'; did you mean 'digits'? Allowed: {RECIPES}, or the path of a TOML file",
     ),
-    ("no recipe file", "fit nowhere.toml", f"unknown recipe 'nowhere.toml'; allowed: {RECIPES}, or the path of a TOML file"),
-    ("a folder for a recipe", "fit empty", f"unknown recipe 'empty'; allowed: {RECIPES}, or the path of a TOML file"),
-    ("a recipe that is not TOML", "fit cut.toml", "cut.toml: not a TOML file: Unclosed array (at end of document)"),
+    (
+        "no recipe file",
+        "fit nowhere.toml",
+        f"unknown recipe 'nowhere.toml'; allowed: {RECIPES}, or the path of a TOML file",
+    ),
+    (
+        "a folder for a recipe",
+        "fit empty",
+        f"unknown recipe 'empty'; allowed: {RECIPES}, or the path of a TOML file",
+    ),
+    (
+        "a recipe that is not TOML",
+        "fit cut.toml",
+        "cut.toml: not a TOML file: Unclosed array (at end of document)",
+    ),
     (
         "a recipe that is no text",
         "fit grey.npy",
         "grey.npy: not a TOML file: 'utf-8' codec can't decode byte 0x93 in position 0: invalid start byte",
     ),
     ("a recipe without data", "fit nodata.toml", "nodata.toml: data: is missing"),
-    ("a number for a table", "fit three.toml", "three.toml: data: should be a table of keys and values, got 3"),
+    (
+        "a number for a table",
+        "fit three.toml",
+        "three.toml: data: should be a table of keys and values, got 3",
+    ),
     (
         "an unknown table",
         "fit modell.toml",
         "modell.toml: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, report, tracking",
     ),
-    ("no data", "fit table", "recipe table has no data of its own: give --data SOURCE (data= in Python)"),
+    (
+        "no data",
+        "fit table",
+        "recipe table has no data of its own: give --data SOURCE (data= in Python)",
+    ),
     (
         "--set without =",
         "fit table --set training.epochs",
         "--set needs KEY=VALUE, got 'training.epochs'; for example --set training.epochs=5",
     ),
-    ("--set without a key", "fit table --set =3", "--set needs KEY=VALUE, got '=3'; for example --set training.epochs=5"),
+    (
+        "--set without a key",
+        "fit table --set =3",
+        "--set needs KEY=VALUE, got '=3'; for example --set training.epochs=5",
+    ),
     (
         "an unknown table by --set",
         "fit table --data good.csv --set modell.latent=[2]",
@@ -409,7 +464,11 @@ WRONG = [
         "fit table --data good.csv --set training.patience=0",
         "recipe: training.patience: should be greater than 0, got 0",
     ),
-    ("a clip of 0", "fit table --data good.csv --set training.clip=0", "recipe: training.clip: should be greater than 0, got 0"),
+    (
+        "a clip of 0",
+        "fit table --data good.csv --set training.clip=0",
+        "recipe: training.clip: should be greater than 0, got 0",
+    ),
     (
         "an option that the optimiser lacks",
         "fit table --data good.csv --set training.optimizer_options.foo=3",
@@ -489,7 +548,11 @@ WRONG = [
         "fit table --data good.csv --seed 9223372036854775808",
         "recipe: training.seed: should be less than 9223372036854775808, got 9223372036854775808",
     ),
-    ("no devices", "fit table --data good.csv --devices 0", "recipe: training.devices: should be greater than 0, got 0"),
+    (
+        "no devices",
+        "fit table --data good.csv --devices 0",
+        "recipe: training.devices: should be greater than 0, got 0",
+    ),
     (
         "fewer than no devices",
         "fit table --data good.csv --devices -1",
@@ -635,7 +698,11 @@ WRONG = [
         "fit table --data good.csv --set 'model.noise=[\"Binarize\"]'",
         "model.noise does not fit HERE/good.csv: Binarize needs values in [0, 1], got [-2.16183, 2.13621]",
     ),
-    ("a negative beta", "fit table --data good.csv --set objective.beta=-1", "recipe: objective: beta must be 0 or more, got -1"),
+    (
+        "a negative beta",
+        "fit table --data good.csv --set objective.beta=-1",
+        "recipe: objective: beta must be 0 or more, got -1",
+    ),
     (
         "NaN for beta",
         "fit table --data good.csv --set objective.beta=nan",
@@ -716,7 +783,11 @@ WRONG = [
         "fit table --data thing.xyz",
         "HERE/thing.xyz is of no known kind; allowed: a .npy file of images or vectors; a .npz file with images, data, x or values (or train and test), and perhaps labels; a folder of IDX files (train-images-idx3-ubyte, t10k-images-idx3-ubyte, ...), plain or .gz; a folder of PNG or JPEG images; a table of numbers (.csv, .tsv, .parquet)",
     ),
-    ("an empty folder", "fit table --data empty", "HERE/empty holds no images; allowed: files that end in .png, .jpg, .jpeg"),
+    (
+        "an empty folder",
+        "fit table --data empty",
+        "HERE/empty holds no images; allowed: files that end in .png, .jpg, .jpeg",
+    ),
     (
         "a folder of texts",
         "fit table --data notes",
@@ -777,8 +848,16 @@ WRONG = [
         "fit table --data array.npz",
         "HERE/array.npz is no .npz file: it begins as a .npy file",
     ),
-    ("an empty CSV", "fit table --data empty.csv", "HERE/empty.csv cannot be read as a table: empty CSV"),
-    ("nothing but a header", "fit table --data header.csv", "HERE/header.csv holds no examples: its array has the shape (0, 3)"),
+    (
+        "an empty CSV",
+        "fit table --data empty.csv",
+        "HERE/empty.csv cannot be read as a table: empty CSV",
+    ),
+    (
+        "nothing but a header",
+        "fit table --data header.csv",
+        "HERE/header.csv holds no examples: its array has the shape (0, 3)",
+    ),
     (
         "no header",
         "fit table --data nohead.csv",
@@ -964,13 +1043,21 @@ WRONG = [
         "fit table --data good.csv --set data.validation=0",
         "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, or --set training.patience=none",
     ),
-    ("interactions without users", "fit multvae --data good.csv", "unknown column 'user' in HERE/good.csv; allowed: a, b, c"),
+    (
+        "interactions without users",
+        "fit multvae --data good.csv",
+        "unknown column 'user' in HERE/good.csv; allowed: a, b, c",
+    ),
     (
         "interactions without items",
         "fit multvae --data noitem.csv",
         "unknown column 'item' in HERE/noitem.csv; allowed: user, stars",
     ),
-    ("no interactions", "fit multvae --data nothing.csv", "HERE/nothing.csv holds no interactions that are kept: it is empty"),
+    (
+        "no interactions",
+        "fit multvae --data nothing.csv",
+        "HERE/nothing.csv holds no interactions that are kept: it is empty",
+    ),
     (
         "an array for interactions",
         "fit multvae --data grey.npy",
@@ -1036,7 +1123,11 @@ WRONG = [
         "fit multvae --data oneuser.csv",
         "training.monitor=ndcg@100 needs interactions with a validation split; allowed: objective",
     ),
-    ("images as interactions", "fit multvae --data digits", "data.interactions is for sources of interactions; digits is none"),
+    (
+        "images as interactions",
+        "fit multvae --data digits",
+        "data.interactions is for sources of interactions; digits is none",
+    ),
     (
         "binarised interactions",
         "fit multvae --data rated.csv --set data.binarize=static",
@@ -1052,14 +1143,26 @@ WRONG = [
         "fit table --data good.csv --out notes",
         "notes is not an empty folder; choose another --out",
     ),
-    ("out is a file", "fit table --data good.csv --out file", "file is not an empty folder; choose another --out"),
+    (
+        "out is a file",
+        "fit table --data good.csv --out file",
+        "file is not an empty folder; choose another --out",
+    ),
     (
         "out holds a run",
         "fit table --data good.csv --out image",
         "image holds a run already; --resume continues it; choose another --out",
     ),
-    ("out below a file", "fit table --data good.csv --out file/run", "cannot write file/run: Not a directory"),
-    ("resume without a run", "fit table --data good.csv --out new --resume", "there is no run in new to resume"),
+    (
+        "out below a file",
+        "fit table --data good.csv --out file/run",
+        "cannot write file/run: Not a directory",
+    ),
+    (
+        "resume without a run",
+        "fit table --data good.csv --out new --resume",
+        "there is no run in new to resume",
+    ),
     (
         "resume with another recipe",
         "fit digits --out image --resume",
@@ -1070,14 +1173,26 @@ WRONG = [
         "evaluate empty",
         "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing",
     ),
-    ("evaluate nothing", "evaluate nowhere", "nowhere is not a fitted run: recipe.toml, data.json, model.safetensors missing"),
-    ("evaluate a file", "evaluate good.csv", "good.csv is not a fitted run: recipe.toml, data.json, model.safetensors missing"),
+    (
+        "evaluate nothing",
+        "evaluate nowhere",
+        "nowhere is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
+    (
+        "evaluate a file",
+        "evaluate good.csv",
+        "good.csv is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
     (
         "evaluate an unfinished run",
         "evaluate unfinished",
         "unfinished is not a fitted run: model.safetensors missing; it was not finished: go on with fit --resume",
     ),
-    ("evaluate a run of another version", "evaluate later", "later: a run of format 1 is needed, got 99"),
+    (
+        "evaluate a run of another version",
+        "evaluate later",
+        "later: a run of format 1 is needed, got 99",
+    ),
     (
         "evaluate damaged weights",
         "evaluate damaged",
@@ -1109,7 +1224,11 @@ WRONG = [
         f"there is no file or folder 'FITTED/gone.npy'; allowed: a path, or one of {SETS}",
     ),
     ("no importance samples", "evaluate image --samples 0", "samples must be 1 or more, got 0"),
-    ("no importance samples of users", "evaluate users --samples 0", "samples must be 1 or more, got 0"),
+    (
+        "no importance samples of users",
+        "evaluate users --samples 0",
+        "samples must be 1 or more, got 0",
+    ),
     (
         "an unknown split",
         "evaluate image --split tset",
@@ -1130,11 +1249,31 @@ WRONG = [
         "evaluate image --data colour.npy",
         "colour.npy has examples of shape (3, 6, 6), the model was trained on (1, 6, 6); data.size=HxW and data.grey=true, when a run is fitted, change images",
     ),
-    ("a table for images", "evaluate image --data good.csv", "good.csv is of kind table, the model was trained on kind image"),
-    ("vectors for images", "evaluate image --data real.npy", "real.npy is of kind vector, the model was trained on kind image"),
-    ("other levels", "evaluate image --data floats.npy", "floats.npy has real numbers, the model was trained on 256 levels"),
-    ("a column too few", "evaluate table --data narrow.csv", "unknown column 'c' in narrow.csv; allowed: a, b"),
-    ("images for a table", "evaluate table --data grey.npy", "grey.npy is of kind image, the model was trained on kind table"),
+    (
+        "a table for images",
+        "evaluate image --data good.csv",
+        "good.csv is of kind table, the model was trained on kind image",
+    ),
+    (
+        "vectors for images",
+        "evaluate image --data real.npy",
+        "real.npy is of kind vector, the model was trained on kind image",
+    ),
+    (
+        "other levels",
+        "evaluate image --data floats.npy",
+        "floats.npy has real numbers, the model was trained on 256 levels",
+    ),
+    (
+        "a column too few",
+        "evaluate table --data narrow.csv",
+        "unknown column 'c' in narrow.csv; allowed: a, b",
+    ),
+    (
+        "images for a table",
+        "evaluate table --data grey.npy",
+        "grey.npy is of kind image, the model was trained on kind table",
+    ),
     (
         "unknown items only",
         "evaluate users --data strange.csv",
@@ -1146,21 +1285,57 @@ WRONG = [
         "the train split holds nothing out to be found; to measure other data, give a folder with train and test files",
     ),
     ("score without out", "score image", "missing option '--out'; see lowerbound score --help"),
-    ("score into a picture", "score image --out s.png", "--out s.png: the ending must be one of .csv, .parquet, got .png"),
-    ("score with no samples", "score image --out s.csv --samples 0", "samples must be 1 or more, got 0"),
-    ("score users", "score users --out s.csv", "score is for images and tables; users is a run on interactions"),
+    (
+        "score into a picture",
+        "score image --out s.png",
+        "--out s.png: the ending must be one of .csv, .parquet, got .png",
+    ),
+    (
+        "score with no samples",
+        "score image --out s.csv --samples 0",
+        "samples must be 1 or more, got 0",
+    ),
+    (
+        "score users",
+        "score users --out s.csv",
+        "score is for images and tables; users is a run on interactions",
+    ),
     (
         "score against a table",
         "score image --out s.csv --against table",
         "table reads a table of shape (3,) standardised by itself, image reads an image of shape (1, 6, 6) on 256 levels; the two must be alike",
     ),
     ("score below a file", "score image --out file/s.csv", "cannot write file/s.csv: File exists"),
-    ("encode into text", "encode image --out z.txt", "--out z.txt: the ending must be one of .npy, .csv, .parquet, got .txt"),
-    ("encode without an ending", "encode image --out z", "--out z: the ending must be one of .npy, .csv, .parquet, got none"),
-    ("encode other columns", "encode table --data narrow.csv --out z.npy", "unknown column 'c' in narrow.csv; allowed: a, b"),
-    ("encode below a file", "encode image --out file/z.npy", "cannot write file/z.npy: File exists"),
-    ("sample into a GIF", "sample image --out s.gif", "--out s.gif: the ending must be one of .png, .npy, got .gif"),
-    ("no samples", "sample image -n 0 --out s.png", "the number of samples must be 1 or more, got 0"),
+    (
+        "encode into text",
+        "encode image --out z.txt",
+        "--out z.txt: the ending must be one of .npy, .csv, .parquet, got .txt",
+    ),
+    (
+        "encode without an ending",
+        "encode image --out z",
+        "--out z: the ending must be one of .npy, .csv, .parquet, got none",
+    ),
+    (
+        "encode other columns",
+        "encode table --data narrow.csv --out z.npy",
+        "unknown column 'c' in narrow.csv; allowed: a, b",
+    ),
+    (
+        "encode below a file",
+        "encode image --out file/z.npy",
+        "cannot write file/z.npy: File exists",
+    ),
+    (
+        "sample into a GIF",
+        "sample image --out s.gif",
+        "--out s.gif: the ending must be one of .png, .npy, got .gif",
+    ),
+    (
+        "no samples",
+        "sample image -n 0 --out s.png",
+        "the number of samples must be 1 or more, got 0",
+    ),
     (
         "samples beyond any memory",
         "sample image -n 1000000000000000 --out s.npy",
@@ -1171,16 +1346,32 @@ WRONG = [
         "sample users --out s.csv",
         "samples are of images and tables; a run on interactions recommends: lowerbound recommend RUN",
     ),
-    ("a picture of a table", "sample table --out s.png", "--out s.png: the ending must be one of .npy, .csv, .parquet, got .png"),
+    (
+        "a picture of a table",
+        "sample table --out s.png",
+        "--out s.png: the ending must be one of .npy, .csv, .parquet, got .png",
+    ),
     (
         "sample nothing",
         "sample nowhere --out s.png",
         "nowhere is not a fitted run: recipe.toml, data.json, model.safetensors missing",
     ),
-    ("sample below a file", "sample image --out file/s.png", "cannot write file/s.png: File exists"),
-    ("report nothing", "report empty", "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing"),
+    (
+        "sample below a file",
+        "sample image --out file/s.png",
+        "cannot write file/s.png: File exists",
+    ),
+    (
+        "report nothing",
+        "report empty",
+        "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
     ("compare one run", "compare image", "compare needs two runs or more, got 1"),
-    ("compare a run with itself", "compare image image", "image is given twice; allowed: different runs"),
+    (
+        "compare a run with itself",
+        "compare image image",
+        "image is given twice; allowed: different runs",
+    ),
     (
         "compare different data",
         "compare image table",
@@ -1191,20 +1382,32 @@ WRONG = [
         "compare image empty",
         "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing",
     ),
-    ("compare with no samples", "compare image twin --samples 0", "samples must be 1 or more, got 0"),
+    (
+        "compare with no samples",
+        "compare image twin --samples 0",
+        "samples must be 1 or more, got 0",
+    ),
     (
         "compare into a file",
         "compare image twin --out file",
         "file is not an empty folder, and holds no earlier comparison; choose another --out",
     ),
-    ("recommend by nothing", "recommend users", "recommend needs one of --history, --users, --similar; got none"),
+    (
+        "recommend by nothing",
+        "recommend users",
+        "recommend needs one of --history, --users, --similar; got none",
+    ),
     ("a history without items", "recommend users --history", "--history needs one value or more"),
     (
         "an unknown item",
         "recommend users --history nothing",
         "no item 'nothing' among the 12 of this run, neither by id nor by title",
     ),
-    ("k 0", "recommend users --history i1 -k 0", "k must be from 1 to 12, the number of items that may be recommended, got 0"),
+    (
+        "k 0",
+        "recommend users --history i1 -k 0",
+        "k must be from 1 to 12, the number of items that may be recommended, got 0",
+    ),
     (
         "k beyond the catalogue",
         "recommend users --history i1 -k 500",
@@ -1226,7 +1429,11 @@ WRONG = [
         "nothing is left to recommend: the history holds every item that may be recommended",
     ),
     ("users without out", "recommend users --users plays.csv", "--users needs --out FILE"),
-    ("out without users", "recommend users --history i1 --out x.csv", "--out goes with --users; what --history finds is printed"),
+    (
+        "out without users",
+        "recommend users --history i1 --out x.csv",
+        "--out goes with --users; what --history finds is printed",
+    ),
     (
         "recommendations as .npy",
         "recommend users --users plays.csv --out x.npy",
@@ -1330,14 +1537,24 @@ CALLS = [
         ConfigError,
         "only a model of interactions ranks items; this one was built for dense examples",
     ),
-    ("no samples of a run", lambda f: image(f).sample(0), ConfigError, "the number of samples must be 1 or more, got 0"),
+    (
+        "no samples of a run",
+        lambda f: image(f).sample(0),
+        ConfigError,
+        "the number of samples must be 1 or more, got 0",
+    ),
     (
         "an unknown split of the data",
         lambda f: image(f).data().split("tests"),
         ConfigError,
         "unknown split 'tests'; did you mean 'test'? Allowed: train, validation, test, all",
     ),
-    ("no importance samples in Python", lambda f: image(f).evaluate(samples=0), ConfigError, "samples must be 1 or more, got 0"),
+    (
+        "no importance samples in Python",
+        lambda f: image(f).evaluate(samples=0),
+        ConfigError,
+        "samples must be 1 or more, got 0",
+    ),
     (
         "no draws for the bound",
         lambda f: evaluation.bound(image(f).model, image(f).data().train, samples=0),
@@ -1362,7 +1579,12 @@ CALLS = [
         RunError,
         "FITTED/nowhere is not a fitted run: recipe.toml, data.json, model.safetensors missing",
     ),
-    ("a model of nothing", lambda f: table().build(()), ConfigError, "the shape of an example must be positive numbers, got ()"),
+    (
+        "a model of nothing",
+        lambda f: table().build(()),
+        ConfigError,
+        "the shape of an example must be positive numbers, got ()",
+    ),
     (
         "a model of no pixels",
         lambda f: table().build((1, 0, 6)),
@@ -1389,13 +1611,30 @@ CALLS = [
     ),
     (
         "a negative beta in a recipe",
-        lambda f: recipe.parse({"data": {"source": "x"}, "objective": {"type": "Elbo", "beta": -1}}),
+        lambda f: recipe.parse(
+            {"data": {"source": "x"}, "objective": {"type": "Elbo", "beta": -1}}
+        ),
         ConfigError,
         "recipe: objective: beta must be 0 or more, got -1",
     ),
-    ("a negative beta in Python", lambda f: Elbo(beta=-1), ConfigError, "Elbo: beta must be 0 or more, got -1"),
-    ("no units in Python", lambda f: MLP(hidden=(0,)), ConfigError, "MLP: hidden.0: should be greater than 0, got 0"),
-    ("no units, by position", lambda f: MLP((3, 0)), ConfigError, "MLP: hidden.1: should be greater than 0, got 0"),
+    (
+        "a negative beta in Python",
+        lambda f: Elbo(beta=-1),
+        ConfigError,
+        "Elbo: beta must be 0 or more, got -1",
+    ),
+    (
+        "no units in Python",
+        lambda f: MLP(hidden=(0,)),
+        ConfigError,
+        "MLP: hidden.0: should be greater than 0, got 0",
+    ),
+    (
+        "no units, by position",
+        lambda f: MLP((3, 0)),
+        ConfigError,
+        "MLP: hidden.1: should be greater than 0, got 0",
+    ),
     (
         "two wrong values in Python",
         lambda f: recipe.Training(epochs=0, batch_size="x"),
@@ -1469,7 +1708,12 @@ CALLS = [
         ConfigError,
         "only a run on interactions recommends; this one was fitted to dense examples",
     ),
-    ("an empty history", lambda f: users(f).recommend([]), DataError, "the history is empty: give one item or more"),
+    (
+        "an empty history",
+        lambda f: users(f).recommend([]),
+        DataError,
+        "the history is empty: give one item or more",
+    ),
     (
         "k as a fraction",
         lambda f: users(f).recommend(["i1"], k=2.5),
@@ -1506,7 +1750,10 @@ WORKS = [
     ("a batch larger than the data", "fit table --data good.csv --set training.batch_size=5000"),
     ("more latents than columns", "fit table --data good.csv --set model.latent=[50]"),
     ("no hidden layers", "fit table --data good.csv --set model.network.hidden=[]"),
-    ("all but one example held out", "fit table --data good.csv --set data.validation=9 --set data.test=9"),
+    (
+        "all but one example held out",
+        "fit table --data good.csv --set data.validation=9 --set data.test=9",
+    ),
     (
         "neither validation nor test",
         "fit table --data good.csv --set data.validation=0 --set data.test=0 --set training.patience=none",
@@ -1517,7 +1764,10 @@ WORKS = [
         f"fit aevb-mnist {GREYS} --set data.validation=0 --set data.test=0 --set training.patience=none --data one.npy",
     ),
     ("images of one pixel", f"fit aevb-mnist {GREYS} --data dots.npy"),
-    ("a convolution on one pixel", f"fit aevb-mnist {GREYS} --data points --set 'model.network={{type=\"Conv\"}}'"),
+    (
+        "a convolution on one pixel",
+        f"fit aevb-mnist {GREYS} --data points --set 'model.network={{type=\"Conv\"}}'",
+    ),
     (
         "a kernel larger than the image",
         f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.network={{type=\"Conv\", kernel_size=9}}'",
@@ -1538,19 +1788,26 @@ WORKS = [
 
 
 @pytest.mark.parametrize(("name", "command_line", "message"), WRONG, ids=[row[0] for row in WRONG])
-def test_wrong_use_is_one_line_that_says_what_is_wrong(command, fitted, tmp_path, monkeypatch, name, command_line, message):
+def test_wrong_use_is_one_line_that_says_what_is_wrong(
+    command, fitted, tmp_path, monkeypatch, name, command_line, message
+):
     monkeypatch.chdir(tmp_path)
     words = prepared(command_line, tmp_path, fitted)
     before = contents(tmp_path)
     code, out, err = command(*words)
-    assert err.replace(str(tmp_path), "HERE").replace(str(fitted), "FITTED") == f"lowerbound: {message}\n"
+    assert (
+        err.replace(str(tmp_path), "HERE").replace(str(fitted), "FITTED")
+        == f"lowerbound: {message}\n"
+    )
     assert code == 2
     assert out == ""
     assert contents(tmp_path) == before  # no run folder, no file, nothing half-written
 
 
 @pytest.mark.parametrize(("name", "call", "kind", "message"), CALLS, ids=[row[0] for row in CALLS])
-def test_wrong_use_in_python_is_one_line_too(fitted, tmp_path, monkeypatch, name, call, kind, message):
+def test_wrong_use_in_python_is_one_line_too(
+    fitted, tmp_path, monkeypatch, name, call, kind, message
+):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(kind) as raised:
         call(fitted)
@@ -1566,13 +1823,17 @@ def test_odd_use_works(command, fitted, tmp_path, monkeypatch, name, command_lin
     code, out, err = command(*prepared(command_line, tmp_path, fitted), "--json")
     assert code == 0, err
     found = json.loads(out.splitlines()[-1])
-    assert isinstance(found.get("elbo", found.get("train", {}).get("elbo")), float)  # what is not finite is null
+    assert isinstance(
+        found.get("elbo", found.get("train", {}).get("elbo")), float
+    )  # what is not finite is null
 
 
 def test_a_run_that_goes_wrong_by_itself_exits_with_1(command, fitted, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     breaks = "--set training.optimizer=SGD --set training.learning_rate=1e30 --set training.clip=none --set training.epochs=20"
-    code, out, err = command(*prepared(f"fit table --data good.csv --out run {breaks}", tmp_path, fitted))
+    code, out, err = command(
+        *prepared(f"fit table --data good.csv --out run {breaks}", tmp_path, fitted)
+    )
     assert code == 1
     assert out == ""
     assert "lowerbound: the loss became" in err.splitlines()[-1]

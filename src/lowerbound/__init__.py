@@ -36,4 +36,15 @@ __getattr__ = later.attributes(
     },
 )
 
-__all__ = ["VAE", "Architecture", "Recipe", "Recommender", "Run", "Training", "__version__", "fit", "load", "score"]
+__all__ = [
+    "VAE",
+    "Architecture",
+    "Recipe",
+    "Recommender",
+    "Run",
+    "Training",
+    "__version__",
+    "fit",
+    "load",
+    "score",
+]

@@ -1,8 +1,10 @@
-"""A linear layer's output over very many columns, not yet computed: what a likelihood of sparse rows needs of it, tile by tile.
+"""A linear layer's output over very many columns, not yet computed: what a likelihood of sparse
+rows needs of it, tile by tile.
 
-The natural parameters of p(x | z) over I items are l = h W' + b, (N, I). A log-likelihood of sparse rows needs only their inner
-product with x, which is a sparse matter, and one sum over the items for each row (a log-partition function), which is taken over
-tiles of the items. So no (N, I) array has to exist, forward or backward, beyond `KEPT` bytes of it.
+The natural parameters of p(x | z) over I items are l = h W' + b, (N, I). A log-likelihood of sparse
+rows needs only their inner product with x, which is a sparse matter, and one sum over the items for
+each row (a log-partition function), which is taken over tiles of the items. So no (N, I) array has
+to exist, forward or backward, beyond `KEPT` bytes of it.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,14 +21,19 @@ Reduction = Literal["logsumexp", "softplus", "square"]
 """The sums over items that are known."""
 
 TILE = 2**20
-"""Natural parameters in one tile, over all rows: small enough for a cache, large enough for the matrix products."""
+"""Natural parameters in one tile, over all rows: small enough for a cache, large enough for the
+matrix products.
+"""
 
 KEPT = 2**27
-"""Bytes of natural parameters that are kept for the way back; beyond that they are computed again."""
+"""Bytes of natural parameters that are kept for the way back; beyond that they are computed again.
+"""
 
 
 SPARSE = 0.5
-"""Fraction of the rows of a table above which its gradient is dense even where a sparse one is welcome: it is faster then."""
+"""Fraction of the rows of a table above which its gradient is dense even where a sparse one is
+welcome: it is faster then.
+"""
 
 
 class _Sum(NamedTuple):
@@ -34,7 +41,8 @@ class _Sum(NamedTuple):
 
     Attributes:
         of: logits (N, T) -> the slope of this tile, (N, T), and its state, (N,).
-        total: the states of all tiles, (tiles, N) -> the sum (N,), and by what the slope of each tile is multiplied, (tiles, N).
+        total: the states of all tiles, (tiles, N) -> the sum (N,), and by what the slope of each
+            tile is multiplied, (tiles, N).
     """
 
     of: Callable[[Tensor], tuple[Tensor, ...]]
@@ -80,11 +88,19 @@ def _tiles(rows: int, width: int) -> Iterator[slice]:
 
 
 class _Terms(torch.autograd.Function):
-    """(h, W, b, x) -> <x, l> (N,) and the reduction of l (N,), with h (N, d) of K draws for each of the B rows of x, N = K B."""
+    """(h, W, b, x) -> <x, l> (N,) and the reduction of l (N,), with h (N, d) of K draws for each of
+    the B rows of x, N = K B.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, h: Tensor, weight: Tensor, bias: Tensor, x: SparseRows, kind: Reduction, dtype: torch.dtype
+        ctx: Any,
+        h: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        x: SparseRows,
+        kind: Reduction,
+        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         small, keep = h.to(dtype), len(h) * len(weight) * dtype.itemsize <= KEPT
         slopes, states = [], []
@@ -94,7 +110,9 @@ class _Terms(torch.autograd.Function):
             states.append(state)
         total, factors = REDUCTIONS[kind].total(*map(torch.stack, zip(*states, strict=True)))
         items = x.times(weight)
-        inner = ((h.view(-1, *items.shape) * items).sum(-1) + x.times(bias.unsqueeze(1)).squeeze(1)).flatten()
+        inner = (
+            (h.view(-1, *items.shape) * items).sum(-1) + x.times(bias.unsqueeze(1)).squeeze(1)
+        ).flatten()
         ctx.save_for_backward(h, weight, bias, items, factors)
         ctx.x, ctx.kind, ctx.dtype, ctx.slopes = x, kind, dtype, slopes
         return inner, total
@@ -105,14 +123,21 @@ class _Terms(torch.autograd.Function):
         h, weight, bias, items, factors = ctx.saved_tensors
         by_h = (by_inner.view(-1, len(items), 1) * items).reshape(h.shape)
         by_weight, by_bias = torch.empty_like(weight), torch.empty_like(bias)
-        for tile, slope, factor in zip(_tiles(len(h), len(weight)), ctx.slopes, (by_total * factors).unsqueeze(2), strict=True):
+        for tile, slope, factor in zip(
+            _tiles(len(h), len(weight)), ctx.slopes, (by_total * factors).unsqueeze(2), strict=True
+        ):
             if slope is None:
-                slope, *_ = REDUCTIONS[ctx.kind].of(_logits(h.to(ctx.dtype), weight[tile], bias[tile]))
-            # The factor goes to the smaller side of each product, so that no tile is gone over again.
+                slope, *_ = REDUCTIONS[ctx.kind].of(
+                    _logits(h.to(ctx.dtype), weight[tile], bias[tile])
+                )
+            # The factor goes to the smaller side of each product, so that no tile is gone over
+            # again.
             by_weight[tile] = slope.T @ (factor * h).to(ctx.dtype)
             by_bias[tile] = (factor.T.to(ctx.dtype) @ slope).squeeze(0)
             by_h += factor * (slope @ weight[tile].to(ctx.dtype))
-        ctx.slopes = [None] * len(factors)  # memory for the optimiser; who goes back again computes them again
+        ctx.slopes = [None] * len(
+            factors
+        )  # memory for the optimiser; who goes back again computes them again
         _add_sparse(ctx.x, h, by_inner, by_weight, by_bias)
         return by_h, by_weight, by_bias, None, None, None
 
@@ -121,12 +146,16 @@ def _logits(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.addmm(bias.to(h.dtype), h, weight.to(h.dtype).T)
 
 
-def _add_sparse(x: SparseRows, h: Tensor, by_inner: Tensor, by_weight: Tensor, by_bias: Tensor) -> None:
+def _add_sparse(
+    x: SparseRows, h: Tensor, by_inner: Tensor, by_weight: Tensor, by_bias: Tensor
+) -> None:
     """What <x, l> adds to the gradients of the weight and the bias: rows of the items that occur."""
     columns, found = x.compact()
     by_rows = (h * by_inner.unsqueeze(1)).view(-1, len(x), h.shape[1]).sum(0)
     by_weight.index_add_(0, found, columns.times(by_rows))
-    by_bias.index_add_(0, found, columns.times(by_inner.view(-1, len(x)).sum(0).unsqueeze(1)).squeeze(1))
+    by_bias.index_add_(
+        0, found, columns.times(by_inner.view(-1, len(x)).sum(0).unsqueeze(1)).squeeze(1)
+    )
 
 
 class Affine:
@@ -157,7 +186,9 @@ class Affine:
         return F.linear(self.h, self.weight, self.bias)
 
     def terms(self, x: SparseRows, kind: Reduction) -> tuple[Tensor, Tensor]:
-        """<x, l> and the reduction of l over the columns, both of the shape (..., B) of h (..., B, d), for the B rows of x."""
+        """<x, l> and the reduction of l over the columns, both of the shape (..., B) of h (..., B,
+        d), for the B rows of x.
+        """
         dtype = compute_type(self.h)
         h = self.h.reshape(-1, self.h.shape[-1]).to(self.weight.dtype)
         inner, total = _Terms.apply(h, self.weight, self.bias, x.to(dtype=h.dtype), kind, dtype)
@@ -165,7 +196,9 @@ class Affine:
 
 
 class _Times(torch.autograd.Function):
-    """x W for sparse rows x: (B, d); the gradient of W is zero but for the items that occur, and says so if `sparse`."""
+    """x W for sparse rows x: (B, d); the gradient of W is zero but for the items that occur, and
+    says so if `sparse`.
+    """
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, x: SparseRows, sparse: bool) -> Tensor:
@@ -175,12 +208,19 @@ class _Times(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_out: Tensor) -> tuple[Tensor, None, None]:
-        # By the transposed batch: a sum over the users of each item, in order, instead of scattered additions.
+        # By the transposed batch: a sum over the users of each item, in order, instead of scattered
+        # additions.
         columns, found = ctx.x.compact()
         rows = columns.times(by_out.contiguous())
         if ctx.sparse and few(found, ctx.shape[0]):
             coordinates = found.unsqueeze(0)
-            return torch.sparse_coo_tensor(coordinates, rows, ctx.shape, is_coalesced=True, check_invariants=False), None, None
+            return (
+                torch.sparse_coo_tensor(
+                    coordinates, rows, ctx.shape, is_coalesced=True, check_invariants=False
+                ),
+                None,
+                None,
+            )
         return rows.new_zeros(ctx.shape).index_copy_(0, found, rows), None, None
 
 
@@ -192,6 +232,7 @@ def few(rows: Tensor, of: int) -> bool:
 def times(x: SparseRows, weight: Tensor, sparse: bool = False) -> Tensor:
     """The matrix product of sparse rows (B, I) with a learned table (I, d): (B, d).
 
-    `sparse`: the gradient of the table is a sparse tensor with the rows of the items that occur, where these are less than half.
+    `sparse`: the gradient of the table is a sparse tensor with the rows of the items that occur,
+    where these are less than half.
     """
     return _Times.apply(weight, x.to(dtype=weight.dtype), sparse)

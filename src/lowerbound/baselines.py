@@ -1,6 +1,8 @@
-"""Recommenders without a neural network, to compare with: each is fitted in one call and then scores any history.
+"""Recommenders without a neural network, to compare with: each is fitted in one call and then
+scores any history.
 
-`Ease(l2=200).fit(matrix)` gives a scorer: from histories, `SparseRows` (B, I), to scores (B, I) float32, in a new tensor.
+`Ease(l2=200).fit(matrix)` gives a scorer: from histories, `SparseRows` (B, I), to scores (B, I)
+float32, in a new tensor.
 """
 
 import os
@@ -60,7 +62,9 @@ class ItemToItem:
 
 @dataclass(frozen=True)
 class Folded:
-    """Scores of a factorisation: a history is folded in, as if it were one more user, and meets the items' factors (I, f)."""
+    """Scores of a factorisation: a history is folded in, as if it were one more user, and meets the
+    items' factors (I, f).
+    """
 
     model: Any
     factors: Tensor
@@ -68,7 +72,9 @@ class Folded:
     def __call__(self, history: SparseRows) -> Tensor:
         """(B, I)."""
         indices = (a.cpu().numpy().astype(np.int32) for a in (history.columns, history.offsets))
-        rows = csr_matrix((history.values.cpu().float().numpy(), *indices), shape=tuple(history.shape))
+        rows = csr_matrix(
+            (history.values.cpu().float().numpy(), *indices), shape=tuple(history.shape)
+        )
         users = self.model.recalculate_user(np.arange(len(history)), rows)
         return torch.from_numpy(users) @ self.factors.T
 
@@ -103,7 +109,9 @@ def _require(needed: int, what: str) -> None:
     """Refuse what would not fit, before it is begun."""
     had = _available()
     if needed > had:
-        raise ConfigError(f"{what} needs {needed:,} bytes of memory, and {int(had):,} are available")
+        raise ConfigError(
+            f"{what} needs {needed:,} bytes of memory, and {int(had):,} are available"
+        )
 
 
 def _gram(x: csr_matrix, l2: float) -> np.ndarray:
@@ -127,9 +135,11 @@ def _mirror(a: np.ndarray) -> None:
 
 
 def _invert(gram: np.ndarray) -> None:
-    """The inverse of a symmetric positive definite (I, I) float32 matrix, in place, through its Cholesky factor.
+    """The inverse of a symmetric positive definite (I, I) float32 matrix, in place, through its
+    Cholesky factor.
 
-    LAPACK reads the transpose, which is the same matrix in its own order of columns: no copy is made.
+    LAPACK reads the transpose, which is the same matrix in its own order of columns: no copy is
+    made.
 
     Raises:
         ConfigError: it is not positive definite in float32.
@@ -148,13 +158,15 @@ def _invert(gram: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Ease(Baseline):
-    """A linear autoencoder with no self-loop, in closed form (Steck 2019, "Embarrassingly Shallow Autoencoders", eq. 8).
+    """A linear autoencoder with no self-loop, in closed form (Steck 2019, "Embarrassingly Shallow
+    Autoencoders", eq. 8).
 
-    B = -P / diag(P), its diagonal zero, where P = (X'X + l2 I)^-1. In float32, in one array of 4 I^2 bytes, and about
-    2 I^3 operations.
+    B = -P / diag(P), its diagonal zero, where P = (X'X + l2 I)^-1. In float32, in one array of 4
+    I^2 bytes, and about 2 I^3 operations.
 
     Attributes:
-        l2: weight of the penalty on B, above 0; choose it on validation data (200 to 1000 for large sets).
+        l2: weight of the penalty on B, above 0; choose it on validation data (200 to 1000 for large
+            sets).
     """
 
     l2: float = 500.0
@@ -188,13 +200,16 @@ def _implicit() -> Any:
     try:
         from implicit.cpu.als import AlternatingLeastSquares
     except ImportError:
-        raise ConfigError("Als needs the library implicit: pip install 'lowerbound[recommend-baselines]'") from None
+        raise ConfigError(
+            "Als needs the library implicit: pip install 'lowerbound[recommend-baselines]'"
+        ) from None
     return AlternatingLeastSquares
 
 
 @dataclass(frozen=True)
 class Als(Baseline):
-    """Weighted factorisation by alternating least squares (Hu, Koren & Volinsky 2008), by the library `implicit`.
+    """Weighted factorisation by alternating least squares (Hu, Koren & Volinsky 2008), by the
+    library `implicit`.
 
     An entry r has confidence alpha r, a pair without an entry has 1.
 
@@ -214,9 +229,15 @@ class Als(Baseline):
 
     def __post_init__(self) -> None:
         if self.factors < 1 or self.iterations < 1:
-            raise ConfigError(f"factors and iterations must be 1 or more, got {self.factors} and {self.iterations}")
+            raise ConfigError(
+                f"factors and iterations must be 1 or more, got {self.factors} and "
+                f"{self.iterations}"
+            )
         if not (self.alpha > 0 and self.regularization >= 0):
-            raise ConfigError(f"alpha must be above 0 and regularization not below, got {self.alpha} and {self.regularization}")
+            raise ConfigError(
+                f"alpha must be above 0 and regularization not below, got {self.alpha} and "
+                f"{self.regularization}"
+            )
 
     def fit(self, matrix: csr_matrix) -> Folded:
         """Factorise.
@@ -227,7 +248,13 @@ class Als(Baseline):
         solver = _implicit()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # advice on the number of BLAS threads
-            model = solver(self.factors, self.regularization, self.alpha, iterations=self.iterations, random_state=self.seed)
+            model = solver(
+                self.factors,
+                self.regularization,
+                self.alpha,
+                iterations=self.iterations,
+                random_state=self.seed,
+            )
         model.fit(csr_matrix(matrix, dtype=np.float32), show_progress=False)
         return Folded(model, torch.from_numpy(model.item_factors))
 

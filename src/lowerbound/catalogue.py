@@ -1,8 +1,10 @@
-"""Names -> things. A catalogue is read from the modules themselves: whoever adds a public class to a module has added it here.
+"""Names -> things. A catalogue is read from the modules themselves: whoever adds a public class to
+a module has added it here.
 
-A *part* (a network, a family, a noise, a prior, an objective, a schedule) is a frozen dataclass that derives from one
-abstract base. `members` finds all of them; `part` makes the pydantic type of "one of them", written in a recipe as
-`{ type = "MLP", hidden = [500] }`, or as `"MLP"` where its defaults will do.
+A *part* (a network, a family, a noise, a prior, an objective, a schedule) is a frozen dataclass
+that derives from one abstract base. `members` finds all of them; `part` makes the pydantic type of
+"one of them", written in a recipe as `{ type = "MLP", hidden = [500] }`, or as `"MLP"` where its
+defaults will do.
 """
 
 import dataclasses
@@ -14,7 +16,14 @@ from functools import partial, wraps
 from types import ModuleType
 from typing import Any, TypeVar, cast, dataclass_transform
 
-from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
@@ -22,17 +31,20 @@ from pydantic_core.core_schema import no_info_before_validator_function
 from .errors import ConfigError, brief, unknown
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
-"""The pydantic configuration of every part and every recipe table: unknown keys and non-finite numbers are refused."""
+"""The pydantic configuration of every part and every recipe table: unknown keys and non-finite
+numbers are refused.
+"""
 
 _T = TypeVar("_T")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, Field))
 def checked(cls: type[_T]) -> type[_T]:
-    """A part or a recipe table of this class: a frozen dataclass whose values are checked however it is made.
+    """A part or a recipe table of this class: a frozen dataclass whose values are checked however
+    it is made.
 
-    In a recipe, wrong values are pydantic's ValidationError, which `recipe.parse` words; in Python, `MLP(hidden=(0,))` raises
-    ConfigError with the same words.
+    In a recipe, wrong values are pydantic's ValidationError, which `recipe.parse` words; in Python,
+    `MLP(hidden=(0,))` raises ConfigError with the same words.
     """
     cls.__get_pydantic_core_schema__ = classmethod(_schema)  # type: ignore[attr-defined]
     made: Any = dataclass(frozen=True, config=STRICT)(cls)
@@ -41,7 +53,9 @@ def checked(cls: type[_T]) -> type[_T]:
 
 
 def _schema(cls: type, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """What pydantic makes of a checked class; true is no number in it, though pydantic (and Python) would take it for 1."""
+    """What pydantic makes of a checked class; true is no number in it, though pydantic (and Python)
+    would take it for 1.
+    """
     made = vars(cls).get("__pydantic_core_schema__")
     return cast(CoreSchema, made or _without_bools(handler(source)))
 
@@ -99,7 +113,9 @@ def _modules(module: ModuleType) -> Iterator[ModuleType]:
 
 
 def members(module: str, base: type) -> dict[str, type]:
-    """The public final classes below `base` that are defined in `module` (or, for a package, in its files), by name."""
+    """The public final classes below `base` that are defined in `module` (or, for a package, in its
+    files), by name.
+    """
     found = (
         (name, thing)
         for m in _modules(importlib.import_module(module))
@@ -109,12 +125,17 @@ def members(module: str, base: type) -> dict[str, type]:
     return {
         name: thing
         for name, thing in found
-        if issubclass(thing, base) and thing is not base and not name.startswith("_") and not inspect.isabstract(thing)
+        if issubclass(thing, base)
+        and thing is not base
+        and not name.startswith("_")
+        and not inspect.isabstract(thing)
     }
 
 
 def from_mapping(cls: type, value: Any) -> Any:
-    """`cls(**value)` for a mapping, after its keys were checked by name; anything else is passed on unchanged."""
+    """`cls(**value)` for a mapping, after its keys were checked by name; anything else is passed on
+    unchanged.
+    """
     if not isinstance(value, Mapping):
         return value
     if line := _unknown_key(cls, value):
@@ -150,7 +171,9 @@ def wording(error: Mapping[str, Any]) -> str:
         return f"should be the name or the table of a {ctx['class'].lower()}"
     if kind == "too_short":
         return f"should have {ctx['min_length']} or more entries, got {ctx['actual_length']}"
-    return WORDS.get(kind, error["msg"].removeprefix("Value error, ").replace("Input should", "should"))
+    return WORDS.get(
+        kind, error["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    )
 
 
 def _plainly(error: ValidationError, arguments: Sequence[str] = ()) -> ValidationError:
@@ -158,15 +181,23 @@ def _plainly(error: ValidationError, arguments: Sequence[str] = ()) -> Validatio
 
     Args:
         error: what pydantic found.
-        arguments: the names of those of a call, which pydantic numbers where they were given by position.
+        arguments: the names of those of a call, which pydantic numbers where they were given by
+            position.
     """
     found: dict[tuple[Any, ...], list[Any]] = {}
     for each in error.errors(include_url=False):
-        place = [arguments[key] if isinstance(key, int) and key < len(arguments) else key for key in each["loc"][:1]]
-        found.setdefault((*place, *(key for key in each["loc"][1:] if not _branch(key))), []).append(each)
+        place = [
+            arguments[key] if isinstance(key, int) and key < len(arguments) else key
+            for key in each["loc"][:1]
+        ]
+        found.setdefault(
+            (*place, *(key for key in each["loc"][1:] if not _branch(key))), []
+        ).append(each)
     lines: list[InitErrorDetails] = []
     for key, errors in found.items():
-        if not any(len(other) > len(key) and other[: len(key)] == key for other in found):  # what is within says more
+        if not any(
+            len(other) > len(key) and other[: len(key)] == key for other in found
+        ):  # what is within says more
             lines += [_line(key, text, errors[0]["input"]) for text in _alternatives(errors)]
     return ValidationError.from_exception_data(error.title, lines)
 
@@ -177,7 +208,10 @@ QUOTES = """; texts within brackets have quotes, which a shell takes away: '["a"
 
 def explain(error: ValidationError) -> str:
     """One line for all that pydantic found, each with its key."""
-    found = (((".".join(map(str, e["loc"])) + ": ") if e["loc"] else "", e) for e in error.errors(include_url=False))
+    found = (
+        ((".".join(map(str, e["loc"])) + ": ") if e["loc"] else "", e)
+        for e in error.errors(include_url=False)
+    )
     return "; ".join(where + _sentence(e) for where, e in found)
 
 
@@ -190,22 +224,32 @@ def _sentence(error: Any) -> str:
 
 
 def _line(key: tuple[Any, ...], text: str, value: Any) -> InitErrorDetails:
-    return InitErrorDetails(type=PydanticCustomError("plain", "{line}", {"line": text}), loc=key, input=value)
+    return InitErrorDetails(
+        type=PydanticCustomError("plain", "{line}", {"line": text}), loc=key, input=value
+    )
 
 
 def _branch(key: Any) -> bool:
     """Whether pydantic means an alternative of a type by this, and not a key."""
-    return isinstance(key, str) and ("[" in key or key in ("bool", "int", "float", "str", "constrained-float", "constrained-int"))
+    return isinstance(key, str) and (
+        "[" in key or key in ("bool", "int", "float", "str", "constrained-float", "constrained-int")
+    )
 
 
 def _alternatives(errors: list[Any]) -> list[str]:
-    """What was found at one key: all that it "should be" in one sentence, unless something says what is wrong within."""
+    """What was found at one key: all that it "should be" in one sentence, unless something says
+    what is wrong within.
+    """
     texts = list(dict.fromkeys(map(wording, errors)))
     should = [text for text in texts if text.startswith("should be ")]
     others = [text for text in texts if text not in should]
     if len(errors) > 1 and others and not isinstance(errors[0]["input"], str | int | float):
         return others
-    return ([" or ".join([should[0], *(text.removeprefix("should be ") for text in should[1:])])] if should else []) + others
+    return (
+        [" or ".join([should[0], *(text.removeprefix("should be ") for text in should[1:])])]
+        if should
+        else []
+    ) + others
 
 
 def _resolve(module: str, base: type, value: Any) -> Any:
@@ -218,12 +262,16 @@ def _resolve(module: str, base: type, value: Any) -> Any:
     kind, name = base.__name__.lower(), value.get("type")
     if name not in known:
         missing = f"a {kind} needs a type; allowed: {', '.join(known)}"
-        raise PydanticCustomError("unknown_part", "{line}", {"line": unknown(kind, name, known) if name else missing})
+        raise PydanticCustomError(
+            "unknown_part", "{line}", {"line": unknown(kind, name, known) if name else missing}
+        )
     return from_mapping(known[name], {k: v for k, v in value.items() if k != "type"})
 
 
 def values(table: Any) -> dict[str, Any]:
-    """The fields of a part or table as a recipe would hold them; those that are None are left out (TOML has no null)."""
+    """The fields of a part or table as a recipe would hold them; those that are None are left out
+    (TOML has no null).
+    """
     fields = {name: getattr(table, name) for name in _keys(table)}
     return {k: _plain(v) for k, v in fields.items() if v is not None}
 
@@ -242,10 +290,14 @@ def _plain(value: Any) -> Any:
 
 
 def part(module: str, base: type) -> BeforeValidator:
-    """For `Annotated[Base, part(module, Base)]`: one member of this catalogue, by name, as a table, or as it is."""
+    """For `Annotated[Base, part(module, Base)]`: one member of this catalogue, by name, as a table,
+    or as it is.
+    """
     return BeforeValidator(lambda value: _resolve(module, base, value))
 
 
 def table(cls: type) -> BeforeValidator:
-    """For `Annotated[Cls, table(Cls)]`: a recipe table that is always of this class, its keys checked by name."""
+    """For `Annotated[Cls, table(Cls)]`: a recipe table that is always of this class, its keys
+    checked by name.
+    """
     return BeforeValidator(lambda value: from_mapping(cls, value))

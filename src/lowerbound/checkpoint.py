@@ -1,8 +1,10 @@
-"""Checkpoints: safetensors and JSON in one folder, written whole or not at all. Nothing that is loaded can execute code.
+"""Checkpoints: safetensors and JSON in one folder, written whole or not at all. Nothing that is
+loaded can execute code.
 
-`checkpoint/step-00001234/` holds one safetensors file per group of tensors (model, best, optimizer, sums), `state.json`, and
-`manifest.json` with the size and the sha256 of each. A folder appears by one rename when all of it is on the disk; the last two
-are kept, and one that is not what its manifest says is passed over.
+`checkpoint/step-00001234/` holds one safetensors file per group of tensors (model, best, optimizer,
+sums), `state.json`, and `manifest.json` with the size and the sha256 of each. A folder appears by
+one rename when all of it is on the disk; the last two are kept, and one that is not what its
+manifest says is passed over.
 """
 
 import hashlib
@@ -29,7 +31,9 @@ KEPT = 2
 MANIFEST = "manifest.json"
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes tensors as safetensors, whole or not at all.
 
     Raises:
@@ -37,7 +41,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     with replacing(path) as temporary:
         try:
-            save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, dict(metadata) if metadata else None)
+            save_file(
+                {k: v.detach().contiguous() for k, v in tensors.items()},
+                temporary,
+                dict(metadata) if metadata else None,
+            )
         except SafetensorError as error:  # a full disk, too
             raise RunError(f"cannot write {path}: {error}") from error
 
@@ -81,7 +89,12 @@ def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: o
 
 def flatten(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
     """The state of an optimiser, parameter by parameter, as named tensors."""
-    return {f"{i}.{name}": torch.as_tensor(v) for i, entry in state.items() for name, v in entry.items() if v is not None}
+    return {
+        f"{i}.{name}": torch.as_tensor(v)
+        for i, entry in state.items()
+        for name, v in entry.items()
+        if v is not None
+    }
 
 
 def unflatten(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
@@ -101,7 +114,11 @@ def sha256(path: Path) -> str:
 
 def _steps(folder: Path) -> Iterator[Path]:
     """The checkpoints in a folder, newest first."""
-    return iter(sorted((p for p in folder.glob("step-*") if p.is_dir() and not p.is_symlink()), reverse=True))
+    return iter(
+        sorted(
+            (p for p in folder.glob("step-*") if p.is_dir() and not p.is_symlink()), reverse=True
+        )
+    )
 
 
 def latest(folder: Path) -> Path | None:
@@ -125,7 +142,11 @@ def _refuse_damage(folder: Path) -> None:
     said, found = read_json(folder / MANIFEST), _contents(folder)
     if said != found:
         names = said.keys() | found.keys() if isinstance(said, dict) else {MANIFEST}
-        wrong = sorted(name for name in names if not isinstance(said, dict) or said.get(name) != found.get(name))
+        wrong = sorted(
+            name
+            for name in names
+            if not isinstance(said, dict) or said.get(name) != found.get(name)
+        )
         raise RunError(f"{folder}: {wrong[0]} is not what {MANIFEST} says")
 
 
@@ -137,7 +158,9 @@ def _whole(folder: Path) -> bool:
     return True
 
 
-def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
+def save(
+    folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> Path:
     """Writes a checkpoint and removes all but the last two.
 
     Raises:
@@ -157,14 +180,18 @@ def save(folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], st
     return target
 
 
-def _write(target: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+def _write(
+    target: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> None:
     """A new checkpoint, whole or not at all."""
     temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
     try:
         usual(temporary)
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
-        write_text(temporary / "state.json", json.dumps(state))  # unlike strict JSON this keeps infinities
+        write_text(
+            temporary / "state.json", json.dumps(state)
+        )  # unlike strict JSON this keeps infinities
         write_text(temporary / MANIFEST, json.dumps(_contents(temporary), indent=1))
         sync(temporary)
         os.replace(temporary, target)
@@ -174,7 +201,9 @@ def _write(target: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapp
 
 
 def _thin(folder: Path, last: Path) -> None:
-    """Removes the checkpoints that are newer than the last one, which this fit has passed over as damaged, and all old ones."""
+    """Removes the checkpoints that are newer than the last one, which this fit has passed over as
+    damaged, and all old ones.
+    """
     found = list(_steps(folder))
     damaged = [newer for newer in found[: found.index(last)] if not _whole(newer)]
     for old in damaged + [path for path in found if path not in damaged][KEPT:]:
@@ -199,7 +228,8 @@ def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
 
 
 def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """The groups of tensors and the state of the newest whole checkpoint in `folder`; tells of those it passes over.
+    """The groups of tensors and the state of the newest whole checkpoint in `folder`; tells of
+    those it passes over.
 
     Raises:
         RunError: there is none, or all are damaged.
@@ -221,7 +251,8 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """A run folder that no other process may write meanwhile; the lock ends with the process, however that ends.
+    """A run folder that no other process may write meanwhile; the lock ends with the process,
+    however that ends.
 
     Raises:
         RunError: another process has it, or the folder cannot be written.
@@ -233,7 +264,10 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:  # which is an OSError, too
-            raise RunError(f"{folder} is being written by another process; wait until it ends, or choose another --out") from None
+            raise RunError(
+                f"{folder} is being written by another process; wait until it ends, or choose "
+                "another --out"
+            ) from None
     _locks[folder] = _place(path)
     try:
         yield
@@ -262,4 +296,6 @@ def refuse_moved(folder: Path) -> None:
         RunError: it was moved or removed, and what is there now, if anything, is another's.
     """
     if folder in _locks and _place(folder / "checkpoint" / ".lock") != _locks[folder]:
-        raise RunError(f"{folder} was moved or removed while the fit wrote it; nothing more is written there")
+        raise RunError(
+            f"{folder} was moved or removed while the fit wrote it; nothing more is written there"
+        )

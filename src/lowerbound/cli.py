@@ -1,7 +1,9 @@
-"""The command line. Each command does one thing through the Python interface, and prints it for people or as JSON.
+"""The command line. Each command does one thing through the Python interface, and prints it for
+people or as JSON.
 
-With `--json` the last line of standard output is one JSON object; progress and errors go to standard error. Exit codes: 0 done,
-1 the run went wrong by itself, 2 wrong input, 130 and 143 stopped by Ctrl-C and SIGTERM.
+With `--json` the last line of standard output is one JSON object; progress and errors go to
+standard error. Exit codes: 0 done, 1 the run went wrong by itself, 2 wrong input, 130 and 143
+stopped by Ctrl-C and SIGTERM.
 """
 
 import errno
@@ -21,7 +23,9 @@ from .errors import ConfigError, DataError, LowerboundError, brief, first, tell,
 
 
 class Flagged:
-    """A command, or all of them. Typer imports pydantic to read a `--help` that nobody gave; here that is false at once."""
+    """A command, or all of them. Typer imports pydantic to read a `--help` that nobody gave; here
+    that is false at once.
+    """
 
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)  # type: ignore[misc]
@@ -56,7 +60,9 @@ command = partial(app.command, cls=Command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
-Source = Annotated[str | None, typer.Option("--data", metavar="SOURCE", help="Name of a data set, or a path.")]
+Source = Annotated[
+    str | None, typer.Option("--data", metavar="SOURCE", help="Name of a data set, or a path.")
+]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")]
 
 
@@ -75,13 +81,18 @@ def number(value: float | None, digits: int = 2) -> str:
 def figures_table(summary: dict[str, Any]) -> list[str]:
     """The bound of each split, or the ranking metrics of those that hold items out, as text."""
     splits = {split: summary[split] for split in ("train", "validation", "test") if summary[split]}
-    rows = [f"{'nats per example':<17}{'ELBO':>10}{'log-lik. term':>15}{'objective':>11}  rate of each level"]
+    rows = [
+        f"{'nats per example':<17}{'ELBO':>10}{'log-lik. term':>15}{'objective':>11}  rate of each "
+        "level"
+    ]
     for split, found in splits.items():
         if "rate" in found:
             rates = " ".join(number(r) for r in found["rate"])
             values = f"{number(found['elbo']):>10}{number(found['log_likelihood_term']):>15}{number(found['objective']):>11}"
             rows.append(f"{split:<17}{values}  {rates}")
-    ranked = {split: {k: v for k, v in found.items() if "@" in k} for split, found in splits.items()}
+    ranked = {
+        split: {k: v for k, v in found.items() if "@" in k} for split, found in splits.items()
+    }
     return rows + ranking_table({split: found for split, found in ranked.items() if found})
 
 
@@ -89,7 +100,10 @@ def ranking_table(columns: dict[str, dict[str, float]]) -> list[str]:
     """Ranking metrics, one a line, with a column for each split."""
     names = dict.fromkeys(name for found in columns.values() for name in found)
     head = [f"{'ranking':<17}" + "".join(f"{split:>12}" for split in columns)] if columns else []
-    return head + [f"{name:<17}" + "".join(f"{number(found.get(name), 4):>12}" for found in columns.values()) for name in names]
+    return head + [
+        f"{name:<17}" + "".join(f"{number(found.get(name), 4):>12}" for found in columns.values())
+        for name in names
+    ]
 
 
 def following(run: Any) -> str:
@@ -104,18 +118,34 @@ def following(run: Any) -> str:
 def report_lines(run: Path) -> list[str]:
     """Where the report of a run is, if it has one."""
     parts = {"picture": "overview.png", "page": "index.html"}
-    return [f"{name:<9}{run / 'report' / file}" for name, file in parts.items() if (run / "report" / file).is_file()]
+    return [
+        f"{name:<9}{run / 'report' / file}"
+        for name, file in parts.items()
+        if (run / "report" / file).is_file()
+    ]
 
 
 @command()
 def fit(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Packaged name or TOML file.")],
     data: Source = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="Folder for the run [default: runs/RECIPE].")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the weights, the order of the data and the noise.")] = None,
-    devices: Annotated[int | None, typer.Option(help="Number of processes, each with its device.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="RUN", help="Folder for the run [default: runs/RECIPE]."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the weights, the order of the data and the noise.")
+    ] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Number of processes, each with its device.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fit a recipe and write a run folder."""
@@ -124,7 +154,9 @@ def fit(
     from .data import described
 
     chosen = recipes.settings(settings or [])
-    found = fitting.fit(recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume)
+    found = fitting.fit(
+        recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume
+    )
     if not first():
         return  # of several processes one prints
     summary = found.summary
@@ -132,7 +164,8 @@ def fit(
     speed = f"{summary['seconds']:.1f} s, {summary['examples_per_second']:,.0f} examples/s"
     lines = [
         *held,
-        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was {summary['best_epoch']}), {speed}",
+        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was "
+        f"{summary['best_epoch']}), {speed}",
         *figures_table(summary),
         *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
         f"run      {found.folder}",
@@ -146,11 +179,15 @@ def fit(
 def evaluate(
     run: RunFolder,
     data: Source = None,
-    split: Annotated[str | None, typer.Option(help="train, validation, test or all [default: test].")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation, test or all [default: test].")
+    ] = None,
     samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 100,
     json: Json = False,
 ) -> None:
-    """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender ranks."""
+    """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender
+    ranks.
+    """
     from . import run as runs
     from .evaluation.batches import positive
 
@@ -162,7 +199,8 @@ def evaluate(
     lines = [
         f"{found['examples']:,} {found['split']} examples; nats per example",
         f"ELBO                 {number(found['elbo'])} +- {number(found['elbo_se'])}",
-        f"log-likelihood       {number(found['log_likelihood'])} +- {number(found['log_likelihood_se'])}  ({drawn})",
+        f"log-likelihood       {number(found['log_likelihood'])} +- "
+        f"{number(found['log_likelihood_se'])}  ({drawn})",
         f"log-likelihood term  {number(found['log_likelihood_term'])}",
         f"rate of each level   {' '.join(map(number, found['rate']))}",
         f"active units         {' '.join(map(str, found['active_units']))}",
@@ -173,17 +211,29 @@ def evaluate(
 
 
 def ranking_lines(found: dict[str, Any]) -> list[str]:
-    """What was measured of a recommender, as text: a line for each metric, with its values at several k."""
+    """What was measured of a recommender, as text: a line for each metric, with its values at
+    several k.
+    """
     names, errors, above = found["metrics"], found["standard_errors"], found["more_than_popularity"]
     cuts = [k for k in ("10", "20", "50", "100") if f"ndcg@{k}" in names]
-    rows = [f"{found['users']:,} {found['split']} users; {found['users_without_targets']:,} without held-out items are left out"]
+    rows = [
+        f"{found['users']:,} {found['split']} users; {found['users_without_targets']:,} without "
+        "held-out items are left out"
+    ]
     rows.append(f"{'':<15}" + "".join(f"{'@' + k:>18}" for k in cuts))
     for kind in dict.fromkeys(name.partition("@")[0] for name in names):
         cells = [f"{names[f'{kind}@{k}']:.4f} +- {errors[f'{kind}@{k}']:.4f}" for k in cuts]
         rows.append(f"{kind:<15}" + "".join(f"{cell:>18}" for cell in cells))
-    rows.append(f"{'coverage':<15}" + "".join(f"{found['coverage'][f'coverage@{k}']:>18.1%}" for k in cuts))
-    rows += [f"active units {' '.join(map(str, found['active_units']))}, rate {' '.join(map(number, found['rate']))} nats"]
-    return rows + ([versus_popularity(above[f"ndcg@{cuts[-1]}"], f"NDCG@{cuts[-1]}")] if above and cuts else [])
+    rows.append(
+        f"{'coverage':<15}" + "".join(f"{found['coverage'][f'coverage@{k}']:>18.1%}" for k in cuts)
+    )
+    rows += [
+        f"active units {' '.join(map(str, found['active_units']))}, rate "
+        f"{' '.join(map(number, found['rate']))} nats"
+    ]
+    return rows + (
+        [versus_popularity(above[f"ndcg@{cuts[-1]}"], f"NDCG@{cuts[-1]}")] if above and cuts else []
+    )
 
 
 def versus_popularity(difference: dict[str, float], metric: str) -> str:
@@ -196,29 +246,49 @@ def versus_popularity(difference: dict[str, float], metric: str) -> str:
 
 @command()
 def report(run: RunFolder, json: Json = False) -> None:
-    """Write the report of a run: one page that needs no other file, and its pictures as PNG and SVG."""
+    """Write the report of a run: one page that needs no other file, and its pictures as PNG and
+    SVG.
+    """
     from . import run as runs
     from .report import page
 
     path = page(runs.load(run), progress=True)
-    show({"page": str(path), "picture": str(path.with_name("overview.png"))}, report_lines(run), json)
+    show(
+        {"page": str(path), "picture": str(path.with_name("overview.png"))}, report_lines(run), json
+    )
 
 
 @command()
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of two runs or more.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of two runs or more.")
+    ],
     data: Source = None,
-    split: Annotated[str | None, typer.Option(help="train, validation, test or all [default: test].")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation, test or all [default: test].")
+    ] = None,
     samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 20,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Of the page [default: beside RUN].")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Of the page [default: beside RUN]."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Compare runs on the same examples: one table, and one page with their curves and samples side by side."""
+    """Compare runs on the same examples: one table, and one page with their curves and samples side
+    by side.
+    """
     from . import run as runs
     from .report import compare as compared
     from .report.compare import as_text
 
-    found = compared([runs.load(folder) for folder in folders], out, data=data, split=split, samples=samples, progress=True)
+    found = compared(
+        [runs.load(folder) for folder in folders],
+        out,
+        data=data,
+        split=split,
+        samples=samples,
+        progress=True,
+    )
     show(found.describe(), as_text(found), json)
 
 
@@ -227,12 +297,18 @@ def score(
     run: RunFolder,
     out: Out,
     data: Source = None,
-    split: Annotated[str | None, typer.Option(help="train, validation, test or all [default: test].")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation, test or all [default: test].")
+    ] = None,
     samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 20,
-    against: Annotated[Path | None, typer.Option(metavar="RUN", help="Also the likelihood ratio to this run.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Also the likelihood ratio to this run.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Score each example, to find anomalies: its bound, log-likelihood, percentile and likelihood ratios, as .csv or .parquet."""
+    """Score each example, to find anomalies: its bound, log-likelihood, percentile and likelihood
+    ratios, as .csv or .parquet.
+    """
     from . import anomalies
     from . import run as runs
     from .outputs import TABLES, suffix, write_table
@@ -244,22 +320,37 @@ def score(
 
 
 def score_lines(scores: Any) -> list[str]:
-    """The mean of each score, how well it tells the source from the run's own test split, and the least likely examples."""
+    """The mean of each score, how well it tells the source from the run's own test split, and the
+    least likely examples.
+    """
     found = scores.summary()
     own, area = found["own_test_means"], found["auroc"]
-    rows = [f"{found['examples']:,} {found['split']} examples of {found['source']}, {found['samples']} importance samples each"]
+    rows = [
+        f"{found['examples']:,} {found['split']} examples of {found['source']}, {found['samples']} "
+        "importance samples each"
+    ]
     rows.append(f"{'mean':<22}{'of these':>14}" + (f"{'own test split':>16}  AUROC" if own else ""))
     for name, mean in found["means"].items():
         beside = f"{number(own[name]['value']):>16}" if own else ""
-        told = f"  {area[name]['value']:.4f} +- {area[name]['standard_error']:.4f}" if name in area else ""
+        told = (
+            f"  {area[name]['value']:.4f} +- {area[name]['standard_error']:.4f}"
+            if name in area
+            else ""
+        )
         rows.append(f"{name:<22}{number(mean['value']):>14}{beside}{told}")
     split = f"own test split ({found['own_test_examples']:,} examples)"
-    rows += [f"AUROC: the probability that one of these looks more anomalous than one of the {split}"] if own else []
+    rows += (
+        [f"AUROC: the probability that one of these looks more anomalous than one of the {split}"]
+        if own
+        else []
+    )
     rows += ["the least likely:"]
     for row in scores.least_likely().iter_rows(named=True):
         label = f"  label {row['label']}" if "label" in row else ""
         value = number(row["log_likelihood"])
-        rows.append(f"row {row['row']:>7}  log p(x) {value:>12}  percentile {row['percentile']:.2f}{label}")
+        rows.append(
+            f"row {row['row']:>7}  log p(x) {value:>12}  percentile {row['percentile']:.2f}{label}"
+        )
     return rows + ([f"note: {found['caveat']}"] if found["caveat"] else [])
 
 
@@ -286,14 +377,18 @@ def encode(
     data: Source = None,
     json: Json = False,
 ) -> None:
-    """Write the posterior means of all examples, of interactions also the items' vectors: .npy, .csv or .parquet."""
+    """Write the posterior means of all examples, of interactions also the items' vectors: .npy,
+    .csv or .parquet.
+    """
     from . import run as runs
     from .outputs import write_codes
 
     fitted = runs.load(run)
     found = write_codes(fitted, fitted.data(data).split("all"), out)
     line = f"{found['examples']:,} codes in {out}: {', '.join(found['columns'][:4])}{' ...' if len(found['columns']) > 4 else ''}"
-    beside = [f"{found['items']:,} vectors of items in {found['items_out']}"] if "items" in found else []
+    beside = (
+        [f"{found['items']:,} vectors of items in {found['items_out']}"] if "items" in found else []
+    )
     show({"out": str(out)} | found, [line, *beside], json)
 
 
@@ -330,19 +425,29 @@ class Spread(Command):
 
 
 def items_of(values: list[str] | None) -> list[str] | None:
-    """Items that were named, or that stand in text files, one a line. DataError for a file that is no text."""
+    """Items that were named, or that stand in text files, one a line. DataError for a file that is
+    no text.
+    """
     from .files import there
 
     if values is None:
         return None
     return [
-        item for value in values for item in (_lines(Path(value)) if there(Path(value)) and Path(value).is_file() else [value])
+        item
+        for value in values
+        for item in (
+            _lines(Path(value)) if there(Path(value)) and Path(value).is_file() else [value]
+        )
     ]
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        return [
+            line.strip()
+            for line in path.read_text(encoding="utf-8-sig").splitlines()
+            if line.strip()
+        ]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of items: {error}") from None
 
@@ -353,23 +458,42 @@ def recommendation_table(found: list[Any]) -> list[str]:
     rows += [[str(i), r.title or "", str(r.item), f"{r.score:.4f}"] for i, r in enumerate(found, 1)]
     rank, title, item, score = (max(map(len, column)) for column in zip(*rows, strict=True))
     titled = any(r.title for r in found)
-    return [f"{a:>{rank}}  {f'{b:<{title}}  ' if titled else ''}{c:<{item}}  {d:>{score}}" for a, b, c, d in rows]
+    return [
+        f"{a:>{rank}}  {f'{b:<{title}}  ' if titled else ''}{c:<{item}}  {d:>{score}}"
+        for a, b, c, d in rows
+    ]
 
 
 @app.command(cls=Spread)
 def recommend(
     run: RunFolder,
-    history: Annotated[list[str] | None, typer.Option(metavar="ITEM...", help="What one user had, by id or title.")] = None,
-    users: Annotated[str | None, typer.Option(metavar="FILE", help="Interactions of many users; needs --out.")] = None,
-    similar: Annotated[str | None, typer.Option(metavar="ITEM", help="Find the items most like this one.")] = None,
+    history: Annotated[
+        list[str] | None, typer.Option(metavar="ITEM...", help="What one user had, by id or title.")
+    ] = None,
+    users: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Interactions of many users; needs --out.")
+    ] = None,
+    similar: Annotated[
+        str | None, typer.Option(metavar="ITEM", help="Find the items most like this one.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many, for each user.")] = 10,
-    allow: Annotated[list[str] | None, typer.Option(metavar="FILE|ITEM...", help="Nothing but these items.")] = None,
-    deny: Annotated[list[str] | None, typer.Option(metavar="FILE|ITEM...", help="None of these items.")] = None,
-    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the history holds.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="With --users: .csv or .parquet.")] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="FILE|ITEM...", help="Nothing but these items.")
+    ] = None,
+    deny: Annotated[
+        list[str] | None, typer.Option(metavar="FILE|ITEM...", help="None of these items.")
+    ] = None,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Also what the history holds.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="With --users: .csv or .parquet.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Recommend items for a history, or for many users into a file; or find the items most like one."""
+    """Recommend items for a history, or for many users into a file; or find the items most like
+    one.
+    """
     refuse_unclear({"--history": history, "--users": users, "--similar": similar}, out)
     from .recommend import Recommender
 
@@ -380,7 +504,11 @@ def recommend(
         found = recommender.recommend_many(data.whole, k, exclude_seen=not include_seen, **limits)
         result, lines = write_recommendations(found, out)
         unknown_items = data.facts.get("unknown_items", 0)
-        lines += [f"{unknown_items:,} items of {users} are not known to the run and were left out"] if unknown_items else []
+        lines += (
+            [f"{unknown_items:,} items of {users} are not known to the run and were left out"]
+            if unknown_items
+            else []
+        )
         show(result | {"unknown_items": unknown_items}, lines, json)
         return
     if similar is not None:
@@ -396,7 +524,9 @@ def refuse_unclear(asked: dict[str, Any], out: Path | None) -> None:
 
     given = [name for name, value in asked.items() if value is not None]
     if len(given) != 1:
-        raise ConfigError(f"recommend needs one of {', '.join(asked)}; got {' and '.join(given) or 'none'}")
+        raise ConfigError(
+            f"recommend needs one of {', '.join(asked)}; got {' and '.join(given) or 'none'}"
+        )
     if given == ["--users"] and out is None:
         raise ConfigError("--users needs --out FILE")
     if given != ["--users"] and out is not None:
@@ -411,7 +541,11 @@ def write_recommendations(found: Any, out: Path) -> tuple[dict[str, Any], list[s
 
     write_table(out, found.to_frame())
     rows, without = int(found.counts.sum()), int((found.counts == 0).sum())
-    rest = f"; {without:,} users get nothing: none of their items is known, or none is left" if without else ""
+    rest = (
+        f"; {without:,} users get nothing: none of their items is known, or none is left"
+        if without
+        else ""
+    )
     line = f"{rows:,} recommendations for {len(found):,} users in {out}{rest}"
     return {"out": str(out), "users": len(found), "rows": rows, "users_without": without}, [line]
 
@@ -419,7 +553,10 @@ def write_recommendations(found: Any, out: Path) -> tuple[dict[str, Any], list[s
 def _data() -> dict[str, str]:
     from .data import named_sets
 
-    return {name: f"{entry.summary}; {entry.found() or 'not here yet'}" for name, entry in named_sets().items()}
+    return {
+        name: f"{entry.summary}; {entry.found() or 'not here yet'}"
+        for name, entry in named_sets().items()
+    }
 
 
 def _trackers() -> dict[str, str]:
@@ -436,7 +573,9 @@ CATALOGUES: dict[str, Any] = {
 
 
 class AsTyped(Command):
-    """A command whose arguments are texts as they were typed: to read them as anything else, Typer would import pydantic."""
+    """A command whose arguments are texts as they were typed: to read them as anything else, Typer
+    would import pydantic.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -447,7 +586,9 @@ class AsTyped(Command):
 
 @app.command(name="list", cls=AsTyped)
 def list_(
-    what: Annotated[str | None, typer.Argument(help=f"One of {', '.join(CATALOGUES)}; all of them without it.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help=f"One of {', '.join(CATALOGUES)}; all of them without it.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """List what there is: recipes, data sets and the parts that recipes are made of."""
@@ -456,7 +597,9 @@ def list_(
     found = {name: CATALOGUES[name]() for name in CATALOGUES if what in (None, name)}
     width = max(len(name) for entries in found.values() for name in entries)
     lines = [
-        line for name, entries in found.items() for line in ("", name, *(f"  {k:<{width}}  {v}" for k, v in entries.items()))
+        line
+        for name, entries in found.items()
+        for line in ("", name, *(f"  {k:<{width}}  {v}" for k, v in entries.items()))
     ]
     show(found, lines[1:], json)
 
@@ -471,8 +614,18 @@ def doctor(json: Json = False) -> None:
 
     from . import testing
 
-    names = ("torch", "numpy", "lightning-fabric", "pydantic", "safetensors", "polars", "scikit-learn")
-    versions = {"lowerbound": __version__, "python": platform.python_version()} | {n: metadata.version(n) for n in names}
+    names = (
+        "torch",
+        "numpy",
+        "lightning-fabric",
+        "pydantic",
+        "safetensors",
+        "polars",
+        "scikit-learn",
+    )
+    versions = {"lowerbound": __version__, "python": platform.python_version()} | {
+        n: metadata.version(n) for n in names
+    }
     devices = [f"cpu ({torch.get_num_threads()} threads)"]
     devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     checks = {name: truth() for name, truth in testing.truths().items()}
@@ -481,16 +634,31 @@ def doctor(json: Json = False) -> None:
         *(f"{name:<18}{version}" for name, version in versions.items()),
         *(f"{'device':<18}{name}" for name in devices),
         *(f"{'data':<18}{name}: {text}" for name, text in _data().items()),
-        *(f"{'truth':<18}{name}: off by {e:.1e} {'ok' if e <= testing.TOLERANCE else 'WRONG'}" for name, e in checks.items()),
+        *(
+            f"{'truth':<18}{name}: off by {e:.1e} {'ok' if e <= testing.TOLERANCE else 'WRONG'}"
+            for name, e in checks.items()
+        ),
         "all is well" if healthy else "the numerics are wrong on this machine",
     ]
-    show({"versions": versions, "devices": devices, "data": _data(), "truths": checks, "healthy": healthy}, lines, json)
+    show(
+        {
+            "versions": versions,
+            "devices": devices,
+            "data": _data(),
+            "truths": checks,
+            "healthy": healthy,
+        },
+        lines,
+        json,
+    )
     if not healthy:
         raise typer.Exit(1)
 
 
 UsageError: Any = typer.BadParameter.__bases__[0]
-"""What Typer raises for a command line that it does not understand. It has no public name of its own."""
+"""What Typer raises for a command line that it does not understand. It has no public name of its
+own.
+"""
 
 
 def usage(error: Any) -> str:
@@ -499,8 +667,17 @@ def usage(error: Any) -> str:
     where = f"; see {context.command_path} --help" if context else "; see lowerbound --help"
     words = error.format_message().rstrip(".")
     if name := getattr(error, "option_name", None) if words.startswith("No such option") else None:
-        known = [option for parameter in context.command.params for option in parameter.opts] if context else []
-        return unknown("option", name, [*(option for option in known if option.startswith("-")), "--help"]) + where
+        known = (
+            [option for parameter in context.command.params for option in parameter.opts]
+            if context
+            else []
+        )
+        return (
+            unknown(
+                "option", name, [*(option for option in known if option.startswith("-")), "--help"]
+            )
+            + where
+        )
     if words.startswith("No such command"):
         return unknown("command", words.split("'")[1], context.command.commands) + where
     if error.__cause__ is not None and hasattr(error.__cause__, "errors"):
@@ -522,7 +699,9 @@ STOPPED = 130
 
 def main() -> None:
     """The console script: one line for every mistake, and never a traceback for a user's."""
-    if isinstance(sys.stdout, TextIOWrapper):  # what it cannot show is no reason to fail after the work
+    if isinstance(
+        sys.stdout, TextIOWrapper
+    ):  # what it cannot show is no reason to fail after the work
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(_done())
@@ -568,13 +747,17 @@ def _ran() -> int:
 
 
 def _unheard() -> int:
-    """Who read the output has seen enough, as `head` does: what is still to be written goes nowhere, and nothing went wrong."""
+    """Who read the output has seen enough, as `head` does: what is still to be written goes
+    nowhere, and nothing went wrong.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def _tell_of(error: OSError) -> None:
-    """One line for a file that cannot be used, or standard output; anything else is a fault of ours."""
+    """One line for a file that cannot be used, or standard output; anything else is a fault of
+    ours.
+    """
     if error.filename is None and error.errno not in (errno.ENOSPC, errno.EIO):
         raise error
     if error.filename is None:

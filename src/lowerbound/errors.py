@@ -1,6 +1,8 @@
-"""The exception tree: every mistake that a user can make ends in one of these, with a message of one line.
+"""The exception tree: every mistake that a user can make ends in one of these, with a message of
+one line.
 
-A message names what was wrong, what was got and what is allowed. `exit_code` is what the command line returns.
+A message names what was wrong, what was got and what is allowed. `exit_code` is what the command
+line returns.
 """
 
 import difflib
@@ -49,7 +51,9 @@ class WorkerError(RunError):
 
 
 class Interrupted(LowerboundError):
-    """Training was stopped from outside after its checkpoint was written. `exit_code` is 128 + the signal's number."""
+    """Training was stopped from outside after its checkpoint was written. `exit_code` is 128 + the
+    signal's number.
+    """
 
     def __init__(self, message: str, signal_number: int = 2) -> None:
         super().__init__(message)
@@ -70,7 +74,8 @@ def tell(line: object) -> None:
 
 
 def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> str:
-    """One line for a name that is not known: what was got, the nearest known name, and all that is allowed.
+    """One line for a name that is not known: what was got, the nearest known name, and all that is
+    allowed.
 
     >>> unknown("network", "MLQ", ["MLP", "Conv"])
     "unknown network 'MLQ'; did you mean 'MLP'? Allowed: MLP, Conv"

@@ -1,7 +1,7 @@
 """How a model is run while it is trained: on how many threads, and compiled or not.
 
-None of it changes the function that is computed; what is chosen depends on the model, its settings and the machine alone, so that
-a run that is resumed goes on as it began.
+None of it changes the function that is computed; what is chosen depends on the model, its settings
+and the machine alone, so that a run that is resumed goes on as it began.
 """
 
 import os
@@ -17,16 +17,20 @@ from torch._dynamo.exc import TorchDynamoException
 from .errors import ConfigError, brief, tell
 
 PER_THREAD = 3e8
-"""Operations of a step for which one more thread pays; the small models are faster on one (benchmarks/training.py)."""
+"""Operations of a step for which one more thread pays; the small models are faster on one
+(benchmarks/training.py).
+"""
 
 COMPILED_STEPS = 20_000
-"""Steps from which on it pays to compile: it takes some twenty seconds, and saves about a millisecond a step of a small
-model (benchmarks/training.py --compile false)."""
+"""Steps from which on it pays to compile: it takes some twenty seconds, and saves about a
+millisecond a step of a small model (benchmarks/training.py --compile false)."""
 
 
 def operations(step: Callable[[], Any]) -> int:
     """Floating-point operations of the matrix products and convolutions in a call."""
-    from torch.utils.flop_counter import FlopCounterMode  # imported where used: it takes a third of a second
+    from torch.utils.flop_counter import (
+        FlopCounterMode,
+    )  # imported where used: it takes a third of a second
 
     with FlopCounterMode(display=False) as counter:
         step()
@@ -34,13 +38,17 @@ def operations(step: Callable[[], Any]) -> int:
 
 
 def _busy(most: int, operations: Callable[[], int]) -> int:
-    """How many of these threads so many operations keep busy; they are counted only where there is a choice."""
+    """How many of these threads so many operations keep busy; they are counted only where there is
+    a choice.
+    """
     return most if most == 1 else min(most, max(1, round(operations() / PER_THREAD)))
 
 
 @contextmanager
 def threads(count: int | Literal["auto"], operations: Callable[[], int]) -> Iterator[int]:
-    """So many threads for matrix products within the block, or as many of those there are as so many operations keep busy."""
+    """So many threads for matrix products within the block, or as many of those there are as so
+    many operations keep busy.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(_busy(before, operations) if count == "auto" else count)
     try:
@@ -50,22 +58,26 @@ def threads(count: int | Literal["auto"], operations: Callable[[], int]) -> Iter
 
 
 class Compiled(nn.Module):
-    """A model that is compiled for batches of one size. Others, such as the last of an epoch, go through it as it is.
+    """A model that is compiled for batches of one size. Others, such as the last of an epoch, go
+    through it as it is.
 
-    One more size would be compiled anew, and which of both graphs a batch takes would depend on which of them came first.
+    One more size would be compiled anew, and which of both graphs a batch takes would depend on
+    which of them came first.
     """
 
     def __init__(self, model: nn.Module, size: int, *, needed: bool = True) -> None:
         super().__init__()
         self.model, self.size, self.needed = model, size, needed
-        # With the random numbers of the model as it is, so that compiling changes no figure beyond rounding.
+        # With the random numbers of the model as it is, so that compiling changes no figure beyond
+        # rounding.
         self.fast = torch.compile(model, dynamic=False, options={"fallback_random": True})
 
     def forward(self, x: Any, *arguments: Any) -> Any:
         """What the model gives.
 
         Raises:
-            ConfigError: it cannot be compiled here; where that is not `needed`, it goes on as it is, and one line says so.
+            ConfigError: it cannot be compiled here; where that is not `needed`, it goes on as it
+                is, and one line says so.
         """
         try:
             return (self.fast if len(x) == self.size else self.model)(x, *arguments)
@@ -97,13 +109,21 @@ def compiled(model: nn.Module, choice: bool | Literal["auto"], steps: int, size:
         ConfigError: it is to be compiled, and there is no C++ compiler.
     """
     if choice is True and not compiler():
-        raise ConfigError("training.compile needs a C++ compiler (g++ or clang++, or its name in CXX), found none")
+        raise ConfigError(
+            "training.compile needs a C++ compiler (g++ or clang++, or its name in CXX), found none"
+        )
     needed = choice is True
     if choice == "auto":
-        choice = steps >= COMPILED_STEPS and compiler() is not None and not any(map(_slower, model.modules()))
+        choice = (
+            steps >= COMPILED_STEPS
+            and compiler() is not None
+            and not any(map(_slower, model.modules()))
+        )
     return Compiled(model, size, needed=needed) if choice else model
 
 
 def _slower(module: nn.Module) -> bool:
-    """Whether a layer makes compiling a loss: of convolutions and of sparse rows the time is in kernels that stay as they are."""
+    """Whether a layer makes compiling a loss: of convolutions and of sparse rows the time is in
+    kernels that stay as they are.
+    """
     return isinstance(module, nn.Conv2d | nn.ConvTranspose2d) or getattr(module, "sparse", False)

@@ -1,10 +1,12 @@
-"""Families: parameters -> Distribution. Posteriors, likelihoods and the priors between levels are all made of these.
+"""Families: parameters -> Distribution. Posteriors, likelihoods and the priors between levels are
+all made of these.
 
-A family says how many values it wants of a network for each element of the event (`parameters`), and how many learned
-numbers it wants that belong to no example (`free`). Everything it returns treats the event as one: `log_prob` has the
-shape of the batch, in nats.
+A family says how many values it wants of a network for each element of the event (`parameters`),
+and how many learned numbers it wants that belong to no example (`free`). Everything it returns
+treats the event as one: `log_prob` has the shape of the batch, in nats.
 
-To add one: a frozen dataclass below `Family` in this file. The catalogue, the recipes and the laws find it.
+To add one: a frozen dataclass below `Family` in this file. The catalogue, the recipes and the laws
+find it.
 """
 
 import math
@@ -18,7 +20,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import Bernoulli as _Bernoulli
-from torch.distributions import Distribution, Independent, OneHotCategorical, constraints, register_kl
+from torch.distributions import (
+    Distribution,
+    Independent,
+    OneHotCategorical,
+    constraints,
+    register_kl,
+)
 from torch.distributions import Normal as _Normal
 from torch.distributions.utils import _standard_normal
 
@@ -34,7 +42,8 @@ class Family(ABC):
 
     Attributes:
         reparameterised: whether draws carry gradients, so that it can be a posterior.
-        real_density: whether it is a density on all real numbers, so that it can be the prior of a level.
+        real_density: whether it is a density on all real numbers, so that it can be the prior of a
+            level.
     """
 
     reparameterised: ClassVar[bool] = False
@@ -67,15 +76,20 @@ class Family(ABC):
         """
         raise ConfigError(
             f"{type(self).__name__} with these settings has no likelihood for sparse rows; "
-            "allowed: Multinomial, Bernoulli, Normal with a variance that is a number or 'shared' and the mean 'identity'"
+            "allowed: Multinomial, Bernoulli, Normal with a variance that is a number or 'shared' "
+            "and the mean 'identity'"
         )
 
     def natural(self, mean: Tensor) -> Tensor | None:
-        """What a network must say for this mean of the data, (*event), or None where that is not known."""
+        """What a network must say for this mean of the data, (*event), or None where that is not
+        known.
+        """
         return None
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
-        """Why data in [low, high] (on a grid of `levels` values, None for real numbers) cannot have this likelihood."""
+        """Why data in [low, high] (on a grid of `levels` values, None for real numbers) cannot have
+        this likelihood.
+        """
         return None
 
     def caveat(self, low: float, high: float, levels: int | None) -> str | None:
@@ -84,7 +98,8 @@ class Family(ABC):
 
 
 def bounded(log_scale: Tensor, limit: float = 20.0) -> Tensor:
-    """The identity on [-limit, limit]; beyond, it grows like a logarithm: `exp` of it stays finite for any |x| < 1e15.
+    """The identity on [-limit, limit]; beyond, it grows like a logarithm: `exp` of it stays finite
+    for any |x| < 1e15.
 
     Unlike a clamp its gradient never becomes 0: it falls like 1 / (distance to the limit).
     """
@@ -98,19 +113,24 @@ def _squash(mean: Tensor, how: str) -> Tensor:
 
 def _outside_unit(name: str, low: float, high: float) -> str | None:
     if low < 0 or high > 1:
-        return f"{name} needs values in [0, 1], got [{low:g}, {high:g}]; Normal takes any real numbers"
+        return (
+            f"{name} needs values in [0, 1], got [{low:g}, {high:g}]; Normal takes any real numbers"
+        )
     return None
 
 
 def _grid(levels: int | None) -> str | None:
-    """The caveat of a density on values that lie on a grid: it can be raised without limit, and is no probability."""
+    """The caveat of a density on values that lie on a grid: it can be raised without limit, and is
+    no probability.
+    """
     if levels is None:
         return None
     return f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
 
 
 class _Rows(Distribution):
-    """A distribution of sparse rows x by its natural parameters l: log p(x) is a function of <x, l>, of a sum over l, and of x.
+    """A distribution of sparse rows x by its natural parameters l: log p(x) is a function of <x,
+    l>, of a sum over l, and of x.
 
     Args:
         natural: l, (..., I).
@@ -145,15 +165,25 @@ class _Rows(Distribution):
 
 
 class _Gaussian(_Normal):
-    """The normal distribution by its log scale. That of torch takes the log of the scale again, and squares it, at each call."""
+    """The normal distribution by its log scale. That of torch takes the log of the scale again, and
+    squares it, at each call.
+    """
 
     def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
-        self.loc, self.log_scale, self.scale = loc, log_scale, torch.exp(log_scale).expand(loc.shape)
+        self.loc, self.log_scale, self.scale = (
+            loc,
+            log_scale,
+            torch.exp(log_scale).expand(loc.shape),
+        )
         Distribution.__init__(self, loc.shape, validate_args=False)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         shape = self._extended_shape(sample_shape)
-        noise = drawn(lambda whole: _standard_normal(whole.shape, whole.dtype, whole.device), self.loc.new_empty(shape), -2)
+        noise = drawn(
+            lambda whole: _standard_normal(whole.shape, whole.dtype, whole.device),
+            self.loc.new_empty(shape),
+            -2,
+        )
         return self.loc + noise * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -175,8 +205,8 @@ class Normal(Family):
     """Independent normal distributions.
 
     Args:
-        variance: `"learned"` by the network for each element; `"shared"`, one learned number; or a fixed number
-            (`variance=0.5` makes -log p(x) the squared error, up to a constant).
+        variance: `"learned"` by the network for each element; `"shared"`, one learned number; or a
+            fixed number (`variance=0.5` makes -log p(x) the squared error, up to a constant).
         mean: `"sigmoid"` keeps the mean in (0, 1).
     """
 
@@ -188,7 +218,9 @@ class Normal(Family):
 
     def __post_init__(self) -> None:
         if not isinstance(self.variance, str) and self.variance <= 0:
-            raise ValueError(f"variance must be 'learned', 'shared' or a number above 0, got {self.variance:g}")
+            raise ValueError(
+                f"variance must be 'learned', 'shared' or a number above 0, got {self.variance:g}"
+            )
 
     @property
     def parameters(self) -> int:
@@ -200,7 +232,9 @@ class Normal(Family):
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         mean = _squash(values[0], self.mean)
-        return Independent(_Gaussian(mean, self._log_scale(values)), event_dims, validate_args=False)
+        return Independent(
+            _Gaussian(mean, self._log_scale(values)), event_dims, validate_args=False
+        )
 
     def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
         if self.variance == "learned" or self.mean != "identity":
@@ -209,7 +243,9 @@ class Normal(Family):
 
         def log_prob(inner: Tensor, squares: Tensor, x: SparseRows) -> Tensor:
             error = squares - 2 * inner + x.with_values(x.values.square()).sums()
-            return -error / (2 * torch.exp(2 * log_scale)) - x.width * (log_scale + math.log(2 * math.pi) / 2)
+            return -error / (2 * torch.exp(2 * log_scale)) - x.width * (
+                log_scale + math.log(2 * math.pi) / 2
+            )
 
         return _Rows(natural, "square", log_prob, lambda means: self((means, *free), 1))
 
@@ -217,7 +253,9 @@ class Normal(Family):
         return mean if self.mean == "identity" and self.variance != "learned" else None
 
     def _log_scale(self, values: Sequence[Tensor]) -> Tensor:
-        """log sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is learned."""
+        """log sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is
+        learned.
+        """
         if isinstance(self.variance, str):
             return bounded(values[1]) / 2
         return values[0].new_tensor(math.log(self.variance) / 2)
@@ -227,10 +265,12 @@ class Normal(Family):
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """(l, x) -> sum over the last dimension of x l - log(1 + exp(l)): a log-likelihood of Bernoulli variables from logits.
+    """(l, x) -> sum over the last dimension of x l - log(1 + exp(l)): a log-likelihood of Bernoulli
+    variables from logits.
 
-    By hand, because it is the largest elementwise work of a model of images: half the time of the general function, which gives
-    each term by itself. log(1 + exp(l)) = max(l, 0) - log sigmoid(|l|) is exact to the precision of l in absolute terms.
+    By hand, because it is the largest elementwise work of a model of images: half the time of the
+    general function, which gives each term by itself. log(1 + exp(l)) = max(l, 0) - log
+    sigmoid(|l|) is exact to the precision of l in absolute terms.
     """
 
     @staticmethod
@@ -257,18 +297,29 @@ class _Bernoullis(Independent):
             return super().log_prob(value)
         logits = self.base_dist.logits.flatten(-self.reinterpreted_batch_ndims)
         precise = logits if logits.dtype == torch.float64 else logits.float()
-        return _CrossEntropy.apply(precise, value.flatten(-self.reinterpreted_batch_ndims).to(precise.dtype))
+        return _CrossEntropy.apply(
+            precise, value.flatten(-self.reinterpreted_batch_ndims).to(precise.dtype)
+        )
 
 
 @checked
 class Bernoulli(Family):
-    """Independent Bernoulli variables, from logits. On grey values in [0, 1] it is the cross entropy, not a likelihood."""
+    """Independent Bernoulli variables, from logits. On grey values in [0, 1] it is the cross
+    entropy, not a likelihood.
+    """
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
-        return _Bernoullis(_Bernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False)
+        return _Bernoullis(
+            _Bernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False
+        )
 
     def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
-        return _Rows(natural, "softplus", lambda inner, softplus, x: inner - softplus, lambda logits: self((logits,), 1))
+        return _Rows(
+            natural,
+            "softplus",
+            lambda inner, softplus, x: inner - softplus,
+            lambda logits: self((logits,), 1),
+        )
 
     def natural(self, mean: Tensor) -> Tensor | None:
         return torch.logit(mean, eps=1e-6)
@@ -283,7 +334,9 @@ class Bernoulli(Family):
 
 
 class _Multinomial(Distribution):
-    """One draw from I categories, as a vector of counts; `log_prob` takes the counts of any number of draws, in one order."""
+    """One draw from I categories, as a vector of counts; `log_prob` takes the counts of any number
+    of draws, in one order.
+    """
 
     arg_constraints = {}  # noqa: RUF012
     support = constraints.one_hot
@@ -308,28 +361,40 @@ class _Multinomial(Distribution):
 
 @checked
 class Multinomial(Family):
-    """Counts of draws from one categorical variable over the elements of the event, from logits (Liang et al. 2018, eq. 2).
+    """Counts of draws from one categorical variable over the elements of the event, from logits
+    (Liang et al. 2018, eq. 2).
 
-    log p(x) = sum_i x_i log softmax_i is the log-probability of the draws in one given order: it has no multinomial coefficient.
+    log p(x) = sum_i x_i log softmax_i is the log-probability of the draws in one given order: it
+    has no multinomial coefficient.
     """
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         return _Multinomial(values[0], event_dims)
 
     def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
-        return _Rows(natural, "logsumexp", lambda inner, total, x: inner - x.sums() * total, lambda logits: self((logits,), 1))
+        return _Rows(
+            natural,
+            "logsumexp",
+            lambda inner, total, x: inner - x.sums() * total,
+            lambda logits: self((logits,), 1),
+        )
 
     def natural(self, mean: Tensor) -> Tensor | None:
         return torch.log(mean.clamp(min=1e-7 * mean.max()))
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
-        return f"Multinomial needs counts or weights of 0 or more, got [{low:g}, {high:g}]" if low < 0 else None
+        return (
+            f"Multinomial needs counts or weights of 0 or more, got [{low:g}, {high:g}]"
+            if low < 0
+            else None
+        )
 
 
 class _ContinuousBernoulli(Distribution):
     """p(x) = t exp(t x) / (exp(t) - 1) on [0, 1] with logit t.
 
-    That of torch clamps the probability, so that its density does not integrate to one at |t| > 15, where black pixels are.
+    That of torch clamps the probability, so that its density does not integrate to one at |t| > 15,
+    where black pixels are.
     """
 
     arg_constraints = {}  # noqa: RUF012
@@ -338,7 +403,9 @@ class _ContinuousBernoulli(Distribution):
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
-        self.small = logits.abs() < 1e-2  # there, by series: both parts of the closed forms go to infinity
+        self.small = (
+            logits.abs() < 1e-2
+        )  # there, by series: both parts of the closed forms go to infinity
         self.t = torch.where(self.small, 1.0, logits)
         super().__init__(logits.shape, validate_args=False)
 
@@ -350,7 +417,9 @@ class _ContinuousBernoulli(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return torch.where(self.small, 0.5 + self.logits / 12, -1 / torch.expm1(-self.t) - 1 / self.t)
+        return torch.where(
+            self.small, 0.5 + self.logits / 12, -1 / torch.expm1(-self.t) - 1 / self.t
+        )
 
     @property
     def variance(self) -> Tensor:
@@ -359,14 +428,18 @@ class _ContinuousBernoulli(Distribution):
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         u = torch.rand(self._extended_shape(sample_shape), dtype=self.t.dtype, device=self.t.device)
-        size = self.t.abs()  # the inverse of the distribution function for t > 0; for t < 0 mirrored
+        size = (
+            self.t.abs()
+        )  # the inverse of the distribution function for t > 0; for t < 0 mirrored
         x = (1 + torch.log(u + (1 - u) * torch.exp(-size)) / size).clamp(0, 1)
         return torch.where(self.small, u, torch.where(self.t > 0, x, 1 - x))
 
 
 @checked
 class ContinuousBernoulli(Family):
-    """The continuous Bernoulli, the density on [0, 1] that grey values want (Loaiza-Ganem & Cunningham 2019)."""
+    """The continuous Bernoulli, the density on [0, 1] that grey values want (Loaiza-Ganem &
+    Cunningham 2019).
+    """
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         return Independent(_ContinuousBernoulli(values[0]), event_dims, validate_args=False)
@@ -379,7 +452,9 @@ class ContinuousBernoulli(Family):
 
 
 class _Delta(Distribution):
-    """All mass at one point. Against any density its KL divergence is infinite: an autoencoder has no bound."""
+    """All mass at one point. Against any density its KL divergence is infinite: an autoencoder has
+    no bound.
+    """
 
     arg_constraints = {}  # noqa: RUF012
     support = constraints.real
@@ -414,7 +489,9 @@ def _kl_delta(q: _Delta, p: Distribution) -> Tensor:
 
 @checked
 class Delta(Family):
-    """A single point: the posterior of a plain autoencoder. It goes with the objective `Reconstruction`."""
+    """A single point: the posterior of a plain autoencoder. It goes with the objective
+    `Reconstruction`.
+    """
 
     reparameterised: ClassVar[bool] = True
 
@@ -426,7 +503,9 @@ class Delta(Family):
 
 
 class _DiscretizedLogistic(Distribution):
-    """A logistic variable rounded to the grid {0, 1/(levels-1), ..., 1}; both tails belong to the ends of the grid."""
+    """A logistic variable rounded to the grid {0, 1/(levels-1), ..., 1}; both tails belong to the
+    ends of the grid.
+    """
 
     arg_constraints = {}  # noqa: RUF012
     support = constraints.unit_interval
@@ -453,14 +532,22 @@ class _DiscretizedLogistic(Distribution):
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
-            uniform = torch.rand(self._extended_shape(sample_shape), dtype=self.location.dtype, device=self.location.device)
-            value = self.location + self.scale * torch.logit(uniform, eps=torch.finfo(uniform.dtype).tiny)
+            uniform = torch.rand(
+                self._extended_shape(sample_shape),
+                dtype=self.location.dtype,
+                device=self.location.device,
+            )
+            value = self.location + self.scale * torch.logit(
+                uniform, eps=torch.finfo(uniform.dtype).tiny
+            )
             return (value / self.step).round().clamp(0, self.levels - 1) * self.step
 
 
 @checked
 class DiscretizedLogistic(Family):
-    """A true probability for pixels of `levels` values: the logistic distribution, rounded (Kingma et al. 2016)."""
+    """A true probability for pixels of `levels` values: the logistic distribution, rounded (Kingma
+    et al. 2016).
+    """
 
     levels: int = Field(default=256, ge=2)
     mean: Literal["identity", "sigmoid"] = "sigmoid"
@@ -471,7 +558,9 @@ class DiscretizedLogistic(Family):
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         mean, scale = _squash(values[0], self.mean), torch.exp(bounded(values[1], 7.0))
-        return Independent(_DiscretizedLogistic(mean, scale, self.levels), event_dims, validate_args=False)
+        return Independent(
+            _DiscretizedLogistic(mean, scale, self.levels), event_dims, validate_args=False
+        )
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
         if levels == self.levels:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 UNFINISHED = ".writing-"
-"""What the names of folders begin with in which something is written; a process that is killed leaves them."""
+"""What the names of folders begin with in which something is written; a process that is killed
+leaves them.
+"""
 
 
 def swept(folder: Path) -> None:
@@ -34,7 +36,9 @@ def sync(path: Path) -> None:
 
 
 def usual(path: Path) -> None:
-    """Gives a file or folder the permissions that one has that is made without care; temporary ones are the owner's alone."""
+    """Gives a file or folder the permissions that one has that is made without care; temporary ones
+    are the owner's alone.
+    """
     mask = os.umask(0o022)  # which can only be read so
     os.umask(mask)
     path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
@@ -51,7 +55,8 @@ def writing(path: object) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
+    """A temporary path beside `path`, which takes its place when the block ends well and vanishes
+    when it does not.
 
     Raises:
         RunError: the folder cannot be written.
@@ -120,7 +125,9 @@ def there(path: Path) -> bool:
 
 
 def regular(path: Path) -> bool:
-    """Whether a file is at the path: no folder, nor a pipe or a device, whose reader may wait for ever."""
+    """Whether a file is at the path: no folder, nor a pipe or a device, whose reader may wait for
+    ever.
+    """
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -136,7 +143,9 @@ def expanded(path: str | Path) -> Path:
 
 
 def refuse_special(path: Path) -> None:
-    """OSError for a folder, a pipe or a device where a file is expected; what is not there is for its reader to say."""
+    """OSError for a folder, a pipe or a device where a file is expected; what is not there is for
+    its reader to say.
+    """
     if there(path) and not regular(path):
         raise OSError(f"{path.name} is not a regular file")
 
@@ -165,7 +174,8 @@ def within(folder: Path, name: str) -> Path:
     """The path of a file of a folder.
 
     Raises:
-        RunError: it is a link that leads out of the folder, so that what is read would be another's; or it can be no path.
+        RunError: it is a link that leads out of the folder, so that what is read would be
+            another's; or it can be no path.
     """
     path = folder / name
     try:
@@ -173,7 +183,9 @@ def within(folder: Path, name: str) -> Path:
     except (OSError, ValueError, RuntimeError) as error:  # the last for a link to itself
         raise RunError(f"cannot read {brief(path)}: {brief(error, 160)}") from None
     if not inside:
-        raise RunError(f"{path} leads out of its folder, to {path.resolve()}; put the file itself there")
+        raise RunError(
+            f"{path} leads out of its folder, to {path.resolve()}; put the file itself there"
+        )
     return path
 
 

@@ -1,6 +1,7 @@
 """Fitting: from a recipe to a finished run folder, with all that belongs to a run on the way.
 
-A fit trains the model, lets the trackers of the recipe follow it, measures the test split once, and writes the report.
+A fit trains the model, lets the trackers of the recipe follow it, measures the test split once, and
+writes the report.
 """
 
 import csv
@@ -37,7 +38,9 @@ from .workers import launched
 def metrics_csv(history: list[dict[str, float]]) -> str:
     """One row per epoch, every number in full precision."""
     text = io.StringIO()
-    columns = dict.fromkeys(name for row in history for name in row)  # not every epoch looks at the validation split
+    columns = dict.fromkeys(
+        name for row in history for name in row
+    )  # not every epoch looks at the validation split
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
@@ -62,7 +65,8 @@ def _last(folder: Path) -> Path:
 
 
 def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]:
-    """Where a run goes, and whether it goes on there: a run that ended before its first checkpoint starts again.
+    """Where a run goes, and whether it goes on there: a run that ended before its first checkpoint
+    starts again.
 
     Raises:
         RunError: the folder holds a run already, or there is nothing to resume.
@@ -85,17 +89,24 @@ def _refuse_unnameable(path: object) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise ConfigError(f"the name of a run and of its data must be UTF-8, got {str(path)!r}") from None
+        raise ConfigError(
+            f"the name of a run and of its data must be UTF-8, got {str(path)!r}"
+        ) from None
 
 
 def _alive(folder: Path) -> bool:
     """Whether a folder holds a run that has something to go on from."""
-    return checkpoint.latest(folder / "checkpoint") is not None or (folder / "model.safetensors").exists()
+    return (
+        checkpoint.latest(folder / "checkpoint") is not None
+        or (folder / "model.safetensors").exists()
+    )
 
 
 def _begun(folder: Path) -> bool:
     """Whether a folder holds a run, or the beginning of one; a recipe alone is the user's own."""
-    return (folder / "recipe.toml").exists() and ((folder / "checkpoint" / ".lock").exists() or _alive(folder))
+    return (folder / "recipe.toml").exists() and (
+        (folder / "checkpoint" / ".lock").exists() or _alive(folder)
+    )
 
 
 def _refuse_taken(folder: Path) -> None:
@@ -105,9 +116,15 @@ def _refuse_taken(folder: Path) -> None:
 
 
 def _blank(folder: Path) -> bool:
-    """Whether a folder is empty but for what a fit leaves that ended before it wrote anything: its lock, an unfinished file."""
+    """Whether a folder is empty but for what a fit leaves that ended before it wrote anything: its
+    lock, an unfinished file.
+    """
     left = (path.relative_to(folder) for path in folder.rglob("*"))
-    return all(path.as_posix() in ("checkpoint", "checkpoint/.lock") or path.parts[0].startswith(UNFINISHED) for path in left)
+    return all(
+        path.as_posix() in ("checkpoint", "checkpoint/.lock")
+        or path.parts[0].startswith(UNFINISHED)
+        for path in left
+    )
 
 
 FREE = (
@@ -118,7 +135,9 @@ FREE = (
 
 
 def _same(recipe: Recipe, folder: Path) -> None:
-    """Raises RunError if the folder's run is of another recipe; what does not change the weights of an epoch may differ."""
+    """Raises RunError if the folder's run is of another recipe; what does not change the weights of
+    an epoch may differ.
+    """
     ours, theirs = recipe.describe(), recipes.load(folder / "recipe.toml").describe()
     for tables in (ours, theirs):
         for free in ("about", "report", "tracking"):
@@ -126,8 +145,16 @@ def _same(recipe: Recipe, folder: Path) -> None:
         for free in FREE:
             tables["training"].pop(free, None)
     if ours != theirs:
-        keys = [f"{t}.{k}" for t in ours for k in ours[t].keys() | theirs[t].keys() if ours[t].get(k) != theirs[t].get(k)]
-        raise RunError(f"{folder} is a run of another recipe, different in {', '.join(sorted(keys))}; choose another --out")
+        keys = [
+            f"{t}.{k}"
+            for t in ours
+            for k in ours[t].keys() | theirs[t].keys()
+            if ours[t].get(k) != theirs[t].get(k)
+        ]
+        raise RunError(
+            f"{folder} is a run of another recipe, different in {', '.join(sorted(keys))}; choose "
+            "another --out"
+        )
 
 
 def fit(
@@ -141,7 +168,8 @@ def fit(
     resume: bool = False,
     progress: bool = True,
 ) -> Run:
-    """Fits a recipe and writes the run folder, the report with it unless the recipe says `report.write = false`.
+    """Fits a recipe and writes the run folder, the report with it unless the recipe says
+    `report.write = false`.
 
     Args:
         recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
@@ -157,8 +185,14 @@ def fit(
         LowerboundError: one of its kinds, with one line that says what is wrong.
     """
     name = "run" if isinstance(recipe, Recipe) else Path(recipe).stem
-    chosen = {"data.source": None if data is None else str(data), "training.seed": seed, "training.devices": devices}
-    plan = _plan(recipe, name, {k: v for k, v in chosen.items() if v is not None} | dict(settings or {}))
+    chosen = {
+        "data.source": None if data is None else str(data),
+        "training.seed": seed,
+        "training.devices": devices,
+    }
+    plan = _plan(
+        recipe, name, {k: v for k, v in chosen.items() if v is not None} | dict(settings or {})
+    )
     tracking.installed(plan.tracking)
     if plan.report.write:
         maps.installed(plan.report.projection)
@@ -170,13 +204,19 @@ def fit(
         return _fitted(plan, fabric, name, out, resume, progress)
 
 
-def _fitted(plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool) -> Run:
+def _fitted(
+    plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool
+) -> Run:
     """What each process of a fit does, from the place of the run to its end."""
     with writing(brief(out or name)):
         folder, resume = _place(name, out, resume)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = plan.data.open()
-    caveat, *_ = [check(plan, part) for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
+    caveat, *_ = [
+        check(plan, part)
+        for part in (dataset.train, dataset.validation, dataset.test)
+        if part is not None
+    ]
     torch.manual_seed(plan.training.seed)
     model = build(plan, dataset.schema)
     if plan.model.output_bias == "data":
@@ -219,7 +259,9 @@ def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> R
     """
     plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
     if not plan.data.source:
-        raise ConfigError(f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)")
+        raise ConfigError(
+            f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)"
+        )
     _refuse_unnameable(plan.data.source)
     if plan.data.source not in named_sets() and there(Path(plan.data.source)):
         return plan.replace({"data.source": str(Path(plan.data.source).resolve())})
@@ -228,7 +270,9 @@ def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> R
 
 @dataclass(frozen=True)
 class _Follow:
-    """What happens after each epoch: its row is written, and the trackers are told and now and then shown pictures."""
+    """What happens after each epoch: its row is written, and the trackers are told and now and then
+    shown pictures.
+    """
 
     run: Run
     data: Dataset
@@ -238,7 +282,9 @@ class _Follow:
         checkpoint.refuse_moved(self.run.folder)
         write_text(self.run.folder / "metrics.csv", metrics_csv(history))
         epoch = int(history[-1]["epoch"])
-        self.watch.scalars({name: value for name, value in history[-1].items() if name != "epoch"}, epoch)
+        self.watch.scalars(
+            {name: value for name, value in history[-1].items() if name != "epoch"}, epoch
+        )
         if self.watch.looks(epoch):
             with _spared("the pictures for the trackers"):
                 for name, picture in glance(self.run, self.data).items():
@@ -248,7 +294,9 @@ class _Follow:
 def _finish(run: Run, watch: Watch, show: bool) -> None:
     """Writes the weights and the summary, then the report, which the trackers are given."""
     checkpoint.refuse_moved(run.folder)
-    checkpoint.save_tensors(run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)})
+    checkpoint.save_tensors(
+        run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)}
+    )
     write_json(run.folder / "summary.json", run.summary)
     if run.recipe.report.write:
         again = f"lowerbound report {shlex.quote(str(run.folder))} tries again"
@@ -259,7 +307,9 @@ def _finish(run: Run, watch: Watch, show: bool) -> None:
 def _ready(run: Run, dataset: Dataset, fabric: Fabric) -> Fit:
     """The fit at its start. A loss that cannot be had is told before anything is written."""
     plan, model = run.recipe, run.model
-    fitting = Fit(model, dataset, plan.objective, plan.training, fabric, checkpoints=run.folder / "checkpoint")
+    fitting = Fit(
+        model, dataset, plan.objective, plan.training, fabric, checkpoints=run.folder / "checkpoint"
+    )
     with evaluating(model, 0):
         first = placed(model, dataset.train.batch(slice(0, 2)))
         plan.objective(model.terms(first, plan.training.samples, plan.objective.kl))
@@ -280,7 +330,9 @@ def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
             swept(folder)
         if fitting.state.history:
             write_text(run.folder / "metrics.csv", metrics_csv(fitting.state.history))
-        write_text(run.folder / "recipe.toml", run.recipe.to_toml())  # the first: a folder with anything else only is no run
+        write_text(
+            run.folder / "recipe.toml", run.recipe.to_toml()
+        )  # the first: a folder with anything else only is no run
         if dataset.items is not None:
             dataset.items.write(run.folder / "items.parquet")
         facts = {
@@ -294,13 +346,17 @@ def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
 
 
 def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
-    """The columns of one split in a row of the metrics, as JSON has them: the rates as one list, the ranking metrics by name."""
+    """The columns of one split in a row of the metrics, as JSON has them: the rates as one list,
+    the ranking metrics by name.
+    """
     own = {k.removeprefix(f"{split}_"): v for k, v in row.items() if k.startswith(f"{split}_")}
     rate = [own.pop(name) for name in [k for k in own if k.startswith("rate_")]]
     return own | ({"rate": rate} if rate else {}) if own else None
 
 
-def _summary(run: Run, dataset: Dataset, state: State, caveat: str | None, processes: Processes) -> dict[str, Any]:
+def _summary(
+    run: Run, dataset: Dataset, state: State, caveat: str | None, processes: Processes
+) -> dict[str, Any]:
     """What `fit --json` prints: the best epoch's metrics, and the test split measured once."""
     plan, model = run.recipe, run.model
     row = dict(state.history[state.best_epoch - 1])
@@ -313,12 +369,18 @@ def _summary(run: Run, dataset: Dataset, state: State, caveat: str | None, proce
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "seconds": state.seconds,
-        "examples_per_second": len(dataset.train) * state.epoch / state.step_seconds if state.step_seconds else math.nan,
+        "examples_per_second": len(dataset.train) * state.epoch / state.step_seconds
+        if state.step_seconds
+        else math.nan,
         "train": _figures(row, "train"),
         "validation": _figures(row, "validation"),
         "test": _figures(row, "test"),
         "caveat": caveat,
         "facts": dataset.facts,
-        "versions": {"lowerbound": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {
+            "lowerbound": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
         "hardware": hardware(str(next(model.parameters()).device)),
     }

@@ -18,7 +18,9 @@ GRACE = 2.0
 """Seconds that a process has to leave after the second signal."""
 
 ECHO = 1.0
-"""Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all processes got already."""
+"""Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all
+processes got already.
+"""
 
 
 def _counting() -> Callable[[], bool]:
@@ -36,7 +38,9 @@ def _counting() -> Callable[[], bool]:
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], int]]:
-    """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second one stops at once."""
+    """Catches Ctrl-C and SIGTERM: gives a function that tells which one came (0: none). A second
+    one stops at once.
+    """
     came: list[int] = []
     second = _counting()
 
@@ -59,7 +63,9 @@ def interrupts() -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def _last_resort() -> Iterator[None]:
-    """Ends the process after the second signal where Python's handlers cannot: while it waits for another process that hangs."""
+    """Ends the process after the second signal where Python's handlers cannot: while it waits for
+    another process that hangs.
+    """
     ours, told = socket.socketpair()
     told.setblocking(False)
     before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)

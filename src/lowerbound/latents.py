@@ -17,9 +17,10 @@ from .noise import Batch
 KL = Literal["valid", "sampled", "everywhere"]
 """How a rate is estimated.
 
-`valid`: in closed form exactly where that is the rate (q and p share their parents, and the pair has one), sampled elsewhere.
-`sampled`: log q(z) - log p(z) at the drawn z, at every level.
-`everywhere`: the closed form at every level, also where it is not the right term of the joint bound (the published R3 loss).
+`valid`: in closed form exactly where that is the rate (q and p share their parents, and the pair
+has one), sampled elsewhere. `sampled`: log q(z) - log p(z) at the drawn z, at every level.
+`everywhere`: the closed form at every level, also where it is not the right term of the joint bound
+(the published R3 loss).
 """
 
 
@@ -48,7 +49,8 @@ def _closed(level: Level) -> Tensor:
 
 
 def rates(level: Level, kl: KL = "valid") -> tuple[Tensor, Tensor]:
-    """KL(q || p) of one level in nats, (K, B), as `kl` says, and its one-sample estimates log q(z) - log p(z), (K, B).
+    """KL(q || p) of one level in nats, (K, B), as `kl` says, and its one-sample estimates log q(z)
+    - log p(z), (K, B).
 
     Raises:
         ConfigError: `kl` is "everywhere" and the pair of distributions has no closed form.
@@ -60,7 +62,9 @@ def rates(level: Level, kl: KL = "valid") -> tuple[Tensor, Tensor]:
         return _closed(level), sampled
     except NotImplementedError:
         if kl == "everywhere":
-            raise ConfigError("kl='everywhere' needs a closed-form KL at every level; got a prior that has none") from None
+            raise ConfigError(
+                "kl='everywhere' needs a closed-form KL at every level; got a prior that has none"
+            ) from None
         return sampled, sampled
 
 
@@ -70,7 +74,9 @@ def rate(level: Level, kl: KL = "valid") -> Tensor:
 
 
 def rate_per_dimension(level: Level) -> Tensor | None:
-    """The terms of `rate(level)` by dimension, (K, B, d), or None where p does not factorise over dimensions."""
+    """The terms of `rate(level)` by dimension, (K, B, d), or None where p does not factorise over
+    dimensions.
+    """
     if not (isinstance(level.q, Independent) and isinstance(level.p, Independent)):
         return None
     q, p = level.q.base_dist, level.p.base_dist
@@ -97,22 +103,28 @@ class Latents(nn.Module, ABC):
 
     @abstractmethod
     def generate(self, n: int, given: Tensor | None = None) -> list[Tensor]:
-        """Ancestral samples of each level, (n, d), the one next to the data first; `given` fixes the top level."""
+        """Ancestral samples of each level, (n, d), the one next to the data first; `given` fixes
+        the top level.
+        """
 
     @abstractmethod
     def descend(self, z: Tensor, level: int) -> Tensor:
-        """z1 (n, d) for given values (n, d) of a level, 0 for z1 itself; the levels between are at their prior means."""
+        """z1 (n, d) for given values (n, d) of a level, 0 for z1 itself; the levels between are at
+        their prior means.
+        """
 
     @abstractmethod
     def vary(self, level: int, groups: int, draws: int) -> Tensor:
-        """z1 of groups * draws samples: `draws` of one level for each of `groups` samples of all levels above it, those below
-        it at their prior means; the samples of a group stand together."""
+        """z1 of groups * draws samples: `draws` of one level for each of `groups` samples of all
+        levels above it, those below it at their prior means; the samples of a group stand together."""
 
 
 class Chain(Latents):
-    """Markov both ways: x -> z1 -> ... -> zT bottom-up, zT -> ... -> z1 -> x top-down; one level is the plain VAE.
+    """Markov both ways: x -> z1 -> ... -> zT bottom-up, zT -> ... -> z1 -> x top-down; one level is
+    the plain VAE.
 
-    Below the top, q(z_i | z_{i-1}) and p(z_i | z_{i+1}) have different parents: only the top level is `shared`.
+    Below the top, q(z_i | z_{i-1}) and p(z_i | z_{i+1}) have different parents: only the top level
+    is `shared`.
 
     Args:
         posteriors: q(z_i | z_{i-1}), from the data up.
@@ -120,11 +132,14 @@ class Chain(Latents):
         sizes: number of dimensions of each level.
     """
 
-    def __init__(self, posteriors: Sequence[nn.Module], priors: Sequence[nn.Module], sizes: Sequence[int]) -> None:
+    def __init__(
+        self, posteriors: Sequence[nn.Module], priors: Sequence[nn.Module], sizes: Sequence[int]
+    ) -> None:
         super().__init__()
         if not len(posteriors) == len(priors) == len(sizes) > 0:
             raise ConfigError(
-                f"a chain needs as many posteriors as priors and sizes, got {len(posteriors)}, {len(priors)}, {len(sizes)}"
+                f"a chain needs as many posteriors as priors and sizes, got {len(posteriors)}, "
+                f"{len(priors)}, {len(sizes)}"
             )
         self.posteriors, self.priors = nn.ModuleList(posteriors), nn.ModuleList(priors)
         self.sizes = tuple(sizes)
@@ -136,10 +151,14 @@ class Chain(Latents):
             q = posterior(zs[-1] if zs else x)
             qs.append(q)
             zs.append(q.rsample() if len(zs) else q.rsample(torch.Size([samples])))
-        below = zs[-2] if len(zs) > 1 else x  # what the posterior of the top level saw, for a prior that looks at it
+        below = (
+            zs[-2] if len(zs) > 1 else x
+        )  # what the posterior of the top level saw, for a prior that looks at it
         ps = [prior(given) for prior, given in zip(self.priors, [*zs[1:], below], strict=True)]
         top = len(zs) - 1
-        return [Level(z, q, p, i == top) for i, (z, q, p) in enumerate(zip(zs, qs, ps, strict=True))]
+        return [
+            Level(z, q, p, i == top) for i, (z, q, p) in enumerate(zip(zs, qs, ps, strict=True))
+        ]
 
     def means(self, x: Batch) -> list[Tensor]:
         found: list[Tensor] = []

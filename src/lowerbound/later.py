@@ -1,4 +1,6 @@
-"""Packages that import their public names when these are first used, so that to import the package is light."""
+"""Packages that import their public names when these are first used, so that to import the package
+is light.
+"""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -6,7 +8,8 @@ from typing import Any
 
 
 def attributes(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package (PEP 562) whose names come from its modules: `homes` holds the names of each module.
+    """The `__getattr__` of a package (PEP 562) whose names come from its modules: `homes` holds the
+    names of each module.
 
     No name may be that of a module: once this is imported, Python gives it and does not ask.
     """

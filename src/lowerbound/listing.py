@@ -1,7 +1,8 @@
-"""What there is, by name, read from source files that are not imported: `lowerbound list` answers before torch would be there.
+"""What there is, by name, read from source files that are not imported: `lowerbound list` answers
+before torch would be there.
 
-What a part is, `catalogue.members` decides; this says the same of classes that are written as those of the house are: at the top
-of a module, their bases by name.
+What a part is, `catalogue.members` decides; this says the same of classes that are written as those
+of the house are: at the top of a module, their bases by name.
 """
 
 import ast
@@ -45,7 +46,11 @@ class Class:
 def _files(module: str) -> list[Path]:
     """The file of a module of this package, or the files of a package in it."""
     first = HERE / module / "__init__.py"
-    return [first, *sorted(set(first.parent.glob("*.py")) - {first})] if first.is_file() else [HERE / f"{module}.py"]
+    return (
+        [first, *sorted(set(first.parent.glob("*.py")) - {first})]
+        if first.is_file()
+        else [HERE / f"{module}.py"]
+    )
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -65,7 +70,11 @@ def _names(node: ast.stmt) -> list[str]:
     """The names that a statement in the body of a class binds."""
     if isinstance(node, ast.Assign):
         return [_last(target) for target in node.targets]
-    return [_last(node.target)] if isinstance(node, ast.AnnAssign) and node.value else [getattr(node, "name", "")]
+    return (
+        [_last(node.target)]
+        if isinstance(node, ast.AnnAssign) and node.value
+        else [getattr(node, "name", "")]
+    )
 
 
 def _read(node: ast.ClassDef) -> Class:
@@ -77,7 +86,12 @@ def _read(node: ast.ClassDef) -> Class:
 
 def classes(module: str) -> dict[str, Class]:
     """The classes of a module of this package, or of all files of a package in it, by name."""
-    return {node.name: _read(node) for path in _files(module) for node in _parsed(path).body if isinstance(node, ast.ClassDef)}
+    return {
+        node.name: _read(node)
+        for path in _files(module)
+        for node in _parsed(path).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def _line(name: str, known: dict[str, Class]) -> Iterator[str]:
@@ -96,32 +110,56 @@ def _missing(name: str, known: dict[str, Class]) -> frozenset[str]:
 
 
 def parts(module: str, base: str) -> dict[str, str]:
-    """The public final classes below `base` in a module, as `catalogue.members` finds them, each with a line on it."""
+    """The public final classes below `base` in a module, as `catalogue.members` finds them, each
+    with a line on it.
+    """
     known = classes(module)
     return {
         name: found.summary
         for name, found in known.items()
-        if name != base and not name.startswith("_") and base in _line(name, known) and not _missing(name, known)
+        if name != base
+        and not name.startswith("_")
+        and base in _line(name, known)
+        and not _missing(name, known)
     }
 
 
 def optimizers() -> dict[str, str]:
-    """The optimisers that a recipe can name, as `optimizers.optimizers` finds them, each with a line on it."""
+    """The optimisers that a recipe can name, as `optimizers.optimizers` finds them, each with a
+    line on it.
+    """
     (folder,) = find_spec("torch").submodule_search_locations  # type: ignore[union-attr, misc]
-    imports = [node for node in _parsed(Path(folder, "optim", "__init__.py")).body if isinstance(node, ast.ImportFrom)]
-    names = sorted(alias.name for node in imports for alias in node.names if alias.name[0].isupper())
-    own = {name: found.summary for name, found in classes("optimizers").items() if set(found.bases) & set(names)}
+    imports = [
+        node
+        for node in _parsed(Path(folder, "optim", "__init__.py")).body
+        if isinstance(node, ast.ImportFrom)
+    ]
+    names = sorted(
+        alias.name for node in imports for alias in node.names if alias.name[0].isupper()
+    )
+    own = {
+        name: found.summary
+        for name, found in classes("optimizers").items()
+        if set(found.bases) & set(names)
+    }
     left_out = _constant("optimizers", "special")
     return {name: "torch.optim" for name in names if name not in left_out} | own
 
 
 def _constant(module: str, name: str) -> set[str]:
     """A set of texts that a module writes down under a name."""
-    assigned = (node for node in ast.walk(_parsed(HERE / f"{module}.py")) if isinstance(node, ast.Assign))
-    return next(ast.literal_eval(node.value) for node in assigned if name in map(_last, node.targets))
+    assigned = (
+        node for node in ast.walk(_parsed(HERE / f"{module}.py")) if isinstance(node, ast.Assign)
+    )
+    return next(
+        ast.literal_eval(node.value) for node in assigned if name in map(_last, node.targets)
+    )
 
 
 def recipes() -> dict[str, str]:
     """The recipes that come with the package, each with its title."""
     files = sorted((HERE / "recipes").glob("*.toml"))
-    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["about"]["title"] for path in files}
+    return {
+        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["about"]["title"]
+        for path in files
+    }

@@ -14,13 +14,17 @@ import torch
 def processor() -> str:
     """The name of the processor, as far as the system tells it."""
     known = Path("/proc/cpuinfo")
-    lines = known.read_text(encoding="utf-8", errors="replace").splitlines() if known.is_file() else []
+    lines = (
+        known.read_text(encoding="utf-8", errors="replace").splitlines() if known.is_file() else []
+    )
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or platform.machine()
 
 
 def hardware(device: str = "cpu") -> str:
-    """One line: the device that the weights are on, the processor, its cores and the threads in use."""
+    """One line: the device that the weights are on, the processor, its cores and the threads in
+    use.
+    """
     cpu = f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     return f"{torch.cuda.get_device_name(device)}; {cpu}" if device.startswith("cuda") else cpu
 
@@ -31,15 +35,18 @@ _spared = threading.Event()
 
 
 def spare_memory() -> None:
-    """From here on `keep_freed_memory` does nothing in this process: what is freed is to go back at once."""
+    """From here on `keep_freed_memory` does nothing in this process: what is freed is to go back at
+    once.
+    """
     _spared.set()
 
 
 def keep_freed_memory() -> None:
-    """Lets the allocator of glibc keep tensors of up to 256 MiB that were freed, instead of giving them back at each step.
+    """Lets the allocator of glibc keep tensors of up to 256 MiB that were freed, instead of giving
+    them back at each step.
 
-    Each page that comes back costs a fault, and a step of a convolutional model has thousands (test_machine.py counts some).
-    Elsewhere this does nothing.
+    Each page that comes back costs a fault, and a step of a convolutional model has thousands
+    (test_machine.py counts some). Elsewhere this does nothing.
     """
     if not _spared.is_set():
         _keep()
@@ -56,6 +63,8 @@ def _keep() -> None:
 
 
 def give_back_memory() -> None:
-    """Gives freed memory back to the system, where `keep_freed_memory` had it kept: between parts of a long work."""
+    """Gives freed memory back to the system, where `keep_freed_memory` had it kept: between parts
+    of a long work.
+    """
     with suppress(AttributeError, OSError, TypeError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,7 @@
 """Noise and input treatment: layers of the encoder alone. The target of the likelihood stays clean.
 
-Random noise is drawn in training only; a deterministic treatment such as `L2Normalize` is always applied.
+Random noise is drawn in training only; a deterministic treatment such as `L2Normalize` is always
+applied.
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +37,9 @@ class Noise(ABC):
 
 
 class _Elementwise(Noise):
-    """Each value by itself. Of sparse rows only the entries are changed, so that what was not observed stays out."""
+    """Each value by itself. Of sparse rows only the entries are changed, so that what was not
+    observed stays out.
+    """
 
     @abstractmethod
     def values(self, x: Tensor, training: bool) -> Tensor:
@@ -80,7 +83,11 @@ class Binarize(_Elementwise):
         return torch.bernoulli(x) if training else (x > 0.5).to(x.dtype)
 
     def refuses(self, low: float, high: float) -> str | None:
-        return f"Binarize needs values in [0, 1], got [{low:g}, {high:g}]" if low < 0 or high > 1 else None
+        return (
+            f"Binarize needs values in [0, 1], got [{low:g}, {high:g}]"
+            if low < 0 or high > 1
+            else None
+        )
 
 
 @checked

@@ -1,7 +1,8 @@
 """Objectives: `Terms -> scalar`, to be minimised, in nats per example. They never see a network.
 
-`step` chooses the value of a schedule; without it (`math.inf`) the schedule has come to its end, which is how validation
-compares epochs. No bound is reported from an objective: warm-up, free bits and beta stay here.
+`step` chooses the value of a schedule; without it (`math.inf`) the schedule has come to its end,
+which is how validation compares epochs. No bound is reported from an objective: warm-up, free bits
+and beta stay here.
 """
 
 import math
@@ -21,7 +22,9 @@ from .shares import mean_of_all
 
 
 class Objective(ABC):
-    """A loss. `kl` is the estimate of the rates that it needs; `bound` whether it needs a posterior with a density."""
+    """A loss. `kl` is the estimate of the rates that it needs; `bound` whether it needs a posterior
+    with a density.
+    """
 
     kl: KL = "valid"
     bound: ClassVar[bool] = True
@@ -37,13 +40,16 @@ class Objective(ABC):
 
 @checked
 class Elbo(Objective):
-    """-E[log p(x|z)] + beta * sum of rates: minus the evidence lower bound for beta = 1 (Kingma & Welling 2013, eq. 7).
+    """-E[log p(x|z)] + beta * sum of rates: minus the evidence lower bound for beta = 1 (Kingma &
+    Welling 2013, eq. 7).
 
     Args:
         beta: weight of the rates, a number or a schedule (Higgins et al. 2017).
-        free_bits: nats per level below which its rate, averaged over the batch, is not reduced further (Kingma et al. 2016).
+        free_bits: nats per level below which its rate, averaged over the batch, is not reduced
+        further (Kingma et al. 2016).
         kl: how the rates are estimated.
-        per_entry: beta is multiplied by the number of interactions of the example (Shenbin et al. 2020, RecVAE).
+        per_entry: beta is multiplied by the number of interactions of the example (Shenbin et al.
+            2020, RecVAE).
     """
 
     beta: float | AnySchedule = 1.0
@@ -57,7 +63,9 @@ class Elbo(Objective):
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
         rate = self._weighted(terms).mean((0, 1))
-        if self.free_bits:  # not linear: the mean of what several processes make of their shares would be another number
+        # not linear: the mean of what several processes make of their shares would be another
+        # number
+        if self.free_bits:
             rate = mean_of_all(rate).clamp(min=self.free_bits)
         return -terms.log_likelihood.mean() + self.weight(step, total) * rate.sum()
 
@@ -74,7 +82,9 @@ class Elbo(Objective):
 
 @checked
 class Iwae(Objective):
-    """-log mean_k exp(log_weight_k): the importance-weighted bound (Burda et al. 2015, eq. 8) with K samples."""
+    """-log mean_k exp(log_weight_k): the importance-weighted bound (Burda et al. 2015, eq. 8) with
+    K samples.
+    """
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
         return math.log(len(terms.log_weight)) - torch.logsumexp(terms.log_weight, 0).mean()
@@ -95,10 +105,11 @@ class Reconstruction(Objective):
 
 @checked
 class PublishedHierarchical(Objective):
-    """The published loss of the hierarchical VAE (system R3), to reproduce its numbers. It is not the bound.
+    """The published loss of the hierarchical VAE (system R3), to reproduce its numbers. It is not
+    the bound.
 
-    Its KL terms lack the factor 1/2 (so beta = 2), and it uses the closed form below the top of the chain, where the
-    posterior and the prior do not share parents.
+    Its KL terms lack the factor 1/2 (so beta = 2), and it uses the closed form below the top of the
+    chain, where the posterior and the prior do not share parents.
     """
 
     kl: ClassVar[KL] = "everywhere"  # type: ignore[misc]

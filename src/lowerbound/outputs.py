@@ -22,7 +22,10 @@ def suffix(path: Path, allowed: tuple[str, ...]) -> str:
         ConfigError: it is not one of those allowed here.
     """
     if path.suffix.lower() not in allowed:
-        raise ConfigError(f"--out {path}: the ending must be one of {', '.join(allowed)}, got {path.suffix or 'none'}")
+        raise ConfigError(
+            f"--out {path}: the ending must be one of {', '.join(allowed)}, got "
+            f"{path.suffix or 'none'}"
+        )
     return path.suffix.lower()
 
 
@@ -46,11 +49,15 @@ def write_png(path: Path, images: np.ndarray) -> None:
     zoom = max(1, 56 // images.shape[2])
     picture = tiles(images.repeat(zoom, axis=2).repeat(zoom, axis=3), gap=2)
     with replacing(path) as temporary:  # for Pillow, ..png has no ending
-        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(temporary, format="PNG")
+        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(
+            temporary, format="PNG"
+        )
 
 
 def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
-    """Samples of the model: a PNG shows the means of p(x | z), a file of numbers holds draws from it, in the data's units."""
+    """Samples of the model: a PNG shows the means of p(x | z), a file of numbers holds draws from
+    it, in the data's units.
+    """
     image = run.schema.kind == "image"
     ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLES))
     samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
@@ -66,13 +73,17 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
 
 def code_names(run: Run) -> list[str]:
     """`z1_1 ... z1_d` for the level next to the data, `z2_1 ...` for the one above."""
-    return [f"z{i + 1}_{j + 1}" for i, size in enumerate(run.model.latents.sizes) for j in range(size)]
+    return [
+        f"z{i + 1}_{j + 1}" for i, size in enumerate(run.model.latents.sizes) for j in range(size)
+    ]
 
 
 def write_codes(run: Run, examples: Examples | History, path: Path) -> dict[str, Any]:
-    """The posterior means of all levels side by side, one row per example in the source's order, or per user.
+    """The posterior means of all levels side by side, one row per example in the source's order, or
+    per user.
 
-    Of a run on interactions also the vectors of the items, in a second file: NAME.items.ENDING beside NAME.ENDING.
+    Of a run on interactions also the vectors of the items, in a second file: NAME.items.ENDING
+    beside NAME.ENDING.
     """
     ending = suffix(path, (".npy", *TABLES))
     codes = np.concatenate([level.numpy() for level in run.encode(examples)], axis=1)
@@ -95,7 +106,9 @@ def _labels(examples: Examples | History) -> dict[str, Any]:
 
 
 def write_items(run: Run, items: Items, path: Path) -> int:
-    """The vectors of the items, rows of the weight of the decoder's last layer: item, title (where known), v1 ... vd."""
+    """The vectors of the items, rows of the weight of the decoder's last layer: item, title (where
+    known), v1 ... vd.
+    """
     vectors = item_vectors(run.model)
     if path.suffix.lower() == ".npy":
         write_array(path, vectors)

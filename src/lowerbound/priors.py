@@ -1,4 +1,5 @@
-"""Priors of the top level: specs whose `build(size, posterior)` gives a module with `forward(context=None) -> Distribution`.
+"""Priors of the top level: specs whose `build(size, posterior)` gives a module with
+`forward(context=None) -> Distribution`.
 
 The context is what the posterior of that level sees; most priors have no use for it.
 """
@@ -17,7 +18,10 @@ from .catalogue import checked, part
 from .errors import ConfigError
 from .families import Normal
 
-_UNIT, _FREE = Normal(variance=1.0), Normal()  # made once: a part checks its fields whenever it is made
+_UNIT, _FREE = (
+    Normal(variance=1.0),
+    Normal(),
+)  # made once: a part checks its fields whenever it is made
 
 
 class Prior(ABC):
@@ -25,7 +29,9 @@ class Prior(ABC):
 
     @abstractmethod
     def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        """A module whose distribution has event shape (size,), and batch shape () if it has no use for the context."""
+        """A module whose distribution has event shape (size,), and batch shape () if it has no use
+        for the context.
+        """
 
 
 class _StandardNormal(nn.Module):
@@ -48,7 +54,9 @@ class _Mixture(nn.Module):
 
     def forward(self, context: Any = None) -> Distribution:
         weights = Categorical(logits=self.logits, validate_args=False)
-        return MixtureSameFamily(weights, _FREE((self.location, self.log_variance), 1), validate_args=False)
+        return MixtureSameFamily(
+            weights, _FREE((self.location, self.log_variance), 1), validate_args=False
+        )
 
 
 @checked
@@ -61,7 +69,9 @@ class StandardNormal(Prior):
 
 @checked
 class Mixture(Prior):
-    """A learned mixture of diagonal normal distributions; its means start as N(0, spread^2). It has no closed-form KL."""
+    """A learned mixture of diagonal normal distributions; its means start as N(0, spread^2). It has
+    no closed-form KL.
+    """
 
     components: int = Field(default=10, ge=1)
     spread: float = Field(default=1.0, gt=0)
@@ -111,18 +121,24 @@ class _Composite(Remembering):
 
     def _mixture(self, parts: list[tuple[Tensor, Tensor]], log_weights: Tensor) -> Distribution:
         """In each dimension by itself, as in the published code."""
-        means, log_variances = (torch.stack(torch.broadcast_tensors(*each), -1) for each in zip(*parts, strict=True))
+        means, log_variances = (
+            torch.stack(torch.broadcast_tensors(*each), -1) for each in zip(*parts, strict=True)
+        )
         components = _Normal(means, torch.exp(log_variances / 2), validate_args=False)
         weights = Categorical(logits=log_weights.expand(means.shape), validate_args=False)
-        return Independent(MixtureSameFamily(weights, components, validate_args=False), 1, validate_args=False)
+        return Independent(
+            MixtureSameFamily(weights, components, validate_args=False), 1, validate_args=False
+        )
 
 
 @checked
 class Composite(Prior):
-    """A mixture of N(0, 1), of the posterior of an earlier phase of training, and of a wide normal (Shenbin et al. 2020, RecVAE).
+    """A mixture of N(0, 1), of the posterior of an earlier phase of training, and of a wide normal
+    (Shenbin et al. 2020, RecVAE).
 
-    After each phase of training (`training.phases`; without them, after each epoch) the earlier posterior is renewed. Its KL has
-    no closed form. The posterior must be `Normal`. Without data to infer from, as in sampling, the earlier posterior is left out.
+    After each phase of training (`training.phases`; without them, after each epoch) the earlier
+    posterior is renewed. Its KL has no closed form. The posterior must be `Normal`. Without data to
+    infer from, as in sampling, the earlier posterior is left out.
 
     Args:
         weights: of the three, in this order.
@@ -134,11 +150,15 @@ class Composite(Prior):
 
     def __post_init__(self) -> None:
         if min(self.weights) <= 0 or abs(sum(self.weights) - 1) > 1e-6:
-            raise ValueError(f"weights must be three numbers above 0 that sum to 1, got {self.weights}")
+            raise ValueError(
+                f"weights must be three numbers above 0 that sum to 1, got {self.weights}"
+            )
 
     def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
         if posterior is None:
-            raise ConfigError("a Composite prior is built together with the posterior of its level, got none")
+            raise ConfigError(
+                "a Composite prior is built together with the posterior of its level, got none"
+            )
         return _Composite(size, self, posterior)
 
 

@@ -10,7 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 
 class _Unheeded:
-    """Standard error, for what may be lost: a terminal that was closed, or a full disk, is no reason to lose the work."""
+    """Standard error, for what may be lost: a terminal that was closed, or a full disk, is no
+    reason to lose the work.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -29,7 +31,11 @@ class _Unheeded:
 
 
 def _console() -> Console:
-    return Console(stderr=True) if sys.stderr is None else Console(file=cast(IO[str], _Unheeded(sys.stderr)))
+    return (
+        Console(stderr=True)
+        if sys.stderr is None
+        else Console(file=cast(IO[str], _Unheeded(sys.stderr)))
+    )
 
 
 class Report(Protocol):
@@ -44,7 +50,9 @@ def silent(epoch: int, examples: int, text: str) -> None:
 
 @contextmanager
 def bar(epochs: int, examples: int, done: int = 0, *, show: bool = True) -> Iterator[Report]:
-    """A bar over all training examples of a run, of which `done` are behind us; the function it gives moves it."""
+    """A bar over all training examples of a run, of which `done` are behind us; the function it
+    gives moves it.
+    """
     if not show:
         yield silent
         return
@@ -59,7 +67,9 @@ def bar(epochs: int, examples: int, done: int = 0, *, show: bool = True) -> Iter
         TextColumn("{task.fields[text]}"),
     )
     with Progress(*columns, console=_console(), refresh_per_second=4) as progress:
-        task = progress.add_task("fit", total=epochs * examples, completed=done, epoch=1, rate="", text="")
+        task = progress.add_task(
+            "fit", total=epochs * examples, completed=done, epoch=1, rate="", text=""
+        )
 
         def report(epoch: int, examples: int, text: str) -> None:
             speed = progress.tasks[0].speed
@@ -71,12 +81,20 @@ def bar(epochs: int, examples: int, done: int = 0, *, show: bool = True) -> Iter
 
 @contextmanager
 def stages(what: str, total: int, *, show: bool = True) -> Iterator[Callable[[str], None]]:
-    """A bar over the parts of some long work; the function it gives is told the name of each part as it begins."""
+    """A bar over the parts of some long work; the function it gives is told the name of each part
+    as it begins.
+    """
     if not show:
         yield lambda name: None
         return
     done = TextColumn("{task.completed:.0f}/{task.total:.0f}")
-    columns = (TextColumn(what), BarColumn(bar_width=24), done, TimeElapsedColumn(), TextColumn("{task.fields[name]}"))
+    columns = (
+        TextColumn(what),
+        BarColumn(bar_width=24),
+        done,
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[name]}"),
+    )
     with Progress(*columns, console=_console(), refresh_per_second=4) as progress:
         task = progress.add_task(what, total=total, completed=-1, name="")
         yield lambda name: progress.update(task, advance=1, name=name)

@@ -58,32 +58,40 @@ class Training:
     Args:
         epochs: at most this many passes over the training split.
         batch_size: examples in one optimiser step, over all processes together.
-        samples: Monte-Carlo samples of z for each example (L, or the k of the importance-weighted bound).
+        samples: Monte-Carlo samples of z for each example (L, or the k of the importance-weighted
+        bound).
         optimizer: name of an optimiser of torch.optim.
         optimizer_options: further arguments of it.
         learning_rate: its step size, multiplied by `schedule`.
         schedule: factor of the learning rate over the run.
-        phases: gone through in turn, again and again, until the epochs are over; none: all of the model in every epoch.
+        phases: gone through in turn, again and again, until the epochs are over; none: all of the
+        model in every epoch.
         clip: largest norm of the gradient; None does not clip.
-        monitor: what chooses the best weights on the validation split: "objective", or of interactions a ranking metric such as
-            "ndcg@100" (of the whole list where there are fewer items than that).
+        monitor: what chooses the best weights on the validation split: "objective", or of
+            interactions a ranking metric such as "ndcg@100" (of the whole list where there are
+            fewer items than that).
         validate_every: epochs between looks at the validation split; the last epoch always has one.
-        patience: epochs without a better value of it before training stops; None goes on to the end.
+        patience: epochs without a better value of it before training stops; None goes on to the
+        end.
         checkpoint_every: epochs between checkpoints; there is always one at the end.
         checkpoint_steps: optimiser steps between checkpoints within an epoch; None: none by steps.
-        checkpoint_seconds: seconds after which there is a checkpoint within an epoch; None: none by time.
-        on_nonfinite: what a loss or gradient that is NaN or infinite does: "stop" ends the fit, "skip" leaves the step out and
-            counts it in the metrics (which costs a look at the gradient at every step).
+        checkpoint_seconds: seconds after which there is a checkpoint within an epoch; None: none by
+        time.
+        on_nonfinite: what a loss or gradient that is NaN or infinite does: "stop" ends the fit,
+            "skip" leaves the step out and counts it in the metrics (which costs a look at the
+            gradient at every step).
         accelerator: "auto" takes a GPU if there is one.
         devices: number of processes on this machine, each with its device.
         nodes: number of machines, each with as many processes, started on each by torchrun.
-        strategy: how several processes hold the model: "ddp": each has a whole copy; "fsdp": each keeps a part of the weights, of
-            their gradient and of the optimiser's state, and the whole for the time of a step or a measure.
+        strategy: how several processes hold the model: "ddp": each has a whole copy; "fsdp": each
+            keeps a part of the weights, of their gradient and of the optimiser's state, and the
+            whole for the time of a step or a measure.
         precision: of the matrix products.
-        compile: compile the model with torch.compile, the same function in fewer and larger steps; it takes some ten seconds
-            at the start, and needs a C++ compiler. "auto": where it pays, for small models and long runs of one process.
-        threads: for the matrix products of a process; "auto": as many as the operations of a step keep busy, at most those that
-            PyTorch has. A small model is faster on one.
+        compile: compile the model with torch.compile, the same function in fewer and larger steps;
+            it takes some ten seconds at the start, and needs a C++ compiler. "auto": where it pays,
+            for small models and long runs of one process.
+        threads: for the matrix products of a process; "auto": as many as the operations of a step
+            keep busy, at most those that PyTorch has. A small model is faster on one.
         seed: of the weights, the order of the data and the noise.
     """
 
@@ -91,7 +99,9 @@ class Training:
     batch_size: PositiveInt = 100
     samples: PositiveInt = 1
     optimizer: str = "Adam"
-    optimizer_options: dict[str, bool | int | float | tuple[float, ...]] = field(default_factory=dict)
+    optimizer_options: dict[str, bool | int | float | tuple[float, ...]] = field(
+        default_factory=dict
+    )
     learning_rate: float = Field(default=1e-3, gt=0)
     schedule: AnySchedule = Constant()
     phases: tuple[Annotated[Phase, table(Phase)], ...] = ()
@@ -114,16 +124,23 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.phases and self.devices * self.nodes > 1:
-            raise ValueError(f"phases are for one process, got devices={self.devices}, nodes={self.nodes}")
+            raise ValueError(
+                f"phases are for one process, got devices={self.devices}, nodes={self.nodes}"
+            )
         if self.strategy == "fsdp":
             self._refuse_unsharded()
 
     def _refuse_unsharded(self) -> None:
         if self.compile is True:
-            raise ValueError("strategy='fsdp' is for models as they are, got compile=True; allowed: false, 'auto'")
+            raise ValueError(
+                "strategy='fsdp' is for models as they are, got compile=True; allowed: false, "
+                "'auto'"
+            )
         if self.optimizer in WHOLE:
             allowed = ", ".join(name for name in optimizers() if name not in WHOLE)
-            raise ValueError(f"strategy='fsdp': {self.optimizer} needs whole weights; allowed: {allowed}")
+            raise ValueError(
+                f"strategy='fsdp': {self.optimizer} needs whole weights; allowed: {allowed}"
+            )
 
     @field_validator("optimizer_options")
     @classmethod
@@ -147,8 +164,8 @@ class Reporting:
     Args:
         write: whether it does.
         points: examples on a map of the latent space, at most.
-        projection: of latent spaces of more than two dimensions, beside the principal components: "tsne" of scikit-learn, or
-            "opentsne" or "umap" where these libraries are installed.
+        projection: of latent spaces of more than two dimensions, beside the principal components:
+            "tsne" of scikit-learn, or "opentsne" or "umap" where these libraries are installed.
     """
 
     write: bool = True
@@ -171,7 +188,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if isinstance(self.model.posterior, Delta) and self.objective.bound:
             got = type(self.objective).__name__
-            raise ValueError(f"a Delta posterior has no bound: the objective must be Reconstruction, got {got}")
+            raise ValueError(
+                f"a Delta posterior has no bound: the objective must be Reconstruction, got {got}"
+            )
 
     def describe(self) -> dict[str, Any]:
         """Plain tables, every default written out, as TOML can hold them."""
@@ -182,7 +201,8 @@ class Recipe:
         return tomli_w.dumps(self.describe())
 
     def replace(self, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with other values at dotted keys, `{"model.latent": [4]}`; the value None removes a key.
+        """The recipe with other values at dotted keys, `{"model.latent": [4]}`; the value None
+        removes a key.
 
         Raises:
             ConfigError: a key or a value is wrong.
@@ -197,7 +217,9 @@ def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:
     *parents, last = path
     for name in parents:
         inner = tables.get(name)
-        tables[name] = tables = inner if isinstance(inner, dict) else {"type": inner} if isinstance(inner, str) else {}
+        tables[name] = tables = (
+            inner if isinstance(inner, dict) else {"type": inner} if isinstance(inner, str) else {}
+        )
     if last == "type":
         tables.clear()  # another part has other keys
     if value is None:
@@ -234,13 +256,17 @@ def load(recipe: str | Path) -> Recipe:
     """
     path = packaged().get(str(recipe), Path(recipe))
     if not (there(path) and path.is_file()):
-        raise ConfigError(unknown("recipe", str(recipe), packaged()) + ", or the path of a TOML file")
+        raise ConfigError(
+            unknown("recipe", str(recipe), packaged()) + ", or the path of a TOML file"
+        )
     try:
         tables = tomllib.loads(_text(path))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path}: not a TOML file: {brief(error, 200)}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: not a TOML file: its tables or lists are nested too deep") from None
+        raise ConfigError(
+            f"{path}: not a TOML file: its tables or lists are nested too deep"
+        ) from None
     return parse(tables, str(recipe))
 
 
@@ -248,11 +274,15 @@ LARGEST = 2**20
 """Most bytes of a recipe."""
 
 LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
-"""A key of more parts than any table has: the time that `tomllib` takes for one grows with the square of their number."""
+"""A key of more parts than any table has: the time that `tomllib` takes for one grows with the
+square of their number.
+"""
 
 
 def _text(path: Path) -> str:
-    """What a file of TOML holds. ValueError if it is larger than any recipe, or would take longer to read."""
+    """What a file of TOML holds. ValueError if it is larger than any recipe, or would take longer
+    to read.
+    """
     if path.stat().st_size > LARGEST:
         raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
     text = path.read_text(encoding="utf-8")
@@ -262,7 +292,8 @@ def _text(path: Path) -> str:
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """`KEY=VALUE` of the command line; VALUE is TOML, or else a plain string; `none` removes the key.
+    """`KEY=VALUE` of the command line; VALUE is TOML, or else a plain string; `none` removes the
+    key.
 
     >>> setting("model.latent=[4]"), setting("data.size=64x64")
     (('model.latent', [4]), ('data.size', '64x64'))
@@ -272,7 +303,9 @@ def setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set needs KEY=VALUE, got {text!r}; for example --set training.epochs=5")
+        raise ConfigError(
+            f"--set needs KEY=VALUE, got {text!r}; for example --set training.epochs=5"
+        )
     if value == "none":
         return key, None
     try:

@@ -1,12 +1,15 @@
-"""Recommending from a fitted run: the best items for a history, for many of them, and the items most like one.
+"""Recommending from a fitted run: the best items for a history, for many of them, and the items
+most like one.
 
-A user gets the same items with the same scores, bit for bit, alone or among any others, whatever the number of threads. Floating
-point does not give that by itself: a matrix product adds up in another order for another number of rows. So everything that is
-added up here lies on a grid that is coarse enough for float64 to hold every sum exactly, and sums without rounding have no order.
+A user gets the same items with the same scores, bit for bit, alone or among any others, whatever
+the number of threads. Floating point does not give that by itself: a matrix product adds up in
+another order for another number of rows. So everything that is added up here lies on a grid that is
+coarse enough for float64 to hold every sum exactly, and sums without rounding have no order.
 
-Scores are those of `VAE.rank`, up to the rounding of float32. They are found in two steps: a product in bfloat16 gives an upper
-bound for every item, and what could be among the best by that is scored exactly. Where the bounds do not prove that nothing
-better was left out, more is scored, in the end everything.
+Scores are those of `VAE.rank`, up to the rounding of float32. They are found in two steps: a
+product in bfloat16 gives an upper bound for every item, and what could be among the best by that is
+scored exactly. Where the bounds do not prove that nothing better was left out, more is scored, in
+the end everything.
 """
 
 import copy
@@ -42,13 +45,17 @@ TILE, SCORES = 512, 2**25
 """Users whose bounds are computed at a time, and how many bounds these may be."""
 
 FEW = 16
-"""Users up to whom the table of items is the left side of the product, which is then faster by half."""
+"""Users up to whom the table of items is the left side of the product, which is then faster by
+half.
+"""
 
 GATHERED = 2**19
 """Numbers of the items' vectors that are scored exactly at a time."""
 
 SERIAL, LANES = 2**15, 64
-"""Numbers up to which PyTorch goes over an array in one thread, and more than it takes of them at once."""
+"""Numbers up to which PyTorch goes over an array in one thread, and more than it takes of them at
+once.
+"""
 
 ROUNDING = 2.0**-8
 """The largest relative error of rounding to bfloat16."""
@@ -58,14 +65,18 @@ ROUNDING = 2.0**-8
 
 
 def _on_grid(values: Tensor, terms: int) -> Tensor:
-    """Float64 rows (N, K), rounded to a grid of their own, so that the inner products of two such rows of `terms` are exact.
+    """Float64 rows (N, K), rounded to a grid of their own, so that the inner products of two such
+    rows of `terms` are exact.
 
-    Each value is a multiple of the row's step and at most 2^bits of them: a sum of products is a multiple of the product of the
-    steps and at most terms * 2^(2 bits) <= 2^53 of them, as is every partial sum. With 600 terms, bits is 21.
+    Each value is a multiple of the row's step and at most 2^bits of them: a sum of products is a
+    multiple of the product of the steps and at most terms * 2^(2 bits) <= 2^53 of them, as is every
+    partial sum. With 600 terms, bits is 21.
     """
     bits = (53 - math.ceil(math.log2(max(terms, 2)))) // 2
     most = values.abs().amax(1, keepdim=True).clamp(min=2.0**-300)
-    step = most / torch.frexp(most).mantissa * 2.0**-bits  # a power of two: the next above `most`, parted
+    step = (
+        most / torch.frexp(most).mantissa * 2.0**-bits
+    )  # a power of two: the next above `most`, parted
     return (values / step).round_().mul_(step)
 
 
@@ -82,7 +93,9 @@ class _Exact(nn.Module):
 
 
 class _First(nn.Module):
-    """A first layer on sparse rows. It sums up each user by itself, in the precision of its table, of which it makes no copy."""
+    """A first layer on sparse rows. It sums up each user by itself, in the precision of its table,
+    of which it makes no copy.
+    """
 
     def __init__(self, layer: SparseLinear) -> None:
         super().__init__()
@@ -93,7 +106,9 @@ class _First(nn.Module):
 
 
 def _exactly(module: nn.Module) -> None:
-    """Puts exact layers in place of the linear ones below, and float64 in place of other parameters; the last layer stays."""
+    """Puts exact layers in place of the linear ones below, and float64 in place of other
+    parameters; the last layer stays.
+    """
     for name, child in module.named_children():
         if isinstance(child, nn.Linear | Transposed):
             setattr(module, name, _Exact(child.weight, child.bias))
@@ -102,18 +117,27 @@ def _exactly(module: nn.Module) -> None:
         elif not isinstance(child, Uncomputed):
             _exactly(child)
     for own in (module._parameters, module._buffers):
-        own |= {k: v.detach().double() if v.is_floating_point() else v for k, v in own.items() if v is not None}
+        own |= {
+            k: v.detach().double() if v.is_floating_point() else v
+            for k, v in own.items()
+            if v is not None
+        }
 
 
 def last_layer(model: VAE) -> Affine:
-    """The last layer of a recommender's decoder, for z = 0: its weight is (I, d), one vector for each item.
+    """The last layer of a recommender's decoder, for z = 0: its weight is (I, d), one vector for
+    each item.
 
     Raises:
         ConfigError: the model is not one of interactions.
     """
-    natural = getattr(model.decode(next(model.parameters()).new_zeros(1, _sizes(model)[0])), "natural", None)
+    natural = getattr(
+        model.decode(next(model.parameters()).new_zeros(1, _sizes(model)[0])), "natural", None
+    )
     if not isinstance(natural, Affine):
-        raise ConfigError("only a run on interactions recommends; this one was fitted to dense examples")
+        raise ConfigError(
+            "only a run on interactions recommends; this one was fitted to dense examples"
+        )
     return natural
 
 
@@ -128,29 +152,42 @@ def _sizes(model: VAE) -> tuple[int, ...]:
 
 
 class _Trunk:
-    """From histories to the codes z (B, d) and to the input of the last layer h (B, K), float64: each row by its history alone.
+    """From histories to the codes z (B, d) and to the input of the last layer h (B, K), float64:
+    each row by its history alone.
 
-    A few empty rows follow each block of users. They take the end of every array, which PyTorch computes by other instructions.
+    A few empty rows follow each block of users. They take the end of every array, which PyTorch
+    computes by other instructions.
     """
 
     def __init__(self, model: VAE) -> None:
-        self.model = copy.deepcopy(model, {id(p): p for p in (*model.parameters(), *model.buffers())})
+        self.model = copy.deepcopy(
+            model, {id(p): p for p in (*model.parameters(), *model.buffers())}
+        )
         _exactly(self.model.eval())
         widths = [m.weight.shape[0] for m in self.model.modules() if isinstance(m, _Exact)]
-        widths += [m.table.shape[1] for m in self.model.modules() if isinstance(m, _First)] + [*_sizes(model)]
+        widths += [m.table.shape[1] for m in self.model.modules() if isinstance(m, _First)] + [
+            *_sizes(model)
+        ]
         self.empty = -(-LANES // min(widths))
         self.rows = max(1, SERIAL // max(widths) - self.empty)
 
     def __call__(self, x: SparseRows) -> tuple[Tensor, Tensor]:
         """For rows (B, I)."""
-        parts = [self._block(x, start, min(start + self.rows, len(x))) for start in range(0, len(x), self.rows)]
+        parts = [
+            self._block(x, start, min(start + self.rows, len(x)))
+            for start in range(0, len(x), self.rows)
+        ]
         z, h = (torch.cat(list(part)) for part in zip(*parts, strict=True))
         return z, h
 
     def _block(self, x: SparseRows, start: int, stop: int) -> tuple[Tensor, Tensor]:
         first, last = int(x.offsets[start]), int(x.offsets[stop])
-        offsets = torch.cat([x.offsets[start : stop + 1], x.offsets[stop].expand(self.empty)]) - first
-        z = self.model.encode(SparseRows(offsets, x.columns[first:last], x.values[first:last].double(), x.width))[0]
+        offsets = (
+            torch.cat([x.offsets[start : stop + 1], x.offsets[stop].expand(self.empty)]) - first
+        )
+        z = self.model.encode(
+            SparseRows(offsets, x.columns[first:last], x.values[first:last].double(), x.width)
+        )[0]
         return z[: stop - start], self.model.decode(z).natural.h[: stop - start]  # type: ignore[attr-defined]
 
 
@@ -172,11 +209,13 @@ def _parts(values: Tensor) -> Tensor:
 
 
 class _Table:
-    """The last layer: its scores <h, w_i> + b_i, exactly for some items, and as upper bounds for all.
+    """The last layer: its scores <h, w_i> + b_i, exactly for some items, and as upper bounds for
+    all.
 
-    With h~ and w~ for h and w in bfloat16, <h, w> = <h~, w~> + <h, w - w~> + <h - h~, w~>, of which the last two are at most
-    |h| |w - w~| + |h - h~| |w~|. Both are inner products too, so that five columns beside those of w~ (two for the norms, three
-    for the bias) make one product in bfloat16 an upper bound. What that rounds by itself, it says in `margin`.
+    With h~ and w~ for h and w in bfloat16, <h, w> = <h~, w~> + <h, w - w~> + <h - h~, w~>, of which
+    the last two are at most |h| |w - w~| + |h - h~| |w~|. Both are inner products too, so that five
+    columns beside those of w~ (two for the norms, three for the bias) make one product in bfloat16
+    an upper bound. What that rounds by itself, it says in `margin`.
     """
 
     def __init__(self, layer: Affine) -> None:
@@ -187,7 +226,9 @@ class _Table:
         for rows in torch.arange(items).split(4096):
             self._fill(slice(int(rows[0]), int(rows[-1]) + 1), layer.weight)
         self.bounds[:, terms + 2 : terms + 5] = _parts(self.bias)
-        self.summed = self.bounds.shape[1] * 2.0**-22  # of float32, in sums of so many terms, at most
+        self.summed = (
+            self.bounds.shape[1] * 2.0**-22
+        )  # of float32, in sums of so many terms, at most
         self._kept = threading.local()
         self.slack = 2 * self.summed * float(self.bias.abs().max())
 
@@ -200,19 +241,27 @@ class _Table:
         self.bounds[rows, terms + 1] = _above(near.double().norm(dim=1))
 
     def upper(self, h: Tensor) -> Tensor:
-        """Upper bounds for h (B, K), up to `margin`: (B, I) bfloat16, in memory that the next call uses again."""
+        """Upper bounds for h (B, K), up to `margin`: (B, I) bfloat16, in memory that the next call
+        uses again.
+        """
         terms, near = h.shape[1], h.bfloat16()
         left = torch.zeros(max(len(h), FEW), self.bounds.shape[1], dtype=torch.bfloat16)
         left[: len(h), :terms] = near
         left[: len(h), terms] = _above(h.norm(dim=1) * (1 + self.summed))
-        left[: len(h), terms + 1] = _above((h - near).norm(dim=1) + 2 * self.summed * near.double().norm(dim=1))
+        left[: len(h), terms + 1] = _above(
+            (h - near).norm(dim=1) + 2 * self.summed * near.double().norm(dim=1)
+        )
         left[:, terms + 2 : terms + 5] = 1
         if len(h) > FEW:
             return torch.mm(left, self.bounds.T, out=self._space(len(h)))
-        return torch.mm(self.bounds, left.T, out=self._space(FEW).view(-1, FEW))[:, : len(h)].T.contiguous()
+        return torch.mm(self.bounds, left.T, out=self._space(FEW).view(-1, FEW))[
+            :, : len(h)
+        ].T.contiguous()
 
     def _space(self, rows: int) -> Tensor:
-        """Memory for bounds (rows, I) that this thread keeps: to have it anew each time would take as long as the product."""
+        """Memory for bounds (rows, I) that this thread keeps: to have it anew each time would take
+        as long as the product.
+        """
         width, kept = len(self.bounds), getattr(self._kept, "space", None)
         if kept is None or kept.numel() < rows * width:
             kept = self._kept.space = torch.empty(rows * width, dtype=torch.bfloat16)
@@ -233,7 +282,11 @@ class _Table:
             some = items[start : start + step]
             torch.index_select(self.weight, 0, some.flatten(), out=rows[: some.numel()])
             vectors = precise[: some.numel()].copy_(rows[: some.numel()]).view(*some.shape, -1)
-            torch.bmm(vectors, h[start : start + step].unsqueeze(2), out=scores[start : start + step].unsqueeze(2))
+            torch.bmm(
+                vectors,
+                h[start : start + step].unsqueeze(2),
+                out=scores[start : start + step].unsqueeze(2),
+            )
         return (scores + self.bias[items]).float()
 
     def all(self, h: Tensor) -> Tensor:
@@ -250,10 +303,15 @@ def _pieces(text: str) -> set[str]:
 
 
 def near(name: str, names: Iterable[str], n: int = 3) -> list[str]:
-    """The known names nearest to one that is not known, the nearest first; only those that share most with it are compared."""
+    """The known names nearest to one that is not known, the nearest first; only those that share
+    most with it are compared.
+    """
     folded = name.casefold()
     pieces = _pieces(folded)
-    likely = {t.casefold(): t for t in heapq.nlargest(50, names, key=lambda t: len(pieces & _pieces(t.casefold())))}
+    likely = {
+        t.casefold(): t
+        for t in heapq.nlargest(50, names, key=lambda t: len(pieces & _pieces(t.casefold())))
+    }
     return [likely[t] for t in difflib.get_close_matches(folded, likely, n=n, cutoff=0.5)]
 
 
@@ -296,7 +354,9 @@ class Catalogue:
         if not columns:
             raise DataError(self._unknown(str(item)))
         if len(columns) > 1:
-            ids = ", ".join(str(self.ids[c]) for c in columns[:5]) + (", ..." if len(columns) > 5 else "")
+            ids = ", ".join(str(self.ids[c]) for c in columns[:5]) + (
+                ", ..." if len(columns) > 5 else ""
+            )
             raise DataError(f"{len(columns)} items are called {item!r}; take one by its id: {ids}")
         return columns[0]
 
@@ -342,7 +402,9 @@ def _checked(matrix: Any, width: int, binary: bool) -> "csr_matrix":
     if matrix.dtype.kind not in "buif":
         raise DataError(f"weights of a history must be real numbers, got {matrix.dtype}")
     if matrix.shape[1] != width:
-        raise DataError(f"histories must have one column for each of the {width} items, got {matrix.shape[1]}")
+        raise DataError(
+            f"histories must have one column for each of the {width} items, got {matrix.shape[1]}"
+        )
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
         matrix = csr_matrix(matrix, dtype=np.float32)
         if not matrix.has_canonical_format:
@@ -350,30 +412,45 @@ def _checked(matrix: Any, width: int, binary: bool) -> "csr_matrix":
             matrix.sum_duplicates()
     wrong = ~(np.isfinite(matrix.data) & (matrix.data > 0))
     if wrong.any():
-        raise DataError(f"weights of a history must be numbers above 0, got {matrix.data[wrong][0]:g}")
+        raise DataError(
+            f"weights of a history must be numbers above 0, got {matrix.data[wrong][0]:g}"
+        )
     if binary and (matrix.data != 1).any():
         got = matrix.data[matrix.data != 1][0]
-        raise DataError(f"this run was fitted to interactions that count 1 each, got a weight of {got:g}; leave weights out")
+        raise DataError(
+            f"this run was fitted to interactions that count 1 each, got a weight of {got:g}; "
+            "leave weights out"
+        )
     return matrix
 
 
 def _entries(history: Any) -> tuple[list[Any], list[float]]:
     """Items and weights of one history."""
     if isinstance(history, str):
-        raise DataError(f"a history is a list of items, got the text {history!r}; write [{history!r}]")
+        raise DataError(
+            f"a history is a list of items, got the text {history!r}; write [{history!r}]"
+        )
     if not isinstance(history, Iterable):
         raise DataError(f"a history is a list of items, got {type(history).__name__}")
-    return (list(history), list(history.values())) if isinstance(history, Mapping) else (list(history), [])
+    return (
+        (list(history), list(history.values()))
+        if isinstance(history, Mapping)
+        else (list(history), [])
+    )
 
 
 def _side_by_side(act: Callable[[np.ndarray], None], parts: list[np.ndarray]) -> None:
-    """`act` on each part, as many at a time as PyTorch has threads, each in one thread: then none waits for another."""
+    """`act` on each part, as many at a time as PyTorch has threads, each in one thread: then none
+    waits for another.
+    """
     threads = torch.get_num_threads()
     if threads == 1 or len(parts) == 1:
         for part in parts:
             act(part)
         return
-    with ThreadPoolExecutor(min(threads, len(parts)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(
+        min(threads, len(parts)), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         try:
             list(pool.map(act, parts))
         finally:
@@ -389,7 +466,8 @@ class Recommendation(NamedTuple):
     Attributes:
         item: its id.
         title: what it is called; None in a run without titles.
-        score: by which it was ranked: the natural parameter of p(x | z), or a cosine; higher is better.
+        score: by which it was ranked: the natural parameter of p(x | z), or a cosine; higher is
+            better.
     """
 
     item: Any
@@ -399,7 +477,8 @@ class Recommendation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recommendations:
-    """Lists of many users, the best first. Where a user has fewer than k, the rest of the row is -1 and nan.
+    """Lists of many users, the best first. Where a user has fewer than k, the rest of the row is -1
+    and nan.
 
     Attributes:
         users: (n,) the users' own ids.
@@ -423,12 +502,18 @@ class Recommendations:
         return (self.items >= 0).sum(1)
 
     def to_frame(self) -> "DataFrame":
-        """A Polars frame with the columns user, rank (from 1), item, title (where known) and score, by user, then rank."""
+        """A Polars frame with the columns user, rank (from 1), item, title (where known) and score,
+        by user, then rank.
+        """
         import polars
 
         row, rank = np.nonzero(self.items >= 0)
         column = self.items[row, rank]
-        titles = {} if self.catalogue.titles is None else {"title": polars.Series(self.catalogue.titles).gather(column)}
+        titles = (
+            {}
+            if self.catalogue.titles is None
+            else {"title": polars.Series(self.catalogue.titles).gather(column)}
+        )
         columns = {
             "user": polars.Series(self.users.tolist()).gather(row),
             "rank": rank + 1,
@@ -438,7 +523,8 @@ class Recommendations:
 
 
 class Recommender:
-    """A fitted run on interactions, made ready for recommending. It takes about six bytes for each weight of the last layer.
+    """A fitted run on interactions, made ready for recommending. It takes about six bytes for each
+    weight of the last layer.
 
     Args:
         run: a run on interactions.
@@ -454,10 +540,16 @@ class Recommender:
 
     def __init__(self, run: Run) -> None:
         if run.items is None:
-            raise ConfigError("only a run on interactions recommends; this one was fitted to dense examples")
+            raise ConfigError(
+                "only a run on interactions recommends; this one was fitted to dense examples"
+            )
         self.run, self.catalogue = run, Catalogue(run.items)
         with torch.no_grad():
-            self._trunk = _Trunk(copy.deepcopy(run.model).cpu() if next(run.model.parameters()).is_cuda else run.model)
+            self._trunk = _Trunk(
+                copy.deepcopy(run.model).cpu()
+                if next(run.model.parameters()).is_cuda
+                else run.model
+            )
             self._table = _Table(last_layer(run.model))
 
     @classmethod
@@ -479,7 +571,8 @@ class Recommender:
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
     ) -> list[Recommendation]:
-        """The best items for a user of whom only this history is known, the best first; fewer than k where no more are left.
+        """The best items for a user of whom only this history is known, the best first; fewer than
+        k where no more are left.
 
         Args:
             history: items by id or title, or a mapping of them to weights.
@@ -497,7 +590,9 @@ class Recommender:
             raise DataError("the history is empty: give one item or more")
         found = self._many(histories, k, exclude_seen, allow, deny)
         if not found.counts[0]:
-            raise DataError("nothing is left to recommend: the history holds every item that may be recommended")
+            raise DataError(
+                "nothing is left to recommend: the history holds every item that may be recommended"
+            )
         return self._listed(found.items[0], found.scores[0])
 
     def recommend_many(
@@ -514,8 +609,8 @@ class Recommender:
         A user with an empty history gets nothing.
 
         Args:
-            histories: a SciPy matrix (n, I) over the catalogue; a Polars frame with the columns user, item and perhaps weight; a
-                mapping of users to histories; or a `History`.
+            histories: a SciPy matrix (n, I) over the catalogue; a Polars frame with the columns
+                user, item and perhaps weight; a mapping of users to histories; or a `History`.
             k: how many for each.
             exclude_seen: nothing of the user's history.
             allow: nothing but these items.
@@ -527,14 +622,25 @@ class Recommender:
         """
         found = self._histories(histories)
         if found.matrix.nnz == 0:
-            which = f"all {len(found.users)} histories are empty" if len(found.users) else "there are no histories"
+            which = (
+                f"all {len(found.users)} histories are empty"
+                if len(found.users)
+                else "there are no histories"
+            )
             raise DataError(f"{which}: there is nothing to recommend by")
         return self._many(found, k, exclude_seen, allow, deny)
 
     def similar(
-        self, item: Any, k: int = 10, *, allow: Iterable[Any] | None = None, deny: Iterable[Any] = ()
+        self,
+        item: Any,
+        k: int = 10,
+        *,
+        allow: Iterable[Any] | None = None,
+        deny: Iterable[Any] = (),
     ) -> list[Recommendation]:
-        """The items most like one, by the cosine of the angle between their vectors (see `item_vectors`), without itself."""
+        """The items most like one, by the cosine of the angle between their vectors (see
+        `item_vectors`), without itself.
+        """
         column, vectors = self.catalogue.column(item), torch.from_numpy(self.item_vectors)
         excluded = np.union1d(self._excluded(allow, deny), [column])
         self._refuse_k(k, len(vectors) - len(excluded))
@@ -545,7 +651,9 @@ class Recommender:
         return self._listed(best.indices[0].numpy(), best.values[0].numpy())
 
     def codes(self, histories: Any) -> np.ndarray:
-        """The posterior means of z1 of many users, (n, d) float32; `histories` as in `recommend_many`. DataError for no user."""
+        """The posterior means of z1 of many users, (n, d) float32; `histories` as in
+        `recommend_many`. DataError for no user.
+        """
         found = self._histories(histories)
         if not len(found.users):
             raise DataError("there are no histories: there is nothing to encode")
@@ -554,7 +662,11 @@ class Recommender:
 
     def _listed(self, columns: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
         ids, pairs = self.catalogue.ids, zip(columns.tolist(), scores.tolist(), strict=True)
-        return [Recommendation(ids[c : c + 1].tolist()[0], self.catalogue.title(c), score) for c, score in pairs if c >= 0]
+        return [
+            Recommendation(ids[c : c + 1].tolist()[0], self.catalogue.title(c), score)
+            for c, score in pairs
+            if c >= 0
+        ]
 
     # Histories
 
@@ -585,36 +697,54 @@ class Recommender:
             weights += own or [1.0] * len(items)
         users = np.empty(len(given), dtype=object)
         users[:] = list(given)
-        return _Histories(users, self._matrix(np.array(rows, np.int64), np.array(columns, np.int64), weights, len(given)))
+        return _Histories(
+            users,
+            self._matrix(
+                np.array(rows, np.int64), np.array(columns, np.int64), weights, len(given)
+            ),
+        )
 
     def _of_frame(self, frame: "DataFrame") -> _Histories:
         import polars
 
         missing = [name for name in ("user", "item") if name not in frame.columns]
         if missing:
-            raise DataError(f"a frame of histories needs the columns user and item, got: {', '.join(frame.columns) or 'none'}")
+            raise DataError(
+                "a frame of histories needs the columns user and item, got: "
+                f"{', '.join(frame.columns) or 'none'}"
+            )
         if frame.select("user", "item").null_count().sum_horizontal().item():
             raise DataError("a frame of histories must have a user and an item in every row")
         users = frame["user"].unique(maintain_order=True)
         known = frame["item"].unique(maintain_order=True)
         columns = polars.Series(self.catalogue.columns(known.to_list()), dtype=polars.Int64)
-        row = frame["user"].replace_strict(users, polars.int_range(len(users), eager=True), return_dtype=polars.Int64)
+        row = frame["user"].replace_strict(
+            users, polars.int_range(len(users), eager=True), return_dtype=polars.Int64
+        )
         column = frame["item"].replace_strict(known, columns, return_dtype=polars.Int64)
         weights = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(len(frame))
-        return _Histories(users.to_numpy(), self._matrix(row.to_numpy(), column.to_numpy(), weights, len(users)))
+        return _Histories(
+            users.to_numpy(), self._matrix(row.to_numpy(), column.to_numpy(), weights, len(users))
+        )
 
-    def _matrix(self, rows: np.ndarray, columns: np.ndarray, weights: Any, users: int) -> "csr_matrix":
+    def _matrix(
+        self, rows: np.ndarray, columns: np.ndarray, weights: Any, users: int
+    ) -> "csr_matrix":
         """Of interactions; where each counts 1, repeating one changes nothing."""
         from scipy.sparse import csr_matrix
 
         try:
             weights = np.asarray(weights, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise DataError(f"weights of a history must be real numbers: {brief(error, 160)}") from None
+            raise DataError(
+                f"weights of a history must be real numbers: {brief(error, 160)}"
+            ) from None
         if self.run.schema.levels == 2 and (weights == 1).all():
             rows, columns = np.unique(np.stack([rows, columns]), axis=1)
             weights = np.ones(len(rows))
-        return self._checked(csr_matrix((weights, (rows, columns)), shape=(users, len(self.catalogue.ids))))
+        return self._checked(
+            csr_matrix((weights, (rows, columns)), shape=(users, len(self.catalogue.ids)))
+        )
 
     def _excluded(self, allow: Iterable[Any] | None, deny: Iterable[Any]) -> np.ndarray:
         """Columns that nobody is recommended, ascending."""
@@ -628,12 +758,20 @@ class Recommender:
         if available < 1:
             raise ConfigError("nothing may be recommended: allow and deny leave none of the items")
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= available:
-            raise ConfigError(f"k must be from 1 to {available}, the number of items that may be recommended, got {k}")
+            raise ConfigError(
+                f"k must be from 1 to {available}, the number of items that may be recommended, "
+                f"got {k}"
+            )
 
     # Ranking
 
     def _many(
-        self, histories: _Histories, k: int, exclude_seen: bool, allow: Iterable[Any] | None, deny: Iterable[Any]
+        self,
+        histories: _Histories,
+        k: int,
+        exclude_seen: bool,
+        allow: Iterable[Any] | None,
+        deny: Iterable[Any],
     ) -> Recommendations:
         excluded = torch.from_numpy(self._excluded(allow, deny))
         width, users = len(self.catalogue.ids), len(histories.users)
@@ -645,30 +783,43 @@ class Recommender:
         def fill(rows: np.ndarray) -> None:
             seen = SparseRows.of(histories.matrix if len(rows) == users else histories.matrix[rows])
             with torch.inference_mode():
-                items[rows], scores[rows] = self._best(self._trunk(seen)[1], _Hidden(excluded, seen if exclude_seen else None), k)
+                items[rows], scores[rows] = self._best(
+                    self._trunk(seen)[1], _Hidden(excluded, seen if exclude_seen else None), k
+                )
 
         _side_by_side(fill, [known[start : start + tile] for start in range(0, len(known), tile)])
         return Recommendations(histories.users, items, scores, self.catalogue)
 
     def _best(self, h: Tensor, hidden: "_Hidden", k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The lists of the users of h (B, K): columns and scores, (B, k), -1 and nan where nothing is left."""
+        """The lists of the users of h (B, K): columns and scores, (B, k), -1 and nan where nothing
+        is left.
+        """
         h = _on_grid(h, h.shape[1])
         upper = hidden.apply(self._table.upper(h))
         items, scores = torch.empty(len(h), k, dtype=torch.int64), torch.empty(len(h), k)
         left = torch.arange(len(h))
         for some in (2 * k + 12, 16 * k + 96):
             if some < upper.shape[1] and len(left):
-                found, proven = self._among(h[left], upper if len(left) == len(h) else upper[left], k, some)
-                items[left[proven]], scores[left[proven]] = found.indices[proven], found.values[proven]
+                found, proven = self._among(
+                    h[left], upper if len(left) == len(h) else upper[left], k, some
+                )
+                items[left[proven]], scores[left[proven]] = (
+                    found.indices[proven],
+                    found.values[proven],
+                )
                 left = left[~proven]
         for rows in left.split(FEW) if len(left) else ():
             best = top_k(hidden.apply(self._table.all(h[rows]), rows), k)
             items[rows], scores[rows] = best.indices, best.values
         nothing = scores == -torch.inf
-        return items.masked_fill_(nothing, -1).numpy(), scores.masked_fill_(nothing, torch.nan).numpy()
+        return items.masked_fill_(nothing, -1).numpy(), scores.masked_fill_(
+            nothing, torch.nan
+        ).numpy()
 
     def _among(self, h: Tensor, upper: Tensor, k: int, some: int) -> tuple[Any, Tensor]:
-        """The k best of the `some` items with the highest bounds, and for which users nothing better can be left out."""
+        """The k best of the `some` items with the highest bounds, and for which users nothing
+        better can be left out.
+        """
         chosen = top_k(upper, some)
         columns, order = chosen.indices.sort(1)
         scores = self._table.exact(h, columns)
@@ -693,5 +844,7 @@ class _Hidden:
             scores[self.seen.rows, self.seen.columns] = -torch.inf
         elif self.seen is not None and rows is not None:
             for at, row in enumerate(rows.tolist()):
-                scores[at, self.seen.columns[self.seen.offsets[row] : self.seen.offsets[row + 1]]] = -torch.inf
+                scores[
+                    at, self.seen.columns[self.seen.offsets[row] : self.seen.offsets[row + 1]]
+                ] = -torch.inf
         return scores

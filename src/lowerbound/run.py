@@ -1,7 +1,8 @@
 """Runs: a fitted model from its folder alone.
 
-A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per epoch), `model.safetensors`
-(the best weights), `summary.json` (what `fit --json` prints), `checkpoint/` and `report/`.
+A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per
+epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json` prints),
+`checkpoint/` and `report/`.
 """
 
 import itertools
@@ -23,7 +24,15 @@ from .baselines import Counts
 from .catalogue import explain
 from .data import Dataset, Examples, History, Items, Schema
 from .errors import ConfigError, DataError, LowerboundError, RunError, brief
-from .evaluation import Ranking, bits_per_dimension, bound, difference, importance_log_likelihood, latent_statistics, rank
+from .evaluation import (
+    Ranking,
+    bits_per_dimension,
+    bound,
+    difference,
+    importance_log_likelihood,
+    latent_statistics,
+    rank,
+)
 from .evaluation.batches import chunks, evaluating, placed, positive, rows
 from .evaluation.ranking import cuts
 from .files import read_json, regular, within
@@ -76,39 +85,66 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, recipe: Recipe, schema: Schema, model: VAE, summary: dict[str, Any], items: Items | None = None
+        self,
+        folder: Path,
+        recipe: Recipe,
+        schema: Schema,
+        model: VAE,
+        summary: dict[str, Any],
+        items: Items | None = None,
     ) -> None:
-        self.folder, self.recipe, self.schema, self.summary, self.items = folder, recipe, schema, summary, items
+        self.folder, self.recipe, self.schema, self.summary, self.items = (
+            folder,
+            recipe,
+            schema,
+            summary,
+            items,
+        )
         self.model = model.eval()
 
     def data(self, source: str | Path | None = None) -> Dataset:
-        """The data of the run in its own splits, or another source, standardised as in training and not cut further.
+        """The data of the run in its own splits, or another source, standardised as in training and
+        not cut further.
 
         Raises:
-            DataError: the data of the run have changed since, so that their splits are not those of the fit.
+            DataError: the data of the run have changed since, so that their splits are not those of
+                the fit.
         """
         if source is not None:
-            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(self.schema, self.items, other=True)
+            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(
+                self.schema, self.items, other=True
+            )
         dataset = self.recipe.data.open(self.schema, self.items)
         if regular(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
         return dataset
 
-    def examples(self, source: str | Path | None = None, split: str | None = None) -> tuple[str, Examples | History]:
-        """The name of a split and its examples; by default the test split, or all of a source that brings none."""
+    def examples(
+        self, source: str | Path | None = None, split: str | None = None
+    ) -> tuple[str, Examples | History]:
+        """The name of a split and its examples; by default the test split, or all of a source that
+        brings none.
+        """
         dataset = self.data(source)
         name = split or ("all" if source is not None and dataset.test is None else "test")
         return name, dataset.split(name)
 
     def evaluate(
-        self, source: str | Path | None = None, *, split: str | None = None, samples: int = 100, seed: int = 0
+        self,
+        source: str | Path | None = None,
+        *,
+        split: str | None = None,
+        samples: int = 100,
+        seed: int = 0,
     ) -> dict[str, Any]:
-        """What the model makes of a split: of images and tables the bound, the importance-sampled log-likelihood and what the
-        latents carry, in nats per example; of interactions the ranking metrics.
+        """What the model makes of a split: of images and tables the bound, the importance-sampled
+        log-likelihood and what the latents carry, in nats per example; of interactions the ranking
+        metrics.
 
         Args:
             source: other data; None takes those of the run.
-            split: "train", "validation", "test" or "all"; None is "test", or "all" for a source that brings no test part.
+            split: "train", "validation", "test" or "all"; None is "test", or "all" for a source
+            that brings no test part.
             samples: importance samples for each example.
             seed: of the draws.
         """
@@ -133,36 +169,54 @@ class Run:
             "bits_per_dim": bits_per_dimension(value, self.schema.shape),
             "examples": len(examples),
             "log_likelihood_term": found.log_likelihood_term,
-            "rate_per_dimension": [None if r is None else r.tolist() for r in latent.rate_per_dimension],
+            "rate_per_dimension": [
+                None if r is None else r.tolist() for r in latent.rate_per_dimension
+            ],
             "split": split,
             "caveat": caveat,
         }
 
-    def _ranking(self, examples: History, split: str, caveat: str | None, seed: int) -> dict[str, Any]:
-        """The ranking metrics of a split with held-out items, beside those of popularity, and what the latents carry."""
+    def _ranking(
+        self, examples: History, split: str, caveat: str | None, seed: int
+    ) -> dict[str, Any]:
+        """The ranking metrics of a split with held-out items, beside those of popularity, and what
+        the latents carry.
+        """
         if examples.targets is None:
             other = "to measure other data, give a folder with train and test files"
             raise DataError(f"the {split} split holds nothing out to be found; {other}")
         popularity = None if self.items is None else self.items.popularity
-        found = rank(self.model.rank, examples, ks=cuts(self.schema.shape[0]), popularity=popularity)
+        found = rank(
+            self.model.rank, examples, ks=cuts(self.schema.shape[0]), popularity=popularity
+        )
         latent = latent_statistics(self.model, examples.take(slice(0, LATENT_USERS)), seed=seed)
         return {
             "metrics": {name: estimate.value for name, estimate in found.metrics.items()},
-            "standard_errors": {name: estimate.standard_error for name, estimate in found.metrics.items()},
+            "standard_errors": {
+                name: estimate.standard_error for name, estimate in found.metrics.items()
+            },
             "coverage": {f"coverage@{k}": value for k, value in found.coverage.items()},
-            "mean_popularity_rank": {str(k): value for k, value in (found.mean_popularity_rank or {}).items()},
-            "more_than_popularity": {} if popularity is None else _above(found, examples, popularity),
+            "mean_popularity_rank": {
+                str(k): value for k, value in (found.mean_popularity_rank or {}).items()
+            },
+            "more_than_popularity": {}
+            if popularity is None
+            else _above(found, examples, popularity),
             "users": len(found.users),
             "users_without_targets": found.left_out,
             "rate": [None if r is None else r.sum().item() for r in latent.rate_per_dimension],
             "active_units": list(latent.active_units),
-            "rate_per_dimension": [None if r is None else r.tolist() for r in latent.rate_per_dimension],
+            "rate_per_dimension": [
+                None if r is None else r.tolist() for r in latent.rate_per_dimension
+            ],
             "split": split,
             "caveat": caveat,
         }
 
     def encode(self, x: Batch | Examples | History) -> list[Tensor]:
-        """The posterior means of each level, (N, d) each, on the CPU, for a batch (N, *shape) or a whole split."""
+        """The posterior means of each level, (N, d) each, on the CPU, for a batch (N, *shape) or a
+        whole split.
+        """
         if not isinstance(x, Examples | History):
             with evaluating(self.model, 0):
                 return [z.cpu() for z in self.model.encode(placed(self.model, x))]
@@ -176,17 +230,25 @@ class Run:
             return self.model.reconstruct(placed(self.model, x)).cpu()
 
     def decode(self, z: Tensor, level: int = 0) -> Tensor:
-        """The mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1; levels between are at their means."""
+        """The mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1; levels
+        between are at their means.
+        """
         latents = self.model.latents
         self.model.refuse_latents(z, self._level(level))
         with evaluating(self.model, 0):
             parts = z.to(next(self.model.parameters())).split(rows(self.model))
-            return torch.cat([self.model.decode(latents.descend(part, level)).mean.cpu() for part in parts])
+            return torch.cat(
+                [self.model.decode(latents.descend(part, level)).mean.cpu() for part in parts]
+            )
 
     def vary(self, level: int, groups: int, draws: int, *, seed: int = 0) -> Tensor:
-        """The means of p(x | z1), (groups, draws, *shape), where in each group one level varies and those above it are fixed."""
+        """The means of p(x | z1), (groups, draws, *shape), where in each group one level varies and
+        those above it are fixed.
+        """
         many = positive(groups, what="groups") * positive(draws, what="draws")
-        refuse_beyond_memory(many * math.prod(self.schema.shape), f"{groups:,} groups of {draws:,} draws")
+        refuse_beyond_memory(
+            many * math.prod(self.schema.shape), f"{groups:,} groups of {draws:,} draws"
+        )
         self._level(level)
         with evaluating(self.model, seed):
             z = self.model.latents.vary(level, groups, draws)
@@ -197,23 +259,34 @@ class Run:
         """The level, if there is one: 0 for z1."""
         known = range(len(self.model.latents.sizes))
         if isinstance(level, bool) or level not in known:
-            raise ConfigError(f"this model has the levels {', '.join(map(str, known))}, got {level!r}")
+            raise ConfigError(
+                f"this model has the levels {', '.join(map(str, known))}, got {level!r}"
+            )
         return level
 
     def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
         """`n` samples (n, *shape): the means of p(x | z), or draws from it."""
         n = positive(n, what="the number of samples")
         if self.model.sparse:
-            raise ConfigError("samples are of images and tables; a run on interactions recommends: lowerbound recommend RUN")
+            raise ConfigError(
+                "samples are of images and tables; a run on interactions recommends: lowerbound "
+                "recommend RUN"
+            )
         refuse_beyond_memory(n * math.prod(self.schema.shape), f"{n:,} samples")
         size = rows(self.model)
         with evaluating(self.model, seed):
-            return torch.cat([self.model.sample(min(size, n - start), mean).cpu() for start in range(0, n, size)])
+            return torch.cat(
+                [self.model.sample(min(size, n - start), mean).cpu() for start in range(0, n, size)]
+            )
 
 
 def _above(found: Ranking, examples: History, popularity: Any) -> dict[str, Any]:
-    """The mean difference to the popularity of the items on the same users, and its standard error, of each metric."""
-    other = rank(Counts(torch.tensor(popularity, dtype=torch.float32)), examples, metrics=list(found.metrics))
+    """The mean difference to the popularity of the items on the same users, and its standard error,
+    of each metric.
+    """
+    other = rank(
+        Counts(torch.tensor(popularity, dtype=torch.float32)), examples, metrics=list(found.metrics)
+    )
     return {name: difference(found, other, name)._asdict() for name in found.metrics}
 
 
@@ -235,19 +308,28 @@ def load(folder: str | Path) -> Run:
     """A fitted run from its folder alone.
 
     Raises:
-        RunError: the folder is no run, is damaged, is of another version, or has a link that leads out of it.
+        RunError: the folder is no run, is damaged, is of another version, or has a link that leads
+        out of it.
         LowerboundError: another of its kinds, where its recipe or its catalogue are not right.
     """
     folder = Path(folder)
     known = ("recipe.toml", "data.json", "model.safetensors")
     missing = [name for name in known if not regular(within(folder, name))]
     if missing:
-        unfinished = "; it was not finished: go on with fit --resume" if missing == ["model.safetensors"] else ""
-        raise RunError(f"{brief(folder)} is not a fitted run: {', '.join(missing)} missing{unfinished}")
+        unfinished = (
+            "; it was not finished: go on with fit --resume"
+            if missing == ["model.safetensors"]
+            else ""
+        )
+        raise RunError(
+            f"{brief(folder)} is not a fitted run: {', '.join(missing)} missing{unfinished}"
+        )
     facts = _table(folder, "data.json")
     version = facts.get("format")
     if version != FORMAT:
-        raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {brief(repr(version), 60)}")
+        raise RunError(
+            f"{folder}: a run of format {FORMAT} is needed, got {brief(repr(version), 60)}"
+        )
     _typed(_Facts, facts, folder / "data.json")
     plan, schema = recipes.load(folder / "recipe.toml"), _schema(facts, folder)
     model = _model(plan, schema, folder / "model.safetensors")
@@ -260,7 +342,10 @@ def _table(folder: Path, name: str) -> dict[str, Any]:
     """What a JSON file of a run holds. RunError if that is no table of names and values."""
     found = read_json(within(folder, name))
     if not isinstance(found, dict):
-        raise RunError(f"{folder / name} does not hold what a run wrote: a table is needed, got a {type(found).__name__}")
+        raise RunError(
+            f"{folder / name} does not hold what a run wrote: a table is needed, got a "
+            f"{type(found).__name__}"
+        )
     return found
 
 
@@ -300,7 +385,9 @@ class _Summary(_Typed):
     def _consistent(self) -> "_Summary":
         if self.best_epoch > self.epochs:
             raise ValueError(f"the best epoch, {self.best_epoch}, is after the last, {self.epochs}")
-        lacking = {"read", "kept", "users", "items", "density"} - self.facts.keys() if self.facts else ()
+        lacking = (
+            {"read", "kept", "users", "items", "density"} - self.facts.keys() if self.facts else ()
+        )
         if lacking:
             raise ValueError(f"the facts lack {', '.join(sorted(lacking))}")
         return self
@@ -323,7 +410,8 @@ def _typed(kind: type[_Typed], table: dict[str, Any], path: Path) -> dict[str, A
 def _model(plan: Recipe, schema: Schema, path: Path) -> VAE:
     """The model of a run with its weights.
 
-    It is drafted without memory first: a recipe may ask for any size, and only one that fits the weights is built.
+    It is drafted without memory first: a recipe may ask for any size, and only one that fits the
+    weights is built.
 
     Raises:
         RunError: the weights are damaged, or those of another model.
@@ -333,17 +421,31 @@ def _model(plan: Recipe, schema: Schema, path: Path) -> VAE:
     except RunError as error:
         raise RunError(brief(error)) from None
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    if len(kinds) != 1 or not kinds <= {torch.float32, torch.float64, torch.float16, torch.bfloat16}:
+    if len(kinds) != 1 or not kinds <= {
+        torch.float32,
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+    }:
         got = ", ".join(sorted(map(str, kinds))) or "none"
-        raise RunError(f"{path} has weights of these types: {brief(got, 100)}; allowed: one, of 16, 32 or 64 bits")
+        raise RunError(
+            f"{path} has weights of these types: {brief(got, 100)}; allowed: one, of 16, 32 or 64 "
+            "bits"
+        )
     try:
         with torch.device("meta"), _at_most(4 * len(tensors) + 16):
             draft = build(plan, schema)
-            checkpoint.load_weights(draft, {name: tensor.to("meta") for name, tensor in tensors.items()}, path)
-        model = build(plan, schema).to(torch.float64 if kinds == {torch.float64} else torch.float32)  # NumPy has no bfloat16
+            checkpoint.load_weights(
+                draft, {name: tensor.to("meta") for name, tensor in tensors.items()}, path
+            )
+        model = build(plan, schema).to(
+            torch.float64 if kinds == {torch.float64} else torch.float32
+        )  # NumPy has no bfloat16
         checkpoint.load_weights(model, tensors, path)
     except (RunError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise RunError(brief(f"{path} does not fit the recipe and the data of its run: {error}")) from None
+        raise RunError(
+            brief(f"{path} does not fit the recipe and the data of its run: {error}")
+        ) from None
     return model
 
 
@@ -354,7 +456,10 @@ def _at_most(parameters: int) -> Iterator[None]:
 
     def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
         if next(made) > parameters:
-            raise RunError(f"the recipe asks for more than {parameters} tensors of parameters, far more than there are")
+            raise RunError(
+                f"the recipe asks for more than {parameters} tensors of parameters, far more than "
+                "there are"
+            )
 
     hook = register_module_parameter_registration_hook(count)
     try:
@@ -367,4 +472,6 @@ def _schema(facts: dict[str, Any], folder: Path) -> Schema:
     try:
         return Schema.from_json(facts["schema"])
     except (KeyError, TypeError, AttributeError, DataError) as error:
-        raise RunError(brief(f"{folder / 'data.json'} does not describe the data of a run: {error}")) from error
+        raise RunError(
+            brief(f"{folder / 'data.json'} does not describe the data of a run: {error}")
+        ) from error

@@ -1,4 +1,5 @@
-"""Schedules: step -> float, as pure functions, so that training resumed at any step goes on exactly.
+"""Schedules: step -> float, as pure functions, so that training resumed at any step goes on
+exactly.
 
 The same schedules serve the learning rate (as a factor) and the weight of the KL term (as a value).
 """
@@ -13,11 +14,15 @@ from .catalogue import checked, part
 
 
 class Schedule(ABC):
-    """A number that changes during training. `step` counts optimiser steps from 0 and never starts again at an epoch."""
+    """A number that changes during training. `step` counts optimiser steps from 0 and never starts
+    again at an epoch.
+    """
 
     @abstractmethod
     def __call__(self, step: float, total: float) -> float:
-        """The value at `step` of `total` planned steps; `step = math.inf` gives the value in the end."""
+        """The value at `step` of `total` planned steps; `step = math.inf` gives the value in the
+        end.
+        """
 
 
 @checked
@@ -32,7 +37,9 @@ class Constant(Schedule):
 
 @checked
 class Linear(Schedule):
-    """From `start` to `stop` in a straight line over the first `steps` optimiser steps, then `stop` (KL annealing)."""
+    """From `start` to `stop` in a straight line over the first `steps` optimiser steps, then `stop`
+    (KL annealing).
+    """
 
     start: float = 0.0
     stop: float = 1.0
@@ -44,7 +51,8 @@ class Linear(Schedule):
 
 @checked
 class Cosine(Schedule):
-    """From 1 to `final` along half a cosine over the whole run, after a linear rise over the fraction `warmup` of it.
+    """From 1 to `final` along half a cosine over the whole run, after a linear rise over the
+    fraction `warmup` of it.
 
     With a warm-up this is the one-cycle policy (Smith & Topin 2017) with one falling half-wave.
     """
@@ -75,7 +83,9 @@ class LinearDecay(Schedule):
 
 @checked
 class OneCycle(Schedule):
-    """The one-cycle policy (Smith & Topin 2017): a half-cosine up from `initial` over `warmup`, and one down to `final`."""
+    """The one-cycle policy (Smith & Topin 2017): a half-cosine up from `initial` over `warmup`, and
+    one down to `final`.
+    """
 
     warmup: float = Field(default=0.3, gt=0, lt=1)
     initial: float = Field(default=0.04, ge=0)
@@ -83,7 +93,11 @@ class OneCycle(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
-        low, way = (self.initial, done / self.warmup) if done < self.warmup else (self.final, (1 - done) / (1 - self.warmup))
+        low, way = (
+            (self.initial, done / self.warmup)
+            if done < self.warmup
+            else (self.final, (1 - done) / (1 - self.warmup))
+        )
         return low + (1 - low) * (1 - math.cos(math.pi * way)) / 2
 
 
@@ -91,7 +105,8 @@ class OneCycle(Schedule):
 class Stages(Schedule):
     """Falling by `decay` from stage to stage, each `growth` times as long as the one before.
 
-    The defaults are Burda et al. 2015, section 5: 10^(-i/7) for 3^i passes, i = 0 .. 7, which are 3,280 passes in all.
+    The defaults are Burda et al. 2015, section 5: 10^(-i/7) for 3^i passes, i = 0 .. 7, which are
+    3,280 passes in all.
     """
 
     stages: int = Field(default=8, ge=1)
@@ -101,7 +116,9 @@ class Stages(Schedule):
     def __call__(self, step: float, total: float) -> float:
         # After i stages, (growth^i - 1) / (growth^stages - 1) of the run is over.
         done = min(step / total, 1.0) * (self.growth**self.stages - 1)
-        return self.decay ** min(math.floor(math.log(done + 1, self.growth) + 1e-9), self.stages - 1)
+        return self.decay ** min(
+            math.floor(math.log(done + 1, self.growth) + 1e-9), self.stages - 1
+        )
 
 
 AnySchedule = Annotated[Schedule, part(__name__, Schedule)]

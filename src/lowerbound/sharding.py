@@ -1,8 +1,8 @@
-"""Fully sharded training (Rajbhandari et al. 2020, ZeRO; PyTorch's FSDP2): each process keeps a part of every weight, and of all
-that the optimiser remembers of it.
+"""Fully sharded training (Rajbhandari et al. 2020, ZeRO; PyTorch's FSDP2): each process keeps a
+part of every weight, and of all that the optimiser remembers of it.
 
-A step gathers the weights of each large layer for the time that it computes, and gives each process its part of the mean
-gradient.
+A step gathers the weights of each large layer for the time that it computes, and gives each process
+its part of the mean gradient.
 """
 
 from collections.abc import Mapping
@@ -30,16 +30,26 @@ def in_parts(fabric: Fabric) -> bool:
 
 
 UNIT = 2**18
-"""Weights from which on a layer is gathered by itself; what is smaller is gathered together, once for each step."""
+"""Weights from which on a layer is gathered by itself; what is smaller is gathered together, once
+for each step.
+"""
 
 EAGER = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, Up, SparseLinear)
 """Layers that have used their weights when a call of them ends, and give no view of something."""
 
 
 def _units(module: nn.Module) -> list[nn.Module]:
-    """The layers that are gathered by themselves: they are large, and nothing uses their weights but a call of them."""
-    read = {id(each) for layer in module.modules() if isinstance(layer, Reader) for each in layer.reads}
-    eager = [layer for layer in module.modules() if type(layer) in EAGER and id(layer) not in read and layer is not module]
+    """The layers that are gathered by themselves: they are large, and nothing uses their weights
+    but a call of them.
+    """
+    read = {
+        id(each) for layer in module.modules() if isinstance(layer, Reader) for each in layer.reads
+    }
+    eager = [
+        layer
+        for layer in module.modules()
+        if type(layer) in EAGER and id(layer) not in read and layer is not module
+    ]
     return [layer for layer in eager if sum(p.numel() for p in layer.parameters()) >= UNIT]
 
 
@@ -62,7 +72,9 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def all_whole(tensors: Mapping[str, Tensor], wanted: bool = True) -> dict[str, Tensor]:
-    """`whole` of each, of those in parts on the CPU; nothing where it is not `wanted`. All processes call it together."""
+    """`whole` of each, of those in parts on the CPU; nothing where it is not `wanted`. All
+    processes call it together.
+    """
     found = {}
     for name, tensor in tensors.items():
         gathered = whole(tensor)
@@ -73,7 +85,9 @@ def all_whole(tensors: Mapping[str, Tensor], wanted: bool = True) -> dict[str, T
 
 @torch.no_grad()
 def into(model: nn.Module, source: nn.Module) -> None:
-    """Gives a whole model all that one in parts has, tensor by tensor. All processes call it together."""
+    """Gives a whole model all that one in parts has, tensor by tensor. All processes call it
+    together.
+    """
     parts = source.state_dict()
     for name, tensor in model.state_dict().items():
         tensor.copy_(whole(parts[name]))
@@ -85,9 +99,11 @@ def own(tensor: Tensor) -> Tensor:
 
 
 def laid_out(values: Tensor, pattern: Tensor) -> Tensor:
-    """Whole values, in parts and strides as those of a pattern of their shape lie; values of another shape as they are.
+    """Whole values, in parts and strides as those of a pattern of their shape lie; values of
+    another shape as they are.
 
-    Kernels of images lie channels last, and fused optimisers go through weights and moments as they lie in memory.
+    Kernels of images lie channels last, and fused optimisers go through weights and moments as they
+    lie in memory.
     """
     if values.shape != pattern.shape:
         return values

@@ -1,6 +1,8 @@
-"""Noise of a batch that several processes share: each has the very numbers that one process would have drawn for its examples.
+"""Noise of a batch that several processes share: each has the very numbers that one process would
+have drawn for its examples.
 
-Without it each process would draw noise of its own, and training on two would be another run than training on one.
+Without it each process would draw noise of its own, and training on two would be another run than
+training on one.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +14,11 @@ from torch import Tensor
 
 
 class Share(NamedTuple):
-    """What this process has of a batch: the examples `rank`, `rank + world` ... of `whole`, or the first where that is none.
+    """What this process has of a batch: the examples `rank`, `rank + world` ... of `whole`, or the
+    first where that is none.
 
-    `counts` (whole,) is how many entries each example of the batch has, where they are sparse rows; `gather` that of `Processes`.
+    `counts` (whole,) is how many entries each example of the batch has, where they are sparse rows;
+    `gather` that of `Processes`.
     """
 
     rank: int
@@ -26,7 +30,9 @@ class Share(NamedTuple):
     @property
     def rows(self) -> Tensor:
         """Which examples of the whole batch, (B,)."""
-        return torch.arange(self.rank if self.rank < self.whole else 0, self.whole, self.world)[: max(1, self.size)]
+        return torch.arange(self.rank if self.rank < self.whole else 0, self.whole, self.world)[
+            : max(1, self.size)
+        ]
 
     @property
     def entries(self) -> Tensor:
@@ -47,7 +53,8 @@ class Processes(NamedTuple):
     Attributes:
         rank: this one.
         world: how many there are.
-        gather: what each has, stacked, (world, ...), of numbers that have the same shape in all; from several, on the CPU.
+        gather: what each has, stacked, (world, ...), of numbers that have the same shape in all;
+            from several, on the CPU.
     """
 
     rank: int = 0
@@ -59,7 +66,8 @@ class Processes(NamedTuple):
         return Share(self.rank, self.world, whole, gather=self.gather if self.world > 1 else None)
 
     def whole(self, own: Tensor, at: Tensor, total: int) -> Tensor:
-        """The values of all `total` examples, (total, ...), in order: `own` (n, ...) are those of the examples `at` (n,) here.
+        """The values of all `total` examples, (total, ...), in order: `own` (n, ...) are those of
+        the examples `at` (n,) here.
 
         Every example is that of exactly one process, which has its own in order; it may have none.
         """
@@ -94,7 +102,8 @@ def sharing(share: Share) -> Iterator[None]:
 def mean_of_all(own: Tensor) -> Tensor:
     """The mean over the whole batch, given the mean of something over the examples of this process.
 
-    Its gradient is that of the own mean, so that those of all processes have the mean that one process would have.
+    Its gradient is that of the own mean, so that those of all processes have the mean that one
+    process would have.
     """
     if not _current or _current[-1].world == 1 or (gather := _current[-1].gather) is None:
         return own
@@ -102,8 +111,11 @@ def mean_of_all(own: Tensor) -> Tensor:
     return own + (gather(own.detach() * (share.size / share.whole)).sum(0).to(own) - own.detach())
 
 
-def drawn(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0, entries: bool = False) -> Tensor:
-    """`draw(x)`, of which the result is of the shape of x; `dim` counts the examples, or the `entries` of sparse ones.
+def drawn(
+    draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0, entries: bool = False
+) -> Tensor:
+    """`draw(x)`, of which the result is of the shape of x; `dim` counts the examples, or the
+    `entries` of sparse ones.
 
     Where a batch is shared, `draw` is given the whole batch, with zeros for the examples of others.
     """

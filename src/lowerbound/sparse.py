@@ -1,4 +1,5 @@
-"""Rows of a sparse matrix, as batches of interactions: what was observed, and nothing for what was not.
+"""Rows of a sparse matrix, as batches of interactions: what was observed, and nothing for what was
+not.
 
 A batch is compressed by rows (CSR). No function here makes a dense copy, but `dense` itself.
 """
@@ -12,7 +13,8 @@ from torch import Tensor
 
 
 class SparseRows:
-    """A batch of B sparse rows over I columns: row b has `values[offsets[b]:offsets[b + 1]]` at those places of `columns`.
+    """A batch of B sparse rows over I columns: row b has `values[offsets[b]:offsets[b + 1]]` at
+    those places of `columns`.
 
     Within a row each column stands once, in ascending order.
 
@@ -27,14 +29,24 @@ class SparseRows:
 
     def __init__(self, offsets: Tensor, columns: Tensor, values: Tensor, width: int) -> None:
         self.offsets, self.columns, self.values, self.width = offsets, columns, values, width
-        self._sorted: list[Tensor] = []  # the order of the entries by column; shared by all rows with these places
+        self._sorted: list[
+            Tensor
+        ] = []  # the order of the entries by column; shared by all rows with these places
 
     @classmethod
     def of(cls, matrix: Any) -> "SparseRows":
         """From a SciPy matrix (B, I)."""
         csr = matrix.tocsr()
-        offsets, columns = (torch.from_numpy(np.ascontiguousarray(a, dtype=np.int64)) for a in (csr.indptr, csr.indices))
-        return cls(offsets, columns, torch.from_numpy(np.ascontiguousarray(csr.data, dtype=np.float32)), csr.shape[1])
+        offsets, columns = (
+            torch.from_numpy(np.ascontiguousarray(a, dtype=np.int64))
+            for a in (csr.indptr, csr.indices)
+        )
+        return cls(
+            offsets,
+            columns,
+            torch.from_numpy(np.ascontiguousarray(csr.data, dtype=np.float32)),
+            csr.shape[1],
+        )
 
     def __len__(self) -> int:
         """B."""
@@ -59,11 +71,18 @@ class SparseRows:
         """The row of each entry, (entries,) int64."""
         return torch.repeat_interleave(self.counts, output_size=len(self.columns))
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "SparseRows":
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> "SparseRows":
         """The same rows on a device, their values in a precision."""
         if device is None or torch.device(device) == self.values.device:
             return self.with_values(self.values.to(dtype=dtype))
-        return SparseRows(self.offsets.to(device), self.columns.to(device), self.values.to(device, dtype), self.width)
+        return SparseRows(
+            self.offsets.to(device),
+            self.columns.to(device),
+            self.values.to(device, dtype),
+            self.width,
+        )
 
     def with_values(self, values: Tensor) -> "SparseRows":
         """Other values at the same places."""
@@ -76,11 +95,21 @@ class SparseRows:
         return self.values.new_zeros(len(self)).index_add(0, self.rows, self.values)
 
     def times(self, table: Tensor) -> Tensor:
-        """The matrix product with a dense table (I, d): (B, d), the sum of its rows at the entries, each by its value."""
-        return F.embedding_bag(self.columns, table, self.offsets[:-1], mode="sum", per_sample_weights=self.values.to(table.dtype))
+        """The matrix product with a dense table (I, d): (B, d), the sum of its rows at the entries,
+        each by its value.
+        """
+        return F.embedding_bag(
+            self.columns,
+            table,
+            self.offsets[:-1],
+            mode="sum",
+            per_sample_weights=self.values.to(table.dtype),
+        )
 
     def compact(self) -> tuple["SparseRows", Tensor]:
-        """The transpose without its empty rows, (C, B), and the columns (C,) of this matrix that they are."""
+        """The transpose without its empty rows, (C, B), and the columns (C,) of this matrix that
+        they are.
+        """
         if not self._sorted:
             self._sorted.append(torch.argsort(self.columns, stable=True))
         (order,) = self._sorted

@@ -1,4 +1,6 @@
-"""Images as numbers side by side: what a PNG, a figure and a tracker show alike, without matplotlib."""
+"""Images as numbers side by side: what a PNG, a figure and a tracker show alike, without
+matplotlib.
+"""
 
 import math
 
@@ -6,7 +8,9 @@ import numpy as np
 
 
 def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1] side by side on white, as one array (rows, columns, C) of uint8; C is 1 or 3."""
+    """Images (N, C, H, W) in [0, 1] side by side on white, as one array (rows, columns, C) of
+    uint8; C is 1 or 3.
+    """
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -18,5 +22,7 @@ def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.nd
 
 
 def unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Images of values in [low, high] as they are shown: unchanged if that lies in [0, 1], else moved there."""
+    """Images of values in [low, high] as they are shown: unchanged if that lies in [0, 1], else
+    moved there.
+    """
     return images if low >= 0 and high <= 1 else (images - low) / max(high - low, 1e-12)

@@ -1,7 +1,9 @@
-"""Experiment trackers that follow a run: numbers after each epoch, pictures now and then, the report at the end.
+"""Experiment trackers that follow a run: numbers after each epoch, pictures now and then, the
+report at the end.
 
-`metrics.csv` is always written; a tracker is an extra, through its own library, which is imported only where it is used. A
-tracker that fails is told of once and then left alone: it never ends a run.
+`metrics.csv` is always written; a tracker is an extra, through its own library, which is imported
+only where it is used. A tracker that fails is told of once and then left alone: it never ends a
+run.
 """
 
 import json
@@ -29,7 +31,8 @@ class Tracker(ABC):
     """One tracker, open for one run.
 
     Args:
-        folder: the run folder, absolute; what the tracker keeps on this machine goes into `tracking/` there, which exists.
+        folder: the run folder, absolute; what the tracker keeps on this machine goes into
+        `tracking/` there, which exists.
         project: under which it files the run.
         config: the tables of the recipe.
         known: the `id` that it had when it followed this run before, or "".
@@ -42,7 +45,9 @@ class Tracker(ABC):
     """By which the tracker finds the run again, unless it is by the folder alone."""
 
     @abstractmethod
-    def __init__(self, folder: Path, project: str, config: Mapping[str, Any], known: str) -> None: ...
+    def __init__(
+        self, folder: Path, project: str, config: Mapping[str, Any], known: str
+    ) -> None: ...
 
     @abstractmethod
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
@@ -72,12 +77,16 @@ def flat(table: Mapping[str, Any], above: str = "") -> dict[str, str | int | flo
         if isinstance(value, dict):
             found |= flat(value, f"{above}{key}.")
         else:
-            found[f"{above}{key}"] = value if isinstance(value, str | int | float | bool) else json.dumps(value)
+            found[f"{above}{key}"] = (
+                value if isinstance(value, str | int | float | bool) else json.dumps(value)
+            )
     return found
 
 
 class TensorBoard(Tracker):
-    """Event files in `tracking/tensorboard`. The status is that of the session in the tab of the hyperparameters."""
+    """Event files in `tracking/tensorboard`. The status is that of the session in the tab of the
+    hyperparameters.
+    """
 
     needs = ("tensorboard",)
 
@@ -116,7 +125,9 @@ class TensorBoard(Tracker):
         """Where the file is, from the run folder: event files hold no others."""
         from torch.utils.tensorboard.summary import text
 
-        self.writer.add_summary(text(path.stem, Path(os.path.relpath(path, self.folder)).as_posix()))
+        self.writer.add_summary(
+            text(path.stem, Path(os.path.relpath(path, self.folder)).as_posix())
+        )
 
     def close(self, status: str) -> None:
         if status == "finished":
@@ -125,7 +136,9 @@ class TensorBoard(Tracker):
 
 
 class WandB(Tracker):
-    """Weights & Biases; its environment variables say whether it is online, and `wandb sync` sends what an offline run left."""
+    """Weights & Biases; its environment variables say whether it is online, and `wandb sync` sends
+    what an offline run left.
+    """
 
     needs = ("wandb",)
 
@@ -162,7 +175,9 @@ class WandB(Tracker):
         import wandb
 
         artefact = wandb.Artifact(f"report-{self.id}", type="report")
-        artefact.add_file(str(path), policy="immutable", skip_cache=True)  # no copies in the home folder
+        artefact.add_file(
+            str(path), policy="immutable", skip_cache=True
+        )  # no copies in the home folder
         self.run.log_artifact(artefact)
 
     def close(self, status: str) -> None:
@@ -179,7 +194,9 @@ class WandB(Tracker):
 
 
 class MLflow(Tracker):
-    """The store that MLflow is set to (`MLFLOW_TRACKING_URI`), or else `tracking/mlflow.db`, an SQLite file of this run."""
+    """The store that MLflow is set to (`MLFLOW_TRACKING_URI`), or else `tracking/mlflow.db`, an
+    SQLite file of this run.
+    """
 
     needs = ("mlflow", "sqlalchemy", "alembic")
 
@@ -188,16 +205,22 @@ class MLflow(Tracker):
 
         import mlflow
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells of each table it makes
+        logging.getLogger("mlflow.store.db.utils").setLevel(
+            logging.WARNING
+        )  # it tells of each table it makes
         own, set_ = folder / "tracking", mlflow.is_tracking_uri_set()
         self.client = mlflow.MlflowClient(None if set_ else f"sqlite:///{own / 'mlflow.db'}")
-        self.id = known or self._created(project, folder.name, None if set_ else (own / "mlflow").as_uri())
+        self.id = known or self._created(
+            project, folder.name, None if set_ else (own / "mlflow").as_uri()
+        )
         self.client.update_run(self.id, status="RUNNING")
         self._parameters(flat(config))
 
     def _created(self, project: str, name: str, artefacts: str | None) -> str:
         found = self.client.get_experiment_by_name(project)
-        experiment = found.experiment_id if found else self.client.create_experiment(project, artefacts)
+        experiment = (
+            found.experiment_id if found else self.client.create_experiment(project, artefacts)
+        )
         return self.client.create_run(experiment, run_name=name).info.run_id
 
     def _parameters(self, config: Mapping[str, Any]) -> None:
@@ -210,11 +233,20 @@ class MLflow(Tracker):
             self.client.log_batch(self.id, params=new[i : i + 100])
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
-        """All but infinite ones, of which a database makes the largest number; "@" and the like in names become "_"."""
+        """All but infinite ones, of which a database makes the largest number; "@" and the like in
+        names become "_".
+        """
         from mlflow.entities import Metric
 
-        now, names = int(time.time() * 1000), {name: re.sub(r"[^\w./ :-]", "_", name) for name in values}
-        metrics = [Metric(names[name], value, now, epoch) for name, value in values.items() if not math.isinf(value)]
+        now, names = (
+            int(time.time() * 1000),
+            {name: re.sub(r"[^\w./ :-]", "_", name) for name in values},
+        )
+        metrics = [
+            Metric(names[name], value, now, epoch)
+            for name, value in values.items()
+            if not math.isinf(value)
+        ]
         self.client.log_batch(self.id, metrics)
 
     def picture(self, name: str, image: np.ndarray, epoch: int) -> None:
@@ -224,7 +256,9 @@ class MLflow(Tracker):
         self.client.log_artifact(self.id, str(path), path.parent.name)
 
     def close(self, status: str) -> None:
-        self.client.set_terminated(self.id, {"finished": "FINISHED", "interrupted": "KILLED"}.get(status, "FAILED"))
+        self.client.set_terminated(
+            self.id, {"finished": "FINISHED", "interrupted": "KILLED"}.get(status, "FAILED")
+        )
 
 
 def trackers() -> dict[str, type[Tracker]]:
@@ -265,8 +299,12 @@ def installed(tracking: Tracking) -> None:
     for name in tracking.to:
         for module in trackers()[name].needs:
             found = find_spec(module)
-            if found is None or found.origin is None:  # a mere folder of that name, such as wandb makes, has no origin
-                raise ConfigError(f'tracking.to: {module} is not installed; pip install "lowerbound[{name}]"')
+            if (
+                found is None or found.origin is None
+            ):  # a mere folder of that name, such as wandb makes, has no origin
+                raise ConfigError(
+                    f'tracking.to: {module} is not installed; pip install "lowerbound[{name}]"'
+                )
 
 
 class Watch:
@@ -308,7 +346,9 @@ class Watch:
 
 @contextmanager
 def _left_out(name: str) -> Iterator[list[Exception]]:
-    """Tells of an error in one line of standard error, and goes on; gives the list that then holds it."""
+    """Tells of an error in one line of standard error, and goes on; gives the list that then holds
+    it.
+    """
     failed: list[Exception] = []
     try:
         yield failed
@@ -330,7 +370,9 @@ def _opened(name: str, folder: Path, project: str, config: Mapping[str, Any]) ->
 
 
 @contextmanager
-def watching(tracking: Tracking, folder: Path, config: Mapping[str, Any], *, first: bool = True) -> Iterator[Watch]:
+def watching(
+    tracking: Tracking, folder: Path, config: Mapping[str, Any], *, first: bool = True
+) -> Iterator[Watch]:
     """The trackers of a run, open; `first`: this process is the one that tells them.
 
     Args:

@@ -1,7 +1,8 @@
 """Training: one loop on Lightning Fabric, in the order in which things happen.
 
-Everything random is a function of (seed, epoch, batch) alone: the order of the data, the binarisation and the noise. A run that
-goes on from any step therefore goes on exactly, several processes train as one does, and validation leaves no trace.
+Everything random is a function of (seed, epoch, batch) alone: the order of the data, the
+binarisation and the noise. A run that goes on from any step therefore goes on exactly, several
+processes train as one does, and validation leaves no trace.
 """
 
 import copy
@@ -47,16 +48,28 @@ from .sharding import all_whole, in_parts, into, kept_in_parts, laid_out, own, s
 from .shares import ALONE, Processes, Share, sharing
 
 LOOK_EVERY = 20
-"""Steps between looks at the losses: looking waits for the device, so it is not done at every step."""
+"""Steps between looks at the losses: looking waits for the device, so it is not done at every step.
+"""
 
 
-WATCHED = ("recall@10", "recall@20", "recall@50", "recall_capped@20", "recall_capped@50", "ndcg@10", "ndcg@20", "ndcg@100")
+WATCHED = (
+    "recall@10",
+    "recall@20",
+    "recall@50",
+    "recall_capped@20",
+    "recall_capped@50",
+    "ndcg@10",
+    "ndcg@20",
+    "ndcg@100",
+)
 """Ranking metrics that are measured after an epoch."""
 
 
 @dataclass
 class State:
-    """Where a run is: everything of a checkpoint that is not a tensor. `skipped` is that of the epoch under way."""
+    """Where a run is: everything of a checkpoint that is not a tensor. `skipped` is that of the
+    epoch under way.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -76,7 +89,8 @@ def key(*numbers: int) -> int:
 
 
 def make_fabric(settings: Training, all_used: bool = True) -> Fabric:
-    """The device, precision and processes that the settings ask for; `all_used`: whether the loss uses all parameters.
+    """The device, precision and processes that the settings ask for; `all_used`: whether the loss
+    uses all parameters.
 
     Raises:
         ConfigError: there is no such device.
@@ -88,9 +102,14 @@ def make_fabric(settings: Training, all_used: bool = True) -> Fabric:
         raise ConfigError(f"training.phases are for one process, got {devices * nodes}")
     cores = os.cpu_count() or 1
     if devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
-        raise ConfigError(f"training.devices: {devices} processes, but this machine has {cores} cores")
+        raise ConfigError(
+            f"training.devices: {devices} processes, but this machine has {cores} cores"
+        )
     try:
-        how = {"strategy": _strategy(settings, devices * nodes, all_used), "precision": settings.precision}
+        how = {
+            "strategy": _strategy(settings, devices * nodes, all_used),
+            "precision": settings.precision,
+        }
         return Fabric(accelerator=settings.accelerator, devices=devices, num_nodes=nodes, **how)  # type: ignore[arg-type]
     except Exception as error:  # Fabric raises many kinds, all about these three settings
         what = f"accelerator {settings.accelerator!r} with {devices} device(s) and precision {settings.precision!r}"
@@ -107,7 +126,9 @@ def _strategy(settings: Training, processes: int, all_used: bool) -> str | Strat
 
 
 def _processes(settings: Training) -> tuple[int, int]:
-    """Processes on each machine, and machines: as torchrun or `fabric run` says that started this one, else the settings."""
+    """Processes on each machine, and machines: as torchrun or `fabric run` says that started this
+    one, else the settings.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return settings.devices, settings.nodes
     here = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -122,17 +143,28 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
     """
     kind = optimizers()[settings.optimizer]
     own = {"fused", "foreach", "differentiable"} & settings.optimizer_options.keys()
-    fused = {"fused": True} if "fused" in inspect.signature(kind).parameters and not own and _fusible(kind, model) else {}
+    fused = (
+        {"fused": True}
+        if "fused" in inspect.signature(kind).parameters and not own and _fusible(kind, model)
+        else {}
+    )
     try:
-        return kind(model.parameters(), **{"lr": settings.learning_rate, **fused, **settings.optimizer_options})  # type: ignore[arg-type]
+        return kind(
+            model.parameters(),
+            **{"lr": settings.learning_rate, **fused, **settings.optimizer_options},
+        )  # type: ignore[arg-type]
     except Exception as error:  # the optimisers raise many kinds, all about these options
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
 
 
 def state_of(settings: Training, parameters: list[torch.nn.Parameter]) -> dict[int, dict[str, Any]]:
-    """What the optimiser holds of each of these parameters after a step; only names, shapes and types are of use."""
+    """What the optimiser holds of each of these parameters after a step; only names, shapes and
+    types are of use.
+    """
     options = {
-        k: v for k, v in settings.optimizer_options.items() if k not in ("fused", "foreach", "capturable", "differentiable")
+        k: v
+        for k, v in settings.optimizer_options.items()
+        if k not in ("fused", "foreach", "capturable", "differentiable")
     }
     kind = partial(optimizers()[settings.optimizer], lr=settings.learning_rate, **options)  # type: ignore[call-arg, arg-type]
     try:
@@ -141,8 +173,12 @@ def state_of(settings: Training, parameters: list[torch.nn.Parameter]) -> dict[i
         return _stepped(kind, parameters, "cpu")
 
 
-def _stepped(kind: Callable[..., Any], parameters: list[torch.nn.Parameter], device: str) -> dict[int, dict[str, Any]]:
-    like = [torch.nn.Parameter(torch.zeros(p.shape, dtype=p.dtype, device=device)) for p in parameters]
+def _stepped(
+    kind: Callable[..., Any], parameters: list[torch.nn.Parameter], device: str
+) -> dict[int, dict[str, Any]]:
+    like = [
+        torch.nn.Parameter(torch.zeros(p.shape, dtype=p.dtype, device=device)) for p in parameters
+    ]
     optimizer = kind(like)
     for parameter in like:
         parameter.grad = torch.zeros_like(parameter)
@@ -152,7 +188,9 @@ def _stepped(kind: Callable[..., Any], parameters: list[torch.nn.Parameter], dev
 
 def _fusible(kind: type, model: torch.nn.Module) -> bool:
     """Of weights that are kept in parts, torch fuses the steps of Adam and AdamW alone."""
-    return issubclass(kind, torch.optim.Adam) or not any(kept_in_parts(p) for p in model.parameters())
+    return issubclass(kind, torch.optim.Adam) or not any(
+        kept_in_parts(p) for p in model.parameters()
+    )
 
 
 _running = threading.RLock()
@@ -160,13 +198,16 @@ _running = threading.RLock()
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Random numbers and threads are those of the process, and two fits at once would have each other's.
+    """Random numbers and threads are those of the process, and two fits at once would have each
+    other's.
 
     Raises:
         RunError: another fit runs in another thread.
     """
     if not _running.acquire(blocking=False):
-        raise RunError("another fit runs in this process; fits at the same time need a process each")
+        raise RunError(
+            "another fit runs in this process; fits at the same time need a process each"
+        )
     try:
         yield
     finally:
@@ -200,7 +241,10 @@ class Fit:
     ) -> None:
         if settings.patience is not None and data.validation is None:
             advice = "raise data.validation, or --set training.patience=none"
-            raise ConfigError(f"training.patience needs a validation split, and data.validation gave it no examples; {advice}")
+            raise ConfigError(
+                "training.patience needs a validation split, and data.validation gave it no "
+                f"examples; {advice}"
+            )
         self.fabric = fabric or make_fabric(settings)
         self.processes = processes_of(self.fabric)
         self.data, self.objective, self.settings = data, objective, settings
@@ -209,12 +253,18 @@ class Fit:
         self.monitor = monitored(settings.monitor, data.train.schema.shape[0])
         lazy = getattr(optimizers()[settings.optimizer], "takes_sparse", False)
         self.lazy = _by_rows(model, lazy, self.fabric.world_size)
-        choice = settings.compile if self.fabric.world_size == 1 or settings.compile != "auto" else False
+        choice = (
+            settings.compile if self.fabric.world_size == 1 or settings.compile != "auto" else False
+        )
         self.apart = in_parts(self.fabric)
         self.learner = copy.deepcopy(model) if self.apart else model
-        self.compiled = compiled(self.learner, choice, self.total, settings.batch_size // self.fabric.world_size)
+        self.compiled = compiled(
+            self.learner, choice, self.total, settings.batch_size // self.fabric.world_size
+        )
         self.wrapped = self.fabric.setup_module(self.compiled)
-        self.optimizer: torch.optim.Optimizer = cast(Any, self.fabric.setup_optimizers(make_optimizer(settings, self.learner)))
+        self.optimizer: torch.optim.Optimizer = cast(
+            Any, self.fabric.setup_optimizers(make_optimizer(settings, self.learner))
+        )
         self.trained = {name: p for name, p in self.learner.named_parameters() if p.requires_grad}
         if self.apart:
             self.model.to(self.fabric.device, next(self.learner.parameters()).dtype)
@@ -237,7 +287,8 @@ class Fit:
         return self.batches * self.settings.epochs
 
     def run(self) -> State:
-        """Trains to the end, or until validation has stopped improving for `patience` epochs; keeps the best weights.
+        """Trains to the end, or until validation has stopped improving for `patience` epochs; keeps
+        the best weights.
 
         Raises:
             NonFiniteError: the loss is NaN or infinite; names the step and the term.
@@ -245,7 +296,9 @@ class Fit:
         """
         state, started, before = self.state, time.perf_counter(), self.state.seconds
         if isinstance(self.compiled, Compiled) and state.epoch < self.settings.epochs:
-            self.report(state.epoch + 1, state.epoch * len(self.data.train), "compiling")  # which takes a while, once
+            self.report(
+                state.epoch + 1, state.epoch * len(self.data.train), "compiling"
+            )  # which takes a while, once
         with _alone(), interrupts() as came, self.threads():
             while state.epoch < self.settings.epochs and not state.stopped:
                 order = self._order(state.epoch)
@@ -278,12 +331,16 @@ class Fit:
         share = min(2, len(self.data.train))
         with evaluating(self.model, 0):
             x = placed(self.model, self.data.train.batch(slice(0, share)))
-            forward = operations(lambda: self.model.terms(x, self.settings.samples, self.objective.kl))
+            forward = operations(
+                lambda: self.model.terms(x, self.settings.samples, self.objective.kl)
+            )
         return 3 * forward * self.settings.batch_size // (share * self.processes.world)
 
     @property
     def _phases(self) -> list[Phase]:
-        """The phase of each epoch of a cycle, which starts again and again; without phases every epoch is one."""
+        """The phase of each epoch of a cycle, which starts again and again; without phases every
+        epoch is one.
+        """
         return [phase for phase in self.settings.phases or (Phase(),) for _ in range(phase.epochs)]
 
     @property
@@ -293,7 +350,9 @@ class Fit:
         return self.state.epoch % ends[-1] in (0, *ends)
 
     def _begin_epoch(self) -> None:
-        """Training mode, for the part of the model whose turn it is: of the number of the epoch alone."""
+        """Training mode, for the part of the model whose turn it is: of the number of the epoch
+        alone.
+        """
         phase = self._phases[self.state.epoch % len(self._phases)]
         for model in (self.model, self.wrapped):
             model.train()
@@ -303,7 +362,9 @@ class Fit:
             parameter.requires_grad_(phase.trains in ("all", name.partition(".")[0]))
 
     def _between_steps(self, signal_number: int) -> None:
-        """A checkpoint where one is due, and the end where a signal came; of several processes all do the same."""
+        """A checkpoint where one is due, and the end where a signal came; of several processes all
+        do the same.
+        """
         wanted = [signal_number, int(self._due())]
         if self.processes.world > 1:
             wanted = self.processes.gather(torch.tensor(wanted)).amax(0).tolist()
@@ -338,10 +399,14 @@ class Fit:
         if settings.on_nonfinite == "stop" and self._gone_wrong(loss):
             self._count(loss, terms, share)
             self._look()  # which says what went wrong, before the weights have gone wrong too
-        weight = share.size * share.world / share.whole  # so that the mean over processes is the mean over the batch
+        weight = (
+            share.size * share.world / share.whole
+        )  # so that the mean over processes is the mean over the batch
         self.fabric.backward(loss * weight if share.world > 1 else loss)
         if settings.clip is not None:
-            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=settings.clip, error_if_nonfinite=False)
+            self.fabric.clip_gradients(
+                self.wrapped, self.optimizer, max_norm=settings.clip, error_if_nonfinite=False
+            )
         usable = settings.on_nonfinite == "stop" or self._usable(loss)
         if usable:
             self.optimizer.step()
@@ -351,14 +416,18 @@ class Fit:
         state.step_seconds += time.perf_counter() - started
 
     def _count(self, loss: Tensor, terms: Terms, share: Share, usable: bool = True) -> None:
-        """One step further, with what it has to the sums of the epoch; one that was left out has nothing."""
+        """One step further, with what it has to the sums of the epoch; one that was left out has
+        nothing.
+        """
         if usable:
             self.pending.append(_parts(loss, terms, self.objective) * share.size)
         self.state.skipped += 1 - usable
         self.state.batch, self.state.step = self.state.batch + 1, self.state.step + 1
 
     def _batch(self, order: Tensor) -> tuple[Batch, Share]:
-        """The examples of this step that are this process's, on its device, with the noise of the step seeded."""
+        """The examples of this step that are this process's, on its device, with the noise of the
+        step seeded.
+        """
         size, state = self.settings.batch_size, self.state
         index = order[state.batch * size : (state.batch + 1) * size]
         share = self._share(index)
@@ -370,7 +439,9 @@ class Fit:
         return x, share
 
     def _note_seen(self, seen: Tensor) -> None:
-        """Tells a lazy optimiser which columns a batch has, where the gradient in one process would have been sparse."""
+        """Tells a lazy optimiser which columns a batch has, where the gradient in one process would
+        have been sparse.
+        """
         noted = cast(LazyAdam, self.optimizer).seen
         noted.clear()
         noted.update({weight: seen for weight in self.lazy if few(seen, len(weight))})
@@ -378,7 +449,11 @@ class Fit:
     def _share(self, index: Tensor) -> Share:
         """What this process has of the examples at an index."""
         share, train = self.processes.share(len(index)), self.data.train
-        return share._replace(counts=train.counts(index)) if share.world > 1 and isinstance(train, History) else share
+        return (
+            share._replace(counts=train.counts(index))
+            if share.world > 1 and isinstance(train, History)
+            else share
+        )
 
     def _examples(self, index: Tensor, share: Share, noise: int) -> Batch:
         """The share of a batch; what is drawn for the examples is drawn for all of them."""
@@ -387,7 +462,9 @@ class Fit:
         return self.data.train.batch(index[share.rows] if share.world > 1 else index, noise)
 
     def _gone_wrong(self, loss: Tensor) -> bool:
-        """Whether the loss of any process is not finite, where that is known without waiting for a device."""
+        """Whether the loss of any process is not finite, where that is known without waiting for a
+        device.
+        """
         return self.fabric.device.type == "cpu" and not self._all(loss.detach().isfinite())
 
     def _usable(self, loss: Tensor) -> bool:
@@ -401,7 +478,9 @@ class Fit:
         return bool(self.processes.gather(true.int()).all() if self.processes.world > 1 else true)
 
     def _seed(self, number: int) -> None:
-        """Seeds the device that draws the noise. (`torch.manual_seed` would also queue this for devices not in use.)"""
+        """Seeds the device that draws the noise. (`torch.manual_seed` would also queue this for
+        devices not in use.)
+        """
         torch.default_generator.manual_seed(number)
         if self.fabric.device.type == "cuda":
             torch.cuda.default_generators[self.fabric.device.index].manual_seed(number)
@@ -433,10 +512,13 @@ class Fit:
     def _current_bound(self) -> float:
         """The training bound of this epoch so far."""
         means = dict(zip(self.columns, self.sums.tolist(), strict=True))
-        return means["elbo" if self.objective.bound else "log_likelihood_term"] / max(means["examples"], 1)
+        return means["elbo" if self.objective.bound else "log_likelihood_term"] / max(
+            means["examples"], 1
+        )
 
     def _refuse_nonfinite(self, values: Tensor) -> None:
-        """The first column is the objective; a rate may be infinite where the objective does not use it.
+        """The first column is the objective; a rate may be infinite where the objective does not
+        use it.
 
         What one process has found all of them tell, in the same step.
         """
@@ -445,12 +527,16 @@ class Fit:
         if len(bad) == 0:
             return
         row, back = values[int(bad[0])], len(values) - int(bad[0])
-        terms = ", ".join(name for name, v in zip(self.columns[2:], row[2:], strict=True) if not v.isfinite())
+        terms = ", ".join(
+            name for name, v in zip(self.columns[2:], row[2:], strict=True) if not v.isfinite()
+        )
         where = f"the loss became {float(row[0])} at step {self.state.step - back}; not finite: {terms or 'none of its terms'}"
         raise NonFiniteError(f"{where}; {self._culprit(back)}; {self._advice}")
 
     def _refuse_broken(self) -> None:
-        """Weights go wrong after a loss that did not, by a gradient that is not finite or a step that is too large."""
+        """Weights go wrong after a loss that did not, by a gradient that is not finite or a step
+        that is too large.
+        """
         if broken := self._broken():
             where = f"the gradient became infinite or NaN at step {self.state.step - 1} or shortly before it, under a finite loss"
             raise NonFiniteError(f"{where}: {broken}; {self._advice}")
@@ -468,10 +554,16 @@ class Fit:
         return "" if bad is None else f"{bad} holds {_worst(weights[bad])}"
 
     def _culprit(self, back: int) -> str:
-        """Where the numbers went wrong, so many steps back: weights that are not finite, or the layer with the largest output."""
+        """Where the numbers went wrong, so many steps back: weights that are not finite, or the
+        layer with the largest output.
+        """
         self._gather()
         if broken := self._broken():
-            since = "the gradient before it was not finite" if back == 1 else "the weights went wrong with it, or after it"
+            since = (
+                "the gradient before it was not finite"
+                if back == 1
+                else "the weights went wrong with it, or after it"
+            )
             return f"{since}: {broken}"
         state = self.state
         state.step, state.batch = state.step - back, state.batch - back
@@ -498,10 +590,17 @@ class Fit:
         state.history.append(row)
         sign = 1 if self.monitor == "objective" else -1
         value = sign * row.get(f"validation_{self.monitor}", math.inf * sign)
-        if value < state.best_value or self.data.validation is None:  # without a validation split the last weights are kept
+        if (
+            value < state.best_value or self.data.validation is None
+        ):  # without a validation split the last weights are kept
             state.best_value, state.best_epoch = value, state.epoch + 1
             self._keep()
-        state.epoch, state.batch, state.skipped, self.sums = state.epoch + 1, 0, 0, torch.zeros_like(self.sums)
+        state.epoch, state.batch, state.skipped, self.sums = (
+            state.epoch + 1,
+            0,
+            0,
+            torch.zeros_like(self.sums),
+        )
         if self._phase_ends:
             self.learner.renew()
         looked, waited = f"validation_{self.monitor}" in row, state.epoch - state.best_epoch
@@ -512,14 +611,24 @@ class Fit:
     def _keep(self) -> None:
         """Takes the weights as they are for the best; a copy only where later ones might be worse."""
         state = self.learner.state_dict()
-        self.best = state if self.data.validation is None else {name: t.detach().clone() for name, t in state.items()}
+        self.best = (
+            state
+            if self.data.validation is None
+            else {name: t.detach().clone() for name, t in state.items()}
+        )
 
     def _validate(self) -> dict[str, float]:
-        """The bound of the validation split, always on the same draws, and the objective at the end of its schedules."""
+        """The bound of the validation split, always on the same draws, and the objective at the end
+        of its schedules.
+        """
         last = self.state.epoch + 1 == self.settings.epochs
-        if self.data.validation is None or not (last or (self.state.epoch + 1) % self.settings.validate_every == 0):
+        if self.data.validation is None or not (
+            last or (self.state.epoch + 1) % self.settings.validate_every == 0
+        ):
             return {}
-        found = measured(self.model, self.data.validation, self.objective, self.settings, 2, self.processes)
+        found = measured(
+            self.model, self.data.validation, self.objective, self.settings, 2, self.processes
+        )
         return {f"validation_{name}": v for name, v in found.items()}
 
     def _stop(self, number: int) -> None:
@@ -531,7 +640,8 @@ class Fit:
         raise Interrupted(f"stopped at {where}; {more}", number)
 
     def save(self) -> None:
-        """Writes a checkpoint, if there is a folder for it; all processes come here together. Never one that is not finite.
+        """Writes a checkpoint, if there is a folder for it; all processes come here together. Never
+        one that is not finite.
 
         Raises:
             NonFiniteError: the loss is not finite since the last look.
@@ -539,13 +649,20 @@ class Fit:
         self.saved = time.monotonic()
         if self.checkpoints is None:
             return
-        waiting = torch.stack(self.pending).cpu() if self.pending else torch.zeros(0, len(self.columns))
+        waiting = (
+            torch.stack(self.pending).cpu() if self.pending else torch.zeros(0, len(self.columns))
+        )
         self._refuse_nonfinite(waiting)
         self._gather()
         self._refuse_broken()
         sums = {"sums": self.processes.gather(self.sums), "pending": self.processes.gather(waiting)}
         optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
-        groups = {"model": self.model.state_dict(), "best": self.best, "optimizer": optimizer, "sums": sums}
+        groups = {
+            "model": self.model.state_dict(),
+            "best": self.best,
+            "optimizer": optimizer,
+            "sums": sums,
+        }
         first = self.fabric.is_global_zero
         gathered = {name: all_whole(tensors, wanted=first) for name, tensors in groups.items()}
         if first:
@@ -553,25 +670,44 @@ class Fit:
         self.fabric.barrier()
 
     def _take(self, sums: Mapping[str, Tensor]) -> None:
-        """The sums of the epoch under way, as each process had them; of another number of processes the first takes all."""
+        """The sums of the epoch under way, as each process had them; of another number of processes
+        the first takes all.
+        """
         rank, world = self.processes.rank, self.processes.world
         both = sums["sums"], sums["pending"]
-        if both[0].shape[1:] != self.sums.shape or both[1].shape != (len(both[0]), both[1].shape[1], len(self.sums)):
+        if both[0].shape[1:] != self.sums.shape or both[1].shape != (
+            len(both[0]),
+            both[1].shape[1],
+            len(self.sums),
+        ):
             raise ValueError("its sums are not those of a fit of this model")
         if len(both[0]) != world:
             both = both[0].sum(0, keepdim=True), both[1].sum(0, keepdim=True)
-        mine, pending = (each[rank] if rank < len(each) else torch.zeros_like(each[0]) for each in both)
+        mine, pending = (
+            each[rank] if rank < len(each) else torch.zeros_like(each[0]) for each in both
+        )
         self.sums, self.pending = mine.double(), list(pending.to(self.fabric.device))
 
     def _laid_out(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        """The optimiser's state in the memory layout of its parameters: fused optimisers go through both as they lie there."""
+        """The optimiser's state in the memory layout of its parameters: fused optimisers go through
+        both as they lie there.
+        """
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         expected = checkpoint.flatten(state_of(self.settings, parameters))
-        known = {name.partition(".")[0] for name in tensors}  # a parameter that was never used has no state
-        if _forms(tensors) != _forms({name: t for name, t in expected.items() if name.partition(".")[0] in known}):
-            raise ValueError(f"its optimiser's state is not that of {self.settings.optimizer} for these weights")
+        known = {
+            name.partition(".")[0] for name in tensors
+        }  # a parameter that was never used has no state
+        if _forms(tensors) != _forms(
+            {name: t for name, t in expected.items() if name.partition(".")[0] in known}
+        ):
+            raise ValueError(
+                f"its optimiser's state is not that of {self.settings.optimizer} for these weights"
+            )
         state = checkpoint.unflatten(tensors)
-        return {i: {name: laid_out(t, parameters[i]) for name, t in entry.items()} for i, entry in state.items()}
+        return {
+            i: {name: laid_out(t, parameters[i]) for name, t in entry.items()}
+            for i, entry in state.items()
+        }
 
     def resume(self) -> None:
         """Goes back to the newest checkpoint.
@@ -589,9 +725,13 @@ class Fit:
             if broken := self._broken():
                 raise ValueError(f"its {broken}")
             self._take(groups["sums"])
-            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": self._laid_out(groups["optimizer"])})
+            self.optimizer.load_state_dict(
+                self.optimizer.state_dict() | {"state": self._laid_out(groups["optimizer"])}
+            )
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise RunError(brief(f"{self.checkpoints}: not a checkpoint of this run: {error}")) from error
+            raise RunError(
+                brief(f"{self.checkpoints}: not a checkpoint of this run: {error}")
+            ) from error
 
     def _refuse_past(self) -> None:
         """Raises RunError where the run has gone further than the settings want."""
@@ -601,41 +741,62 @@ class Fit:
             raise RunError(f"{self.checkpoints}: the run is in epoch {begun} already; {asked}")
 
     def _load(self, weights: Mapping[str, Tensor], best: Mapping[str, Tensor]) -> None:
-        """The weights, and the best ones if there are any yet, into the model that learns and the one that is measured."""
+        """The weights, and the best ones if there are any yet, into the model that learns and the
+        one that is measured.
+        """
         checkpoint.load_weights(self.model, weights, self.checkpoints)
         patterns = self.learner.state_dict()
         if self.apart:
-            self.learner.load_state_dict({name: laid_out(t, patterns[name]) for name, t in weights.items()})
+            self.learner.load_state_dict(
+                {name: laid_out(t, patterns[name]) for name, t in weights.items()}
+            )
         if best:
             checkpoint.refuse_others(self.model, best, self.checkpoints)
         self.best = {name: laid_out(t, patterns[name]) for name, t in best.items()}
 
     def _gather(self) -> None:
-        """Where the weights are kept in parts: gives the model all of them; all processes come here together."""
+        """Where the weights are kept in parts: gives the model all of them; all processes come here
+        together.
+        """
         if self.apart:
             into(self.model, self.learner)
 
     def _state(self, described: dict[str, Any]) -> State:
-        """A state as it was written. ValueError for one that no fit of these data and settings can be in."""
+        """A state as it was written. ValueError for one that no fit of these data and settings can
+        be in.
+        """
         try:
             state = TypeAdapter(State).validate_python(described)
-            state.history = described.get("history", [])  # as it was: 1 and 1.0 are other text in metrics.csv
+            state.history = described.get(
+                "history", []
+            )  # as it was: 1 and 1.0 are other text in metrics.csv
         except ValidationError as error:
             raise ValueError(f"{error.error_count()} of its values are no state of a fit") from None
         known = {f.name for f in fields(State)}
-        if described.keys() - known or not 0 <= state.batch <= self.batches or not 0 <= state.best_epoch <= state.epoch:
+        if (
+            described.keys() - known
+            or not 0 <= state.batch <= self.batches
+            or not 0 <= state.best_epoch <= state.epoch
+        ):
             raise ValueError("its state is not one of a fit of these data")
-        if state.epoch != len(state.history) or state.step != state.epoch * self.batches + state.batch:
+        if (
+            state.epoch != len(state.history)
+            or state.step != state.epoch * self.batches + state.batch
+        ):
             raise ValueError("its epochs and steps do not agree")
         return state
 
 
 def _by_rows(model: torch.nn.Module, lazy: bool, processes: int) -> list[torch.nn.Parameter]:
-    """Of layers for sparse rows, the weights of which a `lazy` optimiser changes only the rows that a step saw.
+    """Of layers for sparse rows, the weights of which a `lazy` optimiser changes only the rows that
+    a step saw.
 
-    A decoder that is tied to them uses all of their rows. The gradient is sparse in one process; the mean over several is not.
+    A decoder that is tied to them uses all of their rows. The gradient is sparse in one process;
+    the mean over several is not.
     """
-    tied = {id(of) for layer in model.modules() if isinstance(layer, Transposed) for of in layer.reads}
+    tied = {
+        id(of) for layer in model.modules() if isinstance(layer, Transposed) for of in layer.reads
+    }
     layers = [layer for layer in model.modules() if isinstance(layer, SparseLinear)]
     for layer in layers:
         layer.sparse_gradient = lazy and processes == 1 and id(layer) not in tied
@@ -648,14 +809,27 @@ def _forms(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.d
 
 def _names(levels: int) -> list[str]:
     """What `_parts` holds."""
-    return ["objective", "elbo", "log_likelihood_term", *(f"rate_{i + 1}" for i in range(levels)), "examples"]
+    return [
+        "objective",
+        "elbo",
+        "log_likelihood_term",
+        *(f"rate_{i + 1}" for i in range(levels)),
+        "examples",
+    ]
 
 
 def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
-    """The loss, the bound and its terms, averaged over a batch, and a one for counting: a vector to be multiplied by its size."""
+    """The loss, the bound and its terms, averaged over a batch, and a one for counting: a vector to
+    be multiplied by its size.
+    """
     log_likelihood, rate = terms.log_likelihood.detach().mean(), terms.rate.detach().mean((0, 1))
-    # Where the closed form is used at levels that it does not fit, only the log weights give the bound.
-    elbo = log_likelihood - rate.sum() if objective.kl != "everywhere" else terms.log_weight.detach().mean()
+    # Where the closed form is used at levels that it does not fit, only the log weights give the
+    # bound.
+    elbo = (
+        log_likelihood - rate.sum()
+        if objective.kl != "everywhere"
+        else terms.log_weight.detach().mean()
+    )
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
 
 
@@ -666,7 +840,9 @@ def _worst(values: Tensor) -> str:
 
 @contextmanager
 def _outputs(model: torch.nn.Module) -> Iterator[dict[str, float]]:
-    """The largest absolute output of each layer of a model, by name and kind, of what is computed in this block."""
+    """The largest absolute output of each layer of a model, by name and kind, of what is computed
+    in this block.
+    """
     largest: dict[str, float] = {}
 
     def note(name: str) -> Callable:
@@ -676,7 +852,9 @@ def _outputs(model: torch.nn.Module) -> Iterator[dict[str, float]]:
 
         return hook
 
-    layers = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    layers = [
+        (name, module) for name, module in model.named_modules() if not list(module.children())
+    ]
     hooks = [module.register_forward_hook(note(name)) for name, module in layers]
     try:
         yield largest
@@ -694,17 +872,24 @@ def refuse_unfit(data: Dataset, settings: Training) -> None:
     for name, split in (("validation", data.validation), ("test", data.test)):
         if isinstance(split, History) and not split.targets.nnz:
             raise DataError(
-                f"the {name} split of {data.name} holds nothing out to be found: its users have too few items for the split "
+                f"the {name} split of {data.name} holds nothing out to be found: its users have "
+                "too few items for the split "
                 f"(strong: 5); set data.{name}=0, or another data.interactions.split"
             )
     if ranking and settings.compile is True:
-        raise ConfigError("training.compile is for dense examples; interactions need no compilation")
+        raise ConfigError(
+            "training.compile is for dense examples; interactions need no compilation"
+        )
     if settings.clip is not None and settings.optimizer == "LazyAdam":
-        raise ConfigError("training.clip needs the gradient of all rows, and LazyAdam has some of them only; take Adam")
+        raise ConfigError(
+            "training.clip needs the gradient of all rows, and LazyAdam has some of them only; "
+            "take Adam"
+        )
 
 
 def monitored(name: str, items: int) -> str:
-    """What chooses the best weights; of a catalogue with fewer than k items, the metric of the whole list.
+    """What chooses the best weights; of a catalogue with fewer than k items, the metric of the
+    whole list.
 
     Raises:
         ConfigError: there is no such metric.
@@ -719,7 +904,9 @@ def monitored(name: str, items: int) -> str:
 
 
 def watched(monitor: str, items: int) -> list[str]:
-    """The ranking metrics of a split: what chooses the best weights, and of the others those that such a catalogue has."""
+    """The ranking metrics of a split: what chooses the best weights, and of the others those that
+    such a catalogue has.
+    """
     found = [name for name in WATCHED if int(name.partition("@")[2]) <= items]
     asked = monitored("ndcg@100" if monitor == "objective" else monitor, items)
     return list(dict.fromkeys([*found, asked]))
@@ -739,28 +926,53 @@ def processes_of(fabric: Fabric) -> Processes:
 
 
 def measured(
-    model: VAE, examples: Examples | History, objective: Objective, settings: Training, stream: int, processes: Processes = ALONE
+    model: VAE,
+    examples: Examples | History,
+    objective: Objective,
+    settings: Training,
+    stream: int,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """What is known of a split after an epoch; one column each.
 
-    Of dense examples the bound, and the objective at the end of its schedules, with the samples of the training. Of interactions
-    the ranking metrics, and the objective where it is to choose the best weights. The processes share the work, but for that of
-    the objective of interactions.
+    Of dense examples the bound, and the objective at the end of its schedules, with the samples of
+    the training. Of interactions the ranking metrics, and the objective where it is to choose the
+    best weights. The processes share the work, but for that of the objective of interactions.
     """
     if isinstance(examples, History):
         with evaluating(model, key(settings.seed, stream)):
             asked = watched(settings.monitor, examples.schema.shape[0])
             ranking = rank(model.rank, examples, metrics=asked, processes=processes)
         found = {name: estimate.value for name, estimate in ranking.metrics.items()}
-        return found | (_bound(model, examples, objective, settings, stream) if settings.monitor == "objective" else {})
+        return found | (
+            _bound(model, examples, objective, settings, stream)
+            if settings.monitor == "objective"
+            else {}
+        )
     return _bound(model, examples, objective, settings, stream, processes)
 
 
 def _bound(
-    model: VAE, examples: Batches, objective: Objective, settings: Training, stream: int, processes: Processes = ALONE
+    model: VAE,
+    examples: Batches,
+    objective: Objective,
+    settings: Training,
+    stream: int,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     seed = key(settings.seed, stream)
-    found = bound(model, examples, samples=settings.samples, objective=objective, seed=seed, processes=processes)
+    found = bound(
+        model,
+        examples,
+        samples=settings.samples,
+        objective=objective,
+        seed=seed,
+        processes=processes,
+    )
     rates = {f"rate_{i + 1}": r for i, r in enumerate(found.rate)}
-    columns = {"objective": found.objective, "elbo": found.elbo.value, "log_likelihood_term": found.log_likelihood_term}
+    columns = {
+        "objective": found.objective,
+        "elbo": found.elbo.value,
+        "log_likelihood_term": found.log_likelihood_term,
+    }
     return {name: math.nan if value is None else value for name, value in (columns | rates).items()}

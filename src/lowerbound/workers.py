@@ -1,8 +1,9 @@
 """The processes of one run on one machine: they start together and they end together.
 
-Fabric starts them, or torchrun, or `fabric run`. Whichever way one of them ends, by an error, a signal or a kill, none of the
-others stays behind to wait for it: within about `PATIENCE` seconds each ends too, and says on one line how to go on. Left alone,
-a process waits for half an hour, in the next exchange, for one that is gone.
+Fabric starts them, or torchrun, or `fabric run`. Whichever way one of them ends, by an error, a
+signal or a kill, none of the others stays behind to wait for it: within about `PATIENCE` seconds
+each ends too, and says on one line how to go on. Left alone, a process waits for half an hour, in
+the next exchange, for one that is gone.
 """
 
 import os
@@ -25,14 +26,20 @@ PATIENCE = 10.0
 """Seconds that a process has to end by itself after another has ended."""
 
 MAIN = "LOWERBOUND_MAIN"
-"""Environment variable: the process that started the others of a run, or of torchrun and `fabric run` all of them."""
+"""Environment variable: the process that started the others of a run, or of torchrun and `fabric
+run` all of them.
+"""
 
-ENDED, GO_ON = "another process of this run has ended", "go on from its last checkpoint, if there is one, with --resume"
+ENDED, GO_ON = (
+    "another process of this run has ended",
+    "go on from its last checkpoint, if there is one, with --resume",
+)
 
 
 @contextmanager
 def launched(fabric: Fabric) -> Iterator[None]:
-    """The block runs in every process of `fabric`, of which those that are missing are started; the end of one is that of all.
+    """The block runs in every process of `fabric`, of which those that are missing are started; the
+    end of one is that of all.
 
     Raises:
         WorkerError: another process has ended.
@@ -55,11 +62,16 @@ def _together(fabric: Fabric) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if fabric.world_size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+        if fabric.world_size == 1 or not (
+            isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+        ):
             raise
         if _starter_gone() or (_launcher() and os.environ.get("LOCAL_RANK") == "1"):
-            _tell()  # which is else for the first process to say, and that may be the one that ended
-        told = re.sub(r"^\[[^]]*\] *", "", str(error).splitlines()[0]).partition(". ")[0]  # without the place in gloo's source
+            # which is else for the first process to say, and that may be the one that ended
+            _tell()
+        told = re.sub(r"^\[[^]]*\] *", "", str(error).splitlines()[0]).partition(". ")[
+            0
+        ]  # without the place in gloo's source
         raise WorkerError(f"{ENDED} ({told}); {GO_ON}") from error
 
 
@@ -68,7 +80,9 @@ def _tell() -> None:
 
 
 def _give_time() -> None:
-    """Fabric kills this process within 5 s of the end of one that it started; before that it shall say so and end by itself."""
+    """Fabric kills this process within 5 s of the end of one that it started; before that it shall
+    say so and end by itself.
+    """
     for thread in threading.enumerate():
         if thread.name == "child-process-observer":
             thread._terminate_all = partial(_end_late, thread._child_processes)  # type: ignore[attr-defined]
@@ -106,7 +120,9 @@ def _end_with_starter() -> None:
 
 
 def _end_late(others: list[subprocess.Popen]) -> None:
-    """Ends this process after `PATIENCE`, wherever it is, and all others; one that has ended before does not come here."""
+    """Ends this process after `PATIENCE`, wherever it is, and all others; one that has ended before
+    does not come here.
+    """
     time.sleep(PATIENCE)
     _tell()
     for other in others:

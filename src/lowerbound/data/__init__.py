@@ -1,10 +1,11 @@
 """Data: from a name or a path to splits of float batches.
 
-One file per kind of source (`images`, `idx`, `arrays`, `tables`), found by `catalogue.members`; the named sets are in
-`named`. Logs of users and items take a path of their own, `interactions`. Nothing here knows of models: what a model must
-know of its data is a `Schema`.
+One file per kind of source (`images`, `idx`, `arrays`, `tables`), found by `catalogue.members`; the
+named sets are in `named`. Logs of users and items take a path of their own, `interactions`. Nothing
+here knows of models: what a model must know of its data is a `Schema`.
 
-Names are imported when they are first used: what is listed of the named sets needs neither NumPy nor torch.
+Names are imported when they are first used: what is listed of the named sets needs neither NumPy
+nor torch.
 """
 
 from typing import TYPE_CHECKING
@@ -31,4 +32,14 @@ __getattr__ = later.attributes(
     },
 )
 
-__all__ = ["Data", "Dataset", "Examples", "History", "Interactions", "Items", "Schema", "described", "named_sets"]
+__all__ = [
+    "Data",
+    "Dataset",
+    "Examples",
+    "History",
+    "Interactions",
+    "Items",
+    "Schema",
+    "described",
+    "named_sets",
+]

@@ -17,25 +17,33 @@ CHANNELS = (1, 3, 4)
 
 
 def _channels_first(values: np.ndarray, name: str) -> np.ndarray:
-    """(N, H, W, C) or (N, C, H, W) as the latter, a view without alpha. Where both fit, C comes first."""
+    """(N, H, W, C) or (N, C, H, W) as the latter, a view without alpha. Where both fit, C comes
+    first.
+    """
     if values.shape[1] not in CHANNELS and values.shape[3] in CHANNELS:
         values = np.moveaxis(values, 3, 1)
     if values.shape[1] not in CHANNELS:
         raise ShapeError(
-            f"{name} has the shape {values.shape}; allowed: (N, H, W), (N, H, W, C), (N, C, H, W) with C = 1, 3 or 4"
+            f"{name} has the shape {values.shape}; allowed: (N, H, W), (N, H, W, C), (N, C, H, W) "
+            "with C = 1, 3 or 4"
         )
     return values[:, :3]
 
 
 def event(values: np.ndarray, name: str) -> tuple[str, np.ndarray]:
-    """The kind of an array, and a view of it as (N, C, H, W) or (N, D). ShapeError for other numbers of axes."""
+    """The kind of an array, and a view of it as (N, C, H, W) or (N, D). ShapeError for other
+    numbers of axes.
+    """
     if values.ndim == 2:
         return "vector", values
     if values.ndim == 3:
         return "image", values[:, None]
     if values.ndim == 4:
         return "image", _channels_first(values, name)
-    raise ShapeError(f"{name} has {values.ndim} axes, shape {values.shape}; allowed: 2 (vectors), 3 or 4 (images)")
+    raise ShapeError(
+        f"{name} has {values.ndim} axes, shape {values.shape}; allowed: 2 (vectors), 3 or 4 "
+        "(images)"
+    )
 
 
 def _binary(values: np.ndarray) -> bool:
@@ -55,9 +63,14 @@ def levels(values: np.ndarray) -> int | None:
 
 
 def from_array(values: np.ndarray, name: str, **more: Any) -> Raw:
-    """A `Raw` of an array of numbers. ShapeError, or DataError if it holds no numbers, or some that are not finite."""
+    """A `Raw` of an array of numbers. ShapeError, or DataError if it holds no numbers, or some that
+    are not finite.
+    """
     if values.dtype.kind not in "buif":
-        raise DataError(f"{name} holds values of type {brief(values.dtype, 80)}; allowed: bool, whole numbers, real numbers")
+        raise DataError(
+            f"{name} holds values of type {brief(values.dtype, 80)}; allowed: bool, whole numbers, "
+            "real numbers"
+        )
     kind, view = event(values, name)
     if values.size and values.dtype.kind == "f":
         refuse_nonfinite(values, name)
@@ -65,9 +78,13 @@ def from_array(values: np.ndarray, name: str, **more: Any) -> Raw:
 
 
 def joined(train: np.ndarray, test: np.ndarray, name: str) -> dict[str, Any]:
-    """Two given parts as one array, train first. ShapeError if they differ in more than their number."""
+    """Two given parts as one array, train first. ShapeError if they differ in more than their
+    number.
+    """
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
-        raise ShapeError(f"{name}: train is {train.dtype} {train.shape}, test is {test.dtype} {test.shape}")
+        raise ShapeError(
+            f"{name}: train is {train.dtype} {train.shape}, test is {test.dtype} {test.shape}"
+        )
     return {"values": np.concatenate([train, test]), "train": len(train)}
 
 
@@ -114,8 +131,12 @@ class Npy(Source):
                 raise ValueError("it is an archive")
         except DataError:
             raise
-        except Exception as error:  # NumPy and what it calls raise many kinds for a file that is damaged
-            raise DataError(f"{path} cannot be read as an array of numbers: {reason(error)}") from None
+        except (
+            Exception
+        ) as error:  # NumPy and what it calls raise many kinds for a file that is damaged
+            raise DataError(
+                f"{path} cannot be read as an array of numbers: {reason(error)}"
+            ) from None
         return from_array(values, str(path))
 
 
@@ -137,13 +158,18 @@ def _parts(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
             return {"values": _array(arrays, key)}
     if "train" not in arrays:
         found = brief(", ".join(arrays) or "nothing", 200)
-        raise DataError(f"{name} holds {found}; allowed: one of {', '.join(KEYS)}, or train and test (and labels)")
+        raise DataError(
+            f"{name} holds {found}; allowed: one of {', '.join(KEYS)}, or train and test (and "
+            "labels)"
+        )
     train = _array(arrays, "train")
     return joined(train, _array(arrays, "test"), name) if "test" in arrays else {"values": train}
 
 
 class Npz(Source):
-    """Arrays in a `.npz` file: the values under one of KEYS or under train and test, and perhaps labels."""
+    """Arrays in a `.npz` file: the values under one of KEYS or under train and test, and perhaps
+    labels.
+    """
 
     summary = "a .npz file with images, data, x or values (or train and test), and perhaps labels"
 
@@ -152,15 +178,23 @@ class Npz(Source):
         return path.is_file() and path.suffix.lower() == ".npz"
 
     def read(self, path: Path, wanted: Wanted) -> Raw:
-        """Load what is needed of the file. DataError if it is no archive, lacks the keys, or holds objects."""
+        """Load what is needed of the file. DataError if it is no archive, lacks the keys, or holds
+        objects.
+        """
         try:
             _refuse_other(path, ".npz")
             refuse_zip_bomb(path)
-            # An NpzFile decompresses an array when it is asked for, so the errors of both lie in here.
-            with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as arrays:
+            # An NpzFile decompresses an array when it is asked for, so the errors of both lie in
+            # here.
+            with (
+                warnings.catch_warnings(action="ignore"),
+                np.load(path, allow_pickle=False) as arrays,
+            ):
                 parts, labels = _parts(arrays, str(path)), _labels(arrays)
         except DataError:
             raise
         except Exception as error:  # as above, and from within the archive
-            raise DataError(f"{path} cannot be read as an .npz file of numbers: {reason(error)}") from None
+            raise DataError(
+                f"{path} cannot be read as an .npz file of numbers: {reason(error)}"
+            ) from None
         return from_array(name=str(path), labels=labels, **parts)

@@ -1,4 +1,6 @@
-"""Does this source fit what was asked of it, and the model it is for? Each check raises one line, or does nothing."""
+"""Does this source fit what was asked of it, and the model it is for? Each check raises one line,
+or does nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,10 +14,14 @@ from .sources import Raw
 
 
 def refuse_unfit(raw: Raw, options: Mapping[str, tuple[object, str]]) -> None:
-    """ConfigError for an option that was set but is for other kinds: option -> (its value, the kinds it is for)."""
+    """ConfigError for an option that was set but is for other kinds: option -> (its value, the
+    kinds it is for).
+    """
     for option, (value, kinds) in options.items():
         if value and raw.kind not in kinds.split(" or "):
-            raise ConfigError(f"data.{option} is for sources of kind {kinds}; {raw.name} is of kind {raw.kind}")
+            raise ConfigError(
+                f"data.{option} is for sources of kind {kinds}; {raw.name} is of kind {raw.kind}"
+            )
 
 
 def refuse_constant(raw: Raw, constant: np.ndarray) -> None:
@@ -24,17 +30,30 @@ def refuse_constant(raw: Raw, constant: np.ndarray) -> None:
 
 
 def refuse_narrow(raw: Raw, scale: np.ndarray) -> None:
-    """DataError that names the columns whose deviation in the training split is too small to be divided by."""
+    """DataError that names the columns whose deviation in the training split is too small to be
+    divided by.
+    """
     least = float(np.finfo(np.float32).tiny)
-    _refuse_columns(raw, scale < least, f"values that deviate by less than {least:.2g}, the least normal number of float32,")
+    _refuse_columns(
+        raw,
+        scale < least,
+        f"values that deviate by less than {least:.2g}, the least normal number of float32,",
+    )
 
 
 def _refuse_columns(raw: Raw, bad: np.ndarray, why: str) -> None:
     """DataError for the columns of a table or vector where `bad`."""
     names = [raw.columns[at] if raw.columns else str(at) for at in np.flatnonzero(bad)]
     if names:
-        advice = "leave it out through data.columns" if raw.columns else "leave it out, or set data.standardize=false"
-        raise DataError(f"{raw.name}: {why} in the training split's column {brief(', '.join(map(repr, names)), 240)}; {advice}")
+        advice = (
+            "leave it out through data.columns"
+            if raw.columns
+            else "leave it out, or set data.standardize=false"
+        )
+        raise DataError(
+            f"{raw.name}: {why} in the training split's column "
+            f"{brief(', '.join(map(repr, names)), 240)}; {advice}"
+        )
 
 
 def refuse_beyond_one(raw: Raw) -> None:
@@ -55,18 +74,28 @@ def _on(levels: int | None) -> str:
 
 
 def of_kind(raw: Raw, schema: Schema) -> Raw:
-    """The source with the channels of the schema (grey images are repeated for a model of colour images).
+    """The source with the channels of the schema (grey images are repeated for a model of colour
+    images).
 
     DataError if it is of another kind, ShapeError if of another shape.
     """
     if raw.kind != schema.kind:
-        raise DataError(f"{raw.name} is of kind {raw.kind}, the model was trained on kind {schema.kind}")
+        raise DataError(
+            f"{raw.name} is of kind {raw.kind}, the model was trained on kind {schema.kind}"
+        )
     shape = raw.values.shape[1:]
     if raw.kind == "image" and shape == (1, *schema.shape[1:]):
         return replace(raw, values=np.broadcast_to(raw.values, (len(raw.values), *schema.shape)))
     if shape != schema.shape:
-        hint = "; data.size=HxW and data.grey=true, when a run is fitted, change images" if raw.kind == "image" else ""
-        raise ShapeError(f"{raw.name} has examples of shape {shape}, the model was trained on {schema.shape}{hint}")
+        hint = (
+            "; data.size=HxW and data.grey=true, when a run is fitted, change images"
+            if raw.kind == "image"
+            else ""
+        )
+        raise ShapeError(
+            f"{raw.name} has examples of shape {shape}, the model was trained on "
+            f"{schema.shape}{hint}"
+        )
     return raw
 
 
@@ -76,6 +105,12 @@ def on_levels(raw: Raw, schema: Schema, binarize: bool) -> Raw:
         return replace(raw, levels=256)  # grey images that happen to be all but black
     levels = 2 if binarize else raw.levels
     if levels != schema.levels:
-        hint = "; data.binarize, when a run is fitted, makes 2 levels of images" if schema.levels == 2 else ""
-        raise DataError(f"{raw.name} has {_on(levels)}, the model was trained on {_on(schema.levels)}{hint}")
+        hint = (
+            "; data.binarize, when a run is fitted, makes 2 levels of images"
+            if schema.levels == 2
+            else ""
+        )
+        raise DataError(
+            f"{raw.name} has {_on(levels)}, the model was trained on {_on(schema.levels)}{hint}"
+        )
     return raw

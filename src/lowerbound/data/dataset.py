@@ -26,11 +26,13 @@ class Examples:
 
     Attributes:
         schema: what the batches look like.
-        values: (N, *shape), the whole source, in its own type: uint8 stays uint8, a memory map stays one.
+        values: (N, *shape), the whole source, in its own type: uint8 stays uint8, a memory map
+        stays one.
         rows: (n,) position of each example in the source.
         labels: (n,) or None.
         levels: of the source's values (before any binarisation); None for real numbers.
-        draw: binarisation: "none", anew by the key of each batch ("keyed"), or once by `seed` ("fixed").
+        draw: binarisation: "none", anew by the key of each batch ("keyed"), or once by `seed`
+        ("fixed").
         seed: of the draws.
     """
 
@@ -49,7 +51,8 @@ class Examples:
     def batch(self, index: Tensor | np.ndarray | slice, key: int = 0) -> Tensor:
         """The examples at `index` as float32 (B, *shape).
 
-        `key` seeds the draw of a dynamic binarisation: the same key and index give the same batch, another key another.
+        `key` seeds the draw of a dynamic binarisation: the same key and index give the same batch,
+        another key another.
         """
         at = index if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
         return torch.from_numpy(np.ascontiguousarray(self._cut(at, key), dtype=np.float32))
@@ -60,7 +63,8 @@ class Examples:
         rows = self.rows[index]
         if self.draw == "none" or not len(rows):
             return self._scaled(rows)
-        # The first row is part of the seed, so that two batches of one step never share their noise.
+        # The first row is part of the seed, so that two batches of one step never share their
+        # noise.
         noise = np.random.default_rng([self.seed, int(key) % 2**64, int(rows[0])])
         return noise.random((len(rows), *self.schema.shape), dtype=np.float32) < self._scaled(rows)
 
@@ -70,12 +74,16 @@ class Examples:
 
     @cached_property
     def _bits(self) -> np.ndarray:
-        """The fixed binarisation (n, *shape) bool: an example's bits depend on the seed and its source row alone."""
+        """The fixed binarisation (n, *shape) bool: an example's bits depend on the seed and its
+        source row alone.
+        """
         bits = np.empty((len(self), *self.schema.shape), bool)
         order = np.argsort(self.rows, kind="stable")
         blocks, starts = np.unique(self.rows[order] // BLOCK, return_index=True)
         for block, here in zip(blocks, np.split(order, starts[1:]), strict=bool(len(blocks))):
-            noise = np.random.default_rng([self.seed, int(block)]).random((BLOCK, *self.schema.shape), np.float32)
+            noise = np.random.default_rng([self.seed, int(block)]).random(
+                (BLOCK, *self.schema.shape), np.float32
+            )
             rows = self.rows[here]
             bits[here] = noise[rows % BLOCK] < self._scaled(rows)
         return bits
@@ -88,14 +96,21 @@ class Examples:
         return float(np.min(low)), float(np.max(high))
 
     def mean(self) -> np.ndarray:
-        """The mean of the examples as the model sees them, (*shape) float32; of drawn pixels, of their probabilities."""
-        sums = [self._scaled(self.rows[s : s + BLOCK]).sum(0, dtype=np.float64) for s in range(0, len(self), BLOCK)]
+        """The mean of the examples as the model sees them, (*shape) float32; of drawn pixels, of
+        their probabilities.
+        """
+        sums = [
+            self._scaled(self.rows[s : s + BLOCK]).sum(0, dtype=np.float64)
+            for s in range(0, len(self), BLOCK)
+        ]
         return np.asarray(np.sum(sums, axis=0) / len(self), np.float32)
 
     def take(self, index: Tensor | np.ndarray | slice) -> "Examples":
         """The subset at `index`, in that order, over the same array."""
         at = index if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
-        return replace(self, rows=self.rows[at], labels=None if self.labels is None else self.labels[at])
+        return replace(
+            self, rows=self.rows[at], labels=None if self.labels is None else self.labels[at]
+        )
 
     def digest(self) -> str:
         """The sha256 of the whole source's raw values, whatever the split."""
@@ -107,10 +122,12 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A source, opened: its schema and its splits (None where a split is empty). `whole` is every example in order.
+    """A source, opened: its schema and its splits (None where a split is empty). `whole` is every
+    example in order.
 
-    Of a source of interactions the splits are of class `History`, which is used as `Examples` are; `items` is the catalogue
-    that their columns stand for, and `facts` are the counts of what was read, dropped and kept.
+    Of a source of interactions the splits are of class `History`, which is used as `Examples` are;
+    `items` is the catalogue that their columns stand for, and `facts` are the counts of what was
+    read, dropped and kept.
     """
 
     name: str
@@ -125,7 +142,8 @@ class Dataset:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def split(self, name: str) -> Examples:
-        """The split "train", "validation", "test", or "all": every example in the source's own order, train part first.
+        """The split "train", "validation", "test", or "all": every example in the source's own
+        order, train part first.
 
         ConfigError for another name, DataError for a split without examples.
         """
@@ -133,19 +151,29 @@ class Dataset:
             raise ConfigError(unknown("split", name, SPLITS))
         found = self.whole if name == "all" else getattr(self, name)
         if found is not None and found.draw == "keyed":
-            return replace(found, draw="fixed")  # what is measured has one draw, whatever the size of the batches
+            return replace(
+                found, draw="fixed"
+            )  # what is measured has one draw, whatever the size of the batches
         if found is None:
             filled = ", ".join(s for s in SPLITS[:3] if getattr(self, s) is not None)
-            raise DataError(f"{self.name} has no {name} split (data.{name} gave it no examples); it has: {filled}, all")
+            raise DataError(
+                f"{self.name} has no {name} split (data.{name} gave it no examples); it has: "
+                f"{filled}, all"
+            )
         return found
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells whether two runs saw the same data: a digest of the raw values, the split sizes and the seed.
+        """What tells whether two runs saw the same data: a digest of the raw values, the split
+        sizes and the seed.
 
         Of interactions, the digest covers the catalogue and what each split holds too.
         """
         sizes = {name: len(getattr(self, name) or ()) for name in SPLITS[:3]}
-        size = {"interactions": self.facts["kept"], "items": len(self.items)} if self.items is not None else {}
+        size = (
+            {"interactions": self.facts["kept"], "items": len(self.items)}
+            if self.items is not None
+            else {}
+        )
         return {"source": self.source, "sha256": self._digest, **sizes, "seed": self.seed, **size}
 
     @cached_property
@@ -153,5 +181,8 @@ class Dataset:
         if self.items is None:
             return self.whole.digest()
         parts = [getattr(self, name) for name in SPLITS[:3]]
-        digests = [self.items.digest(), *("" if part is None else part.digest() for part in (self.whole, *parts))]
+        digests = [
+            self.items.digest(),
+            *("" if part is None else part.digest() for part in (self.whole, *parts)),
+        ]
         return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -41,8 +41,10 @@ class History:
 
     Attributes:
         schema: of kind "interactions", shape (I,).
-        matrix: (n, I) float32, what the model sees of each user; columns ascending within a row, none twice, no zeros.
-        targets: (n, I) float32, what was held out of each user, to be found; None for the training split.
+        matrix: (n, I) float32, what the model sees of each user; columns ascending within a row,
+        none twice, no zeros.
+        targets: (n, I) float32, what was held out of each user, to be found; None for the training
+        split.
         users: (n,) the users' own ids.
         rows: (n,) position of each user in the whole source.
         levels: 2 where every kept interaction counts 1, else None.
@@ -64,7 +66,9 @@ class History:
         return len(self.rows)
 
     def batch(self, index: Tensor | np.ndarray | slice, key: int = 0) -> SparseRows:
-        """The users at `index` as float32 (B, I). `key` is for splits that draw; here it changes nothing."""
+        """The users at `index` as float32 (B, I). `key` is for splits that draw; here it changes
+        nothing.
+        """
         return SparseRows.of(self.matrix[self._at(index)])
 
     def counts(self, index: Tensor | np.ndarray | slice) -> Tensor:
@@ -80,11 +84,19 @@ class History:
         """The subset of users at `index`, in that order."""
         at = self._at(index)
         targets = None if self.targets is None else self.targets[at]
-        return replace(self, matrix=self.matrix[at], targets=targets, users=self.users[at], rows=self.rows[at])
+        return replace(
+            self, matrix=self.matrix[at], targets=targets, users=self.users[at], rows=self.rows[at]
+        )
 
     def _at(self, index: Tensor | np.ndarray | slice) -> np.ndarray:
-        """The index as an array: rows are gathered, so that a batch never shares memory with the matrix."""
-        return np.arange(len(self))[index] if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
+        """The index as an array: rows are gathered, so that a batch never shares memory with the
+        matrix.
+        """
+        return (
+            np.arange(len(self))[index]
+            if isinstance(index, slice)
+            else np.atleast_1d(np.asarray(index))
+        )
 
     def span(self) -> tuple[float, float]:
         """0, for what was not observed, and the greatest value of this split."""
@@ -135,44 +147,71 @@ class Items:
         return digest.hexdigest()
 
     def to_frame(self) -> "DataFrame":
-        """A Polars frame with the column item and, where they are known, title, genres and popularity."""
+        """A Polars frame with the column item and, where they are known, title, genres and
+        popularity.
+        """
         import polars
 
-        columns = {"item": series(self.ids), "title": self.titles, "genres": self.genres, "popularity": self.popularity}
-        return polars.DataFrame({name: values for name, values in columns.items() if values is not None})
+        columns = {
+            "item": series(self.ids),
+            "title": self.titles,
+            "genres": self.genres,
+            "popularity": self.popularity,
+        }
+        return polars.DataFrame(
+            {name: values for name, values in columns.items() if values is not None}
+        )
 
     @classmethod
     def from_frame(cls, frame: "DataFrame") -> "Items":
         """The catalogue that `to_frame` wrote. DataError if there is no column item."""
         if "item" not in frame.columns:
-            raise DataError(f"a catalogue of items needs the column item; got: {brief(', '.join(frame.columns) or 'none', 200)}")
-        titles, genres = (frame[name].to_list() if name in frame.columns else None for name in ("title", "genres"))
+            raise DataError(
+                "a catalogue of items needs the column item; got: "
+                f"{brief(', '.join(frame.columns) or 'none', 200)}"
+            )
+        titles, genres = (
+            frame[name].to_list() if name in frame.columns else None for name in ("title", "genres")
+        )
         popularity = frame["popularity"].to_numpy() if "popularity" in frame.columns else None
         return cls(frame["item"].to_numpy(), titles, genres, popularity)
 
     def write(self, path: Path) -> None:
-        """Write the catalogue as a Parquet file, whole or not at all. RunError if it cannot be written."""
+        """Write the catalogue as a Parquet file, whole or not at all. RunError if it cannot be
+        written.
+        """
         write_frame(path, self.to_frame())
 
     @classmethod
     def read(cls, path: Path, size: int | None = None) -> "Items":
-        """The catalogue of a Parquet file, of so many items where that is known. DataError if it cannot be read."""
+        """The catalogue of a Parquet file, of so many items where that is known. DataError if it
+        cannot be read.
+        """
         from polars.exceptions import PanicException
 
         try:
             frame = scan_parquet(path).select(_columns(path)).collect()
             if size is not None and len(frame) != size:
-                raise DataError(f"{path} has {len(frame)} items, but the data of the run had {size}")
+                raise DataError(
+                    f"{path} has {len(frame)} items, but the data of the run had {size}"
+                )
             refuse_bomb(path, text_bytes(frame), path.stat().st_size)
             return cls.from_frame(frame)
         except DataError:
             raise
-        except (Exception, PanicException) as error:  # Polars raises many kinds for a file that is damaged
-            raise DataError(f"{path} cannot be read as a catalogue of items: {reason(error)}") from None
+        except (
+            Exception,
+            PanicException,
+        ) as error:  # Polars raises many kinds for a file that is damaged
+            raise DataError(
+                f"{path} cannot be read as a catalogue of items: {reason(error)}"
+            ) from None
 
 
 def _columns(path: Path) -> list[str]:
-    """The columns of a catalogue that are in this file. DataError for one of a type that `Items.write` never wrote."""
+    """The columns of a catalogue that are in this file. DataError for one of a type that
+    `Items.write` never wrote.
+    """
     import polars
 
     schema = scan_parquet(path).collect_schema()
@@ -186,7 +225,10 @@ def _columns(path: Path) -> list[str]:
     known = [name for name in schema if name in fits]
     for name in known:
         if not fits[name](schema[name]):
-            raise DataError(f"{path} has the column {name} of type {brief(schema[name], 80)}, which no catalogue has")
+            raise DataError(
+                f"{path} has the column {name} of type {brief(schema[name], 80)}, which no "
+                "catalogue has"
+            )
     return known
 
 

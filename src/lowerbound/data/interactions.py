@@ -1,4 +1,6 @@
-"""The [data.interactions] table of a recipe, and how a source of interactions becomes a `Dataset` of `History` splits."""
+"""The [data.interactions] table of a recipe, and how a source of interactions becomes a `Dataset`
+of `History` splits.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +33,8 @@ TIMED = ("leave-one-out", "temporal")
 
 @checked
 class Interactions:
-    """The [data.interactions] table of a recipe: which columns to read, what to keep, and what to hold out.
+    """The [data.interactions] table of a recipe: which columns to read, what to keep, and what to
+    hold out.
 
     Attributes:
         user: the column of users; in place of "user" also user_id, userId or uid.
@@ -39,13 +42,15 @@ class Interactions:
         rating: the column of ratings or weights; None: rating or weight, if there is one.
         timestamp: the column of times, numbers or dates; None: timestamp, if there is one.
         threshold: interactions with a rating below it are dropped.
-        binary: every kept interaction counts 1 (a rating of 0 too); else its rating is its weight (and 0 is nothing), and a
-            source without ratings has its repetitions counted.
+        binary: every kept interaction counts 1 (a rating of 0 too); else its rating is its weight
+            (and 0 is nothing), and a source without ratings has its repetitions counted.
         min_user_items: users with fewer items are dropped, after the items were.
-        min_item_users: items with fewer users are dropped, in one pass before the users (Liang et al. 2018).
-        split: what `validation` and `test` hold out: "given" takes the source's own files, "strong" users (of whom `fold_in`
-            is shown), "random", "leave-one-out" and "temporal" interactions of all users; "auto" is "given" for a source
-            with its own files, else "strong". See `holdout`.
+        min_item_users: items with fewer users are dropped, in one pass before the users (Liang et
+        al. 2018).
+        split: what `validation` and `test` hold out: "given" takes the source's own files, "strong"
+            users (of whom `fold_in` is shown), "random", "leave-one-out" and "temporal"
+            interactions of all users; "auto" is "given" for a source with its own files, else
+            "strong". See `holdout`.
         fold_in: the fraction of a held-out user's interactions that the model sees, in "strong".
         items: path of a file with the items' ids, title and perhaps genres.
     """
@@ -73,7 +78,9 @@ InteractionsTable = Annotated[Interactions | None, table(Interactions)]
 
 
 def settings(data: "Data", schema: Schema | None = None) -> Interactions | None:
-    """How to read the source as interactions, or None if it is not one: by its table, its name, or the run's schema."""
+    """How to read the source as interactions, or None if it is not one: by its table, its name, or
+    the run's schema.
+    """
     named = data.source in NAMED and NAMED[data.source].kind == KIND
     if data.interactions is None and not named and (schema is None or schema.kind != KIND):
         return None
@@ -81,23 +88,37 @@ def settings(data: "Data", schema: Schema | None = None) -> Interactions | None:
 
 
 def opened(
-    data: "Data", how: Interactions, schema: Schema | None = None, items: Items | None = None, other: bool = False
+    data: "Data",
+    how: Interactions,
+    schema: Schema | None = None,
+    items: Items | None = None,
+    other: bool = False,
 ) -> Dataset:
     """The source as a `Dataset`. The arguments are those of `Data.open`, and `how` to read it."""
     _refuse_options(data)
     if data.source in NAMED and NAMED[data.source].kind != KIND:
-        raise ConfigError(f"data.interactions is for sources of interactions; {data.source} is none")
+        raise ConfigError(
+            f"data.interactions is for sources of interactions; {data.source} is none"
+        )
     source = NAMED[data.source].open() if data.source in NAMED else read_tables(place(data.source))
     shares = Shares(data.validation, data.test, data.seed, how.fold_in)
-    return replace(_dataset(source, how, shares, schema, items, other), name=short(data.source), source=data.source)
+    return replace(
+        _dataset(source, how, shares, schema, items, other),
+        name=short(data.source),
+        source=data.source,
+    )
 
 
 def _refuse_options(data: "Data") -> None:
     """ConfigError for an option that is for images or tables."""
-    options = {name: getattr(data, name) for name in ("binarize", "size", "grey", "standardize", "columns")}
+    options = {
+        name: getattr(data, name) for name in ("binarize", "size", "grey", "standardize", "columns")
+    }
     for name, value in options.items():
         if value and value != "none":
-            raise ConfigError(f"data.{name} is for images, vectors or tables; {data.source} is of kind {KIND}")
+            raise ConfigError(
+                f"data.{name} is for images, vectors or tables; {data.source} is of kind {KIND}"
+            )
 
 
 def from_frame(
@@ -149,43 +170,63 @@ def _polars(frame: Any, name: str) -> Any:
 
 
 def _dataset(
-    source: Tables, how: Interactions, shares: Shares, schema: Schema | None, items: Items | None, other: bool
+    source: Tables,
+    how: Interactions,
+    shares: Shares,
+    schema: Schema | None,
+    items: Items | None,
+    other: bool,
 ) -> Dataset:
     """The source, cleaned and split, over its own catalogue or a run's."""
-    cut = _own(source, how, shares) if items is None else _for_run(source, how, shares, items, other)
+    cut = (
+        _own(source, how, shares) if items is None else _for_run(source, how, shares, items, other)
+    )
     full = Side(np.arange(len(cut.log.users)), np.ones(len(cut.log), bool))
     matrix = _matrix(cut.log, cut.train.users, cut.train.seen)
     schema = _schema(source.name, matrix, how, schema)
     catalogue = items or _catalogue(source, how, cut.log.items, matrix)
     train, whole = (cast(Examples, _history(cut.log, side, schema)) for side in (cut.train, full))
-    held, test = (cast(Examples, _history(cut.log, s, schema)) if s else None for s in (cut.validation, cut.test))
+    held, test = (
+        cast(Examples, _history(cut.log, s, schema)) if s else None
+        for s in (cut.validation, cut.test)
+    )
     facts = cut.log.facts | _size(cut.log)
-    return Dataset(source.name, schema, train, held, test, whole, source.name, shares.seed, catalogue, facts)
+    return Dataset(
+        source.name, schema, train, held, test, whole, source.name, shares.seed, catalogue, facts
+    )
 
 
 def _own(source: Tables, how: Interactions, shares: Shares) -> Cut:
     """The source by its own rules."""
-    log = clean(source, how.columns, how.threshold, how.binary, how.min_user_items, how.min_item_users)
+    log = clean(
+        source, how.columns, how.threshold, how.binary, how.min_user_items, how.min_item_users
+    )
     return hold_out(log, how.split, shares)
 
 
 def _for_run(source: Tables, how: Interactions, shares: Shares, items: Items, other: bool) -> Cut:
-    """The source over the catalogue of a run: if it has this very catalogue by its own rules, it is split by them.
+    """The source over the catalogue of a run: if it has this very catalogue by its own rules, it is
+    split by them.
 
-    Else, or if it was asked for as `other` data: neither its rare users nor its rare items are dropped, only (and counted)
-    the items that the run does not know; of splits it has only those that it brings, and times are of no use.
+    Else, or if it was asked for as `other` data: neither its rare users nor its rare items are
+    dropped, only (and counted) the items that the run does not know; of splits it has only those
+    that it brings, and times are of no use.
     """
     own = None if other else _perhaps_own(source, how, shares)
     if own is not None and [*own.log.items] == [*items.ids]:
         return own
-    log = _mapped(clean(source, replace(how.columns, timed=False), how.threshold, how.binary), items)
+    log = _mapped(
+        clean(source, replace(how.columns, timed=False), how.threshold, how.binary), items
+    )
     if log.part is not None:
         return given(log, replace(shares, validation=0))
     return Cut(log, Side(np.arange(len(log.users)), np.ones(len(log), bool)), None, None)
 
 
 def _perhaps_own(source: Tables, how: Interactions, shares: Shares) -> Cut | None:
-    """The source by its own rules; None if they make no sense for these data: what is wrong with the data shows later."""
+    """The source by its own rules; None if they make no sense for these data: what is wrong with
+    the data shows later.
+    """
     try:
         return _own(source, how, shares)
     except LowerboundError:
@@ -193,16 +234,31 @@ def _perhaps_own(source: Tables, how: Interactions, shares: Shares) -> Cut | Non
 
 
 def _mapped(log: Log, items: Items) -> Log:
-    """The log over another catalogue; users stay, items that it lacks go. DataError if it has none of them."""
+    """The log over another catalogue; users stay, items that it lacks go. DataError if it has none
+    of them.
+    """
     at = positions(log.items, items.ids)
     if (at < 0).all():
-        theirs, known = (f"{ids[:1].tolist()[0]!r}, ... ({len(ids)})" for ids in (log.items, items.ids))
-        raise DataError(f"{log.name} has no item that the model was trained on: its items are {theirs}, the model's {known}")
+        theirs, known = (
+            f"{ids[:1].tolist()[0]!r}, ... ({len(ids)})" for ids in (log.items, items.ids)
+        )
+        raise DataError(
+            f"{log.name} has no item that the model was trained on: its items are {theirs}, the "
+            f"model's {known}"
+        )
     log.facts["unknown_items"] = int((at < 0).sum())
     kept = at[log.item] >= 0
     time, part = (None if a is None else a[kept] for a in (log.time, log.part))
     place = at[log.item[kept]]
-    return replace(log, items=items.ids, user=log.user[kept], item=place, weight=log.weight[kept], time=time, part=part)
+    return replace(
+        log,
+        items=items.ids,
+        user=log.user[kept],
+        item=place,
+        weight=log.weight[kept],
+        time=time,
+        part=part,
+    )
 
 
 def _matrix(log: Log, users: np.ndarray, mask: np.ndarray) -> "csr_matrix":
@@ -219,14 +275,24 @@ def _matrix(log: Log, users: np.ndarray, mask: np.ndarray) -> "csr_matrix":
 
 
 def _schema(name: str, matrix: "csr_matrix", how: Interactions, schema: Schema | None) -> Schema:
-    """What a model must know, or the schema of the run if the data fit it. DataError or ShapeError if they do not."""
-    own = Schema((matrix.shape[1],), KIND, 2 if how.binary else None, 0.0, float(matrix.data.max(initial=0.0)))
+    """What a model must know, or the schema of the run if the data fit it. DataError or ShapeError
+    if they do not.
+    """
+    own = Schema(
+        (matrix.shape[1],),
+        KIND,
+        2 if how.binary else None,
+        0.0,
+        float(matrix.data.max(initial=0.0)),
+    )
     if schema is None:
         return own
     if schema.kind != KIND:
         raise DataError(f"{name} is of kind {KIND}, the model was trained on kind {schema.kind}")
     if schema.shape != own.shape:
-        raise ShapeError(f"{name} has {own.shape[0]} items, the model was trained on {schema.shape[0]}")
+        raise ShapeError(
+            f"{name} has {own.shape[0]} items, the model was trained on {schema.shape[0]}"
+        )
     return schema
 
 
@@ -248,8 +314,16 @@ def _size(log: Log) -> dict[str, Any]:
 
 
 def described(facts: Mapping[str, Any]) -> str:
-    """One line for the facts of a data set of interactions: what it holds, and what was dropped of what was read."""
-    held = f"{facts['kept']:,} interactions of {facts['users']:,} users with {facts['items']:,} items"
-    dropped = {k: n for k, n in facts.items() if n and k not in ("read", "kept", "users", "items", "density")}
+    """One line for the facts of a data set of interactions: what it holds, and what was dropped of
+    what was read.
+    """
+    held = (
+        f"{facts['kept']:,} interactions of {facts['users']:,} users with {facts['items']:,} items"
+    )
+    dropped = {
+        k: n
+        for k, n in facts.items()
+        if n and k not in ("read", "kept", "users", "items", "density")
+    }
     rest = "".join(f"; {n:,} {name.replace('_', ' ')}" for name, n in dropped.items())
     return f"{held} (density {facts['density']:.3%}), of {facts['read']:,} read{rest}"

@@ -1,7 +1,8 @@
-"""What a file may cost. Nobody vouches for the files that are opened here: what one claims is weighed before it is believed.
+"""What a file may cost. Nobody vouches for the files that are opened here: what one claims is
+weighed before it is believed.
 
-A file may unpack to `FREE` bytes whatever its size, and beyond them to `RATIO` times its size: real data, even binary images,
-stay far below that, and a bomb of some kilobytes far above.
+A file may unpack to `FREE` bytes whatever its size, and beyond them to `RATIO` times its size: real
+data, even binary images, stay far below that, and a bomb of some kilobytes far above.
 """
 
 import zipfile
@@ -21,7 +22,8 @@ def refuse_bomb(name: object, claimed: int, held: int) -> None:
     """DataError for a source of `held` bytes that claims to be `claimed` bytes of values."""
     if claimed > max(FREE, RATIO * held):
         raise DataError(
-            f"{name} has {held} bytes and claims {claimed} bytes of values, which are not allocated; "
+            f"{name} has {held} bytes and claims {claimed} bytes of values, which are not "
+            "allocated; "
             f"allowed: {FREE}, or {RATIO} times its size"
         )
 
@@ -37,14 +39,22 @@ def refuse_zip_bomb(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     refuse_bomb(path, sum(member.file_size for member in members), path.stat().st_size)
-    # The decompressors of the others cannot be stopped half-way: five kilobytes may become as many gigabytes.
-    odd = [m.compress_type for m in members if m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
+    # The decompressors of the others cannot be stopped half-way: five kilobytes may become as many
+    # gigabytes.
+    odd = [
+        m.compress_type
+        for m in members
+        if m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    ]
     if odd:
-        raise DataError(f"{path} is compressed by method {odd[0]} of zip; allowed: 0 (stored), 8 (deflated)")
+        raise DataError(
+            f"{path} is compressed by method {odd[0]} of zip; allowed: 0 (stored), 8 (deflated)"
+        )
 
 
 def refuse_packed(path: Path) -> None:
-    """DataError for a compressed file where a text is expected, as Polars would unpack it, however large it became.
+    """DataError for a compressed file where a text is expected, as Polars would unpack it, however
+    large it became.
 
     Raises:
         OSError: it is no regular file.

@@ -1,4 +1,6 @@
-"""The MovieLens sets in their publisher's files, each in its own format, and as CSV. Cite Harper and Konstan (2015)."""
+"""The MovieLens sets in their publisher's files, each in its own format, and as CSV. Cite Harper
+and Konstan (2015).
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +18,29 @@ if TYPE_CHECKING:
 COLUMNS = ("user", "item", "rating", "timestamp")
 
 GENRES = (
-    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
-    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+    *(
+        "unknown",
+        "Action",
+        "Adventure",
+        "Animation",
+        "Children's",
+        "Comedy",
+        "Crime",
+        "Documentary",
+        "Drama",
+        "Fantasy",
+    ),
+    *(
+        "Film-Noir",
+        "Horror",
+        "Musical",
+        "Mystery",
+        "Romance",
+        "Sci-Fi",
+        "Thriller",
+        "War",
+        "Western",
+    ),
 )
 """What the last 19 columns of u.item flag, in the order of u.genre."""
 
@@ -27,17 +50,27 @@ def _columns(path: Path, separator: str, at: tuple[int, ...]) -> "LazyFrame":
     import polars
 
     refuse_packed(path)
-    lines = polars.scan_csv(path, separator=separator, has_header=False, quote_char=None, glob=False)
+    lines = polars.scan_csv(
+        path, separator=separator, has_header=False, quote_char=None, glob=False
+    )
     names = lines.collect_schema().names()
-    return lines.select(polars.col(names[k]).cast(polars.Int64).alias(as_) for k, as_ in zip(at, COLUMNS, strict=True))
+    return lines.select(
+        polars.col(names[k]).cast(polars.Int64).alias(as_)
+        for k, as_ in zip(at, COLUMNS, strict=True)
+    )
 
 
 def _lines(path: Path, separator: str, fields: int) -> Iterator[list[str]]:
-    """The fields of each line of an old file, which is in Latin-1. DataError for a line with too few."""
+    """The fields of each line of an old file, which is in Latin-1. DataError for a line with too
+    few.
+    """
     for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
         words = line.split(separator)
         if len(words) < fields:
-            raise DataError(f"{path}, line {number}: {len(words)} fields; allowed: {fields} or more, parted by {separator!r}")
+            raise DataError(
+                f"{path}, line {number}: {len(words)} fields; allowed: {fields} or more, parted by "
+                f"{separator!r}"
+            )
         yield words
 
 
@@ -54,12 +87,18 @@ def _flags(words: list[str]) -> str:
 
 def _old(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
     """MovieLens 100K: u.data and u.item."""
-    return _columns(ratings, "\t", (0, 1, 2, 3)), _films((w[0], w[1], _flags(w[5:])) for w in _lines(items, "|", 24))
+    return _columns(ratings, "\t", (0, 1, 2, 3)), _films(
+        (w[0], w[1], _flags(w[5:])) for w in _lines(items, "|", 24)
+    )
 
 
 def _dat(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
-    """MovieLens 1M: ratings.dat and movies.dat. Read with one colon for a separator, every other column is empty."""
-    return _columns(ratings, ":", (0, 2, 4, 6)), _films((w[0], w[1], w[2]) for w in _lines(items, "::", 3))
+    """MovieLens 1M: ratings.dat and movies.dat. Read with one colon for a separator, every other
+    column is empty.
+    """
+    return _columns(ratings, ":", (0, 2, 4, 6)), _films(
+        (w[0], w[1], w[2]) for w in _lines(items, "::", 3)
+    )
 
 
 def _csv(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
@@ -94,6 +133,9 @@ def read_films(folder: Path) -> Tables:
     """Ratings and films. DataError if they cannot be read."""
     pair = _format(folder)
     if pair is None:
-        raise DataError(f"{folder} holds no ratings and films; allowed: {', '.join(' and '.join(p) for p in FORMATS)}")
+        raise DataError(
+            f"{folder} holds no ratings and films; allowed: "
+            f"{', '.join(' and '.join(p) for p in FORMATS)}"
+        )
     ratings, films = guarded(str(folder), lambda: FORMATS[pair](*(folder / file for file in pair)))
     return Tables(str(folder), {0: ratings}, films)

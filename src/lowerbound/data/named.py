@@ -1,7 +1,7 @@
 """The named sets: what each holds, where it is looked for, and where it can be fetched.
 
-To add a set, add an entry to `_ENTRIES`. What reads a set or fetches it is imported when that is done: `lowerbound list`, which
-says where the sets are, would else wait for NumPy and torch.
+To add a set, add an entry to `_ENTRIES`. What reads a set or fetches it is imported when that is
+done: `lowerbound list`, which says where the sets are, would else wait for NumPy and torch.
 """
 
 import os
@@ -27,7 +27,9 @@ VARIABLE = "LOWERBOUND_DATA"
 """The environment variable that names the user's own folder of data sets."""
 
 TIMEOUT = (5.0, 30.0)
-"""Seconds to wait for a connection, and for the next bytes: without a network the answer must come soon."""
+"""Seconds to wait for a connection, and for the next bytes: without a network the answer must come
+soon.
+"""
 
 
 def cache() -> Path:
@@ -38,16 +40,22 @@ def cache() -> Path:
 
 
 Ways = tuple[tuple[str, ...], ...]
-"""What a folder that holds a set has in it: in one of these ways a file for each regular expression."""
+"""What a folder that holds a set has in it: in one of these ways a file for each regular
+expression.
+"""
 
 
 def holds(folder: Path, ways: Ways) -> bool:
-    """Whether a folder has the files of a set, by their names; one that cannot be looked into has none."""
+    """Whether a folder has the files of a set, by their names; one that cannot be looked into has
+    none.
+    """
     try:
         names = [path.name for path in folder.iterdir() if path.is_file()]
     except OSError:
         return False
-    return any(all(any(re.fullmatch(pattern, name) for name in names) for pattern in way) for way in ways)
+    return any(
+        all(any(re.fullmatch(pattern, name) for name in names) for pattern in way) for way in ways
+    )
 
 
 @dataclass(frozen=True)
@@ -59,12 +67,14 @@ class Named:
         summary: one line for listings.
         read: from the folder that holds it to its values: a `Raw`, or the `Tables` of interactions.
         held: by which files a folder holds it; none for a set that comes with a library (`inside`).
-        files: the files that make it up, by name, each with the sha256 of the original download ("" if unknown).
+        files: the files that make it up, by name, each with the sha256 of the original download (""
+        if unknown).
         mirrors: addresses that end in a slash, tried in turn for each file.
         inside: the library that brings the set along.
         kind: what its splits hold.
         folders: other names that its folder may have under LOWERBOUND_DATA.
-        archive: the address of a .zip file that holds the files, in place of mirrors; only they are unpacked.
+        archive: the address of a .zip file that holds the files, in place of mirrors; only they are
+        unpacked.
         sha256: of the archive.
     """
 
@@ -81,7 +91,9 @@ class Named:
     sha256: str = ""
 
     def found(self) -> Path | str | None:
-        """The folder that holds the set, the library that brings it along, or None if it would have to be fetched."""
+        """The folder that holds the set, the library that brings it along, or None if it would have
+        to be fetched.
+        """
         if self.inside:
             return self.inside
         own = os.environ.get(VARIABLE)
@@ -93,7 +105,8 @@ class Named:
         """The set, fetched into the cache if it is nowhere. DownloadError says what to put where."""
         place = self.found()
         if place is None or (self.mirrors and place == cache() / self.name):
-            # Single files are checked on every opening, archives when they come; files under LOWERBOUND_DATA are the user's own.
+            # Single files are checked on every opening, archives when they come; files under
+            # LOWERBOUND_DATA are the user's own.
             place = self._fetch()
         return self.read(Path(place))
 
@@ -122,7 +135,9 @@ class Named:
             _retrieve(self.archive, self.sha256, folder, file)
             _extract(folder / file, list(self.files))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DownloadError(self._help(f"{file} could not be fetched ({self.archive}: {_why(error)})")) from None
+            raise DownloadError(
+                self._help(f"{file} could not be fetched ({self.archive}: {_why(error)})")
+            ) from None
         (folder / file).unlink()
         return folder
 
@@ -132,16 +147,23 @@ class Named:
 
 
 def _retrieve(url: str, sha256: str, folder: Path, file: str) -> None:
-    """Fetch one file, unless it is there with the right sha256. It appears under its name only when it is whole."""
+    """Fetch one file, unless it is there with the right sha256. It appears under its name only when
+    it is whole.
+    """
     import pooch
 
-    # Without this header a server may send the .gz file as a compressed stream, which would arrive unpacked.
-    plain = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=2**16, headers={"Accept-Encoding": "identity"})
+    # Without this header a server may send the .gz file as a compressed stream, which would arrive
+    # unpacked.
+    plain = pooch.HTTPDownloader(
+        timeout=TIMEOUT, chunk_size=2**16, headers={"Accept-Encoding": "identity"}
+    )
     pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=file, path=folder, downloader=plain)
 
 
 def _extract(path: Path, names: list[str]) -> None:
-    """Take files out of a .zip file, from whatever folder in it, to stand beside it; each appears when it is whole."""
+    """Take files out of a .zip file, from whatever folder in it, to stand beside it; each appears
+    when it is whole.
+    """
     with zipfile.ZipFile(path) as archive:
         inside = {Path(member).name: member for member in archive.namelist()}
         for name in names:
@@ -168,14 +190,22 @@ def _why(error: Exception) -> str:
 
 
 def _digits(_: Path) -> "Raw":
-    """The file of `sklearn.datasets.load_digits`, an import that takes longer than all else that a small run needs but torch."""
+    """The file of `sklearn.datasets.load_digits`, an import that takes longer than all else that a
+    small run needs but torch.
+    """
     import numpy as np
 
     from .sources import Raw
 
     (library,) = find_spec("sklearn").submodule_search_locations  # type: ignore[union-attr, misc]
     table = np.loadtxt(Path(library, "datasets", "data", "digits.csv.gz"), delimiter=",")
-    return Raw("digits", "image", table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), 17, table[:, -1].astype(int))
+    return Raw(
+        "digits",
+        "image",
+        table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8),
+        17,
+        table[:, -1].astype(int),
+    )
 
 
 def _idx(folder: Path) -> "Raw":
@@ -194,8 +224,18 @@ def _mat(path: Path) -> "np.ndarray":
 
     try:
         return loadmat(path)["ff"].T.reshape(-1, 28, 20)
-    except (MatReadError, OSError, ValueError, KeyError, TypeError, NotImplementedError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read as a MATLAB file with ff (560, N): {reason(error)}") from None
+    except (
+        MatReadError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        NotImplementedError,
+        AttributeError,
+    ) as error:
+        raise DataError(
+            f"{path} cannot be read as a MATLAB file with ff (560, N): {reason(error)}"
+        ) from None
 
 
 FREY, FREY_ORIGINAL = "freyfaces.npz", "frey_rawface.mat"
@@ -206,7 +246,11 @@ def _frey(folder: Path) -> "Raw":
     from .sources import Wanted
 
     npz = folder / FREY
-    return Npz().read(npz, Wanted()) if npz.is_file() else from_array(_mat(folder / FREY_ORIGINAL), "freyfaces")
+    return (
+        Npz().read(npz, Wanted())
+        if npz.is_file()
+        else from_array(_mat(folder / FREY_ORIGINAL), "freyfaces")
+    )
 
 
 def _films(folder: Path) -> "Tables":
@@ -228,7 +272,11 @@ def _synthetic(folder: Path) -> "Tables":
 
 
 HELD_IDX: Ways = (
-    tuple(rf"{part}-{what}[.-]idx\d-ubyte(\.gz)?" for part in ("train", "(t10k|test)") for what in ("images", "labels")),
+    tuple(
+        rf"{part}-{what}[.-]idx\d-ubyte(\.gz)?"
+        for part in ("train", "(t10k|test)")
+        for what in ("images", "labels")
+    ),
 )
 """Of an MNIST-like set, as `idx.parts` finds them."""
 
@@ -243,7 +291,9 @@ HELD_PARTS: Ways = ((r"train\.(?i:csv|tsv|parquet|npz)", r"test\.(?i:csv|tsv|par
 """Of a set that brings its own parts, as `plays.parts_of` finds them."""
 
 
-def _four(train_images: str, train_labels: str, test_images: str, test_labels: str) -> dict[str, str]:
+def _four(
+    train_images: str, train_labels: str, test_images: str, test_labels: str
+) -> dict[str, str]:
     """The four files of an MNIST-like set with their sha256."""
     return {
         "train-images-idx3-ubyte.gz": train_images,
@@ -269,9 +319,13 @@ def _movielens(size: str, what: str, sha256: str, *files: str) -> Named:
 
 
 def _parted(name: str, summary: str) -> Named:
-    """An entry of a set with the train and test files of a published comparison, which everyone has to bring."""
+    """An entry of a set with the train and test files of a published comparison, which everyone has
+    to bring.
+    """
     files = {"train.parquet": "", "test.parquet": ""}
-    return Named(name, f"{summary} (bring your own copy)", _tables, HELD_PARTS, files, kind="interactions")
+    return Named(
+        name, f"{summary} (bring your own copy)", _tables, HELD_PARTS, files, kind="interactions"
+    )
 
 
 _ENTRIES = [
@@ -341,8 +395,14 @@ _ENTRIES = [
         "ratings.csv",
         "movies.csv",
     ),
-    _parted("gowalla", "Gowalla: 1,027,370 check-ins of 29,858 users at 40,981 places, split as for LightGCN"),
-    _parted("lastfm", "Last.fm: 52,668 pairs of 1,880 users and 4,489 artists, split as in LightGCN's repository"),
+    _parted(
+        "gowalla",
+        "Gowalla: 1,027,370 check-ins of 29,858 users at 40,981 places, split as for LightGCN",
+    ),
+    _parted(
+        "lastfm",
+        "Last.fm: 52,668 pairs of 1,880 users and 4,489 artists, split as in LightGCN's repository",
+    ),
     Named(
         "synthetic-interactions",
         "2,000 users with 500 items, drawn from eight tastes that are known (generated)",
@@ -361,13 +421,17 @@ def named_sets() -> dict[str, Named]:
 
 
 def place(source: str) -> Path:
-    """The file or folder at a path that is no named set. DataError, with what is allowed, if there is none."""
+    """The file or folder at a path that is no named set. DataError, with what is allowed, if there
+    is none.
+    """
     path = expanded(source)
     if source and there(path):
         return path
     if source and path.name == source and not path.suffix:
         raise DataError(unknown("data source", source, NAMED) + ", or a path to a file or folder")
-    raise DataError(f"there is no file or folder {source!r}; allowed: a path, or one of {', '.join(NAMED)}")
+    raise DataError(
+        f"there is no file or folder {source!r}; allowed: a path, or one of {', '.join(NAMED)}"
+    )
 
 
 def short(source: str) -> str:

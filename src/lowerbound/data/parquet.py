@@ -1,8 +1,9 @@
 """What a Parquet file unpacks to, told by its own headers before anything is unpacked.
 
-A library allocates what the header of each page claims, and one page of some kilobytes may claim, and hold, gigabytes of one
-text. The headers are Thrift structures in the compact protocol (https://github.com/apache/parquet-format: README.md and
-parquet.thrift), which are all that is read here.
+A library allocates what the header of each page claims, and one page of some kilobytes may claim,
+and hold, gigabytes of one text. The headers are Thrift structures in the compact protocol
+(https://github.com/apache/parquet-format: README.md and parquet.thrift), which are all that is read
+here.
 """
 
 import mmap
@@ -24,11 +25,15 @@ DEEPEST = 16
 """Most levels of structures in structures; those of Parquet are 6."""
 
 DELTA_BYTE_ARRAY = 7
-"""The encoding in which a text begins with so many bytes of the one before it: few bytes may stand for many long texts."""
+"""The encoding in which a text begins with so many bytes of the one before it: few bytes may stand
+for many long texts.
+"""
 
 
 class _Compact:
-    """Values of Thrift's compact protocol at a place in a buffer. ValueError or IndexError for what is none."""
+    """Values of Thrift's compact protocol at a place in a buffer. ValueError or IndexError for what
+    is none.
+    """
 
     def __init__(self, buffer: Any, at: int, end: int) -> None:
         self.buffer, self.at, self.end = buffer, at, end
@@ -59,7 +64,9 @@ class _Compact:
         self.at += count
 
     def value(self, kind: int, depth: int = 0) -> Any:
-        """The value of a type: whole numbers, lists and structures (as {number of the field: value}); others are passed over."""
+        """The value of a type: whole numbers, lists and structures (as {number of the field:
+        value}); others are passed over.
+        """
         if depth > DEEPEST:
             raise ValueError("its headers are nested too deep")
         match kind:
@@ -85,7 +92,9 @@ class _Compact:
         count = self.varint() if count == 15 else count
         if count > self.end - self.at:  # none is of less than a byte
             raise ValueError("a list in a header is too long")
-        return [self.byte() if kind in (1, 2) else self.value(kind, depth + 1) for _ in range(count)]
+        return [
+            self.byte() if kind in (1, 2) else self.value(kind, depth + 1) for _ in range(count)
+        ]
 
     def fields(self, depth: int) -> Iterator[tuple[int, Any]]:
         number = 0
@@ -98,7 +107,9 @@ def _footer(buffer: Any) -> dict[int, Any]:
     """The FileMetaData."""
     size, magic = struct.unpack("<I4s", buffer[-8:])
     if magic != b"PAR1" or size > min(len(buffer) - 8, FOOTER):
-        raise ValueError(f"its footer claims {size} bytes; allowed: {FOOTER}, and what is in the file")
+        raise ValueError(
+            f"its footer claims {size} bytes; allowed: {FOOTER}, and what is in the file"
+        )
     found: dict[int, Any] = _Compact(buffer, len(buffer) - 8 - size, len(buffer) - 8).value(12)
     return found
 
@@ -109,7 +120,9 @@ def _chunks(footer: dict[int, Any]) -> Iterator[dict[int, Any]]:
 
 
 def _pages(buffer: Any, chunk: dict[int, Any]) -> Iterator[dict[int, Any]]:
-    """The headers of the pages that hold the values of a column of a row group, its dictionary first."""
+    """The headers of the pages that hold the values of a column of a row group, its dictionary
+    first.
+    """
     at = min(chunk[9], chunk.get(11) or chunk[9])
     end, values = at + chunk[7], chunk[5]
     if not 0 <= at <= end <= len(buffer):
@@ -123,7 +136,9 @@ def _pages(buffer: Any, chunk: dict[int, Any]) -> Iterator[dict[int, Any]]:
 
 
 def _weight(page: dict[int, Any]) -> int:
-    """Bytes that a page becomes, at most, where its values are no numbers that are weighed by their rows."""
+    """Bytes that a page becomes, at most, where its values are no numbers that are weighed by their
+    rows.
+    """
     plain, delta = page.get(5) or {}, page.get(8) or {}
     prefixed = DELTA_BYTE_ARRAY in (plain.get(2), delta.get(4))
     return max(0, page[2]) * (max(1, plain.get(1, 0), delta.get(1, 0)) if prefixed else 1)
@@ -137,7 +152,10 @@ def unpacked(path: Path) -> int:
     """
     claimed = pages = 0
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer,
+        ):
             for chunk in _chunks(_footer(buffer)):
                 for page in _pages(buffer, chunk):
                     claimed, pages = claimed + _weight(page), pages + 1

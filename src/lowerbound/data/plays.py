@@ -1,4 +1,6 @@
-"""Interactions as a source brings them. Polars reads files lazily, and only the columns that are needed."""
+"""Interactions as a source brings them. Polars reads files lazily, and only the columns that are
+needed.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +22,15 @@ RATING = ("rating", "weight")
 TIME = ("timestamp",)
 
 PARTS = (("train",), ("valid", "validation"), ("test",))
-"""Names of the files of a source that brings its own parts; a part is known by its position here."""
+"""Names of the files of a source that brings its own parts; a part is known by its position here.
+"""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns to read (`Interactions` has them): a rating or a time that is None is looked for, or done without."""
+    """Which columns to read (`Interactions` has them): a rating or a time that is None is looked
+    for, or done without.
+    """
 
     user: str = "user"
     item: str = "item"
@@ -40,7 +45,8 @@ class Tables:
 
     Attributes:
         name: the source as it appears in messages.
-        parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}, of which valid may be missing.
+        parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}, of which valid may be
+        missing.
         items: item, title and perhaps genres, where the source has them.
         texts: the parts from text files, all of whose columns are still texts.
     """
@@ -65,7 +71,9 @@ def _scan_csv(path: Path) -> "LazyFrame":
 
 
 def _scan_npz(path: Path) -> "LazyFrame":
-    """A SciPy matrix: its row numbers are the users, its column numbers the items, its values the weights."""
+    """A SciPy matrix: its row numbers are the users, its column numbers the items, its values the
+    weights.
+    """
     import polars
     from scipy.sparse import load_npz
 
@@ -73,9 +81,13 @@ def _scan_npz(path: Path) -> "LazyFrame":
     stored = load_npz(path)  # which reads no pickles
     if stored.dtype.kind == "c":
         raise ValueError("its weights are complex numbers")
-    if hasattr(stored, "check_format"):  # before anything goes by its offsets, which SciPy follows out of bounds
+    if hasattr(
+        stored, "check_format"
+    ):  # before anything goes by its offsets, which SciPy follows out of bounds
         stored.check_format(full_check=True)
-    refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)  # what a matrix of rows needs, whatever it holds
+    refuse_bomb(
+        path, 8 * stored.shape[0], path.stat().st_size
+    )  # what a matrix of rows needs, whatever it holds
     matrix = stored.tocsr()
     matrix.check_format(full_check=True)
     matrix.eliminate_zeros()
@@ -92,21 +104,29 @@ SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
 
 
 def guarded(name: str, act: Callable[[], Any], what: str = "interactions") -> Any:
-    """What `act` returns. DataError, one line that names the source, where a library cannot read it as `what`."""
+    """What `act` returns. DataError, one line that names the source, where a library cannot read it
+    as `what`.
+    """
     from polars.exceptions import PanicException
 
     try:
         return act()
     except LowerboundError:
         raise
-    except (Exception, PanicException) as error:  # the readers raise many kinds for a file that is damaged
+    except (
+        Exception,
+        PanicException,
+    ) as error:  # the readers raise many kinds for a file that is damaged
         raise DataError(f"{name} cannot be read as {what}: {unread(Path(name), error)}") from None
 
 
 def _scan(path: Path) -> "LazyFrame":
     scan = SCANS.get(path.suffix.lower())
     if scan is None:
-        raise DataError(f"{path} is no file of interactions; allowed: {', '.join(SCANS)}, or a folder with train and test")
+        raise DataError(
+            f"{path} is no file of interactions; allowed: {', '.join(SCANS)}, or a folder with "
+            "train and test"
+        )
     return guarded(str(path), lambda: scan(path))
 
 
@@ -119,7 +139,10 @@ def parts_of(folder: Path) -> dict[int, Path]:
         if path.stem in stems and path.suffix.lower() in SCANS and path.is_file()
     }
     if not {0, 2} <= set(found):
-        raise DataError(f"{folder} holds no train and test (and perhaps valid) files; allowed: each as {', '.join(SCANS)}")
+        raise DataError(
+            f"{folder} holds no train and test (and perhaps valid) files; allowed: each as "
+            f"{', '.join(SCANS)}"
+        )
     return found
 
 
@@ -134,7 +157,9 @@ def tables(path: Path) -> Tables:
 
 
 def whole(text: "Expr") -> "tuple[Expr, Expr]":
-    """A column of texts as whole numbers, and whether each text is one just as it would be written: 1 is, 001 is not."""
+    """A column of texts as whole numbers, and whether each text is one just as it would be written:
+    1 is, 001 is not.
+    """
     import polars
 
     number = text.cast(polars.Int64, strict=False)
@@ -148,9 +173,11 @@ def _number(text: "Expr", type_: Any) -> "tuple[Expr, Expr]":
 
 
 def _typed(frame: "LazyFrame") -> "LazyFrame":
-    """Columns of texts as what all their texts are; that is found in a pass over the file, as the last may be no number.
+    """Columns of texts as what all their texts are; that is found in a pass over the file, as the
+    last may be no number.
 
-    Ids are whole numbers or stay texts, of which only the empty one is missing: an item may be called None.
+    Ids are whole numbers or stay texts, of which only the empty one is missing: an item may be
+    called None.
     """
     import polars
 
@@ -161,22 +188,38 @@ def _typed(frame: "LazyFrame") -> "LazyFrame":
             found[name] = text, [whole(text)]
         else:
             text = text.str.strip_chars().replace(dict.fromkeys(MISSING))
-            found[name] = text, [_number(text, t) for t in ((real,) if name == "rating" else (polars.Int64, real))]
-    checks = [fits.alias(f"{name} {k}") for name, (_, ways) in found.items() for k, (_, fits) in enumerate(ways)]
+            found[name] = (
+                text,
+                [_number(text, t) for t in ((real,) if name == "rating" else (polars.Int64, real))],
+            )
+    checks = [
+        fits.alias(f"{name} {k}")
+        for name, (_, ways) in found.items()
+        for k, (_, fits) in enumerate(ways)
+    ]
     fit = frame.select(checks).collect(engine="streaming").row(0, named=True)
-    first = {n: next((as_ for k, (as_, _) in enumerate(w) if fit[f"{n} {k}"]), text) for n, (text, w) in found.items()}
+    first = {
+        n: next((as_ for k, (as_, _) in enumerate(w) if fit[f"{n} {k}"]), text)
+        for n, (text, w) in found.items()
+    }
     return frame.with_columns(as_.alias(name) for name, as_ in first.items())
 
 
-def _named(columns: list[str], asked: str, default: str, aliases: tuple[str, ...], name: str) -> str:
-    """The column that was asked for; in place of a default one that is not there, the first of its aliases."""
+def _named(
+    columns: list[str], asked: str, default: str, aliases: tuple[str, ...], name: str
+) -> str:
+    """The column that was asked for; in place of a default one that is not there, the first of its
+    aliases.
+    """
     found = [c for c in (asked, *(aliases if asked == default else ())) if c in columns]
     if not found:
         raise DataError(brief(unknown("column", asked, columns, f" in {name}")))
     return found[0]
 
 
-def _perhaps(columns: list[str], asked: str | None, usual: tuple[str, ...], name: str) -> str | None:
+def _perhaps(
+    columns: list[str], asked: str | None, usual: tuple[str, ...], name: str
+) -> str | None:
     """The column that was asked for, or a usual one that is there, or None."""
     if asked is not None:
         return _named(columns, asked, "", (), name)
@@ -184,7 +227,9 @@ def _perhaps(columns: list[str], asked: str | None, usual: tuple[str, ...], name
 
 
 def _select(frame: "LazyFrame", wanted: Columns, name: str) -> "LazyFrame":
-    """The columns user and item and, where they are there and of use, rating and time; nothing else is read."""
+    """The columns user and item and, where they are there and of use, rating and time; nothing else
+    is read.
+    """
     import polars
 
     columns = guarded(name, lambda: frame.collect_schema().names())
@@ -198,12 +243,22 @@ def _select(frame: "LazyFrame", wanted: Columns, name: str) -> "LazyFrame":
 
 
 def joined(tables: Tables, wanted: Columns) -> "LazyFrame":
-    """All parts as one frame with the column part, train first; a rating or time that not all parts have is left out."""
+    """All parts as one frame with the column part, train first; a rating or time that not all parts
+    have is left out.
+    """
     import polars
 
-    chosen = {number: _select(frame, wanted, tables.name) for number, frame in sorted(tables.parts.items())}
-    chosen = {number: _typed(frame) if number in tables.texts else frame for number, frame in chosen.items()}
+    chosen = {
+        number: _select(frame, wanted, tables.name)
+        for number, frame in sorted(tables.parts.items())
+    }
+    chosen = {
+        number: _typed(frame) if number in tables.texts else frame
+        for number, frame in chosen.items()
+    }
     columns = [frame.collect_schema().names() for frame in chosen.values()]
     shared = [c for c in columns[0] if all(c in others for others in columns)]
-    numbered = (f.select(*shared, polars.lit(n, polars.UInt8).alias("part")) for n, f in chosen.items())
+    numbered = (
+        f.select(*shared, polars.lit(n, polars.UInt8).alias("part")) for n, f in chosen.items()
+    )
     return polars.concat(numbered, how="vertical_relaxed")

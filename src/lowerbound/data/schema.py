@@ -23,7 +23,8 @@ class Schema:
     Attributes:
         shape: the event: (C, H, W) for images, (D,) for tables and vectors.
         kind: "image", "table" or "vector".
-        levels: values lie on {0, 1/(levels-1), ..., 1}: 256 for uint8 images, 2 for binary data; None for real numbers.
+        levels: values lie on {0, 1/(levels-1), ..., 1}: 256 for uint8 images, 2 for binary data;
+        None for real numbers.
         low: least value of the training split as the model sees it.
         high: greatest value of the training split as the model sees it.
         columns: names of the columns of a table, else empty.
@@ -43,22 +44,30 @@ class Schema:
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values; `from_json` gives the same schema back."""
         fields = dataclasses.asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()
+        }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Schema":
-        """The schema that `to_json` wrote. DataError if a key is missing or not known, or a value cannot be."""
+        """The schema that `to_json` wrote. DataError if a key is missing or not known, or a value
+        cannot be.
+        """
         known = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(cls)}
         for key in fields:
             if key not in known:
                 raise DataError(brief(unknown("key", key, known, " in a data schema")))
         missing = [key for key, needed in known.items() if needed and key not in fields]
         if missing:
-            raise DataError(f"a data schema lacks {', '.join(missing)}; got: {', '.join(fields) or 'nothing'}")
+            raise DataError(
+                f"a data schema lacks {', '.join(missing)}; got: {', '.join(fields) or 'nothing'}"
+            )
         return _sound(cls(**{key: _tuples(value) for key, value in fields.items()}))
 
     def scaled(self, raw: np.ndarray, levels: int | None) -> np.ndarray:
-        """Values in the source's units, (..., *shape), as the model sees them; `levels` are the source's own."""
+        """Values in the source's units, (..., *shape), as the model sees them; `levels` are the
+        source's own.
+        """
         if self.mean:
             return (raw - np.asarray(self.mean)) / np.asarray(self.scale)
         return raw if levels is None else np.divide(raw, np.float32(levels - 1), dtype=np.float32)
@@ -66,8 +75,8 @@ class Schema:
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Values as the model sees them, (..., *shape), in the source's units.
 
-        Standardised values become float64 `value * scale + mean`; values on levels become uint8 0 .. levels - 1,
-        rounded and clipped; others come back as they are.
+        Standardised values become float64 `value * scale + mean`; values on levels become uint8 0
+        .. levels - 1, rounded and clipped; others come back as they are.
         """
         values = np.asarray(values)
         if self.mean:
@@ -82,7 +91,11 @@ def _whole(value: object, least: int, most: int) -> bool:
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float(np.finfo(np.float64).max)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) < float(np.finfo(np.float64).max)
+    )
 
 
 def _all(values: object, fits: Callable[[Any], bool]) -> bool:
@@ -91,7 +104,10 @@ def _all(values: object, fits: Callable[[Any], bool]) -> bool:
 
 def _sound(schema: Schema) -> Schema:
     """The schema itself. DataError that names the first field whose value no source has."""
-    width, axes = schema.shape[:1] if isinstance(schema.shape, tuple) else None, KINDS.get(str(schema.kind))
+    width, axes = (
+        schema.shape[:1] if isinstance(schema.shape, tuple) else None,
+        KINDS.get(str(schema.kind)),
+    )
     numbered = [() if values == () else width for values in (schema.columns, schema.mean)]
     fits = {
         "kind": isinstance(schema.kind, str) and axes is not None,
@@ -103,9 +119,12 @@ def _sound(schema: Schema) -> Schema:
         and numbered[0] in ((), (len(schema.columns),))
         and len(set(schema.columns)) == len(schema.columns),
         "mean": _all(schema.mean, _finite) and numbered[1] in ((), (len(schema.mean),)),
-        "scale": _all(schema.scale, lambda s: _finite(s) and s > 0) and len(schema.scale) == len(schema.mean),
+        "scale": _all(schema.scale, lambda s: _finite(s) and s > 0)
+        and len(schema.scale) == len(schema.mean),
     }
     for name, fit in fits.items():
         if not fit:
-            raise DataError(f"a data schema cannot have {name}={brief(repr(getattr(schema, name)), 100)}")
+            raise DataError(
+                f"a data schema cannot have {name}={brief(repr(getattr(schema, name)), 100)}"
+            )
     return schema

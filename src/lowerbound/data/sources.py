@@ -16,7 +16,9 @@ from ..errors import DataError, brief
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What was asked of the source: (height, width) of images, and the columns of a table (None: all)."""
+    """What was asked of the source: (height, width) of images, and the columns of a table (None:
+    all).
+    """
 
     size: tuple[int, int] | None = None
     columns: tuple[str, ...] | None = None
@@ -29,10 +31,12 @@ class Raw:
     Attributes:
         name: the source as it appears in messages.
         kind: "image", "table" or "vector".
-        values: (N, *shape), in memory or memory-mapped, in the source's units; the given test part comes last.
+        values: (N, *shape), in memory or memory-mapped, in the source's units; the given test part
+        comes last.
         levels: the values are the whole numbers 0 .. levels - 1; None for real numbers.
         labels: (N,), where the source has them.
-        train: how many of the N are the source's own training part; None where it brings no test part.
+        train: how many of the N are the source's own training part; None where it brings no test
+        part.
         columns: names of the columns of a table.
     """
 
@@ -47,22 +51,29 @@ class Raw:
     def __post_init__(self) -> None:
         """Refuse a source without examples, or with another number of labels than examples."""
         if not self.values.size:
-            raise DataError(f"{self.name} holds no examples: its array has the shape {self.values.shape}")
+            raise DataError(
+                f"{self.name} holds no examples: its array has the shape {self.values.shape}"
+            )
         if self.labels is not None and self.labels.shape != (len(self.values),):
             raise DataError(
-                f"{self.name} has labels of shape {self.labels.shape}; allowed: ({len(self.values)},), one an example"
+                f"{self.name} has labels of shape {self.labels.shape}; allowed: "
+                f"({len(self.values)},), one an example"
             )
 
 
 class Source(abc.ABC):
-    """A kind of data source. `summary` names it in messages; a `fallback` reads only what no other kind claims."""
+    """A kind of data source. `summary` names it in messages; a `fallback` reads only what no other
+    kind claims.
+    """
 
     summary: ClassVar[str]
     fallback: ClassVar[bool] = False
 
     @abc.abstractmethod
     def claims(self, path: Path) -> bool:
-        """Whether an existing file or folder is of this kind, judged by its name (or the names in it)."""
+        """Whether an existing file or folder is of this kind, judged by its name (or the names in
+        it).
+        """
 
     @abc.abstractmethod
     def read(self, path: Path, wanted: Wanted) -> Raw:
@@ -78,7 +89,9 @@ def reader(path: Path) -> Source:
     """The reader that claims this existing path. DataError, naming all kinds, if none does."""
     claimants = [kind for kind in kinds() if kind.claims(path)]
     if not claimants:
-        raise DataError(f"{path} is of no known kind; allowed: {'; '.join(kind.summary for kind in kinds())}")
+        raise DataError(
+            f"{path} is of no known kind; allowed: {'; '.join(kind.summary for kind in kinds())}"
+        )
     return min(claimants, key=lambda kind: kind.fallback)
 
 

@@ -9,7 +9,14 @@ from pydantic import Field, field_validator
 
 from ..catalogue import checked
 from ..errors import ConfigError, DataError, brief
-from .checks import of_kind, on_levels, refuse_beyond_one, refuse_constant, refuse_narrow, refuse_unfit
+from .checks import (
+    of_kind,
+    on_levels,
+    refuse_beyond_one,
+    refuse_constant,
+    refuse_narrow,
+    refuse_unfit,
+)
 from .dataset import Dataset, Examples
 from .history import Items
 from .interactions import InteractionsTable, opened, settings
@@ -34,18 +41,20 @@ class Data:
 
     Attributes:
         source: name of a set, or path of a file or folder.
-        binarize: draw each pixel from its probability (its value, which must lie in [0, 1]): "dynamic" draws the
-            training split anew in every batch and the others once by `seed`; "static" draws all once.
+        binarize: draw each pixel from its probability (its value, which must lie in [0, 1]):
+            "dynamic" draws the training split anew in every batch and the others once by `seed`;
+            "static" draws all once.
         size: "64x64", height x width: images are resized to it, whatever their proportions.
         grey: colour images become grey.
-        validation: a fraction (below 1) or a number of examples, cut at random from the training part; 0 for none.
+        validation: a fraction (below 1) or a number of examples, cut at random from the training
+        part; 0 for none.
         test: likewise, used only where the source brings no test part of its own.
         seed: of the splits and of the fixed binarisation.
-        standardize: subtract the training split's mean and divide by its deviation, column by column;
-            None: for tables yes, for the rest no.
+        standardize: subtract the training split's mean and divide by its deviation, column by
+            column; None: for tables yes, for the rest no.
         columns: of a table, in this order; None: all.
-        interactions: the source is a log of users and items, read and split as this table says. `validation` and `test`
-            then count users or interactions, by its `split`.
+        interactions: the source is a log of users and items, read and split as this table says.
+            `validation` and `test` then count users or interactions, by its `split`.
     """
 
     source: str
@@ -75,34 +84,52 @@ class Data:
     @classmethod
     def _check_columns(cls, columns: list[str] | None) -> list[str] | None:
         if columns is not None and (not columns or len(set(columns)) < len(columns)):
-            raise ValueError(f"{brief(columns, 200)} is no choice of columns; allowed: one or more names, each once")
+            raise ValueError(
+                f"{brief(columns, 200)} is no choice of columns; allowed: one or more names, each "
+                "once"
+            )
         return columns
 
-    def open(self, schema: Schema | None = None, items: Items | None = None, other: bool = False) -> Dataset:
+    def open(
+        self, schema: Schema | None = None, items: Items | None = None, other: bool = False
+    ) -> Dataset:
         """Read the source, split it, and prepare it.
 
         Args:
-            schema: a run's. The data then is read as that run's was (its columns, mean and scale); the dataset has this
-                very schema.
-            items: the catalogue of a run on interactions. Other data than the run's are mapped to it: items that it lacks are
-                dropped and counted, rare ones are not, and only the splits that the source itself brings are made.
-            other: interactions are other data than the run's even where they have its very catalogue. Without it, such data are
-                the run's own, cleaned and split by its rules.
+            schema: a run's. The data then is read as that run's was (its columns, mean and scale);
+                the dataset has this very schema.
+            items: the catalogue of a run on interactions. Other data than the run's are mapped to
+                it: items that it lacks are dropped and counted, rare ones are not, and only the
+                    splits that the source itself brings are made.
+            other: interactions are other data than the run's even where they have its very
+                catalogue. Without it, such data are the run's own, cleaned and split by its rules.
 
         Raises:
-            DataError: the source is missing, damaged, or does not fit the schema: one line that names both.
+            DataError: the source is missing, damaged, or does not fit the schema: one line that
+            names both.
             ConfigError: an option makes no sense for this source.
         """
         if (how := settings(self, schema)) is not None:
             return opened(self, how, schema, items, other)
         raw = self._prepared(_read(self.source, self._wanted(schema)))
         rows = cut(len(raw.values), raw.train, self.validation, self.test, self.seed, raw.name)
-        raw, schema = (raw, self._schema(raw, rows.train)) if schema is None else (self._conform(raw, schema), schema)
+        raw, schema = (
+            (raw, self._schema(raw, rows.train))
+            if schema is None
+            else (self._conform(raw, schema), schema)
+        )
         every = np.arange(len(raw.values))
-        # The splits that are measured keep their draw, so that no number depends on the size of a batch.
-        fixed = Examples(schema, raw.values, every, raw.labels, raw.levels, self._draw("fixed"), self.seed)
-        train = replace(fixed, draw=self._draw("keyed" if self.binarize == "dynamic" else "fixed")).take(rows.train)
-        held, test = (fixed.take(part) if len(part) else None for part in (rows.validation, rows.test))
+        # The splits that are measured keep their draw, so that no number depends on the size of a
+        # batch.
+        fixed = Examples(
+            schema, raw.values, every, raw.labels, raw.levels, self._draw("fixed"), self.seed
+        )
+        train = replace(
+            fixed, draw=self._draw("keyed" if self.binarize == "dynamic" else "fixed")
+        ).take(rows.train)
+        held, test = (
+            fixed.take(part) if len(part) else None for part in (rows.validation, rows.test)
+        )
         return Dataset(short(self.source), schema, train, held, test, fixed, self.source, self.seed)
 
     def _draw(self, draw: Literal["keyed", "fixed"]) -> Literal["none", "keyed", "fixed"]:
@@ -117,10 +144,16 @@ class Data:
     def _prepared(self, raw: Raw) -> Raw:
         """Grey and sized. ConfigError for an option that is for sources of another kind."""
         image, tabular = "image", "table or vector"
-        options = {"size": (self.size, image), "grey": (self.grey, image), "columns": (self.columns, "table")}
+        options = {
+            "size": (self.size, image),
+            "grey": (self.grey, image),
+            "columns": (self.columns, "table"),
+        }
         refuse_unfit(raw, {**options, "standardize": (self.standardize, tabular)})
         if self.binarize != "none" and self._standardizes(raw):
-            raise ConfigError(f"data.binarize={self.binarize} needs values in [0, 1]; {raw.name} is standardised")
+            raise ConfigError(
+                f"data.binarize={self.binarize} needs values in [0, 1]; {raw.name} is standardised"
+            )
         size = self._wanted(None).size
         values = to_grey(raw.values) if self.grey else raw.values
         return replace(raw, values=to_size(values, size) if size else values)
@@ -133,13 +166,18 @@ class Data:
             refuse_constant(raw, low == high)
             mean, scale = moments(raw.values, rows)
             refuse_narrow(raw, scale)
-            schema = replace(schema, levels=None, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
+            schema = replace(
+                schema, levels=None, mean=tuple(mean.tolist()), scale=tuple(scale.tolist())
+            )
         elif raw.kind == "table":
             refuse_constant(raw, low == high)
         if self.binarize != "none":
             refuse_beyond_one(raw)
             return replace(schema, levels=2)
-        least, greatest = schema.scaled(low, raw.levels).min(), schema.scaled(high, raw.levels).max()
+        least, greatest = (
+            schema.scaled(low, raw.levels).min(),
+            schema.scaled(high, raw.levels).max(),
+        )
         # Rounded as the batches are, so that these bound them.
         return replace(schema, low=float(np.float32(least)), high=float(np.float32(greatest)))
 
@@ -147,7 +185,9 @@ class Data:
         return raw.kind == "table" if self.standardize is None else self.standardize
 
     def _conform(self, raw: Raw, schema: Schema) -> Raw:
-        """The source as the model of this schema reads it. DataError, naming both, if it does not fit."""
+        """The source as the model of this schema reads it. DataError, naming both, if it does not
+        fit.
+        """
         raw = of_kind(raw, schema)
         if self.binarize != "none":
             refuse_beyond_one(raw)
@@ -161,5 +201,7 @@ def _read(source: str, wanted: Wanted) -> Raw:
     path = place(source)
     try:
         return reader(path).read(path, wanted)
-    except OSError as error:  # of a folder that may not be looked into, or with paths too long to be looked at
+    except (
+        OSError
+    ) as error:  # of a folder that may not be looked into, or with paths too long to be looked at
         raise DataError(f"{path} cannot be read: {reason(error)}") from None

@@ -1,7 +1,9 @@
-"""Interactions from a process that is known: what a model can find in them is there by construction.
+"""Interactions from a process that is known: what a model can find in them is there by
+construction.
 
-Each of eight tastes is a distribution over the items: most of its weight lies on the items of its own, by a Zipf law, and a
-little on all. Each user is a mixture of few tastes (a Dirichlet draw), and takes 30 to 60 different items from it.
+Each of eight tastes is a distribution over the items: most of its weight lies on the items of its
+own, by a Zipf law, and a little on all. Each user is a mixture of few tastes (a Dirichlet draw),
+and takes 30 to 60 different items from it.
 """
 
 from typing import TYPE_CHECKING
@@ -26,14 +28,18 @@ def mixtures(rng: np.random.Generator) -> np.ndarray:
 
 
 def tastes() -> np.ndarray:
-    """The items of each taste, (TASTES, ITEMS), rows of sum 1: item i is one of taste i % TASTES, of rank i // TASTES."""
+    """The items of each taste, (TASTES, ITEMS), rows of sum 1: item i is one of taste i % TASTES,
+    of rank i // TASTES.
+    """
     zipf = 1 / (1 + np.arange(ITEMS) // TASTES)
     own = np.where(np.arange(ITEMS) % TASTES == np.arange(TASTES)[:, None], zipf, 0.0)
     return (1 - ELSEWHERE) * own / own.sum(1, keepdims=True) + ELSEWHERE / ITEMS
 
 
 def interactions(seed: int = 0) -> "DataFrame":
-    """The log, with the columns user, item and timestamp: users one after the other, what each wants most first."""
+    """The log, with the columns user, item and timestamp: users one after the other, what each
+    wants most first.
+    """
     import polars
 
     rng = np.random.default_rng(seed)

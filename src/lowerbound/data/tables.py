@@ -31,7 +31,9 @@ def separator(path: Path) -> str:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each line of a text file that is not empty, after the number of its last line. ValueError for some damage."""
+    """The fields of each line of a text file that is not empty, after the number of its last line.
+    ValueError for some damage.
+    """
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         lines = csv.reader(file, delimiter=separator(path))
         try:
@@ -41,13 +43,18 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def refuse_repeated(path: Path, columns: list[str]) -> None:
-    """DataError for a header with a name twice: Polars, which read these columns, has renamed the second `a_duplicated_0`."""
+    """DataError for a header with a name twice: Polars, which read these columns, has renamed the
+    second `a_duplicated_0`.
+    """
     if not any("_duplicated_" in column for column in columns):
         return
     _, names = next(_lines(path))
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
-        raise DataError(f"{path} has the column {brief(repr(twice[0]), 120)} more than once; allowed: each name once")
+        raise DataError(
+            f"{path} has the column {brief(repr(twice[0]), 120)} more than once; allowed: each "
+            "name once"
+        )
 
 
 def _ragged(path: Path) -> str | None:
@@ -56,7 +63,10 @@ def _ragged(path: Path) -> str | None:
     _, header = next(lines, (0, []))
     told = f"its header {len(header)} (parted by {separator(path)!r})"
     longer = ((number, len(line)) for number, line in lines if len(line) > len(header))
-    return next((f"line {number} of {path.name} has {width} fields, {told}" for number, width in longer), None)
+    return next(
+        (f"line {number} of {path.name} has {width} fields, {told}" for number, width in longer),
+        None,
+    )
 
 
 def unread(path: Path, error: BaseException) -> str:
@@ -64,7 +74,9 @@ def unread(path: Path, error: BaseException) -> str:
     if "found more fields" in str(error):
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         try:
-            lines = [_ragged(file) for file in files if file.is_file() and file.suffix.lower() in TEXTS]
+            lines = [
+                _ragged(file) for file in files if file.is_file() and file.suffix.lower() in TEXTS
+            ]
         except (OSError, ValueError):
             lines = []
         if found := next(filter(None, lines), None):
@@ -76,7 +88,9 @@ def _csv(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
     import polars
 
     refuse_packed(path)
-    frame = polars.read_csv(path, separator=separator(path), null_values=MISSING, infer_schema_length=None, glob=False)
+    frame = polars.read_csv(
+        path, separator=separator(path), null_values=MISSING, infer_schema_length=None, glob=False
+    )
     refuse_repeated(path, frame.columns)
     return _spelled(frame)
 
@@ -88,7 +102,9 @@ def _number(text: "Expr") -> "Expr":
 
 
 def _spelled(frame: "DataFrame") -> "DataFrame":
-    """Columns of texts that are numbers as numbers: for a `nan`, an `Inf` or a space Polars takes a whole column for texts."""
+    """Columns of texts that are numbers as numbers: for a `nan`, an `Inf` or a space Polars takes a
+    whole column for texts.
+    """
     import polars
 
     texts = polars.col(polars.String)
@@ -115,7 +131,9 @@ def scan_parquet(path: Path) -> "LazyFrame":
 
 
 def text_bytes(frame: "DataFrame") -> int:
-    """What the texts of a frame need as texts of Python; one that stands in many rows is there once in a file, but not then."""
+    """What the texts of a frame need as texts of Python; one that stands in many rows is there once
+    in a file, but not then.
+    """
     import polars
 
     lengths = frame.select(polars.col(polars.String).str.len_bytes().cast(polars.Int64).sum())
@@ -147,7 +165,13 @@ def _frame(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
         return READERS[path.suffix.lower()](path, columns)
     except DataError:
         raise
-    except (PolarsError, PanicException, OSError, ValueError, TypeError) as error:  # the last for a name that is not UTF-8
+    except (
+        PolarsError,
+        PanicException,
+        OSError,
+        ValueError,
+        TypeError,
+    ) as error:  # the last for a name that is not UTF-8
         raise DataError(f"{path} cannot be read as a table: {unread(path, error)}") from None
 
 
@@ -162,7 +186,10 @@ def _is_number(word: str) -> bool:
 def _refuse_no_header(frame: "DataFrame", path: Path) -> None:
     if all(_is_number(column) for column in frame.columns):
         first = brief(", ".join(frame.columns[:3]), 120)
-        raise DataError(f"{path} has no names of columns: its first line is {first}, ...; put a line of names before it")
+        raise DataError(
+            f"{path} has no names of columns: its first line is {first}, ...; put a line of names "
+            "before it"
+        )
 
 
 def _pick(frame: "DataFrame", columns: tuple[str, ...] | None, path: Path) -> "DataFrame":
@@ -175,28 +202,49 @@ def _pick(frame: "DataFrame", columns: tuple[str, ...] | None, path: Path) -> "D
 
 
 def _refuse_text(frame: "DataFrame", path: Path) -> None:
-    """DataError for columns that hold no numbers; one that is all missing is for `_refuse_missing` to name."""
-    _refuse_types({column.name: column.dtype for column in frame if column.null_count() < len(column)}, path, frame)
+    """DataError for columns that hold no numbers; one that is all missing is for `_refuse_missing`
+    to name.
+    """
+    _refuse_types(
+        {column.name: column.dtype for column in frame if column.null_count() < len(column)},
+        path,
+        frame,
+    )
 
 
 def _refuse_types(types: dict[str, Any], path: Path, frame: "DataFrame | None" = None) -> None:
-    """DataError for columns of a type that holds no numbers; of texts in a frame it shows the first that is none."""
+    """DataError for columns of a type that holds no numbers; of texts in a frame it shows the first
+    that is none.
+    """
     import polars
 
     fit = (polars.Boolean, polars.Null)
     odd = [name for name, kind in types.items() if not (kind.is_numeric() or kind in fit)]
     if odd:
-        shown = {} if frame is None else {n: _first_word(frame[n]) for n in odd if types[n] == polars.String}
+        shown = (
+            {}
+            if frame is None
+            else {n: _first_word(frame[n]) for n in odd if types[n] == polars.String}
+        )
         told = ", ".join(f"{name!r} ({shown.get(name, types[name])})" for name in odd)
-        raise DataError(f"{path} has columns that are not numbers: {brief(told, 300)}; leave them out through data.columns")
+        raise DataError(
+            f"{path} has columns that are not numbers: {brief(told, 300)}; leave them out through "
+            "data.columns"
+        )
 
 
 def _first_word(texts: "Series") -> str:
     """The first text of a column that is no number, and its row, counted from 1 below the header."""
     import polars
 
-    frame = texts.to_frame().select(word=polars.first(), number=_number(polars.first())).with_row_index("row", 1)
-    row, word, _ = frame.filter(polars.col("number").is_null() & polars.col("word").is_not_null()).row(0)
+    frame = (
+        texts.to_frame()
+        .select(word=polars.first(), number=_number(polars.first()))
+        .with_row_index("row", 1)
+    )
+    row, word, _ = frame.filter(
+        polars.col("number").is_null() & polars.col("word").is_not_null()
+    ).row(0)
     return f"{brief(repr(word), 40)} in row {row}"
 
 
@@ -204,17 +252,27 @@ def _refuse_missing(frame: "DataFrame", values: np.ndarray, path: Path) -> None:
     """DataError for columns with missing, NaN or infinite values, or some beyond float32."""
     with np.errstate(over="ignore", invalid="ignore"):
         odd = ~np.isfinite(values.astype(np.float32))
-    found = ((name, np.flatnonzero(column) + 1) for name, column in zip(frame.columns, odd.T, strict=True))
-    bad = [f"{name!r} ({len(at)} of {len(frame)} rows, first in row {at[0]})" for name, at in found if len(at)]
+    found = (
+        (name, np.flatnonzero(column) + 1)
+        for name, column in zip(frame.columns, odd.T, strict=True)
+    )
+    bad = [
+        f"{name!r} ({len(at)} of {len(frame)} rows, first in row {at[0]})"
+        for name, at in found
+        if len(at)
+    ]
     if bad:
         raise DataError(
-            f"{path} has values that are missing, NaN, infinite or beyond float32 in {brief(', '.join(bad), 240)}; "
+            f"{path} has values that are missing, NaN, infinite or beyond float32 in "
+            f"{brief(', '.join(bad), 240)}; "
             "fill or drop them, or leave the column out through data.columns"
         )
 
 
 def _numbers(frame: "DataFrame", path: Path) -> np.ndarray:
-    """The frame as float64 (N, D), rows contiguous. DataError where there is anything but finite numbers."""
+    """The frame as float64 (N, D), rows contiguous. DataError where there is anything but finite
+    numbers.
+    """
     import polars
 
     _refuse_text(frame, path)

@@ -39,7 +39,11 @@ def _parquet(path: Path) -> "DataFrame":
 
     frame = scan_parquet(path)
     # Lists and bytes are not unpacked: in a file, few bytes may stand for any number of them.
-    flat = [name for name, kind in frame.collect_schema().items() if not (kind.is_nested() or kind == polars.Binary)]
+    flat = [
+        name
+        for name, kind in frame.collect_schema().items()
+        if not (kind.is_nested() or kind == polars.Binary)
+    ]
     found = frame.select(flat).collect()
     refuse_bomb(path, text_bytes(found), path.stat().st_size)
     return found
@@ -54,33 +58,47 @@ def _id_column(columns: list[str], item: str) -> str | None:
 def read_titles(path: Path, item: str = "item") -> "DataFrame":
     """A CSV, TSV or Parquet file of items as the columns item, title and, if it has them, genres.
 
-    A column year goes into the title, `Fargo (1996)`. Names of columns are found whatever their case.
-    DataError if the file cannot be read, or has no ids or no titles.
+    A column year goes into the title, `Fargo (1996)`. Names of columns are found whatever their
+    case. DataError if the file cannot be read, or has no ids or no titles.
     """
 
     if path.suffix.lower() not in (*TEXTS, ".parquet"):
-        raise DataError(f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet")
+        raise DataError(
+            f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet"
+        )
     if not regular(path):
         raise DataError(f"data.interactions.items={path}: there is no such file")
     text = path.suffix.lower() in TEXTS
-    frame = guarded(str(path), lambda: _text(path, item) if text else _parquet(path), "titles of items")
+    frame = guarded(
+        str(path), lambda: _text(path, item) if text else _parquet(path), "titles of items"
+    )
     return titled(frame, item, str(path))
 
 
 def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of items") -> "DataFrame":
-    """A frame of items as the columns item, title and, if it has them, genres. DataError if ids or titles are missing."""
+    """A frame of items as the columns item, title and, if it has them, genres. DataError if ids or
+    titles are missing.
+    """
     import polars
     from polars import col
 
     names = {column.lower(): column for column in frame.columns}
     ids = _id_column(frame.columns, item)
     if ids is None or "title" not in names:
-        raise DataError(brief(unknown("column", item if ids is None else "title", frame.columns, f" in {name}")))
+        raise DataError(
+            brief(unknown("column", item if ids is None else "title", frame.columns, f" in {name}"))
+        )
     title = col(names["title"]).cast(polars.String)
     if "year" in names:
         year = col(names["year"])
-        title = polars.when(year.is_null()).then(title).otherwise(polars.format("{} ({})", title, year))
-    genres = [col(names["genres"]).cast(polars.String).fill_null("").alias("genres")] if "genres" in names else []
+        title = (
+            polars.when(year.is_null()).then(title).otherwise(polars.format("{} ({})", title, year))
+        )
+    genres = (
+        [col(names["genres"]).cast(polars.String).fill_null("").alias("genres")]
+        if "genres" in names
+        else []
+    )
     return frame.select(col(ids).alias("item"), title.alias("title"), *genres)
 
 
@@ -102,12 +120,22 @@ def positions(ids: np.ndarray, among: np.ndarray) -> np.ndarray:
     return wanted.replace_strict(known, where, default=-1, return_dtype=polars.Int64).to_numpy()
 
 
-def names_of(ids: np.ndarray, frame: "DataFrame | None") -> tuple[list[str] | None, list[str] | None]:
-    """The titles and genres of these items; an item that the frame lacks is called by its id. The first row of an id counts."""
+def names_of(
+    ids: np.ndarray, frame: "DataFrame | None"
+) -> tuple[list[str] | None, list[str] | None]:
+    """The titles and genres of these items; an item that the frame lacks is called by its id. The
+    first row of an id counts.
+    """
     if frame is None:
         return None, None
     rows = frame.unique("item", keep="first", maintain_order=True)
     at = positions(ids, rows["item"].to_numpy()).tolist()
-    titles, genres = rows["title"].to_list(), rows["genres"].to_list() if "genres" in rows.columns else None
-    called = [titles[k] if k >= 0 and titles[k] is not None else str(i) for k, i in zip(at, ids, strict=True)]
+    titles, genres = (
+        rows["title"].to_list(),
+        rows["genres"].to_list() if "genres" in rows.columns else None,
+    )
+    called = [
+        titles[k] if k >= 0 and titles[k] is not None else str(i)
+        for k, i in zip(at, ids, strict=True)
+    ]
     return called, None if genres is None else [genres[k] if k >= 0 else "" for k in at]

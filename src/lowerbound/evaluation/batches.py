@@ -1,4 +1,6 @@
-"""How every measure walks over examples: noise off, no gradients, a random stream of its own, in chunks that fit memory."""
+"""How every measure walks over examples: noise off, no gradients, a random stream of its own, in
+chunks that fit memory.
+"""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +17,9 @@ from ..model import as_batch
 from ..noise import Batch
 
 ELEMENTS = 2**20
-"""Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough for the matrix products."""
+"""Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough
+for the matrix products.
+"""
 
 
 ROWS = 512
@@ -30,7 +34,9 @@ class Model(Protocol):
 
 
 class Batches(Protocol):
-    """Anything that has a length and gives float batches (B, *shape); `Examples` of the data floor does."""
+    """Anything that has a length and gives float batches (B, *shape); `Examples` of the data floor
+    does.
+    """
 
     def __len__(self) -> int: ...
 
@@ -86,7 +92,8 @@ def rows(model: Model) -> int:
 
 
 def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:
-    """All examples in order, `size` at a time (the last chunk has what is left), on the model's device.
+    """All examples in order, `size` at a time (the last chunk has what is left), on the model's
+    device.
 
     Raises:
         DataError: there are no examples.

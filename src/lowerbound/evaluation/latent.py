@@ -10,14 +10,17 @@ from ..model import VAE
 from .batches import Batches, chunks, evaluating, positive, rows
 
 ACTIVE = 0.01
-"""Variance over the data of a unit's posterior mean above which it counts as active (Burda et al. 2015, section 5.2)."""
+"""Variance over the data of a unit's posterior mean above which it counts as active (Burda et al.
+2015, section 5.2).
+"""
 
 
 class LatentStatistics(NamedTuple):
     """One entry per level, the one next to the data first.
 
     Attributes:
-        rate_per_dimension: mean rate of each dimension in nats, (d,), or None where the prior does not factorise.
+        rate_per_dimension: mean rate of each dimension in nats, (d,), or None where the prior does
+        not factorise.
         variance_of_means: variance over examples of each dimension's posterior mean, (d,).
         active_units: how many dimensions have a variance of means above 0.01.
     """
@@ -28,7 +31,9 @@ class LatentStatistics(NamedTuple):
 
 
 def _posterior_means(level: Level) -> Tensor:
-    """(2, B, d): E[z | x] twice. Above the first level from two disjoint halves of the draws of the level below."""
+    """(2, B, d): E[z | x] twice. Above the first level from two disjoint halves of the draws of the
+    level below.
+    """
     mean = level.q.mean
     if mean.dim() == 2:
         return mean.expand(2, *mean.shape)
@@ -37,7 +42,9 @@ def _posterior_means(level: Level) -> Tensor:
 
 
 def _variance(means: list[Tensor]) -> Tensor:
-    """Variance over examples of E[z | x], (d,): the covariance of the halves, which holds none of their sampling noise."""
+    """Variance over examples of E[z | x], (d,): the covariance of the halves, which holds none of
+    their sampling noise.
+    """
     a, b = torch.cat(means, dim=1).double()
     return (a * b).mean(0) - a.mean(0) * b.mean(0)
 
@@ -48,10 +55,16 @@ def _rates(level: Level) -> Tensor | None:
 
 
 def _joined(parts: list[Tensor | None]) -> Tensor | None:
-    return None if any(p is None for p in parts) else torch.cat([p for p in parts if p is not None]).double().mean(0)
+    return (
+        None
+        if any(p is None for p in parts)
+        else torch.cat([p for p in parts if p is not None]).double().mean(0)
+    )
 
 
-def latent_statistics(model: VAE, examples: Batches, *, samples: int = 2, seed: int = 0) -> LatentStatistics:
+def latent_statistics(
+    model: VAE, examples: Batches, *, samples: int = 2, seed: int = 0
+) -> LatentStatistics:
     """Rate by dimension and active units over `examples`, with `samples` (2 or more) draws of each.
 
     Raises:
@@ -67,4 +80,6 @@ def latent_statistics(model: VAE, examples: Batches, *, samples: int = 2, seed: 
             rates.append([r if r is None else r.cpu() for r in map(_rates, levels)])
     variances = tuple(_variance(list(m)) for m in zip(*means, strict=True))
     by_dimension = tuple(_joined(list(r)) for r in zip(*rates, strict=True))
-    return LatentStatistics(by_dimension, variances, tuple(int((v > ACTIVE).sum()) for v in variances))
+    return LatentStatistics(
+        by_dimension, variances, tuple(int((v > ACTIVE).sum()) for v in variances)
+    )

@@ -15,7 +15,9 @@ from ..shares import ALONE, Processes, sharing
 from .batches import Batches, chunks, evaluating, positive, rows
 
 SAMPLED = 4
-"""Float32 that the weight of a sample takes at a time: it is put beside the others, and doubled in precision."""
+"""Float32 that the weight of a sample takes at a time: it is put beside the others, and doubled in
+precision.
+"""
 
 
 class Loss(Protocol):
@@ -64,9 +66,11 @@ class Likelihood(NamedTuple):
     """An importance-sampled log-likelihood.
 
     Attributes:
-        log_likelihood: mean over examples of log (1/K) sum_k p(x, z_k) / q(z_k | x), a lower bound in expectation.
+        log_likelihood: mean over examples of log (1/K) sum_k p(x, z_k) / q(z_k | x), a lower bound
+        in expectation.
         samples: K, the number drawn for each example.
-        effective_samples: mean over examples of (sum w)^2 / sum w^2; near 1 the estimate is a poor one.
+        effective_samples: mean over examples of (sum w)^2 / sum w^2; near 1 the estimate is a poor
+        one.
         per_example: (N,).
     """
 
@@ -88,13 +92,18 @@ def _joined(parts: list[Terms]) -> Terms:
 
 
 def _own(terms: Terms, count: int) -> Terms:
-    """The terms of the first `count` examples: a process without any computes one that is another's."""
+    """The terms of the first `count` examples: a process without any computes one that is
+    another's.
+    """
     return Terms(*(None if each is None else each[:, :count] for each in terms))  # type: ignore[arg-type]
 
 
 def _whole(terms: Terms, at: Tensor, total: int, processes: Processes) -> Terms:
     """The terms of all examples, of which this process has those `at`."""
-    found = (None if each is None else processes.whole(each.transpose(0, 1), at, total).transpose(0, 1) for each in terms)
+    found = (
+        None if each is None else processes.whole(each.transpose(0, 1), at, total).transpose(0, 1)
+        for each in terms
+    )
     return Terms(*found)  # type: ignore[arg-type]
 
 
@@ -113,9 +122,11 @@ def bound(
         model: put in evaluation mode for the while, so that dropout and noise are off.
         examples: what to measure.
         samples: draws of z for each example.
-        objective: also measured, on the same draws, with the estimate of the rates that it asks for.
+        objective: also measured, on the same draws, with the estimate of the rates that it asks
+        for.
         seed: of the draws; the same seed gives the same figures, however many processes there are.
-        processes: that share the work: each example is measured by exactly one of them, and all have the result.
+        processes: that share the work: each example is measured by exactly one of them, and all
+            have the result.
 
     Raises:
         ConfigError: `samples` is below 1.
@@ -134,7 +145,10 @@ def bound(
             if objective is not None and objective.kl != "valid":
                 wanted.append(_own(model.score(levels, mine, objective.kl), share.size))
             places.append(start + share.rows[: share.size])
-    terms, measured = (_whole(_joined(p), torch.cat(places), len(examples), processes) for p in (parts, wanted or parts))
+    terms, measured = (
+        _whole(_joined(p), torch.cat(places), len(examples), processes)
+        for p in (parts, wanted or parts)
+    )
     loss = None if objective is None else objective(measured).item()
     rate = terms.rate.mean((0, 1)).tolist()
     elbo = (terms.log_likelihood - terms.rate.sum(-1)).mean(0)
@@ -149,11 +163,16 @@ def _split(samples: int, most: int) -> Iterator[int]:
 
 def _log_weights(model: VAE, x: Batch, samples: int, most: int) -> Tensor:
     """(samples, B), a chunk at a time."""
-    return torch.cat([model.terms(x, k, "sampled").log_weight.cpu() for k in _split(samples, most)]).double()
+    return torch.cat(
+        [model.terms(x, k, "sampled").log_weight.cpu() for k in _split(samples, most)]
+    ).double()
 
 
-def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 100, seed: int = 0) -> Likelihood:
-    """log p(x) of `examples` by importance sampling from the posterior (Burda et al. 2015, eq. 8 with many samples).
+def importance_log_likelihood(
+    model: VAE, examples: Batches, *, samples: int = 100, seed: int = 0
+) -> Likelihood:
+    """log p(x) of `examples` by importance sampling from the posterior (Burda et al. 2015, eq. 8
+    with many samples).
 
     Exactly `samples` draws are made for each example, in chunks that fit memory.
 
@@ -176,5 +195,7 @@ def importance_log_likelihood(model: VAE, examples: Batches, *, samples: int = 1
 
 
 def bits_per_dimension(log_likelihood: float, shape: tuple[int, ...]) -> float:
-    """-log_likelihood / (D log 2), in the units of the data as the model sees them (a probability for discrete data)."""
+    """-log_likelihood / (D log 2), in the units of the data as the model sees them (a probability
+    for discrete data).
+    """
     return -log_likelihood / (math.prod(shape) * math.log(2))

@@ -1,6 +1,8 @@
-"""Ranking metrics of any scorer over held-out interactions: one streaming pass for every metric and every cut k.
+"""Ranking metrics of any scorer over held-out interactions: one streaming pass for every metric and
+every cut k.
 
-A list never holds what is minus infinity. Ties go to the lower item index, whatever the batch size or number of threads.
+A list never holds what is minus infinity. Ties go to the lower item index, whatever the batch size
+or number of threads.
 """
 
 import re
@@ -20,7 +22,9 @@ from ..sparse import SparseRows
 from .likelihood import Estimate
 
 BLOCK, ROWS = 64, 512
-"""Neighbouring scores that `top_k` first reduces to their maximum, and rows that it takes at a time."""
+"""Neighbouring scores that `top_k` first reduces to their maximum, and rows that it takes at a
+time.
+"""
 
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -35,13 +39,17 @@ def cuts(items: int) -> tuple[int, ...]:
 
 
 class Scorer(Protocol):
-    """Scores of every item for users of whom only a history is known: (B, I), higher is better, minus infinity never."""
+    """Scores of every item for users of whom only a history is known: (B, I), higher is better,
+    minus infinity never.
+    """
 
     def __call__(self, history: SparseRows, /) -> Tensor: ...
 
 
 class Holdout(Protocol):
-    """Users to measure on: what is known of them and, apart from it, what they are to be recommended; both (n, I)."""
+    """Users to measure on: what is known of them and, apart from it, what they are to be
+    recommended; both (n, I).
+    """
 
     @property
     def matrix(self) -> csr_matrix: ...
@@ -62,7 +70,9 @@ class TopK(NamedTuple):
 
 
 def _by_key(scores: Tensor, k: int) -> TopK:
-    """Exact for any scores: one int64 for each, ordered as (score, -index), so that no two are equal."""
+    """Exact for any scores: one int64 for each, ordered as (score, -index), so that no two are
+    equal.
+    """
     bits = (scores.float() + 0.0).view(torch.int32)  # + 0.0: minus zero equals zero
     ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
     index = (ordered * 2**32 - torch.arange(scores.shape[1], device=scores.device)).topk(k).indices
@@ -70,10 +80,14 @@ def _by_key(scores: Tensor, k: int) -> TopK:
 
 
 def _entries(blocks: Tensor, least: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column and value of the entries of the chosen blocks that reach `least` (B, 1), by row, then column."""
+    """Row, column and value of the entries of the chosen blocks that reach `least` (B, 1), by row,
+    then column.
+    """
     row, block = chosen.nonzero(as_tuple=True)
     values = blocks[row, block]
-    eights = (values >= least[row]).view(torch.int64).view(-1)  # booleans, eight at a time: most are all false
+    eights = (
+        (values >= least[row]).view(torch.int64).view(-1)
+    )  # booleans, eight at a time: most are all false
     some = eights.nonzero().squeeze(1)
     word, bit = eights[some, None].view(torch.bool).nonzero(as_tuple=True)
     place = some[word] * 8 + bit
@@ -82,7 +96,9 @@ def _entries(blocks: Tensor, least: Tensor, chosen: Tensor) -> tuple[Tensor, Ten
 
 
 def _padded(row: Tensor, column: Tensor, value: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Entries sorted by row as (rows, most entries of a row): values, minus infinity where there is none, and columns."""
+    """Entries sorted by row as (rows, most entries of a row): values, minus infinity where there is
+    none, and columns.
+    """
     counts = torch.bincount(row, minlength=rows)
     slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
     values = value.new_full((rows, int(counts.max())), -torch.inf)
@@ -94,19 +110,26 @@ def _padded(row: Tensor, column: Tensor, value: Tensor, rows: int) -> tuple[Tens
 def _by_blocks(scores: Tensor, k: int) -> TopK:
     """Exact, for rows that are long beside k.
 
-    The k-th largest of the maxima of blocks is reached by k entries at least, so that no entry below it is among the k
-    best. All that reach it, and the few columns that fill no block, go to a stable sort in the order of their columns.
-    Rows where the k-th maximum is tied with many are done by key.
+    The k-th largest of the maxima of blocks is reached by k entries at least, so that no entry
+    below it is among the k best. All that reach it, and the few columns that fill no block, go to a
+    stable sort in the order of their columns. Rows where the k-th maximum is tied with many are
+    done by key.
     """
     rows, width = scores.shape
     blocks = scores[:, : width // BLOCK * BLOCK].unflatten(1, (-1, BLOCK))
-    maxima, rest = blocks.amax(-1), torch.arange(width // BLOCK * BLOCK, width, device=scores.device)
+    maxima, rest = (
+        blocks.amax(-1),
+        torch.arange(width // BLOCK * BLOCK, width, device=scores.device),
+    )
     _refuse_nan(scores, maxima, scores[:, rest])
     least = maxima.topk(k, sorted=False).values.amin(-1, keepdim=True)
     chosen = maxima >= least
     crowded = chosen.sum(-1) > 2 * k
     values, columns = _padded(*_entries(blocks, least, chosen & ~crowded[:, None]), rows)
-    values, columns = torch.cat([values, scores[:, rest]], 1), torch.cat([columns, rest.expand(rows, -1)], 1)
+    values, columns = (
+        torch.cat([values, scores[:, rest]], 1),
+        torch.cat([columns, rest.expand(rows, -1)], 1),
+    )
     if values.shape[1] < k:  # every row is crowded
         return _by_key(scores, k)
     best = values.sort(dim=1, descending=True, stable=True)
@@ -118,7 +141,9 @@ def _by_blocks(scores: Tensor, k: int) -> TopK:
 
 def _refuse_nan(scores: Tensor, *where: Tensor) -> None:
     if any(w.isnan().any() for w in where):
-        raise DataError(f"{int(scores.isnan().sum())} of {scores.numel()} scores of {len(scores)} rows are NaN")
+        raise DataError(
+            f"{int(scores.isnan().sum())} of {scores.numel()} scores of {len(scores)} rows are NaN"
+        )
 
 
 def _some(scores: Tensor, k: int) -> TopK:
@@ -129,16 +154,23 @@ def _some(scores: Tensor, k: int) -> TopK:
 
 
 def top_k(scores: Tensor, k: int) -> TopK:
-    """The k best of each row of `scores` (B, I): exactly the first k of a stable descending sort, on any device.
+    """The k best of each row of `scores` (B, I): exactly the first k of a stable descending sort,
+    on any device.
 
     Raises:
         ConfigError: k is not from 1 to I.
-        DataError: a score is NaN, or the scores are in another precision than float32, bfloat16 or float16.
+        DataError: a score is NaN, or the scores are in another precision than float32, bfloat16 or
+            float16.
     """
     if not 1 <= k <= scores.shape[1]:
-        raise ConfigError(f"k must be from 1 to the {scores.shape[1]} items of the catalogue, got {k}")
+        raise ConfigError(
+            f"k must be from 1 to the {scores.shape[1]} items of the catalogue, got {k}"
+        )
     if scores.dtype not in PRECISIONS:
-        raise DataError(f"scores must be float32, bfloat16 or float16, got {str(scores.dtype).removeprefix('torch.')}")
+        raise DataError(
+            "scores must be float32, bfloat16 or float16, got "
+            f"{str(scores.dtype).removeprefix('torch.')}"
+        )
     if len(scores) == 0:
         return TopK(scores[:, :k], torch.empty(0, k, dtype=torch.int64, device=scores.device))
     parts = [_some(part, k) for part in scores.split(ROWS)]
@@ -172,7 +204,8 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mrr": lambda hits, n: (hits / _ranks(hits)).amax(1),
     "map": _average_precision,
 }
-"""Name -> the measure of each user (B,) float64, from the hits of a list of k (B, k) float64 and the n targets (B,) int64.
+"""Name -> the measure of each user (B,) float64, from the hits of a list of k (B, k) float64 and
+the n targets (B,) int64.
 
 A target is a non-zero; how large does not matter.
 
@@ -196,13 +229,15 @@ class Ranking:
         users: rows of the holdout that were ranked, those with a target, (ranked,) int64.
         left_out: how many have no target and count in nothing.
         targets: how many items each was to be recommended, (ranked,) int64.
-        places: for each target, in the order of its user and then its column, its place 1... in the list of the largest
-            k, and 0 if it is not there, (sum of targets,) int32.
+        places: for each target, in the order of its user and then its column, its place 1... in the
+            list of the largest k, and 0 if it is not there, (sum of targets,) int32.
         columns: the column of each of them, int64.
         coverage: for each k the fraction of the catalogue that stands in some list.
-        mean_popularity_rank: for each k the mean over all recommended of the item's rank by popularity, 1 for the most
-            popular one, equals at the mean of their ranks; None without `popularity`.
-        top: the lists of the largest k, (ranked, k) int64, -1 where there was nothing left to recommend; None unless asked for.
+        mean_popularity_rank: for each k the mean over all recommended of the item's rank by
+            popularity, 1 for the most popular one, equals at the mean of their ranks; None without
+            `popularity`.
+        top: the lists of the largest k, (ranked, k) int64, -1 where there was nothing left to
+            recommend; None unless asked for.
     """
 
     metrics: dict[str, Estimate]
@@ -248,7 +283,10 @@ def named(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[str, tuple[s
             raise ConfigError(unknown("metric", kind, METRICS))
         for k in [_cut(cut)] if at else ks:
             if k < 1:
-                raise ConfigError(f"a metric is cut at a k of 1 or more, as in recall@20, got {f'{kind}@{cut}' if at else k!r}")
+                raise ConfigError(
+                    "a metric is cut at a k of 1 or more, as in recall@20, got "
+                    f"{f'{kind}@{cut}' if at else k!r}"
+                )
             found[f"{kind}@{k}"] = (kind, int(k))
     if not found:
         raise ConfigError("there is no metric to measure: name a metric and a k")
@@ -257,7 +295,9 @@ def named(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[str, tuple[s
 
 @contextmanager
 def _hidden(scores: Tensor, history: SparseRows, hide: bool) -> Iterator[Tensor]:
-    """The scores with minus infinity at the history, put back afterwards; a copy of them only if they cannot be written."""
+    """The scores with minus infinity at the history, put back afterwards; a copy of them only if
+    they cannot be written.
+    """
     if not hide:
         yield scores
         return
@@ -278,9 +318,11 @@ def _found(keys: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Batch(NamedTuple):
-    """Users with a target: what was recommended (B, k), what of it there was at all, what hit, and all targets.
+    """Users with a target: what was recommended (B, k), what of it there was at all, what hit, and
+    all targets.
 
-    `users` (B,) and `entries` say which they are of all users ranked, and which their targets are of all targets.
+    `users` (B,) and `entries` say which they are of all users ranked, and which their targets are
+    of all targets.
     """
 
     users: Tensor
@@ -292,7 +334,9 @@ class _Batch(NamedTuple):
     places: Tensor
 
 
-def _judged(users: Tensor, entries: Tensor, items: Tensor, given: Tensor, targets: SparseRows) -> _Batch:
+def _judged(
+    users: Tensor, entries: Tensor, items: Tensor, given: Tensor, targets: SparseRows
+) -> _Batch:
     """What of the lists is a target."""
     width, k = targets.width, items.shape[1]
     wanted = torch.arange(len(items))[:, None] * width + items
@@ -306,7 +350,9 @@ def _judged(users: Tensor, entries: Tensor, items: Tensor, given: Tensor, target
 def _scores(scorer: Scorer, history: SparseRows) -> Tensor:
     scores = scorer(history)
     if scores.shape != history.shape:
-        raise ShapeError(f"a scorer must give scores {tuple(history.shape)}, got {tuple(scores.shape)}")
+        raise ShapeError(
+            f"a scorer must give scores {tuple(history.shape)}, got {tuple(scores.shape)}"
+        )
     return scores
 
 
@@ -315,7 +361,10 @@ def _listed(scorer: Scorer, history: SparseRows, k: int, hide: bool) -> TopK:
     with _hidden(_scores(scorer, history), history, hide) as scores:
         best = top_k(scores, k)
     if (best.values[:, 0] == torch.inf).any():
-        raise DataError(f"the best scores of {int((best.values[:, 0] == torch.inf).sum())} of {len(history)} users are infinite")
+        raise DataError(
+            f"the best scores of {int((best.values[:, 0] == torch.inf).sum())} of {len(history)} "
+            "users are infinite"
+        )
     return TopK(best.values.cpu(), best.indices.cpu())
 
 
@@ -327,14 +376,22 @@ def _targets(holdout: Holdout) -> csr_matrix:
     targets.sum_duplicates()
     targets.eliminate_zeros()
     if targets.shape != holdout.matrix.shape:
-        raise ShapeError(f"targets must be {holdout.matrix.shape} as the histories are, got {targets.shape}")
+        raise ShapeError(
+            f"targets must be {holdout.matrix.shape} as the histories are, got {targets.shape}"
+        )
     if targets.nnz == 0:
         raise DataError("there is no user with a target to rank for")
     return targets
 
 
 def _batches(
-    scorer: Scorer, holdout: Holdout, targets: csr_matrix, k: int, size: int, hide: bool, processes: Processes
+    scorer: Scorer,
+    holdout: Holdout,
+    targets: csr_matrix,
+    k: int,
+    size: int,
+    hide: bool,
+    processes: Processes,
 ) -> Iterator[_Batch]:
     """Every batch of users that is this process's and has a target; one without is not scored."""
     some = np.diff(targets.indptr) > 0
@@ -345,17 +402,26 @@ def _batches(
         if kept.any():
             values, items = _listed(scorer, holdout.batch(index), k, hide)
             wanted = SparseRows.of(targets[index][kept.numpy()])
-            entries = torch.arange(int(targets.indptr[index.start]), int(targets.indptr[index.stop]))
-            yield _judged(users[index][kept], entries, items[kept], values[kept] > -torch.inf, wanted)
+            entries = torch.arange(
+                int(targets.indptr[index.start]), int(targets.indptr[index.stop])
+            )
+            yield _judged(
+                users[index][kept], entries, items[kept], values[kept] > -torch.inf, wanted
+            )
 
 
 class _Catalogue:
-    """What is recommended of the catalogue, for each k; popularity ranks are (I,), all multiples of 1/2: their sums are exact."""
+    """What is recommended of the catalogue, for each k; popularity ranks are (I,), all multiples of
+    1/2: their sums are exact.
+    """
 
     def __init__(self, width: int, ks: Sequence[int], popularity: Tensor | None) -> None:
         self.ks, self.ranks = ks, popularity
         self.seen = torch.zeros(len(ks), width, dtype=torch.int8)
-        self.slots, self.sums = torch.zeros(len(ks), dtype=torch.int64), torch.zeros(len(ks), dtype=torch.float64)
+        self.slots, self.sums = (
+            torch.zeros(len(ks), dtype=torch.int64),
+            torch.zeros(len(ks), dtype=torch.float64),
+        )
 
     def add(self, batch: _Batch) -> None:
         for row, k in enumerate(self.ks):
@@ -367,7 +433,10 @@ class _Catalogue:
     def join(self, processes: Processes) -> None:
         """Takes in what the other processes have."""
         self.seen = processes.gather(self.seen).amax(0)
-        self.slots, self.sums = processes.gather(self.slots).sum(0), processes.gather(self.sums).sum(0)
+        self.slots, self.sums = (
+            processes.gather(self.slots).sum(0),
+            processes.gather(self.sums).sum(0),
+        )
 
     def coverage(self) -> dict[int, float]:
         return dict(zip(self.ks, self.seen.double().mean(1).tolist(), strict=True))
@@ -378,7 +447,9 @@ class _Catalogue:
 
 
 class _Measures(NamedTuple):
-    """What is kept of users: which they are of those ranked, and which targets they have; metrics (B, names), places, lists."""
+    """What is kept of users: which they are of those ranked, and which targets they have; metrics
+    (B, names), places, lists.
+    """
 
     users: Tensor
     entries: Tensor
@@ -390,19 +461,28 @@ class _Measures(NamedTuple):
     def of(cls, batch: _Batch, names: Mapping[str, tuple[str, int]], kept: int) -> "_Measures":
         """Those of a batch, with the first `kept` of each list."""
         hits = batch.hits.double()
-        metrics = torch.stack([METRICS[kind](hits[:, :k], batch.targets.counts) for kind, k in names.values()], 1)
+        metrics = torch.stack(
+            [METRICS[kind](hits[:, :k], batch.targets.counts) for kind, k in names.values()], 1
+        )
         top = batch.items[:, :kept].masked_fill(~batch.given[:, :kept], -1)
         return cls(batch.users, batch.entries, metrics, batch.places, top)
 
     @classmethod
     def none(cls, names: int, kept: int) -> "_Measures":
         """Those of no user."""
-        where, metrics = torch.empty(0, dtype=torch.int64), torch.empty(0, names, dtype=torch.float64)
-        return cls(where, where, metrics, torch.empty(0, dtype=torch.int32), where.new_empty(0, kept))
+        where, metrics = (
+            torch.empty(0, dtype=torch.int64),
+            torch.empty(0, names, dtype=torch.float64),
+        )
+        return cls(
+            where, where, metrics, torch.empty(0, dtype=torch.int32), where.new_empty(0, kept)
+        )
 
     def whole(self, processes: Processes, users: int, entries: int) -> "_Measures":
         """Those of all users, in order, of which each process has some."""
-        metrics, top = (processes.whole(each, self.users, users) for each in (self.metrics, self.top))
+        metrics, top = (
+            processes.whole(each, self.users, users) for each in (self.metrics, self.top)
+        )
         places = processes.whole(self.places, self.entries, entries)
         return _Measures(torch.arange(users), torch.arange(entries), metrics, places, top)
 
@@ -410,7 +490,9 @@ class _Measures(NamedTuple):
 def _counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
     counts = np.asarray(popularity, dtype=np.float64)
     if counts.shape != (width,):
-        raise ShapeError(f"popularity must be ({width},), one count for each item, got {counts.shape}")
+        raise ShapeError(
+            f"popularity must be ({width},), one count for each item, got {counts.shape}"
+        )
     return counts
 
 
@@ -440,30 +522,36 @@ def rank(
     keep_top: bool = False,
     processes: Processes = ALONE,
 ) -> Ranking:
-    """Every metric at every k, from one pass over the users; memory grows with users and targets, not with users x items.
+    """Every metric at every k, from one pass over the users; memory grows with users and targets,
+    not with users x items.
 
     Args:
         scorer: gives (B, I) scores for histories; what it gives is written to and put back.
-        holdout: histories and targets. A user without a target is left out. A seen target counts among the targets, but
-            can be no hit where what is seen is left out.
+        holdout: histories and targets. A user without a target is left out. A seen target counts
+            among the targets, but can be no hit where what is seen is left out.
         ks: the cuts.
-        metrics: names of `METRICS`, each at all of `ks`, or at one as in "recall@20"; all of them if None.
+        metrics: names of `METRICS`, each at all of `ks`, or at one as in "recall@20"; all of them
+        if None.
         batch: users scored at a time. It changes no figure.
         exclude_seen: recommend nothing of the history.
         popularity: how many users of the training set have each item, (I,).
         keep_top: also keep the lists.
-        processes: that share the work: each batch is ranked by exactly one of them, and all have the result that one has alone.
+        processes: that share the work: each batch is ranked by exactly one of them, and all have
+            the result that one has alone.
 
     Raises:
         ConfigError: a metric is not known, a k is not from 1 to I, or `batch` is below 1.
-        DataError: no user has a target, or scores are NaN, infinite, of another shape or of another precision.
+        DataError: no user has a target, or scores are NaN, infinite, of another shape or of another
+            precision.
     """
     if batch < 1:
         raise ConfigError(f"batch must be 1 or more, got {batch}")
     names, targets = named(metrics, ks), _targets(holdout)
     cuts = sorted({k for _, k in names.values()})
     if cuts[-1] > targets.shape[1]:
-        raise ConfigError(f"k must be from 1 to the {targets.shape[1]} items of the catalogue, got {cuts[-1]}")
+        raise ConfigError(
+            f"k must be from 1 to the {targets.shape[1]} items of the catalogue, got {cuts[-1]}"
+        )
     catalogue = _Catalogue(targets.shape[1], cuts, _popularity_ranks(popularity, targets.shape[1]))
     kept = cuts[-1] if keep_top else 0
     parts = [_Measures.none(len(names), kept)]
@@ -506,9 +594,11 @@ class Slice(NamedTuple):
 
 
 def _groups(counts: np.ndarray, groups: int | Sequence[float]) -> list[np.ndarray]:
-    """Masks of the groups that are not empty: quantiles of the counts, or split at given counts (each opens a group).
+    """Masks of the groups that are not empty: quantiles of the counts, or split at given counts
+    (each opens a group).
 
-    Equal counts are never parted, so that quantiles of few distinct counts may be fewer and of uneven size.
+    Equal counts are never parted, so that quantiles of few distinct counts may be fewer and of
+    uneven size.
 
     Raises:
         ConfigError: there are fewer than one group.
@@ -527,19 +617,27 @@ def _slice(counts: np.ndarray, mask: np.ndarray, metrics: Mapping[str, Tensor]) 
     return Slice(float(counts[mask].min()), float(counts[mask].max()), int(mask.sum()), means)
 
 
-def by_activity(ranking: Ranking, holdout: Holdout, *, groups: int | Sequence[float] = 4) -> tuple[Slice, ...]:
-    """Every metric for the users ranked, apart by the size of their history: `groups` quantiles, or split at given sizes.
+def by_activity(
+    ranking: Ranking, holdout: Holdout, *, groups: int | Sequence[float] = 4
+) -> tuple[Slice, ...]:
+    """Every metric for the users ranked, apart by the size of their history: `groups` quantiles, or
+    split at given sizes.
 
     Raises:
         ConfigError: there are fewer than one group.
     """
     counts = np.diff(holdout.matrix.indptr)[ranking.users.numpy()]
     masks = _groups(counts, groups)
-    return tuple(_slice(counts, m, {name: v[torch.from_numpy(m)] for name, v in ranking.per_user.items()}) for m in masks)
+    return tuple(
+        _slice(counts, m, {name: v[torch.from_numpy(m)] for name, v in ranking.per_user.items()})
+        for m in masks
+    )
 
 
 def _recall(ranking: Ranking, mask: Tensor, k: int) -> Tensor:
-    """Of the targets under a mask, the fraction found among the first k, for each user that has one."""
+    """Of the targets under a mask, the fraction found among the first k, for each user that has
+    one.
+    """
     user = torch.repeat_interleave(ranking.targets)[mask]
     hits = ((ranking.places > 0) & (ranking.places <= k))[mask].double()
     n = torch.bincount(user, minlength=len(ranking.targets))
@@ -549,7 +647,8 @@ def _recall(ranking: Ranking, mask: Tensor, k: int) -> Tensor:
 def by_item_popularity(
     ranking: Ranking, popularity: Tensor | np.ndarray, *, k: int, groups: int | Sequence[float] = 4
 ) -> tuple[Slice, ...]:
-    """Recall of the targets that are among the least to the most popular items: `groups` quantiles of all items by count.
+    """Recall of the targets that are among the least to the most popular items: `groups` quantiles
+    of all items by count.
 
     The mean is over the users that have a target in the group.
 
@@ -558,23 +657,39 @@ def by_item_popularity(
         DataError: `popularity` has another shape than (I,).
     """
     if not 1 <= k <= max(ranking.coverage):
-        raise ConfigError(f"k must be from 1 to {max(ranking.coverage)}, the longest list that was ranked, got {k}")
+        raise ConfigError(
+            f"k must be from 1 to {max(ranking.coverage)}, the longest list that was ranked, got "
+            f"{k}"
+        )
     width = len(popularity)
     if width <= int(ranking.columns.max()):
         raise ShapeError(f"popularity must have one count for each item, got {width}")
     counts = _counts(popularity, width)
     masks = _groups(counts, groups)
-    return tuple(_slice(counts, m, {f"recall@{k}": _recall(ranking, torch.from_numpy(m)[ranking.columns], k)}) for m in masks)
+    return tuple(
+        _slice(
+            counts, m, {f"recall@{k}": _recall(ranking, torch.from_numpy(m)[ranking.columns], k)}
+        )
+        for m in masks
+    )
 
 
 def difference(a: Ranking, b: Ranking, metric: str) -> Estimate:
-    """The mean over users of a's measure minus b's, user by user: its standard error is that of the pairs.
+    """The mean over users of a's measure minus b's, user by user: its standard error is that of the
+    pairs.
 
     Raises:
         ConfigError: one of them did not measure it.
         DataError: they ranked for other users, or other targets of them.
     """
-    same = torch.equal(a.users, b.users) and torch.equal(a.targets, b.targets) and torch.equal(a.columns, b.columns)
+    same = (
+        torch.equal(a.users, b.users)
+        and torch.equal(a.targets, b.targets)
+        and torch.equal(a.columns, b.columns)
+    )
     if not same:
-        raise DataError(f"the rankings are not of the same users and targets: {len(a.users)} and {len(b.users)} users")
+        raise DataError(
+            f"the rankings are not of the same users and targets: {len(a.users)} and "
+            f"{len(b.users)} users"
+        )
     return Estimate.of(a.per_user[_measured(a, metric)] - b.per_user[_measured(b, metric)])

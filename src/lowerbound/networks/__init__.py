@@ -1,4 +1,6 @@
-"""Networks, one file each: frozen specs that make an encoder for any event shape, and a decoder to it."""
+"""Networks, one file each: frozen specs that make an encoder for any event shape, and a decoder to
+it.
+"""
 
 from typing import Annotated
 

@@ -7,15 +7,26 @@ from torch import nn
 
 from ..catalogue import checked
 from .convolutions import Up
-from .layers import ACTIVATIONS, Activation, Layers, Network, channels_last, elements, fit, image, output
+from .layers import (
+    ACTIVATIONS,
+    Activation,
+    Layers,
+    Network,
+    channels_last,
+    elements,
+    fit,
+    image,
+    output,
+)
 
 
 @checked
 class Conv(Network):
     """Strided convolutions down and transposed ones up.
 
-    The encoder is one convolution (padding `kernel_size // 2`) and activation per entry of `channels`, then a linear layer.
-    The decoder is a linear layer, transposed convolutions without padding, and a last convolution that fits the size.
+    The encoder is one convolution (padding `kernel_size // 2`) and activation per entry of
+    `channels`, then a linear layer. The decoder is a linear layer, transposed convolutions without
+    padding, and a last convolution that fits the size.
     """
 
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)
@@ -25,7 +36,9 @@ class Conv(Network):
 
     def __post_init__(self) -> None:
         if self.stride > self.kernel_size:  # the pixels between would not depend on the latents
-            raise ValueError(f"stride must be at most kernel_size, {self.kernel_size}, got {self.stride}")
+            raise ValueError(
+                f"stride must be at most kernel_size, {self.kernel_size}, got {self.stride}"
+            )
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
         channels = (image(shape, "Conv")[0], *self.channels)
@@ -54,7 +67,9 @@ class Conv(Network):
         return Up(inputs, outputs, self.kernel_size, self.stride)
 
     def _inner(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Shape of the smallest feature maps: what `_down` makes of the image, once per entry of `channels`."""
+        """Shape of the smallest feature maps: what `_down` makes of the image, once per entry of
+        `channels`.
+        """
         return self.channels[-1], self._shrunk(shape[1]), self._shrunk(shape[2])
 
     def _shrunk(self, size: int) -> int:

@@ -1,8 +1,9 @@
-"""Convolutions that compute what PyTorch's compute, in another way where that was measured to be faster.
+"""Convolutions that compute what PyTorch's compute, in another way where that was measured to be
+faster.
 
-They are PyTorch's own layers by their weights and by their function. On a CPU with oneDNN the transposed ones and those with few
-outputs are most of the time of a step, and here they go through kernels that are made for the work: benchmarks/convolutions.py.
-On other devices they are PyTorch's.
+They are PyTorch's own layers by their weights and by their function. On a CPU with oneDNN the
+transposed ones and those with few outputs are most of the time of a step, and here they go through
+kernels that are made for the work: benchmarks/convolutions.py. On other devices they are PyTorch's.
 """
 
 from typing import Any
@@ -15,14 +16,20 @@ from torch.autograd.function import once_differentiable
 from ..affine import compute_type
 
 FEW = 2
-"""Outputs up to which a convolution is faster as a matrix product, whatever its kernel (benchmarks/convolutions.py)."""
+"""Outputs up to which a convolution is faster as a matrix product, whatever its kernel
+(benchmarks/convolutions.py).
+"""
 
 _PER_PIXEL = (0, 2, 3, 1)
 
 
 def _fits(x: Tensor) -> bool:
     """Whether the kernels used here are those that were measured."""
-    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and compute_type(x) in (torch.float32, torch.bfloat16)
+    return (
+        x.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()
+        and compute_type(x) in (torch.float32, torch.bfloat16)
+    )
 
 
 def _gradients(
@@ -35,18 +42,25 @@ def _gradients(
 
 
 class _Up(torch.autograd.Function):
-    """The transposed convolution is the gradient of a convolution: here it is computed as that, forward and backward.
+    """The transposed convolution is the gradient of a convolution: here it is computed as that,
+    forward and backward.
 
-    In bfloat16 the ordinary kernel is as fast forward; backward it is several times slower in any precision.
+    In bfloat16 the ordinary kernel is as fast forward; backward it is several times slower in any
+    precision.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: Any, padding: Any) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: Any, padding: Any
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
         if x.dtype != torch.float32:
             return F.conv_transpose2d(x, weight, bias, stride, padding)
-        size = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, weight.shape[2:], strict=True)]
+        size = [
+            (n - 1) * s - 2 * p + k
+            for n, s, p, k in zip(x.shape[2:], stride, padding, weight.shape[2:], strict=True)
+        ]
         like = torch.empty(len(x), weight.shape[1], *size, memory_format=torch.channels_last)
         out, *_ = _gradients(x, like, weight, stride, padding, (True, False))
         return out.add_(bias.view(-1, 1, 1))
@@ -56,7 +70,11 @@ class _Up(torch.autograd.Function):
     def backward(ctx: Any, by_out: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         by_out = by_out.contiguous(memory_format=torch.channels_last)
-        by_x = F.conv2d(by_out, weight, None, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
+        by_x = (
+            F.conv2d(by_out, weight, None, ctx.stride, ctx.padding)
+            if ctx.needs_input_grad[0]
+            else None
+        )
         _, by_weight, *_ = _gradients(x, by_out, weight, ctx.stride, ctx.padding, (False, True))
         return by_x, by_weight, by_out.sum((0, 2, 3)), None, None
 
@@ -72,7 +90,9 @@ class Up(nn.ConvTranspose2d):
 
 
 class _Few(torch.autograd.Function):
-    """A convolution as one matrix product at each pixel, (outputs * kernel), of which each output sums what falls on it."""
+    """A convolution as one matrix product at each pixel, (outputs * kernel), of which each output
+    sums what falls on it.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -93,14 +113,22 @@ class _Few(torch.autograd.Function):
             part.copy_(by_out.transpose(0, 1))
         flat = parts.view(-1, _pixels(x).shape[0])
         shape = (*weight.shape[2:], *weight.shape[:2])
-        by_weight = torch.empty_like(weight).copy_(torch.mm(flat, _pixels(x)).view(shape).permute(2, 3, 0, 1))
+        by_weight = torch.empty_like(weight).copy_(
+            torch.mm(flat, _pixels(x)).view(shape).permute(2, 3, 0, 1)
+        )
         rows = torch.mm(flat.T, _table(weight)) if ctx.needs_input_grad[0] else None
-        by_x = None if rows is None else rows.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
+        by_x = (
+            None
+            if rows is None
+            else rows.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
+        )
         return by_x, by_weight, by_out.sum((0, 2, 3))
 
 
 def _pixels(x: Tensor) -> Tensor:
-    """The channels of each pixel, (B * height * width, channels); a view of what lies channels last."""
+    """The channels of each pixel, (B * height * width, channels); a view of what lies channels
+    last.
+    """
     return x.permute(_PER_PIXEL).reshape(-1, x.shape[1])
 
 
@@ -110,7 +138,9 @@ def _table(weight: Tensor) -> Tensor:
 
 
 def _planes(x: Tensor, weight: Tensor) -> tuple[int, ...]:
-    """Kernel, outputs, B, height, width: the outer dimensions first, so that what is summed lies in rows."""
+    """Kernel, outputs, B, height, width: the outer dimensions first, so that what is summed lies in
+    rows.
+    """
     return (*weight.shape[2:], weight.shape[0], len(x), *x.shape[2:])
 
 

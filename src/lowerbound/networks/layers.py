@@ -1,4 +1,6 @@
-"""What the networks share: their contract, the activations by name, output heads, and sizes that fit exactly."""
+"""What the networks share: their contract, the activations by name, output heads, and sizes that
+fit exactly.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -28,7 +30,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Network(ABC):
-    """A frozen spec. `heads > 1` gives that many separate output layers instead of one that is as wide as all of them."""
+    """A frozen spec. `heads > 1` gives that many separate output layers instead of one that is as
+    wide as all of them.
+    """
 
     @abstractmethod
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
@@ -39,15 +43,21 @@ class Network(ABC):
         """A module (N, features) -> (N, *shape)."""
 
     def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
-        """A module from sparse rows (N, width) to (N, features). ConfigError where this network has none."""
-        raise ConfigError(f"{type(self).__name__} does not take sparse rows; allowed: MLP, DenseMLP")
+        """A module from sparse rows (N, width) to (N, features). ConfigError where this network has
+        none.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} does not take sparse rows; allowed: MLP, DenseMLP"
+        )
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
         """A module (N, features) -> `Affine` (N, width). ConfigError where this network has none."""
         raise ConfigError(f"{type(self).__name__} does not give sparse rows; allowed: MLP")
 
     def tied_decoder(self, encoder: nn.Module, features: int, shape: tuple[int, ...]) -> nn.Module:
-        """The decoder that has the transposed weights of an encoder of this network. ConfigError where it has none."""
+        """The decoder that has the transposed weights of an encoder of this network. ConfigError
+        where it has none.
+        """
         raise ConfigError(f"{type(self).__name__} cannot be tied; allowed: MLP")
 
 
@@ -62,9 +72,11 @@ class Reader(nn.Module):
 
 
 class SparseLinear(nn.Module):
-    """The linear layer for sparse rows (N, inputs); its weight is stored by inputs, (inputs, outputs).
+    """The linear layer for sparse rows (N, inputs); its weight is stored by inputs, (inputs,
+    outputs).
 
-    `sparse_gradient`: the gradient of the weight is a sparse tensor, for optimisers that leave the other rows alone.
+    `sparse_gradient`: the gradient of the weight is a sparse tensor, for optimisers that leave the
+    other rows alone.
     """
 
     sparse_gradient = False
@@ -74,7 +86,11 @@ class SparseLinear(nn.Module):
         self.weight, self.bias = nn.Parameter(linear.weight.detach().T.contiguous()), linear.bias
 
     def forward(self, x: SparseRows | Tensor) -> Tensor:
-        product = times(x, self.weight, self.sparse_gradient) if isinstance(x, SparseRows) else x @ self.weight
+        product = (
+            times(x, self.weight, self.sparse_gradient)
+            if isinstance(x, SparseRows)
+            else x @ self.weight
+        )
         return product + self.bias
 
 
@@ -91,7 +107,8 @@ class Uncomputed(Reader):
 
 
 class Transposed(Reader):
-    """The linear layer with the transposed weight of another layer, which owns it, and a bias of its own.
+    """The linear layer with the transposed weight of another layer, which owns it, and a bias of
+    its own.
 
     Args:
         of: a linear layer whose outputs become the inputs here, the first `inputs` of them.
@@ -116,7 +133,9 @@ class Transposed(Reader):
 
 
 class Heads(nn.Module):
-    """Separate layers on the same input, their outputs side by side: the same functions as one wide layer."""
+    """Separate layers on the same input, their outputs side by side: the same functions as one wide
+    layer.
+    """
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
@@ -140,7 +159,10 @@ def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
         ShapeError: the event is not an image.
     """
     if len(shape) != 3:
-        raise ShapeError(f"{network} needs images (channels, height, width), got an event of shape {shape}; use MLP for vectors")
+        raise ShapeError(
+            f"{network} needs images (channels, height, width), got an event of shape {shape}; use "
+            "MLP for vectors"
+        )
     return shape[0], shape[1], shape[2]
 
 
@@ -149,11 +171,13 @@ def elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def fit(channels_in: int, channels_out: int, size: tuple[int, int], target: tuple[int, int]) -> Last:
+def fit(
+    channels_in: int, channels_out: int, size: tuple[int, int], target: tuple[int, int]
+) -> Last:
     """A convolution of stride 1 whose output has exactly the `target` height and width.
 
-    Where the input is larger its kernel has the surplus; where it is smaller it is padded to the full, which makes it a
-    transposed convolution of stride 1.
+    Where the input is larger its kernel has the surplus; where it is smaller it is padded to the
+    full, which makes it a transposed convolution of stride 1.
     """
     kernel = tuple(abs(s - t) + 1 for s, t in zip(size, target, strict=True))
     padding = tuple(k - 1 if s < t else 0 for k, s, t in zip(kernel, size, target, strict=True))
@@ -165,11 +189,13 @@ PIECE = 32
 
 
 class Layers(nn.Sequential):
-    """Layers in a row. Without gradients the layers between two linear ones see a large batch in pieces.
+    """Layers in a row. Without gradients the layers between two linear ones see a large batch in
+    pieces.
 
-    Each example is convolved by itself, so the numbers are the same, and the feature maps of a piece stay in the cache, where
-    those of a batch of a thousand images take hundreds of megabytes. Linear layers see the batch whole: a matrix product adds up
-    in another order for another number of rows.
+    Each example is convolved by itself, so the numbers are the same, and the feature maps of a
+    piece stay in the cache, where those of a batch of a thousand images take hundreds of megabytes.
+    Linear layers see the batch whole: a matrix product adds up in another order for another number
+    of rows.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -186,5 +212,7 @@ def _linear(layer: nn.Module) -> bool:
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """The same module with its weights laid out channels last: the same function, in the order that CPUs convolve in."""
+    """The same module with its weights laid out channels last: the same function, in the order that
+    CPUs convolve in.
+    """
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

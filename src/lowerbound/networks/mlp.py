@@ -8,7 +8,17 @@ from torch import nn
 
 from ..catalogue import checked
 from ..errors import ConfigError
-from .layers import ACTIVATIONS, Activation, Heads, Network, SparseLinear, Transposed, Uncomputed, elements, output
+from .layers import (
+    ACTIVATIONS,
+    Activation,
+    Heads,
+    Network,
+    SparseLinear,
+    Transposed,
+    Uncomputed,
+    elements,
+    output,
+)
 
 
 @checked
@@ -18,9 +28,10 @@ class MLP(Network):
     Args:
         hidden: widths of the hidden layers, from the data's side; empty makes it linear.
         activation: its name.
-        init: of the weights: "xavier" (Glorot & Bengio 2010, uniform), or the standard deviation of a normal distribution; None,
-            and the biases always, have PyTorch's own distribution.
-        activate_code: the encoder ends in the activation too, as an autoencoder whose code is its last hidden layer does.
+        init: of the weights: "xavier" (Glorot & Bengio 2010, uniform), or the standard deviation of
+            a normal distribution; None, and the biases always, have PyTorch's own distribution.
+        activate_code: the encoder ends in the activation too, as an autoencoder whose code is its
+            last hidden layer does.
     """
 
     hidden: tuple[PositiveInt, ...] = (500,)
@@ -29,7 +40,11 @@ class MLP(Network):
     activate_code: bool = False
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), *self._layers((elements(shape), *self.hidden), features, heads), *self._end())
+        return nn.Sequential(
+            nn.Flatten(),
+            *self._layers((elements(shape), *self.hidden), features, heads),
+            *self._end(),
+        )
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         layers = self._layers((features, *reversed(self.hidden)), elements(shape), heads)
@@ -39,7 +54,9 @@ class MLP(Network):
         layers = self._layers((width, *self.hidden), features, heads)
         first = layers[0].layers if isinstance(layers[0], Heads) else [layers[0]]
         sparse = [SparseLinear(layer) for layer in first if isinstance(layer, nn.Linear)]
-        return nn.Sequential(Heads(list(sparse)) if len(sparse) > 1 else sparse[0], *layers[1:], *self._end())
+        return nn.Sequential(
+            Heads(list(sparse)) if len(sparse) > 1 else sparse[0], *layers[1:], *self._end()
+        )
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
         *layers, last = self._layers((features, *reversed(self.hidden)), width, heads)
@@ -49,17 +66,28 @@ class MLP(Network):
         layers = [m.layers[0] if isinstance(m, Heads) else m for m in encoder.children()]
         linear = [m for m in reversed(layers) if isinstance(m, nn.Linear | SparseLinear)]
         if len(linear) != len(self.hidden) + 1:
-            raise ConfigError("a tied decoder needs an encoder that is an MLP with the same hidden layers")
-        *inner, last = [Transposed(m, size) for m, size in zip(linear, (features, *reversed(self.hidden)), strict=True)]
+            raise ConfigError(
+                "a tied decoder needs an encoder that is an MLP with the same hidden layers"
+            )
+        *inner, last = [
+            Transposed(m, size)
+            for m, size in zip(linear, (features, *reversed(self.hidden)), strict=True)
+        ]
         hidden = [m for layer in inner for m in (layer, ACTIVATIONS[self.activation]())]
         sparse = isinstance(linear[-1], SparseLinear)
-        return nn.Sequential(*hidden, *([Uncomputed(last)] if sparse else [last, nn.Unflatten(1, shape)]))
+        return nn.Sequential(
+            *hidden, *([Uncomputed(last)] if sparse else [last, nn.Unflatten(1, shape)])
+        )
 
     def _end(self) -> list[nn.Module]:
         return [ACTIVATIONS[self.activation]()] if self.activate_code else []
 
     def _layers(self, widths: tuple[int, ...], out: int, heads: int) -> list[nn.Module]:
-        hidden = [m for a, b in pairwise(widths) for m in (self._linear(a, b), ACTIVATIONS[self.activation]())]
+        hidden = [
+            m
+            for a, b in pairwise(widths)
+            for m in (self._linear(a, b), ACTIVATIONS[self.activation]())
+        ]
         return [*hidden, output(lambda width: self._linear(widths[-1], width), out, heads)]
 
     def _linear(self, inputs: int, outputs: int) -> nn.Linear:

@@ -7,11 +7,23 @@ from torch import Tensor, nn
 
 from ..catalogue import checked
 from .convolutions import Up
-from .layers import ACTIVATIONS, Activation, Layers, Network, channels_last, elements, fit, image, output
+from .layers import (
+    ACTIVATIONS,
+    Activation,
+    Layers,
+    Network,
+    channels_last,
+    elements,
+    fit,
+    image,
+    output,
+)
 
 
 class Residual(nn.Module):
-    """x + convolution(activation(convolution(activation(x)))) (He et al. 2016, pre-activation, without batch statistics)."""
+    """x + convolution(activation(convolution(activation(x)))) (He et al. 2016, pre-activation,
+    without batch statistics).
+    """
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
@@ -25,9 +37,11 @@ class Residual(nn.Module):
 
 @checked
 class ResNet(Network):
-    """Stages of `blocks` residual blocks; each stage halves the height and width (the decoder doubles them).
+    """Stages of `blocks` residual blocks; each stage halves the height and width (the decoder
+    doubles them).
 
-    There is no batch normalisation: the bound of an example must not depend on the others in its batch.
+    There is no batch normalisation: the bound of an example must not depend on the others in its
+    batch.
     """
 
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)
@@ -36,7 +50,9 @@ class ResNet(Network):
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
         channels = (image(shape, "ResNet")[0], *self.channels)
-        stages = [m for a, b in pairwise(channels) for m in (nn.Conv2d(a, b, 3, 2, 1), *self._blocks(b))]
+        stages = [
+            m for a, b in pairwise(channels) for m in (nn.Conv2d(a, b, 3, 2, 1), *self._blocks(b))
+        ]
         inner = elements(self._inner(shape))
         head = output(lambda width: nn.Linear(inner, width), features, heads)
         return channels_last(Layers(*stages, ACTIVATIONS[self.activation](), nn.Flatten(), head))

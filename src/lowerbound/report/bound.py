@@ -20,17 +20,30 @@ def measured(run: Run, look: Look) -> Section:
     if look.has_bound:
         rows = [("ELBO", spread(found.elbo, 2)), *rows]
         many = len(found.rate) > 1
-        rows += [(f"rate{f' of level {i + 1}' if many else ''}", figure(rate, 2)) for i, rate in enumerate(found.rate)]
+        rows += [
+            (f"rate{f' of level {i + 1}' if many else ''}", figure(rate, 2))
+            for i, rate in enumerate(found.rate)
+        ]
     rows += _likelihood(look)
     title = "The bound" if look.has_bound else "The likelihood term"
-    table = Table(("", look.split), tuple(rows), f"{_which(look)}; nats per example, ± standard error over examples.")
-    return Section(title, _poor(look), _infinite(look), tables=(table,), pictures=(_spread_out(look),))
+    table = Table(
+        ("", look.split),
+        tuple(rows),
+        f"{_which(look)}; nats per example, ± standard error over examples.",
+    )
+    return Section(
+        title, _poor(look), _infinite(look), tables=(table,), pictures=(_spread_out(look),)
+    )
 
 
 def _which(look: Look) -> str:
     """The examples that were measured, and the draws of z for each."""
     count, whole = len(look.examples), len(look.data.split(look.split))
-    which = f"{count:,} {look.split} examples" if count == whole else f"The first {count:,} of {whole:,} {look.split} examples"
+    which = (
+        f"{count:,} {look.split} examples"
+        if count == whole
+        else f"The first {count:,} of {whole:,} {look.split} examples"
+    )
     each = look.draws_each(look.examples)
     draws = "one draw of z for each" if each == 1 else f"{each} draws of z for each"
     return f"{which}, {draws}"
@@ -43,14 +56,24 @@ def _spread_out(look: Look) -> Picture:
         told += f", and of {min(SOME, len(look.data.train)):,} training examples"
         series["train"] = look.scored(look.train_bound)
     xlabel = f"{look.score_name} (nats)"
-    return Picture("bounds", f"{look.score_name} of the examples", told + ".", lambda ax: histogram(series, xlabel, ax))
+    return Picture(
+        "bounds",
+        f"{look.score_name} of the examples",
+        told + ".",
+        lambda ax: histogram(series, xlabel, ax),
+    )
 
 
 def _infinite(look: Look) -> tuple[str, ...]:
     """What must be known where a bound is no number."""
     bad = int((~np.isfinite(look.scores)).sum())
     return (
-        (f"The {look.score_name} of {bad:,} examples is not a finite number; they are left out of the pictures.",) if bad else ()
+        (
+            f"The {look.score_name} of {bad:,} examples is not a finite number; they are left out "
+            "of the pictures.",
+        )
+        if bad
+        else ()
     )
 
 
@@ -68,4 +91,7 @@ def _likelihood(look: Look) -> list[tuple[str, str]]:
         return []
     drawn = f"{DRAWS} importance samples, {found.effective_samples:.1f} effective, first {len(found.per_example):,} examples"
     bits = bits_per_dimension(look.bound.elbo.value, look.run.schema.shape)
-    return [(f"log p(x) ({drawn})", spread(found.log_likelihood, 2)), ("bits per dimension, of the ELBO", figure(bits, 4))]
+    return [
+        (f"log p(x) ({drawn})", spread(found.log_likelihood, 2)),
+        ("bits per dimension, of the ELBO", figure(bits, 4)),
+    ]

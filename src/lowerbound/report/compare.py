@@ -21,7 +21,9 @@ from .page import Picture, Section, Table, write
 from .sections import CURVES, figure, history, listed, metric, setting, spread, subtitle
 
 ORIGINALS, PANELS, CROWD = 12, 12, 2_000
-"""Examples that are reconstructed, columns whose marginals are drawn, and examples and samples behind these."""
+"""Examples that are reconstructed, columns whose marginals are drawn, and examples and samples
+behind these.
+"""
 
 NAMED = {"elbo": "ELBO", "log_likelihood": "log p(x)", "log_likelihood_term": "log-likelihood term"}
 """Measures in nats, for people."""
@@ -58,14 +60,24 @@ def _measures(found: Comparison, entry: Entry) -> tuple[str, ...]:
 def figures_table(found: Comparison) -> Table:
     """A row for each run: its measures, and their paired differences to the first run."""
     measured = (part for name in found.shown for part in (_named(name), "difference"))
-    return Table(("run", *measured), tuple(_measures(found, entry) for entry in found.entries), _caption(found))
+    return Table(
+        ("run", *measured),
+        tuple(_measures(found, entry) for entry in found.entries),
+        _caption(found),
+    )
 
 
 def _cost(entry: Entry) -> tuple[str, ...]:
     summary = entry.run.summary
     rate = " + ".join(figure(math.nan if r is None else r, 2) for r in entry.rate) or "–"
     epochs = f"{summary['epochs']:,}" if "epochs" in summary else "–"
-    return entry.name, rate, f"{entry.parameters:,}", epochs, figure(summary.get("seconds", math.nan), 1)
+    return (
+        entry.name,
+        rate,
+        f"{entry.parameters:,}",
+        epochs,
+        figure(summary.get("seconds", math.nan), 1),
+    )
 
 
 def models_table(found: Comparison) -> Table:
@@ -89,7 +101,9 @@ def settings_table(found: Comparison) -> Table:
 
 
 def verdicts(found: Comparison) -> list[str]:
-    """For each run whether it is better or worse than the first, in a sentence; nothing where the figures cannot be compared."""
+    """For each run whether it is better or worse than the first, in a sentence; nothing where the
+    figures cannot be compared.
+    """
     return [_verdict(found, entry) for entry in found.entries[1:]] if found.comparable else []
 
 
@@ -109,7 +123,10 @@ def _aligned(table: Table) -> list[str]:
     rows = [table.head, *table.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     side = ">" if table.numbers else "<"
-    return ["  ".join(f"{cell:{side if i else '<'}{widths[i]}}" for i, cell in enumerate(row)).rstrip() for row in rows]
+    return [
+        "  ".join(f"{cell:{side if i else '<'}{widths[i]}}" for i, cell in enumerate(row)).rstrip()
+        for row in rows
+    ]
 
 
 def _typed(text: str) -> str:
@@ -122,9 +139,15 @@ def as_text(found: Comparison) -> list[str]:
     notes = [f"note: {warning}" for warning in found.warnings]
     figures = [
         _typed(line)
-        for line in (_caption(found), *_aligned(_joined(figures_table(found), models_table(found))), *verdicts(found))
+        for line in (
+            _caption(found),
+            *_aligned(_joined(figures_table(found), models_table(found))),
+            *verdicts(found),
+        )
     ]
-    differ = ["", *_aligned(settings_table(found))] if found.settings else ["all settings are equal"]
+    differ = (
+        ["", *_aligned(settings_table(found))] if found.settings else ["all settings are equal"]
+    )
     page = [] if found.page is None else ["", f"page     {found.page}"]
     return [_sizes(found), *notes, *figures, *differ, *page]
 
@@ -133,20 +156,34 @@ def as_text(found: Comparison) -> list[str]:
 
 
 def _series(run: Run, stem: str) -> tuple[str, list[tuple[float, float]]] | None:
-    """A curve of the validation or else the training split: its name, epochs and finite numbers; levels are added up."""
+    """A curve of the validation or else the training split: its name, epochs and finite numbers;
+    levels are added up.
+    """
     rows = history(run)
     for split in ("validation", "train"):
         whole = f"{split}_{stem}"
-        columns = dict.fromkeys(k for row in rows for k in row if k == whole or k.startswith(f"{whole}_"))
-        points = [(row["epoch"], sum(row.get(k, math.nan) for k in columns)) for row in rows] if columns else []
+        columns = dict.fromkeys(
+            k for row in rows for k in row if k == whole or k.startswith(f"{whole}_")
+        )
+        points = (
+            [(row["epoch"], sum(row.get(k, math.nan) for k in columns)) for row in rows]
+            if columns
+            else []
+        )
         if finite := [point for point in points if math.isfinite(point[1])]:
             return split, finite
     return None
 
 
-def overlaid(curves: Mapping[str, Sequence[tuple[float, float]]], ylabel: str, ax: Axes | None = None) -> Figure:
-    """Numbers by epoch of several runs on one scale; of a long curve its first epochs may leave the picture."""
-    rows = [{"epoch": epoch, name: value} for name, points in curves.items() for epoch, value in points]
+def overlaid(
+    curves: Mapping[str, Sequence[tuple[float, float]]], ylabel: str, ax: Axes | None = None
+) -> Figure:
+    """Numbers by epoch of several runs on one scale; of a long curve its first epochs may leave the
+    picture.
+    """
+    rows = [
+        {"epoch": epoch, name: value} for name, points in curves.items() for epoch, value in points
+    ]
     drawn = lines(rows, {name: name for name in curves}, ylabel, ax)
     axes = drawn.axes[0] if ax is None else ax
     later = [value for points in curves.values() for _, value in points[len(points) // 12 :]]
@@ -159,7 +196,10 @@ def overlaid(curves: Mapping[str, Sequence[tuple[float, float]]], ylabel: str, a
 def _curve(found: Comparison, stem: str, title: str, ylabel: str, file: str) -> Picture | None:
     known = {entry.name: series for entry in found.entries if (series := _series(entry.run, stem))}
     splits = {split for split, _ in known.values()}
-    labels = {name: name if len(splits) == 1 else f"{name} ({split})" for name, (split, _) in known.items()}
+    labels = {
+        name: name if len(splits) == 1 else f"{name} ({split})"
+        for name, (split, _) in known.items()
+    }
     curves = {labels[name]: points for name, (_, points) in known.items()}
     if not curves:
         return None
@@ -171,10 +211,17 @@ def _curve(found: Comparison, stem: str, title: str, ylabel: str, file: str) -> 
 def training(found: Comparison) -> Section | None:
     """The curves of all runs on the same axes."""
     if found.ranked:
-        pictures = [_curve(found, found.headline, metric(found.headline), "mean over users", "curve_ranking")]
+        pictures = [
+            _curve(
+                found, found.headline, metric(found.headline), "mean over users", "curve_ranking"
+            )
+        ]
     else:
         stems = ("elbo", "log_likelihood_term", "rate")
-        pictures = [_curve(found, stem, CURVES[stem][0], "nats per example", f"curve_{stem}") for stem in stems]
+        pictures = [
+            _curve(found, stem, CURVES[stem][0], "nats per example", f"curve_{stem}")
+            for stem in stems
+        ]
     drawn = tuple(picture for picture in pictures if picture is not None)
     return Section("Training", pictures=drawn) if drawn else None
 
@@ -200,17 +247,26 @@ def _differences(found: Comparison, at: int) -> Picture:
 def _quality(found: Comparison) -> Picture:
     """Bars of the ranking metrics."""
     series = {
-        entry.name: ([entry.measures[m].value for m in found.shown], [entry.measures[m].standard_error for m in found.shown])
+        entry.name: (
+            [entry.measures[m].value for m in found.shown],
+            [entry.measures[m].standard_error for m in found.shown],
+        )
         for entry in found.entries
     }
     told = "The whiskers are standard errors over users; whether two runs differ is told by those of the pairs, in the table."
     titles = [metric(name) for name in found.shown]
-    return Picture("quality", "Ranking", told, lambda ax: bars(titles, series, "mean over users", ax))
+    return Picture(
+        "quality", "Ranking", told, lambda ax: bars(titles, series, "mean over users", ax)
+    )
 
 
 def measured(found: Comparison) -> Section:
     """The measures, their paired differences, and how these are spread over the examples."""
-    title = "How well they rank" if found.ranked else f"The {'bound' if found.headline == 'elbo' else 'log-likelihood term'}"
+    title = (
+        "How well they rank"
+        if found.ranked
+        else f"The {'bound' if found.headline == 'elbo' else 'log-likelihood term'}"
+    )
     pictures = [_differences(found, at) for at in range(1, len(found.entries))]
     pictures = [_quality(found), *pictures] if found.ranked else pictures
     tables = (figures_table(found), models_table(found))
@@ -219,7 +275,9 @@ def measured(found: Comparison) -> Section:
 
 def differing(found: Comparison) -> Section:
     """What the runs are, and the settings that are not equal in all."""
-    what = Table((), tuple((entry.name, subtitle(entry.run)) for entry in found.entries), numbers=False)
+    what = Table(
+        (), tuple((entry.name, subtitle(entry.run)) for entry in found.entries), numbers=False
+    )
     if not found.settings:
         return Section("Settings that differ", ("All settings are equal.",), tables=(what,))
     return Section("Settings that differ", tables=(what, settings_table(found)))
@@ -238,7 +296,9 @@ def _grid(file: str, entry: Entry, seed: int) -> Picture:
 
 def images(found: Comparison) -> Section | None:
     """Samples of each run, drawn with the same seed."""
-    pictures = tuple(_grid(f"samples_{i}", entry, found.seed) for i, entry in enumerate(_pictured(found), 1))
+    pictures = tuple(
+        _grid(f"samples_{i}", entry, found.seed) for i, entry in enumerate(_pictured(found), 1)
+    )
     return Section("Samples", pictures=pictures) if pictures else None
 
 
@@ -253,7 +313,14 @@ def reconstructions(found: Comparison) -> Section:
     rows = np.stack([originals, *map(again, found.entries)])
     labels = ["original", *(entry.name for entry in found.entries)]
     told = f"{len(some)} random {found.split} examples, and below each the mean of p(x | z) at the mean of q(z | x) of each run."
-    picture = Picture("reconstructions", "The same examples", told, lambda ax: strips(rows, ax, rows=labels), True, True)
+    picture = Picture(
+        "reconstructions",
+        "The same examples",
+        told,
+        lambda ax: strips(rows, ax, rows=labels),
+        True,
+        True,
+    )
     return Section("Reconstructions", pictures=(picture,))
 
 
@@ -263,11 +330,20 @@ def columns(found: Comparison) -> Section | None:
     if not entries:
         return None
     data = schema.restore(found.first.examples.batch(slice(0, CROWD)).numpy())  # type: ignore[union-attr]
-    drawn = [e.run.schema.restore(e.run.sample(CROWD, mean=False, seed=found.seed).numpy()) for e in entries]
+    drawn = [
+        e.run.schema.restore(e.run.sample(CROWD, mean=False, seed=found.seed).numpy())
+        for e in entries
+    ]
     names = list(schema.columns) or [f"value {i + 1}" for i in range(schema.shape[0])]
-    apart = np.array([[kolmogorov_smirnov(data[:, i], part[:, i]) for part in drawn] for i in range(len(names))])
+    apart = np.array(
+        [[kolmogorov_smirnov(data[:, i], part[:, i]) for part in drawn] for i in range(len(names))]
+    )
     order = np.argsort(-apart.mean(1), kind="stable")[:PANELS]
-    which = "All columns" if len(names) <= PANELS else f"The {PANELS} columns of {len(names)} that differ most"
+    which = (
+        "All columns"
+        if len(names) <= PANELS
+        else f"The {PANELS} columns of {len(names)} that differ most"
+    )
     behind = f"{len(data):,} {found.split} examples and {CROWD:,} samples of each run"
     caption = f"{which}: the greatest difference of the distribution functions (Kolmogorov and Smirnov) of {behind}."
     rows = [("mean of all columns", *(figure(v, 3) for v in apart.mean(0)))]
@@ -281,7 +357,9 @@ def columns(found: Comparison) -> Section | None:
     return Section("Columns of samples", tables=(table,), pictures=tuple(pictures))
 
 
-def _marginals(file: str, name: str, data: np.ndarray, drawn: np.ndarray, columns: list[str]) -> Picture:
+def _marginals(
+    file: str, name: str, data: np.ndarray, drawn: np.ndarray, columns: list[str]
+) -> Picture:
     told = "Examples (filled) and samples from the model (line)."
     return Picture(file, name, told, lambda ax: marginals(data, drawn, columns, ax), wide=True)
 
@@ -312,9 +390,16 @@ def place(runs: Sequence[Run], out: str | Path | None = None) -> Path:
     """
     called = [name.replace("/", "-") for name in names([run.folder for run in runs])]
     called = called if len(called) < 5 else [called[0], f"and-{len(called) - 1}-more"]
-    folder = Path(out) if out is not None else runs[0].folder.resolve().parent / "-".join(["compare", *called])
+    folder = (
+        Path(out)
+        if out is not None
+        else runs[0].folder.resolve().parent / "-".join(["compare", *called])
+    )
     if there(folder) and not (folder.is_dir() and (_earlier(folder) or not any(folder.iterdir()))):
-        raise RunError(f"{folder} is not an empty folder, and holds no earlier comparison; choose another --out")
+        raise RunError(
+            f"{folder} is not an empty folder, and holds no earlier comparison; choose another "
+            "--out"
+        )
     return folder
 
 
@@ -328,9 +413,11 @@ def compare(
     seed: int = 0,
     progress: bool = False,
 ) -> Comparison:
-    """Measures runs on the very same examples (see `measure`) and writes one page of it that needs no other file.
+    """Measures runs on the very same examples (see `measure`) and writes one page of it that needs
+    no other file.
 
-    The folder gets `index.html`, each picture as PNG and SVG, and `comparison.json` with all numbers.
+    The folder gets `index.html`, each picture as PNG and SVG, and `comparison.json` with all
+    numbers.
 
     Args:
         runs: two or more; differences are to the first.
@@ -353,7 +440,9 @@ def compare(
         begins("pictures")
         found = replace(found, page=folder / "index.html")
         sections = _sections(found)
-        write_json(folder / "comparison.json", found.describe())  # first: it says whose folder this is
+        write_json(
+            folder / "comparison.json", found.describe()
+        )  # first: it says whose folder this is
         told = f"{_sizes(found)}; differences are to {found.first.name}"
         write(folder, listed([entry.name for entry in found.entries]), told, sections)
     return found

@@ -34,42 +34,71 @@ def _pairs(look: Look, name: str, title: str, told: str, rows: np.ndarray) -> Pi
     x = look.examples.batch(rows)
     originals, again = look.shown(x), look.shown(look.run.reconstruct(x))
     return Picture(
-        name, title, f"{told} Below each original its reconstruction.", lambda ax: pairs(originals, again, ax), photo=True
+        name,
+        title,
+        f"{told} Below each original its reconstruction.",
+        lambda ax: pairs(originals, again, ax),
+        photo=True,
     )
 
 
 def reconstructions(run: Run, look: Look) -> Section:
     """Originals beside the means of p(x | z) at their posterior means."""
     count = min(24, len(look.examples))
-    some = np.random.default_rng(0).permutation(len(look.examples))[: count - count % 8 if count > 8 else count]
-    pictures = [_pairs(look, "reconstructions", "At random", f"{len(some)} random {look.split} examples.", some)]
+    some = np.random.default_rng(0).permutation(len(look.examples))[
+        : count - count % 8 if count > 8 else count
+    ]
+    pictures = [
+        _pairs(
+            look, "reconstructions", "At random", f"{len(some)} random {look.split} examples.", some
+        )
+    ]
     if len(look.order) >= 48:
         by = f"by their {look.score_name}"
         low, high = look.scores[look.order[15]], look.scores[look.order[-16]]
-        best, worst = f"The 16 best {by}: {figure(high, 1)} nats or more.", f"The 16 worst {by}: {figure(low, 1)} nats or less."
+        best, worst = (
+            f"The 16 best {by}: {figure(high, 1)} nats or more.",
+            f"The 16 worst {by}: {figure(low, 1)} nats or less.",
+        )
         pictures += [
             _pairs(look, "reconstructions_best", "The likeliest", best, look.order[::-1][:16]),
             _pairs(look, "reconstructions_worst", "The least likely", worst, look.order[:16]),
         ]
     errors, seen = np.sqrt(look.square_error.mean(0)), min(len(look.examples), SOME)
     told = f"Root mean squared error of the reconstruction at each pixel, over {seen:,} {look.split} examples."
-    pictures.append(Picture("pixel_error", "Error by pixel", told, lambda ax: heat(errors, "root mean squared error", ax)))
+    pictures.append(
+        Picture(
+            "pixel_error",
+            "Error by pixel",
+            told,
+            lambda ax: heat(errors, "root mean squared error", ax),
+        )
+    )
     overall = float(np.sqrt(look.square_error.mean()))
     return Section(
         "Reconstructions",
-        (f"Shown is the mean of p(x | z) at the mean of q(z | x); its root mean squared error is {overall:.4f} per value.",),
+        (
+            "Shown is the mean of p(x | z) at the mean of q(z | x); its root mean squared error "
+            f"is {overall:.4f} per value.",
+        ),
         pictures=tuple(pictures),
     )
 
 
 def samples(run: Run, look: Look) -> Section | None:
-    """Ancestral samples; of several levels also with the upper ones fixed. An autoencoder has no prior to sample from."""
+    """Ancestral samples; of several levels also with the upper ones fixed. An autoencoder has no
+    prior to sample from.
+    """
     if not look.has_bound:
         return None
     drawn = look.shown(run.sample(64))
     pictures = [
         Picture(
-            "samples", "Samples", "64 means of p(x | z), z from the prior.", lambda ax: grid(drawn, ax, columns=8), photo=True
+            "samples",
+            "Samples",
+            "64 means of p(x | z), z from the prior.",
+            lambda ax: grid(drawn, ax, columns=8),
+            photo=True,
         )
     ]
     levels = len(run.model.latents.sizes)
@@ -80,10 +109,16 @@ def samples(run: Run, look: Look) -> Section | None:
 def _varied(look: Look, level: int) -> Picture:
     groups = look.run.vary(level, 8, 8)
     images = np.stack([look.shown(group) for group in groups])
-    above = f"level {level + 2}" if level + 2 == len(look.run.model.latents.sizes) else f"levels {level + 2} and above"
+    above = (
+        f"level {level + 2}"
+        if level + 2 == len(look.run.model.latents.sizes)
+        else f"levels {level + 2} and above"
+    )
     told = f"In each row {above} is fixed, and level {level + 1} is drawn eight times."
     title = f"Level {level + 1} varied, those above it fixed"
-    return Picture(f"samples_level_{level + 1}", title, told, lambda ax: strips(images, ax), photo=True)
+    return Picture(
+        f"samples_level_{level + 1}", title, told, lambda ax: strips(images, ax), photo=True
+    )
 
 
 def _side(look: Look) -> int:
@@ -91,7 +126,9 @@ def _side(look: Look) -> int:
 
 
 def _swept(look: Look, level: int, dims: tuple[int, int], ticks: np.ndarray) -> np.ndarray:
-    """The decoder over a square of two dimensions of a level, all others in the middle; the last tick of the second on top."""
+    """The decoder over a square of two dimensions of a level, all others in the middle; the last
+    tick of the second on top.
+    """
     middle, scale = look.frame(level)
     z = np.tile(middle, (len(ticks) ** 2, 1))
     z[:, dims[0]] += scale[dims[0]] * np.tile(ticks, len(ticks))
@@ -107,7 +144,14 @@ def _line(look: Look, level: int) -> Picture:
     told = f"The decoder along z1{look.level(level)}, from −3 to 3{_unit(look, level)}."
     columns = [figure_of(-3), *[""] * 14, figure_of(3)]
     title = f"Manifold{look.level(level)}"
-    return Picture(f"manifold_{level + 1}", title, told, lambda ax: strips(images, ax, columns=columns), photo=True, wide=True)
+    return Picture(
+        f"manifold_{level + 1}",
+        title,
+        told,
+        lambda ax: strips(images, ax, columns=columns),
+        photo=True,
+        wide=True,
+    )
 
 
 def _sweeps(look: Look, level: int) -> list[Picture]:
@@ -121,21 +165,36 @@ def _sweeps(look: Look, level: int) -> list[Picture]:
     unit = _unit(look, level)
     grids = {
         "manifold": (np.linspace(-3, 3, side), "from −3 to 3 in equal steps"),
-        "manifold_quantiles": (ndtri((np.arange(side) + 0.5) / side), "at equal steps of the normal distribution function"),
+        "manifold_quantiles": (
+            ndtri((np.arange(side) + 0.5) / side),
+            "at equal steps of the normal distribution function",
+        ),
     }
     pictures = []
-    for name, (ticks, how) in list(grids.items())[: 2 if look.has_bound else 1]:  # codes without a prior have no quantiles
+    for name, (ticks, how) in list(grids.items())[
+        : 2 if look.has_bound else 1
+    ]:  # codes without a prior have no quantiles
         told = f"The decoder over {names[0]} and {names[1]}{where}, {how}{unit}{others}."
         images = _swept(look, level, dims, ticks)
         pictures.append(
-            Picture(f"{name}_{level + 1}", f"Manifold{where}", told, _sweep(images, ticks.tolist(), names), photo=True)
+            Picture(
+                f"{name}_{level + 1}",
+                f"Manifold{where}",
+                told,
+                _sweep(images, ticks.tolist(), names),
+                photo=True,
+            )
         )
     return pictures
 
 
 def _unit(look: Look, level: int) -> str:
     """What the numbers of a sweep are, where they are not the latent itself."""
-    return ", in standard deviations of the codes around their mean" if look.frame(level)[0].any() else ""
+    return (
+        ", in standard deviations of the codes around their mean"
+        if look.frame(level)[0].any()
+        else ""
+    )
 
 
 def _sweep(images: np.ndarray, ticks: list[float], names: tuple[str, str]) -> Callable:
@@ -154,16 +213,24 @@ def _traversal(look: Look, level: int) -> Picture | None:
     z = np.tile(look.means[level][0], (count, len(STEPS), 1))
     for row, i in enumerate(dims):
         z[row, :, i] = middle[i] + scale[i] * STEPS
-    images = look.shown(look.run.decode(torch.from_numpy(z.reshape(-1, z.shape[-1])).float(), level))
+    images = look.shown(
+        look.run.decode(torch.from_numpy(z.reshape(-1, z.shape[-1])).float(), level)
+    )
     strip = images.reshape(count, len(STEPS), *images.shape[1:])
     where, active, unit = look.level(level), len(used), _unit(look, level)
-    which = "each active dimension" if active == count else f"each of the {count} that carry most, of {active} active dimensions"
+    which = (
+        "each active dimension"
+        if active == count
+        else f"each of the {count} that carry most, of {active} active dimensions"
+    )
     told = f"From the code of one example, {which}{where}, one at a time, is moved through its range{unit}; the others stay."
     return Picture(
         f"traversals_{level + 1}",
         f"Traversals{where}",
         told,
-        lambda ax: strips(strip, ax, rows=[f"z{i + 1}" for i in dims], columns=[figure_of(s) for s in STEPS]),
+        lambda ax: strips(
+            strip, ax, rows=[f"z{i + 1}" for i in dims], columns=[figure_of(s) for s in STEPS]
+        ),
         photo=True,
     )
 
@@ -182,7 +249,13 @@ def _interpolations(look: Look) -> Picture | None:
     images = np.concatenate([first, strip, last], axis=1)
     told = "In each row two originals at the ends, and between them the decoder along the straight line between their codes."
     columns = ["original", *["" for _ in steps], "original"]
-    return Picture("interpolations", "Interpolations", told, lambda ax: strips(images, ax, columns=columns), photo=True)
+    return Picture(
+        "interpolations",
+        "Interpolations",
+        told,
+        lambda ax: strips(images, ax, columns=columns),
+        photo=True,
+    )
 
 
 def manifold(run: Run, look: Look) -> Section | None:
@@ -201,7 +274,13 @@ def unlikely(run: Run, look: Look) -> Section:
     low, high = look.scores[rows[0]], look.scores[rows[-1]]
     span = f"from {figure(low, 1)} to {figure(high, 1)} nats, the lowest first"
     told = f"The {len(rows)} {look.split} examples of the lowest {look.score_name}, {span}."
-    picture = Picture("unlikely", "Least likely examples", told, lambda ax: grid(images, ax, columns=8), photo=True)
+    picture = Picture(
+        "unlikely",
+        "Least likely examples",
+        told,
+        lambda ax: grid(images, ax, columns=8),
+        photo=True,
+    )
     return Section("Least likely", pictures=(picture,))
 
 
@@ -217,6 +296,17 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 KIND = Kind(
     Look,
     (measured, reconstructions, samples, manifold, space, health, unlikely),
-    ("elbo", "objective", "reconstructions", "samples", "manifold_1", "codes_1", "tsne_1", "opentsne_1", "umap_1", "bounds"),
+    (
+        "elbo",
+        "objective",
+        "reconstructions",
+        "samples",
+        "manifold_1",
+        "codes_1",
+        "tsne_1",
+        "opentsne_1",
+        "umap_1",
+        "bounds",
+    ),
     glance,
 )

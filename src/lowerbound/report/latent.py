@@ -1,4 +1,6 @@
-"""Sections on latent variables, for every kind of run: maps of the codes, and whether the codes are in use."""
+"""Sections on latent variables, for every kind of run: maps of the codes, and whether the codes are
+in use.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -19,7 +21,9 @@ LEAST_ACTIVE = 0.1
 """Fraction of the units below which few of them are in use."""
 
 MISFIT = 4.0
-"""Factor between the spread that a likelihood states and that of the data, from which on it is told."""
+"""Factor between the spread that a likelihood states and that of the data, from which on it is
+told.
+"""
 
 ENOUGH = 100
 """Examples below which distributions are not compared in words."""
@@ -30,10 +34,20 @@ PANELS = 8
 
 def _collapsed(active: int, size: int, rate: float, level: str, what: str) -> list[str]:
     if rate < LEAST_RATE:
-        name, much = ("have collapsed", "nothing") if active == 0 else ("carry next to nothing", "almost nothing")
-        return [f"The latents{level} {name}: their rate is {rate:.3f} nats, so that codes tell {much} of the {what}."]
+        name, much = (
+            ("have collapsed", "nothing")
+            if active == 0
+            else ("carry next to nothing", "almost nothing")
+        )
+        return [
+            f"The latents{level} {name}: their rate is {rate:.3f} nats, so that codes tell {much} "
+            f"of the {what}."
+        ]
     if active < LEAST_ACTIVE * size:
-        return [f"Few of the latents{level} are in use: {active} of {size} units are active; the rate is {rate:.2f} nats in all."]
+        return [
+            f"Few of the latents{level} are in use: {active} of {size} units are active; the rate "
+            f"is {rate:.2f} nats in all."
+        ]
     return []
 
 
@@ -42,7 +56,9 @@ def _rates(values: Sequence[float], active: int) -> Callable:
 
 
 def usage(found: LatentStatistics, what: str, of: str) -> Section:
-    """Whether latents are in use: `what` an example is called, and `of` how many they were, in words."""
+    """Whether latents are in use: `what` an example is called, and `of` how many they were, in
+    words.
+    """
     sentences, warned, pictures = [], [], []
     many = len(found.active_units) > 1
     for i, (rate, variance, active) in enumerate(zip(*found, strict=True)):
@@ -54,8 +70,17 @@ def usage(found: LatentStatistics, what: str, of: str) -> Section:
         warned += _collapsed(active, size, total, level, what)
         if rate is not None:
             told = f"The rate of each dimension{level}, over {of}."
-            pictures.append(Picture(f"rates_{i + 1}", f"Rate by dimension{level}", told, _rates(rate.tolist(), active)))
-    return Section("Health of the latents", tuple(sentences), tuple(warned), pictures=tuple(pictures))
+            pictures.append(
+                Picture(
+                    f"rates_{i + 1}",
+                    f"Rate by dimension{level}",
+                    told,
+                    _rates(rate.tolist(), active),
+                )
+            )
+    return Section(
+        "Health of the latents", tuple(sentences), tuple(warned), pictures=tuple(pictures)
+    )
 
 
 def _aggregate(look: Look, level: int) -> tuple[str, Picture]:
@@ -76,7 +101,9 @@ def _aggregate(look: Look, level: int) -> tuple[str, Picture]:
         f"aggregate_{level + 1}",
         f"Aggregate posterior{where}",
         told,
-        lambda ax: marginals(posterior[:, order], prior[:, order], names, ax, labels=("posterior", "prior")),
+        lambda ax: marginals(
+            posterior[:, order], prior[:, order], names, ax, labels=("posterior", "prior")
+        ),
         wide=True,
     )
 
@@ -103,7 +130,10 @@ def _overfits(look: Look) -> list[str]:
     error = float(np.hypot(look.train_bound.elbo.standard_error, look.bound.elbo.standard_error))
     if look.split == "train" or not gap > max(4 * error, 0.05 * abs(look.bound.elbo.value)):
         return []
-    return [f"The model overfits: its ELBO is {gap:,.1f} nats higher on the training examples than on the {look.split} split."]
+    return [
+        f"The model overfits: its ELBO is {gap:,.1f} nats higher on the training examples than on "
+        f"the {look.split} split."
+    ]
 
 
 def health(run: Run, look: Look) -> Section | None:
@@ -138,7 +168,14 @@ def _maps(look: Look, level: int) -> list[Picture]:
     projected = plane(means, rows, "z", method=method)
     if projected is None:
         told = f"The posterior means of {look.crowd_name}."
-        return [Picture(f"codes_{level + 1}", f"Codes{where}", told, lambda ax: histogram({"codes": means[:, 0]}, "z1", ax))]
+        return [
+            Picture(
+                f"codes_{level + 1}",
+                f"Codes{where}",
+                told,
+                lambda ax: histogram({"codes": means[:, 0]}, "z1", ax),
+            )
+        ]
     found: dict[str, Plane] = {"codes" if projected.axes else method: projected}
     if means.shape[1] > 2 and (flat := principal(means, rows)) is not None:
         found = {"pca": flat} | found
@@ -146,7 +183,9 @@ def _maps(look: Look, level: int) -> list[Picture]:
     for name, map_ in found.items():
         colour, draw = _coloured(look, map_)
         many = f"The posterior means of {look.crowd_name}, {colour}."
-        title = {"codes": "Codes", "pca": "Principal components of the codes"}.get(name, f"{map_.method} of the codes")
+        title = {"codes": "Codes", "pca": "Principal components of the codes"}.get(
+            name, f"{map_.method} of the codes"
+        )
         pictures.append(Picture(f"{name}_{level + 1}", f"{title}{where}", many + map_.told, draw))
     return pictures
 

@@ -7,7 +7,14 @@ import numpy as np
 from torch import Tensor
 
 from ..data import Dataset, Examples
-from ..evaluation import Bound, LatentStatistics, Likelihood, bound, importance_log_likelihood, latent_statistics
+from ..evaluation import (
+    Bound,
+    LatentStatistics,
+    Likelihood,
+    bound,
+    importance_log_likelihood,
+    latent_statistics,
+)
 from ..evaluation.batches import chunks, evaluating, rows
 from ..evaluation.latent import ACTIVE
 from ..latents import Level
@@ -46,8 +53,12 @@ class Look:
 
     @cached_property
     def split(self) -> str:
-        """The split that is looked at: the test split before the validation split before the training split."""
-        return next(name for name in ("test", "validation", "train") if getattr(self.data, name) is not None)
+        """The split that is looked at: the test split before the validation split before the
+        training split.
+        """
+        return next(
+            name for name in ("test", "validation", "train") if getattr(self.data, name) is not None
+        )
 
     @cached_property
     def examples(self) -> Examples:
@@ -64,7 +75,9 @@ class Look:
 
     @staticmethod
     def draws_each(examples: Examples) -> int:
-        """Draws of z for each example: the more, the fewer examples there are, so that their noise is no part of the result."""
+        """Draws of z for each example: the more, the fewer examples there are, so that their noise
+        is no part of the result.
+        """
         return int(np.clip(MOST // max(len(examples), 1), 1, 50))
 
     @cached_property
@@ -76,22 +89,35 @@ class Look:
     def likelihood(self) -> Likelihood | None:
         """The importance-sampled log-likelihood of the first examples; an autoencoder has none."""
         first = self.examples.take(slice(0, WEIGHED))
-        return importance_log_likelihood(self.run.model, first, samples=DRAWS) if self.has_bound else None
+        return (
+            importance_log_likelihood(self.run.model, first, samples=DRAWS)
+            if self.has_bound
+            else None
+        )
 
     @cached_property
     def latent(self) -> LatentStatistics | None:
         """What the latents carry; the codes of an autoencoder have no rate."""
-        return latent_statistics(self.run.model, self.examples.take(slice(0, SOME))) if self.has_bound else None
+        return (
+            latent_statistics(self.run.model, self.examples.take(slice(0, SOME)))
+            if self.has_bound
+            else None
+        )
 
     @property
     def scores(self) -> np.ndarray:
-        """What orders the examples, (N,): the bound of each, or of an autoencoder its log-likelihood term."""
+        """What orders the examples, (N,): the bound of each, or of an autoencoder its
+        log-likelihood term.
+        """
         return self.scored(self.bound)
 
     def scored(self, found: Bound) -> np.ndarray:
         """The scores of other examples."""
         return np.nan_to_num(
-            (found.per_example if self.has_bound else found.terms).numpy(), nan=-np.inf, posinf=np.inf, neginf=-np.inf
+            (found.per_example if self.has_bound else found.terms).numpy(),
+            nan=-np.inf,
+            posinf=np.inf,
+            neginf=-np.inf,
         )
 
     @property
@@ -106,7 +132,9 @@ class Look:
 
     @cached_property
     def crowd(self) -> Examples:
-        """The examples of maps and of the data beside samples: of that split, or of all where it has few."""
+        """The examples of maps and of the data beside samples: of that split, or of all where it
+        has few.
+        """
         everyone = self.examples if len(self.examples) >= CROWD else self.data.split("all")
         points = self.run.recipe.report.points * 2 // max(2, len(self.run.model.latents.sizes))
         return everyone.take(np.sort(np.random.default_rng(0).permutation(len(everyone))[:points]))
@@ -154,10 +182,15 @@ class Look:
     def prior_draws(self) -> list[np.ndarray]:
         """As many ancestral samples of each level."""
         with evaluating(self.run.model, 0):
-            return [z.cpu().double().numpy() for z in self.run.model.latents.generate(len(self.draws[0]))]
+            return [
+                z.cpu().double().numpy()
+                for z in self.run.model.latents.generate(len(self.draws[0]))
+            ]
 
     def frame(self, level: int) -> tuple[np.ndarray, np.ndarray]:
-        """Middle and scale of each dimension of a level, (d,): those of the prior where it is N(0, I), else of the means."""
+        """Middle and scale of each dimension of a level, (d,): those of the prior where it is N(0,
+        I), else of the means.
+        """
         top = level == len(self.means) - 1
         size = self.means[level].shape[1]
         if top and self.has_bound and isinstance(self.run.recipe.model.prior, StandardNormal):
@@ -165,14 +198,22 @@ class Look:
         return self.means[level].mean(0), np.maximum(self.means[level].std(0), 1e-6)
 
     def by_rate(self, level: int) -> np.ndarray:
-        """The dimensions of a level, that which carries most first: by rate, or by the variance of the means."""
+        """The dimensions of a level, that which carries most first: by rate, or by the variance of
+        the means.
+        """
         rate = None if self.latent is None else self.latent.rate_per_dimension[level]
-        return np.argsort(-(self.means[level].var(0) if rate is None else rate.numpy()), kind="stable")
+        return np.argsort(
+            -(self.means[level].var(0) if rate is None else rate.numpy()), kind="stable"
+        )
 
     def in_use(self, level: int) -> np.ndarray:
         """Which dimensions of a level are active, (d,) bool; of an autoencoder all."""
         size = self.means[level].shape[1]
-        return np.ones(size, bool) if self.latent is None else self.latent.variance_of_means[level].numpy() > ACTIVE
+        return (
+            np.ones(size, bool)
+            if self.latent is None
+            else self.latent.variance_of_means[level].numpy() > ACTIVE
+        )
 
     def shown(self, values: Tensor) -> np.ndarray:
         """Examples or means (N, C, H, W) as they are drawn: in [0, 1], one channel or three."""
@@ -185,25 +226,40 @@ class Look:
 
     @cached_property
     def square_error(self) -> np.ndarray:
-        """The mean squared difference of some examples to the mean of p(x | z) at their posterior mean, (*shape)."""
+        """The mean squared difference of some examples to the mean of p(x | z) at their posterior
+        mean, (*shape).
+        """
         some, size = self.examples.take(slice(0, SOME)), 128
         parts = (some.batch(slice(start, start + size)) for start in range(0, len(some), size))
-        return np.asarray(sum(((x - self.run.reconstruct(x)) ** 2).sum(0) for x in parts) / len(some))
+        return np.asarray(
+            sum(((x - self.run.reconstruct(x)) ** 2).sum(0) for x in parts) / len(some)
+        )
 
     @cached_property
     def dispersion(self) -> float:
-        """Squared residuals of the data over those of draws from p(x | z), z from the posterior; 1 where the likelihood fits."""
+        """Squared residuals of the data over those of draws from p(x | z), z from the posterior; 1
+        where the likelihood fits.
+        """
         data = stated = 0.0
         for x, levels in self._inferred(self.examples.take(slice(0, 500))):
             p = self.run.model.decode(levels[0].z[0])
             mean = p.mean
-            data, stated = data + float(((x - mean) ** 2).sum()), stated + float(((p.sample() - mean) ** 2).sum())
+            data, stated = (
+                data + float(((x - mean) ** 2).sum()),
+                stated + float(((p.sample() - mean) ** 2).sum()),
+            )
         return data / max(stated, 1e-12)
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """Draws from the model in the units of the source, (N, D): as many as the crowd, 1,000 at least."""
-        return np.asarray(self.run.schema.restore(self.run.sample(max(1000, len(self.crowd)), mean=False).double().numpy()))
+        """Draws from the model in the units of the source, (N, D): as many as the crowd, 1,000 at
+        least.
+        """
+        return np.asarray(
+            self.run.schema.restore(
+                self.run.sample(max(1000, len(self.crowd)), mean=False).double().numpy()
+            )
+        )
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -212,9 +268,17 @@ class Look:
 
     @cached_property
     def by_column(self) -> np.ndarray | None:
-        """log p(x_j | z) of each column of each example, one draw of z, (N, D); None where the likelihood does not factorise."""
-        parts = [_factors(self.run, x, levels[0].z[0]) for x, levels in self._inferred(self.examples)]
-        return None if any(part is None for part in parts) else np.concatenate([part for part in parts if part is not None])
+        """log p(x_j | z) of each column of each example, one draw of z, (N, D); None where the
+        likelihood does not factorise.
+        """
+        parts = [
+            _factors(self.run, x, levels[0].z[0]) for x, levels in self._inferred(self.examples)
+        ]
+        return (
+            None
+            if any(part is None for part in parts)
+            else np.concatenate([part for part in parts if part is not None])
+        )
 
 
 def _factors(run: Run, x: Tensor, z: Tensor) -> np.ndarray | None:

@@ -47,9 +47,11 @@ class Plane:
 
 
 def _centred(vectors: np.ndarray) -> np.ndarray | None:
-    """Vectors (N, d) around 0 with standard deviation 1, none further out than a hundred; None where nothing is to be seen.
+    """Vectors (N, d) around 0 with standard deviation 1, none further out than a hundred; None
+    where nothing is to be seen.
 
-    One vector that lies very far out would leave nothing of the others, and is beyond what the projections can compute with.
+    One vector that lies very far out would leave nothing of the others, and is beyond what the
+    projections can compute with.
     """
     if len(vectors) < FEWEST or vectors.shape[1] < 2 or not np.isfinite(vectors).all():
         return None
@@ -70,14 +72,19 @@ def principal(vectors: np.ndarray, rows: np.ndarray) -> Plane | None:
 
     start, found = time.perf_counter(), PCA(2)
     points = found.fit_transform(vectors.astype(np.float64))
-    names = [f"component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(found.explained_variance_ratio_)]
+    names = [
+        f"component {i + 1} ({share:.0%} of the variance)"
+        for i, share in enumerate(found.explained_variance_ratio_)
+    ]
     return Plane(points, rows, (names[0], names[1]), "", time.perf_counter() - start)
 
 
 def _tsne(count: int, seed: int) -> Any:
     from sklearn.manifold import TSNE
 
-    return TSNE(perplexity=_perplexity(count), init="pca", random_state=seed, max_iter=ITERATIONS).fit_transform
+    return TSNE(
+        perplexity=_perplexity(count), init="pca", random_state=seed, max_iter=ITERATIONS
+    ).fit_transform
 
 
 def _opentsne(count: int, seed: int) -> Any:
@@ -103,11 +110,16 @@ def installed(method: str) -> None:
     """ConfigError with the line that installs it, where the library of a projection is missing."""
     library = {"tsne": "sklearn", "opentsne": "openTSNE", "umap": "umap"}[method]
     if find_spec(library) is None:
-        raise ConfigError(f'report.projection: {method} is not installed; pip install "lowerbound[{method}]"')
+        raise ConfigError(
+            f'report.projection: {method} is not installed; pip install "lowerbound[{method}]"'
+        )
 
 
-def plane(vectors: np.ndarray, rows: np.ndarray, name: str, *, method: str = "tsne", seed: int = 0) -> Plane | None:
-    """A map of vectors (N, d): themselves for d = 2, else projected; None where there is nothing to be seen on it.
+def plane(
+    vectors: np.ndarray, rows: np.ndarray, name: str, *, method: str = "tsne", seed: int = 0
+) -> Plane | None:
+    """A map of vectors (N, d): themselves for d = 2, else projected; None where there is nothing to
+    be seen on it.
 
     Raises:
         ConfigError: the library of the method is not installed.
@@ -120,6 +132,8 @@ def plane(vectors: np.ndarray, rows: np.ndarray, name: str, *, method: str = "ts
     title, make = METHODS[method]
     installed(method)
     start, threads = time.perf_counter(), None if len(vectors) > FEW else 1
-    with threadpool_limits(threads, "openmp"):  # for few points threads wait for each other longer than they work
+    with threadpool_limits(
+        threads, "openmp"
+    ):  # for few points threads wait for each other longer than they work
         points = np.asarray(make(len(vectors), seed)(centred.astype(np.float32)))
     return Plane(points, rows, None, title, time.perf_counter() - start)

@@ -1,4 +1,6 @@
-"""What the page of a recommender shows, measured once: rankings beside those of the baselines, vectors, rates."""
+"""What the page of a recommender shows, measured once: rankings beside those of the baselines,
+vectors, rates.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,7 +69,8 @@ class Findings:
     Attributes:
         data: in the splits of the run.
         popularity: training users of each item, (I,).
-        compared: rankings of the test split, or of the validation split where nothing else has targets.
+        compared: rankings of the test split, or of the validation split where nothing else has
+        targets.
         latent: what the latents carry, over the users of `latent_split`.
         vectors: of the items, (I, d).
         items: map of the items' vectors.
@@ -88,7 +91,11 @@ class Findings:
 def held_out(data: Dataset, name: str) -> History | None:
     """A split in which there is something to be found."""
     split = getattr(data, name)
-    return split if isinstance(split, History) and split.targets is not None and split.targets.nnz else None
+    return (
+        split
+        if isinstance(split, History) and split.targets is not None and split.targets.nnz
+        else None
+    )
 
 
 def _names(ks: tuple[int, ...], headline: str) -> tuple[str, ...]:
@@ -122,25 +129,46 @@ def _ease(data: Dataset, train: Any, headline: str) -> tuple[Scorer | None, str]
             scorer = Ease(l2).fit(train)
         except ConfigError:  # no memory, or not invertible in float32 with so small a penalty
             continue
-        value = 0.0 if validation is None else rank(scorer, validation, metrics=[headline])[headline].value
+        value = (
+            0.0
+            if validation is None
+            else rank(scorer, validation, metrics=[headline])[headline].value
+        )
         if not found or value > max(found.values()):
             best = scorer
         found[l2] = value
     if best is None:
-        return None, "EASE is left out: it could not be fitted in the memory and precision there are."
+        return (
+            None,
+            "EASE is left out: it could not be fitted in the memory and precision there are.",
+        )
     chosen = max(found, key=lambda l2: found[l2])
     if validation is None:
-        return best, f"EASE has l2 = {chosen:g}, which nothing was there to choose it by: there is no validation split."
+        return (
+            best,
+            f"EASE has l2 = {chosen:g}, which nothing was there to choose it by: there is no "
+            "validation split.",
+        )
     tried = ", ".join(f"{l2:g}" for l2 in found)
     edge = (
-        ", an end of that list, so that another might do better" if len(found) > 1 and chosen in (min(found), max(found)) else ""
+        ", an end of that list, so that another might do better"
+        if len(found) > 1 and chosen in (min(found), max(found))
+        else ""
     )
-    return best, f"EASE has l2 = {chosen:g}, the best of {tried} by {metric(headline)} on the validation split{edge}."
+    return (
+        best,
+        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric(headline)} on the validation "
+        f"split{edge}.",
+    )
 
 
 def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
-    """Rankings by the model, by popularity and by EASE of the split that has targets; the test split before the validation."""
-    split = next((name for name in ("test", "validation") if held_out(data, name) is not None), None)
+    """Rankings by the model, by popularity and by EASE of the split that has targets; the test
+    split before the validation.
+    """
+    split = next(
+        (name for name in ("test", "validation") if held_out(data, name) is not None), None
+    )
     if split is None or not isinstance(data.train, History):
         return None
     users = held_out(data, split)
@@ -149,9 +177,14 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
     headline = monitor if "@" in monitor else f"ndcg@{ks[-1]}"
     names = _names(ks, headline)
     ease, note = _ease(data, data.train.matrix, headline)
-    scorers = {"model": run.model.rank, "popularity": Popularity().fit(data.train.matrix)} | ({"EASE": ease} if ease else {})
+    scorers = {"model": run.model.rank, "popularity": Popularity().fit(data.train.matrix)} | (
+        {"EASE": ease} if ease else {}
+    )
     wanted = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
-    rankings = {name: rank(scorer, users, metrics=list(wanted), popularity=popularity) for name, scorer in scorers.items()}
+    rankings = {
+        name: rank(scorer, users, metrics=list(wanted), popularity=popularity)
+        for name, scorer in scorers.items()
+    }
     return Compared(split, users, headline, names, ks, rankings, (note,))
 
 
@@ -175,7 +208,9 @@ def popularity_ranks(popularity: np.ndarray) -> np.ndarray:
 
 def _latent(run: Run, data: Dataset) -> tuple[LatentStatistics | None, int, str]:
     """What the latents carry, on the test users or else those that there are."""
-    name = next((name for name in ("test", "validation") if getattr(data, name) is not None), "train")
+    name = next(
+        (name for name in ("test", "validation") if getattr(data, name) is not None), "train"
+    )
     users = data.split(name).take(slice(0, LATENT_USERS))
     if not run.recipe.objective.bound:
         return None, len(users), name  # an autoencoder has codes without a distribution: no rate
@@ -192,4 +227,6 @@ def findings(run: Run) -> Findings:
     items = plane(unit_rows(vectors)[known], known, "item vector ", method=method)
     some = np.sort(np.random.default_rng(0).permutation(len(data.train))[:USERS])
     users = plane(run.encode(data.train.take(some))[0].numpy(), some, "z", method=method)
-    return Findings(data, popularity, compare(run, data, popularity), *_latent(run, data), vectors, items, users)
+    return Findings(
+        data, popularity, compare(run, data, popularity), *_latent(run, data), vectors, items, users
+    )

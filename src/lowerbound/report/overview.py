@@ -1,4 +1,6 @@
-"""The report of a run: its page with all there is to say, and the overview, one PNG with what one looks at first."""
+"""The report of a run: its page with all there is to say, and the overview, one PNG with what one
+looks at first.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,8 +56,8 @@ def sections(run: Run, begins: Callable[[str], None] = lambda name: None) -> lis
 def page(run: Run, *, progress: bool = False) -> Path:
     """Writes the report of a run into its folder and gives the path of its page.
 
-    `report/index.html` is one file that needs no other; its pictures stand beside it as PNG and SVG, some of them together in
-    `report/overview.png`.
+    `report/index.html` is one file that needs no other; its pictures stand beside it as PNG and
+    SVG, some of them together in `report/overview.png`.
     """
     folder, name = run.folder / "report", run.folder.resolve().name
     writable(folder)

@@ -42,7 +42,9 @@ def figure(value: float, digits: int = 4) -> str:
 def spread(estimate: Estimate, digits: int = 4, sign: bool = False) -> str:
     """An estimate and its standard error for people."""
     plus = "+" if sign and estimate.value > 0 else ""
-    return f"{plus}{figure(estimate.value, digits)} ±\u00a0{figure(estimate.standard_error, digits)}"
+    return (
+        f"{plus}{figure(estimate.value, digits)} ±\u00a0{figure(estimate.standard_error, digits)}"
+    )
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -52,7 +54,13 @@ def listed(parts: Sequence[str]) -> str:
 
 def setting(value: Any) -> str:
     """A value of a recipe for people."""
-    return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return (
+        "–"
+        if value is None
+        else value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def history(run: Run) -> History:
@@ -84,7 +92,12 @@ def _sizes(run: Run) -> str:
     path = run.folder / "data.json"
     held = read_json(path).get("fingerprint", {}) if regular(path) else {}
     unit = "users" if run.schema.kind == "interactions" else "examples"
-    return ", ".join(f"{held[name]:,} {name}" for name in ("train", "validation", "test") if held.get(name)) + f" {unit}"
+    return (
+        ", ".join(
+            f"{held[name]:,} {name}" for name in ("train", "validation", "test") if held.get(name)
+        )
+        + f" {unit}"
+    )
 
 
 def _model(run: Run) -> str:
@@ -93,7 +106,9 @@ def _model(run: Run) -> str:
     layers = getattr(model.network, "hidden", ())
     inner = f" {' × '.join(map(str, layers))}" if layers else ""
     latent = " + ".join(map(str, model.latent))
-    families = f"{type(model.posterior).__name__} posterior, {type(model.likelihood).__name__} likelihood"
+    families = (
+        f"{type(model.posterior).__name__} posterior, {type(model.likelihood).__name__} likelihood"
+    )
     return f"{type(model.network).__name__}{inner}, {latent} latent, {families}"
 
 
@@ -101,23 +116,43 @@ def _made(run: Run) -> list[tuple[str, str]]:
     """How the fit went and where, as far as its summary tells."""
     summary, rows = run.summary, []
     if "epochs" in summary:
-        best = f", of which the best was {summary['best_epoch']:,}" if summary.get("validation") else ""
+        best = (
+            f", of which the best was {summary['best_epoch']:,}"
+            if summary.get("validation")
+            else ""
+        )
         speed = summary.get("examples_per_second") or math.nan
-        rows = [("epochs", f"{summary['epochs']:,}{best}"), ("time", f"{summary['seconds']:,.1f} s, {speed:,.0f} examples/s")]
+        rows = [
+            ("epochs", f"{summary['epochs']:,}{best}"),
+            ("time", f"{summary['seconds']:,.1f} s, {speed:,.0f} examples/s"),
+        ]
     rows.append(("seed", f"{run.recipe.training.seed} (data: {run.recipe.data.seed})"))
     if summary.get("versions"):
-        rows.append(("versions", ", ".join(f"{name} {version}" for name, version in summary["versions"].items())))
+        rows.append(
+            (
+                "versions",
+                ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
+            )
+        )
     return rows + ([("hardware", summary["hardware"])] if summary.get("hardware") else [])
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     """What the run is, a name and a value each."""
     recipe, facts = run.recipe, run.summary.get("facts") or {}
-    rows = [("data", recipe.data.source.rsplit("/", 1)[-1] + (f": {described(facts)}" if facts else ""))]
+    rows = [
+        ("data", recipe.data.source.rsplit("/", 1)[-1] + (f": {described(facts)}" if facts else ""))
+    ]
     if regular(run.folder / "data.json"):
         rows.append(("splits", _sizes(run)))
     rows.append(("model", _model(run)))
-    rows.append(("objective", f"{type(recipe.objective).__name__}; the best weights by {metric(recipe.training.monitor)}"))
+    rows.append(
+        (
+            "objective",
+            f"{type(recipe.objective).__name__}; the best weights by "
+            f"{metric(recipe.training.monitor)}",
+        )
+    )
     rows.append(("parameters", f"{sum(p.numel() for p in run.model.parameters()):,}"))
     return (*rows, *_made(run))
 
@@ -125,8 +160,13 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
 def about(run: Run) -> Section:
     """What this run is, and the command that makes it again."""
     schema, name = run.schema, run.folder.resolve().name
-    again = f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --out {shlex.quote(f'{name}-again')}"
-    told, caveat = units(schema), run.recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels)
+    again = (
+        f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --out {shlex.quote(f'{name}-again')}"
+    )
+    told, caveat = (
+        units(schema),
+        run.recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels),
+    )
     return Section(
         "This run",
         (f"Of the likelihood: {told}.",) if told else (),
@@ -140,7 +180,9 @@ def about(run: Run) -> Section:
 def broken(run: Run) -> Section | None:
     """All there is to say beside that of a model whose weights are no numbers; None for any other."""
     bad = [name for name, p in run.model.named_parameters() if not bool(p.isfinite().all())]
-    told = "The weights of the model hold values that are not finite numbers: nothing can be measured."
+    told = (
+        "The weights of the model hold values that are not finite numbers: nothing can be measured."
+    )
     return Section("The weights", (f"The first of them: {bad[0]}.",), (told,)) if bad else None
 
 
@@ -151,7 +193,11 @@ def _some(columns: Sequence[str], first: str) -> list[str]:
 
 
 def _ranking(run: Run, columns: Sequence[str], rows: History, best: int | None) -> list[Picture]:
-    ranked = [name.removeprefix("validation_") for name in columns if name.startswith("validation_") and "@" in name]
+    ranked = [
+        name.removeprefix("validation_")
+        for name in columns
+        if name.startswith("validation_") and "@" in name
+    ]
     if not ranked:
         return []
     monitor = run.recipe.training.monitor
@@ -170,7 +216,10 @@ def _ranking(run: Run, columns: Sequence[str], rows: History, best: int | None) 
 CURVES = {
     "elbo": ("ELBO", "The evidence lower bound of each epoch."),
     "objective": ("Objective", "The loss that is minimised; it is not minus the ELBO here."),
-    "log_likelihood_term": ("Log-likelihood term", "The mean of log p(x | z), z drawn from the posterior."),
+    "log_likelihood_term": (
+        "Log-likelihood term",
+        "The mean of log p(x | z), z drawn from the posterior.",
+    ),
     "rate": ("Rate", "KL(q(z | x) ‖ p(z)): what the codes tell of their example."),
 }
 """Columns of the metrics that are drawn, of each split that has them: title and caption."""
@@ -181,18 +230,32 @@ def _known(rows: History, name: str) -> bool:
 
 
 def _labels(rows: History, columns: Sequence[str], stem: str) -> dict[str, str]:
-    """The columns of one curve that hold numbers, of both splits and of all levels, with their labels."""
+    """The columns of one curve that hold numbers, of both splits and of all levels, with their
+    labels.
+    """
     found: dict[str, str] = {}
     for split in ("train", "validation"):
-        own = [name for name in columns if name == f"{split}_{stem}" or name.startswith(f"{split}_{stem}_")]
+        own = [
+            name
+            for name in columns
+            if name == f"{split}_{stem}" or name.startswith(f"{split}_{stem}_")
+        ]
         many = len(own) > 1
-        found |= {n: f"level {n.rpartition('_')[2]}, {split}" if many else split for n in own if _known(rows, n)}
-    return {name: label for name, label in found.items() if stem == "rate" or name.endswith(f"_{stem}")}
+        found |= {
+            n: f"level {n.rpartition('_')[2]}, {split}" if many else split
+            for n in own
+            if _known(rows, n)
+        }
+    return {
+        name: label for name, label in found.items() if stem == "rate" or name.endswith(f"_{stem}")
+    }
 
 
 def _same(rows: History) -> bool:
     """Whether the objective is minus the ELBO in all epochs."""
-    return all(abs(row.get("train_objective", 0) + row.get("train_elbo", math.nan)) < 1e-3 for row in rows)
+    return all(
+        abs(row.get("train_objective", 0) + row.get("train_elbo", math.nan)) < 1e-3 for row in rows
+    )
 
 
 def _curves(run: Run, rows: History) -> list[Picture]:
@@ -200,13 +263,22 @@ def _curves(run: Run, rows: History) -> list[Picture]:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     pictures = _ranking(run, columns, rows, best)
     stems = [stem for stem in CURVES if stem != "objective" or not _same(rows)]
-    return pictures + [_curve(rows, stem, labels, best) for stem in stems if (labels := _labels(rows, columns, stem))]
+    return pictures + [
+        _curve(rows, stem, labels, best)
+        for stem in stems
+        if (labels := _labels(rows, columns, stem))
+    ]
 
 
 def _curve(rows: History, stem: str, labels: dict[str, str], best: int | None) -> Picture:
     title, told = CURVES[stem]
     early = " The first epochs may leave the picture." if len(rows) > 10 else ""
-    return Picture(stem, title, told + early, lambda ax: lines(rows, labels, "nats per example", ax, best_epoch=best, trim=True))
+    return Picture(
+        stem,
+        title,
+        told + early,
+        lambda ax: lines(rows, labels, "nats per example", ax, best_epoch=best, trim=True),
+    )
 
 
 def _weight(run: Run, rows: History) -> tuple[tuple[str, ...], tuple[Picture, ...]]:
@@ -217,7 +289,12 @@ def _weight(run: Run, rows: History) -> tuple[tuple[str, ...], tuple[Picture, ..
     if max(weights) - min(weights) < 1e-12:
         return (f"The KL term has the weight {weights[0]:g} in every epoch.",), ()
     told = f"The factor of the rate in the objective; it ends at {weights[-1]:g}."
-    draw = Picture("kl_weight", "Weight of the KL term", told, lambda ax: lines(rows, {"kl_weight": "KL weight"}, "weight", ax))
+    draw = Picture(
+        "kl_weight",
+        "Weight of the KL term",
+        told,
+        lambda ax: lines(rows, {"kl_weight": "KL weight"}, "weight", ax),
+    )
     return (), (draw,)
 
 
@@ -227,7 +304,12 @@ def training(run: Run) -> Section | None:
     if not rows:
         return None
     sentences, weight = _weight(run, rows)
-    return Section("Training", (*_ended(run), *sentences), _unfinished(run, rows), pictures=(*_curves(run, rows), *weight))
+    return Section(
+        "Training",
+        (*_ended(run), *sentences),
+        _unfinished(run, rows),
+        pictures=(*_curves(run, rows), *weight),
+    )
 
 
 def _ended(run: Run) -> tuple[str, ...]:
@@ -236,15 +318,21 @@ def _ended(run: Run) -> tuple[str, ...]:
         return ()
     if not summary.get("validation"):
         return (
-            "There is no validation split: the weights of the last epoch were kept, and nothing says whether more would help.",
+            "There is no validation split: the weights of the last epoch were kept, and nothing "
+            "says whether more would help.",
         )
     by = metric(run.recipe.training.monitor)
     early = " Training stopped early." if summary["epochs"] < run.recipe.training.epochs else ""
-    return (f"Of {summary['epochs']:,} epochs the best by {by} on the validation split was {summary['best_epoch']:,}.{early}",)
+    return (
+        f"Of {summary['epochs']:,} epochs the best by {by} on the validation split was "
+        f"{summary['best_epoch']:,}.{early}",
+    )
 
 
 def _improving(values: Sequence[float]) -> bool:
-    """Whether the last tenth of the epochs still brought more than a hundredth of all that was gained."""
+    """Whether the last tenth of the epochs still brought more than a hundredth of all that was
+    gained.
+    """
     back = max(1, len(values) // 10)
     return len(values) < 3 or values[-1 - back] - values[-1] > 0.01 * (values[0] - values[-1])
 
@@ -252,13 +340,18 @@ def _improving(values: Sequence[float]) -> bool:
 def _unfinished(run: Run, rows: History) -> tuple[str, ...]:
     """What a reader must know of the training."""
     summary, told = run.summary, []
-    values = [row["validation_objective"] for row in rows if math.isfinite(row.get("validation_objective", math.nan))]
+    values = [
+        row["validation_objective"]
+        for row in rows
+        if math.isfinite(row.get("validation_objective", math.nan))
+    ]
     last = bool(summary.get("validation")) and summary.get("best_epoch") == summary.get("epochs")
     if last and (not values or _improving(values)):
         n, name = summary["epochs"], run.folder.resolve().name
         again = f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --set training.epochs={2 * n}"
         told.append(
-            f"The run has not converged: its best epoch is its last ({n:,}). More epochs may give a better model: {again}"
+            f"The run has not converged: its best epoch is its last ({n:,}). More epochs may give "
+            f"a better model: {again}"
         )
     losses = [row["train_objective"] for row in rows if "train_objective" in row]
     if any(not math.isfinite(value) for value in losses):

@@ -23,7 +23,9 @@ ROWS, BLAMED = 10, 3
 
 
 def _names(look: Look) -> list[str]:
-    return list(look.run.schema.columns) or [f"value {i + 1}" for i in range(look.run.schema.shape[0])]
+    return list(look.run.schema.columns) or [
+        f"value {i + 1}" for i in range(look.run.schema.shape[0])
+    ]
 
 
 def _correlations(values: np.ndarray) -> np.ndarray:
@@ -33,7 +35,9 @@ def _correlations(values: np.ndarray) -> np.ndarray:
 
 
 def columns(run: Run, look: Look) -> Section | None:
-    """Marginals and correlations of the data beside those of samples. An autoencoder has no prior to sample from."""
+    """Marginals and correlations of the data beside those of samples. An autoencoder has no prior
+    to sample from.
+    """
     if not look.has_bound:
         return None
     names, data, drawn = _names(look), look.values, look.samples
@@ -41,27 +45,45 @@ def columns(run: Run, look: Look) -> Section | None:
     order = np.argsort(-apart, kind="stable")
     worst = f"The columns of the samples differ from the data by {apart.mean():.2f} in the mean and {apart.max():.2f} at most"
     sentence = f"{worst} ({short(names[order[0]])}), in the greatest difference of the distribution functions."
-    table = _table([_row(names[i], data[:, i], drawn[:, i], apart[i]) for i in order[:LISTED]], len(names))
-    pictures = (_panels(look, names, np.sort(order[:PANELS])), *_matrices(names, data, drawn, np.sort(order[:MATRIX])))
+    table = _table(
+        [_row(names[i], data[:, i], drawn[:, i], apart[i]) for i in order[:LISTED]], len(names)
+    )
+    pictures = (
+        _panels(look, names, np.sort(order[:PANELS])),
+        *_matrices(names, data, drawn, np.sort(order[:MATRIX])),
+    )
     return Section("Columns", (sentence,), tables=(table,), pictures=pictures)
 
 
 def _panels(look: Look, names: list[str], some: np.ndarray) -> Picture:
     """Histograms of some columns."""
     data, drawn = look.values[:, some], look.samples[:, some]
-    which = "All columns" if len(names) == len(some) else f"The {len(some)} columns of {len(names)} that differ most"
+    which = (
+        "All columns"
+        if len(names) == len(some)
+        else f"The {len(some)} columns of {len(names)} that differ most"
+    )
     told = f"{which}: {look.crowd_name} (filled) and {len(drawn):,} samples from the model (line)."
-    return Picture("marginals", "Columns", told, lambda ax: marginals(data, drawn, [names[i] for i in some], ax), wide=True)
+    return Picture(
+        "marginals",
+        "Columns",
+        told,
+        lambda ax: marginals(data, drawn, [names[i] for i in some], ax),
+        wide=True,
+    )
 
 
 def _table(rows: list[tuple[str, ...]], count: int) -> Table:
     caption = (
-        "Mean and standard deviation in the data and in samples, and the greatest difference of their distribution functions "
+        "Mean and standard deviation in the data and in samples, and the greatest difference of "
+        "their distribution functions "
         "(Kolmogorov and Smirnov), the greatest first"
     )
     rest = f"; {len(rows)} of {count} columns." if len(rows) < count else "."
     return Table(
-        ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference"), tuple(rows), caption + rest
+        ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference"),
+        tuple(rows),
+        caption + rest,
     )
 
 
@@ -70,18 +92,40 @@ def _row(name: str, data: np.ndarray, drawn: np.ndarray, distance: float) -> tup
     return (name, *(f"{v:,.4g}".replace("-", "−") for v in numbers), figure(distance, 2))
 
 
-def _matrices(names: list[str], data: np.ndarray, drawn: np.ndarray, kept: np.ndarray) -> list[Picture]:
+def _matrices(
+    names: list[str], data: np.ndarray, drawn: np.ndarray, kept: np.ndarray
+) -> list[Picture]:
     if len(names) < 2:
         return []
-    which = "Of the columns." if len(kept) == len(names) else f"Of the {len(kept)} columns of {len(names)} that differ most."
-    names, first, second = [names[i] for i in kept], _correlations(data[:, kept]), _correlations(drawn[:, kept])
+    which = (
+        "Of the columns."
+        if len(kept) == len(names)
+        else f"Of the {len(kept)} columns of {len(names)} that differ most."
+    )
+    names, first, second = (
+        [names[i] for i in kept],
+        _correlations(data[:, kept]),
+        _correlations(drawn[:, kept]),
+    )
     gap = first - second
     off = np.abs(gap[np.triu_indices(len(names), 1)])
     told = f"Correlations of the data minus those of samples; {off.mean():.2f} apart in the mean, {off.max():.2f} at most."
     return [
-        Picture("correlations_data", "Correlations, data", which, lambda ax: matrix(first, names, ax)),
-        Picture("correlations_samples", "Correlations, samples", which, lambda ax: matrix(second, names, ax)),
-        Picture("correlations_gap", "Difference", told, lambda ax: matrix(gap, names, ax, label="data − samples", scale=0.5)),
+        Picture(
+            "correlations_data", "Correlations, data", which, lambda ax: matrix(first, names, ax)
+        ),
+        Picture(
+            "correlations_samples",
+            "Correlations, samples",
+            which,
+            lambda ax: matrix(second, names, ax),
+        ),
+        Picture(
+            "correlations_gap",
+            "Difference",
+            told,
+            lambda ax: matrix(gap, names, ax, label="data − samples", scale=0.5),
+        ),
     ]
 
 
@@ -95,7 +139,10 @@ def likelihoods(run: Run, look: Look) -> Section | None:
     told = f"{which}: the mean of log p(x | z) over {len(look.by_column):,} {look.split} examples, as the model sees the column."
     values = {names[i]: float(means[i]) for i in order}
     draw = lambda ax: levels(values, "nats", ax, digits=2)  # noqa: E731
-    return Section("Likelihood by column", pictures=(Picture("column_likelihood", "Log-likelihood term", told, draw),))
+    return Section(
+        "Likelihood by column",
+        pictures=(Picture("column_likelihood", "Log-likelihood term", told, draw),),
+    )
 
 
 def _blamed(names: list[str], example: np.ndarray, terms: np.ndarray, usual: np.ndarray) -> str:
@@ -107,16 +154,25 @@ def _blamed(names: list[str], example: np.ndarray, terms: np.ndarray, usual: np.
 def unlikely(run: Run, look: Look) -> Section:
     """The examples that the model finds least likely, and the columns that make them so."""
     rows = look.order[:ROWS]
-    names, each, values = _names(look), look.by_column, np.asarray(run.schema.restore(look.examples.batch(rows).numpy()))
+    names, each, values = (
+        _names(look),
+        look.by_column,
+        np.asarray(run.schema.restore(look.examples.batch(rows).numpy())),
+    )
     entries = []
     for row, example in zip(rows, values, strict=True):
         told = "" if each is None else _blamed(names, example, each[row], each.mean(0))
-        entries.append((str(int(look.examples.rows[row])), figure(float(look.scores[row]), 1), told))
+        entries.append(
+            (str(int(look.examples.rows[row])), figure(float(look.scores[row]), 1), told)
+        )
     caption = (
-        f"The {look.split} examples of the lowest {look.score_name} (nats), by their row in the source, with the columns that "
+        f"The {look.split} examples of the lowest {look.score_name} (nats), by their row in the "
+        "source, with the columns that "
         "fall furthest below their mean and, in brackets, what each has to the log-likelihood term."
     )
-    table = Table(("row", look.score_name, "columns that stand out"), tuple(entries), caption, numbers=False)
+    table = Table(
+        ("row", look.score_name, "columns that stand out"), tuple(entries), caption, numbers=False
+    )
     return Section("Least likely", tables=(table,))
 
 
@@ -126,7 +182,9 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     if not look.has_bound:
         return {}
     names = _names(look)[:PANELS]
-    values = np.asarray(run.schema.restore((data.validation or data.train).batch(slice(0, 1000)).numpy()))
+    values = np.asarray(
+        run.schema.restore((data.validation or data.train).batch(slice(0, 1000)).numpy())
+    )
     drawn = np.asarray(run.schema.restore(run.sample(1000, mean=False).numpy()))
     return {"columns": pixels(marginals(values[:, : len(names)], drawn[:, : len(names)], names))}
 
@@ -134,6 +192,16 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 KIND = Kind(
     Look,
     (measured, columns, likelihoods, space, health, unlikely),
-    ("elbo", "objective", "marginals", "correlations_gap", "codes_1", "tsne_1", "opentsne_1", "umap_1", "bounds"),
+    (
+        "elbo",
+        "objective",
+        "marginals",
+        "correlations_gap",
+        "codes_1",
+        "tsne_1",
+        "opentsne_1",
+        "umap_1",
+        "bounds",
+    ),
     glance,
 )
