@@ -30,7 +30,7 @@ import lowerbound
 from lowerbound.anomalies import ANOMALOUS
 from lowerbound.data import Data
 from lowerbound.evaluation import Estimate, auroc
-from lowerbound.files import write_json
+from lowerbound.system.files import write_json
 
 SETS = ("fashion-mnist", "mnist")
 

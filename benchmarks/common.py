@@ -255,7 +255,7 @@ def measured(command: Sequence[str], threads: int) -> dict[str, Any]:
 def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
     """The machine and the versions."""
     from lowerbound import __version__
-    from lowerbound.machine import hardware
+    from lowerbound.system.machine import hardware
 
     return {
         "hardware": hardware(device),
@@ -298,7 +298,7 @@ def write(name: str, found: Mapping[str, Any], given: argparse.Namespace) -> Non
     """Writes results/NAME.json whole or not at all, with the facts and the options, and prints
     where.
     """
-    from lowerbound.files import write_json
+    from lowerbound.system.files import write_json
 
     options = {key: value for key, value in vars(given).items() if key not in PRIVATE}
     whole = {

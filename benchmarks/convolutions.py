@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from common import arguments, clocked, in_turn, parser, ratios
-from lowerbound.machine import keep_freed_memory
 from lowerbound.networks import convolutions
+from lowerbound.system.machine import keep_freed_memory
 
 UP = [(64, 64, 3, 7), (64, 32, 3, 15), (64, 32, 4, 14), (8, 4, 3, 15), (64, 32, 3, 4)]
 LAST = [(32, 4), (64, 4), (32, 2)]

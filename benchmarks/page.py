@@ -459,7 +459,7 @@ def main() -> int:
     except PageError as error:
         print(f"{given.page}: {error}", file=sys.stderr)
         return 2
-    from lowerbound.files import write_text
+    from lowerbound.system.files import write_text
 
     write_text(given.page, text)
     if result := found(given.results, "growth"):

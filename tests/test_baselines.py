@@ -12,6 +12,7 @@ from lowerbound import baselines
 from lowerbound.baselines import BASELINES, Als, Ease, Popularity
 from lowerbound.errors import ConfigError
 from lowerbound.sparse import SparseRows
+from lowerbound.system import machine
 
 
 def interactions(seed, users=60, items=25):
@@ -89,13 +90,13 @@ def test_memory_that_is_not_there_is_refused_at_once(monkeypatch):
 
 
 def test_available_memory_where_the_system_tells_nothing(monkeypatch):
-    assert 0 < baselines._available() < 2**60
+    assert 0 < machine.available_memory() < 2**60
     monkeypatch.setattr(
         baselines, "open", lambda *a, **k: (_ for _ in ()).throw(OSError), raising=False
     )
-    assert 0 < baselines._available() < 2**60
+    assert 0 < machine.available_memory() < 2**60
     monkeypatch.delattr(baselines.os, "sysconf")
-    assert baselines._available() == float("inf")
+    assert machine.available_memory() == float("inf")
 
 
 def test_a_matrix_that_cannot_be_inverted_is_refused():

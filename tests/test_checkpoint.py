@@ -6,6 +6,7 @@ import torch
 from lowerbound import checkpoint
 from lowerbound.errors import RunError
 from lowerbound.networks import MLP
+from lowerbound.system import weights
 
 GROUPS = {"model": {"a": torch.arange(3.0)}, "optimizer": {}}
 
@@ -43,7 +44,7 @@ def test_damaged_tensors_are_one_line(tmp_path, damage):
     path = tmp_path / "model.safetensors"
     path.write_bytes(damage)
     with pytest.raises(RunError, match=r"cannot read .*model\.safetensors"):
-        checkpoint.load_tensors(path)
+        weights.load_tensors(path)
 
 
 def test_the_state_of_an_optimiser_survives():
@@ -69,4 +70,4 @@ def test_weights_of_another_model_are_refused_by_name():
         RunError,
         match=r"not the weights of this model: 1\.bias is \(5,\), but the recipe needs \(3,\)",
     ):
-        checkpoint.load_weights(model, other.state_dict(), "here")
+        weights.load_weights(model, other.state_dict(), "here")

@@ -9,9 +9,9 @@ import polars
 import pytest
 
 from lowerbound.errors import RunError
-from lowerbound.files import (
+from lowerbound.system.files import (
+    is_file,
     read_json,
-    regular,
     replacing,
     within,
     write_frame,
@@ -104,7 +104,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path):
     """
     (tmp_path / "device").symlink_to("/dev/null")
     for path in (tmp_path / "device", tmp_path):
-        assert not regular(path)
+        assert not is_file(path)
         with pytest.raises(RunError, match="is not a regular file"):
             read_json(path)
 
@@ -112,7 +112,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path):
 def test_a_path_that_can_be_none_is_one_line(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for name in ("x" * 5000, "a\0b"):
-        assert not regular(tmp_path / name)
+        assert not is_file(tmp_path / name)
         with pytest.raises(RunError, match="cannot read"):
             read_json(tmp_path / name)
     for name in ("a\0b", "loop"):

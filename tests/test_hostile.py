@@ -32,8 +32,8 @@ from lowerbound.data.named import _extract
 from lowerbound.data.parquet import unpacked
 from lowerbound.data.tables import scan_parquet, text_bytes
 from lowerbound.data.titles import read_titles
-from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError, brief
-from lowerbound.files import read_json
+from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError, one_line
+from lowerbound.system.files import read_json
 
 HERE = Path(__file__).parent
 CASES = sorted(case for case in (HERE / "hostile").glob("*/*") if case.is_dir())
@@ -462,10 +462,10 @@ def test_json_and_toml_of_any_depth_and_size_are_told_in_one_line(tmp_path, monk
 
 
 def test_a_message_is_one_printable_line_of_bounded_length():
-    assert brief("a\n b\t\x1b[2J c") == "a b [2J c"
-    assert len(brief("x" * 10_000)) <= 480
-    assert brief("x" * 480) == "x" * 480
-    assert brief("x" * 100, 50).endswith(" ...")
+    assert one_line("a\n b\t\x1b[2J c") == "a b [2J c"
+    assert len(one_line("x" * 10_000)) <= 480
+    assert one_line("x" * 480) == "x" * 480
+    assert one_line("x" * 100, 50).endswith(" ...")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lowerbound import machine
+from lowerbound.system import machine
 
 FAULTS = """
 import resource, torch

@@ -14,15 +14,12 @@ from . import later
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .anomalies import score as score
-    from .fitting import fit as fit
-    from .model import VAE as VAE
-    from .model import Architecture as Architecture
-    from .recipe import Recipe as Recipe
-    from .recipe import Training as Training
-    from .recommend import Recommender as Recommender
-    from .run import Run as Run
-    from .run import load as load
+    from .anomalies import score
+    from .fitting import fit
+    from .model import VAE, Architecture
+    from .recipe import Recipe, Training
+    from .recommend import Recommender
+    from .run import Run, load
 
 __getattr__ = later.attributes(
     __name__,

@@ -5,7 +5,6 @@ scores any history.
 float32, in a new tensor.
 """
 
-import os
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import Tensor
 from .catalogue import members
 from .errors import ConfigError
 from .sparse import SparseRows
+from .system.machine import refuse_beyond_available
 
 BLOCK = 1024
 """Rows of an items x items matrix that are worked on at a time."""
@@ -86,32 +86,6 @@ class Popularity(Baseline):
     def fit(self, matrix: csr_matrix) -> Counts:
         """Count."""
         return Counts(torch.from_numpy(np.asarray((matrix != 0).sum(0), dtype=np.float32).ravel()))
-
-
-def _available() -> float:
-    """Bytes of memory that can still be had; infinity where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-        return found["MemAvailable"]
-    except (OSError, KeyError, ValueError, IndexError):
-        return _physical()
-
-
-def _physical() -> float:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return float("inf")
-
-
-def _require(needed: int, what: str) -> None:
-    """Refuse what would not fit, before it is begun."""
-    had = _available()
-    if needed > had:
-        raise ConfigError(
-            f"{what} needs {needed:,} bytes of memory, and {int(had):,} are available"
-        )
 
 
 def _gram(x: csr_matrix, l2: float) -> np.ndarray:
@@ -186,7 +160,7 @@ class Ease(Baseline):
             ConfigError: the memory is not there, or `l2` is too small for float32.
         """
         x = csr_matrix(matrix, dtype=np.float32)
-        _require(self.memory(x.shape[1]), f"EASE over {x.shape[1]:,} items")
+        refuse_beyond_available(self.memory(x.shape[1]), f"EASE over {x.shape[1]:,} items")
         table = _gram(x, self.l2)
         _invert(table)
         diagonal = table.diagonal().copy()

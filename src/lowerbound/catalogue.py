@@ -28,7 +28,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
-from .errors import ConfigError, brief, unknown
+from .errors import ConfigError, one_line, unknown
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 """The pydantic configuration of every part and every recipe table: unknown keys and non-finite
@@ -90,7 +90,7 @@ def _worded(init: Callable[..., None]) -> Callable[..., None]:
             init(self, *args, **kwargs)
         except ValidationError as error:
             line = _unknown_key(type(self), kwargs) or explain(_plainly(error, _keys(type(self))))
-            raise ConfigError(brief(f"{type(self).__name__}: {line}", 560)) from None
+            raise ConfigError(one_line(f"{type(self).__name__}: {line}", 560)) from None
 
     return worded
 

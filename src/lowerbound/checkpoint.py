@@ -13,78 +13,31 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .errors import RunError, brief, tell
-from .files import UNFINISHED, read_json, replacing, swept, sync, usual, write_text, writing
+from .errors import RunError, one_line
+from .system.console import print_line
+from .system.files import (
+    UNFINISHED,
+    apply_umask,
+    read_json,
+    remove_unfinished,
+    sync,
+    write_text,
+    writing,
+)
+from .system.lock import refuse_moved
+from .system.weights import load_tensors, save_tensors
 
 KEPT = 2
 
+
 MANIFEST = "manifest.json"
-
-
-def save_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
-    """Writes tensors as safetensors, whole or not at all.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        try:
-            save_file(
-                {k: v.detach().contiguous() for k, v in tensors.items()},
-                temporary,
-                dict(metadata) if metadata else None,
-            )
-        except SafetensorError as error:  # a full disk, too
-            raise RunError(f"cannot write {path}: {error}") from error
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(brief(f"cannot read {path}: {error}")) from error
-
-
-def refuse_others(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
-    """Looks whether the tensors are those of the model, by name and shape.
-
-    Raises:
-        RunError: they are those of another model.
-    """
-    own = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    got = {name: tuple(t.shape) for name, t in tensors.items()}
-    different = sorted(name for name in own.keys() | got.keys() if own.get(name) != got.get(name))
-    if different:
-        name = different[0]
-        needed = f"{brief(name, 100)} is {got.get(name)}, but the recipe needs {own.get(name)}"
-        raise RunError(f"{where}: not the weights of this model: {needed}")
-
-
-def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
-    """Puts the tensors into the model.
-
-    Raises:
-        RunError: they are those of another model.
-    """
-    refuse_others(model, tensors, where)
-    model.load_state_dict(dict(tensors))
 
 
 def flatten(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -174,7 +127,7 @@ def save(
         shutil.rmtree(target, ignore_errors=True)
     with writing(target):
         folder.mkdir(parents=True, exist_ok=True)
-        swept(folder)
+        remove_unfinished(folder)
         _write(target, groups, state)
     _thin(folder, target)
     return target
@@ -186,7 +139,7 @@ def _write(
     """A new checkpoint, whole or not at all."""
     temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
     try:
-        usual(temporary)
+        apply_umask(temporary)
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
         write_text(
@@ -242,60 +195,8 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             damaged.append(str(error))
             continue
         if damaged:
-            tell(f"damaged: {'; '.join(damaged)}; going on from {found.name}")
+            print_line(f"damaged: {'; '.join(damaged)}; going on from {found.name}")
         return read
     if damaged:
-        raise RunError(brief(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}"))
+        raise RunError(one_line(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}"))
     raise RunError(f"there is no checkpoint in {folder} to resume from")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """A run folder that no other process may write meanwhile; the lock ends with the process,
-    however that ends.
-
-    Raises:
-        RunError: another process has it, or the folder cannot be written.
-    """
-    path = folder / "checkpoint" / ".lock"
-    with writing(folder):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, blocking=False)
-        try:
-            lock.acquire()
-        except Timeout:  # which is an OSError, too
-            raise RunError(
-                f"{folder} is being written by another process; wait until it ends, or choose "
-                "another --out"
-            ) from None
-    _locks[folder] = _place(path)
-    try:
-        yield
-    finally:
-        _locks.pop(folder)
-        lock.release()
-
-
-_locks: dict[Path, tuple[int, int] | None] = {}
-"""Of run folders that this process writes: where the lock is on the disk."""
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    """Device and number of a file, None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def refuse_moved(folder: Path) -> None:
-    """Looks whether a run folder that this process locked is still at its place.
-
-    Raises:
-        RunError: it was moved or removed, and what is there now, if anything, is another's.
-    """
-    if folder in _locks and _place(folder / "checkpoint" / ".lock") != _locks[folder]:
-        raise RunError(
-            f"{folder} was moved or removed while the fit wrote it; nothing more is written there"
-        )

@@ -19,7 +19,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from . import __version__, listing
-from .errors import ConfigError, DataError, LowerboundError, brief, first, tell, unknown
+from .errors import ConfigError, DataError, LowerboundError, one_line, unknown
+from .system.console import is_first_process, print_line
 
 
 class Flagged:
@@ -68,9 +69,11 @@ Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to wr
 
 def show(result: dict[str, Any], lines: list[str], json: bool) -> None:
     """The result as one line of JSON, or as text for people."""
-    from .files import plain
+    from .system.files import jsonable
 
-    print(jsonlib.dumps(plain(result), allow_nan=False) if json else "\n".join(lines), flush=True)
+    print(
+        jsonlib.dumps(jsonable(result), allow_nan=False) if json else "\n".join(lines), flush=True
+    )
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -157,7 +160,7 @@ def fit(
     found = fitting.fit(
         recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume
     )
-    if not first():
+    if not is_first_process():
         return  # of several processes one prints
     summary = found.summary
     held = [described(summary["facts"])] if summary["facts"] else []
@@ -428,7 +431,7 @@ def items_of(values: list[str] | None) -> list[str] | None:
     """Items that were named, or that stand in text files, one a line. DataError for a file that is
     no text.
     """
-    from .files import there
+    from .system.files import exists
 
     if values is None:
         return None
@@ -436,7 +439,7 @@ def items_of(values: list[str] | None) -> list[str] | None:
         item
         for value in values
         for item in (
-            _lines(Path(value)) if there(Path(value)) and Path(value).is_file() else [value]
+            _lines(Path(value)) if exists(Path(value)) and Path(value).is_file() else [value]
         )
     ]
 
@@ -706,16 +709,16 @@ def main() -> None:
     try:
         sys.exit(_done())
     except UsageError as error:
-        tell(usage(error))
+        print_line(usage(error))
         sys.exit(error.exit_code)
     except LowerboundError as error:
-        tell(error)
+        print_line(error)
         sys.exit(error.exit_code)
     except OSError as error:
         _tell_of(error)
         sys.exit(2)
     except KeyboardInterrupt:
-        tell("stopped")
+        print_line("stopped")
         sys.exit(STOPPED)
 
 
@@ -732,7 +735,7 @@ def _done() -> int:
     except BrokenPipeError:
         return _unheard()
     if code == STOPPED:
-        tell("stopped")
+        print_line("stopped")
     return code
 
 
@@ -762,5 +765,5 @@ def _tell_of(error: OSError) -> None:
         raise error
     if error.filename is None:
         _unheard()
-    where = "standard output" if error.filename is None else brief(error.filename)
-    tell(f"{where} cannot be used: {error.strerror}")
+    where = "standard output" if error.filename is None else one_line(error.filename)
+    print_line(f"{where} cannot be used: {error.strerror}")

@@ -6,10 +6,7 @@ line returns.
 """
 
 import difflib
-import os
-import sys
 from collections.abc import Iterable
-from contextlib import suppress
 
 
 class LowerboundError(Exception):
@@ -60,19 +57,6 @@ class Interrupted(LowerboundError):
         self.exit_code = 128 + signal_number
 
 
-def first() -> bool:
-    """Whether this process is the one of several that speaks: the first on its machine."""
-    rank = os.environ.get("LOCAL_RANK", "0")
-    return not rank.isdecimal() or int(rank) == 0
-
-
-def tell(line: object) -> None:
-    """One line for the user on standard error; of several processes the first tells it."""
-    if first() and sys.stderr is not None:
-        with suppress(OSError):  # nobody listens
-            print(f"lowerbound: {brief(line, 4000)}", file=sys.stderr, flush=True)
-
-
 def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> str:
     """One line for a name that is not known: what was got, the nearest known name, and all that is
     allowed.
@@ -86,7 +70,7 @@ def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> 
     return f"unknown {kind} {got!r}{where}; {hint}: {', '.join(names) or 'none'}"
 
 
-def brief(text: object, most: int = 480) -> str:
+def one_line(text: object, most: int = 480) -> str:
     """Text as one line of printable characters, cut where it is too long for a message."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * most]).split())
     return line if len(line) <= most else f"{line[: most - 4]} ..."

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
-from .errors import ConfigError, brief, tell
+from .errors import ConfigError, one_line
+from .system.console import print_line
 
 PER_THREAD = 3e8
 """Operations of a step for which one more thread pays; the small models are faster on one
@@ -82,10 +83,12 @@ class Compiled(nn.Module):
         try:
             return (self.fast if len(x) == self.size else self.model)(x, *arguments)
         except TorchDynamoException as error:
-            told = brief(f"the model cannot be compiled here: {' '.join(str(error).split())}", 240)
+            told = one_line(
+                f"the model cannot be compiled here: {' '.join(str(error).split())}", 240
+            )
             if self.needed:
                 raise ConfigError(f"training.compile: {told}") from None
-            tell(f"{told}; it is trained as it is")
+            print_line(f"{told}; it is trained as it is")
             self.fast = self.model
             return self.model(x, *arguments)
 

@@ -21,15 +21,26 @@ from lightning_fabric import Fabric
 from . import __version__, checkpoint, tracking
 from . import recipe as recipes
 from .data import Dataset, named_sets
-from .errors import ConfigError, RunError, brief, tell
+from .errors import ConfigError, RunError, one_line
 from .evaluation.batches import evaluating, placed
-from .files import UNFINISHED, read_json, swept, there, write_json, write_text, writing
-from .machine import give_back_memory, hardware, keep_freed_memory, spare_memory
-from .progress import bar
 from .recipe import Recipe
 from .report import glance, maps, page
 from .run import FORMAT, Run, build, check, unchanged
 from .shares import Processes
+from .system import lock
+from .system.console import print_line
+from .system.files import (
+    UNFINISHED,
+    exists,
+    read_json,
+    remove_unfinished,
+    write_json,
+    write_text,
+    writing,
+)
+from .system.machine import give_back_memory, hardware, keep_freed_memory, never_keep_freed_memory
+from .system.progress import bar
+from .system.weights import save_tensors
 from .tracking import Watch, watching
 from .training import Fit, State, make_fabric, measured, processes_of
 from .workers import launched
@@ -79,7 +90,7 @@ def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]
         raise RunError(f"there is no run in {folder} to resume")
     if not resume:
         _refuse_taken(folder)
-        if not begun and there(folder) and not (folder.is_dir() and _blank(folder)):
+        if not begun and exists(folder) and not (folder.is_dir() and _blank(folder)):
             raise RunError(f"{folder} is not an empty folder; choose another --out")
     return folder, resume and _alive(folder)
 
@@ -197,7 +208,7 @@ def fit(
     if plan.report.write:
         maps.installed(plan.report.projection)
     if plan.training.strategy == "fsdp":  # which is for those who are short of memory
-        spare_memory()
+        never_keep_freed_memory()
     keep_freed_memory()
     fabric = make_fabric(plan.training, all_used=plan.objective.bound)
     with launched(fabric):
@@ -208,7 +219,7 @@ def _fitted(
     plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool
 ) -> Run:
     """What each process of a fit does, from the place of the run to its end."""
-    with writing(brief(out or name)):
+    with writing(one_line(out or name)):
         folder, resume = _place(name, out, resume)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = plan.data.open()
@@ -224,7 +235,7 @@ def _fitted(
     run = Run(folder, plan, dataset.schema, model, {}, dataset.items)
     first, show = fabric.is_global_zero, progress and fabric.is_global_zero
     fitting = _ready(run, dataset, fabric)
-    with checkpoint.locked(folder) if first else nullcontext():
+    with lock.locked(folder) if first else nullcontext():
         if first and not resume:
             _refuse_taken(folder)  # another process may have been faster
         _begin(run, dataset, fitting, resume)
@@ -248,7 +259,7 @@ def _spared(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        tell(f"{what} could not be written: {type(error).__name__}: {error}")
+        print_line(f"{what} could not be written: {type(error).__name__}: {error}")
 
 
 def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> Recipe:
@@ -263,7 +274,7 @@ def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> R
             f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)"
         )
     _refuse_unnameable(plan.data.source)
-    if plan.data.source not in named_sets() and there(Path(plan.data.source)):
+    if plan.data.source not in named_sets() and exists(Path(plan.data.source)):
         return plan.replace({"data.source": str(Path(plan.data.source).resolve())})
     return plan
 
@@ -279,7 +290,7 @@ class _Follow:
     watch: Watch
 
     def __call__(self, history: list[dict[str, float]]) -> None:
-        checkpoint.refuse_moved(self.run.folder)
+        lock.refuse_moved(self.run.folder)
         write_text(self.run.folder / "metrics.csv", metrics_csv(history))
         epoch = int(history[-1]["epoch"])
         self.watch.scalars(
@@ -293,10 +304,8 @@ class _Follow:
 
 def _finish(run: Run, watch: Watch, show: bool) -> None:
     """Writes the weights and the summary, then the report, which the trackers are given."""
-    checkpoint.refuse_moved(run.folder)
-    checkpoint.save_tensors(
-        run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)}
-    )
+    lock.refuse_moved(run.folder)
+    save_tensors(run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)})
     write_json(run.folder / "summary.json", run.summary)
     if run.recipe.report.write:
         again = f"lowerbound report {shlex.quote(str(run.folder))} tries again"
@@ -327,7 +336,7 @@ def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
         fitting.resume()
     if fitting.fabric.is_global_zero:
         for folder in (run.folder, run.folder / "checkpoint", run.folder / "report"):
-            swept(folder)
+            remove_unfinished(folder)
         if fitting.state.history:
             write_text(run.folder / "metrics.csv", metrics_csv(fitting.state.history))
         write_text(

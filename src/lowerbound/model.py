@@ -5,7 +5,6 @@ list of three sizes.
 """
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,13 +16,14 @@ from torch.distributions import Distribution
 from . import conditionals
 from .affine import Affine
 from .catalogue import checked, values
-from .errors import ConfigError, DataError, ShapeError, brief
-from .families import AnyFamily, Bernoulli, Delta, Family, Normal
+from .errors import ConfigError, DataError, ShapeError
+from .families import AnyFamily, Bernoulli, Delta, Normal
 from .latents import KL, Chain, Latents, Level, rates
-from .networks import MLP, AnyNetwork, Network
-from .noise import AnyNoise, Batch, Noise
-from .priors import AnyPrior, Composite, Prior, Remembering, StandardNormal
+from .networks import MLP, AnyNetwork
+from .noise import AnyNoise, Batch
+from .priors import AnyPrior, Composite, Remembering, StandardNormal
 from .sparse import SparseRows
+from .system.machine import refuse_beyond_memory
 
 LARGE = 2**30
 """Weights in one layer from which on it is asked whether the memory is enough."""
@@ -176,19 +176,6 @@ def as_batch(x: object) -> Batch:
     return x
 
 
-def refuse_beyond_memory(numbers: int, what: str) -> None:
-    """ConfigError if so many float32 are more than the memory of this machine, where its size is
-    known.
-    """
-    if hasattr(os, "sysconf") and 4 * numbers > os.sysconf("SC_PAGE_SIZE") * os.sysconf(
-        "SC_PHYS_PAGES"
-    ):
-        needed = brief(f"{(4 * numbers + 2**29) // 2**30:,}", 60)
-        raise ConfigError(
-            f"{brief(what, 120)} need {needed} GiB, more memory than this machine has"
-        )
-
-
 def _sizes(described: Any) -> Iterator[int]:
     """All whole numbers in the description of a part."""
     if isinstance(described, dict | list):
@@ -318,4 +305,4 @@ class Architecture:
         )
 
 
-__all__ = ["VAE", "Architecture", "Family", "Network", "Noise", "Prior", "Terms"]
+__all__ = ["VAE", "Architecture", "Terms"]

@@ -7,10 +7,10 @@ import numpy as np
 
 from .data import Examples, History, Items
 from .errors import ConfigError
-from .files import replacing, write_frame
 from .recommend import item_vectors
 from .run import Run
-from .tiling import tiles, unit
+from .system.files import replacing, write_frame
+from .system.image_grid import tiles, to_unit_interval
 
 TABLES = (".csv", ".parquet")
 
@@ -62,7 +62,7 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLES))
     samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
     if ending == ".png":
-        write_png(path, unit(samples, run.schema.low, run.schema.high))
+        write_png(path, to_unit_interval(samples, run.schema.low, run.schema.high))
     elif ending == ".npy":
         write_array(path, run.schema.restore(samples))
     else:

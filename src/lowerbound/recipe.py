@@ -16,13 +16,13 @@ from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_val
 
 from .catalogue import checked, explain, table, values
 from .data import Data
-from .errors import ConfigError, brief, unknown
+from .errors import ConfigError, one_line, unknown
 from .families import Delta
-from .files import there
 from .model import Architecture
 from .objectives import AnyObjective, Elbo
 from .optimizers import WHOLE, optimizers
 from .schedules import AnySchedule, Constant
+from .system.files import exists
 from .tracking import Tracking
 
 
@@ -237,7 +237,7 @@ def parse(tables: Mapping[str, Any], where: str = "recipe") -> Recipe:
     try:
         return TypeAdapter(Annotated[Recipe, table(Recipe)]).validate_python(tables)
     except ValidationError as error:
-        raise ConfigError(brief(f"{where}: {explain(error)}", 560)) from None
+        raise ConfigError(one_line(f"{where}: {explain(error)}", 560)) from None
     except RecursionError:
         raise ConfigError(f"{where}: its tables are nested too deep") from None
 
@@ -255,14 +255,14 @@ def load(recipe: str | Path) -> Recipe:
         ConfigError: there is no such recipe, or it is not right.
     """
     path = packaged().get(str(recipe), Path(recipe))
-    if not (there(path) and path.is_file()):
+    if not (exists(path) and path.is_file()):
         raise ConfigError(
             unknown("recipe", str(recipe), packaged()) + ", or the path of a TOML file"
         )
     try:
         tables = tomllib.loads(_text(path))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise ConfigError(f"{path}: not a TOML file: {brief(error, 200)}") from None
+        raise ConfigError(f"{path}: not a TOML file: {one_line(error, 200)}") from None
     except RecursionError:
         raise ConfigError(
             f"{path}: not a TOML file: its tables or lists are nested too deep"

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from .affine import Affine, times
 from .data import History, Items
-from .errors import ConfigError, DataError, brief
+from .errors import ConfigError, DataError, one_line
 from .evaluation.ranking import top_k
 from .model import VAE
 from .networks.layers import SparseLinear, Transposed, Uncomputed
@@ -737,7 +737,7 @@ class Recommender:
             weights = np.asarray(weights, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(
-                f"weights of a history must be real numbers: {brief(error, 160)}"
+                f"weights of a history must be real numbers: {one_line(error, 160)}"
             ) from None
         if self.run.schema.levels == 2 and (weights == 1).all():
             rows, columns = np.unique(np.stack([rows, columns]), axis=1)

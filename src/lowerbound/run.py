@@ -18,12 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from . import checkpoint
 from . import recipe as recipes
 from .baselines import Counts
 from .catalogue import explain
 from .data import Dataset, Examples, History, Items, Schema
-from .errors import ConfigError, DataError, LowerboundError, RunError, brief
+from .errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from .evaluation import (
     Ranking,
     bits_per_dimension,
@@ -35,10 +34,12 @@ from .evaluation import (
 )
 from .evaluation.batches import chunks, evaluating, placed, positive, rows
 from .evaluation.ranking import cuts
-from .files import read_json, regular, within
-from .model import VAE, refuse_beyond_memory
+from .model import VAE
 from .noise import Batch
 from .recipe import Recipe
+from .system.files import is_file, read_json, within
+from .system.machine import refuse_beyond_memory
+from .system.weights import load_tensors, load_weights
 
 LATENT_USERS = 2000
 """Users of whom the rates of a recommender are measured."""
@@ -115,7 +116,7 @@ class Run:
                 self.schema, self.items, other=True
             )
         dataset = self.recipe.data.open(self.schema, self.items)
-        if regular(self.folder / "data.json"):
+        if is_file(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
         return dataset
 
@@ -314,7 +315,7 @@ def load(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     known = ("recipe.toml", "data.json", "model.safetensors")
-    missing = [name for name in known if not regular(within(folder, name))]
+    missing = [name for name in known if not is_file(within(folder, name))]
     if missing:
         unfinished = (
             "; it was not finished: go on with fit --resume"
@@ -322,18 +323,18 @@ def load(folder: str | Path) -> Run:
             else ""
         )
         raise RunError(
-            f"{brief(folder)} is not a fitted run: {', '.join(missing)} missing{unfinished}"
+            f"{one_line(folder)} is not a fitted run: {', '.join(missing)} missing{unfinished}"
         )
     facts = _table(folder, "data.json")
     version = facts.get("format")
     if version != FORMAT:
         raise RunError(
-            f"{folder}: a run of format {FORMAT} is needed, got {brief(repr(version), 60)}"
+            f"{folder}: a run of format {FORMAT} is needed, got {one_line(repr(version), 60)}"
         )
     _typed(_Facts, facts, folder / "data.json")
     plan, schema = recipes.load(folder / "recipe.toml"), _schema(facts, folder)
     model = _model(plan, schema, folder / "model.safetensors")
-    summary = _summary(folder) if regular(within(folder, "summary.json")) else {}
+    summary = _summary(folder) if is_file(within(folder, "summary.json")) else {}
     items = Items.read(within(folder, "items.parquet"), schema.shape[0]) if model.sparse else None
     return Run(folder, plan, schema, model, summary, items)
 
@@ -403,7 +404,9 @@ def _typed(kind: type[_Typed], table: dict[str, Any], path: Path) -> dict[str, A
     try:
         kind.model_validate(table)
     except ValidationError as error:
-        raise RunError(brief(f"{path} does not hold what a run wrote: {explain(error)}")) from None
+        raise RunError(
+            one_line(f"{path} does not hold what a run wrote: {explain(error)}")
+        ) from None
     return table
 
 
@@ -417,9 +420,9 @@ def _model(plan: Recipe, schema: Schema, path: Path) -> VAE:
         RunError: the weights are damaged, or those of another model.
     """
     try:
-        tensors = checkpoint.load_tensors(path)
+        tensors = load_tensors(path)
     except RunError as error:
-        raise RunError(brief(error)) from None
+        raise RunError(one_line(error)) from None
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(kinds) != 1 or not kinds <= {
         torch.float32,
@@ -429,22 +432,20 @@ def _model(plan: Recipe, schema: Schema, path: Path) -> VAE:
     }:
         got = ", ".join(sorted(map(str, kinds))) or "none"
         raise RunError(
-            f"{path} has weights of these types: {brief(got, 100)}; allowed: one, of 16, 32 or 64 "
+            f"{path} has weights of these types: {one_line(got, 100)}; allowed: one, of 16, 32 or 64 "
             "bits"
         )
     try:
         with torch.device("meta"), _at_most(4 * len(tensors) + 16):
             draft = build(plan, schema)
-            checkpoint.load_weights(
-                draft, {name: tensor.to("meta") for name, tensor in tensors.items()}, path
-            )
+            load_weights(draft, {name: tensor.to("meta") for name, tensor in tensors.items()}, path)
         model = build(plan, schema).to(
             torch.float64 if kinds == {torch.float64} else torch.float32
         )  # NumPy has no bfloat16
-        checkpoint.load_weights(model, tensors, path)
+        load_weights(model, tensors, path)
     except (RunError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise RunError(
-            brief(f"{path} does not fit the recipe and the data of its run: {error}")
+            one_line(f"{path} does not fit the recipe and the data of its run: {error}")
         ) from None
     return model
 
@@ -473,5 +474,5 @@ def _schema(facts: dict[str, Any], folder: Path) -> Schema:
         return Schema.from_json(facts["schema"])
     except (KeyError, TypeError, AttributeError, DataError) as error:
         raise RunError(
-            brief(f"{folder / 'data.json'} does not describe the data of a run: {error}")
+            one_line(f"{folder / 'data.json'} does not describe the data of a run: {error}")
         ) from error

@@ -14,6 +14,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -461,16 +462,16 @@ def check_network(
             name = f"{type(spec).__name__} with {heads} head(s) for {shape}"
             _check_module(
                 f"{name}, encoder",
-                lambda h=heads: spec.encoder(shape, features, h),
+                partial(spec.encoder, shape, features, heads),
                 x,
                 (3, features),
-            )  # type: ignore[misc]
+            )
             _check_module(
                 f"{name}, decoder",
-                lambda h=heads: spec.decoder(features, doubled, h),
+                partial(spec.decoder, features, doubled, heads),
                 z,
                 (3, *doubled),
-            )  # type: ignore[misc]
+            )
             if len(shape) == 1:
                 _check_sparse(f"{name}, sparse encoder", spec, shape[0], features, heads)
     _require(

@@ -23,8 +23,9 @@ import numpy as np
 from pydantic import PositiveInt, field_validator
 
 from .catalogue import checked, members
-from .errors import ConfigError, Interrupted, tell, unknown
-from .files import plain, read_json, write_json
+from .errors import ConfigError, Interrupted, unknown
+from .system.console import print_line
+from .system.files import jsonable, read_json, write_json
 
 
 class Tracker(ABC):
@@ -73,7 +74,7 @@ def flat(table: Mapping[str, Any], above: str = "") -> dict[str, str | int | flo
     {'model.latent': '[2]', 'seed': 1}
     """
     found: dict[str, str | int | float | bool] = {}
-    for key, value in plain(dict(table)).items():
+    for key, value in jsonable(dict(table)).items():
         if isinstance(value, dict):
             found |= flat(value, f"{above}{key}.")
         else:
@@ -151,7 +152,7 @@ class WandB(Tracker):
                 project=project,
                 name=folder.name,
                 dir=folder / "tracking",
-                config=plain(dict(config)),
+                config=jsonable(dict(config)),
                 id=known or None,
                 resume="allow",
                 allow_val_change=True,
@@ -355,7 +356,7 @@ def _left_out(name: str) -> Iterator[list[Exception]]:
     except Exception as error:  # whatever a tracker's library raises is no reason to lose a run
         failed.append(error)
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        tell(f"tracker {name} failed and is left out: {why}")
+        print_line(f"tracker {name} failed and is left out: {why}")
 
 
 def _opened(name: str, folder: Path, project: str, config: Mapping[str, Any]) -> Tracker:

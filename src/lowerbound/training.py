@@ -31,21 +31,22 @@ from torch import Tensor
 from . import checkpoint
 from .affine import few
 from .data import Dataset, Examples, History
-from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, brief
+from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, one_line
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named
 from .execution import Compiled, compiled, operations, threads
-from .interrupts import interrupts
 from .model import VAE, Terms
 from .networks.layers import SparseLinear, Transposed
 from .noise import Batch
 from .objectives import Objective
 from .optimizers import LazyAdam, optimizers
-from .progress import Report, silent
 from .recipe import Phase, Training
 from .sharding import all_whole, in_parts, into, kept_in_parts, laid_out, own, sharded
 from .shares import ALONE, Processes, Share, sharing
+from .system.interrupts import interrupts
+from .system.progress import ProgressReport, silent
+from .system.weights import load_weights, refuse_other_weights
 
 LOOK_EVERY = 20
 """Steps between looks at the losses: looking waits for the device, so it is not done at every step.
@@ -149,10 +150,12 @@ def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Op
         else {}
     )
     try:
-        return kind(
-            model.parameters(),
-            **{"lr": settings.learning_rate, **fused, **settings.optimizer_options},
-        )  # type: ignore[arg-type]
+        options: dict[str, Any] = {
+            "lr": settings.learning_rate,
+            **fused,
+            **settings.optimizer_options,
+        }
+        return kind(model.parameters(), **options)
     except Exception as error:  # the optimisers raise many kinds, all about these options
         raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
 
@@ -237,7 +240,7 @@ class Fit:
         fabric: Fabric | None = None,
         save_history: Callable[[list[dict[str, float]]], None] = lambda history: None,
         checkpoints: Path | None = None,
-        report: Report = silent,
+        report: ProgressReport = silent,
     ) -> None:
         if settings.patience is not None and data.validation is None:
             advice = "raise data.validation, or --set training.patience=none"
@@ -730,7 +733,7 @@ class Fit:
             )
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise RunError(
-                brief(f"{self.checkpoints}: not a checkpoint of this run: {error}")
+                one_line(f"{self.checkpoints}: not a checkpoint of this run: {error}")
             ) from error
 
     def _refuse_past(self) -> None:
@@ -744,14 +747,14 @@ class Fit:
         """The weights, and the best ones if there are any yet, into the model that learns and the
         one that is measured.
         """
-        checkpoint.load_weights(self.model, weights, self.checkpoints)
+        load_weights(self.model, weights, self.checkpoints)
         patterns = self.learner.state_dict()
         if self.apart:
             self.learner.load_state_dict(
                 {name: laid_out(t, patterns[name]) for name, t in weights.items()}
             )
         if best:
-            checkpoint.refuse_others(self.model, best, self.checkpoints)
+            refuse_other_weights(self.model, best, self.checkpoints)
         self.best = {name: laid_out(t, patterns[name]) for name, t in best.items()}
 
     def _gather(self) -> None:

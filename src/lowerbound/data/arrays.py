@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ShapeError, brief
+from ..errors import DataError, ShapeError, one_line
 from .limits import refuse_zip_bomb
 from .prepare import chunks, refuse_nonfinite
 from .sources import Raw, Source, Wanted, reason
@@ -68,7 +68,7 @@ def from_array(values: np.ndarray, name: str, **more: Any) -> Raw:
     """
     if values.dtype.kind not in "buif":
         raise DataError(
-            f"{name} holds values of type {brief(values.dtype, 80)}; allowed: bool, whole numbers, "
+            f"{name} holds values of type {one_line(values.dtype, 80)}; allowed: bool, whole numbers, "
             "real numbers"
         )
     kind, view = event(values, name)
@@ -157,7 +157,7 @@ def _parts(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
         if key in arrays:
             return {"values": _array(arrays, key)}
     if "train" not in arrays:
-        found = brief(", ".join(arrays) or "nothing", 200)
+        found = one_line(", ".join(arrays) or "nothing", 200)
         raise DataError(
             f"{name} holds {found}; allowed: one of {', '.join(KEYS)}, or train and test (and "
             "labels)"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, ShapeError, brief
+from ..errors import ConfigError, DataError, ShapeError, one_line
 from .prepare import span
 from .schema import Schema
 from .sources import Raw
@@ -52,7 +52,7 @@ def _refuse_columns(raw: Raw, bad: np.ndarray, why: str) -> None:
         )
         raise DataError(
             f"{raw.name}: {why} in the training split's column "
-            f"{brief(', '.join(map(repr, names)), 240)}; {advice}"
+            f"{one_line(', '.join(map(repr, names)), 240)}; {advice}"
         )
 
 

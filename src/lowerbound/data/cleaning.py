@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, brief
+from ..errors import DataError, one_line
 from .plays import Columns, Tables, guarded, joined
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _times(column: "Series", name: str) -> np.ndarray:
         dates = column.str.to_datetime(time_zone="UTC") if column.dtype == polars.String else column
         return dates.cast(polars.Datetime("us")).cast(polars.Int64).to_numpy()
     except PolarsError:
-        first = brief(repr(column[0]), 60)
+        first = one_line(repr(column[0]), 60)
         raise DataError(
             f"{name}: timestamps such as {first} are neither numbers nor dates, not all of them"
         ) from None

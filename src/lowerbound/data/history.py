@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DataError, brief
-from ..files import write_frame
+from ..errors import DataError, one_line
 from ..sparse import SparseRows
+from ..system.files import write_frame
 from .limits import refuse_bomb
 from .schema import Schema
 from .sources import reason
@@ -168,7 +168,7 @@ class Items:
         if "item" not in frame.columns:
             raise DataError(
                 "a catalogue of items needs the column item; got: "
-                f"{brief(', '.join(frame.columns) or 'none', 200)}"
+                f"{one_line(', '.join(frame.columns) or 'none', 200)}"
             )
         titles, genres = (
             frame[name].to_list() if name in frame.columns else None for name in ("title", "genres")
@@ -226,7 +226,7 @@ def _columns(path: Path) -> list[str]:
     for name in known:
         if not fits[name](schema[name]):
             raise DataError(
-                f"{path} has the column {name} of type {brief(schema[name], 80)}, which no "
+                f"{path} has the column {name} of type {one_line(schema[name], 80)}, which no "
                 "catalogue has"
             )
     return known

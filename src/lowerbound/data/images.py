@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError, brief
+from ..errors import DataError, one_line
 from .limits import refuse_bomb
 from .prepare import resized
 from .sources import Raw, Source, Wanted, reason
@@ -49,7 +49,7 @@ def _files(folder: Path) -> list[Path]:
     for path in images:
         if path.suffix.lower() not in SUFFIXES:
             raise DataError(
-                f"{brief(folder / path)} is no image; allowed in a folder of images: "
+                f"{one_line(folder / path)} is no image; allowed in a folder of images: "
                 f"{', '.join(SUFFIXES)}"
             )
     return images
@@ -103,14 +103,14 @@ def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
                 _refuse_costly(image, path)
                 return _pixels(image, size)
     except Exception as error:  # Pillow raises many kinds for a file that is damaged
-        raise DataError(f"{brief(path)} cannot be used as an image: {reason(error)}") from None
+        raise DataError(f"{one_line(path)} cannot be used as an image: {reason(error)}") from None
 
 
 def _refuse_mixed(first: Path, path: Path, one: tuple[int, ...], other: tuple[int, ...]) -> None:
     sizes = ["x".join(map(str, size)) for size in (one, other)]
     if one != other:
         raise DataError(
-            f"images differ in size: {brief(first, 160)} is {sizes[0]}, {brief(path, 160)} is "
+            f"images differ in size: {one_line(first, 160)} is {sizes[0]}, {one_line(path, 160)} is "
             f"{sizes[1]} (height x width); "
             f"resize them with --set data.size={sizes[0]}"
         )

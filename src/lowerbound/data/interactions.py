@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ..catalogue import checked, table
 from ..errors import ConfigError, DataError, LowerboundError, ShapeError
-from ..files import expanded
+from ..system.files import expand_home
 from .cleaning import Log, clean
 from .dataset import Dataset, Examples
 from .history import History, Items
@@ -298,7 +298,7 @@ def _schema(name: str, matrix: "csr_matrix", how: Interactions, schema: Schema |
 
 def _catalogue(source: Tables, how: Interactions, ids: np.ndarray, train: "csr_matrix") -> Items:
     """The items with their names and the number of their training users."""
-    named = source.items if how.items is None else read_titles(expanded(how.items), how.item)
+    named = source.items if how.items is None else read_titles(expand_home(how.items), how.item)
     return Items(ids, *names_of(ids, named), np.bincount(train.indices, minlength=len(ids)))
 
 

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from ..errors import DataError
-from ..files import refuse_special
+from ..system.files import refuse_special
 
 FREE = 2**26
 RATIO = 100

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DataError, DownloadError, unknown
-from ..files import expanded, there
+from ..system.files import exists, expand_home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ class Named:
         if self.inside:
             return self.inside
         own = os.environ.get(VARIABLE)
-        mine = [expanded(own) / name for name in (self.name, *self.folders)] if own else []
+        mine = [expand_home(own) / name for name in (self.name, *self.folders)] if own else []
         places = [*mine, cache() / self.name]
         return next((place for place in places if holds(place, self.held)), None)
 
@@ -424,8 +424,8 @@ def place(source: str) -> Path:
     """The file or folder at a path that is no named set. DataError, with what is allowed, if there
     is none.
     """
-    path = expanded(source)
-    if source and there(path):
+    path = expand_home(source)
+    if source and exists(path):
         return path
     if source and path.name == source and not path.suffix:
         raise DataError(unknown("data source", source, NAMED) + ", or a path to a file or folder")
@@ -436,4 +436,4 @@ def place(source: str) -> Path:
 
 def short(source: str) -> str:
     """A source in a word: the name of a set, or of a file without its suffix."""
-    return source if source in NAMED else expanded(source).stem
+    return source if source in NAMED else expand_home(source).stem

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, LowerboundError, brief, unknown
+from ..errors import DataError, LowerboundError, one_line, unknown
 from .limits import refuse_bomb, refuse_packed, refuse_zip_bomb
 from .tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
 
@@ -213,7 +213,7 @@ def _named(
     """
     found = [c for c in (asked, *(aliases if asked == default else ())) if c in columns]
     if not found:
-        raise DataError(brief(unknown("column", asked, columns, f" in {name}")))
+        raise DataError(one_line(unknown("column", asked, columns, f" in {name}")))
     return found[0]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, brief, unknown
+from ..errors import DataError, one_line, unknown
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
 """The kinds of sources, and the number of axes of an example of each."""
@@ -56,7 +56,7 @@ class Schema:
         known = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(cls)}
         for key in fields:
             if key not in known:
-                raise DataError(brief(unknown("key", key, known, " in a data schema")))
+                raise DataError(one_line(unknown("key", key, known, " in a data schema")))
         missing = [key for key, needed in known.items() if needed and key not in fields]
         if missing:
             raise DataError(
@@ -125,6 +125,6 @@ def _sound(schema: Schema) -> Schema:
     for name, fit in fits.items():
         if not fit:
             raise DataError(
-                f"a data schema cannot have {name}={brief(repr(getattr(schema, name)), 100)}"
+                f"a data schema cannot have {name}={one_line(repr(getattr(schema, name)), 100)}"
             )
     return schema

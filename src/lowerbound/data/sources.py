@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..catalogue import members
-from ..errors import DataError, brief
+from ..errors import DataError, one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,4 +97,4 @@ def reader(path: Path) -> Source:
 
 def reason(error: BaseException) -> str:
     """The message of a library's exception as one short line."""
-    return brief(error, 160) or type(error).__name__
+    return one_line(error, 160) or type(error).__name__

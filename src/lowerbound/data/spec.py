@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from ..catalogue import checked
-from ..errors import ConfigError, DataError, brief
+from ..errors import ConfigError, DataError, one_line
 from .checks import (
     of_kind,
     on_levels,
@@ -85,7 +85,7 @@ class Data:
     def _check_columns(cls, columns: list[str] | None) -> list[str] | None:
         if columns is not None and (not columns or len(set(columns)) < len(columns)):
             raise ValueError(
-                f"{brief(columns, 200)} is no choice of columns; allowed: one or more names, each "
+                f"{one_line(columns, 200)} is no choice of columns; allowed: one or more names, each "
                 "once"
             )
         return columns

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, brief, unknown
-from ..files import refuse_special
+from ..errors import DataError, one_line, unknown
+from ..system.files import refuse_special
 from .limits import refuse_bomb, refuse_packed
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
@@ -52,7 +52,7 @@ def refuse_repeated(path: Path, columns: list[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
         raise DataError(
-            f"{path} has the column {brief(repr(twice[0]), 120)} more than once; allowed: each "
+            f"{path} has the column {one_line(repr(twice[0]), 120)} more than once; allowed: each "
             "name once"
         )
 
@@ -80,7 +80,7 @@ def unread(path: Path, error: BaseException) -> str:
         except (OSError, ValueError):
             lines = []
         if found := next(filter(None, lines), None):
-            return brief(found)
+            return one_line(found)
     return reason(error)
 
 
@@ -185,7 +185,7 @@ def _is_number(word: str) -> bool:
 
 def _refuse_no_header(frame: "DataFrame", path: Path) -> None:
     if all(_is_number(column) for column in frame.columns):
-        first = brief(", ".join(frame.columns[:3]), 120)
+        first = one_line(", ".join(frame.columns[:3]), 120)
         raise DataError(
             f"{path} has no names of columns: its first line is {first}, ...; put a line of names "
             "before it"
@@ -197,7 +197,9 @@ def _pick(frame: "DataFrame", columns: tuple[str, ...] | None, path: Path) -> "D
     missing = [column for column in columns or () if column not in frame.columns]
     if missing:
         others = f" (nor {', '.join(map(repr, missing[1:]))})" if missing[1:] else ""
-        raise DataError(brief(unknown("column", missing[0], frame.columns, f"{others} in {path}")))
+        raise DataError(
+            one_line(unknown("column", missing[0], frame.columns, f"{others} in {path}"))
+        )
     return frame.select(columns) if columns is not None else frame
 
 
@@ -228,7 +230,7 @@ def _refuse_types(types: dict[str, Any], path: Path, frame: "DataFrame | None" =
         )
         told = ", ".join(f"{name!r} ({shown.get(name, types[name])})" for name in odd)
         raise DataError(
-            f"{path} has columns that are not numbers: {brief(told, 300)}; leave them out through "
+            f"{path} has columns that are not numbers: {one_line(told, 300)}; leave them out through "
             "data.columns"
         )
 
@@ -245,7 +247,7 @@ def _first_word(texts: "Series") -> str:
     row, word, _ = frame.filter(
         polars.col("number").is_null() & polars.col("word").is_not_null()
     ).row(0)
-    return f"{brief(repr(word), 40)} in row {row}"
+    return f"{one_line(repr(word), 40)} in row {row}"
 
 
 def _refuse_missing(frame: "DataFrame", values: np.ndarray, path: Path) -> None:
@@ -264,7 +266,7 @@ def _refuse_missing(frame: "DataFrame", values: np.ndarray, path: Path) -> None:
     if bad:
         raise DataError(
             f"{path} has values that are missing, NaN, infinite or beyond float32 in "
-            f"{brief(', '.join(bad), 240)}; "
+            f"{one_line(', '.join(bad), 240)}; "
             "fill or drop them, or leave the column out through data.columns"
         )
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, brief, unknown
-from ..files import regular
+from ..errors import DataError, one_line, unknown
+from ..system.files import is_file
 from .history import series
 from .limits import refuse_bomb, refuse_packed
 from .plays import ITEM, guarded, whole
@@ -66,7 +66,7 @@ def read_titles(path: Path, item: str = "item") -> "DataFrame":
         raise DataError(
             f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet"
         )
-    if not regular(path):
+    if not is_file(path):
         raise DataError(f"data.interactions.items={path}: there is no such file")
     text = path.suffix.lower() in TEXTS
     frame = guarded(
@@ -86,7 +86,9 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     ids = _id_column(frame.columns, item)
     if ids is None or "title" not in names:
         raise DataError(
-            brief(unknown("column", item if ids is None else "title", frame.columns, f" in {name}"))
+            one_line(
+                unknown("column", item if ids is None else "title", frame.columns, f" in {name}")
+            )
         )
     title = col(names["title"]).cast(polars.String)
     if "year" in names:

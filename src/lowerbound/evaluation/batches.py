@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import ConfigError, DataError, brief
-from ..machine import keep_freed_memory
+from ..errors import ConfigError, DataError, one_line
 from ..model import as_batch
 from ..noise import Batch
+from ..system.machine import keep_freed_memory
 
 ELEMENTS = 2**20
 """Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough
@@ -70,7 +70,9 @@ def _whole(number: object) -> bool:
 def refuse_seed(seed: int) -> None:
     """ConfigError for a seed that a random stream cannot start from."""
     if not _whole(seed) or not 0 <= seed < 2**63:
-        raise ConfigError(f"seed must be a whole number from 0 to 2^63 - 1, got {brief(seed, 60)}")
+        raise ConfigError(
+            f"seed must be a whole number from 0 to 2^63 - 1, got {one_line(seed, 60)}"
+        )
 
 
 def positive(number: int, least: int = 1, what: str = "samples") -> int:
@@ -80,7 +82,7 @@ def positive(number: int, least: int = 1, what: str = "samples") -> int:
         ConfigError: it is no whole number, or below `least`.
     """
     if not _whole(number):
-        raise ConfigError(f"{what} must be a whole number, got {brief(number, 60)}")
+        raise ConfigError(f"{what} must be a whole number, got {one_line(number, 60)}")
     if number < least:
         raise ConfigError(f"{what} must be {least} or more, got {number}")
     return int(number)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ..latents import KL
-from ..model import VAE, Terms, refuse_beyond_memory
+from ..model import VAE, Terms
 from ..noise import Batch
 from ..shares import ALONE, Processes, sharing
+from ..system.machine import refuse_beyond_memory
 from .batches import Batches, chunks, evaluating, positive, rows
 
 SAMPLED = 4

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import RunError
-from ..files import read_json, there, write_json
-from ..progress import stages
 from ..run import Run
+from ..system.files import exists, read_json, write_json
+from ..system.progress import stages
 from .apart import kolmogorov_smirnov
 from .comparison import DRAWS, MARK, Comparison, Entry, measured_runs, names, ready, refuse
 from .figures import bars, grid, histogram, lines, marginals, strips
@@ -395,7 +395,7 @@ def place(runs: Sequence[Run], out: str | Path | None = None) -> Path:
         if out is not None
         else runs[0].folder.resolve().parent / "-".join(["compare", *called])
     )
-    if there(folder) and not (folder.is_dir() and (_earlier(folder) or not any(folder.iterdir()))):
+    if exists(folder) and not (folder.is_dir() and (_earlier(folder) or not any(folder.iterdir()))):
         raise RunError(
             f"{folder} is not an empty folder, and holds no earlier comparison; choose another "
             "--out"

@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from ..tiling import tiles as tiles
-from ..tiling import unit as unit
+from ..system.image_grid import tiles
 
 SIZE = (5.0, 3.4)
 """Inches of a picture of its own: its text is legible in a column of a paper, and on a telephone.

@@ -8,8 +8,9 @@ from scipy.special import ndtri
 
 from ..data import Dataset
 from ..run import Run
+from ..system.image_grid import tiles
 from .bound import measured
-from .figures import figure_of, grid, heat, interleaved, pairs, strips, sweep, tiles
+from .figures import figure_of, grid, heat, interleaved, pairs, strips, sweep
 from .latent import health, space
 from .look import SOME, Look
 from .page import Kind, Picture, Section

@@ -20,7 +20,7 @@ from ..evaluation.latent import ACTIVE
 from ..latents import Level
 from ..priors import StandardNormal
 from ..run import Run
-from .figures import unit
+from ..system.image_grid import to_unit_interval
 
 MOST = 10_000
 """Examples that are measured."""
@@ -217,7 +217,7 @@ class Look:
 
     def shown(self, values: Tensor) -> np.ndarray:
         """Examples or means (N, C, H, W) as they are drawn: in [0, 1], one channel or three."""
-        images = unit(values.numpy(), self.run.schema.low, self.run.schema.high)
+        images = to_unit_interval(values.numpy(), self.run.schema.low, self.run.schema.high)
         return images if images.shape[1] in (1, 3) else images[:, :1]
 
     def level(self, index: int) -> str:

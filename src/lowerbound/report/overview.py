@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..data import Dataset
-from ..files import writable
-from ..progress import stages
 from ..run import Run
+from ..system.files import refuse_unwritable
+from ..system.progress import stages
 from .figures import words
 from .images import KIND as IMAGES
 from .page import Picture, Section, save, write
@@ -60,7 +60,7 @@ def page(run: Run, *, progress: bool = False) -> Path:
     SVG, some of them together in `report/overview.png`.
     """
     folder, name = run.folder / "report", run.folder.resolve().name
-    writable(folder)
+    refuse_unwritable(folder)
     with stages("report", len(KINDS[run.schema.kind].parts) + 2, show=progress) as begins:
         made = sections(run, begins)
         begins("pictures")

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 
 from .. import __version__
 from ..data import Dataset
-from ..files import replacing, write_bytes, write_text
 from ..run import Run
+from ..system.files import replacing, write_bytes, write_text
 
 DPI = 200
 

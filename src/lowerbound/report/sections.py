@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..data import described
-from ..errors import RunError, brief
+from ..errors import RunError, one_line
 from ..evaluation import Estimate
-from ..files import read_json, regular, within
 from ..run import Run, units
+from ..system.files import is_file, read_json, within
 from .figures import lines
 from .page import Picture, Section, Table
 
@@ -66,13 +66,13 @@ def setting(value: Any) -> str:
 def history(run: Run) -> History:
     """The rows of metrics.csv; what an epoch did not measure is not in its row."""
     path = within(run.folder, "metrics.csv")
-    if not regular(path):
+    if not is_file(path):
         return []
     try:
         with path.open(encoding="utf-8") as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise RunError(brief(f"{path} is not what a run wrote: {error}")) from None
+        raise RunError(one_line(f"{path} is not what a run wrote: {error}")) from None
 
 
 def subtitle(run: Run) -> str:
@@ -90,7 +90,7 @@ def subtitle(run: Run) -> str:
 def _sizes(run: Run) -> str:
     """How many examples each split has."""
     path = run.folder / "data.json"
-    held = read_json(path).get("fingerprint", {}) if regular(path) else {}
+    held = read_json(path).get("fingerprint", {}) if is_file(path) else {}
     unit = "users" if run.schema.kind == "interactions" else "examples"
     return (
         ", ".join(
@@ -143,7 +143,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     rows = [
         ("data", recipe.data.source.rsplit("/", 1)[-1] + (f": {described(facts)}" if facts else ""))
     ]
-    if regular(run.folder / "data.json"):
+    if is_file(run.folder / "data.json"):
         rows.append(("splits", _sizes(run)))
     rows.append(("model", _model(run)))
     rows.append(

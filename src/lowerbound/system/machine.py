@@ -10,6 +10,34 @@ from pathlib import Path
 
 import torch
 
+from ..errors import ConfigError, one_line
+
+
+def available_memory() -> float:
+    """Bytes of memory that can still be had; infinity where the system does not tell."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            found = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+        return found["MemAvailable"]
+    except (OSError, KeyError, ValueError, IndexError):
+        return unused_physical_memory()
+
+
+def unused_physical_memory() -> float:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
+def refuse_beyond_available(needed: int, what: str) -> None:
+    """Refuse what would not fit, before it is begun."""
+    had = available_memory()
+    if needed > had:
+        raise ConfigError(
+            f"{what} needs {needed:,} bytes of memory, and {int(had):,} are available"
+        )
+
 
 def processor() -> str:
     """The name of the processor, as far as the system tells it."""
@@ -31,10 +59,11 @@ def hardware(device: str = "cpu") -> str:
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
+
 _spared = threading.Event()
 
 
-def spare_memory() -> None:
+def never_keep_freed_memory() -> None:
     """From here on `keep_freed_memory` does nothing in this process: what is freed is to go back at
     once.
     """
@@ -68,3 +97,16 @@ def give_back_memory() -> None:
     """
     with suppress(AttributeError, OSError, TypeError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def refuse_beyond_memory(numbers: int, what: str) -> None:
+    """ConfigError if so many float32 are more than the memory of this machine, where its size is
+    known.
+    """
+    if hasattr(os, "sysconf") and 4 * numbers > os.sysconf("SC_PAGE_SIZE") * os.sysconf(
+        "SC_PHYS_PAGES"
+    ):
+        needed = one_line(f"{(4 * numbers + 2**29) // 2**30:,}", 60)
+        raise ConfigError(
+            f"{one_line(what, 120)} need {needed} GiB, more memory than this machine has"
+        )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import RunError, brief
+from ..errors import RunError, one_line
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -20,7 +20,7 @@ leaves them.
 """
 
 
-def swept(folder: Path) -> None:
+def remove_unfinished(folder: Path) -> None:
     """Removes what processes that were killed left unfinished in a folder that no other is writing."""
     for left in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -35,7 +35,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def usual(path: Path) -> None:
+def apply_umask(path: Path) -> None:
     """Gives a file or folder the permissions that one has that is made without care; temporary ones
     are the owner's alone.
     """
@@ -68,7 +68,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with writing(path):
             yield temporary
-            usual(temporary)
+            apply_umask(temporary)
             sync(temporary)
             os.replace(temporary, path)
             sync(path.parent)
@@ -96,7 +96,7 @@ def write_frame(path: Path, frame: "DataFrame") -> None:
         try:
             write(file)
         except (PolarsError, PanicException) as error:
-            raise RunError(f"cannot write {path}: {brief(error, 160)}") from None
+            raise RunError(f"cannot write {path}: {one_line(error, 160)}") from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -105,7 +105,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def writable(folder: Path) -> None:
+def refuse_unwritable(folder: Path) -> None:
     """Makes a folder, and tries whether it can be written.
 
     Raises:
@@ -116,7 +116,7 @@ def writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
 
 
-def there(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Whether something is at the path; what is too long or too odd to be one is nowhere."""
     try:
         return path.exists()
@@ -124,7 +124,7 @@ def there(path: Path) -> bool:
         return False
 
 
-def regular(path: Path) -> bool:
+def is_file(path: Path) -> bool:
     """Whether a file is at the path: no folder, nor a pipe or a device, whose reader may wait for
     ever.
     """
@@ -134,7 +134,7 @@ def regular(path: Path) -> bool:
         return False
 
 
-def expanded(path: str | Path) -> Path:
+def expand_home(path: str | Path) -> Path:
     """The path with the home folder in place of ~; one of a user who is not known stays as it is."""
     try:
         return Path(path).expanduser()
@@ -146,16 +146,16 @@ def refuse_special(path: Path) -> None:
     """OSError for a folder, a pipe or a device where a file is expected; what is not there is for
     its reader to say.
     """
-    if there(path) and not regular(path):
+    if exists(path) and not is_file(path):
         raise OSError(f"{path.name} is not a regular file")
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """The value as JSON can hold it: numbers that are not finite become null, tuples lists."""
     if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
+        return {k: jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [jsonable(v) for v in value]
     if not isinstance(value, str | int | float | bool | None):
         return str(value)
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
@@ -163,10 +163,10 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, whole or not at all."""
-    write_text(path, json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(jsonable(value), indent=1, allow_nan=False) + "\n")
 
 
-LARGEST = 2**26
+LARGEST_JSON = 2**26
 """Most bytes of a JSON file that is read."""
 
 
@@ -181,7 +181,7 @@ def within(folder: Path, name: str) -> Path:
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError) as error:  # the last for a link to itself
-        raise RunError(f"cannot read {brief(path)}: {brief(error, 160)}") from None
+        raise RunError(f"cannot read {one_line(path)}: {one_line(error, 160)}") from None
     if not inside:
         raise RunError(
             f"{path} leads out of its folder, to {path.resolve()}; put the file itself there"
@@ -197,8 +197,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         refuse_special(path)
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST_JSON}")
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # the last where it is nested too deep
         raise RunError(f"cannot read {path}: {str(error)[:200]}") from error

@@ -21,7 +21,7 @@ def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.nd
     return np.rint(np.clip(np.nan_to_num(canvas), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-def unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
+def to_unit_interval(images: np.ndarray, low: float, high: float) -> np.ndarray:
     """Images of values in [low, high] as they are shown: unchanged if that lies in [0, 1], else
     moved there.
     """

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from .errors import tell
+from .console import print_line
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
+
 GRACE = 2.0
 """Seconds that a process has to leave after the second signal."""
+
 
 ECHO = 1.0
 """Seconds in which another signal is the same one again: torchrun passes on the Ctrl-C that all
@@ -83,7 +85,7 @@ def _end_on_second(signals: socket.socket) -> None:
     with signals:
         while number := signals.recv(1):
             if number[0] in STOPPING and second() and not _closes(signals, GRACE):
-                tell("stopped at once")
+                print_line("stopped at once")
                 os._exit(128 + number[0])
 
 

@@ -38,7 +38,7 @@ def _console() -> Console:
     )
 
 
-class Report(Protocol):
+class ProgressReport(Protocol):
     """Told after every few steps how far training is."""
 
     def __call__(self, epoch: int, examples: int, text: str) -> None: ...
@@ -49,7 +49,9 @@ def silent(epoch: int, examples: int, text: str) -> None:
 
 
 @contextmanager
-def bar(epochs: int, examples: int, done: int = 0, *, show: bool = True) -> Iterator[Report]:
+def bar(
+    epochs: int, examples: int, done: int = 0, *, show: bool = True
+) -> Iterator[ProgressReport]:
     """A bar over all training examples of a run, of which `done` are behind us; the function it
     gives moves it.
     """
