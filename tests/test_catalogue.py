@@ -10,7 +10,6 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lowerbound import errors, noise
-from lowerbound.catalogue import describe, from_mapping, members
 from lowerbound.data import Data, Interactions
 from lowerbound.errors import ConfigError
 from lowerbound.families import AnyFamily, Family, Normal
@@ -21,6 +20,7 @@ from lowerbound.objectives import AnyObjective, Elbo, Objective
 from lowerbound.priors import AnyPrior, Mixture, Prior
 from lowerbound.recipe import About, Phase, Recipe, Reporting, Training, parse
 from lowerbound.schedules import Linear, Schedule
+from lowerbound.specs.registry import describe, from_mapping, members
 from lowerbound.tracking import Tracking
 
 

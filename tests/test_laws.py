@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowerbound import families, testing
-from lowerbound.catalogue import members
 from lowerbound.families import DiscretizedLogistic, Family, Normal
 from lowerbound.networks import MLP, Conv, Network, ResNet
 from lowerbound.noise import Dropout, Noise
 from lowerbound.objectives import Elbo, Objective
 from lowerbound.priors import Mixture, Prior
 from lowerbound.schedules import Constant, Cosine, Linear, OneCycle, Schedule
+from lowerbound.specs.registry import members
 
 SHAPES = [(1, 28, 28), (1, 28, 20), (3, 33, 47), (3, 64, 64), (1, 5, 3)]
 

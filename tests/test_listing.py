@@ -12,8 +12,7 @@ import pytest
 from scipy.stats import ks_2samp
 from sklearn.datasets import load_digits
 
-from lowerbound import cli, listing, recipe
-from lowerbound.catalogue import members
+from lowerbound import cli, recipe
 from lowerbound.data import named_sets
 from lowerbound.data.idx import parts
 from lowerbound.data.movielens import FORMATS
@@ -22,6 +21,8 @@ from lowerbound.data.plays import SCANS, parts_of
 from lowerbound.errors import DataError
 from lowerbound.optimizers import optimizers
 from lowerbound.report.apart import kolmogorov_smirnov
+from lowerbound.specs import listing
+from lowerbound.specs.registry import members
 
 HEAVY = {
     "torch",

@@ -9,7 +9,7 @@ Names are imported when they are first used, so that `import lowerbound` is ligh
 
 from typing import TYPE_CHECKING
 
-from . import later
+from .specs import lazy
 
 __version__ = "0.1.0"
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .recommend import Recommender
     from .run import Run, load
 
-__getattr__ = later.attributes(
+__getattr__ = lazy.attributes(
     __name__,
     {
         "anomalies": ("score",),

@@ -15,9 +15,9 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from .catalogue import members
 from .errors import ConfigError
 from .sparse import SparseRows
+from .specs.registry import members
 from .system.machine import refuse_beyond_available
 
 BLOCK = 1024

@@ -18,8 +18,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from . import __version__, listing
+from . import __version__
 from .errors import ConfigError, DataError, LowerboundError, one_line, unknown
+from .specs import listing
 from .system.console import is_first_process, print_line
 
 
@@ -690,7 +691,7 @@ def usage(error: Any) -> str:
 
 def _value(error: Any) -> str:
     """What is wrong with the value of an option, as pydantic found."""
-    from .catalogue import wording
+    from .specs.wording import wording
 
     found = error.__cause__.errors()[0]
     return f"{error.param.opts[-1]} {wording(found)}, got {found['input']!r}"

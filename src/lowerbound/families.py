@@ -31,10 +31,11 @@ from torch.distributions import Normal as _Normal
 from torch.distributions.utils import _standard_normal
 
 from .affine import Affine, Reduction
-from .catalogue import checked, part
 from .errors import ConfigError
 from .shares import drawn
 from .sparse import SparseRows
+from .specs.checked import checked
+from .specs.registry import part
 
 
 class Family(ABC):

@@ -15,7 +15,6 @@ from torch.distributions import Distribution
 
 from . import conditionals
 from .affine import Affine
-from .catalogue import checked, values
 from .errors import ConfigError, DataError, ShapeError
 from .families import AnyFamily, Bernoulli, Delta, Normal
 from .latents import KL, Chain, Latents, Level, rates
@@ -23,6 +22,8 @@ from .networks import MLP, AnyNetwork
 from .noise import AnyNoise, Batch
 from .priors import AnyPrior, Composite, Remembering, StandardNormal
 from .sparse import SparseRows
+from .specs.checked import checked
+from .specs.registry import values
 from .system.machine import refuse_beyond_memory
 
 LARGE = 2**30

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from .catalogue import checked, part
 from .shares import drawn
 from .sparse import SparseRows
+from .specs.checked import checked
+from .specs.registry import part
 
 Batch = Tensor | SparseRows
 """A batch of dense examples (B, *shape), or of sparse rows (B, I)."""

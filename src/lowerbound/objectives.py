@@ -13,12 +13,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .catalogue import checked, part
 from .errors import ConfigError
 from .latents import KL
 from .model import Terms
 from .schedules import AnySchedule, Schedule, at
 from .shares import mean_of_all
+from .specs.checked import checked
+from .specs.registry import part
 
 
 class Objective(ABC):

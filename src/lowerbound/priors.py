@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily
 from torch.distributions import Normal as _Normal
 
-from .catalogue import checked, part
 from .errors import ConfigError
 from .families import Normal
+from .specs.checked import checked
+from .specs.registry import part
 
 _UNIT, _FREE = (
     Normal(variance=1.0),

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_validator
 
-from .catalogue import checked, explain, table, values
 from .data import Data
 from .errors import ConfigError, one_line, unknown
 from .families import Delta
@@ -22,6 +21,9 @@ from .model import Architecture
 from .objectives import AnyObjective, Elbo
 from .optimizers import WHOLE, optimizers
 from .schedules import AnySchedule, Constant
+from .specs.checked import checked
+from .specs.registry import table, values
+from .specs.wording import explain
 from .system.files import exists
 from .tracking import Tracking
 

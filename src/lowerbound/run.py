@@ -20,7 +20,6 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import recipe as recipes
 from .baselines import Counts
-from .catalogue import explain
 from .data import Dataset, Examples, History, Items, Schema
 from .errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from .evaluation import (
@@ -37,6 +36,7 @@ from .evaluation.ranking import cuts
 from .model import VAE
 from .noise import Batch
 from .recipe import Recipe
+from .specs.wording import explain
 from .system.files import is_file, read_json, within
 from .system.machine import refuse_beyond_memory
 from .system.weights import load_tensors, load_weights

@@ -10,7 +10,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .catalogue import checked, part
+from .specs.checked import checked
+from .specs.registry import part
 
 
 class Schedule(ABC):

@@ -26,7 +26,6 @@ from torch.distributions import Distribution, MultivariateNormal, constraints, k
 
 from . import conditionals
 from .affine import Affine
-from .catalogue import describe, from_mapping
 from .errors import ConfigError
 from .evaluation import importance_log_likelihood
 from .families import ContinuousBernoulli, DiscretizedLogistic, Family, Normal
@@ -38,6 +37,7 @@ from .objectives import Elbo, Iwae, Objective
 from .priors import Prior, StandardNormal
 from .schedules import Schedule
 from .sparse import SparseRows
+from .specs.registry import describe, from_mapping
 
 TOLERANCE = 1e-6
 """What `truths` may be off by, in nats: they are computed in float64."""

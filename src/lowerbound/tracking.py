@@ -22,8 +22,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import PositiveInt, field_validator
 
-from .catalogue import checked, members
 from .errors import ConfigError, Interrupted, unknown
+from .specs.checked import checked
+from .specs.registry import members
 from .system.console import print_line
 from .system.files import jsonable, read_json, write_json
 

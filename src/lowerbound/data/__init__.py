@@ -10,7 +10,7 @@ nor torch.
 
 from typing import TYPE_CHECKING
 
-from .. import later
+from ..specs import lazy
 
 if TYPE_CHECKING:
     from .dataset import Dataset, Examples
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .schema import Schema
     from .spec import Data
 
-__getattr__ = later.attributes(
+__getattr__ = lazy.attributes(
     __name__,
     {
         "dataset": ("Dataset", "Examples"),

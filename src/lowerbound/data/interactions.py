@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import numpy as np
 from pydantic import Field
 
-from ..catalogue import checked, table
 from ..errors import ConfigError, DataError, LowerboundError, ShapeError
+from ..specs.checked import checked
+from ..specs.registry import table
 from ..system.files import expand_home
 from .cleaning import Log, clean
 from .dataset import Dataset, Examples

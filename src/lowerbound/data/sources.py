@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..catalogue import members
 from ..errors import DataError, one_line
+from ..specs.registry import members
 
 
 @dataclasses.dataclass(frozen=True)

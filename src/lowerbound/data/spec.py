@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from ..catalogue import checked
 from ..errors import ConfigError, DataError, one_line
+from ..specs.checked import checked
 from .checks import (
     of_kind,
     on_levels,

@@ -4,7 +4,7 @@ it.
 
 from typing import Annotated
 
-from ..catalogue import part
+from ..specs.registry import part
 from .conv import Conv
 from .densemlp import DenseMLP
 from .layers import Network

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from ..catalogue import checked
+from ..specs.checked import checked
 from .convolutions import Up
 from .layers import (
     ACTIVATIONS,

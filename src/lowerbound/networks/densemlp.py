@@ -3,8 +3,8 @@
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from ..catalogue import checked
 from ..sparse import SparseRows
+from ..specs.checked import checked
 from .layers import ACTIVATIONS, Activation, Network, SparseLinear, elements, output
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from ..catalogue import checked
 from ..errors import ConfigError
+from ..specs.checked import checked
 from .layers import (
     ACTIVATIONS,
     Activation,

@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from inspect import cleandoc
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent
+
 
 BASES = {
     "networks": "Network",
