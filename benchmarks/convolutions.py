@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from common import arguments, clocked, in_turn, parser, ratios
-from lowerbound.networks import convolutions
+from lowerbound.networks import kernels
 from lowerbound.system.machine import keep_freed_memory
 
 UP = [(64, 64, 3, 7), (64, 32, 3, 15), (64, 32, 4, 14), (8, 4, 3, 15), (64, 32, 3, 4)]
@@ -59,17 +59,17 @@ def main() -> None:
         shape, x = (inputs, outputs, kernel, 2), torch.randn(100, inputs, size, size)
         for autocast in (False, True):
             told = compare(
-                nn.ConvTranspose2d(*shape), convolutions.Up(*shape), x, given.rounds, autocast
+                nn.ConvTranspose2d(*shape), kernels.Up(*shape), x, given.rounds, autocast
             )
             print(
                 f"up   {inputs:>3} -> {outputs:>2}, kernel {kernel}, {size:>2} wide, "
                 f"{'bf16' if autocast else 'fp32'}: {told}"
             )
-    convolutions.FEW = 8  # so that the slower ones are measured too
+    kernels.FEW_OUTPUTS = 8  # so that the slower ones are measured too
     for inputs, kernel in LAST:
         for outputs in (1, 2, 3, 4, 8):
             shape, x = (inputs, outputs, kernel), torch.randn(100, inputs, 31, 31)
-            told = compare(nn.Conv2d(*shape), convolutions.Last(*shape), x, given.rounds)
+            told = compare(nn.Conv2d(*shape), kernels.Last(*shape), x, given.rounds)
             print(f"last {inputs:>3} -> {outputs:>2}, kernel {kernel}, 31 wide, fp32: {told}")
 
 

@@ -14,7 +14,8 @@ from lowerbound.data import Data, Interactions
 from lowerbound.errors import ConfigError
 from lowerbound.families import AnyFamily, Family, Normal
 from lowerbound.model import Architecture
-from lowerbound.networks import MLP, AnyNetwork, Conv, Network, ResNet
+from lowerbound.networks import MLP, AnyNetwork, Conv, ResNet
+from lowerbound.networks.base import Network
 from lowerbound.noise import AnyNoise, Dropout, L2Normalize, Noise
 from lowerbound.objectives import AnyObjective, Elbo, Objective
 from lowerbound.priors import AnyPrior, Mixture, Prior

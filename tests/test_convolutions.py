@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lowerbound.networks import Conv, ResNet
-from lowerbound.networks.convolutions import FEW, Last, Up
+from lowerbound.networks.kernels import FEW_OUTPUTS, Last, Up
 
 PLAIN = {Up: nn.ConvTranspose2d, Last: nn.Conv2d}
 LAYERS = [
@@ -31,7 +31,7 @@ def results(layer, x, autocast):
     return out.float(), x.grad, layer.weight.grad, layer.bias.grad
 
 
-@pytest.mark.parametrize("outputs", [1, 3, FEW + 1])
+@pytest.mark.parametrize("outputs", [1, 3, FEW_OUTPUTS + 1])
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize(("kind", "kernel", "stride", "padding"), LAYERS)

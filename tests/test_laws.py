@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from lowerbound import families, testing
 from lowerbound.families import DiscretizedLogistic, Family, Normal
-from lowerbound.networks import MLP, Conv, Network, ResNet
+from lowerbound.networks import MLP, Conv, ResNet
+from lowerbound.networks.base import Network
 from lowerbound.noise import Dropout, Noise
 from lowerbound.objectives import Elbo, Objective
 from lowerbound.priors import Mixture, Prior

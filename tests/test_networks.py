@@ -8,7 +8,8 @@ from torch import nn
 
 from lowerbound.errors import ShapeError
 from lowerbound.networks import MLP, Conv, ResNet
-from lowerbound.networks.layers import ACTIVATIONS, fit
+from lowerbound.networks.base import ACTIVATIONS
+from lowerbound.networks.layers import fit
 
 
 def widths(module):

@@ -19,14 +19,13 @@ from lowerbound.errors import ConfigError, DataError
 from lowerbound.families import Bernoulli, Delta, Multinomial, Normal
 from lowerbound.model import VAE, Architecture, Terms
 from lowerbound.networks import MLP, Conv, DenseMLP
-from lowerbound.networks.layers import SparseLinear, Transposed
 from lowerbound.noise import Dropout, GaussianNoise, L2Normalize
 from lowerbound.objectives import Elbo, Reconstruction
 from lowerbound.optimizers import LazyAdam
 from lowerbound.priors import Composite
 from lowerbound.recipe import Phase
 from lowerbound.schedules import Linear
-from lowerbound.sparse import SparseRows
+from lowerbound.sparse import SparseLinear, SparseRows, Transposed
 from lowerbound.training import Fit
 
 ITEMS = 30

@@ -9,9 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowerbound import affine
-from lowerbound.affine import Affine, times
-from lowerbound.sparse import SparseRows
+from lowerbound.sparse import DeferredLinear, SparseRows, deferred, sparse_matmul
 
 DENSE = {
     "logsumexp": lambda logits: logits.logsumexp(-1),
@@ -68,11 +66,11 @@ def test_rows_move_and_keep_their_places():
 @pytest.mark.parametrize("kind", DENSE)
 def test_terms_and_gradients_are_those_of_the_dense_computation(kind, tile, kept, monkeypatch):
     """Whether the tiles are kept for the way back or computed again, and however many there are."""
-    monkeypatch.setattr(affine, "TILE", tile)
-    monkeypatch.setattr(affine, "KEPT", kept)
+    monkeypatch.setattr(deferred, "TILE", tile)
+    monkeypatch.setattr(deferred, "KEPT", kept)
     h, weight, bias = leaves(items=300)
     x = rows(shape=(6, 300))
-    inner, total = Affine(h, weight, bias).terms(x, kind)
+    inner, total = DeferredLinear(h, weight, bias).terms(x, kind)
     logits = h @ weight.T + bias
     torch.testing.assert_close(inner, (logits * x.dense()).sum(-1))
     torch.testing.assert_close(total, DENSE[kind](logits))
@@ -88,12 +86,14 @@ def test_terms_and_gradients_are_those_of_the_dense_computation(kind, tile, kept
 def test_gradients_by_differences():
     h, weight, bias = leaves(items=9, lead=(2, 3))
     x = rows(shape=(3, 9))
-    assert torch.autograd.gradcheck(lambda *p: Affine(*p).terms(x, "logsumexp"), (h, weight, bias))
+    assert torch.autograd.gradcheck(
+        lambda *p: DeferredLinear(*p).terms(x, "logsumexp"), (h, weight, bias)
+    )
 
 
 def test_terms_do_not_overflow():
     h, weight, bias = leaves()
-    inner, total = Affine(1e4 * h, weight, bias).terms(rows(), "logsumexp")
+    inner, total = DeferredLinear(1e4 * h, weight, bias).terms(rows(), "logsumexp")
     assert inner.isfinite().all()
     assert total.isfinite().all()
     grads = torch.autograd.grad((inner - total).sum(), (h, weight, bias))
@@ -109,9 +109,9 @@ def test_bfloat16_is_near_and_only_under_autocast():
         for p in leaves(items=3000, lead=(50,), size=64, dtype=torch.float32)
     )
     x = rows(shape=(50, 3000), density=0.01).to(dtype=torch.float32)
-    exact = Affine(h, weight, bias).terms(x, "logsumexp")
+    exact = DeferredLinear(h, weight, bias).terms(x, "logsumexp")
     with torch.autocast("cpu", torch.bfloat16):
-        near = Affine(h, weight, bias).terms(x, "logsumexp")
+        near = DeferredLinear(h, weight, bias).terms(x, "logsumexp")
     torch.testing.assert_close(near[0], exact[0])
     assert not torch.equal(near[1], exact[1])
     torch.testing.assert_close(near[1], exact[1], rtol=2e-3, atol=2e-2)
@@ -126,7 +126,7 @@ def test_bfloat16_is_near_and_only_under_autocast():
 def test_times_and_its_gradient(sparse):
     x, weight = rows(shape=(6, 200), density=0.05), leaves(items=200)[1]
     by_out = torch.randn(6, 4, dtype=torch.float64)
-    (got,) = torch.autograd.grad((times(x, weight, sparse) * by_out).sum(), weight)
+    (got,) = torch.autograd.grad((sparse_matmul(x, weight, sparse) * by_out).sum(), weight)
     assert got.is_sparse == sparse
     torch.testing.assert_close(got.to_dense(), x.dense().T @ by_out)
 
@@ -134,15 +134,15 @@ def test_times_and_its_gradient(sparse):
 def test_a_gradient_with_most_rows_is_dense():
     """Then going over all of them is faster, and a lazy optimiser is the plain one."""
     x, weight = rows(density=0.9), leaves()[1]
-    (got,) = torch.autograd.grad(times(x, weight, True).sum(), weight)
+    (got,) = torch.autograd.grad(sparse_matmul(x, weight, True).sum(), weight)
     assert not got.is_sparse
     torch.testing.assert_close(got, x.dense().sum(0).unsqueeze(1).expand(-1, 4))
 
 
 def test_no_dense_copy_of_the_input_or_the_output_is_made(monkeypatch):
     """With nothing kept, the largest tensor is a tile or a parameter: far below batch x items."""
-    monkeypatch.setattr(affine, "KEPT", 0)
-    monkeypatch.setattr(affine, "TILE", 200 * 256)
+    monkeypatch.setattr(deferred, "KEPT", 0)
+    monkeypatch.setattr(deferred, "TILE", 200 * 256)
     monkeypatch.setattr(SparseRows, "dense", None)
     sizes = []
 
@@ -159,6 +159,6 @@ def test_no_dense_copy_of_the_input_or_the_output_is_made(monkeypatch):
     h, weight, bias = leaves(items=20_000, lead=(200,), size=4, dtype=torch.float32)
     x = rows(shape=(200, 20_000), density=0.001).to(dtype=torch.float32)
     with Sizes():
-        inner, total = Affine(h, weight, bias).terms(x, "logsumexp")
+        inner, total = DeferredLinear(h, weight, bias).terms(x, "logsumexp")
         (inner - total).sum().backward()
     assert max(sizes) == max(weight.numel(), 200 * 256)

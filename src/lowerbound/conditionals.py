@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from .affine import Affine
 from .errors import ConfigError
 from .families import Family
-from .networks import Network
+from .networks.base import Network
 from .noise import Noise, Noisy
-from .sparse import SparseRows
+from .sparse import DeferredLinear, SparseRows
 
 
 class Conditional(nn.Module):
@@ -48,7 +47,7 @@ class Conditional(nn.Module):
             else context.reshape(-1, *context.shape[len(lead) :])
         )
         out, shared = self.network(flat), () if self.free is None else tuple(self.free)
-        if isinstance(out, Affine):
+        if isinstance(out, DeferredLinear):
             return self.family.of_rows(out.lead(*lead), shared)
         values = [v.reshape(*lead, *self.event) for v in out.chunk(self.family.parameters, dim=1)]
         return self.family((*values, *shared), len(self.event))

@@ -30,10 +30,9 @@ from torch.distributions import (
 from torch.distributions import Normal as _Normal
 from torch.distributions.utils import _standard_normal
 
-from .affine import Affine, Reduction
 from .errors import ConfigError
 from .shares import drawn
-from .sparse import SparseRows
+from .sparse import DeferredLinear, Reduction, SparseRows
 from .specs.checked import checked
 from .specs.registry import part
 
@@ -69,7 +68,7 @@ class Family(ABC):
             event_dims: how many of the last dimensions are the event.
         """
 
-    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+    def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
         """The distribution of sparse rows (..., I) with these parameters, one for each element.
 
         Raises:
@@ -144,7 +143,7 @@ class _Rows(Distribution):
 
     def __init__(
         self,
-        natural: Affine,
+        natural: DeferredLinear,
         kind: Reduction,
         log_prob: Callable[[Tensor, Tensor, SparseRows], Tensor],
         dense: Callable[[Tensor], Distribution],
@@ -237,7 +236,7 @@ class Normal(Family):
             _Gaussian(mean, self._log_scale(values)), event_dims, validate_args=False
         )
 
-    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+    def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
         if self.variance == "learned" or self.mean != "identity":
             return super().of_rows(natural, free)
         log_scale = self._log_scale((natural.bias, *free))
@@ -314,7 +313,7 @@ class Bernoulli(Family):
             _Bernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False
         )
 
-    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+    def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
         return _Rows(
             natural,
             "softplus",
@@ -372,7 +371,7 @@ class Multinomial(Family):
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         return _Multinomial(values[0], event_dims)
 
-    def of_rows(self, natural: Affine, free: Sequence[Tensor]) -> Distribution:
+    def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
         return _Rows(
             natural,
             "logsumexp",

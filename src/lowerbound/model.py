@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from . import conditionals
-from .affine import Affine
 from .errors import ConfigError, DataError, ShapeError
 from .families import AnyFamily, Bernoulli, Delta, Normal
 from .latents import KL, Chain, Latents, Level, rates
 from .networks import MLP, AnyNetwork
 from .noise import AnyNoise, Batch
 from .priors import AnyPrior, Composite, Remembering, StandardNormal
-from .sparse import SparseRows
+from .sparse import DeferredLinear, SparseRows
 from .specs.checked import checked
 from .specs.registry import values
 from .system.machine import refuse_beyond_memory
@@ -141,7 +140,7 @@ class VAE(nn.Module):
             ConfigError: this is not a model of sparse rows.
         """
         p = self.decode(self.encode(history)[0])
-        if not isinstance(natural := getattr(p, "natural", None), Affine):
+        if not isinstance(natural := getattr(p, "natural", None), DeferredLinear):
             raise ConfigError(
                 "only a model of interactions ranks items; this one was built for dense examples"
             )

@@ -28,14 +28,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .affine import Affine, times
 from .data import History, Items
 from .errors import ConfigError, DataError, one_line
 from .evaluation.ranking import top_k
 from .model import VAE
-from .networks.layers import SparseLinear, Transposed, Uncomputed
 from .run import Run, load
-from .sparse import SparseRows
+from .sparse import DeferredLinear, SparseLinear, SparseRows, Transposed, Uncomputed, sparse_matmul
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -102,7 +100,7 @@ class _First(nn.Module):
         self.table, self.bias = layer.weight.detach(), layer.bias.detach().double()
 
     def forward(self, x: SparseRows) -> Tensor:
-        return times(x, self.table).double() + self.bias
+        return sparse_matmul(x, self.table).double() + self.bias
 
 
 def _exactly(module: nn.Module) -> None:
@@ -124,7 +122,7 @@ def _exactly(module: nn.Module) -> None:
         }
 
 
-def last_layer(model: VAE) -> Affine:
+def last_layer(model: VAE) -> DeferredLinear:
     """The last layer of a recommender's decoder, for z = 0: its weight is (I, d), one vector for
     each item.
 
@@ -134,7 +132,7 @@ def last_layer(model: VAE) -> Affine:
     natural = getattr(
         model.decode(next(model.parameters()).new_zeros(1, _sizes(model)[0])), "natural", None
     )
-    if not isinstance(natural, Affine):
+    if not isinstance(natural, DeferredLinear):
         raise ConfigError(
             "only a run on interactions recommends; this one was fitted to dense examples"
         )
@@ -218,7 +216,7 @@ class _Table:
     an upper bound. What that rounds by itself, it says in `margin`.
     """
 
-    def __init__(self, layer: Affine) -> None:
+    def __init__(self, layer: DeferredLinear) -> None:
         items, terms = layer.weight.shape
         self.bias = layer.bias.detach().double().cpu()
         self.weight = torch.empty(items, terms)

@@ -15,8 +15,8 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from .networks.convolutions import Up
-from .networks.layers import Reader, SparseLinear
+from .networks.kernels import Up
+from .sparse import Reader, SparseLinear
 
 
 def sharded(processes: int) -> ModelParallelStrategy:

@@ -25,18 +25,18 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, constraints, kl_divergence
 
 from . import conditionals
-from .affine import Affine
 from .errors import ConfigError
 from .evaluation import importance_log_likelihood
 from .families import ContinuousBernoulli, DiscretizedLogistic, Family, Normal
 from .latents import Chain
 from .model import VAE, Terms
-from .networks import MLP, Network
+from .networks import MLP
+from .networks.base import Network
 from .noise import Noise
 from .objectives import Elbo, Iwae, Objective
 from .priors import Prior, StandardNormal
 from .schedules import Schedule
-from .sparse import SparseRows
+from .sparse import DeferredLinear, SparseRows
 from .specs.registry import describe, from_mapping
 
 TOLERANCE = 1e-6
@@ -302,7 +302,7 @@ def _check_rows(family: Family) -> None:
     )
     free = [torch.randn(()).double() for _ in range(family.free)]
     try:
-        sparse = family.of_rows(Affine(h, weight, bias), free)
+        sparse = family.of_rows(DeferredLinear(h, weight, bias), free)
     except ConfigError:
         return
     x = torch.bernoulli(torch.full((5, 30), 0.2)).double()

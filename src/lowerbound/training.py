@@ -29,7 +29,6 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from . import checkpoint
-from .affine import few
 from .data import Dataset, Examples, History
 from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, one_line
 from .evaluation import bound, rank
@@ -37,13 +36,13 @@ from .evaluation.batches import Batches, evaluating, placed
 from .evaluation.ranking import named
 from .execution import Compiled, compiled, operations, threads
 from .model import VAE, Terms
-from .networks.layers import SparseLinear, Transposed
 from .noise import Batch
 from .objectives import Objective
 from .optimizers import LazyAdam, optimizers
 from .recipe import Phase, Training
 from .sharding import all_whole, in_parts, into, kept_in_parts, laid_out, own, sharded
 from .shares import ALONE, Processes, Share, sharing
+from .sparse import SparseLinear, Transposed, sparse_update_pays
 from .system.interrupts import interrupts
 from .system.progress import ProgressReport, silent
 from .system.weights import load_weights, refuse_other_weights
@@ -447,7 +446,9 @@ class Fit:
         """
         noted = cast(LazyAdam, self.optimizer).seen
         noted.clear()
-        noted.update({weight: seen for weight in self.lazy if few(seen, len(weight))})
+        noted.update(
+            {weight: seen for weight in self.lazy if sparse_update_pays(seen, len(weight))}
+        )
 
     def _share(self, index: Tensor) -> Share:
         """What this process has of the examples at an index."""

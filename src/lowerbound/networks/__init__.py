@@ -5,9 +5,9 @@ it.
 from typing import Annotated
 
 from ..specs.registry import part
+from .base import Network
 from .conv import Conv
 from .densemlp import DenseMLP
-from .layers import Network
 from .mlp import MLP
 from .resnet import ResNet
 

@@ -6,18 +6,9 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from ..specs.checked import checked
-from .convolutions import Up
-from .layers import (
-    ACTIVATIONS,
-    Activation,
-    Layers,
-    Network,
-    channels_last,
-    elements,
-    fit,
-    image,
-    output,
-)
+from .base import ACTIVATIONS, Activation, Network
+from .kernels import Up
+from .layers import Layers, channels_last, elements, fit, image, output
 
 
 @checked

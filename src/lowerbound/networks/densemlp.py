@@ -3,9 +3,10 @@
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from ..sparse import SparseRows
+from ..sparse import SparseLinear, SparseRows
 from ..specs.checked import checked
-from .layers import ACTIVATIONS, Activation, Network, SparseLinear, elements, output
+from .base import ACTIVATIONS, Activation, Network
+from .layers import elements, output
 
 
 class _Body(nn.Module):

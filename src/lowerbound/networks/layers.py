@@ -3,133 +3,14 @@ fit exactly.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import groupby
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..affine import Affine, times
 from ..errors import ConfigError, ShapeError
-from ..sparse import SparseRows
-from .convolutions import Last
-
-Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "leaky_relu", "softplus"]
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "leaky_relu": nn.LeakyReLU,
-    "softplus": nn.Softplus,
-}
-
-
-class Network(ABC):
-    """A frozen spec. `heads > 1` gives that many separate output layers instead of one that is as
-    wide as all of them.
-    """
-
-    @abstractmethod
-    def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        """A module (N, *shape) -> (N, features)."""
-
-    @abstractmethod
-    def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
-        """A module (N, features) -> (N, *shape)."""
-
-    def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
-        """A module from sparse rows (N, width) to (N, features). ConfigError where this network has
-        none.
-        """
-        raise ConfigError(
-            f"{type(self).__name__} does not take sparse rows; allowed: MLP, DenseMLP"
-        )
-
-    def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
-        """A module (N, features) -> `Affine` (N, width). ConfigError where this network has none."""
-        raise ConfigError(f"{type(self).__name__} does not give sparse rows; allowed: MLP")
-
-    def tied_decoder(self, encoder: nn.Module, features: int, shape: tuple[int, ...]) -> nn.Module:
-        """The decoder that has the transposed weights of an encoder of this network. ConfigError
-        where it has none.
-        """
-        raise ConfigError(f"{type(self).__name__} cannot be tied; allowed: MLP")
-
-
-class Reader(nn.Module):
-    """A module that uses the weights of others without calling them.
-
-    Attributes:
-        reads: those modules; in a tuple, so that no weight is registered twice.
-    """
-
-    reads: tuple[nn.Module, ...]
-
-
-class SparseLinear(nn.Module):
-    """The linear layer for sparse rows (N, inputs); its weight is stored by inputs, (inputs,
-    outputs).
-
-    `sparse_gradient`: the gradient of the weight is a sparse tensor, for optimisers that leave the
-    other rows alone.
-    """
-
-    sparse_gradient = False
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(linear.weight.detach().T.contiguous()), linear.bias
-
-    def forward(self, x: SparseRows | Tensor) -> Tensor:
-        product = (
-            times(x, self.weight, self.sparse_gradient)
-            if isinstance(x, SparseRows)
-            else x @ self.weight
-        )
-        return product + self.bias
-
-
-class Uncomputed(Reader):
-    """A linear layer that gives its output as an `Affine`, to be computed tile by tile."""
-
-    def __init__(self, linear: nn.Module) -> None:
-        super().__init__()
-        self.linear = linear
-        self.reads = (linear,)
-
-    def forward(self, h: Tensor) -> Affine:
-        return Affine(h, self.linear.weight, self.linear.bias)  # type: ignore[arg-type]
-
-
-class Transposed(Reader):
-    """The linear layer with the transposed weight of another layer, which owns it, and a bias of
-    its own.
-
-    Args:
-        of: a linear layer whose outputs become the inputs here, the first `inputs` of them.
-        inputs: how many.
-    """
-
-    def __init__(self, of: nn.Module, inputs: int) -> None:
-        super().__init__()
-        self.reads, self._inputs = (of,), inputs
-        width = of.weight.shape[0 if isinstance(of, SparseLinear) else 1]  # type: ignore[index]
-        self.bias = nn.Parameter(torch.zeros(width))  # type: ignore[arg-type]
-
-    @property
-    def weight(self) -> Tensor:
-        """(outputs, inputs)."""
-        (of,) = self.reads
-        weight = of.weight if isinstance(of, SparseLinear) else of.weight.T
-        return weight[:, : self._inputs]  # type: ignore[index]
-
-    def forward(self, h: Tensor) -> Tensor:
-        return nn.functional.linear(h, self.weight, self.bias)
+from .kernels import Last
 
 
 class Heads(nn.Module):
@@ -184,7 +65,7 @@ def fit(
     return Last(channels_in, channels_out, kernel, padding=padding)  # type: ignore[arg-type]
 
 
-PIECE = 32
+IMAGES_AT_A_TIME = 32
 """Images that go through convolutions at a time where no gradients are wanted."""
 
 
@@ -203,7 +84,11 @@ class Layers(nn.Sequential):
             return super().forward(x)
         for linear, layers in groupby(self, _linear):
             step = nn.Sequential(*layers)
-            x = step(x) if linear else torch.cat([step(piece) for piece in x.split(PIECE)])
+            x = (
+                step(x)
+                if linear
+                else torch.cat([step(piece) for piece in x.split(IMAGES_AT_A_TIME)])
+            )
         return x
 
 

@@ -7,18 +7,10 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from ..errors import ConfigError
+from ..sparse import SparseLinear, Transposed, Uncomputed
 from ..specs.checked import checked
-from .layers import (
-    ACTIVATIONS,
-    Activation,
-    Heads,
-    Network,
-    SparseLinear,
-    Transposed,
-    Uncomputed,
-    elements,
-    output,
-)
+from .base import ACTIVATIONS, Activation, Network
+from .layers import Heads, elements, output
 
 
 @checked

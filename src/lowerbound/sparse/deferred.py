@@ -15,24 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .sparse import SparseRows
+from .rows import SparseRows
 
 Reduction = Literal["logsumexp", "softplus", "square"]
 """The sums over items that are known."""
 
-TILE = 2**20
+
+TILE_NUMBERS = 2**20
 """Natural parameters in one tile, over all rows: small enough for a cache, large enough for the
 matrix products.
 """
 
-KEPT = 2**27
+
+KEPT_BYTES = 2**27
 """Bytes of natural parameters that are kept for the way back; beyond that they are computed again.
-"""
-
-
-SPARSE = 0.5
-"""Fraction of the rows of a table above which its gradient is dense even where a sparse one is
-welcome: it is faster then.
 """
 
 
@@ -83,7 +79,7 @@ def compute_type(h: Tensor) -> torch.dtype:
 
 
 def _tiles(rows: int, width: int) -> Iterator[slice]:
-    step = max(64, TILE // max(rows, 1) // 64 * 64)  # in whole blocks of a matrix unit
+    step = max(64, TILE_NUMBERS // max(rows, 1) // 64 * 64)  # in whole blocks of a matrix unit
     return (slice(start, min(start + step, width)) for start in range(0, width, step))
 
 
@@ -102,7 +98,7 @@ class _Terms(torch.autograd.Function):
         kind: Reduction,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        small, keep = h.to(dtype), len(h) * len(weight) * dtype.itemsize <= KEPT
+        small, keep = h.to(dtype), len(h) * len(weight) * dtype.itemsize <= KEPT_BYTES
         slopes, states = [], []
         for tile in _tiles(len(h), len(weight)):
             slope, *state = REDUCTIONS[kind].of(_logits(small, weight[tile], bias[tile]))
@@ -158,7 +154,7 @@ def _add_sparse(
     )
 
 
-class Affine:
+class DeferredLinear:
     """l = h W' + b over I columns, (..., I), not yet computed.
 
     Attributes:
@@ -177,9 +173,9 @@ class Affine:
         """(..., I)."""
         return torch.Size([*self.h.shape[:-1], len(self.bias)])
 
-    def lead(self, *shape: int) -> "Affine":
+    def lead(self, *shape: int) -> "DeferredLinear":
         """The same with other dimensions before the last."""
-        return Affine(self.h.reshape(*shape, self.h.shape[-1]), self.weight, self.bias)
+        return DeferredLinear(self.h.reshape(*shape, self.h.shape[-1]), self.weight, self.bias)
 
     def tensor(self) -> Tensor:
         """Computed, (..., I)."""
@@ -193,46 +189,3 @@ class Affine:
         h = self.h.reshape(-1, self.h.shape[-1]).to(self.weight.dtype)
         inner, total = _Terms.apply(h, self.weight, self.bias, x.to(dtype=h.dtype), kind, dtype)
         return inner.view(self.h.shape[:-1]), total.view(self.h.shape[:-1])
-
-
-class _Times(torch.autograd.Function):
-    """x W for sparse rows x: (B, d); the gradient of W is zero but for the items that occur, and
-    says so if `sparse`.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, x: SparseRows, sparse: bool) -> Tensor:
-        ctx.x, ctx.sparse, ctx.shape = x, sparse, weight.shape
-        return x.times(weight)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, by_out: Tensor) -> tuple[Tensor, None, None]:
-        # By the transposed batch: a sum over the users of each item, in order, instead of scattered
-        # additions.
-        columns, found = ctx.x.compact()
-        rows = columns.times(by_out.contiguous())
-        if ctx.sparse and few(found, ctx.shape[0]):
-            coordinates = found.unsqueeze(0)
-            return (
-                torch.sparse_coo_tensor(
-                    coordinates, rows, ctx.shape, is_coalesced=True, check_invariants=False
-                ),
-                None,
-                None,
-            )
-        return rows.new_zeros(ctx.shape).index_copy_(0, found, rows), None, None
-
-
-def few(rows: Tensor, of: int) -> bool:
-    """Whether some rows `of` a table of so many are better updated by themselves."""
-    return len(rows) < SPARSE * of
-
-
-def times(x: SparseRows, weight: Tensor, sparse: bool = False) -> Tensor:
-    """The matrix product of sparse rows (B, I) with a learned table (I, d): (B, d).
-
-    `sparse`: the gradient of the table is a sparse tensor with the rows of the items that occur,
-    where these are less than half.
-    """
-    return _Times.apply(weight, x.to(dtype=weight.dtype), sparse)

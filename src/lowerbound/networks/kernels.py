@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ..affine import compute_type
+from ..sparse import compute_type
 
-FEW = 2
+FEW_OUTPUTS = 2
 """Outputs up to which a convolution is faster as a matrix product, whatever its kernel
 (benchmarks/convolutions.py).
 """
+
 
 _PER_PIXEL = (0, 2, 3, 1)
 
@@ -155,7 +156,7 @@ class Last(nn.Conv2d):
     """A convolution of stride 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        few = self.out_channels <= FEW and not any(self.padding)
+        few = self.out_channels <= FEW_OUTPUTS and not any(self.padding)
         if not few or compute_type(x) != torch.float32 or not _fits(x):
             return super().forward(x)
         return _Few.apply(x, self.weight, self.bias)

@@ -1,0 +1,19 @@
+"""Sparse rows, as batches of interactions, and the layers that take them and give them."""
+
+from .deferred import DeferredLinear, Reduction, compute_type
+from .layers import Reader, SparseLinear, Transposed, Uncomputed
+from .matmul import sparse_matmul, sparse_update_pays
+from .rows import SparseRows
+
+__all__ = [
+    "DeferredLinear",
+    "Reader",
+    "Reduction",
+    "SparseLinear",
+    "SparseRows",
+    "Transposed",
+    "Uncomputed",
+    "compute_type",
+    "sparse_matmul",
+    "sparse_update_pays",
+]
