@@ -11,8 +11,17 @@ from lightning_fabric import Fabric
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from lowerbound import priors, sharding
+from lowerbound import priors
 from lowerbound.data import Data
+from lowerbound.distributed import sharding
+from lowerbound.distributed.sharding import (
+    UNIT_WEIGHTS,
+    all_gathered,
+    gathered,
+    laid_out,
+    local_part,
+    sharded_strategy,
+)
 from lowerbound.errors import ConfigError
 from lowerbound.families import Delta, Normal
 from lowerbound.model import Architecture
@@ -21,7 +30,6 @@ from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Reconstruction
 from lowerbound.optimizers import WHOLE, optimizers
 from lowerbound.recipe import Training
-from lowerbound.sharding import UNIT, all_whole, laid_out, own, sharded, whole
 from lowerbound.training import Fit
 
 SETTINGS = Training(
@@ -53,7 +61,7 @@ def digits():
 def fabric():
     """One process that keeps its weights in parts, of which there is one."""
     before = dict(os.environ)
-    made = Fabric(accelerator="cpu", devices=1, strategy=sharded(1))
+    made = Fabric(accelerator="cpu", devices=1, strategy=sharded_strategy(1))
     made.launch()
     yield made
     torch.distributed.destroy_process_group()
@@ -91,7 +99,7 @@ def both(digits, fabric, **changed):
     return found
 
 
-@pytest.fixture(params=[UNIT, 1], ids=["together", "by layer"])
+@pytest.fixture(params=[UNIT_WEIGHTS, 1], ids=["together", "by layer"])
 def unit(request, monkeypatch):
     """How large a layer must be that is gathered by itself."""
     monkeypatch.setattr(sharding, "UNIT", request.param)
@@ -152,9 +160,9 @@ def test_what_is_laid_out_in_parts_is_whole_again(fabric):
     fabric.setup_module(layer)
     parts = laid_out(values, layer.weight)
     assert isinstance(parts, DTensor)
-    assert torch.equal(own(parts), values)
-    assert torch.equal(whole(parts), values)
-    assert torch.equal(all_whole({"a": parts, "b": values})["b"], values)
+    assert torch.equal(local_part(parts), values)
+    assert torch.equal(gathered(parts), values)
+    assert torch.equal(all_gathered({"a": parts, "b": values})["b"], values)
 
 
 def test_what_has_another_shape_is_not_laid_out():

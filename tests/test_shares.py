@@ -9,13 +9,14 @@ import pytest
 import torch
 from scipy.sparse import random as random_matrix
 
-from lowerbound import evaluation, noise, shares
+from lowerbound import evaluation, noise
+from lowerbound.distributed import processes
+from lowerbound.distributed.launch import processes_of
+from lowerbound.distributed.processes import ONE_PROCESS, Processes, Share, noise_of
 from lowerbound.model import Architecture, Terms
 from lowerbound.networks import MLP
 from lowerbound.objectives import Elbo
-from lowerbound.shares import ALONE, Processes, Share, sharing
 from lowerbound.sparse import SparseRows
-from lowerbound.training import processes_of
 
 
 @pytest.mark.parametrize(("world", "whole"), [(1, 5), (2, 7), (3, 7), (4, 2), (2, 1)])
@@ -34,7 +35,7 @@ def test_noise_of_a_share_is_that_of_the_whole(kind):
     for rank in range(2):
         share = Share(rank, 2, 7)
         torch.manual_seed(1)
-        with sharing(share):
+        with noise_of(share):
             assert torch.equal(kind(x[share.rows], True), whole[share.rows])
 
 
@@ -55,7 +56,7 @@ def test_noise_of_a_share_of_sparse_rows_is_that_of_the_whole_and_what_is_drawn_
     whole, following = drawn(SparseRows.of(matrix))
     for rank in range(world):
         share = Share(rank, world, 7, torch.from_numpy(matrix.getnnz(1)))
-        with sharing(share):
+        with noise_of(share):
             mine, after = drawn(SparseRows.of(matrix[share.rows.numpy()]))
         assert torch.equal(mine, whole[share.rows])
         assert torch.equal(after, following)
@@ -69,7 +70,7 @@ def test_draws_of_a_share_are_those_of_the_whole_at_every_level():
     for rank in range(3):
         share = Share(rank, 3, 7)
         torch.manual_seed(1)
-        with sharing(share):
+        with noise_of(share):
             own = model.infer(x[share.rows], 3)
         for mine, all_ in zip(own, whole, strict=True):
             torch.testing.assert_close(mine.z, all_.z[:, share.rows])
@@ -96,7 +97,7 @@ def test_the_loss_and_gradient_of_shares_are_those_of_the_whole_with_free_bits_t
     total = 0.0
     for rank, rows in enumerate(parts):
         share = Fixed(rank, 2, 7, gather=lambda own: means)
-        with sharing(share):
+        with noise_of(share):
             found = loss(rows, mine) * len(rows) / 7
         found.backward()
         total += float(found.detach())
@@ -117,7 +118,7 @@ def test_without_a_share_nothing_is_changed():
     torch.manual_seed(1)
     plain = torch.randn(4, 3)
     torch.manual_seed(1)
-    assert torch.equal(shares.drawn(torch.randn_like, x), plain)
+    assert torch.equal(processes.draw_shared(torch.randn_like, x), plain)
 
 
 class Waiting(Exception):
@@ -184,8 +185,8 @@ def test_a_measure_of_several_processes_is_that_of_one(world, size, monkeypatch)
 
 
 def test_one_process_gathers_nothing():
-    assert ALONE.share(3) == Share(0, 1, 3)
-    assert torch.equal(ALONE.gather(torch.ones(2)), torch.ones(1, 2))
+    assert ONE_PROCESS.share(3) == Share(0, 1, 3)
+    assert torch.equal(ONE_PROCESS.gather(torch.ones(2)), torch.ones(1, 2))
 
 
 class Threads:
@@ -269,7 +270,7 @@ def test_a_ranking_by_several_processes_is_that_of_one_to_the_last_bit(world, n)
     table = torch.randn(40, 40, generator=torch.Generator().manual_seed(0))
     users, popularity = Users(n), np.arange(40) // 3
 
-    def measured(processes=ALONE):
+    def measured(processes=ONE_PROCESS):
         def scorer(history):
             return history.dense() @ table
 

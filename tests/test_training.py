@@ -12,6 +12,7 @@ import torch
 
 from lowerbound import checkpoint
 from lowerbound.data import Data
+from lowerbound.distributed.launch import make_fabric
 from lowerbound.errors import ConfigError, Interrupted, NonFiniteError, RunError
 from lowerbound.families import Delta
 from lowerbound.model import Architecture
@@ -20,7 +21,7 @@ from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Objective, Reconstruction
 from lowerbound.recipe import Training, optimizers
 from lowerbound.schedules import Cosine, Linear
-from lowerbound.training import Fit, State, key, make_fabric, make_optimizer
+from lowerbound.training import Fit, State, key, make_optimizer
 
 SETTINGS = Training(epochs=3, batch_size=128, learning_rate=3e-3, accelerator="cpu")
 

@@ -30,8 +30,8 @@ from torch.distributions import (
 from torch.distributions import Normal as _Normal
 from torch.distributions.utils import _standard_normal
 
+from .distributed.processes import draw_shared
 from .errors import ConfigError
-from .shares import drawn
 from .sparse import DeferredLinear, Reduction, SparseRows
 from .specs.checked import checked
 from .specs.registry import part
@@ -179,7 +179,7 @@ class _Gaussian(_Normal):
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         shape = self._extended_shape(sample_shape)
-        noise = drawn(
+        noise = draw_shared(
             lambda whole: _standard_normal(whole.shape, whole.dtype, whole.device),
             self.loc.new_empty(shape),
             -2,

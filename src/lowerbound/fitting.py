@@ -21,12 +21,14 @@ from lightning_fabric import Fabric
 from . import __version__, checkpoint, tracking
 from . import recipe as recipes
 from .data import Dataset, named_sets
+from .distributed.launch import make_fabric, processes_of
+from .distributed.processes import Processes
+from .distributed.supervision import launched
 from .errors import ConfigError, RunError, one_line
 from .evaluation.batches import evaluating, placed
 from .recipe import Recipe
 from .report import glance, maps, page
 from .run import FORMAT, Run, build, check, unchanged
-from .shares import Processes
 from .system import lock
 from .system.console import print_line
 from .system.files import (
@@ -42,8 +44,7 @@ from .system.machine import give_back_memory, hardware, keep_freed_memory, never
 from .system.progress import bar
 from .system.weights import save_tensors
 from .tracking import Watch, watching
-from .training import Fit, State, make_fabric, measured, processes_of
-from .workers import launched
+from .training import Fit, State, measured
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from .shares import drawn
+from .distributed.processes import draw_shared
 from .sparse import SparseRows
 from .specs.checked import checked
 from .specs.registry import part
@@ -53,7 +53,7 @@ class _Elementwise(Noise):
 
     def _of(self, values: Tensor, training: bool, entries: bool = False) -> Tensor:
         draw = partial(self.values, training=training)
-        return drawn(draw, values, entries=entries) if training else draw(values)
+        return draw_shared(draw, values, entries=entries) if training else draw(values)
 
 
 @checked

@@ -13,11 +13,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from .distributed.processes import mean_of_all
 from .errors import ConfigError
 from .latents import KL
 from .model import Terms
 from .schedules import AnySchedule, Schedule, at
-from .shares import mean_of_all
 from .specs.checked import checked
 from .specs.registry import part
 

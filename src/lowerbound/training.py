@@ -8,9 +8,7 @@ processes train as one does, and validation leaves no trace.
 import copy
 import hashlib
 import inspect
-import logging
 import math
-import os
 import shlex
 import threading
 import time
@@ -24,12 +22,21 @@ from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.strategy import Strategy
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from . import checkpoint
 from .data import Dataset, Examples, History
+from .distributed.launch import make_fabric, processes_of
+from .distributed.processes import ONE_PROCESS, Processes, Share, noise_of
+from .distributed.sharding import (
+    all_gathered,
+    copy_gathered,
+    is_part,
+    keeps_parts,
+    laid_out,
+    local_part,
+)
 from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, one_line
 from .evaluation import bound, rank
 from .evaluation.batches import Batches, evaluating, placed
@@ -40,8 +47,6 @@ from .noise import Batch
 from .objectives import Objective
 from .optimizers import LazyAdam, optimizers
 from .recipe import Phase, Training
-from .sharding import all_whole, in_parts, into, kept_in_parts, laid_out, own, sharded
-from .shares import ALONE, Processes, Share, sharing
 from .sparse import SparseLinear, Transposed, sparse_update_pays
 from .system.interrupts import interrupts
 from .system.progress import ProgressReport, silent
@@ -86,53 +91,6 @@ class State:
 def key(*numbers: int) -> int:
     """One seed below 2^63 from several numbers; other numbers give an unrelated one."""
     return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
-
-
-def make_fabric(settings: Training, all_used: bool = True) -> Fabric:
-    """The device, precision and processes that the settings ask for; `all_used`: whether the loss
-    uses all parameters.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    devices, nodes = _processes(settings)
-    if nodes == 1:  # of several machines it says which of them it waits for
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if devices * nodes > 1 and settings.phases:
-        raise ConfigError(f"training.phases are for one process, got {devices * nodes}")
-    cores = os.cpu_count() or 1
-    if devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
-        raise ConfigError(
-            f"training.devices: {devices} processes, but this machine has {cores} cores"
-        )
-    try:
-        how = {
-            "strategy": _strategy(settings, devices * nodes, all_used),
-            "precision": settings.precision,
-        }
-        return Fabric(accelerator=settings.accelerator, devices=devices, num_nodes=nodes, **how)  # type: ignore[arg-type]
-    except Exception as error:  # Fabric raises many kinds, all about these three settings
-        what = f"accelerator {settings.accelerator!r} with {devices} device(s) and precision {settings.precision!r}"
-        raise ConfigError(f"training: {what} cannot be used here: {error}") from error
-
-
-def _strategy(settings: Training, processes: int, all_used: bool) -> str | Strategy:
-    """How so many processes share a fit."""
-    if processes == 1:
-        return "auto"
-    if settings.strategy == "fsdp":
-        return sharded(processes)
-    return "ddp" if all_used else "ddp_find_unused_parameters_true"
-
-
-def _processes(settings: Training) -> tuple[int, int]:
-    """Processes on each machine, and machines: as torchrun or `fabric run` says that started this
-    one, else the settings.
-    """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return settings.devices, settings.nodes
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    return here, int(os.environ["WORLD_SIZE"]) // here
 
 
 def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -190,9 +148,7 @@ def _stepped(
 
 def _fusible(kind: type, model: torch.nn.Module) -> bool:
     """Of weights that are kept in parts, torch fuses the steps of Adam and AdamW alone."""
-    return issubclass(kind, torch.optim.Adam) or not any(
-        kept_in_parts(p) for p in model.parameters()
-    )
+    return issubclass(kind, torch.optim.Adam) or not any(is_part(p) for p in model.parameters())
 
 
 _running = threading.RLock()
@@ -258,7 +214,7 @@ class Fit:
         choice = (
             settings.compile if self.fabric.world_size == 1 or settings.compile != "auto" else False
         )
-        self.apart = in_parts(self.fabric)
+        self.apart = keeps_parts(self.fabric)
         self.learner = copy.deepcopy(model) if self.apart else model
         self.compiled = compiled(
             self.learner, choice, self.total, settings.batch_size // self.fabric.world_size
@@ -395,7 +351,7 @@ class Fit:
             parameter.grad = None
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * settings.schedule(state.step, self.total)
-        with sharing(share):
+        with noise_of(share):
             terms = self.wrapped(x, settings.samples, self.objective.kl)
             loss = self.objective(terms, state.step, self.total)
         if settings.on_nonfinite == "stop" and self._gone_wrong(loss):
@@ -474,7 +430,7 @@ class Fit:
     def _usable(self, loss: Tensor) -> bool:
         """Whether a step can be taken: the loss and the gradient are finite, in all processes."""
         gradients = [p.grad for p in self.trained.values() if p.grad is not None]
-        sums = [(g.coalesce().values() if g.is_sparse else own(g)).sum() for g in gradients]
+        sums = [(g.coalesce().values() if g.is_sparse else local_part(g)).sum() for g in gradients]
         return self._all(torch.stack([loss.detach(), *sums]).isfinite().all())
 
     def _all(self, true: Tensor) -> bool:
@@ -572,7 +528,7 @@ class Fit:
         state = self.state
         state.step, state.batch = state.step - back, state.batch - back
         x, share = self._batch(self._order(state.epoch))
-        with torch.no_grad(), sharing(share), _outputs(self.model) as largest:
+        with torch.no_grad(), noise_of(share), _outputs(self.model) as largest:
             self.model.terms(x, self.settings.samples, self.objective.kl)
         sizes = torch.tensor(list(largest.values())).nan_to_num(nan=math.inf, posinf=math.inf)
         sizes = self.processes.gather(sizes).amax(0)
@@ -668,7 +624,7 @@ class Fit:
             "sums": sums,
         }
         first = self.fabric.is_global_zero
-        gathered = {name: all_whole(tensors, wanted=first) for name, tensors in groups.items()}
+        gathered = {name: all_gathered(tensors, wanted=first) for name, tensors in groups.items()}
         if first:
             checkpoint.save(self.checkpoints, self.state.step, gathered, asdict(self.state))
         self.fabric.barrier()
@@ -763,7 +719,7 @@ class Fit:
         together.
         """
         if self.apart:
-            into(self.model, self.learner)
+            copy_gathered(self.model, self.learner)
 
     def _state(self, described: dict[str, Any]) -> State:
         """A state as it was written. ValueError for one that no fit of these data and settings can
@@ -916,26 +872,13 @@ def watched(monitor: str, items: int) -> list[str]:
     return list(dict.fromkeys([*found, asked]))
 
 
-def processes_of(fabric: Fabric) -> Processes:
-    """The processes of a fit, to tell each other numbers and to share the work of measures."""
-    if fabric.world_size == 1:
-        return ALONE
-
-    def gather(values: Tensor) -> Tensor:
-        whole = values.new_zeros(fabric.world_size, *values.shape, device=fabric.device)
-        whole[fabric.global_rank] = values
-        return torch.as_tensor(fabric.all_reduce(whole, reduce_op="sum")).cpu()  # with zeros: exact
-
-    return Processes(fabric.global_rank, fabric.world_size, gather)
-
-
 def measured(
     model: VAE,
     examples: Examples | History,
     objective: Objective,
     settings: Training,
     stream: int,
-    processes: Processes = ALONE,
+    processes: Processes = ONE_PROCESS,
 ) -> dict[str, float]:
     """What is known of a split after an epoch; one column each.
 
@@ -962,7 +905,7 @@ def _bound(
     objective: Objective,
     settings: Training,
     stream: int,
-    processes: Processes = ALONE,
+    processes: Processes = ONE_PROCESS,
 ) -> dict[str, float]:
     seed = key(settings.seed, stream)
     found = bound(

@@ -8,10 +8,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ..distributed.processes import ONE_PROCESS, Processes, noise_of
 from ..latents import KL
 from ..model import VAE, Terms
 from ..noise import Batch
-from ..shares import ALONE, Processes, sharing
 from ..system.machine import refuse_beyond_memory
 from .batches import Batches, chunks, evaluating, positive, rows
 
@@ -115,7 +115,7 @@ def bound(
     samples: int = 1,
     objective: Loss | None = None,
     seed: int = 0,
-    processes: Processes = ALONE,
+    processes: Processes = ONE_PROCESS,
 ) -> Bound:
     """The ELBO of `examples`, with closed-form rates exactly where they are valid.
 
@@ -135,12 +135,14 @@ def bound(
     """
     size = max(1, rows(model) // positive(samples))
     parts, wanted, places = [], [], []
-    processes = ALONE if model.sparse else processes  # a batch of sparse rows is not taken apart
+    processes = (
+        ONE_PROCESS if model.sparse else processes
+    )  # a batch of sparse rows is not taken apart
     with evaluating(model, seed):
         for start, x in zip(itertools.count(0, size), chunks(model, examples, size), strict=False):
             share = processes.share(len(x))
             mine = x[share.rows.to(x.device)] if isinstance(x, Tensor) and share.world > 1 else x
-            with sharing(share):
+            with noise_of(share):
                 levels = model.infer(mine, samples)
             parts.append(_own(model.score(levels, mine), share.size))
             if objective is not None and objective.kl != "valid":

@@ -16,8 +16,8 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from ..distributed.processes import ONE_PROCESS, Processes
 from ..errors import ConfigError, DataError, ShapeError, unknown
-from ..shares import ALONE, Processes
 from ..sparse import SparseRows
 from .likelihood import Estimate
 
@@ -520,7 +520,7 @@ def rank(
     exclude_seen: bool = True,
     popularity: Tensor | np.ndarray | None = None,
     keep_top: bool = False,
-    processes: Processes = ALONE,
+    processes: Processes = ONE_PROCESS,
 ) -> Ranking:
     """Every metric at every k, from one pass over the users; memory grows with users and targets,
     not with users x items.

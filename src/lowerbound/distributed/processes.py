@@ -84,13 +84,14 @@ class Processes(NamedTuple):
         return found
 
 
-ALONE = Processes()
+ONE_PROCESS = Processes()
+
 
 _current: list[Share] = []
 
 
 @contextmanager
-def sharing(share: Share) -> Iterator[None]:
+def noise_of(share: Share) -> Iterator[None]:
     """Noise drawn in this block is that of the share."""
     _current.append(share)
     try:
@@ -111,7 +112,7 @@ def mean_of_all(own: Tensor) -> Tensor:
     return own + (gather(own.detach() * (share.size / share.whole)).sum(0).to(own) - own.detach())
 
 
-def drawn(
+def draw_shared(
     draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0, entries: bool = False
 ) -> Tensor:
     """`draw(x)`, of which the result is of the shape of x; `dim` counts the examples, or the

@@ -15,24 +15,25 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from .networks.kernels import Up
-from .sparse import Reader, SparseLinear
+from ..networks.kernels import Up
+from ..sparse import Reader, SparseLinear
 
 
-def sharded(processes: int) -> ModelParallelStrategy:
+def sharded_strategy(processes: int) -> ModelParallelStrategy:
     """Fabric's strategy for so many processes."""
     return ModelParallelStrategy(_shard, data_parallel_size=processes, tensor_parallel_size=1)
 
 
-def in_parts(fabric: Fabric) -> bool:
+def keeps_parts(fabric: Fabric) -> bool:
     """Whether its processes keep the weights in parts."""
     return isinstance(fabric.strategy, ModelParallelStrategy)
 
 
-UNIT = 2**18
+UNIT_WEIGHTS = 2**18
 """Weights from which on a layer is gathered by itself; what is smaller is gathered together, once
 for each step.
 """
+
 
 EAGER = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, Up, SparseLinear)
 """Layers that have used their weights when a call of them ends, and give no view of something."""
@@ -50,7 +51,7 @@ def _units(module: nn.Module) -> list[nn.Module]:
         for layer in module.modules()
         if type(layer) in EAGER and id(layer) not in read and layer is not module
     ]
-    return [layer for layer in eager if sum(p.numel() for p in layer.parameters()) >= UNIT]
+    return [layer for layer in eager if sum(p.numel() for p in layer.parameters()) >= UNIT_WEIGHTS]
 
 
 def _shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
@@ -61,39 +62,39 @@ def _shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
     return module
 
 
-def kept_in_parts(tensor: Tensor) -> bool:
+def is_part(tensor: Tensor) -> bool:
     """Whether this process has a part of a tensor only."""
     return isinstance(tensor, DTensor)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def gathered(tensor: Tensor) -> Tensor:
     """All of a tensor that is kept in parts; others as they are. All processes call it together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def all_whole(tensors: Mapping[str, Tensor], wanted: bool = True) -> dict[str, Tensor]:
+def all_gathered(tensors: Mapping[str, Tensor], wanted: bool = True) -> dict[str, Tensor]:
     """`whole` of each, of those in parts on the CPU; nothing where it is not `wanted`. All
     processes call it together.
     """
     found = {}
     for name, tensor in tensors.items():
-        gathered = whole(tensor)
+        whole = gathered(tensor)
         if wanted:
-            found[name] = gathered.cpu() if kept_in_parts(tensor) else gathered
+            found[name] = whole.cpu() if is_part(tensor) else whole
     return found
 
 
 @torch.no_grad()
-def into(model: nn.Module, source: nn.Module) -> None:
+def copy_gathered(model: nn.Module, source: nn.Module) -> None:
     """Gives a whole model all that one in parts has, tensor by tensor. All processes call it
     together.
     """
     parts = source.state_dict()
     for name, tensor in model.state_dict().items():
-        tensor.copy_(whole(parts[name]))
+        tensor.copy_(gathered(parts[name]))
 
 
-def own(tensor: Tensor) -> Tensor:
+def local_part(tensor: Tensor) -> Tensor:
     """What this process has of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 

@@ -20,15 +20,17 @@ from functools import partial
 import torch
 from lightning_fabric import Fabric
 
-from .errors import WorkerError
+from ..errors import WorkerError
 
 PATIENCE = 10.0
 """Seconds that a process has to end by itself after another has ended."""
+
 
 MAIN = "LOWERBOUND_MAIN"
 """Environment variable: the process that started the others of a run, or of torchrun and `fabric
 run` all of them.
 """
+
 
 ENDED, GO_ON = (
     "another process of this run has ended",
