@@ -7,14 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from lowerbound.families import (
-    Bernoulli,
-    ContinuousBernoulli,
-    Delta,
-    DiscretizedLogistic,
-    Normal,
-    bounded,
-)
+from lowerbound.families import Bernoulli, ContinuousBernoulli, Delta, DiscretizedLogistic, Normal
+from lowerbound.families.base import bounded
 
 
 def log_prob(family, values, x):

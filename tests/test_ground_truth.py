@@ -10,11 +10,10 @@ import torch
 from scipy.stats import multivariate_normal, norm
 from torch import nn
 
-from lowerbound import conditionals
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
 from lowerbound.families import Bernoulli, Normal
 from lowerbound.latents import Chain, Level, rate
-from lowerbound.model import VAE, Architecture
+from lowerbound.model import VAE, Architecture, conditionals
 from lowerbound.networks import MLP
 from lowerbound.objectives import Elbo, Iwae
 from lowerbound.priors import Mixture, StandardNormal

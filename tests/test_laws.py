@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowerbound import families, testing
-from lowerbound.families import DiscretizedLogistic, Family, Normal
+from lowerbound import testing
+from lowerbound.families import DiscretizedLogistic, Family, Normal, base
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
 from lowerbound.noise import Dropout, Noise
@@ -142,7 +142,7 @@ def test_truth(name):
 
 
 @dataclass(frozen=True)
-class Wrong(families.Family):
+class Wrong(base.Family):
     """A Normal with one of the faults found in real code."""
 
     fault: str

@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lowerbound import conditionals
 from lowerbound.families import Bernoulli, Normal
-from lowerbound.model import Architecture
+from lowerbound.model import Architecture, conditionals
 from lowerbound.networks import MLP, Conv
 from lowerbound.objectives import Elbo, PublishedHierarchical, Reconstruction
 

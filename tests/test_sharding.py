@@ -11,7 +11,6 @@ from lightning_fabric import Fabric
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from lowerbound import priors
 from lowerbound.data import Data
 from lowerbound.distributed import sharding
 from lowerbound.distributed.sharding import (
@@ -29,6 +28,7 @@ from lowerbound.networks import MLP, Conv
 from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Reconstruction
 from lowerbound.optimizers import WHOLE, optimizers
+from lowerbound.priors import composite, mixture
 from lowerbound.recipe import Training
 from lowerbound.training import Fit
 
@@ -43,8 +43,8 @@ MODELS = {
     "conv": (Architecture((4,), Conv(channels=(4, 8))), Elbo()),
     "levels": (Architecture((6, 4, 2), SMALL, level_network=SMALL), Elbo(kl="everywhere")),
     "tied": (Architecture((4,), SMALL, decoder_network="tied"), Elbo()),
-    "mixture": (Architecture((4,), SMALL, prior=priors.Mixture(3)), Iwae()),
-    "composite": (Architecture((4,), SMALL, prior=priors.Composite()), Elbo()),
+    "mixture": (Architecture((4,), SMALL, prior=mixture.Mixture(3)), Iwae()),
+    "composite": (Architecture((4,), SMALL, prior=composite.Composite()), Elbo()),
     "autoencoder": (
         Architecture((4,), SMALL, posterior=Delta(), likelihood=Normal(variance="shared")),
         Reconstruction(),

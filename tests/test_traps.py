@@ -16,7 +16,8 @@ from lowerbound.evaluation import (
     importance_log_likelihood,
     latent_statistics,
 )
-from lowerbound.families import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Normal, bounded
+from lowerbound.families import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Normal
+from lowerbound.families.base import bounded
 from lowerbound.latents import rate
 from lowerbound.model import Architecture, Terms
 from lowerbound.networks import MLP

@@ -24,12 +24,11 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, constraints, kl_divergence
 
-from . import conditionals
 from .errors import ConfigError
 from .evaluation import importance_log_likelihood
 from .families import ContinuousBernoulli, DiscretizedLogistic, Family, Normal
 from .latents import Chain
-from .model import VAE, Terms
+from .model import VAE, Terms, conditionals
 from .networks import MLP
 from .networks.base import Network
 from .noise import Noise

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from inspect import cleandoc
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent.parent
 
@@ -33,7 +34,7 @@ class Class:
 
     Attributes:
         bases: their names, without the modules that they are in.
-        summary: first line of the docstring, "" without one.
+        summary: first paragraph of the docstring, on one line, "" without one.
         abstract: names of its methods that are to be written by others.
         given: all other names in its body.
     """
@@ -45,13 +46,14 @@ class Class:
 
 
 def _files(module: str) -> list[Path]:
-    """The file of a module of this package, or the files of a package in it."""
-    first = HERE / module / "__init__.py"
-    return (
-        [first, *sorted(set(first.parent.glob("*.py")) - {first})]
-        if first.is_file()
-        else [HERE / f"{module}.py"]
-    )
+    """Gives the file of a module of this package, or the files of a package in its order."""
+    package = HERE / module / "__init__.py"
+    if not package.is_file():
+        return [HERE / f"{module}.py"]
+    first = _constant(package, "LISTED_FIRST", ())
+    listed = [package.with_name(f"{name}.py") for name in first]
+    others = sorted(set(package.parent.glob("*.py")) - {package, *listed})
+    return [package, *listed, *others]
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -81,7 +83,8 @@ def _names(node: ast.stmt) -> list[str]:
 def _read(node: ast.ClassDef) -> Class:
     abstract = frozenset(name for each in node.body if _abstract(each) for name in _names(each))
     given = frozenset(name for each in node.body if not _abstract(each) for name in _names(each))
-    summary = cleandoc(ast.get_docstring(node) or "").partition("\n")[0]
+    first_paragraph = cleandoc(ast.get_docstring(node) or "").partition("\n\n")[0]
+    summary = " ".join(first_paragraph.split())
     return Class(tuple(map(_last, node.bases)), summary, abstract, given)
 
 
@@ -143,18 +146,16 @@ def optimizers() -> dict[str, str]:
         for name, found in classes("optimizers").items()
         if set(found.bases) & set(names)
     }
-    left_out = _constant("optimizers", "special")
+    left_out = _constant(HERE / "optimizers.py", "special", set())
     return {name: "torch.optim" for name in names if name not in left_out} | own
 
 
-def _constant(module: str, name: str) -> set[str]:
-    """A set of texts that a module writes down under a name."""
-    assigned = (
-        node for node in ast.walk(_parsed(HERE / f"{module}.py")) if isinstance(node, ast.Assign)
-    )
-    return next(
-        ast.literal_eval(node.value) for node in assigned if name in map(_last, node.targets)
-    )
+def _constant(path: Path, name: str, otherwise: Any) -> Any:
+    """Gives the literal that a source file writes down under a name, or something else."""
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Assign) and name in map(_last, node.targets):
+            return ast.literal_eval(node.value)
+    return otherwise
 
 
 def recipes() -> dict[str, str]:

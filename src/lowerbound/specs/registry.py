@@ -23,9 +23,12 @@ from .wording import field_names, simplified, unknown_key
 
 
 def _modules(module: ModuleType) -> Iterator[ModuleType]:
+    """Yields a module or, of a package, its files: those of its `LISTED_FIRST`, then the others."""
     yield module
-    for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
-        yield importlib.import_module(f"{module.__name__}.{info.name}")
+    names = [info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    first = [name for name in getattr(module, "LISTED_FIRST", ()) if name in names]
+    for name in dict.fromkeys([*first, *names]):
+        yield importlib.import_module(f"{module.__name__}.{name}")
 
 
 def members(module: str, base: type) -> dict[str, type]:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from .errors import ConfigError
-from .families import Family
-from .networks.base import Network
-from .noise import Noise, Noisy
-from .sparse import DeferredLinear, SparseRows
+from ..errors import ConfigError
+from ..families import Family
+from ..networks.base import Network
+from ..noise import Noise, Noisy
+from ..sparse import DeferredLinear, SparseRows
 
 
 class Conditional(nn.Module):

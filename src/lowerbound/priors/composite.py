@@ -1,95 +1,19 @@
-"""Priors of the top level: specs whose `build(size, posterior)` gives a module with
-`forward(context=None) -> Distribution`.
-
-The context is what the posterior of that level sees; most priors have no use for it.
-"""
+"""The composite prior of RecVAE."""
 
 import copy
-from abc import ABC, abstractmethod
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily
 from torch.distributions import Normal as _Normal
 
-from .errors import ConfigError
-from .families import Normal
-from .specs.checked import checked
-from .specs.registry import part
-
-_UNIT, _FREE = (
-    Normal(variance=1.0),
-    Normal(),
-)  # made once: a part checks its fields whenever it is made
+from ..errors import ConfigError
+from ..specs.checked import checked
+from .base import Prior, Snapshot
 
 
-class Prior(ABC):
-    """A frozen spec of p(z)."""
-
-    @abstractmethod
-    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        """A module whose distribution has event shape (size,), and batch shape () if it has no use
-        for the context.
-        """
-
-
-class _StandardNormal(nn.Module):
-    location: Tensor
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.register_buffer("location", torch.zeros(size), persistent=False)
-
-    def forward(self, context: Any = None) -> Distribution:
-        return _UNIT((self.location,), 1)
-
-
-class _Mixture(nn.Module):
-    def __init__(self, size: int, components: int, spread: float) -> None:
-        super().__init__()
-        self.logits = nn.Parameter(torch.zeros(components))
-        self.location = nn.Parameter(spread * torch.randn(components, size))
-        self.log_variance = nn.Parameter(torch.zeros(components, size))
-
-    def forward(self, context: Any = None) -> Distribution:
-        weights = Categorical(logits=self.logits, validate_args=False)
-        return MixtureSameFamily(
-            weights, _FREE((self.location, self.log_variance), 1), validate_args=False
-        )
-
-
-@checked
-class StandardNormal(Prior):
-    """N(0, I)."""
-
-    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        return _StandardNormal(size)
-
-
-@checked
-class Mixture(Prior):
-    """A learned mixture of diagonal normal distributions; its means start as N(0, spread^2). It has
-    no closed-form KL.
-    """
-
-    components: int = Field(default=10, ge=1)
-    spread: float = Field(default=1.0, gt=0)
-
-    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        return _Mixture(size, self.components, self.spread)
-
-
-class Remembering(nn.Module, ABC):
-    """A module that keeps an earlier state of another."""
-
-    @abstractmethod
-    def renew(self) -> None:
-        """Takes the present state for the earlier one; called between phases of training."""
-
-
-class _Composite(Remembering):
+class _Composite(Snapshot):
     log_weights: Tensor
     wide: Tensor
 
@@ -161,6 +85,3 @@ class Composite(Prior):
                 "a Composite prior is built together with the posterior of its level, got none"
             )
         return _Composite(size, self, posterior)
-
-
-AnyPrior = Annotated[Prior, part(__name__, Prior)]

@@ -1,0 +1,31 @@
+"""Families: parameters -> Distribution, one file each.
+
+Posteriors, likelihoods and the priors between levels are all made of these.
+"""
+
+from typing import Annotated
+
+from ..specs.registry import part
+from .base import Family
+from .bernoulli import Bernoulli
+from .continuous_bernoulli import ContinuousBernoulli
+from .delta import Delta
+from .logistic import DiscretizedLogistic
+from .multinomial import Multinomial
+from .normal import Normal
+
+LISTED_FIRST = ("normal", "bernoulli", "multinomial", "continuous_bernoulli", "delta", "logistic")
+"""The order in which families are listed; files that are not named here follow by their names."""
+
+AnyFamily = Annotated[Family, part(__name__, Family)]
+
+__all__ = [
+    "AnyFamily",
+    "Bernoulli",
+    "ContinuousBernoulli",
+    "Delta",
+    "DiscretizedLogistic",
+    "Family",
+    "Multinomial",
+    "Normal",
+]

@@ -1,0 +1,73 @@
+"""The continuous Bernoulli, a density on [0, 1]."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Distribution, Independent, constraints
+
+from ..specs.checked import checked
+from .base import Family, grid_caveat, outside_unit
+
+
+class _ContinuousBernoulli(Distribution):
+    """p(x) = t exp(t x) / (exp(t) - 1) on [0, 1] with logit t.
+
+    That of torch clamps the probability, so that its density does not integrate to one at |t| > 15,
+    where black pixels are.
+    """
+
+    arg_constraints = {}  # noqa: RUF012
+    support = constraints.unit_interval
+    has_rsample = True
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        self.small = (
+            logits.abs() < 1e-2
+        )  # there, by series: both parts of the closed forms go to infinity
+        self.t = torch.where(self.small, 1.0, logits)
+        super().__init__(logits.shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        size = self.t.abs()
+        log_norm = F.relu(self.t) + torch.log(-torch.expm1(-size) / size)
+        series = self.logits / 2 + self.logits**2 / 24
+        return self.logits * value - torch.where(self.small, series, log_norm)
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.where(
+            self.small, 0.5 + self.logits / 12, -1 / torch.expm1(-self.t) - 1 / self.t
+        )
+
+    @property
+    def variance(self) -> Tensor:
+        large = 1 / self.t**2 - 1 / (4 * torch.sinh(self.t / 2) ** 2)
+        return torch.where(self.small, 1 / 12 - self.logits**2 / 240, large)
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        u = torch.rand(self._extended_shape(sample_shape), dtype=self.t.dtype, device=self.t.device)
+        size = (
+            self.t.abs()
+        )  # the inverse of the distribution function for t > 0; for t < 0 mirrored
+        x = (1 + torch.log(u + (1 - u) * torch.exp(-size)) / size).clamp(0, 1)
+        return torch.where(self.small, u, torch.where(self.t > 0, x, 1 - x))
+
+
+@checked
+class ContinuousBernoulli(Family):
+    """The continuous Bernoulli, the density on [0, 1] that grey values want (Loaiza-Ganem &
+    Cunningham 2019).
+    """
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        return Independent(_ContinuousBernoulli(values[0]), event_dims, validate_args=False)
+
+    def refuses(self, low: float, high: float, levels: int | None) -> str | None:
+        return outside_unit("ContinuousBernoulli", low, high)
+
+    def caveat(self, low: float, high: float, levels: int | None) -> str | None:
+        return grid_caveat(levels)

@@ -1,0 +1,116 @@
+"""Independent normal distributions."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, register_kl
+from torch.distributions import Normal as _Normal
+from torch.distributions.utils import _standard_normal
+
+from ..distributed.processes import draw_shared
+from ..sparse import DeferredLinear, SparseRows
+from ..specs.checked import checked
+from .base import Family, RowsDistribution, bounded, grid_caveat, squash
+
+
+class _Gaussian(_Normal):
+    """The normal distribution by its log scale. That of torch takes the log of the scale again, and
+    squares it, at each call.
+    """
+
+    def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
+        self.loc, self.log_scale, self.scale = (
+            loc,
+            log_scale,
+            torch.exp(log_scale).expand(loc.shape),
+        )
+        Distribution.__init__(self, loc.shape, validate_args=False)
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        shape = self._extended_shape(sample_shape)
+        noise = draw_shared(
+            lambda whole: _standard_normal(whole.shape, whole.dtype, whole.device),
+            self.loc.new_empty(shape),
+            -2,
+        )
+        return self.loc + noise * self.scale
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        z = (value - self.loc) / self.scale
+        return torch.addcmul(-self.log_scale - math.log(2 * math.pi) / 2, z, z, value=-0.5)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "_Gaussian":
+        return _Gaussian(self.loc.expand(batch_shape), self.log_scale)
+
+
+@register_kl(_Gaussian, _Gaussian)
+def _kl_gaussian(q: _Gaussian, p: _Gaussian) -> Tensor:
+    difference, z = q.log_scale - p.log_scale, (q.loc - p.loc) / p.scale
+    return torch.addcmul(torch.expm1(2 * difference), z, z) / 2 - difference
+
+
+@checked
+class Normal(Family):
+    """Independent normal distributions.
+
+    Args:
+        variance: `"learned"` by the network for each element; `"shared"`, one learned number; or a
+            fixed number (`variance=0.5` makes -log p(x) the squared error, up to a constant).
+        mean: `"sigmoid"` keeps the mean in (0, 1).
+    """
+
+    reparameterised: ClassVar[bool] = True
+    real_density: ClassVar[bool] = True
+
+    variance: Literal["learned", "shared"] | float = "learned"
+    mean: Literal["identity", "sigmoid"] = "identity"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.variance, str) and self.variance <= 0:
+            raise ValueError(
+                f"variance must be 'learned', 'shared' or a number above 0, got {self.variance:g}"
+            )
+
+    @property
+    def parameters(self) -> int:
+        return 2 if self.variance == "learned" else 1
+
+    @property
+    def free(self) -> int:
+        return 1 if self.variance == "shared" else 0
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        mean = squash(values[0], self.mean)
+        return Independent(
+            _Gaussian(mean, self._log_scale(values)), event_dims, validate_args=False
+        )
+
+    def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
+        if self.variance == "learned" or self.mean != "identity":
+            return super().of_rows(natural, free)
+        log_scale = self._log_scale((natural.bias, *free))
+
+        def log_prob(inner: Tensor, squares: Tensor, x: SparseRows) -> Tensor:
+            error = squares - 2 * inner + x.with_values(x.values.square()).sums()
+            return -error / (2 * torch.exp(2 * log_scale)) - x.width * (
+                log_scale + math.log(2 * math.pi) / 2
+            )
+
+        return RowsDistribution(natural, "square", log_prob, lambda means: self((means, *free), 1))
+
+    def natural(self, mean: Tensor) -> Tensor | None:
+        return mean if self.mean == "identity" and self.variance != "learned" else None
+
+    def _log_scale(self, values: Sequence[Tensor]) -> Tensor:
+        """log sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is
+        learned.
+        """
+        if isinstance(self.variance, str):
+            return bounded(values[1]) / 2
+        return values[0].new_tensor(math.log(self.variance) / 2)
+
+    def caveat(self, low: float, high: float, levels: int | None) -> str | None:
+        return grid_caveat(levels)

@@ -1,0 +1,16 @@
+"""Priors of the top level, one file each: frozen specs that build a module which gives p(z)."""
+
+from typing import Annotated
+
+from ..specs.registry import part
+from .base import Prior, Snapshot
+from .composite import Composite
+from .mixture import Mixture
+from .standard import StandardNormal
+
+LISTED_FIRST = ("standard", "mixture", "composite")
+"""The order in which priors are listed; files that are not named here follow by their names."""
+
+AnyPrior = Annotated[Prior, part(__name__, Prior)]
+
+__all__ = ["AnyPrior", "Composite", "Mixture", "Prior", "Snapshot", "StandardNormal"]

@@ -1,0 +1,42 @@
+"""A learned mixture of normal distributions."""
+
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.distributions import Categorical, Distribution, MixtureSameFamily
+
+from ..families import Normal
+from ..specs.checked import checked
+from .base import Prior
+
+_FREE = Normal()
+"""Made once, likewise."""
+
+
+class _Mixture(nn.Module):
+    def __init__(self, size: int, components: int, spread: float) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.location = nn.Parameter(spread * torch.randn(components, size))
+        self.log_variance = nn.Parameter(torch.zeros(components, size))
+
+    def forward(self, context: Any = None) -> Distribution:
+        weights = Categorical(logits=self.logits, validate_args=False)
+        return MixtureSameFamily(
+            weights, _FREE((self.location, self.log_variance), 1), validate_args=False
+        )
+
+
+@checked
+class Mixture(Prior):
+    """A learned mixture of diagonal normal distributions; its means start as N(0, spread^2). It has
+    no closed-form KL.
+    """
+
+    components: int = Field(default=10, ge=1)
+    spread: float = Field(default=1.0, gt=0)
+
+    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
+        return _Mixture(size, self.components, self.spread)
