@@ -760,10 +760,10 @@ def titled(folder: Path) -> object:
 
 def filmed(folder: Path) -> object:
     """A folder of MovieLens, cleaned."""
-    from lowerbound.data.cleaning import clean
-    from lowerbound.data.movielens import read_films
-    from lowerbound.data.plays import Columns
-    from lowerbound.data.titles import names_of
+    from lowerbound.data.interactions.cleaning import clean
+    from lowerbound.data.interactions.logs import Columns
+    from lowerbound.data.interactions.titles import names_of
+    from lowerbound.data.named.movielens import read_films
 
     tables = read_films(Path(source(folder)))
     log = clean(tables, Columns(timed=True), 2.0)

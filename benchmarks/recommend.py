@@ -46,7 +46,7 @@ from loops import Ours
 from lowerbound import recipe as recipes
 from lowerbound import run as runs
 from lowerbound.data import Dataset, named_sets
-from lowerbound.data.history import History
+from lowerbound.data.interactions.history import History
 from lowerbound.data.schema import Schema
 from lowerbound.evaluation import rank
 from lowerbound.evaluation.batches import evaluating

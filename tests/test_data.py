@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowerbound.data import Data, Dataset, Interactions, Schema, named_sets
-from lowerbound.data.parquet import unpacked
+from lowerbound.data.files.parquet import unpacked
+from lowerbound.data.interactions.titles import read_titles
 from lowerbound.data.prepare import CHUNK, chunks
 from lowerbound.data.splits import cut
-from lowerbound.data.titles import read_titles
 from lowerbound.errors import ConfigError, DataError, DownloadError, LowerboundError
 
 RNG = np.random.default_rng(0)

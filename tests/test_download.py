@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowerbound.data import Data, named, named_sets
+from lowerbound.data import Data, named_sets
+from lowerbound.data.named import entries, fetch
 from lowerbound.errors import DataError, DownloadError
 
 
@@ -80,9 +81,9 @@ def mirrors() -> Iterator[Mirrors]:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache; no data folder; no proxy between us and the server."""
-    monkeypatch.delenv(named.VARIABLE, raising=False)
+    monkeypatch.delenv(fetch.VARIABLE, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(named, "cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(entries, "cache", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -93,7 +94,7 @@ def serve(monkeypatch: pytest.MonkeyPatch):
     def use(*urls: str) -> None:
         sums = {name: hashlib.sha256(body).hexdigest() for name, body in FILES.items()}
         monkeypatch.setitem(
-            named.NAMED, "mnist", replace(named.NAMED["mnist"], mirrors=urls, files=sums)
+            entries.NAMED, "mnist", replace(entries.NAMED["mnist"], mirrors=urls, files=sums)
         )
 
     return use
@@ -160,7 +161,7 @@ def test_without_a_network_the_line_says_what_to_put_where(serve, cache: Path) -
 
 
 def test_a_silent_mirror_is_given_up(serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(named, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(entries, "TIMEOUT", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         serve(f"http://127.0.0.1:{silent.getsockname()[1]}/")
         assert "timed out" in refused()
@@ -184,7 +185,7 @@ def test_own_files_are_not_checked_against_the_download(
     (tmp_path / "mnist").mkdir()
     for name, body in FILES.items():
         (tmp_path / "mnist" / name.removesuffix(".gz")).write_bytes(gzip.decompress(body))
-    monkeypatch.setenv(named.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(fetch.VARIABLE, str(tmp_path))
     assert named_sets()["mnist"].found() == tmp_path / "mnist"
     assert len(Data("mnist", validation=0).open().test) == 2
     (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(b"rot")
@@ -200,7 +201,7 @@ def test_half_a_set_of_ones_own_is_not_taken_for_the_set(
     (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(
         FILES["train-images-idx3-ubyte.gz"]
     )
-    monkeypatch.setenv(named.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(fetch.VARIABLE, str(tmp_path))
     assert "mnist/t10k-labels-idx1-ubyte.gz" in refused()
 
 

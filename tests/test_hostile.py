@@ -26,12 +26,12 @@ import lowerbound
 from lowerbound import checkpoint
 from lowerbound import recipe as recipes
 from lowerbound.data import Data, Interactions, Schema
-from lowerbound.data.interactions import from_frame
-from lowerbound.data.limits import FREE, RATIO, refuse_bomb
-from lowerbound.data.named import _extract
-from lowerbound.data.parquet import unpacked
-from lowerbound.data.tables import scan_parquet, text_bytes
-from lowerbound.data.titles import read_titles
+from lowerbound.data.files.limits import FREE_BYTES, RATIO, refuse_bomb
+from lowerbound.data.files.parquet import unpacked
+from lowerbound.data.files.tables import scan_parquet, text_bytes
+from lowerbound.data.interactions.dataset import from_frame
+from lowerbound.data.interactions.titles import read_titles
+from lowerbound.data.named.fetch import _extract
 from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from lowerbound.system.files import read_json
 
@@ -367,10 +367,10 @@ def test_objects_in_arrays_are_refused_and_do_nothing(tmp_path, monkeypatch):
 
 
 def test_what_is_claimed_is_weighed_against_what_is_there():
-    refuse_bomb("x", FREE, 1)
-    refuse_bomb("x", 5 * FREE, 5 * FREE // RATIO + 1)
+    refuse_bomb("x", FREE_BYTES, 1)
+    refuse_bomb("x", 5 * FREE_BYTES, 5 * FREE_BYTES // RATIO + 1)
     with pytest.raises(DataError, match="x has 10 bytes and claims"):
-        refuse_bomb("x", FREE + 1, 10)
+        refuse_bomb("x", FREE_BYTES + 1, 10)
 
 
 def test_packed_arrays_as_real_data_have_them_are_no_bombs(tmp_path, monkeypatch):

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from scipy.sparse import csr_matrix, save_npz
 
-from lowerbound.data import Data, Dataset, History, Interactions, Items, Schema, named, named_sets
-from lowerbound.data.interactions import described, from_frame
-from lowerbound.data.synthetic import tastes
+from lowerbound.data import Data, Dataset, History, Interactions, Items, Schema, named_sets
+from lowerbound.data.interactions.dataset import described, from_frame
+from lowerbound.data.named import entries, fetch
+from lowerbound.data.named.synthetic import tastes
 from lowerbound.errors import ConfigError, DataError, DownloadError, LowerboundError, ShapeError
 from lowerbound.recipe import parse
 
@@ -1053,7 +1054,7 @@ MOVIES = "1::Caf\xe9 (1995)::Action\n2::Star Wars: B (1996)::Drama|War\n"
 
 
 def test_the_publishers_files_of_movielens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(named.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(fetch.VARIABLE, str(tmp_path))
     for folder, texts in {
         "ml-100k": {"u.data": U_DATA, "u.item": U_ITEM},
         "movielens-1m": {"ratings.dat": DAT, "movies.dat": MOVIES},
@@ -1093,8 +1094,8 @@ def _archive(path: Path) -> None:
 def test_an_archive_is_unpacked_once_and_only_what_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(named.VARIABLE, raising=False)
-    monkeypatch.setattr(named, "cache", lambda: tmp_path / "cache")
+    monkeypatch.delenv(fetch.VARIABLE, raising=False)
+    monkeypatch.setattr(entries, "cache", lambda: tmp_path / "cache")
     asked = []
 
     def retrieve(url: str, sha256: str, folder: Path, file: str) -> None:
@@ -1102,7 +1103,7 @@ def test_an_archive_is_unpacked_once_and_only_what_is_named(
         folder.mkdir(parents=True)
         _archive(folder / file)
 
-    monkeypatch.setattr(named, "_retrieve", retrieve)
+    monkeypatch.setattr(entries, "_retrieve", retrieve)
     for _ in range(2):
         assert len(Data("movielens-100k", validation=0, test=0).open().train) == 2
     assert [(url.rpartition("/")[2], len(sha256)) for url, sha256 in asked] == [("ml-100k.zip", 64)]
@@ -1111,7 +1112,7 @@ def test_an_archive_is_unpacked_once_and_only_what_is_named(
     def fail(*_: object) -> None:
         raise OSError("no route")
 
-    monkeypatch.setattr(named, "_retrieve", fail)
+    monkeypatch.setattr(entries, "_retrieve", fail)
     line(
         Data("movielens-1m").open,
         "ml-1m.zip",

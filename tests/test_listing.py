@@ -14,10 +14,11 @@ from sklearn.datasets import load_digits
 
 from lowerbound import cli, recipe
 from lowerbound.data import named_sets
-from lowerbound.data.idx import parts
-from lowerbound.data.movielens import FORMATS
-from lowerbound.data.named import HELD_FILMS, HELD_IDX, HELD_PARTS, holds
-from lowerbound.data.plays import SCANS, parts_of
+from lowerbound.data.files.idx import parts
+from lowerbound.data.interactions.logs import SCANS, parts_of
+from lowerbound.data.named.entries import HELD_FILMS, HELD_IDX, HELD_PARTS
+from lowerbound.data.named.fetch import holds
+from lowerbound.data.named.movielens import FORMATS
 from lowerbound.errors import DataError
 from lowerbound.optimizers import optimizers
 from lowerbound.report.apart import kolmogorov_smirnov

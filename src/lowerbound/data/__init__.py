@@ -14,9 +14,10 @@ from ..specs import lazy
 
 if TYPE_CHECKING:
     from .dataset import Dataset, Examples
-    from .history import History, Items
-    from .interactions import Interactions, described
-    from .named import named_sets
+    from .interactions.dataset import described
+    from .interactions.history import History, Items
+    from .interactions.spec import Interactions
+    from .named.entries import named_sets
     from .schema import Schema
     from .spec import Data
 
@@ -24,9 +25,10 @@ __getattr__ = lazy.attributes(
     __name__,
     {
         "dataset": ("Dataset", "Examples"),
-        "history": ("History", "Items"),
-        "interactions": ("Interactions", "described"),
-        "named": ("named_sets",),
+        "interactions.history": ("History", "Items"),
+        "interactions.dataset": ("described",),
+        "interactions.spec": ("Interactions",),
+        "named.entries": ("named_sets",),
         "schema": ("Schema",),
         "spec": ("Data",),
     },

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ConfigError, DataError, ShapeError, one_line
+from .files.sources import Raw
 from .prepare import span
 from .schema import Schema
-from .sources import Raw
 
 
 def refuse_unfit(raw: Raw, options: Mapping[str, tuple[object, str]]) -> None:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, unknown
-from .history import Items
+from .interactions.history import Items
 from .prepare import chunks, span
 from .schema import Schema
 
-BLOCK = 256
+BINARISED_ROWS = 256
 """Source rows that share one random stream in a fixed binarisation."""
+
 
 SPLITS = ("train", "validation", "test", "all")
 
@@ -79,13 +80,13 @@ class Examples:
         """
         bits = np.empty((len(self), *self.schema.shape), bool)
         order = np.argsort(self.rows, kind="stable")
-        blocks, starts = np.unique(self.rows[order] // BLOCK, return_index=True)
+        blocks, starts = np.unique(self.rows[order] // BINARISED_ROWS, return_index=True)
         for block, here in zip(blocks, np.split(order, starts[1:]), strict=bool(len(blocks))):
             noise = np.random.default_rng([self.seed, int(block)]).random(
-                (BLOCK, *self.schema.shape), np.float32
+                (BINARISED_ROWS, *self.schema.shape), np.float32
             )
             rows = self.rows[here]
-            bits[here] = noise[rows % BLOCK] < self._scaled(rows)
+            bits[here] = noise[rows % BINARISED_ROWS] < self._scaled(rows)
         return bits
 
     def span(self) -> tuple[float, float]:
@@ -100,8 +101,8 @@ class Examples:
         their probabilities.
         """
         sums = [
-            self._scaled(self.rows[s : s + BLOCK]).sum(0, dtype=np.float64)
-            for s in range(0, len(self), BLOCK)
+            self._scaled(self.rows[s : s + BINARISED_ROWS]).sum(0, dtype=np.float64)
+            for s in range(0, len(self), BINARISED_ROWS)
         ]
         return np.asarray(np.sum(sums, axis=0) / len(self), np.float32)
 

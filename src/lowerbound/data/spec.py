@@ -18,18 +18,66 @@ from .checks import (
     refuse_unfit,
 )
 from .dataset import Dataset, Examples
-from .history import Items
-from .interactions import InteractionsTable, opened, settings
-from .named import NAMED, place, short
+from .files.sources import Raw, Wanted, reader, reason
+from .interactions.dataset import split_log
+from .interactions.history import Items
+from .interactions.holdout import HeldOut
+from .interactions.logs import read_log
+from .interactions.spec import KIND, Interactions, InteractionsTable
+from .named.entries import NAMED, place, short
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
-from .sources import Raw, Wanted, reader, reason
 from .splits import cut
+
+
+def interactions_of(data: "Data", schema: Schema | None = None) -> Interactions | None:
+    """How to read the source as interactions, or None if it is not one: by its table, its name, or
+    the run's schema.
+    """
+    named = data.source in NAMED and NAMED[data.source].kind == KIND
+    if data.interactions is None and not named and (schema is None or schema.kind != KIND):
+        return None
+    return data.interactions or Interactions()
+
+
+def open_interactions(
+    data: "Data",
+    how: Interactions,
+    schema: Schema | None = None,
+    items: Items | None = None,
+    other: bool = False,
+) -> Dataset:
+    """The source as a `Dataset`. The arguments are those of `Data.open`, and `how` to read it."""
+    _refuse_options(data)
+    if data.source in NAMED and NAMED[data.source].kind != KIND:
+        raise ConfigError(
+            f"data.interactions is for sources of interactions; {data.source} is none"
+        )
+    source = NAMED[data.source].open() if data.source in NAMED else read_log(place(data.source))
+    shares = HeldOut(data.validation, data.test, data.seed, how.fold_in)
+    return replace(
+        split_log(source, how, shares, schema, items, other),
+        name=short(data.source),
+        source=data.source,
+    )
+
+
+def _refuse_options(data: "Data") -> None:
+    """ConfigError for an option that is for images or tables."""
+    options = {
+        name: getattr(data, name) for name in ("binarize", "size", "grey", "standardize", "columns")
+    }
+    for name, value in options.items():
+        if value and value != "none":
+            raise ConfigError(
+                f"data.{name} is for images, vectors or tables; {data.source} is of kind {KIND}"
+            )
+
 
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 
-def _whole(number: float) -> float:
+def _refuse_broken_count(number: float) -> float:
     if number >= 1 and number != int(number):
         raise ValueError(f"{number:g} examples; allowed: a fraction below 1, or a whole number")
     return number
@@ -78,7 +126,7 @@ class Data:
     @field_validator("validation", "test")
     @classmethod
     def _check_count(cls, number: float) -> float:
-        return _whole(number)
+        return _refuse_broken_count(number)
 
     @field_validator("columns")
     @classmethod
@@ -109,8 +157,8 @@ class Data:
             names both.
             ConfigError: an option makes no sense for this source.
         """
-        if (how := settings(self, schema)) is not None:
-            return opened(self, how, schema, items, other)
+        if (how := interactions_of(self, schema)) is not None:
+            return open_interactions(self, how, schema, items, other)
         raw = self._prepared(_read(self.source, self._wanted(schema)))
         rows = cut(len(raw.values), raw.train, self.validation, self.test, self.seed, raw.name)
         raw, schema = (

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, LowerboundError, one_line, unknown
-from .limits import refuse_bomb, refuse_packed, refuse_zip_bomb
-from .tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
+from ...errors import DataError, LowerboundError, one_line, unknown
+from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
+from ..files.tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
 
 USER = ("user_id", "userId", "uid")
+
+
 ITEM = ("item_id", "itemId", "movie_id", "movieId")
 """Names that stand for the columns user and item where those are not there."""
 
+
 RATING = ("rating", "weight")
+
+
 TIME = ("timestamp",)
+
 
 PARTS = (("train",), ("valid", "validation"), ("test",))
 """Names of the files of a source that brings its own parts; a part is known by its position here.
@@ -40,7 +46,7 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
+class RawLog:
     """Interactions as a source brings them.
 
     Attributes:
@@ -146,11 +152,11 @@ def parts_of(folder: Path) -> dict[int, Path]:
     return found
 
 
-def tables(path: Path) -> Tables:
+def read_log(path: Path) -> RawLog:
     """A file or a folder of interactions. DataError if it is of no known kind, or cannot be read."""
     files = guarded(str(path), lambda: parts_of(path) if path.is_dir() else {0: path})
     texts = frozenset(number for number, file in files.items() if file.suffix.lower() in TEXTS)
-    return Tables(str(path), {number: _scan(file) for number, file in files.items()}, texts=texts)
+    return RawLog(str(path), {number: _scan(file) for number, file in files.items()}, texts=texts)
 
 
 # Columns
@@ -242,7 +248,7 @@ def _select(frame: "LazyFrame", wanted: Columns, name: str) -> "LazyFrame":
     return frame.select(polars.col(c).alias(as_) for as_, c in found.items() if c is not None)
 
 
-def joined(tables: Tables, wanted: Columns) -> "LazyFrame":
+def joined(tables: RawLog, wanted: Columns) -> "LazyFrame":
     """All parts as one frame with the column part, train first; a rating or time that not all parts
     have is left out.
     """

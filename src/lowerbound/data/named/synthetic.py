@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .plays import Tables
+from ..interactions.logs import RawLog
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 USERS, ITEMS, TASTES = 2000, 500, 8
+
+
 CONCENTRATION = 0.15
 """Of the users' mixtures: the smaller, the fewer tastes a user has."""
+
+
 ELSEWHERE = 0.1
 """Share of a taste that lies on all items alike."""
 
@@ -71,6 +75,6 @@ def titles() -> "DataFrame":
     )
 
 
-def read_synthetic(_: object = None) -> Tables:
+def read_synthetic(_: object = None) -> RawLog:
     """The set as a source."""
-    return Tables("synthetic-interactions", {0: interactions().lazy()}, titles())
+    return RawLog("synthetic-interactions", {0: interactions().lazy()}, titles())

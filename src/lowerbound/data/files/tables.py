@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, one_line, unknown
-from ..system.files import refuse_special
+from ...errors import DataError, one_line, unknown
+from ...system.files import refuse_special
 from .limits import refuse_bomb, refuse_packed
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason

@@ -12,17 +12,22 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import DataError
+from ...errors import DataError
 from .arrays import from_array, joined
 from .limits import refuse_bomb
 from .sources import Raw, Source, Wanted, reason
 
 NAME = re.compile(r"(train|t10k|test)-(images|labels)[.-]idx\d-ubyte(\.gz)?")
+
+
 UNSIGNED_BYTE = 0x08
+
+
 LIMIT = 2**32
 """Most bytes of values in one file: a compressed file can claim (and hold) far more than fits in
 memory.
 """
+
 
 STEP = 2**22
 

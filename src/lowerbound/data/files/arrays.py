@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ShapeError, one_line
+from ...errors import DataError, ShapeError, one_line
+from ..prepare import chunks, refuse_nonfinite
 from .limits import refuse_zip_bomb
-from .prepare import chunks, refuse_nonfinite
 from .sources import Raw, Source, Wanted, reason
 
 KEYS = ("images", "data", "x", "values")
+
+
 CHANNELS = (1, 3, 4)
 
 

@@ -12,17 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ...errors import DataError
 from .limits import refuse_bomb
 
 FOOTER = 2**23
 """Most bytes of a footer: those of 50,000 pieces of columns. It takes some seconds to read."""
 
+
 PAGES = 2**17
 """Most pages in a file."""
 
+
 DEEPEST = 16
 """Most levels of structures in structures; those of Parquet are 6."""
+
 
 DELTA_BYTE_ARRAY = 7
 """The encoding in which a text begins with so many bytes of the one before it: few bytes may stand

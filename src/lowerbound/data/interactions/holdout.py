@@ -12,24 +12,26 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ...errors import ConfigError, DataError
+from ..splits import count
 from .cleaning import Log
-from .splits import count
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """Where an interaction belongs, in the order of time."""
+
 
 ENOUGH = 5
 """A held-out user with fewer items has them all folded in, and nothing to be found (Liang et al.
 2018).
 """
 
+
 FEWEST = 3
 """A user with fewer items keeps them all in "leave-one-out"."""
 
 
 @dataclass(frozen=True)
-class Shares:
+class HeldOut:
     """How much is held out (`Data` has the numbers) and how much of a held-out user is shown."""
 
     validation: float = 0.1
@@ -39,7 +41,7 @@ class Shares:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class SplitPart:
     """One split: its users, ascending, and which interactions the model sees, and which it has to
     find (None: none).
     """
@@ -50,18 +52,18 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class Split:
     """The splits of a log (which may have lost items that no training user has); None where a split
     is empty.
     """
 
     log: Log
-    train: Side
-    validation: Side | None
-    test: Side | None
+    train: SplitPart
+    validation: SplitPart | None
+    test: SplitPart | None
 
 
-def _fractions(shares: Shares, split: str) -> None:
+def _fractions(shares: HeldOut, split: str) -> None:
     """ConfigError for numbers where only a fraction of interactions makes sense."""
     for name in ("validation", "test"):
         if getattr(shares, name) >= 1:
@@ -71,19 +73,19 @@ def _fractions(shares: Shares, split: str) -> None:
             )
 
 
-def _by_user(log: Log, part: np.ndarray) -> Cut:
+def _by_user(log: Log, part: np.ndarray) -> Split:
     """The splits of all users: the test sees what training and validation hold. Every user is in
     both, targets or not.
     """
     everyone = np.arange(len(log.users))
     sides = [
-        Side(everyone, part < held, part == held) if (part == held).any() else None
+        SplitPart(everyone, part < held, part == held) if (part == held).any() else None
         for held in (VALIDATION, TEST)
     ]
     train = part == TRAIN
     if not train.any():
         raise DataError(f"{log.name} has no training interactions")
-    return Cut(log, Side(np.unique(log.user[train]), train), *sides)
+    return Split(log, SplitPart(np.unique(log.user[train]), train), *sides)
 
 
 def _ranks(log: Log, order: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +105,7 @@ def _shuffled(log: Log, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, len(log)]).permutation(len(log))
 
 
-def _sample(log: Log, shares: Shares, test: float, mask: np.ndarray) -> np.ndarray:
+def _sample(log: Log, shares: HeldOut, test: float, mask: np.ndarray) -> np.ndarray:
     """Each interaction's part: of a user's k in `mask`, round(test k) and round(validation k) at
     random, one at least kept.
 
@@ -116,7 +118,7 @@ def _sample(log: Log, shares: Shares, test: float, mask: np.ndarray) -> np.ndarr
     return np.where(mask, part, TRAIN)
 
 
-def given(log: Log, shares: Shares) -> Cut:
+def given(log: Log, shares: HeldOut) -> Split:
     """The source's own parts. Where it brings no validation, `validation` of each user's training
     items are cut off.
     """
@@ -135,7 +137,7 @@ def given(log: Log, shares: Shares) -> Cut:
     return cut
 
 
-def random(log: Log, shares: Shares) -> Cut:
+def random(log: Log, shares: HeldOut) -> Split:
     """Of each user's k items, round(test k) are for the test, round(validation k) for the
     validation; one at least stays.
     """
@@ -143,7 +145,7 @@ def random(log: Log, shares: Shares) -> Cut:
     return _by_user(log, _sample(log, shares, shares.test, np.ones(len(log), bool)))
 
 
-def leave_one_out(log: Log, shares: Shares) -> Cut:
+def leave_one_out(log: Log, shares: HeldOut) -> Split:
     """Of each user with three items or more the last is for the test and the one before for the
     validation.
 
@@ -161,7 +163,7 @@ def leave_one_out(log: Log, shares: Shares) -> Cut:
     return _by_user(log, part)
 
 
-def temporal(log: Log, shares: Shares) -> Cut:
+def temporal(log: Log, shares: HeldOut) -> Split:
     """The last `test` of all interactions by time, and the `validation` before them. Those at the
     time of a cut go before it.
 
@@ -204,7 +206,7 @@ def _refuse_leakage(log: Log, part: np.ndarray) -> None:
         raise DataError(f"{log.name}: the parts by time overlap")
 
 
-def _held_out(log: Log, shares: Shares) -> list[np.ndarray]:
+def _held_out(log: Log, shares: HeldOut) -> list[np.ndarray]:
     """The users of training, validation and test, each ascending; the permutation is that of Liang
     et al.'s notebook.
     """
@@ -220,7 +222,7 @@ def _held_out(log: Log, shares: Shares) -> list[np.ndarray]:
     return [np.sort(part) for part in np.split(order, [n - held - tests, n - tests])]
 
 
-def _targets(log: Log, users: np.ndarray, shares: Shares) -> np.ndarray:
+def _targets(log: Log, users: np.ndarray, shares: HeldOut) -> np.ndarray:
     """Which interactions of these held-out users are to be found: of k >= 5, int((1 - fold_in) k)
     drawn by the seed anew.
 
@@ -239,7 +241,7 @@ def _targets(log: Log, users: np.ndarray, shares: Shares) -> np.ndarray:
     return wanted
 
 
-def strong(log: Log, shares: Shares) -> Cut:
+def strong(log: Log, shares: HeldOut) -> Split:
     """Users held out whole (Liang et al. 2018, "strong generalisation"): part of each is folded in,
     the rest to be found.
 
@@ -254,11 +256,11 @@ def strong(log: Log, shares: Shares) -> Cut:
         items_of_held_out_users_only=int((~known).sum()), interactions_with_those=int((~kept).sum())
     )
     log = _without(log, known)
-    sides: list[Side | None] = []
+    sides: list[SplitPart | None] = []
     for users in held:
         wanted = _targets(log, users, shares)
-        sides.append(Side(users, ~wanted, wanted) if len(users) else None)
-    return Cut(log, Side(train, np.ones(len(log), bool)), *sides)
+        sides.append(SplitPart(users, ~wanted, wanted) if len(users) else None)
+    return Split(log, SplitPart(train, np.ones(len(log), bool)), *sides)
 
 
 def _without(log: Log, known: np.ndarray) -> Log:
@@ -276,7 +278,7 @@ def _without(log: Log, known: np.ndarray) -> Log:
     return replace(log, **whole, time=time, part=part)
 
 
-RULES: dict[str, Callable[[Log, Shares], Cut]] = {
+RULES: dict[str, Callable[[Log, HeldOut], Split]] = {
     "given": given,
     "strong": strong,
     "random": random,
@@ -285,7 +287,7 @@ RULES: dict[str, Callable[[Log, Shares], Cut]] = {
 }
 
 
-def hold_out(log: Log, split: str, shares: Shares) -> Cut:
+def hold_out(log: Log, split: str, shares: HeldOut) -> Split:
     """The splits of a log by one of the RULES; "auto" is "given" for a source with its own parts,
     else "strong".
     """

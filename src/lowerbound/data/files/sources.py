@@ -1,7 +1,4 @@
-"""What a kind of data source is: a class that claims paths and reads them into a `Raw`.
-
-To add a kind, add a file with a subclass of `Source` to this folder; `reader` finds it.
-"""
+"""What every kind of file is to the house: a source that claims a path and reads it."""
 
 import abc
 import dataclasses
@@ -10,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import DataError, one_line
-from ..specs.registry import members
+from ...errors import DataError, one_line
+from ...specs.registry import members
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, one_line, unknown
-from ..system.files import is_file
+from ...errors import DataError, one_line, unknown
+from ...system.files import is_file
+from ..files.limits import refuse_bomb, refuse_packed
+from ..files.tables import TEXTS, refuse_repeated, scan_parquet, separator, text_bytes
 from .history import series
-from .limits import refuse_bomb, refuse_packed
-from .plays import ITEM, guarded, whole
-from .tables import TEXTS, refuse_repeated, scan_parquet, separator, text_bytes
+from .logs import ITEM, guarded, whole
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

@@ -8,11 +8,14 @@ data, even binary images, stay far below that, and a bomb of some kilobytes far 
 import zipfile
 from pathlib import Path
 
-from ..errors import DataError
-from ..system.files import refuse_special
+from ...errors import DataError
+from ...system.files import refuse_special
 
-FREE = 2**26
+FREE_BYTES = 2**26
+
+
 RATIO = 100
+
 
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ")
 """How compressed files begin: gzip, zstd, zlib, bzip2, xz."""
@@ -20,11 +23,11 @@ PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda", b"BZh"
 
 def refuse_bomb(name: object, claimed: int, held: int) -> None:
     """DataError for a source of `held` bytes that claims to be `claimed` bytes of values."""
-    if claimed > max(FREE, RATIO * held):
+    if claimed > max(FREE_BYTES, RATIO * held):
         raise DataError(
             f"{name} has {held} bytes and claims {claimed} bytes of values, which are not "
             "allocated; "
-            f"allowed: {FREE}, or {RATIO} times its size"
+            f"allowed: {FREE_BYTES}, or {RATIO} times its size"
         )
 
 

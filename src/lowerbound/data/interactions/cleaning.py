@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, one_line
-from .plays import Columns, Tables, guarded, joined
+from ...errors import DataError, one_line
+from .logs import Columns, RawLog, guarded, joined
 
 if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame, Series
@@ -255,7 +255,7 @@ def _common(log: Log, min_user_items: int, min_item_users: int) -> Log:
 
 
 def clean(
-    tables: Tables,
+    tables: RawLog,
     wanted: Columns,
     threshold: float | None = None,
     binary: bool = True,

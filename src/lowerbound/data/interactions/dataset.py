@@ -1,125 +1,24 @@
-"""The [data.interactions] table of a recipe, and how a source of interactions becomes a `Dataset`
-of `History` splits.
-"""
+"""How a log of interactions becomes a `Dataset` of `History` splits."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from pydantic import Field
 
-from ..errors import ConfigError, DataError, LowerboundError, ShapeError
-from ..specs.checked import checked
-from ..specs.registry import table
-from ..system.files import expand_home
+from ...errors import DataError, LowerboundError, ShapeError
+from ...system.files import expand_home
+from ..dataset import Dataset, Examples
+from ..schema import Schema
 from .cleaning import Log, clean
-from .dataset import Dataset, Examples
 from .history import History, Items
-from .holdout import Cut, Shares, Side, given, hold_out
-from .named import NAMED, place, short
-from .plays import Columns, Tables, guarded
-from .plays import tables as read_tables
-from .schema import Schema
+from .holdout import HeldOut, Split, SplitPart, given, hold_out
+from .logs import RawLog, guarded
+from .spec import KIND, Interactions
 from .titles import names_of, positions, read_titles, titled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-    from .spec import Data
-
-KIND = "interactions"
-TIMED = ("leave-one-out", "temporal")
-
-
-@checked
-class Interactions:
-    """The [data.interactions] table of a recipe: which columns to read, what to keep, and what to
-    hold out.
-
-    Attributes:
-        user: the column of users; in place of "user" also user_id, userId or uid.
-        item: the column of items; in place of "item" also item_id, itemId, movie_id or movieId.
-        rating: the column of ratings or weights; None: rating or weight, if there is one.
-        timestamp: the column of times, numbers or dates; None: timestamp, if there is one.
-        threshold: interactions with a rating below it are dropped.
-        binary: every kept interaction counts 1 (a rating of 0 too); else its rating is its weight
-            (and 0 is nothing), and a source without ratings has its repetitions counted.
-        min_user_items: users with fewer items are dropped, after the items were.
-        min_item_users: items with fewer users are dropped, in one pass before the users (Liang et
-        al. 2018).
-        split: what `validation` and `test` hold out: "given" takes the source's own files, "strong"
-            users (of whom `fold_in` is shown), "random", "leave-one-out" and "temporal"
-            interactions of all users; "auto" is "given" for a source with its own files, else
-            "strong". See `holdout`.
-        fold_in: the fraction of a held-out user's interactions that the model sees, in "strong".
-        items: path of a file with the items' ids, title and perhaps genres.
-    """
-
-    user: Annotated[str, Field(min_length=1)] = "user"
-    item: Annotated[str, Field(min_length=1)] = "item"
-    rating: str | None = None
-    timestamp: str | None = None
-    threshold: float | None = None
-    binary: bool = True
-    min_user_items: Annotated[int, Field(ge=1)] = 1
-    min_item_users: Annotated[int, Field(ge=1)] = 1
-    split: Literal["auto", "given", "strong", "random", "leave-one-out", "temporal"] = "auto"
-    fold_in: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    items: str | None = None
-
-    @property
-    def columns(self) -> Columns:
-        """What is to be read; times only where the split needs them."""
-        return Columns(self.user, self.item, self.rating, self.timestamp, self.split in TIMED)
-
-
-InteractionsTable = Annotated[Interactions | None, table(Interactions)]
-"""The type of `Data.interactions`: the table of a recipe, its keys checked by name."""
-
-
-def settings(data: "Data", schema: Schema | None = None) -> Interactions | None:
-    """How to read the source as interactions, or None if it is not one: by its table, its name, or
-    the run's schema.
-    """
-    named = data.source in NAMED and NAMED[data.source].kind == KIND
-    if data.interactions is None and not named and (schema is None or schema.kind != KIND):
-        return None
-    return data.interactions or Interactions()
-
-
-def opened(
-    data: "Data",
-    how: Interactions,
-    schema: Schema | None = None,
-    items: Items | None = None,
-    other: bool = False,
-) -> Dataset:
-    """The source as a `Dataset`. The arguments are those of `Data.open`, and `how` to read it."""
-    _refuse_options(data)
-    if data.source in NAMED and NAMED[data.source].kind != KIND:
-        raise ConfigError(
-            f"data.interactions is for sources of interactions; {data.source} is none"
-        )
-    source = NAMED[data.source].open() if data.source in NAMED else read_tables(place(data.source))
-    shares = Shares(data.validation, data.test, data.seed, how.fold_in)
-    return replace(
-        _dataset(source, how, shares, schema, items, other),
-        name=short(data.source),
-        source=data.source,
-    )
-
-
-def _refuse_options(data: "Data") -> None:
-    """ConfigError for an option that is for images or tables."""
-    options = {
-        name: getattr(data, name) for name in ("binarize", "size", "grey", "standardize", "columns")
-    }
-    for name, value in options.items():
-        if value and value != "none":
-            raise ConfigError(
-                f"data.{name} is for images, vectors or tables; {data.source} is of kind {KIND}"
-            )
 
 
 def from_frame(
@@ -154,8 +53,10 @@ def from_frame(
     """
     how = how or Interactions()
     known = None if titles is None else titled(_polars(titles, "titles").collect(), how.item)
-    source = Tables(name, {0: _polars(frame, name)}, known)
-    return _dataset(source, how, Shares(validation, test, seed, how.fold_in), schema, items, other)
+    source = RawLog(name, {0: _polars(frame, name)}, known)
+    return split_log(
+        source, how, HeldOut(validation, test, seed, how.fold_in), schema, items, other
+    )
 
 
 def _polars(frame: Any, name: str) -> Any:
@@ -170,10 +71,10 @@ def _polars(frame: Any, name: str) -> Any:
         raise DataError(f"{name} cannot be read as a frame: {error}") from None
 
 
-def _dataset(
-    source: Tables,
+def split_log(
+    source: RawLog,
     how: Interactions,
-    shares: Shares,
+    shares: HeldOut,
     schema: Schema | None,
     items: Items | None,
     other: bool,
@@ -182,7 +83,7 @@ def _dataset(
     cut = (
         _own(source, how, shares) if items is None else _for_run(source, how, shares, items, other)
     )
-    full = Side(np.arange(len(cut.log.users)), np.ones(len(cut.log), bool))
+    full = SplitPart(np.arange(len(cut.log.users)), np.ones(len(cut.log), bool))
     matrix = _matrix(cut.log, cut.train.users, cut.train.seen)
     schema = _schema(source.name, matrix, how, schema)
     catalogue = items or _catalogue(source, how, cut.log.items, matrix)
@@ -197,7 +98,7 @@ def _dataset(
     )
 
 
-def _own(source: Tables, how: Interactions, shares: Shares) -> Cut:
+def _own(source: RawLog, how: Interactions, shares: HeldOut) -> Split:
     """The source by its own rules."""
     log = clean(
         source, how.columns, how.threshold, how.binary, how.min_user_items, how.min_item_users
@@ -205,7 +106,9 @@ def _own(source: Tables, how: Interactions, shares: Shares) -> Cut:
     return hold_out(log, how.split, shares)
 
 
-def _for_run(source: Tables, how: Interactions, shares: Shares, items: Items, other: bool) -> Cut:
+def _for_run(
+    source: RawLog, how: Interactions, shares: HeldOut, items: Items, other: bool
+) -> Split:
     """The source over the catalogue of a run: if it has this very catalogue by its own rules, it is
     split by them.
 
@@ -221,10 +124,10 @@ def _for_run(source: Tables, how: Interactions, shares: Shares, items: Items, ot
     )
     if log.part is not None:
         return given(log, replace(shares, validation=0))
-    return Cut(log, Side(np.arange(len(log.users)), np.ones(len(log), bool)), None, None)
+    return Split(log, SplitPart(np.arange(len(log.users)), np.ones(len(log), bool)), None, None)
 
 
-def _perhaps_own(source: Tables, how: Interactions, shares: Shares) -> Cut | None:
+def _perhaps_own(source: RawLog, how: Interactions, shares: HeldOut) -> Split | None:
     """The source by its own rules; None if they make no sense for these data: what is wrong with
     the data shows later.
     """
@@ -297,13 +200,13 @@ def _schema(name: str, matrix: "csr_matrix", how: Interactions, schema: Schema |
     return schema
 
 
-def _catalogue(source: Tables, how: Interactions, ids: np.ndarray, train: "csr_matrix") -> Items:
+def _catalogue(source: RawLog, how: Interactions, ids: np.ndarray, train: "csr_matrix") -> Items:
     """The items with their names and the number of their training users."""
     named = source.items if how.items is None else read_titles(expand_home(how.items), how.item)
     return Items(ids, *names_of(ids, named), np.bincount(train.indices, minlength=len(ids)))
 
 
-def _history(log: Log, side: Side, schema: Schema) -> History:
+def _history(log: Log, side: SplitPart, schema: Schema) -> History:
     seen = _matrix(log, side.users, side.seen)
     wanted = None if side.wanted is None else _matrix(log, side.users, side.wanted)
     return History(schema, seen, wanted, log.users[side.users], side.users, schema.levels)

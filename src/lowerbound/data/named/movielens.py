@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError
-from .limits import refuse_packed
-from .plays import Tables, guarded
-from .tables import refuse_repeated
-from .titles import read_titles
+from ...errors import DataError
+from ..files.limits import refuse_packed
+from ..files.tables import refuse_repeated
+from ..interactions.logs import RawLog, guarded
+from ..interactions.titles import read_titles
 
 if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame
 
 COLUMNS = ("user", "item", "rating", "timestamp")
+
 
 GENRES = (
     *(
@@ -129,7 +130,7 @@ def has_films(folder: Path) -> bool:
     return _format(folder) is not None
 
 
-def read_films(folder: Path) -> Tables:
+def read_films(folder: Path) -> RawLog:
     """Ratings and films. DataError if they cannot be read."""
     pair = _format(folder)
     if pair is None:
@@ -138,4 +139,4 @@ def read_films(folder: Path) -> Tables:
             f"{', '.join(' and '.join(p) for p in FORMATS)}"
         )
     ratings, films = guarded(str(folder), lambda: FORMATS[pair](*(folder / file for file in pair)))
-    return Tables(str(folder), {0: ratings}, films)
+    return RawLog(str(folder), {0: ratings}, films)

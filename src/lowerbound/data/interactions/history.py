@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DataError, one_line
-from ..sparse import SparseRows
-from ..system.files import write_frame
-from .limits import refuse_bomb
-from .schema import Schema
-from .sources import reason
-from .tables import scan_parquet, text_bytes
+from ...errors import DataError, one_line
+from ...sparse import SparseRows
+from ...system.files import write_frame
+from ..files.limits import refuse_bomb
+from ..files.sources import reason
+from ..files.tables import scan_parquet, text_bytes
+from ..schema import Schema
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError, one_line
+from ...errors import DataError, one_line
+from ..prepare import resized
 from .limits import refuse_bomb
-from .prepare import resized
 from .sources import Raw, Source, Wanted, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
 DROPPINGS = ("thumbs.db", "desktop.ini")
 """Files that systems leave in folders; names that begin with a dot are passed over too."""
+
 
 START_OF_SCAN, SCANS = b"\xff\xda", 100
 """How a scan of a JPEG file begins, and the most of them: each passes over the whole image.
 Progressive files have about ten.
 """
+
 
 GREY = ("1", "L", "LA", "La")
 
