@@ -48,8 +48,8 @@ from lowerbound import run as runs
 from lowerbound.data import Dataset, named_sets
 from lowerbound.data.interactions.history import History
 from lowerbound.data.schema import Schema
-from lowerbound.evaluation import rank
 from lowerbound.evaluation.batches import evaluating
+from lowerbound.evaluation.ranking import rank
 from lowerbound.training import Fit
 
 BATCH = 500

@@ -26,8 +26,8 @@ from lowerbound import fitting as runs
 from lowerbound import recipe as recipes
 from lowerbound.baselines import Als, Ease, Popularity
 from lowerbound.errors import ConfigError
-from lowerbound.evaluation import Ranking, difference, rank
 from lowerbound.evaluation.batches import evaluating
+from lowerbound.evaluation.ranking import Ranking, difference, rank
 
 METRICS = ["recall@20", "recall_capped@50", "ndcg@100"]
 DROPOUT = ["L2Normalize", {"type": "Dropout", "probability": 0.5}]

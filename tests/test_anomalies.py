@@ -19,7 +19,7 @@ import lowerbound
 from lowerbound.anomalies import ANOMALOUS
 from lowerbound.errors import ConfigError, DataError, ShapeError
 from lowerbound.evaluation import auroc, complexity, percentile, typicality
-from lowerbound.evaluation.anomaly import codecs
+from lowerbound.evaluation.detection import codecs
 
 QUIET = {"report.write": False, "training.accelerator": "cpu"}
 

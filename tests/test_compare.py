@@ -11,7 +11,8 @@ import torch
 
 import lowerbound
 from lowerbound.errors import ConfigError, RunError
-from lowerbound.evaluation import bound, importance_log_likelihood, rank
+from lowerbound.evaluation import bound, importance_log_likelihood
+from lowerbound.evaluation.ranking import rank
 from lowerbound.report import compare
 from lowerbound.report.compare import as_text, overlaid, place
 from lowerbound.report.comparison import common, measure, names, settings

@@ -20,8 +20,8 @@ from lowerbound.data.named.entries import HELD_FILMS, HELD_IDX, HELD_PARTS
 from lowerbound.data.named.fetch import holds
 from lowerbound.data.named.movielens import FORMATS
 from lowerbound.errors import DataError
+from lowerbound.evaluation.statistics import kolmogorov_smirnov
 from lowerbound.optimizers import optimizers
-from lowerbound.report.apart import kolmogorov_smirnov
 from lowerbound.specs import listing
 from lowerbound.specs.registry import members
 

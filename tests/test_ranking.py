@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from lowerbound.errors import ConfigError, DataError
-from lowerbound.evaluation import by_activity, by_item_popularity, difference, rank, ranking, top_k
+from lowerbound.evaluation.ranking import by_activity, by_item_popularity, difference, rank, top_k
 from lowerbound.sparse import SparseRows
 
 QUICK = settings(max_examples=30, deadline=None)
@@ -133,14 +133,14 @@ def test_the_k_best_of_extreme_rows(scores, k):
 
 
 def test_the_k_best_of_many_rows_and_of_none():
-    scores = torch.randn(ranking.ROWS * 2 + 1, 700).bfloat16()
+    scores = torch.randn(top_k.SORTED_ROWS * 2 + 1, 700).bfloat16()
     assert torch.equal(top_k(scores, 4).indices, stable(scores, 4))
     assert top_k(scores[:0], 4).indices.shape == (0, 4)
 
 
 def test_both_ways_to_the_k_best_agree_where_both_apply():
     scores = torch.randn(50, 1000).bfloat16()
-    assert torch.equal(ranking._by_blocks(scores, 3).indices, ranking._by_key(scores, 3).indices)
+    assert torch.equal(top_k._by_blocks(scores, 3).indices, top_k._by_key(scores, 3).indices)
 
 
 @pytest.mark.parametrize("place", [0, 640, -1])

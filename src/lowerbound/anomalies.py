@@ -20,8 +20,8 @@ from .evaluation import (
     percentile,
     typicality,
 )
-from .evaluation.anomaly import Numbers
 from .evaluation.batches import positive, refuse_seed
+from .evaluation.detection import Numbers
 from .run import Run, check, load
 
 if TYPE_CHECKING:

@@ -22,17 +22,9 @@ from . import recipe as recipes
 from .baselines import Counts
 from .data import Dataset, Examples, History, Items, Schema
 from .errors import ConfigError, DataError, LowerboundError, RunError, one_line
-from .evaluation import (
-    Ranking,
-    bits_per_dimension,
-    bound,
-    difference,
-    importance_log_likelihood,
-    latent_statistics,
-    rank,
-)
-from .evaluation.batches import chunks, evaluating, placed, positive, rows
-from .evaluation.ranking import cuts
+from .evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
+from .evaluation.batches import chunk_size, chunks, evaluating, placed, positive
+from .evaluation.ranking import Ranking, cuts, difference, rank
 from .model import VAE
 from .noise import Batch
 from .recipe import Recipe
@@ -222,7 +214,9 @@ class Run:
             with evaluating(self.model, 0):
                 return [z.cpu() for z in self.model.encode(placed(self.model, x))]
         with evaluating(self.model, 0):
-            parts = [self.model.encode(batch) for batch in chunks(self.model, x, rows(self.model))]
+            parts = [
+                self.model.encode(batch) for batch in chunks(self.model, x, chunk_size(self.model))
+            ]
         return [torch.cat(level).cpu() for level in zip(*parts, strict=True)]
 
     def reconstruct(self, x: Batch) -> Tensor:
@@ -237,7 +231,7 @@ class Run:
         latents = self.model.latents
         self.model.refuse_latents(z, self._level(level))
         with evaluating(self.model, 0):
-            parts = z.to(next(self.model.parameters())).split(rows(self.model))
+            parts = z.to(next(self.model.parameters())).split(chunk_size(self.model))
             return torch.cat(
                 [self.model.decode(latents.descend(part, level)).mean.cpu() for part in parts]
             )
@@ -274,7 +268,7 @@ class Run:
                 "recommend RUN"
             )
         refuse_beyond_memory(n * math.prod(self.schema.shape), f"{n:,} samples")
-        size = rows(self.model)
+        size = chunk_size(self.model)
         with evaluating(self.model, seed):
             return torch.cat(
                 [self.model.sample(min(size, n - start), mean).cpu() for start in range(0, n, size)]

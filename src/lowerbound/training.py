@@ -38,9 +38,9 @@ from .distributed.sharding import (
     local_part,
 )
 from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, one_line
-from .evaluation import bound, rank
+from .evaluation import bound
 from .evaluation.batches import Batches, evaluating, placed
-from .evaluation.ranking import named
+from .evaluation.ranking import metrics_by_name, rank
 from .execution import Compiled, compiled, operations, threads
 from .model import VAE, Terms
 from .noise import Batch
@@ -857,7 +857,7 @@ def monitored(name: str, items: int) -> str:
     if name == "objective":
         return name
     try:
-        (kind, k), *_ = named([name], (20,)).values()
+        (kind, k), *_ = metrics_by_name([name], (20,)).values()
     except ConfigError as error:
         raise ConfigError(f"training.monitor is objective or a ranking metric: {error}") from None
     return f"{kind}@{min(k, items)}"

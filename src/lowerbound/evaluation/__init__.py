@@ -1,18 +1,14 @@
-"""Measures of a fitted model. They work on `Terms` and `Level` records, on scores, and on any
-examples that come in batches.
+"""Measures of a fitted model. They work on `Terms` and `Level` records, on scores, and on any examples
+that come in batches.
 """
 
-from .anomaly import auroc, complexity, percentile, typicality
+from .detection import auroc, complexity, percentile, typicality
 from .latent import LatentStatistics, latent_statistics
-from .likelihood import (
-    Bound,
-    Estimate,
-    Likelihood,
-    bits_per_dimension,
-    bound,
-    importance_log_likelihood,
-)
-from .ranking import Ranking, Slice, TopK, by_activity, by_item_popularity, difference, rank, top_k
+from .likelihood import Bound, Likelihood, bits_per_dimension, bound, importance_log_likelihood
+from .ranking.rank import Ranking, difference, rank
+from .ranking.slices import Slice, by_activity, by_item_popularity
+from .ranking.top_k import TopK, top_k
+from .statistics import Estimate
 
 __all__ = [
     "Bound",

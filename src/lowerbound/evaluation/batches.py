@@ -16,13 +16,13 @@ from ..model import as_batch
 from ..noise import Batch
 from ..system.machine import keep_freed_memory
 
-ELEMENTS = 2**20
+CHUNK_NUMBERS = 2**20
 """Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough
 for the matrix products.
 """
 
 
-ROWS = 512
+SPARSE_CHUNK = 512
 """Sparse examples in one chunk."""
 
 
@@ -88,9 +88,11 @@ def positive(number: int, least: int = 1, what: str = "samples") -> int:
     return int(number)
 
 
-def rows(model: Model) -> int:
+def chunk_size(model: Model) -> int:
     """How many events of this model make one chunk; those of sparse rows are never held whole."""
-    return ROWS if model.sparse else max(1, ELEMENTS // max(math.prod(model.shape), 512))
+    return (
+        SPARSE_CHUNK if model.sparse else max(1, CHUNK_NUMBERS // max(math.prod(model.shape), 512))
+    )
 
 
 def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..latents import Level, rate_per_dimension
 from ..model import VAE
-from .batches import Batches, chunks, evaluating, positive, rows
+from .batches import Batches, chunk_size, chunks, evaluating, positive
 
 ACTIVE = 0.01
 """Variance over the data of a unit's posterior mean above which it counts as active (Burda et al.
@@ -74,7 +74,7 @@ def latent_statistics(
     means: list[list[Tensor]] = []
     rates: list[list[Tensor | None]] = []
     with evaluating(model, seed):
-        for x in chunks(model, examples, max(1, rows(model) // positive(samples, 2))):
+        for x in chunks(model, examples, max(1, chunk_size(model) // positive(samples, 2))):
             levels = model.infer(x, samples)
             means.append([_posterior_means(level).cpu() for level in levels])
             rates.append([r if r is None else r.cpu() for r in map(_rates, levels)])

@@ -13,9 +13,10 @@ from ..latents import KL
 from ..model import VAE, Terms
 from ..noise import Batch
 from ..system.machine import refuse_beyond_memory
-from .batches import Batches, chunks, evaluating, positive, rows
+from .batches import Batches, chunk_size, chunks, evaluating, positive
+from .statistics import Estimate
 
-SAMPLED = 4
+FLOATS_PER_WEIGHT = 4
 """Float32 that the weight of a sample takes at a time: it is put beside the others, and doubled in
 precision.
 """
@@ -28,19 +29,6 @@ class Loss(Protocol):
     def kl(self) -> KL: ...
 
     def __call__(self, terms: Terms) -> Tensor: ...
-
-
-class Estimate(NamedTuple):
-    """A mean over examples and its standard error (nan for a single example)."""
-
-    value: float
-    standard_error: float
-
-    @classmethod
-    def of(cls, values: Tensor) -> "Estimate":
-        """From one value per example, (N,); nan from none."""
-        spread = values.double().std().item() if len(values) > 1 else math.nan
-        return cls(values.double().mean().item(), spread / math.sqrt(max(len(values), 1)))
 
 
 class Bound(NamedTuple):
@@ -133,7 +121,7 @@ def bound(
         ConfigError: `samples` is below 1.
         DataError: there are no examples.
     """
-    size = max(1, rows(model) // positive(samples))
+    size = max(1, chunk_size(model) // positive(samples))
     parts, wanted, places = [], [], []
     processes = (
         ONE_PROCESS if model.sparse else processes
@@ -184,11 +172,13 @@ def importance_log_likelihood(
         DataError: there are no examples.
     """
     samples = positive(samples)
-    most = min(samples, rows(model))
-    refuse_beyond_memory(SAMPLED * samples * (rows(model) // most), f"{samples:,} samples")
+    most = min(samples, chunk_size(model))
+    refuse_beyond_memory(
+        FLOATS_PER_WEIGHT * samples * (chunk_size(model) // most), f"{samples:,} samples"
+    )
     values, effective = [], []
     with evaluating(model, seed):
-        for x in chunks(model, examples, max(1, rows(model) // most)):
+        for x in chunks(model, examples, max(1, chunk_size(model) // most)):
             weights = _log_weights(model, x, samples, most)
             total = torch.logsumexp(weights, 0)
             values.append(total - math.log(len(weights)))

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import RunError
+from ..evaluation.statistics import kolmogorov_smirnov
 from ..run import Run
 from ..system.files import exists, read_json, write_json
 from ..system.progress import stages
-from .apart import kolmogorov_smirnov
 from .comparison import DRAWS, MARK, Comparison, Entry, measured_runs, names, ready, refuse
 from .figures import bars, grid, histogram, lines, marginals, strips
 from .look import Look

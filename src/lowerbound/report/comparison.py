@@ -11,17 +11,9 @@ from torch import Tensor
 from ..data import Examples, History
 from ..data.prepare import chunks
 from ..errors import ConfigError, LowerboundError
-from ..evaluation import (
-    Estimate,
-    Ranking,
-    bound,
-    difference,
-    importance_log_likelihood,
-    latent_statistics,
-    rank,
-)
+from ..evaluation import Estimate, bound, importance_log_likelihood, latent_statistics
 from ..evaluation.batches import positive
-from ..evaluation.ranking import METRICS, cuts
+from ..evaluation.ranking import METRICS, Ranking, cuts, difference, rank
 from ..families import Multinomial
 from ..run import LATENT_USERS, Run, check
 from ..training import monitored

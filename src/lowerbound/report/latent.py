@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..evaluation import LatentStatistics
+from ..evaluation.statistics import kolmogorov_smirnov
 from ..run import Run
-from .apart import kolmogorov_smirnov
 from .figures import classes, histogram, marginals, rates, shades
 from .look import SOME, Look
 from .maps import Plane, plane, principal

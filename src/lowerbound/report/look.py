@@ -15,7 +15,7 @@ from ..evaluation import (
     importance_log_likelihood,
     latent_statistics,
 )
-from ..evaluation.batches import chunks, evaluating, rows
+from ..evaluation.batches import chunk_size, chunks, evaluating
 from ..evaluation.latent import ACTIVE
 from ..latents import Level
 from ..priors import StandardNormal
@@ -174,7 +174,7 @@ class Look:
     def _inferred(self, examples: Examples) -> Iterator[tuple[Tensor, list[Level]]]:
         """Batches that fit memory, each with one draw of its latents."""
         with evaluating(self.run.model, 0):
-            for x in chunks(self.run.model, examples, max(1, rows(self.run.model) // 2)):
+            for x in chunks(self.run.model, examples, max(1, chunk_size(self.run.model) // 2)):
                 if isinstance(x, Tensor):
                     yield x, self.run.model.infer(x)
 

@@ -11,8 +11,9 @@ import numpy as np
 from ..baselines import Ease, Popularity, Scorer
 from ..data import Dataset, History
 from ..errors import ConfigError
-from ..evaluation import LatentStatistics, Ranking, latent_statistics, rank
-from ..evaluation.ranking import cuts, mean_ranks
+from ..evaluation import LatentStatistics, latent_statistics
+from ..evaluation.ranking import Ranking, cuts, rank
+from ..evaluation.statistics import mean_ranks
 from ..recommend import item_vectors
 from ..run import LATENT_USERS, Run
 from ..training import monitored

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..data import Dataset, History, Items
-from ..evaluation import Slice, by_activity, by_item_popularity, difference
+from ..evaluation.ranking import Slice, by_activity, by_item_popularity, difference
 from ..run import Run
 from .figures import amounts, bars, classes, levels
 from .latent import usage

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..data import Dataset
+from ..evaluation.statistics import kolmogorov_smirnov
 from ..run import Run
-from .apart import kolmogorov_smirnov
 from .bound import measured
 from .figures import levels, marginals, matrix, pixels, short
 from .latent import health, space

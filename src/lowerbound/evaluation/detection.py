@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .likelihood import Estimate
+from .statistics import Estimate
 
 Numbers = np.ndarray
 """One float64 for each example, (N,)."""

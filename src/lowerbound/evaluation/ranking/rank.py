@@ -5,8 +5,7 @@ A list never holds what is minus infinity. Ties go to the lower item index, what
 or number of threads.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -16,26 +15,12 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from ..distributed.processes import ONE_PROCESS, Processes
-from ..errors import ConfigError, DataError, ShapeError, unknown
-from ..sparse import SparseRows
-from .likelihood import Estimate
-
-BLOCK, ROWS = 64, 512
-"""Neighbouring scores that `top_k` first reduces to their maximum, and rows that it takes at a
-time.
-"""
-
-PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
-
-
-CUTS = (5, 10, 20, 50, 100)
-"""The usual k."""
-
-
-def cuts(items: int) -> tuple[int, ...]:
-    """The usual k that a catalogue of this size has; of the smallest, its size."""
-    return tuple(k for k in CUTS if k <= items) or (items,)
+from ...distributed.processes import ONE_PROCESS, Processes
+from ...errors import ConfigError, DataError, ShapeError, unknown
+from ...sparse import SparseRows
+from ..statistics import Estimate, mean_ranks
+from .metrics import METRICS, metrics_by_name
+from .top_k import TopK, top_k
 
 
 class Scorer(Protocol):
@@ -60,163 +45,6 @@ class Holdout(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, index: slice, key: int = 0) -> SparseRows: ...
-
-
-class TopK(NamedTuple):
-    """The best of each row, the best first; of equal ones the lower index first. Both (B, k)."""
-
-    values: Tensor
-    indices: Tensor
-
-
-def _by_key(scores: Tensor, k: int) -> TopK:
-    """Exact for any scores: one int64 for each, ordered as (score, -index), so that no two are
-    equal.
-    """
-    bits = (scores.float() + 0.0).view(torch.int32)  # + 0.0: minus zero equals zero
-    ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
-    index = (ordered * 2**32 - torch.arange(scores.shape[1], device=scores.device)).topk(k).indices
-    return TopK(scores.gather(1, index), index)
-
-
-def _entries(blocks: Tensor, least: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column and value of the entries of the chosen blocks that reach `least` (B, 1), by row,
-    then column.
-    """
-    row, block = chosen.nonzero(as_tuple=True)
-    values = blocks[row, block]
-    eights = (
-        (values >= least[row]).view(torch.int64).view(-1)
-    )  # booleans, eight at a time: most are all false
-    some = eights.nonzero().squeeze(1)
-    word, bit = eights[some, None].view(torch.bool).nonzero(as_tuple=True)
-    place = some[word] * 8 + bit
-    pair = place // BLOCK
-    return row[pair], block[pair] * BLOCK + place % BLOCK, values.view(-1)[place]
-
-
-def _padded(row: Tensor, column: Tensor, value: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Entries sorted by row as (rows, most entries of a row): values, minus infinity where there is
-    none, and columns.
-    """
-    counts = torch.bincount(row, minlength=rows)
-    slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    values = value.new_full((rows, int(counts.max())), -torch.inf)
-    columns = row.new_zeros(values.shape)
-    values[row, slot], columns[row, slot] = value, column
-    return values, columns
-
-
-def _by_blocks(scores: Tensor, k: int) -> TopK:
-    """Exact, for rows that are long beside k.
-
-    The k-th largest of the maxima of blocks is reached by k entries at least, so that no entry
-    below it is among the k best. All that reach it, and the few columns that fill no block, go to a
-    stable sort in the order of their columns. Rows where the k-th maximum is tied with many are
-    done by key.
-    """
-    rows, width = scores.shape
-    blocks = scores[:, : width // BLOCK * BLOCK].unflatten(1, (-1, BLOCK))
-    maxima, rest = (
-        blocks.amax(-1),
-        torch.arange(width // BLOCK * BLOCK, width, device=scores.device),
-    )
-    _refuse_nan(scores, maxima, scores[:, rest])
-    least = maxima.topk(k, sorted=False).values.amin(-1, keepdim=True)
-    chosen = maxima >= least
-    crowded = chosen.sum(-1) > 2 * k
-    values, columns = _padded(*_entries(blocks, least, chosen & ~crowded[:, None]), rows)
-    values, columns = (
-        torch.cat([values, scores[:, rest]], 1),
-        torch.cat([columns, rest.expand(rows, -1)], 1),
-    )
-    if values.shape[1] < k:  # every row is crowded
-        return _by_key(scores, k)
-    best = values.sort(dim=1, descending=True, stable=True)
-    found = TopK(best.values[:, :k].contiguous(), columns.gather(1, best.indices[:, :k]))
-    if crowded.any():
-        found.values[crowded], found.indices[crowded] = _by_key(scores[crowded], k)
-    return found
-
-
-def _refuse_nan(scores: Tensor, *where: Tensor) -> None:
-    if any(w.isnan().any() for w in where):
-        raise DataError(
-            f"{int(scores.isnan().sum())} of {scores.numel()} scores of {len(scores)} rows are NaN"
-        )
-
-
-def _some(scores: Tensor, k: int) -> TopK:
-    if scores.shape[1] // BLOCK > 2 * k:
-        return _by_blocks(scores, k)
-    _refuse_nan(scores, scores)
-    return _by_key(scores, k)
-
-
-def top_k(scores: Tensor, k: int) -> TopK:
-    """The k best of each row of `scores` (B, I): exactly the first k of a stable descending sort,
-    on any device.
-
-    Raises:
-        ConfigError: k is not from 1 to I.
-        DataError: a score is NaN, or the scores are in another precision than float32, bfloat16 or
-            float16.
-    """
-    if not 1 <= k <= scores.shape[1]:
-        raise ConfigError(
-            f"k must be from 1 to the {scores.shape[1]} items of the catalogue, got {k}"
-        )
-    if scores.dtype not in PRECISIONS:
-        raise DataError(
-            "scores must be float32, bfloat16 or float16, got "
-            f"{str(scores.dtype).removeprefix('torch.')}"
-        )
-    if len(scores) == 0:
-        return TopK(scores[:, :k], torch.empty(0, k, dtype=torch.int64, device=scores.device))
-    parts = [_some(part, k) for part in scores.split(ROWS)]
-    return TopK(*(torch.cat(list(p)) for p in zip(*parts, strict=True)))
-
-
-def _discounts(k: int) -> Tensor:
-    """1 / log2(rank + 1) for the ranks 1 to k."""
-    return 1 / torch.arange(2, k + 2, dtype=torch.float64).log2()
-
-
-def _ranks(hits: Tensor) -> Tensor:
-    return torch.arange(1, hits.shape[1] + 1, dtype=torch.float64)
-
-
-def _ndcg(hits: Tensor, n: Tensor) -> Tensor:
-    gains = _discounts(hits.shape[1])
-    return hits @ gains / gains.cumsum(0)[n.clamp(max=len(gains)) - 1]
-
-
-def _average_precision(hits: Tensor, n: Tensor) -> Tensor:
-    return (hits * hits.cumsum(1) / _ranks(hits)).sum(1) / n.clamp(max=hits.shape[1])
-
-
-METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "recall": lambda hits, n: hits.sum(1) / n,
-    "recall_capped": lambda hits, n: hits.sum(1) / n.clamp(max=hits.shape[1]),
-    "ndcg": _ndcg,
-    "precision": lambda hits, n: hits.mean(1),
-    "hit_rate": lambda hits, n: hits.amax(1),
-    "mrr": lambda hits, n: (hits / _ranks(hits)).amax(1),
-    "map": _average_precision,
-}
-"""Name -> the measure of each user (B,) float64, from the hits of a list of k (B, k) float64 and
-the n targets (B,) int64.
-
-A target is a non-zero; how large does not matter.
-
-- recall: hits / n.
-- recall_capped: hits / min(k, n), the "Recall@R" of Liang et al. 2018, section 4.2.
-- ndcg: gains 1 / log2(rank + 1) of the hits, over those of min(k, n) hits at the top.
-- precision: hits / k, also where fewer than k could be recommended.
-- hit_rate: 1 where there is a hit.
-- mrr: 1 / the rank of the first hit, 0 where there is none.
-- map: precision at the ranks of the hits, summed, over min(k, n).
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,33 +92,6 @@ def _measured(ranking: Ranking, name: str) -> str:
     if name not in ranking.per_user:
         raise ConfigError(unknown("metric", name, ranking.per_user))
     return name
-
-
-def _cut(text: str) -> int:
-    return int(text) if re.fullmatch(r"[1-9]\d*", text) else 0
-
-
-def named(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[str, tuple[str, int]]:
-    """Full names of metrics to (metric, k). A name without "@k" stands for all of `ks`.
-
-    Raises:
-        ConfigError: a metric is not known, or a k is not 1 or more.
-    """
-    found = {}
-    for name in METRICS if metrics is None else metrics:
-        kind, at, cut = name.partition("@")
-        if kind not in METRICS:
-            raise ConfigError(unknown("metric", kind, METRICS))
-        for k in [_cut(cut)] if at else ks:
-            if k < 1:
-                raise ConfigError(
-                    "a metric is cut at a k of 1 or more, as in recall@20, got "
-                    f"{f'{kind}@{cut}' if at else k!r}"
-                )
-            found[f"{kind}@{k}"] = (kind, int(k))
-    if not found:
-        raise ConfigError("there is no metric to measure: name a metric and a k")
-    return found
 
 
 @contextmanager
@@ -487,7 +288,7 @@ class _Measures(NamedTuple):
         return _Measures(torch.arange(users), torch.arange(entries), metrics, places, top)
 
 
-def _counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
+def refuse_other_counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
     counts = np.asarray(popularity, dtype=np.float64)
     if counts.shape != (width,):
         raise ShapeError(
@@ -496,17 +297,11 @@ def _counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
     return counts
 
 
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """The rank of each value (n,), 1 for the least; equal ones have the mean of their ranks."""
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    return (sizes.cumsum() - (sizes - 1) / 2)[group]
-
-
 def _popularity_ranks(popularity: Tensor | np.ndarray | None, width: int) -> Tensor | None:
     """1 for the most popular item; equals have the mean of their ranks."""
     if popularity is None:
         return None
-    return torch.from_numpy(mean_ranks(-_counts(popularity, width)))
+    return torch.from_numpy(mean_ranks(-refuse_other_counts(popularity, width)))
 
 
 @torch.no_grad()
@@ -546,7 +341,7 @@ def rank(
     """
     if batch < 1:
         raise ConfigError(f"batch must be 1 or more, got {batch}")
-    names, targets = named(metrics, ks), _targets(holdout)
+    names, targets = metrics_by_name(metrics, ks), _targets(holdout)
     cuts = sorted({k for _, k in names.values()})
     if cuts[-1] > targets.shape[1]:
         raise ConfigError(
@@ -574,103 +369,6 @@ def rank(
         coverage=catalogue.coverage(),
         mean_popularity_rank=catalogue.mean_rank(),
         top=found.top if keep_top else None,
-    )
-
-
-class Slice(NamedTuple):
-    """Users, or items, whose count (of the history, or of training users) is from `low` to `high`.
-
-    Attributes:
-        low: the least count that is there.
-        high: the largest.
-        size: how many users, or items, these are.
-        metrics: means over users; those over no user at all are nan.
-    """
-
-    low: float
-    high: float
-    size: int
-    metrics: dict[str, Estimate]
-
-
-def _groups(counts: np.ndarray, groups: int | Sequence[float]) -> list[np.ndarray]:
-    """Masks of the groups that are not empty: quantiles of the counts, or split at given counts
-    (each opens a group).
-
-    Equal counts are never parted, so that quantiles of few distinct counts may be fewer and of
-    uneven size.
-
-    Raises:
-        ConfigError: there are fewer than one group.
-    """
-    if isinstance(groups, int) and groups < 1:
-        raise ConfigError(f"groups must be 1 or more, got {groups}")
-    if isinstance(groups, int):
-        group = np.floor((mean_ranks(counts) - 0.5) * groups / len(counts))
-    else:
-        group = np.searchsorted(np.sort(np.asarray(groups, dtype=float)), counts, side="right")
-    return [group == g for g in np.unique(group)]
-
-
-def _slice(counts: np.ndarray, mask: np.ndarray, metrics: Mapping[str, Tensor]) -> Slice:
-    means = {name: Estimate.of(values) for name, values in metrics.items()}
-    return Slice(float(counts[mask].min()), float(counts[mask].max()), int(mask.sum()), means)
-
-
-def by_activity(
-    ranking: Ranking, holdout: Holdout, *, groups: int | Sequence[float] = 4
-) -> tuple[Slice, ...]:
-    """Every metric for the users ranked, apart by the size of their history: `groups` quantiles, or
-    split at given sizes.
-
-    Raises:
-        ConfigError: there are fewer than one group.
-    """
-    counts = np.diff(holdout.matrix.indptr)[ranking.users.numpy()]
-    masks = _groups(counts, groups)
-    return tuple(
-        _slice(counts, m, {name: v[torch.from_numpy(m)] for name, v in ranking.per_user.items()})
-        for m in masks
-    )
-
-
-def _recall(ranking: Ranking, mask: Tensor, k: int) -> Tensor:
-    """Of the targets under a mask, the fraction found among the first k, for each user that has
-    one.
-    """
-    user = torch.repeat_interleave(ranking.targets)[mask]
-    hits = ((ranking.places > 0) & (ranking.places <= k))[mask].double()
-    n = torch.bincount(user, minlength=len(ranking.targets))
-    return (torch.bincount(user, hits, minlength=len(n)) / n)[n > 0]
-
-
-def by_item_popularity(
-    ranking: Ranking, popularity: Tensor | np.ndarray, *, k: int, groups: int | Sequence[float] = 4
-) -> tuple[Slice, ...]:
-    """Recall of the targets that are among the least to the most popular items: `groups` quantiles
-    of all items by count.
-
-    The mean is over the users that have a target in the group.
-
-    Raises:
-        ConfigError: there are fewer than one group, or k is beyond the largest that was ranked.
-        DataError: `popularity` has another shape than (I,).
-    """
-    if not 1 <= k <= max(ranking.coverage):
-        raise ConfigError(
-            f"k must be from 1 to {max(ranking.coverage)}, the longest list that was ranked, got "
-            f"{k}"
-        )
-    width = len(popularity)
-    if width <= int(ranking.columns.max()):
-        raise ShapeError(f"popularity must have one count for each item, got {width}")
-    counts = _counts(popularity, width)
-    masks = _groups(counts, groups)
-    return tuple(
-        _slice(
-            counts, m, {f"recall@{k}": _recall(ranking, torch.from_numpy(m)[ranking.columns], k)}
-        )
-        for m in masks
     )
 
 
