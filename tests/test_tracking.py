@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 import lowerbound
-from lowerbound import tracking
 from lowerbound.errors import ConfigError, Interrupted
-from lowerbound.tracking import Tracker, Tracking, Watch, flat, installed, trackers, watching
+from lowerbound.tracking import Tracker, Tracking, Watch, flat, installed, trackers, watch, watching
 
 # SQLAlchemy 2.1 says this of MLflow's own code.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -356,7 +355,7 @@ def recorders(monkeypatch):
     def bad(*_):
         raise RuntimeError("no key\nsecond line")
 
-    monkeypatch.setattr(tracking, "trackers", lambda: {"good": good, "bad": bad})
+    monkeypatch.setattr(watch, "trackers", lambda: {"good": good, "bad": bad})
     return opened
 
 
@@ -446,7 +445,7 @@ def test_a_folder_is_no_library(tmp_path, monkeypatch):
     (tmp_path / "folder_of_runs").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(Recorder, "needs", ("folder_of_runs",))
-    monkeypatch.setattr(tracking, "trackers", lambda: {"good": Recorder})
+    monkeypatch.setattr(watch, "trackers", lambda: {"good": Recorder})
     with pytest.raises(ConfigError, match="folder_of_runs is not installed"):
         installed(Tracking(to=("good",)))
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from . import __version__, checkpoint, tracking
+from . import __version__, checkpoint
 from . import recipe as recipes
 from .data import Dataset, named_sets
 from .distributed.launch import make_fabric, processes_of
@@ -43,7 +43,7 @@ from .system.files import (
 from .system.machine import give_back_memory, hardware, keep_freed_memory, never_keep_freed_memory
 from .system.progress import bar
 from .system.weights import save_tensors
-from .tracking import Watch, watching
+from .tracking import Watch, watch, watching
 from .training import Fit, State, measured
 
 
@@ -205,7 +205,7 @@ def fit(
     plan = _plan(
         recipe, name, {k: v for k, v in chosen.items() if v is not None} | dict(settings or {})
     )
-    tracking.installed(plan.tracking)
+    watch.installed(plan.tracking)
     if plan.report.write:
         maps.installed(plan.report.projection)
     if plan.training.strategy == "fsdp":  # which is for those who are short of memory
