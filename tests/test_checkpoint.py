@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from lowerbound import checkpoint
 from lowerbound.errors import RunError
 from lowerbound.networks import MLP
 from lowerbound.system import weights
+from lowerbound.training import checkpoint
 
 GROUPS = {"model": {"a": torch.arange(3.0)}, "optimizer": {}}
 

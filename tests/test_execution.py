@@ -5,11 +5,11 @@ import warnings
 import pytest
 import torch
 
-from lowerbound import execution
 from lowerbound.errors import ConfigError
-from lowerbound.execution import Compiled, compiled, compiler, operations, threads
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP, Conv
+from lowerbound.training import execution
+from lowerbound.training.execution import Compiled, compiled, compiler, operations, threads
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning"

@@ -23,7 +23,6 @@ import pytest
 from PIL import Image
 
 import lowerbound
-from lowerbound import checkpoint
 from lowerbound import recipe as recipes
 from lowerbound.data import Data, Interactions, Schema
 from lowerbound.data.files.limits import FREE_BYTES, RATIO, refuse_bomb
@@ -34,6 +33,7 @@ from lowerbound.data.interactions.titles import read_titles
 from lowerbound.data.named.fetch import _extract
 from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from lowerbound.system.files import read_json
+from lowerbound.training import checkpoint
 
 HERE = Path(__file__).parent
 CASES = sorted(case for case in (HERE / "hostile").glob("*/*") if case.is_dir())

@@ -197,7 +197,7 @@ def checkpoint_of(out, n=-1):
 
 def intact(out):
     """Whether all checkpoints are what their manifests say, and finite."""
-    from lowerbound.checkpoint import _whole
+    from lowerbound.training.checkpoint import _whole
 
     found = sorted(out.glob("checkpoint/step-*"))
     finite = [

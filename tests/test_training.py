@@ -10,7 +10,6 @@ import threading
 import pytest
 import torch
 
-from lowerbound import checkpoint
 from lowerbound.data import Data
 from lowerbound.distributed.launch import make_fabric
 from lowerbound.errors import ConfigError, Interrupted, NonFiniteError, RunError
@@ -21,7 +20,7 @@ from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Objective, Reconstruction
 from lowerbound.recipe import Training, optimizers
 from lowerbound.schedules import Cosine, Linear
-from lowerbound.training import Fit, State, key, make_optimizer
+from lowerbound.training import Fit, State, checkpoint, derive_seed, make_optimizer
 
 SETTINGS = Training(epochs=3, batch_size=128, learning_rate=3e-3, accelerator="cpu")
 
@@ -80,7 +79,7 @@ def test_the_last_short_batch_counts_by_its_examples(digits):
     sums, order = 0.0, fit._order(0)
     for i in range(fit.batches):
         index = order[i * 1000 : (i + 1) * 1000]
-        number = key(0, 1, i, 0)
+        number = derive_seed(0, 1, i, 0)
         x = digits.train.batch(index, number)
         torch.manual_seed(number)
         fit.model.train()
@@ -270,7 +269,7 @@ def test_more_processes_than_cores_are_refused():
 
 
 def test_other_numbers_give_unrelated_seeds():
-    seeds = {key(a, b) for a in range(20) for b in range(20)}
+    seeds = {derive_seed(a, b) for a in range(20) for b in range(20)}
     assert len(seeds) == 400
     assert all(0 <= seed < 2**63 for seed in seeds)
 

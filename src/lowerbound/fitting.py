@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from . import __version__, checkpoint
+from . import __version__
 from . import recipe as recipes
 from .data import Dataset, named_sets
 from .distributed.launch import make_fabric, processes_of
@@ -44,7 +44,7 @@ from .system.machine import give_back_memory, hardware, keep_freed_memory, never
 from .system.progress import bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
-from .training import Fit, State, measured
+from .training import Fit, State, checkpoint, measured
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:

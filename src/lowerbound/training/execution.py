@@ -14,13 +14,14 @@ import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
-from .errors import ConfigError, one_line
-from .system.console import print_line
+from ..errors import ConfigError, one_line
+from ..system.console import print_line
 
 PER_THREAD = 3e8
 """Operations of a step for which one more thread pays; the small models are faster on one
 (benchmarks/training.py).
 """
+
 
 COMPILED_STEPS = 20_000
 """Steps from which on it pays to compile: it takes some twenty seconds, and saves about a

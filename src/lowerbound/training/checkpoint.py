@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import RunError, one_line
-from .system.console import print_line
-from .system.files import (
+from ..errors import RunError, one_line
+from ..system.console import print_line
+from ..system.files import (
     UNFINISHED,
     apply_umask,
     read_json,
@@ -31,10 +31,10 @@ from .system.files import (
     write_text,
     writing,
 )
-from .system.lock import refuse_moved
-from .system.weights import load_tensors, save_tensors
+from ..system.lock import refuse_moved
+from ..system.weights import load_tensors, save_tensors
 
-KEPT = 2
+KEPT_CHECKPOINTS = 2
 
 
 MANIFEST = "manifest.json"
@@ -159,7 +159,7 @@ def _thin(folder: Path, last: Path) -> None:
     """
     found = list(_steps(folder))
     damaged = [newer for newer in found[: found.index(last)] if not _whole(newer)]
-    for old in damaged + [path for path in found if path not in damaged][KEPT:]:
+    for old in damaged + [path for path in found if path not in damaged][KEPT_CHECKPOINTS:]:
         _drop(old)
 
 

@@ -6,16 +6,14 @@ processes train as one does, and validation leaves no trace.
 """
 
 import copy
-import hashlib
-import inspect
 import math
 import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property, partial
+from dataclasses import asdict, fields
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
@@ -25,130 +23,32 @@ from lightning_fabric import Fabric
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from ..data import Dataset, History
+from ..distributed.launch import make_fabric, processes_of
+from ..distributed.processes import Share, noise_of
+from ..distributed.sharding import all_gathered, copy_gathered, keeps_parts, laid_out, local_part
+from ..errors import ConfigError, Interrupted, NonFiniteError, RunError, one_line
+from ..evaluation.batches import evaluating, placed
+from ..model import VAE, Terms
+from ..noise import Batch
+from ..objectives import Objective
+from ..optimizers import LazyAdam, optimizers
+from ..recipe import Phase, Training
+from ..sparse import sparse_update_pays
+from ..system.interrupts import interrupts
+from ..system.progress import ProgressReport, silent
+from ..system.weights import load_weights, refuse_other_weights
 from . import checkpoint
-from .data import Dataset, Examples, History
-from .distributed.launch import make_fabric, processes_of
-from .distributed.processes import ONE_PROCESS, Processes, Share, noise_of
-from .distributed.sharding import (
-    all_gathered,
-    copy_gathered,
-    is_part,
-    keeps_parts,
-    laid_out,
-    local_part,
-)
-from .errors import ConfigError, DataError, Interrupted, NonFiniteError, RunError, one_line
-from .evaluation import bound
-from .evaluation.batches import Batches, evaluating, placed
-from .evaluation.ranking import metrics_by_name, rank
+from .diagnosis import outputs, worst
 from .execution import Compiled, compiled, operations, threads
-from .model import VAE, Terms
-from .noise import Batch
-from .objectives import Objective
-from .optimizers import LazyAdam, optimizers
-from .recipe import Phase, Training
-from .sparse import SparseLinear, Transposed, sparse_update_pays
-from .system.interrupts import interrupts
-from .system.progress import ProgressReport, silent
-from .system.weights import load_weights, refuse_other_weights
+from .optimizing import by_rows, make_optimizer, state_of
+from .seeds import derive_seed
+from .state import State
+from .validation import measured, monitored, refuse_unfit
 
-LOOK_EVERY = 20
+STEPS_BETWEEN_LOOKS = 20
 """Steps between looks at the losses: looking waits for the device, so it is not done at every step.
 """
-
-
-WATCHED = (
-    "recall@10",
-    "recall@20",
-    "recall@50",
-    "recall_capped@20",
-    "recall_capped@50",
-    "ndcg@10",
-    "ndcg@20",
-    "ndcg@100",
-)
-"""Ranking metrics that are measured after an epoch."""
-
-
-@dataclass
-class State:
-    """Where a run is: everything of a checkpoint that is not a tensor. `skipped` is that of the
-    epoch under way.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    skipped: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_value: float = math.inf
-    best_epoch: int = 0
-    stopped: bool = False
-    seconds: float = 0.0
-    step_seconds: float = 0.0
-
-
-def key(*numbers: int) -> int:
-    """One seed below 2^63 from several numbers; other numbers give an unrelated one."""
-    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
-
-
-def make_optimizer(settings: Training, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """The optimiser that the settings name, fused where torch has a fused one.
-
-    Raises:
-        ConfigError: it does not take these options.
-    """
-    kind = optimizers()[settings.optimizer]
-    own = {"fused", "foreach", "differentiable"} & settings.optimizer_options.keys()
-    fused = (
-        {"fused": True}
-        if "fused" in inspect.signature(kind).parameters and not own and _fusible(kind, model)
-        else {}
-    )
-    try:
-        options: dict[str, Any] = {
-            "lr": settings.learning_rate,
-            **fused,
-            **settings.optimizer_options,
-        }
-        return kind(model.parameters(), **options)
-    except Exception as error:  # the optimisers raise many kinds, all about these options
-        raise ConfigError(f"training.optimizer_options: {settings.optimizer}: {error}") from error
-
-
-def state_of(settings: Training, parameters: list[torch.nn.Parameter]) -> dict[int, dict[str, Any]]:
-    """What the optimiser holds of each of these parameters after a step; only names, shapes and
-    types are of use.
-    """
-    options = {
-        k: v
-        for k, v in settings.optimizer_options.items()
-        if k not in ("fused", "foreach", "capturable", "differentiable")
-    }
-    kind = partial(optimizers()[settings.optimizer], lr=settings.learning_rate, **options)  # type: ignore[call-arg, arg-type]
-    try:
-        return _stepped(kind, parameters, "meta")
-    except RuntimeError:  # some read a number of their state
-        return _stepped(kind, parameters, "cpu")
-
-
-def _stepped(
-    kind: Callable[..., Any], parameters: list[torch.nn.Parameter], device: str
-) -> dict[int, dict[str, Any]]:
-    like = [
-        torch.nn.Parameter(torch.zeros(p.shape, dtype=p.dtype, device=device)) for p in parameters
-    ]
-    optimizer = kind(like)
-    for parameter in like:
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    return {i: optimizer.state[parameter] for i, parameter in enumerate(like)}
-
-
-def _fusible(kind: type, model: torch.nn.Module) -> bool:
-    """Of weights that are kept in parts, torch fuses the steps of Adam and AdamW alone."""
-    return issubclass(kind, torch.optim.Adam) or not any(is_part(p) for p in model.parameters())
 
 
 _running = threading.RLock()
@@ -210,7 +110,7 @@ class Fit:
         refuse_unfit(data, settings)
         self.monitor = monitored(settings.monitor, data.train.schema.shape[0])
         lazy = getattr(optimizers()[settings.optimizer], "takes_sparse", False)
-        self.lazy = _by_rows(model, lazy, self.fabric.world_size)
+        self.lazy = by_rows(model, lazy, self.fabric.world_size)
         choice = (
             settings.compile if self.fabric.world_size == 1 or settings.compile != "auto" else False
         )
@@ -339,7 +239,7 @@ class Fit:
 
     def _order(self, epoch: int) -> Tensor:
         """The order of the training examples in an epoch: of (seed, epoch) alone."""
-        generator = torch.Generator().manual_seed(key(self.settings.seed, 0, epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.settings.seed, 0, epoch))
         return torch.randperm(len(self.data.train), generator=generator)
 
     def _step(self, order: Tensor) -> None:
@@ -369,7 +269,7 @@ class Fit:
         if usable:
             self.optimizer.step()
         self._count(loss, terms, share, usable)
-        if state.batch % LOOK_EVERY == 0:
+        if state.batch % STEPS_BETWEEN_LOOKS == 0:
             self._look()
         state.step_seconds += time.perf_counter() - started
 
@@ -389,7 +289,7 @@ class Fit:
         size, state = self.settings.batch_size, self.state
         index = order[state.batch * size : (state.batch + 1) * size]
         share = self._share(index)
-        noise = key(self.settings.seed, 1, state.step, 0)
+        noise = derive_seed(self.settings.seed, 1, state.step, 0)
         x = self._examples(index, share, noise).to(self.fabric.device)
         self._seed(noise)
         if share.world > 1 and isinstance(self.data.train, History) and self.lazy:
@@ -511,7 +411,7 @@ class Fit:
         """The first of the weights that are not finite, and what it holds; "" where all are finite."""
         weights = {name: p for name, p in self.model.named_parameters() if name in self.trained}
         bad = next((name for name, p in weights.items() if not p.isfinite().all()), None)
-        return "" if bad is None else f"{bad} holds {_worst(weights[bad])}"
+        return "" if bad is None else f"{bad} holds {worst(weights[bad])}"
 
     def _culprit(self, back: int) -> str:
         """Where the numbers went wrong, so many steps back: weights that are not finite, or the
@@ -528,7 +428,7 @@ class Fit:
         state = self.state
         state.step, state.batch = state.step - back, state.batch - back
         x, share = self._batch(self._order(state.epoch))
-        with torch.no_grad(), noise_of(share), _outputs(self.model) as largest:
+        with torch.no_grad(), noise_of(share), outputs(self.model) as largest:
             self.model.terms(x, self.settings.samples, self.objective.kl)
         sizes = torch.tensor(list(largest.values())).nan_to_num(nan=math.inf, posinf=math.inf)
         sizes = self.processes.gather(sizes).amax(0)
@@ -747,22 +647,6 @@ class Fit:
         return state
 
 
-def _by_rows(model: torch.nn.Module, lazy: bool, processes: int) -> list[torch.nn.Parameter]:
-    """Of layers for sparse rows, the weights of which a `lazy` optimiser changes only the rows that
-    a step saw.
-
-    A decoder that is tied to them uses all of their rows. The gradient is sparse in one process;
-    the mean over several is not.
-    """
-    tied = {
-        id(of) for layer in model.modules() if isinstance(layer, Transposed) for of in layer.reads
-    }
-    layers = [layer for layer in model.modules() if isinstance(layer, SparseLinear)]
-    for layer in layers:
-        layer.sparse_gradient = lazy and processes == 1 and id(layer) not in tied
-    return [layer.weight for layer in layers if lazy and id(layer) not in tied]
-
-
 def _forms(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (t.shape, t.dtype) for name, t in tensors.items()}
 
@@ -791,135 +675,3 @@ def _parts(loss: Tensor, terms: Terms, objective: Objective) -> Tensor:
         else terms.log_weight.detach().mean()
     )
     return torch.cat([torch.stack([loss.detach(), elbo, log_likelihood]), rate, rate.new_ones(1)])
-
-
-def _worst(values: Tensor) -> str:
-    """What is not finite among some values."""
-    return "NaN" if values.isnan().any() else "infinity"
-
-
-@contextmanager
-def _outputs(model: torch.nn.Module) -> Iterator[dict[str, float]]:
-    """The largest absolute output of each layer of a model, by name and kind, of what is computed
-    in this block.
-    """
-    largest: dict[str, float] = {}
-
-    def note(name: str) -> Callable:
-        def hook(module: torch.nn.Module, given: object, out: object) -> None:
-            if isinstance(out, Tensor):
-                largest[f"{name} ({type(module).__name__})"] = out.detach().abs().max().item()
-
-        return hook
-
-    layers = [
-        (name, module) for name, module in model.named_modules() if not list(module.children())
-    ]
-    hooks = [module.register_forward_hook(note(name)) for name, module in layers]
-    try:
-        yield largest
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def refuse_unfit(data: Dataset, settings: Training) -> None:
-    """ConfigError for settings that are not for these data."""
-    ranking = isinstance(data.train, History)
-    if settings.monitor != "objective" and (not ranking or data.validation is None):
-        allowed = "interactions with a validation split; allowed: objective"
-        raise ConfigError(f"training.monitor={settings.monitor} needs {allowed}")
-    for name, split in (("validation", data.validation), ("test", data.test)):
-        if isinstance(split, History) and not split.targets.nnz:
-            raise DataError(
-                f"the {name} split of {data.name} holds nothing out to be found: its users have "
-                "too few items for the split "
-                f"(strong: 5); set data.{name}=0, or another data.interactions.split"
-            )
-    if ranking and settings.compile is True:
-        raise ConfigError(
-            "training.compile is for dense examples; interactions need no compilation"
-        )
-    if settings.clip is not None and settings.optimizer == "LazyAdam":
-        raise ConfigError(
-            "training.clip needs the gradient of all rows, and LazyAdam has some of them only; "
-            "take Adam"
-        )
-
-
-def monitored(name: str, items: int) -> str:
-    """What chooses the best weights; of a catalogue with fewer than k items, the metric of the
-    whole list.
-
-    Raises:
-        ConfigError: there is no such metric.
-    """
-    if name == "objective":
-        return name
-    try:
-        (kind, k), *_ = metrics_by_name([name], (20,)).values()
-    except ConfigError as error:
-        raise ConfigError(f"training.monitor is objective or a ranking metric: {error}") from None
-    return f"{kind}@{min(k, items)}"
-
-
-def watched(monitor: str, items: int) -> list[str]:
-    """The ranking metrics of a split: what chooses the best weights, and of the others those that
-    such a catalogue has.
-    """
-    found = [name for name in WATCHED if int(name.partition("@")[2]) <= items]
-    asked = monitored("ndcg@100" if monitor == "objective" else monitor, items)
-    return list(dict.fromkeys([*found, asked]))
-
-
-def measured(
-    model: VAE,
-    examples: Examples | History,
-    objective: Objective,
-    settings: Training,
-    stream: int,
-    processes: Processes = ONE_PROCESS,
-) -> dict[str, float]:
-    """What is known of a split after an epoch; one column each.
-
-    Of dense examples the bound, and the objective at the end of its schedules, with the samples of
-    the training. Of interactions the ranking metrics, and the objective where it is to choose the
-    best weights. The processes share the work, but for that of the objective of interactions.
-    """
-    if isinstance(examples, History):
-        with evaluating(model, key(settings.seed, stream)):
-            asked = watched(settings.monitor, examples.schema.shape[0])
-            ranking = rank(model.rank, examples, metrics=asked, processes=processes)
-        found = {name: estimate.value for name, estimate in ranking.metrics.items()}
-        return found | (
-            _bound(model, examples, objective, settings, stream)
-            if settings.monitor == "objective"
-            else {}
-        )
-    return _bound(model, examples, objective, settings, stream, processes)
-
-
-def _bound(
-    model: VAE,
-    examples: Batches,
-    objective: Objective,
-    settings: Training,
-    stream: int,
-    processes: Processes = ONE_PROCESS,
-) -> dict[str, float]:
-    seed = key(settings.seed, stream)
-    found = bound(
-        model,
-        examples,
-        samples=settings.samples,
-        objective=objective,
-        seed=seed,
-        processes=processes,
-    )
-    rates = {f"rate_{i + 1}": r for i, r in enumerate(found.rate)}
-    columns = {
-        "objective": found.objective,
-        "elbo": found.elbo.value,
-        "log_likelihood_term": found.log_likelihood_term,
-    }
-    return {name: math.nan if value is None else value for name, value in (columns | rates).items()}
