@@ -44,12 +44,12 @@ from common import (
 )
 from loops import Ours
 from lowerbound import recipe as recipes
-from lowerbound import run as runs
 from lowerbound.data import Dataset, named_sets
 from lowerbound.data.interactions.history import History
 from lowerbound.data.schema import Schema
 from lowerbound.evaluation.batches import evaluating
 from lowerbound.evaluation.ranking import rank
+from lowerbound.run import contents
 from lowerbound.training import Fit
 
 BATCH = 500
@@ -125,7 +125,7 @@ def our_fit(matrix: csr_matrix) -> Fit:
     history = History(
         schema, matrix, None, np.arange(matrix.shape[0]), np.arange(matrix.shape[0]), 2
     )
-    model = runs.build(plan, schema)
+    model = contents.build(plan, schema)
     model.start_at(torch.from_numpy(history.mean()))
 
     data = Dataset("benchmark", schema, history, None, None, history, "benchmark", 0)  # type: ignore[arg-type]

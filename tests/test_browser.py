@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from lowerbound import fitting, run
+from lowerbound import fitting
 from lowerbound.report import compare, figures
 from lowerbound.report.page import Picture, Section, Table, write
+from lowerbound.run import run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 import lowerbound
-from lowerbound import cli, recommend
+from lowerbound import cli
 from lowerbound.data import Data, History, Items, Schema
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.evaluation.ranking import top_k
@@ -23,7 +23,7 @@ from lowerbound.model import Architecture
 from lowerbound.networks import MLP, DenseMLP
 from lowerbound.noise import Dropout, L2Normalize
 from lowerbound.recipe import Recipe, parse
-from lowerbound.recommend import Catalogue, Recommender, near
+from lowerbound.recommend import Catalogue, Recommender, exact, near
 from lowerbound.run import Run
 from lowerbound.sparse import SparseRows
 
@@ -65,7 +65,7 @@ def made(architecture, width=WIDTH, levels=2, ids=None, titles=None):
     torch.manual_seed(1)
     model = architecture.build((width,), sparse=True)
     with torch.no_grad():
-        recommend.last_layer(model).bias.copy_(-torch.log1p(torch.arange(width) / 50))
+        exact.last_layer(model).bias.copy_(-torch.log1p(torch.arange(width) / 50))
     recipe = Recipe(data=Data("nowhere"), model=architecture)
     items = Items(np.arange(width) if ids is None else ids, titles)
     return Run(
@@ -175,7 +175,7 @@ ANY = Recommender(made(MODELS["multinomial"], levels=None))
 def test_what_cannot_be_proven_is_scored_in_full():
     """Items of the same vector and bias: every bound is the same, and the lower column wins."""
     run = made(MODELS["multinomial"])
-    last = recommend.last_layer(run.model)
+    last = exact.last_layer(run.model)
     with torch.no_grad():
         last.weight.copy_(last.weight[:1].expand_as(last.weight))
         last.bias.fill_(0.3)
@@ -187,23 +187,23 @@ def test_what_cannot_be_proven_is_scored_in_full():
 def test_bounds_are_above(name):
     """The bounds that prove a list: above every exact score, and near it."""
     made_ = Recommender(made(MODELS[name]))
-    h = recommend._on_grid(
+    h = exact.on_grid(
         torch.randn(40, 3000).double()[:, : made_._table.weight.shape[1]],
         made_._table.weight.shape[1],
     )
     for rows in (h, h[:1]):
-        exact, upper = made_._table.all(rows), made_._table.upper(rows)
-        assert (made_._table.margin(upper) > exact).all()
-        assert (made_._table.margin(upper) - exact).mean() < 0.1 * exact.std()
+        scores, upper = made_._table.all(rows), made_._table.upper(rows)
+        assert (made_._table.margin(upper) > scores).all()
+        assert (made_._table.margin(upper) - scores).mean() < 0.1 * scores.std()
 
 
 def test_sums_on_the_grid_have_no_order():
     torch.manual_seed(0)
-    a, b = (recommend._on_grid(torch.randn(5, 1001).double() * 10**s, 1001) for s in (3, -5))
+    a, b = (exact.on_grid(torch.randn(5, 1001).double() * 10**s, 1001) for s in (3, -5))
     order = torch.randperm(1001)
     assert torch.equal(a @ b.T, a[:, order] @ b[:, order].T)
     assert torch.equal(a @ b.T, (a.unsqueeze(1) * b).flip(2).cumsum(2)[..., -1])
-    assert recommend._on_grid(torch.zeros(1, 4).double(), 4).eq(0).all()
+    assert exact.on_grid(torch.zeros(1, 4).double(), 4).eq(0).all()
 
 
 def test_seen_allowed_and_denied():

@@ -192,8 +192,8 @@ def evaluate(
     """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender
     ranks.
     """
-    from . import run as runs
     from .evaluation.batches import positive
+    from .run import run as runs
 
     found = runs.load(run).evaluate(data, split=split, samples=positive(samples))
     if "metrics" in found:
@@ -253,8 +253,8 @@ def report(run: RunFolder, json: Json = False) -> None:
     """Write the report of a run: one page that needs no other file, and its pictures as PNG and
     SVG.
     """
-    from . import run as runs
     from .report import page
+    from .run import run as runs
 
     path = page(runs.load(run), progress=True)
     show(
@@ -281,9 +281,9 @@ def compare(
     """Compare runs on the same examples: one table, and one page with their curves and samples side
     by side.
     """
-    from . import run as runs
     from .report import compare as compared
     from .report.compare import as_text
+    from .run import run as runs
 
     found = compared(
         [runs.load(folder) for folder in folders],
@@ -314,8 +314,8 @@ def score(
     ratios, as .csv or .parquet.
     """
     from . import anomalies
-    from . import run as runs
     from .outputs import TABLES, suffix, write_table
+    from .run import run as runs
 
     suffix(out, TABLES)
     found = anomalies.score(runs.load(run), data, split=split, samples=samples, against=against)
@@ -367,8 +367,8 @@ def sample(
     json: Json = False,
 ) -> None:
     """Draw from the model: a PNG grid (means of p(x|z)), or .npy, .csv, .parquet (draws from it)."""
-    from . import run as runs
     from .outputs import write_samples
+    from .run import run as runs
 
     count = write_samples(runs.load(run), n, out, seed)
     show({"out": str(out), "samples": count}, [f"{count} samples in {out}"], json)
@@ -384,8 +384,8 @@ def encode(
     """Write the posterior means of all examples, of interactions also the items' vectors: .npy,
     .csv or .parquet.
     """
-    from . import run as runs
     from .outputs import write_codes
+    from .run import run as runs
 
     fitted = runs.load(run)
     found = write_codes(fitted, fitted.data(data).split("all"), out)

@@ -13,11 +13,7 @@ the end everything.
 """
 
 import copy
-import difflib
-import heapq
-import math
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,415 +22,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .data import History, Items
-from .errors import ConfigError, DataError, one_line
-from .evaluation.ranking import top_k
-from .model import VAE
-from .run import Run, load
-from .sparse import DeferredLinear, SparseLinear, SparseRows, Transposed, Uncomputed, sparse_matmul
+from ..data import History
+from ..errors import ConfigError, DataError, one_line
+from ..evaluation.ranking import top_k
+from ..run import Run, load
+from ..sparse import SparseRows
+from .bounds import FEW_USERS, ItemTable
+from .exact import Trunk, item_vectors, last_layer, on_grid
+from .histories import Histories, check_matrix, items_and_weights
+from .items import Catalogue
 
 if TYPE_CHECKING:
     from polars import DataFrame
     from scipy.sparse import csr_matrix
 
-TILE, SCORES = 512, 2**25
+TILE_USERS, TILE_BOUNDS = 512, 2**25
 """Users whose bounds are computed at a time, and how many bounds these may be."""
-
-FEW = 16
-"""Users up to whom the table of items is the left side of the product, which is then faster by
-half.
-"""
-
-GATHERED = 2**19
-"""Numbers of the items' vectors that are scored exactly at a time."""
-
-SERIAL, LANES = 2**15, 64
-"""Numbers up to which PyTorch goes over an array in one thread, and more than it takes of them at
-once.
-"""
-
-ROUNDING = 2.0**-8
-"""The largest relative error of rounding to bfloat16."""
-
-
-# Sums without rounding
-
-
-def _on_grid(values: Tensor, terms: int) -> Tensor:
-    """Float64 rows (N, K), rounded to a grid of their own, so that the inner products of two such
-    rows of `terms` are exact.
-
-    Each value is a multiple of the row's step and at most 2^bits of them: a sum of products is a
-    multiple of the product of the steps and at most terms * 2^(2 bits) <= 2^53 of them, as is every
-    partial sum. With 600 terms, bits is 21.
-    """
-    bits = (53 - math.ceil(math.log2(max(terms, 2)))) // 2
-    most = values.abs().amax(1, keepdim=True).clamp(min=2.0**-300)
-    step = (
-        most / torch.frexp(most).mantissa * 2.0**-bits
-    )  # a power of two: the next above `most`, parted
-    return (values / step).round_().mul_(step)
-
-
-class _Exact(nn.Module):
-    """A linear layer in float64 whose sums are exact."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.weight = _on_grid(weight.detach().double(), weight.shape[1])
-        self.bias = 0.0 if bias is None else bias.detach().double()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _on_grid(x, x.shape[1]) @ self.weight.T + self.bias
-
-
-class _First(nn.Module):
-    """A first layer on sparse rows. It sums up each user by itself, in the precision of its table,
-    of which it makes no copy.
-    """
-
-    def __init__(self, layer: SparseLinear) -> None:
-        super().__init__()
-        self.table, self.bias = layer.weight.detach(), layer.bias.detach().double()
-
-    def forward(self, x: SparseRows) -> Tensor:
-        return sparse_matmul(x, self.table).double() + self.bias
-
-
-def _exactly(module: nn.Module) -> None:
-    """Puts exact layers in place of the linear ones below, and float64 in place of other
-    parameters; the last layer stays.
-    """
-    for name, child in module.named_children():
-        if isinstance(child, nn.Linear | Transposed):
-            setattr(module, name, _Exact(child.weight, child.bias))
-        elif isinstance(child, SparseLinear):
-            setattr(module, name, _First(child))
-        elif not isinstance(child, Uncomputed):
-            _exactly(child)
-    for own in (module._parameters, module._buffers):
-        own |= {
-            k: v.detach().double() if v.is_floating_point() else v
-            for k, v in own.items()
-            if v is not None
-        }
-
-
-def last_layer(model: VAE) -> DeferredLinear:
-    """The last layer of a recommender's decoder, for z = 0: its weight is (I, d), one vector for
-    each item.
-
-    Raises:
-        ConfigError: the model is not one of interactions.
-    """
-    natural = getattr(
-        model.decode(next(model.parameters()).new_zeros(1, _sizes(model)[0])), "natural", None
-    )
-    if not isinstance(natural, DeferredLinear):
-        raise ConfigError(
-            "only a run on interactions recommends; this one was fitted to dense examples"
-        )
-    return natural
-
-
-def item_vectors(model: VAE) -> np.ndarray:
-    """The vectors of the items, rows of the weight of the decoder's last layer, (I, d) float32."""
-    with torch.no_grad():
-        return last_layer(model).weight.float().cpu().numpy()
-
-
-def _sizes(model: VAE) -> tuple[int, ...]:
-    return model.latents.sizes
-
-
-class _Trunk:
-    """From histories to the codes z (B, d) and to the input of the last layer h (B, K), float64:
-    each row by its history alone.
-
-    A few empty rows follow each block of users. They take the end of every array, which PyTorch
-    computes by other instructions.
-    """
-
-    def __init__(self, model: VAE) -> None:
-        self.model = copy.deepcopy(
-            model, {id(p): p for p in (*model.parameters(), *model.buffers())}
-        )
-        _exactly(self.model.eval())
-        widths = [m.weight.shape[0] for m in self.model.modules() if isinstance(m, _Exact)]
-        widths += [m.table.shape[1] for m in self.model.modules() if isinstance(m, _First)] + [
-            *_sizes(model)
-        ]
-        self.empty = -(-LANES // min(widths))
-        self.rows = max(1, SERIAL // max(widths) - self.empty)
-
-    def __call__(self, x: SparseRows) -> tuple[Tensor, Tensor]:
-        """For rows (B, I)."""
-        parts = [
-            self._block(x, start, min(start + self.rows, len(x)))
-            for start in range(0, len(x), self.rows)
-        ]
-        z, h = (torch.cat(list(part)) for part in zip(*parts, strict=True))
-        return z, h
-
-    def _block(self, x: SparseRows, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        first, last = int(x.offsets[start]), int(x.offsets[stop])
-        offsets = (
-            torch.cat([x.offsets[start : stop + 1], x.offsets[stop].expand(self.empty)]) - first
-        )
-        z = self.model.encode(
-            SparseRows(offsets, x.columns[first:last], x.values[first:last].double(), x.width)
-        )[0]
-        return z[: stop - start], self.model.decode(z).natural.h[: stop - start]  # type: ignore[attr-defined]
-
-
-# The table of items
-
-
-def _above(values: Tensor) -> Tensor:
-    """In bfloat16, not below what they were."""
-    return (values * (1 + 2 * ROUNDING)).bfloat16()
-
-
-def _parts(values: Tensor) -> Tensor:
-    """Float64 (I,) as the sum of three bfloat16 numbers each, (I, 3)."""
-    parts = []
-    for _ in range(3):
-        parts.append(values.bfloat16())
-        values = values - parts[-1].double()
-    return torch.stack(parts, 1)
-
-
-class _Table:
-    """The last layer: its scores <h, w_i> + b_i, exactly for some items, and as upper bounds for
-    all.
-
-    With h~ and w~ for h and w in bfloat16, <h, w> = <h~, w~> + <h, w - w~> + <h - h~, w~>, of which
-    the last two are at most |h| |w - w~| + |h - h~| |w~|. Both are inner products too, so that five
-    columns beside those of w~ (two for the norms, three for the bias) make one product in bfloat16
-    an upper bound. What that rounds by itself, it says in `margin`.
-    """
-
-    def __init__(self, layer: DeferredLinear) -> None:
-        items, terms = layer.weight.shape
-        self.bias = layer.bias.detach().double().cpu()
-        self.weight = torch.empty(items, terms)
-        self.bounds = torch.zeros(items, -(-(terms + 5) // 32) * 32, dtype=torch.bfloat16)
-        for rows in torch.arange(items).split(4096):
-            self._fill(slice(int(rows[0]), int(rows[-1]) + 1), layer.weight)
-        self.bounds[:, terms + 2 : terms + 5] = _parts(self.bias)
-        self.summed = (
-            self.bounds.shape[1] * 2.0**-22
-        )  # of float32, in sums of so many terms, at most
-        self._kept = threading.local()
-        self.slack = 2 * self.summed * float(self.bias.abs().max())
-
-    def _fill(self, rows: slice, weight: Tensor) -> None:
-        terms = weight.shape[1]
-        exact = _on_grid(weight[rows].detach().double().cpu(), terms)
-        near = exact.bfloat16()
-        self.weight[rows], self.bounds[rows, :terms] = exact, near
-        self.bounds[rows, terms] = _above((exact - near).norm(dim=1))
-        self.bounds[rows, terms + 1] = _above(near.double().norm(dim=1))
-
-    def upper(self, h: Tensor) -> Tensor:
-        """Upper bounds for h (B, K), up to `margin`: (B, I) bfloat16, in memory that the next call
-        uses again.
-        """
-        terms, near = h.shape[1], h.bfloat16()
-        left = torch.zeros(max(len(h), FEW), self.bounds.shape[1], dtype=torch.bfloat16)
-        left[: len(h), :terms] = near
-        left[: len(h), terms] = _above(h.norm(dim=1) * (1 + self.summed))
-        left[: len(h), terms + 1] = _above(
-            (h - near).norm(dim=1) + 2 * self.summed * near.double().norm(dim=1)
-        )
-        left[:, terms + 2 : terms + 5] = 1
-        if len(h) > FEW:
-            return torch.mm(left, self.bounds.T, out=self._space(len(h)))
-        return torch.mm(self.bounds, left.T, out=self._space(FEW).view(-1, FEW))[
-            :, : len(h)
-        ].T.contiguous()
-
-    def _space(self, rows: int) -> Tensor:
-        """Memory for bounds (rows, I) that this thread keeps: to have it anew each time would take
-        as long as the product.
-        """
-        width, kept = len(self.bounds), getattr(self._kept, "space", None)
-        if kept is None or kept.numel() < rows * width:
-            kept = self._kept.space = torch.empty(rows * width, dtype=torch.bfloat16)
-        return kept[: rows * width].view(rows, width)
-
-    def margin(self, bounds: Tensor) -> Tensor:
-        """Scores (float32) that those of items with such bounds or lower, (B,), cannot exceed."""
-        bounds = bounds.double()
-        return (bounds + 2 * ROUNDING * bounds.abs() + self.slack).float()
-
-    def exact(self, h: Tensor, items: Tensor) -> Tensor:
-        """The scores of some items (B, c) for h (B, K): float32 (B, c)."""
-        step = max(1, GATHERED // (items.shape[1] * h.shape[1]))
-        scores = torch.empty(items.shape, dtype=torch.float64)
-        rows = torch.empty(min(step, len(h)) * items.shape[1], h.shape[1])
-        precise = rows.double()
-        for start in range(0, len(h), step):
-            some = items[start : start + step]
-            torch.index_select(self.weight, 0, some.flatten(), out=rows[: some.numel()])
-            vectors = precise[: some.numel()].copy_(rows[: some.numel()]).view(*some.shape, -1)
-            torch.bmm(
-                vectors,
-                h[start : start + step].unsqueeze(2),
-                out=scores[start : start + step].unsqueeze(2),
-            )
-        return (scores + self.bias[items]).float()
-
-    def all(self, h: Tensor) -> Tensor:
-        """The scores of all items for h (B, K): float32 (B, I)."""
-        products = [h @ rows.double().T for rows in self.weight.split(4096)]
-        return (torch.cat(products, 1) + self.bias).float()
-
-
-# The catalogue by name
-
-
-def _pieces(text: str) -> set[str]:
-    return {text[i : i + 3] for i in range(max(1, len(text) - 2))}
-
-
-def near(name: str, names: Iterable[str], n: int = 3) -> list[str]:
-    """The known names nearest to one that is not known, the nearest first; only those that share
-    most with it are compared.
-    """
-    folded = name.casefold()
-    pieces = _pieces(folded)
-    likely = {
-        t.casefold(): t
-        for t in heapq.nlargest(50, names, key=lambda t: len(pieces & _pieces(t.casefold())))
-    }
-    return [likely[t] for t in difflib.get_close_matches(folded, likely, n=n, cutoff=0.5)]
-
-
-class Catalogue:
-    """The items of a run, found by their ids or titles."""
-
-    def __init__(self, items: Items) -> None:
-        self.ids, self.titles = items.ids, items.titles
-
-    @cached_property
-    def _by_id(self) -> dict[Any, int]:
-        return {i: column for column, i in enumerate(self.ids.tolist())}
-
-    @cached_property
-    def _by_text(self) -> dict[str, int]:
-        return {str(i): column for i, column in self._by_id.items()}
-
-    @cached_property
-    def _by_title(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for column, title in enumerate(self.titles or ()):
-            found.setdefault(title, []).append(column)
-        return found
-
-    @cached_property
-    def _by_folded(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for title, columns in self._by_title.items():
-            found.setdefault(title.casefold(), []).extend(columns)
-        return found
-
-    def column(self, item: Any) -> int:
-        """The column of an item, by its id, its id as text, its title, or its title in other case.
-
-        Raises:
-            DataError: there is no such item, or there are several.
-        """
-        item = item.item() if isinstance(item, np.generic) else item
-        columns = self._columns(item)
-        if not columns:
-            raise DataError(self._unknown(str(item)))
-        if len(columns) > 1:
-            ids = ", ".join(str(self.ids[c]) for c in columns[:5]) + (
-                ", ..." if len(columns) > 5 else ""
-            )
-            raise DataError(f"{len(columns)} items are called {item!r}; take one by its id: {ids}")
-        return columns[0]
-
-    def _columns(self, item: Any) -> Sequence[int]:
-        if isinstance(item, str | int | float) and item in self._by_id:
-            return [self._by_id[item]]
-        text = str(item)
-        if text in self._by_text:
-            return [self._by_text[text]]
-        return self._by_title.get(text, self._by_folded.get(text.casefold(), []))
-
-    def _unknown(self, item: str) -> str:
-        found = near(item, [*self._by_title, *self._by_text])
-        hint = f"; did you mean {', '.join(map(repr, found))}?" if found else ""
-        return f"no item {item!r} among the {len(self.ids)} of this run, neither by id nor by title{hint}"
-
-    def columns(self, items: Iterable[Any]) -> np.ndarray:
-        """The columns of several items, (n,) int64."""
-        return np.array([self.column(i) for i in items], dtype=np.int64)
-
-    def title(self, column: int) -> str | None:
-        """What an item is called, or None where the run has no titles."""
-        return None if self.titles is None else self.titles[column]
-
-
-# Histories
-
-
-@dataclass(frozen=True)
-class _Histories:
-    users: np.ndarray
-    matrix: "csr_matrix"
-
-
-def _checked(matrix: Any, width: int, binary: bool) -> "csr_matrix":
-    """Float32 CSR, columns ascending and none twice.
-
-    Raises:
-        DataError: another width than the catalogue's, or a weight that no interaction has.
-    """
-    from scipy.sparse import csr_matrix
-
-    if matrix.dtype.kind not in "buif":
-        raise DataError(f"weights of a history must be real numbers, got {matrix.dtype}")
-    if matrix.shape[1] != width:
-        raise DataError(
-            f"histories must have one column for each of the {width} items, got {matrix.shape[1]}"
-        )
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-        matrix = csr_matrix(matrix, dtype=np.float32)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-    wrong = ~(np.isfinite(matrix.data) & (matrix.data > 0))
-    if wrong.any():
-        raise DataError(
-            f"weights of a history must be numbers above 0, got {matrix.data[wrong][0]:g}"
-        )
-    if binary and (matrix.data != 1).any():
-        got = matrix.data[matrix.data != 1][0]
-        raise DataError(
-            f"this run was fitted to interactions that count 1 each, got a weight of {got:g}; "
-            "leave weights out"
-        )
-    return matrix
-
-
-def _entries(history: Any) -> tuple[list[Any], list[float]]:
-    """Items and weights of one history."""
-    if isinstance(history, str):
-        raise DataError(
-            f"a history is a list of items, got the text {history!r}; write [{history!r}]"
-        )
-    if not isinstance(history, Iterable):
-        raise DataError(f"a history is a list of items, got {type(history).__name__}")
-    return (
-        (list(history), list(history.values()))
-        if isinstance(history, Mapping)
-        else (list(history), [])
-    )
 
 
 def _side_by_side(act: Callable[[np.ndarray], None], parts: list[np.ndarray]) -> None:
@@ -543,12 +148,12 @@ class Recommender:
             )
         self.run, self.catalogue = run, Catalogue(run.items)
         with torch.no_grad():
-            self._trunk = _Trunk(
+            self._trunk = Trunk(
                 copy.deepcopy(run.model).cpu()
                 if next(run.model.parameters()).is_cuda
                 else run.model
             )
-            self._table = _Table(last_layer(run.model))
+            self._table = ItemTable(last_layer(run.model))
 
     @classmethod
     def load(cls, folder: str | Path) -> "Recommender":
@@ -668,14 +273,14 @@ class Recommender:
 
     # Histories
 
-    def _histories(self, given: Any) -> _Histories:
+    def _histories(self, given: Any) -> Histories:
         """What was given, as users and a matrix."""
         from scipy.sparse import issparse
 
         if isinstance(given, History):
-            return _Histories(given.users, self._checked(given.matrix))
+            return Histories(given.users, self._checked(given.matrix))
         if issparse(given):
-            return _Histories(np.arange(given.shape[0]), self._checked(given))
+            return Histories(np.arange(given.shape[0]), self._checked(given))
         if isinstance(given, Mapping):
             return self._of_mapping(given)
         if hasattr(given, "get_column"):
@@ -684,25 +289,25 @@ class Recommender:
         raise DataError(f"histories are {what}; got {type(given).__name__}")
 
     def _checked(self, matrix: Any) -> "csr_matrix":
-        return _checked(matrix, len(self.catalogue.ids), self.run.schema.levels == 2)
+        return check_matrix(matrix, len(self.catalogue.ids), self.run.schema.levels == 2)
 
-    def _of_mapping(self, given: Mapping[Any, Any]) -> _Histories:
+    def _of_mapping(self, given: Mapping[Any, Any]) -> Histories:
         rows, columns, weights = [], [], []
         for row, history in enumerate(given.values()):
-            items, own = _entries(history)
+            items, own = items_and_weights(history)
             rows += [row] * len(items)
             columns += self.catalogue.columns(items).tolist()
             weights += own or [1.0] * len(items)
         users = np.empty(len(given), dtype=object)
         users[:] = list(given)
-        return _Histories(
+        return Histories(
             users,
             self._matrix(
                 np.array(rows, np.int64), np.array(columns, np.int64), weights, len(given)
             ),
         )
 
-    def _of_frame(self, frame: "DataFrame") -> _Histories:
+    def _of_frame(self, frame: "DataFrame") -> Histories:
         import polars
 
         missing = [name for name in ("user", "item") if name not in frame.columns]
@@ -721,7 +326,7 @@ class Recommender:
         )
         column = frame["item"].replace_strict(known, columns, return_dtype=polars.Int64)
         weights = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(len(frame))
-        return _Histories(
+        return Histories(
             users.to_numpy(), self._matrix(row.to_numpy(), column.to_numpy(), weights, len(users))
         )
 
@@ -765,7 +370,7 @@ class Recommender:
 
     def _many(
         self,
-        histories: _Histories,
+        histories: Histories,
         k: int,
         exclude_seen: bool,
         allow: Iterable[Any] | None,
@@ -776,7 +381,7 @@ class Recommender:
         self._refuse_k(k, width - len(excluded))
         items, scores = np.full((users, k), -1, np.int64), np.full((users, k), np.nan, np.float32)
         known = np.flatnonzero(np.diff(histories.matrix.indptr))
-        tile = max(1, min(TILE, SCORES // width, len(known)))
+        tile = max(1, min(TILE_USERS, TILE_BOUNDS // width, len(known)))
 
         def fill(rows: np.ndarray) -> None:
             seen = SparseRows.of(histories.matrix if len(rows) == users else histories.matrix[rows])
@@ -792,7 +397,7 @@ class Recommender:
         """The lists of the users of h (B, K): columns and scores, (B, k), -1 and nan where nothing
         is left.
         """
-        h = _on_grid(h, h.shape[1])
+        h = on_grid(h, h.shape[1])
         upper = hidden.apply(self._table.upper(h))
         items, scores = torch.empty(len(h), k, dtype=torch.int64), torch.empty(len(h), k)
         left = torch.arange(len(h))
@@ -806,7 +411,7 @@ class Recommender:
                     found.values[proven],
                 )
                 left = left[~proven]
-        for rows in left.split(FEW) if len(left) else ():
+        for rows in left.split(FEW_USERS) if len(left) else ():
             best = top_k(hidden.apply(self._table.all(h[rows]), rows), k)
             items[rows], scores[rows] = best.indices, best.values
         nothing = scores == -torch.inf

@@ -1,0 +1,17 @@
+"""Recommending from a fitted run: the best items for a history, for many of them, and the items most
+like one.
+"""
+
+from .exact import item_vectors, last_layer
+from .items import Catalogue, near
+from .recommender import Recommendation, Recommendations, Recommender
+
+__all__ = [
+    "Catalogue",
+    "Recommendation",
+    "Recommendations",
+    "Recommender",
+    "item_vectors",
+    "last_layer",
+    "near",
+]
