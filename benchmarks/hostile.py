@@ -786,9 +786,9 @@ def loaded(folder: Path) -> object:
 
 def followed(folder: Path) -> object:
     """The metrics of a run, as its report reads them."""
-    from lowerbound.report import sections
+    from lowerbound.report.sections import training
 
-    return sections.history(loaded(folder))  # type: ignore[arg-type]
+    return training.metric_rows(loaded(folder))  # type: ignore[arg-type]
 
 
 def resumed(folder: Path) -> object:

@@ -14,8 +14,10 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from lowerbound import fitting
-from lowerbound.report import compare, figures
-from lowerbound.report.page import Picture, Section, Table, write
+from lowerbound.report import compare
+from lowerbound.report.figures import distributions, images
+from lowerbound.report.html import write
+from lowerbound.report.records import Picture, Section, Table
 from lowerbound.run import run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -235,10 +237,13 @@ def small(tmp_path_factory):
     """A page with one of each: quick to break and to look at."""
     noise = np.random.default_rng(0).random((6, 1, 8, 8))
     plot = Picture(
-        "plot", "Plot", "Of numbers.", lambda ax: figures.histogram({"a": noise.ravel()}, "x", ax)
+        "plot",
+        "Plot",
+        "Of numbers.",
+        lambda ax: distributions.histogram({"a": noise.ravel()}, "x", ax),
     )
     photo = Picture(
-        "photo", "Photograph", "Of noise.", lambda ax: figures.grid(noise, ax), photo=True
+        "photo", "Photograph", "Of noise.", lambda ax: images.grid(noise, ax), photo=True
     )
     table = Table(("name", "value"), (("a", "1"),))
     sections = [

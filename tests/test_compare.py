@@ -14,9 +14,10 @@ from lowerbound.errors import ConfigError, RunError
 from lowerbound.evaluation import bound, importance_log_likelihood
 from lowerbound.evaluation.ranking import rank
 from lowerbound.report import compare
-from lowerbound.report.compare import as_text, overlaid, place
-from lowerbound.report.comparison import common, measure, names, settings
-from lowerbound.report.look import Look
+from lowerbound.report.comparison.measure import common, measure, names, settings
+from lowerbound.report.comparison.page import overlaid, place
+from lowerbound.report.comparison.text import as_text
+from lowerbound.report.findings.dense import DenseFindings
 
 FAST = {"training.epochs": 2, "model.network.hidden": [32], "report.write": False}
 DELTA = {"model.posterior": "Delta", "objective": {"type": "Reconstruction"}}
@@ -117,7 +118,7 @@ def by_hand(differences):
 def test_the_error_is_that_of_the_pairs(run, other, found):
     examples = run.data().split("test")
     ours, theirs = (
-        bound(r.model, examples, samples=Look.draws_each(examples)).per_example.numpy()
+        bound(r.model, examples, samples=DenseFindings.draws_each(examples)).per_example.numpy()
         for r in (run, other)
     )
     assert found.entries[1].differences["elbo"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
@@ -169,7 +170,7 @@ def test_an_autoencoder_is_compared_by_its_log_likelihood_term(run, autoencoder)
     assert found.headline == "log_likelihood_term"
     examples = run.data().split("test")
     ours, theirs = (
-        bound(r.model, examples, samples=Look.draws_each(examples)).terms.numpy()
+        bound(r.model, examples, samples=DenseFindings.draws_each(examples)).terms.numpy()
         for r in (run, autoencoder)
     )
     assert found.entries[1].differences["log_likelihood_term"] == pytest.approx(

@@ -7,7 +7,7 @@ from PIL import Image
 
 from lowerbound import outputs
 from lowerbound.errors import ConfigError
-from lowerbound.report import figures
+from lowerbound.report.figures import distributions, images, style
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def ax():
 
 def test_tiles_put_each_image_in_its_place():
     images = np.linspace(0, 0.8, 5).reshape(5, 1, 1, 1) * np.ones((5, 1, 2, 3))
-    picture = figures.tiles(images, columns=3, gap=1)
+    picture = style.tiles(images, columns=3, gap=1)
     assert picture.shape == (2 + 1 + 2, 3 * 3 + 2, 1)
     assert picture[0, 4, 0] == round(0.2 * 255)  # the second image
     assert picture[3, 0, 0] == round(0.6 * 255)  # the first of the second row
@@ -26,13 +26,13 @@ def test_tiles_put_each_image_in_its_place():
 
 def test_pairs_put_each_reconstruction_below_its_original(ax):
     originals, reconstructions = np.zeros((16, 1, 2, 2)), np.ones((16, 1, 2, 2)) * 0.5
-    figures.pairs(originals, reconstructions, ax)
+    images.pairs(originals, reconstructions, ax)
     picture = ax.images[0].get_array()
     assert [picture[3 * row, 0] for row in range(4)] == [0, 128, 0, 128]
 
 
 def test_colour_images_keep_their_channels(ax):
-    figures.grid(np.random.default_rng(0).random((4, 3, 5, 7)), ax)
+    images.grid(np.random.default_rng(0).random((4, 3, 5, 7)), ax)
     assert ax.images[0].get_array().shape == (11, 15, 3)
 
 
@@ -42,7 +42,7 @@ def test_an_ending_that_cannot_be_written_names_those_that_can(tmp_path):
 
 
 def test_a_few_pairs_are_still_pairs(ax):
-    figures.pairs(np.zeros((5, 1, 2, 2)), np.full((5, 1, 2, 2), 0.5), ax)
+    images.pairs(np.zeros((5, 1, 2, 2)), np.full((5, 1, 2, 2), 0.5), ax)
     picture = ax.images[0].get_array()
     assert picture.shape == (5, 14)
     assert set(picture[0]) == {0, 255}
@@ -52,16 +52,16 @@ def test_a_few_pairs_are_still_pairs(ax):
 def test_samples_far_from_the_data_are_seen(ax):
     random = np.random.default_rng(0)
     samples = np.concatenate([random.random(500), random.normal(size=500) * 1000])
-    figures.marginal(random.random(1000), samples, ax)
+    distributions.marginal(random.random(1000), samples, ax)
     assert ax.dataLim.xmin < -0.4
     assert ax.dataLim.xmax > 1.4
 
 
 def test_images_of_any_range_are_shown():
     images = np.array([0.0, 127.5, 255.0]).reshape(1, 1, 1, 3)
-    assert figures.unit(images, 0, 255).ravel().tolist() == [0, 0.5, 1]
-    assert figures.unit(images / 255, 0, 1) is not None
-    assert (figures.unit(images / 255, 0.1, 0.9) == images / 255).all()
+    assert style.unit(images, 0, 255).ravel().tolist() == [0, 0.5, 1]
+    assert style.unit(images / 255, 0, 1) is not None
+    assert (style.unit(images / 255, 0.1, 0.9) == images / 255).all()
 
 
 @pytest.mark.parametrize("name", ["..png", "...png", "a.PNG"])

@@ -15,11 +15,11 @@ import lowerbound
 from lowerbound import recipe
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound
-from lowerbound.report import figures, images, latent, maps, page, tables
-from lowerbound.report import sections as sections_
-from lowerbound.report.look import Look
-from lowerbound.report.overview import sections
-from lowerbound.report.page import Picture
+from lowerbound.report import figures, page, projection
+from lowerbound.report.findings.dense import DenseFindings
+from lowerbound.report.records import Picture
+from lowerbound.report.report import sections
+from lowerbound.report.sections import images, latent, tables, training
 
 SMALL = {
     "training.epochs": 2,
@@ -116,7 +116,7 @@ def test_a_table_has_its_columns_and_its_names_are_text(table):
 
 
 def test_the_row_that_breaks_a_rule_is_among_the_least_likely_with_the_column_that_breaks_it(table):
-    look = Look(table)
+    look = DenseFindings(table)
     look.__dict__["examples"] = look.data.split("all")
     (shown,) = tables.unlikely(table, look).tables
     rows = {row[0]: row[2] for row in shown.rows}
@@ -141,7 +141,7 @@ def test_what_is_odd_has_a_page_all_the_same(tmp_path, settings):
 
 
 def test_the_bound_on_the_page_is_that_of_the_run(levels):
-    look = Look(levels)
+    look = DenseFindings(levels)
     found = bound(levels.model, levels.data().test, samples=27)  # 10,000 draws in all
     assert look.bound.elbo == found.elbo
     assert np.array_equal(look.order, np.argsort(found.per_example.numpy(), kind="stable"))
@@ -149,7 +149,7 @@ def test_the_bound_on_the_page_is_that_of_the_run(levels):
 
 
 def test_a_small_split_is_mapped_with_all_others(levels):
-    look = Look(levels)
+    look = DenseFindings(levels)
     assert look.crowd_name == "120 of 1,797 examples of all splits"
     assert len(look.means[0]) == len(look.labels) == len(look.crowd_scores) == 120
     assert look.labels == [str(label) for label in look.crowd.labels]
@@ -158,7 +158,7 @@ def test_a_small_split_is_mapped_with_all_others(levels):
 def test_the_top_level_is_swept_in_units_of_its_prior_and_the_lower_one_in_those_of_its_codes(
     levels,
 ):
-    look = Look(levels)
+    look = DenseFindings(levels)
     middle, scale = look.frame(1)
     assert (middle == 0).all()
     assert (scale == 1).all()
@@ -168,7 +168,7 @@ def test_the_top_level_is_swept_in_units_of_its_prior_and_the_lower_one_in_those
 
 
 def test_a_sweep_begins_below_on_the_left(levels):
-    look = Look(levels)
+    look = DenseFindings(levels)
     ticks = np.array([-2.0, 0.0, 1.0])
     drawn = images._swept(look, 1, (0, 1), ticks)
     corner = levels.decode(torch.tensor([[-2.0, -2.0]]), 1).numpy()
@@ -178,7 +178,7 @@ def test_a_sweep_begins_below_on_the_left(levels):
 
 
 def test_dispersion_is_one_where_the_likelihood_is_true():
-    class Stated(Look):
+    class Stated(DenseFindings):
         """A look at a model whose p(x | z) is N(0, 2^2) whatever z, on data of some spread."""
 
         def __init__(self, spread):
@@ -201,16 +201,16 @@ def test_dispersion_is_one_where_the_likelihood_is_true():
 
 def test_a_likelihood_that_does_not_fit_is_told(tmp_path):
     run = fit(tmp_path / "run", model__likelihood={"type": "Normal", "variance": 25.0})
-    warned = " ".join(latent.health(run, Look(run)).warnings)
+    warned = " ".join(latent.health(run, DenseFindings(run)).warnings)
     assert re.search(r"does not fit the data: the squared errors are \d+ times smaller", warned)
 
 
 def test_collapse_is_told_and_a_run_that_uses_its_latents_is_not_blamed(tmp_path, levels):
     run = fit(tmp_path / "run", objective={"type": "Elbo", "beta": 300.0}, training__epochs=6)
-    assert "have collapsed" in " ".join(latent.health(run, Look(run)).warnings)
+    assert "have collapsed" in " ".join(latent.health(run, DenseFindings(run)).warnings)
     assert not [
         text
-        for text in latent.health(levels, Look(levels)).warnings
+        for text in latent.health(levels, DenseFindings(levels)).warnings
         if "level 1 have collapsed" in text
     ]
 
@@ -224,7 +224,7 @@ def test_remembering_the_training_split_is_told(tmp_path):
         "training__learning_rate": 4e-3,
     }
     run = fit(tmp_path / "run", **settings)
-    assert "The model overfits" in " ".join(latent.health(run, Look(run)).warnings)
+    assert "The model overfits" in " ".join(latent.health(run, DenseFindings(run)).warnings)
 
 
 def test_fit_writes_the_report_unless_told_not_to(tmp_path):
@@ -246,7 +246,7 @@ def test_another_report_is_not_another_run(tmp_path):
 
 @pytest.mark.parametrize("method", ["opentsne", "umap"])
 def test_a_missing_projection_is_refused_before_any_work(tmp_path, monkeypatch, method):
-    monkeypatch.setattr(maps, "find_spec", lambda name: None)
+    monkeypatch.setattr(projection, "find_spec", lambda name: None)
     with pytest.raises(
         ConfigError, match=rf'{method} is not installed; pip install "lowerbound\[{method}\]"'
     ):
@@ -295,8 +295,8 @@ def test_a_report_that_cannot_be_written_is_no_reason_to_lose_a_run(tmp_path, mo
 
 
 def test_a_schedule_that_ends_at_rest_is_not_called_unfinished():
-    assert sections_._improving([10, 8, 7, 6, 5])
-    assert not sections_._improving([10, 5, 3, 2.5, 2.3, 2.2, 2.15, 2.14, 2.135, 2.134, 2.1339])
+    assert training._improving([10, 8, 7, 6, 5])
+    assert not training._improving([10, 5, 3, 2.5, 2.3, 2.2, 2.15, 2.14, 2.135, 2.134, 2.1339])
 
 
 def test_pictures_of_an_earlier_report_go(tmp_path):
@@ -317,7 +317,7 @@ def test_principal_components_are_those_of_greatest_variance():
         np.concatenate([plain, np.zeros((4000, 3))], axis=1)
         @ np.linalg.qr(rng.normal(size=(5, 5)))[0]
     )
-    found = maps.principal(turned, np.arange(4000))
+    found = projection.principal(turned, np.arange(4000))
     assert found.points.std(0) == pytest.approx([3, 1], rel=0.05)
     assert found.axes == ("component 1 (90% of the variance)", "component 2 (10% of the variance)")
 
@@ -325,7 +325,7 @@ def test_principal_components_are_those_of_greatest_variance():
 def test_far_groups_are_far_on_a_map():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(3), 60)
-    found = maps.plane(
+    found = projection.plane(
         rng.normal(size=(3, 10))[groups] * 8 + rng.normal(size=(180, 10)), np.arange(180), "x"
     )
     middles = np.stack([found.points[groups == g].mean(0) for g in range(3)])
@@ -370,7 +370,7 @@ DRAWN = {
 def test_every_public_picture_is_tested():
     made = {
         name
-        for name, thing in vars(figures).items()
+        for name, thing in vars(style).items()
         if getattr(thing, "__annotations__", {}).get("return") is Figure
     }
     assert {name for name in made if not name.startswith("_")} == set(DRAWN)
@@ -419,7 +419,7 @@ def test_many_points_are_named_where_they_lie():
 
 
 def test_a_picture_of_a_page_has_a_name_of_its_own(levels):
-    look = Look(levels)
+    look = DenseFindings(levels)
     made = [
         images.reconstructions,
         images.samples,

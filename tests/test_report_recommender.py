@@ -14,9 +14,13 @@ from lowerbound import fitting as runs
 from lowerbound.data import Items
 from lowerbound.evaluation.latent import LatentStatistics
 from lowerbound.recipe import parse
-from lowerbound.report import figures, maps, measures, page, recommender
-from lowerbound.report.page import Picture, Section, Table, write
-from lowerbound.report.sections import history, training
+from lowerbound.report import page, projection
+from lowerbound.report.figures import curves, distributions, points, style
+from lowerbound.report.findings import recommender as findings_of
+from lowerbound.report.html import write
+from lowerbound.report.records import Picture, Section, Table
+from lowerbound.report.sections import recommender
+from lowerbound.report.sections.training import metric_rows, training
 
 HOSTILE = "<script>alert(1)</script> & \"x\" 'y' $\\frac{"
 
@@ -102,7 +106,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(run):
-    return measures.findings(run)
+    return findings_of.findings(run)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +181,7 @@ def test_links_lead_to_sections(written):
 
 
 def test_blank_cells_of_the_metrics_are_passed_over(run):
-    rows = history(run)
+    rows = metric_rows(run)
     assert [("validation_ndcg@10" in row) for row in rows] == [False, True, True]
 
 
@@ -321,56 +325,58 @@ def test_a_small_catalogue_is_cut_at_what_it_has(tmp_path):
 
 
 def test_ease_is_left_out_of_large_catalogues(run, found, monkeypatch):
-    monkeypatch.setattr(measures, "EASE_MEMORY", 1000)
-    compared = measures.compare(run, found.data, found.popularity)
+    monkeypatch.setattr(recommender, "EASE_MEMORY", 1000)
+    compared = findings_of.compare(run, found.data, found.popularity)
     assert "EASE" not in compared.rankings
     assert "EASE is left out: over 40 items" in compared.notes[0]
 
 
 def test_nearest_items_are_those_of_the_largest_cosine():
-    vectors = measures.unit_rows(np.array([[1, 0], [2, 0.1], [0, 3], [-1, 0], [0, 0]], dtype=float))
-    order = measures.nearest(vectors, 0, 3)
+    vectors = findings_of.unit_rows(
+        np.array([[1, 0], [2, 0.1], [0, 3], [-1, 0], [0, 0]], dtype=float)
+    )
+    order = findings_of.nearest(vectors, 0, 3)
     assert [i for i, _ in order] == [1, 2, 4]
     assert order[0][1] == pytest.approx(2 / np.hypot(2, 0.1))
 
 
 def test_item_vectors_give_the_scores(run):
     natural = run.model.decode(torch.randn(3, 4)).natural
-    scores = natural.h @ torch.from_numpy(measures.item_vectors(run.model)).T + natural.bias
+    scores = natural.h @ torch.from_numpy(recommender.item_vectors(run.model)).T + natural.bias
     torch.testing.assert_close(scores, natural.tensor())
 
 
 def test_maps_need_points_that_differ():
     rows = np.arange(50)
-    assert maps.plane(np.zeros((50, 5)), rows, "x") is None
-    assert maps.plane(np.random.default_rng(0).random((5, 5)), rows, "x") is None
-    assert maps.plane(np.random.default_rng(0).random((50, 1)), rows, "x") is None
-    flat = maps.plane(np.random.default_rng(0).random((50, 2)), rows, "x")
+    assert projection.plane(np.zeros((50, 5)), rows, "x") is None
+    assert projection.plane(np.random.default_rng(0).random((5, 5)), rows, "x") is None
+    assert projection.plane(np.random.default_rng(0).random((50, 1)), rows, "x") is None
+    flat = projection.plane(np.random.default_rng(0).random((50, 2)), rows, "x")
     assert flat.axes == ("x1", "x2")
 
 
 POINTS = np.random.default_rng(0).random((30, 2))
 DRAWINGS = {
-    "lines": lambda ax: figures.lines(
+    "lines": lambda ax: curves.lines(
         [{"epoch": 1, "a": 1.0}, {"epoch": 2, "b": 3.0}],
         {"a": "a", "b": "$b"},
         "y",
         ax,
         best_epoch=1,
     ),
-    "lines of nothing": lambda ax: figures.lines([], {"a": "a"}, "y", ax, trim=True),
-    "bars": lambda ax: figures.bars(
+    "lines of nothing": lambda ax: curves.lines([], {"a": "a"}, "y", ax, trim=True),
+    "bars": lambda ax: distributions.bars(
         ["a", "b"], {"x": ([1, np.nan], [0.1, np.nan]), "$_y": ([2, 3], None)}, "y", ax
     ),
-    "levels": lambda ax: figures.levels({"a": 1.0, "b": 2.0}, "x", ax, grey="b"),
-    "rates": lambda ax: figures.rates([0.1, 3, 0.2], ax, active=2),
-    "rates of one": lambda ax: figures.rates([0.0], ax, active=0),
-    "classes": lambda ax: figures.classes(
+    "levels": lambda ax: distributions.levels({"a": 1.0, "b": 2.0}, "x", ax, grey="b"),
+    "rates": lambda ax: distributions.rates([0.1, 3, 0.2], ax, active=2),
+    "rates of one": lambda ax: distributions.rates([0.0], ax, active=0),
+    "classes": lambda ax: points.classes(
         POINTS, [f"_$kind {i % 12}" if i % 5 else "" for i in range(30)], ax
     ),
-    "classes of none": lambda ax: figures.classes(POINTS, [""] * 30, ax, axes=("a", "b")),
-    "amounts": lambda ax: figures.amounts(POINTS, list(range(30)), "n", ax),
-    "amounts that are equal": lambda ax: figures.amounts(POINTS, [3.0] * 30, "n", ax),
+    "classes of none": lambda ax: points.classes(POINTS, [""] * 30, ax, axes=("a", "b")),
+    "amounts": lambda ax: points.amounts(POINTS, list(range(30)), "n", ax),
+    "amounts that are equal": lambda ax: points.amounts(POINTS, [3.0] * 30, "n", ax),
 }
 
 
@@ -387,7 +393,7 @@ def test_pictures_are_figures_and_take_axes(name, tmp_path):
 
 def test_the_most_frequent_kinds_have_colours():
     kinds = [f"k{i % 12}" for i in range(24)] + ["k11"] * 6
-    figure = figures.classes(POINTS, kinds)
+    figure = points.classes(POINTS, kinds)
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert names[0] == "k11 (8)"
     assert names[-1].startswith("other")
@@ -395,13 +401,13 @@ def test_the_most_frequent_kinds_have_colours():
 
 
 def test_any_words_can_be_drawn():
-    assert figures.words("$a\n_b") == r"\$a _b"
-    assert figures.words("_hidden") == " _hidden"
-    assert len(figures.words("x" * 99)) == 28
+    assert style.words("$a\n_b") == r"\$a _b"
+    assert style.words("_hidden") == " _hidden"
+    assert len(style.words("x" * 99)) == 28
 
 
 def test_any_sections_make_a_page(tmp_path):
-    draw = Picture("p", "A <picture>", "seen", lambda ax: figures.rates([1.0], ax))
+    draw = Picture("p", "A <picture>", "seen", lambda ax: distributions.rates([1.0], ax))
     made = [
         Section(
             "One",

@@ -282,7 +282,7 @@ def compare(
     by side.
     """
     from .report import compare as compared
-    from .report.compare import as_text
+    from .report.comparison.text import as_text
     from .run import run as runs
 
     found = compared(

@@ -27,7 +27,7 @@ from .distributed.supervision import launched
 from .errors import ConfigError, RunError, one_line
 from .evaluation.batches import evaluating, placed
 from .recipe import Recipe
-from .report import glance, maps, page
+from .report import glance, page, projection
 from .run import FORMAT, Run, build, check, unchanged
 from .system import lock
 from .system.console import print_line
@@ -207,7 +207,7 @@ def fit(
     )
     watch.installed(plan.tracking)
     if plan.report.write:
-        maps.installed(plan.report.projection)
+        projection.installed(plan.report.projection)
     if plan.training.strategy == "fsdp":  # which is for those who are short of memory
         never_keep_freed_memory()
     keep_freed_memory()

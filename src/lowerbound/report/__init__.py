@@ -1,9 +1,7 @@
-"""Pictures and the page of a run: `figures` are functions of data, `page` writes the report. Only
-doors import this floor.
-"""
+"""Reports: one page for a run, one for a comparison, and each picture as a function."""
 
-from .compare import compare
-from .comparison import Comparison
-from .overview import glance, page
+from .comparison.measure import Comparison
+from .comparison.page import compare
+from .report import glance, page
 
 __all__ = ["Comparison", "compare", "glance", "page"]

@@ -13,8 +13,10 @@ from ..errors import ConfigError
 FEWEST = 10
 """Points of a map, at least."""
 
+
 FEW = 2000
 """Points up to which one thread makes a map."""
+
 
 ITERATIONS = 500
 """Of t-SNE: the groups of thousands of points stand by then; twice as many take twice the time."""

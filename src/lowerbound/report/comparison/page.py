@@ -9,147 +9,25 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..errors import RunError
-from ..evaluation.statistics import kolmogorov_smirnov
-from ..run import Run
-from ..system.files import exists, read_json, write_json
-from ..system.progress import stages
-from .comparison import DRAWS, MARK, Comparison, Entry, measured_runs, names, ready, refuse
-from .figures import bars, grid, histogram, lines, marginals, strips
-from .look import Look
-from .page import Picture, Section, Table, write
-from .sections import CURVES, figure, history, listed, metric, setting, spread, subtitle
+from ...errors import RunError
+from ...evaluation.statistics import kolmogorov_smirnov
+from ...run import Run
+from ...system.files import exists, read_json, write_json
+from ...system.progress import stages
+from ..figures import bars, grid, histogram, lines, marginals, strips
+from ..findings.dense import DenseFindings
+from ..html import write
+from ..records import Picture, Section, Table
+from ..sections.about import subtitle
+from ..sections.training import CURVES, metric_rows
+from ..text import figure, listed, metric
+from .measure import DRAWS, MARK, Comparison, Entry, measured_runs, names, ready, refuse
+from .text import figures_table, models_table, name_runs, settings_table, sizes, verdicts
 
 ORIGINALS, PANELS, CROWD = 12, 12, 2_000
 """Examples that are reconstructed, columns whose marginals are drawn, and examples and samples
 behind these.
 """
-
-NAMED = {"elbo": "ELBO", "log_likelihood": "log p(x)", "log_likelihood_term": "log-likelihood term"}
-"""Measures in nats, for people."""
-
-
-def _named(measure: str) -> str:
-    return NAMED.get(measure) or metric(measure)
-
-
-def _sizes(found: Comparison) -> str:
-    return f"{found.examples:,} {found.split} {'users' if found.ranked else 'examples'} of {found.source}"
-
-
-def _caption(found: Comparison) -> str:
-    """What the figures of the table are."""
-    unit = "Means over users" if found.ranked else "Nats per example"
-    told = f"{unit}, ± standard error. Differences are to {found.first.name}, with the standard error of the pairs."
-    if found.weighed:
-        whose = f"of the first {found.weighed:,}" if found.weighed < found.examples else "of all"
-        told += f" log p(x) is {whose}, with {found.samples} importance samples each."
-    if found.ranked and (out := found.first.ranking.left_out if found.first.ranking else 0):
-        told += f" {out:,} users without a held-out item are left out."
-    return told
-
-
-def _measures(found: Comparison, entry: Entry) -> tuple[str, ...]:
-    digits, cells = 4 if found.ranked else 2, [entry.name]
-    for name in found.shown:
-        for estimates, sign in ((entry.measures, False), (entry.differences or {}, True)):
-            cells.append(spread(estimates[name], digits, sign) if name in estimates else "–")
-    return tuple(cells)
-
-
-def figures_table(found: Comparison) -> Table:
-    """A row for each run: its measures, and their paired differences to the first run."""
-    measured = (part for name in found.shown for part in (_named(name), "difference"))
-    return Table(
-        ("run", *measured),
-        tuple(_measures(found, entry) for entry in found.entries),
-        _caption(found),
-    )
-
-
-def _cost(entry: Entry) -> tuple[str, ...]:
-    summary = entry.run.summary
-    rate = " + ".join(figure(math.nan if r is None else r, 2) for r in entry.rate) or "–"
-    epochs = f"{summary['epochs']:,}" if "epochs" in summary else "–"
-    return (
-        entry.name,
-        rate,
-        f"{entry.parameters:,}",
-        epochs,
-        figure(summary.get("seconds", math.nan), 1),
-    )
-
-
-def models_table(found: Comparison) -> Table:
-    """A row for each run: what its latents carry, how large the model is, and what the fit cost."""
-    caption = "Rate in nats; seconds of the fit, each on its own machine."
-    head = ("run", "rate by level", "parameters", "epochs", "seconds")
-    return Table(head, tuple(map(_cost, found.entries)), caption)
-
-
-def _joined(left: Table, right: Table) -> Table:
-    """Two tables of the same rows as one."""
-    rows = zip((left.head, *left.rows), (right.head, *right.rows), strict=True)
-    head, *rest = ((*ours, *theirs[1:]) for ours, theirs in rows)
-    return replace(left, head=head, rows=tuple(rest))
-
-
-def settings_table(found: Comparison) -> Table:
-    """A row for each setting that differs, a column for each run."""
-    rows = ((key, *map(setting, values)) for key, values in found.settings.items())
-    return Table(("setting", *(entry.name for entry in found.entries)), tuple(rows), numbers=False)
-
-
-def verdicts(found: Comparison) -> list[str]:
-    """For each run whether it is better or worse than the first, in a sentence; nothing where the
-    figures cannot be compared.
-    """
-    return [_verdict(found, entry) for entry in found.entries[1:]] if found.comparable else []
-
-
-def _verdict(found: Comparison, entry: Entry) -> str:
-    value, error = (entry.differences or {})[found.headline]
-    digits, unit = (4, "") if found.ranked else (2, " nats")
-    told = f"The {_named(found.headline)} of {entry.name}"
-    if not value:
-        return f"{told} is equal to that of {found.first.name}."
-    size = f"{figure(abs(value), digits)}{unit} {'above' if value > 0 else 'below'} that of {found.first.name}"
-    clear = "" if abs(value) > 2 * error else ", which is within twice the standard error"
-    return f"{told} is {size} (±\u00a0{figure(error, digits)}){clear}."
-
-
-def _aligned(table: Table) -> list[str]:
-    """A table as text: names on the left, all else on the right where it is numbers."""
-    rows = [table.head, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    side = ">" if table.numbers else "<"
-    return [
-        "  ".join(f"{cell:{side if i else '<'}{widths[i]}}" for i, cell in enumerate(row)).rstrip()
-        for row in rows
-    ]
-
-
-def _typed(text: str) -> str:
-    """As the other commands write figures."""
-    return text.replace("±\u00a0", "+- ").replace("±", "+-").replace("−", "-").replace("–", "-")
-
-
-def as_text(found: Comparison) -> list[str]:
-    """The comparison as lines for a terminal."""
-    notes = [f"note: {warning}" for warning in found.warnings]
-    figures = [
-        _typed(line)
-        for line in (
-            _caption(found),
-            *_aligned(_joined(figures_table(found), models_table(found))),
-            *verdicts(found),
-        )
-    ]
-    differ = (
-        ["", *_aligned(settings_table(found))] if found.settings else ["all settings are equal"]
-    )
-    page = [] if found.page is None else ["", f"page     {found.page}"]
-    return [_sizes(found), *notes, *figures, *differ, *page]
 
 
 # The page.
@@ -159,7 +37,7 @@ def _series(run: Run, stem: str) -> tuple[str, list[tuple[float, float]]] | None
     """A curve of the validation or else the training split: its name, epochs and finite numbers;
     levels are added up.
     """
-    rows = history(run)
+    rows = metric_rows(run)
     for split in ("validation", "train"):
         whole = f"{split}_{stem}"
         columns = dict.fromkeys(
@@ -236,10 +114,10 @@ def _spread_out(values: np.ndarray, xlabel: str, ax: Axes | None) -> Figure:
 def _differences(found: Comparison, at: int) -> Picture:
     entry, first, name = found.entries[at], found.first, found.headline
     values = (entry.each[name] - first.each[name]).numpy()
-    what = f"{_named(name)} of {entry.name} minus that of {first.name}"
+    what = f"{name_runs(name)} of {entry.name} minus that of {first.name}"
     unit, whom = ("", "user") if found.ranked else (" (nats)", "example")
     told = f"The {what}, by {whom}; above 0 for {(values > 0).mean():.0%} of them, below 0 for {(values < 0).mean():.0%}."
-    xlabel = f"difference of the {_named(name)}{unit}"
+    xlabel = f"difference of the {name_runs(name)}{unit}"
     title = f"{entry.name} and {first.name}"
     return Picture(f"difference_{at}", title, told, lambda ax: _spread_out(values, xlabel, ax))
 
@@ -289,7 +167,7 @@ def _pictured(found: Comparison) -> list[Entry]:
 
 
 def _grid(file: str, entry: Entry, seed: int) -> Picture:
-    images = Look(entry.run).shown(entry.run.sample(64, seed=seed))
+    images = DenseFindings(entry.run).shown(entry.run.sample(64, seed=seed))
     told = "64 means of p(x | z), z from the prior."
     return Picture(file, entry.name, told, lambda ax: grid(images, ax, columns=8), photo=True)
 
@@ -307,9 +185,9 @@ def reconstructions(found: Comparison) -> Section:
     some = np.random.default_rng(found.seed).permutation(len(found.first.examples))[:ORIGINALS]
 
     def again(entry: Entry) -> np.ndarray:
-        return Look(entry.run).shown(entry.run.reconstruct(entry.examples.batch(some)))
+        return DenseFindings(entry.run).shown(entry.run.reconstruct(entry.examples.batch(some)))
 
-    originals = Look(found.first.run).shown(found.first.examples.batch(some))  # type: ignore[arg-type]
+    originals = DenseFindings(found.first.run).shown(found.first.examples.batch(some))  # type: ignore[arg-type]
     rows = np.stack([originals, *map(again, found.entries)])
     labels = ["original", *(entry.name for entry in found.entries)]
     told = f"{len(some)} random {found.split} examples, and below each the mean of p(x | z) at the mean of q(z | x) of each run."
@@ -443,6 +321,6 @@ def compare(
         write_json(
             folder / "comparison.json", found.describe()
         )  # first: it says whose folder this is
-        told = f"{_sizes(found)}; differences are to {found.first.name}"
+        told = f"{sizes(found)}; differences are to {found.first.name}"
         write(folder, listed([entry.name for entry in found.entries]), told, sections)
     return found

@@ -6,32 +6,36 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from ..data import Dataset
-from ..run import Run
-from ..system.image_grid import tiles
+from ...data import Dataset
+from ...run import Run
+from ...system.image_grid import tiles
+from ..figures import figure_of, grid, heat, interleaved, pairs, strips, sweep
+from ..findings.dense import DRAWN_EXAMPLES, DenseFindings
+from ..records import Kind, Picture, Section
+from ..text import figure
 from .bound import measured
-from .figures import figure_of, grid, heat, interleaved, pairs, strips, sweep
 from .latent import health, space
-from .look import SOME, Look
-from .page import Kind, Picture, Section
-from .sections import figure
 
 WIDEST = 1200
 """Pixels of a sweep, at most, across."""
 
+
 SIDE, FEWEST_SIDE = 20, 6
 """Images on a side of a sweep: of small images, and of large ones."""
+
 
 TRAVERSED = 16
 """Dimensions that are traversed, at most, of each level."""
 
+
 STEPS = np.linspace(-3, 3, 9)
+
 
 PAIRS = 6
 """Interpolations."""
 
 
-def _pairs(look: Look, name: str, title: str, told: str, rows: np.ndarray) -> Picture:
+def _pairs(look: DenseFindings, name: str, title: str, told: str, rows: np.ndarray) -> Picture:
     x = look.examples.batch(rows)
     originals, again = look.shown(x), look.shown(look.run.reconstruct(x))
     return Picture(
@@ -43,7 +47,7 @@ def _pairs(look: Look, name: str, title: str, told: str, rows: np.ndarray) -> Pi
     )
 
 
-def reconstructions(run: Run, look: Look) -> Section:
+def reconstructions(run: Run, look: DenseFindings) -> Section:
     """Originals beside the means of p(x | z) at their posterior means."""
     count = min(24, len(look.examples))
     some = np.random.default_rng(0).permutation(len(look.examples))[
@@ -65,7 +69,7 @@ def reconstructions(run: Run, look: Look) -> Section:
             _pairs(look, "reconstructions_best", "The likeliest", best, look.order[::-1][:16]),
             _pairs(look, "reconstructions_worst", "The least likely", worst, look.order[:16]),
         ]
-    errors, seen = np.sqrt(look.square_error.mean(0)), min(len(look.examples), SOME)
+    errors, seen = np.sqrt(look.square_error.mean(0)), min(len(look.examples), DRAWN_EXAMPLES)
     told = f"Root mean squared error of the reconstruction at each pixel, over {seen:,} {look.split} examples."
     pictures.append(
         Picture(
@@ -86,7 +90,7 @@ def reconstructions(run: Run, look: Look) -> Section:
     )
 
 
-def samples(run: Run, look: Look) -> Section | None:
+def samples(run: Run, look: DenseFindings) -> Section | None:
     """Ancestral samples; of several levels also with the upper ones fixed. An autoencoder has no
     prior to sample from.
     """
@@ -107,7 +111,7 @@ def samples(run: Run, look: Look) -> Section | None:
     return Section("Samples", pictures=tuple(pictures))
 
 
-def _varied(look: Look, level: int) -> Picture:
+def _varied(look: DenseFindings, level: int) -> Picture:
     groups = look.run.vary(level, 8, 8)
     images = np.stack([look.shown(group) for group in groups])
     above = (
@@ -122,11 +126,11 @@ def _varied(look: Look, level: int) -> Picture:
     )
 
 
-def _side(look: Look) -> int:
+def _side(look: DenseFindings) -> int:
     return int(np.clip(WIDEST // max(look.run.schema.shape[1:]), FEWEST_SIDE, SIDE))
 
 
-def _swept(look: Look, level: int, dims: tuple[int, int], ticks: np.ndarray) -> np.ndarray:
+def _swept(look: DenseFindings, level: int, dims: tuple[int, int], ticks: np.ndarray) -> np.ndarray:
     """The decoder over a square of two dimensions of a level, all others in the middle; the last
     tick of the second on top.
     """
@@ -137,7 +141,7 @@ def _swept(look: Look, level: int, dims: tuple[int, int], ticks: np.ndarray) -> 
     return look.shown(look.run.decode(torch.from_numpy(z).float(), level))
 
 
-def _line(look: Look, level: int) -> Picture:
+def _line(look: DenseFindings, level: int) -> Picture:
     """The decoder along the one dimension of a level."""
     middle, scale = look.frame(level)
     z = middle + scale * np.linspace(-3, 3, 16)[:, None]
@@ -155,7 +159,7 @@ def _line(look: Look, level: int) -> Picture:
     )
 
 
-def _sweeps(look: Look, level: int) -> list[Picture]:
+def _sweeps(look: DenseFindings, level: int) -> list[Picture]:
     side, where, size = _side(look), look.level(level), look.means[level].shape[1]
     if size < 2:
         return [_line(look, level)]
@@ -189,7 +193,7 @@ def _sweeps(look: Look, level: int) -> list[Picture]:
     return pictures
 
 
-def _unit(look: Look, level: int) -> str:
+def _unit(look: DenseFindings, level: int) -> str:
     """What the numbers of a sweep are, where they are not the latent itself."""
     return (
         ", in standard deviations of the codes around their mean"
@@ -202,7 +206,7 @@ def _sweep(images: np.ndarray, ticks: list[float], names: tuple[str, str]) -> Ca
     return lambda ax: sweep(images, ticks, ax, names=names)
 
 
-def _traversal(look: Look, level: int) -> Picture | None:
+def _traversal(look: DenseFindings, level: int) -> Picture | None:
     """One example's code with one dimension at a time moved."""
     if look.means[level].shape[1] <= 2:
         return None
@@ -236,7 +240,7 @@ def _traversal(look: Look, level: int) -> Picture | None:
     )
 
 
-def _interpolations(look: Look) -> Picture | None:
+def _interpolations(look: DenseFindings) -> Picture | None:
     """Straight lines between the codes of pairs of examples, at the level next to the data."""
     codes = look.means[0]
     if len(codes) < 2 * PAIRS:
@@ -259,7 +263,7 @@ def _interpolations(look: Look) -> Picture | None:
     )
 
 
-def manifold(run: Run, look: Look) -> Section | None:
+def manifold(run: Run, look: DenseFindings) -> Section | None:
     """What the decoder makes of its latent space."""
     levels = range(len(look.means))
     sweeps = [picture for level in levels for picture in _sweeps(look, level)]
@@ -268,7 +272,7 @@ def manifold(run: Run, look: Look) -> Section | None:
     return Section("Manifold", pictures=pictures) if pictures else None
 
 
-def unlikely(run: Run, look: Look) -> Section:
+def unlikely(run: Run, look: DenseFindings) -> Section:
     """The examples that the model finds least likely."""
     rows = look.order[:32]
     images = look.shown(look.examples.batch(rows))
@@ -287,7 +291,7 @@ def unlikely(run: Run, look: Look) -> Section:
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     """Reconstructions of validation or training examples, and samples, (H, W, C) uint8."""
-    look = Look(run)
+    look = DenseFindings(run)
     x = (data.validation or data.train).batch(slice(0, 32))
     originals, again = look.shown(x), look.shown(run.reconstruct(x))
     found = {"reconstructions": tiles(*interleaved(originals, again))}
@@ -295,7 +299,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 
 KIND = Kind(
-    Look,
+    DenseFindings,
     (measured, reconstructions, samples, manifold, space, health, unlikely),
     (
         "elbo",

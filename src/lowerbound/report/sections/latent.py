@@ -6,27 +6,31 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..evaluation import LatentStatistics
-from ..evaluation.statistics import kolmogorov_smirnov
-from ..run import Run
-from .figures import classes, histogram, marginals, rates, shades
-from .look import SOME, Look
-from .maps import Plane, plane, principal
-from .page import Picture, Section
+from ...evaluation import LatentStatistics
+from ...evaluation.statistics import kolmogorov_smirnov
+from ...run import Run
+from ..figures import classes, histogram, marginals, rates, shades
+from ..findings.dense import DRAWN_EXAMPLES, DenseFindings
+from ..projection import Plane, plane, principal
+from ..records import Picture, Section
 
 LEAST_RATE = 0.1
 """Nats below which a code tells nothing."""
 
+
 LEAST_ACTIVE = 0.1
 """Fraction of the units below which few of them are in use."""
+
 
 MISFIT = 4.0
 """Factor between the spread that a likelihood states and that of the data, from which on it is
 told.
 """
 
+
 ENOUGH = 100
 """Examples below which distributions are not compared in words."""
+
 
 PANELS = 8
 """Dimensions whose aggregate posterior is shown."""
@@ -83,7 +87,7 @@ def usage(found: LatentStatistics, what: str, of: str) -> Section:
     )
 
 
-def _aggregate(look: Look, level: int) -> tuple[str, Picture]:
+def _aggregate(look: DenseFindings, level: int) -> tuple[str, Picture]:
     """How the posteriors of all examples together lie to the prior."""
     order = look.by_rate(level)[:PANELS]
     posterior, prior = look.draws[level], look.prior_draws[level]
@@ -108,7 +112,7 @@ def _aggregate(look: Look, level: int) -> tuple[str, Picture]:
     )
 
 
-def _advice(look: Look) -> str:
+def _advice(look: DenseFindings) -> str:
     """What helps where the likelihood states another spread than the data have."""
     variance = getattr(look.run.recipe.model.likelihood, "variance", None)
     if isinstance(variance, float | int):
@@ -116,7 +120,7 @@ def _advice(look: Look) -> str:
     return "take another family" if variance is None else "train longer, or take another family"
 
 
-def _misfit(look: Look) -> list[str]:
+def _misfit(look: DenseFindings) -> list[str]:
     ratio = look.dispersion
     if not np.isfinite(ratio) or ratio <= 0 or 1 / MISFIT < ratio < MISFIT:
         return []
@@ -125,7 +129,7 @@ def _misfit(look: Look) -> list[str]:
     return [f"The likelihood does not fit the data: {than}; {_advice(look)}."]
 
 
-def _overfits(look: Look) -> list[str]:
+def _overfits(look: DenseFindings) -> list[str]:
     gap = look.train_bound.elbo.value - look.bound.elbo.value
     error = float(np.hypot(look.train_bound.elbo.standard_error, look.bound.elbo.standard_error))
     if look.split == "train" or not gap > max(4 * error, 0.05 * abs(look.bound.elbo.value)):
@@ -136,11 +140,13 @@ def _overfits(look: Look) -> list[str]:
     ]
 
 
-def health(run: Run, look: Look) -> Section | None:
+def health(run: Run, look: DenseFindings) -> Section | None:
     """Whether the latents are in use, and the likelihood fits."""
     if look.latent is None:
         return None
-    used = usage(look.latent, "example", f"{min(len(look.examples), SOME):,} {look.split} examples")
+    used = usage(
+        look.latent, "example", f"{min(len(look.examples), DRAWN_EXAMPLES):,} {look.split} examples"
+    )
     parts = [_aggregate(look, level) for level in range(len(look.draws))]
     return Section(
         "Health",
@@ -150,7 +156,7 @@ def health(run: Run, look: Look) -> Section | None:
     )
 
 
-def _coloured(look: Look, map_: Plane) -> tuple[str, Callable]:
+def _coloured(look: DenseFindings, map_: Plane) -> tuple[str, Callable]:
     """What colours the points of a map, and what draws them."""
     labels = look.labels
     if labels is not None:
@@ -162,7 +168,7 @@ def _coloured(look: Look, map_: Plane) -> tuple[str, Callable]:
     )
 
 
-def _maps(look: Look, level: int) -> list[Picture]:
+def _maps(look: DenseFindings, level: int) -> list[Picture]:
     means, where = look.means[level], look.level(level)
     rows, method = np.arange(len(means)), look.run.recipe.report.projection
     projected = plane(means, rows, "z", method=method)
@@ -190,7 +196,7 @@ def _maps(look: Look, level: int) -> list[Picture]:
     return pictures
 
 
-def space(run: Run, look: Look) -> Section:
+def space(run: Run, look: DenseFindings) -> Section:
     """Where the codes of the examples lie."""
     pictures = [picture for level in range(len(look.means)) for picture in _maps(look, level)]
     return Section("Latent space", pictures=tuple(pictures))

@@ -8,25 +8,27 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..data import Examples, History
-from ..data.prepare import chunks
-from ..errors import ConfigError, LowerboundError
-from ..evaluation import Estimate, bound, importance_log_likelihood, latent_statistics
-from ..evaluation.batches import positive
-from ..evaluation.ranking import METRICS, Ranking, cuts, difference, rank
-from ..families import Multinomial
-from ..run import LATENT_USERS, Run, check
-from ..training import monitored
-from .look import Look
-from .sections import listed, setting
+from ...data import Examples, History
+from ...data.prepare import chunks
+from ...errors import ConfigError, LowerboundError
+from ...evaluation import Estimate, bound, importance_log_likelihood, latent_statistics
+from ...evaluation.batches import positive
+from ...evaluation.ranking import METRICS, Ranking, cuts, difference, rank
+from ...families import Multinomial
+from ...run import LATENT_USERS, Run, check
+from ...training import monitored
+from ..findings.dense import DenseFindings
+from ..text import listed, setting
 
 DRAWS, WEIGHED = 20, 1_000
 """Importance samples for each example, unless told otherwise, and examples whose log-likelihood is
 estimated, at most.
 """
 
+
 SHOWN = 3
 """Ranking metrics of the tables."""
+
 
 SEEN = {
     "train": "Every run was trained on these examples: the figures say nothing of new ones.",
@@ -34,6 +36,7 @@ SEEN = {
     "all": "These are the examples of all splits: the runs were trained on most of them.",
 }
 """What must be known of a split that is not the test split."""
+
 
 MARK = "lowerbound comparison"
 """What `comparison.json` says it is, so that a page is only ever written over an earlier one."""
@@ -251,6 +254,7 @@ def _equal(a: Run, ours: Examples | History, b: Run, theirs: Examples | History)
 UNCONCERNED = ("data.binarize", "data.standardize")
 """Settings that do not decide which examples a split has."""
 
+
 REPLACED = ("data.source", "data.seed", "data.validation", "data.test")
 """Settings that have no say where the source is given."""
 
@@ -377,7 +381,7 @@ def _of_likelihoods(entries: Sequence[Entry]) -> list[str]:
 
 def _dense(name: str, run: Run, examples: Examples, samples: int, seed: int) -> Entry:
     found, caveat = (
-        bound(run.model, examples, samples=Look.draws_each(examples), seed=seed),
+        bound(run.model, examples, samples=DenseFindings.draws_each(examples), seed=seed),
         check(run.recipe, examples),
     )
     if not run.recipe.objective.bound:

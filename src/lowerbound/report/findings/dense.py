@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from ..data import Dataset, Examples
-from ..evaluation import (
+from ...data import Dataset, Examples
+from ...evaluation import (
     Bound,
     LatentStatistics,
     Likelihood,
@@ -15,27 +15,30 @@ from ..evaluation import (
     importance_log_likelihood,
     latent_statistics,
 )
-from ..evaluation.batches import chunk_size, chunks, evaluating
-from ..evaluation.latent import ACTIVE
-from ..latents import Level
-from ..priors import StandardNormal
-from ..run import Run
-from ..system.image_grid import to_unit_interval
+from ...evaluation.batches import chunk_size, chunks, evaluating
+from ...evaluation.latent import ACTIVE
+from ...latents import Level
+from ...priors import StandardNormal
+from ...run import Run
+from ...system.image_grid import to_unit_interval
 
-MOST = 10_000
+MEASURED_EXAMPLES = 10_000
 """Examples that are measured."""
 
-SOME = 2_000
+
+DRAWN_EXAMPLES = 2_000
 """Examples of which rates, errors and histograms are drawn."""
 
-CROWD = 500
+
+MAPPED_EXAMPLES = 500
 """Examples that a split must have for it alone to be mapped."""
 
-WEIGHED, DRAWS = 1_000, 20
+
+LIKELIHOOD_EXAMPLES, LIKELIHOOD_SAMPLES = 1_000, 20
 """Examples whose log-likelihood is estimated, and importance samples for each."""
 
 
-class Look:
+class DenseFindings:
     """All that was measured of a run on images or tables.
 
     Args:
@@ -63,7 +66,7 @@ class Look:
     @cached_property
     def examples(self) -> Examples:
         """The first examples of that split."""
-        return self.data.split(self.split).take(slice(0, MOST))
+        return self.data.split(self.split).take(slice(0, MEASURED_EXAMPLES))
 
     @cached_property
     def bound(self) -> Bound:
@@ -78,19 +81,19 @@ class Look:
         """Draws of z for each example: the more, the fewer examples there are, so that their noise
         is no part of the result.
         """
-        return int(np.clip(MOST // max(len(examples), 1), 1, 50))
+        return int(np.clip(MEASURED_EXAMPLES // max(len(examples), 1), 1, 50))
 
     @cached_property
     def train_bound(self) -> Bound:
         """The bound of the first training examples."""
-        return self._bound(self.data.split("train").take(slice(0, SOME)))
+        return self._bound(self.data.split("train").take(slice(0, DRAWN_EXAMPLES)))
 
     @cached_property
     def likelihood(self) -> Likelihood | None:
         """The importance-sampled log-likelihood of the first examples; an autoencoder has none."""
-        first = self.examples.take(slice(0, WEIGHED))
+        first = self.examples.take(slice(0, LIKELIHOOD_EXAMPLES))
         return (
-            importance_log_likelihood(self.run.model, first, samples=DRAWS)
+            importance_log_likelihood(self.run.model, first, samples=LIKELIHOOD_SAMPLES)
             if self.has_bound
             else None
         )
@@ -99,7 +102,7 @@ class Look:
     def latent(self) -> LatentStatistics | None:
         """What the latents carry; the codes of an autoencoder have no rate."""
         return (
-            latent_statistics(self.run.model, self.examples.take(slice(0, SOME)))
+            latent_statistics(self.run.model, self.examples.take(slice(0, DRAWN_EXAMPLES)))
             if self.has_bound
             else None
         )
@@ -135,14 +138,16 @@ class Look:
         """The examples of maps and of the data beside samples: of that split, or of all where it
         has few.
         """
-        everyone = self.examples if len(self.examples) >= CROWD else self.data.split("all")
+        everyone = (
+            self.examples if len(self.examples) >= MAPPED_EXAMPLES else self.data.split("all")
+        )
         points = self.run.recipe.report.points * 2 // max(2, len(self.run.model.latents.sizes))
         return everyone.take(np.sort(np.random.default_rng(0).permutation(len(everyone))[:points]))
 
     @property
     def crowd_name(self) -> str:
         """What the crowd is called: "5,000 of 10,000 test examples"."""
-        split = self.split if len(self.examples) >= CROWD else "all"
+        split = self.split if len(self.examples) >= MAPPED_EXAMPLES else "all"
         whole = len(self.data.split(split))
         many = f"{len(self.crowd):,}" + ("" if len(self.crowd) == whole else f" of {whole:,}")
         return f"{many} {split} examples" if split != "all" else f"{many} examples of all splits"
@@ -167,7 +172,7 @@ class Look:
         """One draw of the posterior of each level for some of the crowd, (N, d)."""
         parts = [
             [level.z[0].cpu().double().numpy() for level in levels]
-            for _, levels in self._inferred(self.crowd.take(slice(0, SOME)))
+            for _, levels in self._inferred(self.crowd.take(slice(0, DRAWN_EXAMPLES)))
         ]
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
@@ -229,7 +234,7 @@ class Look:
         """The mean squared difference of some examples to the mean of p(x | z) at their posterior
         mean, (*shape).
         """
-        some, size = self.examples.take(slice(0, SOME)), 128
+        some, size = self.examples.take(slice(0, DRAWN_EXAMPLES)), 128
         parts = (some.batch(slice(start, start + size)) for start in range(0, len(some), size))
         return np.asarray(
             sum(((x - self.run.reconstruct(x)) ** 2).sum(0) for x in parts) / len(some)

@@ -13,11 +13,13 @@ from ..run import Run
 from ..system.files import refuse_unwritable
 from ..system.progress import stages
 from .figures import words
-from .images import KIND as IMAGES
-from .page import Picture, Section, save, write
-from .recommender import KIND as RECOMMENDER
-from .sections import about, broken, subtitle, training
-from .tables import KIND as TABLES
+from .html import save, write
+from .records import Picture, Section
+from .sections.about import about, broken, subtitle
+from .sections.images import KIND as IMAGES
+from .sections.recommender import KIND as RECOMMENDER
+from .sections.tables import KIND as TABLES
+from .sections.training import training
 
 SHOWN = 6
 """Pictures of an overview, at most."""

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from ..data import Dataset, History, Items
-from ..evaluation.ranking import Slice, by_activity, by_item_popularity, difference
-from ..run import Run
-from .figures import amounts, bars, classes, levels
-from .latent import usage
-from .measures import (
+from ...data import Dataset, History, Items
+from ...evaluation.ranking import Slice, by_activity, by_item_popularity, difference
+from ...run import Run
+from ..figures import amounts, bars, classes, levels
+from ..findings.recommender import (
     KNOWN,
     NEIGHBOURS,
     Compared,
@@ -17,8 +16,9 @@ from .measures import (
     popularity_ranks,
     unit_rows,
 )
-from .page import Kind, Picture, Section, Table
-from .sections import figure, metric, spread
+from ..records import Kind, Picture, Section, Table
+from ..text import figure, metric, spread
+from .latent import usage
 
 GROUPS = 4
 

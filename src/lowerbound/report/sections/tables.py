@@ -2,27 +2,29 @@
 
 import numpy as np
 
-from ..data import Dataset
-from ..evaluation.statistics import kolmogorov_smirnov
-from ..run import Run
+from ...data import Dataset
+from ...evaluation.statistics import kolmogorov_smirnov
+from ...run import Run
+from ..figures import levels, marginals, matrix, pixels, short
+from ..findings.dense import DenseFindings
+from ..records import Kind, Picture, Section, Table
+from ..text import figure
 from .bound import measured
-from .figures import levels, marginals, matrix, pixels, short
 from .latent import health, space
-from .look import Look
-from .page import Kind, Picture, Section, Table
-from .sections import figure
 
 PANELS = 12
 """Columns whose histograms are shown."""
 
+
 LISTED, MATRIX = 50, 200
 """Columns in the table, and in the matrices."""
+
 
 ROWS, BLAMED = 10, 3
 """Examples in the table of the least likely, and columns named for each."""
 
 
-def _names(look: Look) -> list[str]:
+def _names(look: DenseFindings) -> list[str]:
     return list(look.run.schema.columns) or [
         f"value {i + 1}" for i in range(look.run.schema.shape[0])
     ]
@@ -34,7 +36,7 @@ def _correlations(values: np.ndarray) -> np.ndarray:
         return np.nan_to_num(np.atleast_2d(np.corrcoef(values, rowvar=False)))
 
 
-def columns(run: Run, look: Look) -> Section | None:
+def columns(run: Run, look: DenseFindings) -> Section | None:
     """Marginals and correlations of the data beside those of samples. An autoencoder has no prior
     to sample from.
     """
@@ -55,7 +57,7 @@ def columns(run: Run, look: Look) -> Section | None:
     return Section("Columns", (sentence,), tables=(table,), pictures=pictures)
 
 
-def _panels(look: Look, names: list[str], some: np.ndarray) -> Picture:
+def _panels(look: DenseFindings, names: list[str], some: np.ndarray) -> Picture:
     """Histograms of some columns."""
     data, drawn = look.values[:, some], look.samples[:, some]
     which = (
@@ -129,7 +131,7 @@ def _matrices(
     ]
 
 
-def likelihoods(run: Run, look: Look) -> Section | None:
+def likelihoods(run: Run, look: DenseFindings) -> Section | None:
     """What each column has to the likelihood."""
     if look.by_column is None:
         return None
@@ -151,7 +153,7 @@ def _blamed(names: list[str], example: np.ndarray, terms: np.ndarray, usual: np.
     return "; ".join(f"{names[i]} = {example[i]:.4g} ({figure(float(terms[i]), 1)})" for i in worst)
 
 
-def unlikely(run: Run, look: Look) -> Section:
+def unlikely(run: Run, look: DenseFindings) -> Section:
     """The examples that the model finds least likely, and the columns that make them so."""
     rows = look.order[:ROWS]
     names, each, values = (
@@ -178,7 +180,7 @@ def unlikely(run: Run, look: Look) -> Section:
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     """Columns of validation or training examples beside samples, (H, W, 3) uint8."""
-    look = Look(run)
+    look = DenseFindings(run)
     if not look.has_bound:
         return {}
     names = _names(look)[:PANELS]
@@ -190,7 +192,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 
 KIND = Kind(
-    Look,
+    DenseFindings,
     (measured, columns, likelihoods, space, health, unlikely),
     (
         "elbo",

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from ..evaluation import bits_per_dimension
-from ..run import Run
-from .figures import histogram
-from .look import DRAWS, SOME, Look
-from .page import Picture, Section, Table
-from .sections import figure, spread
+from ...evaluation import bits_per_dimension
+from ...run import Run
+from ..figures import histogram
+from ..findings.dense import DRAWN_EXAMPLES, LIKELIHOOD_SAMPLES, DenseFindings
+from ..records import Picture, Section, Table
+from ..text import figure, spread
 
 FEW = 2.0
 """Effective samples below which an importance-sampled log-likelihood says little."""
 
 
-def measured(run: Run, look: Look) -> Section:
+def measured(run: Run, look: DenseFindings) -> Section:
     """The bound of the split that is looked at, and what it is made of."""
     found = look.bound
     rows = [("log-likelihood term, E[log p(x | z)]", figure(found.log_likelihood_term, 2))]
@@ -36,7 +36,7 @@ def measured(run: Run, look: Look) -> Section:
     )
 
 
-def _which(look: Look) -> str:
+def _which(look: DenseFindings) -> str:
     """The examples that were measured, and the draws of z for each."""
     count, whole = len(look.examples), len(look.data.split(look.split))
     which = (
@@ -49,11 +49,11 @@ def _which(look: Look) -> str:
     return f"{which}, {draws}"
 
 
-def _spread_out(look: Look) -> Picture:
+def _spread_out(look: DenseFindings) -> Picture:
     """How the bounds of the examples are spread, beside those of training examples."""
     told, series = f"The {look.score_name} of each {look.split} example", {look.split: look.scores}
     if look.split != "train":
-        told += f", and of {min(SOME, len(look.data.train)):,} training examples"
+        told += f", and of {min(DRAWN_EXAMPLES, len(look.data.train)):,} training examples"
         series["train"] = look.scored(look.train_bound)
     xlabel = f"{look.score_name} (nats)"
     return Picture(
@@ -64,7 +64,7 @@ def _spread_out(look: Look) -> Picture:
     )
 
 
-def _infinite(look: Look) -> tuple[str, ...]:
+def _infinite(look: DenseFindings) -> tuple[str, ...]:
     """What must be known where a bound is no number."""
     bad = int((~np.isfinite(look.scores)).sum())
     return (
@@ -77,19 +77,19 @@ def _infinite(look: Look) -> tuple[str, ...]:
     )
 
 
-def _poor(look: Look) -> tuple[str, ...]:
+def _poor(look: DenseFindings) -> tuple[str, ...]:
     """What must be known of an importance-sampled figure that hangs on few draws."""
     if look.likelihood is None or look.likelihood.effective_samples >= FEW:
         return ()
-    few = f"{look.likelihood.effective_samples:.1f} of {DRAWS} samples"
+    few = f"{look.likelihood.effective_samples:.1f} of {LIKELIHOOD_SAMPLES} samples"
     return (f"log p(x) hangs on {few}: it is a lower bound, and the truth may be well above it.",)
 
 
-def _likelihood(look: Look) -> list[tuple[str, str]]:
+def _likelihood(look: DenseFindings) -> list[tuple[str, str]]:
     found = look.likelihood
     if found is None:
         return []
-    drawn = f"{DRAWS} importance samples, {found.effective_samples:.1f} effective, first {len(found.per_example):,} examples"
+    drawn = f"{LIKELIHOOD_SAMPLES} importance samples, {found.effective_samples:.1f} effective, first {len(found.per_example):,} examples"
     bits = bits_per_dimension(look.bound.elbo.value, look.run.schema.shape)
     return [
         (f"log p(x) ({drawn})", spread(found.log_likelihood, 2)),

@@ -8,29 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from ..baselines import Ease, Popularity, Scorer
-from ..data import Dataset, History
-from ..errors import ConfigError
-from ..evaluation import LatentStatistics, latent_statistics
-from ..evaluation.ranking import Ranking, cuts, rank
-from ..evaluation.statistics import mean_ranks
-from ..recommend import item_vectors
-from ..run import LATENT_USERS, Run
-from ..training import monitored
-from .maps import Plane, plane
-from .sections import metric
+from ...baselines import Ease, Popularity, Scorer
+from ...data import Dataset, History
+from ...errors import ConfigError
+from ...evaluation import LatentStatistics, latent_statistics
+from ...evaluation.ranking import Ranking, cuts, rank
+from ...evaluation.statistics import mean_ranks
+from ...recommend import item_vectors
+from ...run import LATENT_USERS, Run
+from ...training import monitored
+from ..projection import Plane, plane
+from ..text import metric
 
 EASE_MEMORY = 10**9
 """Bytes that a fit of EASE may take; over larger catalogues it is left out."""
 
+
 EASE_GRID = (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
 """The l2 that are tried on the validation split."""
+
 
 EASE_DEFAULT = 500.0
 """The l2 where there is no validation split."""
 
+
 ITEMS, USERS = 2000, 1000
 """Points of the maps, at most."""
+
 
 NEIGHBOURS, KNOWN = 5, 8
 """Nearest items that are shown, and of how many items."""
