@@ -33,12 +33,12 @@ def command(monkeypatch, capfd):
     """Runs a command of the command line in this process: (exit code, standard output, standard
     error).
     """
-    from lowerbound import cli
+    from lowerbound.cli import main
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["lowerbound", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
-            cli.main()
+            main()
         out, err = capfd.readouterr()
         return stopped.value.code or 0, out, err
 

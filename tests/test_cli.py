@@ -11,7 +11,8 @@ import polars
 import pytest
 from PIL import Image
 
-from lowerbound import cli, recipe
+from lowerbound import recipe
+from lowerbound.cli import inspect
 
 FAST = [
     "--set",
@@ -149,11 +150,11 @@ def test_report_draws_again(lowerbound, run):
     assert (run[0] / "report" / "overview.png").is_file()
 
 
-@pytest.mark.parametrize("what", [None, *cli.CATALOGUES])
+@pytest.mark.parametrize("what", [None, *inspect.CATALOGUES])
 def test_list(lowerbound, what):
     code, out, _ = lowerbound("list", *([what] if what else []), "--json")
     assert code == 0
-    assert set(last(out)) == ({what} if what else set(cli.CATALOGUES))
+    assert set(last(out)) == ({what} if what else set(inspect.CATALOGUES))
     assert all(text for entries in last(out).values() for text in entries.values())
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lowerbound import cli, recipe
+from lowerbound import recipe
+from lowerbound.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +44,7 @@ def test_every_recipe_stands_in_the_table_with_its_own_words():
 
 
 def test_every_command_of_the_readme_exists():
-    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    known = {command.name or command.callback.__name__ for command in app.app.registered_commands}
     used = set(
         re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY + ANOMALIES, re.MULTILINE)
     )

@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import ks_2samp
 from sklearn.datasets import load_digits
 
-from lowerbound import cli, recipe
+from lowerbound import recipe
+from lowerbound.cli import inspect as inspect_commands
 from lowerbound.data import named_sets
 from lowerbound.data.files.idx import parts
 from lowerbound.data.interactions.logs import SCANS, parts_of
@@ -73,7 +74,7 @@ def test_the_recipes_have_their_titles():
 
 
 def test_the_data_sets_are_those_that_there_are():
-    assert cli.CATALOGUES["data"]().keys() == named_sets().keys()
+    assert inspect_commands.CATALOGUES["data"]().keys() == named_sets().keys()
 
 
 TRICKY = {

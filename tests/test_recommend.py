@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 import lowerbound
-from lowerbound import cli
+from lowerbound.cli import use
 from lowerbound.data import Data, History, Items, Schema
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.evaluation.ranking import top_k
@@ -559,6 +559,6 @@ def test_encode_writes_users_and_items(command, folder, tmp_path, ending):
 
 
 def test_values_of_an_option_are_spread():
-    spread = cli.spread(["r", "--history", "a", "b", "--json", "--deny", "c"])
+    spread = use.spread(["r", "--history", "a", "b", "--json", "--deny", "c"])
     assert spread == ["r", "--history", "a", "--history", "b", "--json", "--deny", "c"]
-    assert cli.spread(["r", "--history=-x-", "-k", "3"]) == ["r", "--history=-x-", "-k", "3"]
+    assert use.spread(["r", "--history=-x-", "-k", "3"]) == ["r", "--history=-x-", "-k", "3"]

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lowerbound import outputs
+from lowerbound.cli import outputs
 from lowerbound.errors import ConfigError
 from lowerbound.report.figures import distributions, images, style
 

@@ -370,7 +370,7 @@ DRAWN = {
 def test_every_public_picture_is_tested():
     made = {
         name
-        for name, thing in vars(style).items()
+        for name, thing in vars(figures).items()
         if getattr(thing, "__annotations__", {}).get("return") is Figure
     }
     assert {name for name in made if not name.startswith("_")} == set(DRAWN)

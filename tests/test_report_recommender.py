@@ -325,7 +325,7 @@ def test_a_small_catalogue_is_cut_at_what_it_has(tmp_path):
 
 
 def test_ease_is_left_out_of_large_catalogues(run, found, monkeypatch):
-    monkeypatch.setattr(recommender, "EASE_MEMORY", 1000)
+    monkeypatch.setattr(findings_of, "EASE_MEMORY", 1000)
     compared = findings_of.compare(run, found.data, found.popularity)
     assert "EASE" not in compared.rankings
     assert "EASE is left out: over 40 items" in compared.notes[0]

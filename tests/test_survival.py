@@ -100,10 +100,10 @@ def _serve(words, log, spoil):
     torch.set_num_threads(1)
     if spoil is not None:
         spoil()
-    from lowerbound import cli
+    from lowerbound.cli import main
 
     sys.argv = ["lowerbound", *words]
-    cli.main()
+    main()
 
 
 class Process:

@@ -1,5 +1,5 @@
 """`python -m lowerbound` is the command `lowerbound`."""
 
-from .cli import main
+from .cli.main import main
 
 main()

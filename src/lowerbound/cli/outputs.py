@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from .data import Examples, History, Items
-from .errors import ConfigError
-from .recommend import item_vectors
-from .run import Run
-from .system.files import replacing, write_frame
-from .system.image_grid import tiles, to_unit_interval
+from ..data import Examples, History, Items
+from ..errors import ConfigError
+from ..recommend import item_vectors
+from ..run import Run
+from ..system.files import replacing, write_frame
+from ..system.image_grid import tiles, to_unit_interval
 
-TABLES = (".csv", ".parquet")
+TABLE_ENDINGS = (".csv", ".parquet")
 
 
 def suffix(path: Path, allowed: tuple[str, ...]) -> str:
@@ -59,7 +59,7 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     it, in the data's units.
     """
     image = run.schema.kind == "image"
-    ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLES))
+    ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLE_ENDINGS))
     samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
     if ending == ".png":
         write_png(path, to_unit_interval(samples, run.schema.low, run.schema.high))
@@ -85,7 +85,7 @@ def write_codes(run: Run, examples: Examples | History, path: Path) -> dict[str,
     Of a run on interactions also the vectors of the items, in a second file: NAME.items.ENDING
     beside NAME.ENDING.
     """
-    ending = suffix(path, (".npy", *TABLES))
+    ending = suffix(path, (".npy", *TABLE_ENDINGS))
     codes = np.concatenate([level.numpy() for level in run.encode(examples)], axis=1)
     names, found = code_names(run), {}
     if run.items is not None:
