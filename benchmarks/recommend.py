@@ -209,7 +209,7 @@ def our_ranking(fit: Fit, matrix: csr_matrix, targets: csr_matrix) -> float:
     history = History(fit.data.train.schema, matrix, targets, numbers, numbers, 2)
     started = time.perf_counter()
     with evaluating(fit.model, 0), torch.autocast("cpu", torch.bfloat16):
-        rank(fit.model.rank, history)
+        rank(fit.model.item_scores, history)
     return time.perf_counter() - started
 
 

@@ -132,7 +132,7 @@ def fitted(
             run = runs.fit(
                 recipe(settings, data, seed, epochs), out=Path(folder) / "run", progress=False
             )
-        scorer, module = run.model.rank, run.model
+        scorer, module = run.model.item_scores, run.model
     else:
         scorer, module = settings.fit(dataset.train.matrix), None
     seconds = time.perf_counter() - started

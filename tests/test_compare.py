@@ -191,7 +191,7 @@ def test_recommenders_are_compared_by_their_ranking(recommenders):
     found = measure(recommenders)
     users = recommenders[0].data().split("test")
     ours, theirs = (
-        rank(r.model.rank, users, metrics=["ndcg@10"]).per_user["ndcg@10"].numpy()
+        rank(r.model.item_scores, users, metrics=["ndcg@10"]).per_user["ndcg@10"].numpy()
         for r in recommenders
     )
     assert found.headline == found.shown[0] == "ndcg@10"

@@ -91,7 +91,7 @@ def test_the_gap_of_the_best_diagonal_posterior(ppca):
     """
     x = ppca.rows(6)
     (level,) = ppca.model.infer(torch.tensor(x))
-    terms = ppca.model.score([sigma_points(level)], torch.tensor(x))
+    terms = ppca.model.terms_of([sigma_points(level)], torch.tensor(x))
     expected = ppca.log_evidence(x) - ppca.gap()
     assert ppca.gap() > 0.1
     np.testing.assert_allclose(
@@ -106,7 +106,7 @@ def test_that_posterior_is_a_stationary_point_of_the_bound(ppca):
     theory says.
     """
     (level,) = ppca.model.infer(torch.tensor(ppca.rows(20)))
-    terms = ppca.model.score([sigma_points(level)], torch.tensor(ppca.rows(20)))
+    terms = ppca.model.terms_of([sigma_points(level)], torch.tensor(ppca.rows(20)))
     Elbo()(terms).backward()
     for parameter in ppca.model.latents.parameters():
         assert parameter.grad.abs().max() < 1e-9

@@ -51,9 +51,9 @@ def test_terms_agree_with_each_other():
     model = Architecture((3, 2), MLP((6,))).build((5,)).double()
     x = torch.rand(4, 5).round().double()
     levels = model.infer(x, 3)
-    sampled = model.score(levels, x, "sampled")
+    sampled = model.terms_of(levels, x, "sampled")
     for kl in ("valid", "everywhere"):
-        terms = model.score(levels, x, kl)
+        terms = model.terms_of(levels, x, kl)
         torch.testing.assert_close(terms.log_weight, sampled.log_likelihood - sampled.rate.sum(-1))
         assert not torch.allclose(terms.rate, sampled.rate)
 

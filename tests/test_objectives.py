@@ -25,7 +25,7 @@ def test_what_an_objective_needs(objective, kl, bound, weight):
     """The trainer asks for these: how to estimate rates, whether the posterior needs a density, the
     weight to log.
     """
-    assert (objective.kl, objective.bound, objective.weight()) == (kl, bound, weight)
+    assert (objective.kl, objective.has_bound, objective.weight()) == (kl, bound, weight)
 
 
 def test_the_weight_follows_its_schedule():

@@ -92,7 +92,7 @@ def plain(run, matrix, k):
     seen.
     """
     with torch.no_grad():
-        scores = run.model.rank(SparseRows.of(matrix))
+        scores = run.model.item_scores(SparseRows.of(matrix))
     scores[torch.from_numpy(matrix.toarray() > 0)] = -torch.inf
     return scores, top_k(scores, k)
 

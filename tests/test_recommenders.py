@@ -127,7 +127,7 @@ def test_a_user_without_interactions_is_harmless():
         model = built(likelihood=likelihood, noise=(L2Normalize(), Dropout(0.5)))
         terms = model.train().terms(x)
         assert terms.log_likelihood.isfinite().all()
-        assert model.eval().rank(x).isfinite().all()
+        assert model.eval().item_scores(x).isfinite().all()
     assert settled(built(likelihood=Multinomial()), x).log_likelihood[0, 0] == 0
 
 
@@ -137,7 +137,7 @@ def test_dropout_is_off_in_evaluation_and_the_target_stays_clean():
     kept = x.values.clone()
     model.train().terms(x)
     assert torch.equal(x.values, kept)
-    assert torch.equal(model.eval().rank(x), model.rank(x))
+    assert torch.equal(model.eval().item_scores(x), model.item_scores(x))
 
 
 def test_noise_of_sparse_rows_stays_at_the_entries():
@@ -151,7 +151,7 @@ def test_several_levels_are_possible():
     model = built(latent=(4, 2), likelihood=Multinomial())
     terms = model.terms(interactions(), 3)
     assert terms.rate.shape == (3, 7, 2)
-    assert model.rank(interactions()).shape == (7, ITEMS)
+    assert model.item_scores(interactions()).shape == (7, ITEMS)
 
 
 @pytest.mark.parametrize("likelihood", [Normal(), Normal(variance=0.5, mean="sigmoid")])
@@ -181,7 +181,9 @@ def test_a_tied_decoder_shares_its_weights_and_is_saved_once():
     assert not [name for name in model.decoder.state_dict() if name.endswith("weight")]
     other = built(seed=5, likelihood=Multinomial(), decoder_network="tied")
     other.load_state_dict(model.state_dict())
-    assert torch.equal(other.eval().rank(interactions()), model.eval().rank(interactions()))
+    assert torch.equal(
+        other.eval().item_scores(interactions()), model.eval().item_scores(interactions())
+    )
 
 
 def test_tied_dense_models_give_images():
@@ -250,7 +252,7 @@ def test_the_earlier_posterior_changes_only_when_it_is_renewed():
         for p in model.latents.posteriors.parameters():
             p.add_(1.0)
     assert all(torch.equal(before[k], v) for k, v in prior.previous.state_dict().items())
-    model.renew()
+    model.refresh()
     now = model.latents.posteriors[0].state_dict()
     assert all(torch.equal(now[k], v) for k, v in prior.previous.state_dict().items())
 
@@ -319,7 +321,7 @@ def _column(run, name):
 def test_a_run_comes_back_from_its_folder(small):
     again = lowerbound.load(small.folder)
     x = again.examples()[1].batch(slice(0, 5))
-    assert torch.equal(again.model.rank(x), small.model.rank(x))
+    assert torch.equal(again.model.item_scores(x), small.model.item_scores(x))
     assert list(again.items.ids) == list(small.items.ids)
     assert again.evaluate()["metrics"] == small.evaluate()["metrics"]
     with pytest.raises(DataError, match="holds nothing out"):
@@ -435,7 +437,7 @@ def test_the_earlier_posterior_is_renewed_at_the_end_of_each_phase(
     tmp_path, monkeypatch, phases, renewed
 ):
     seen = []
-    monkeypatch.setattr(VAE, "renew", lambda model: seen.append(len(saved)))
+    monkeypatch.setattr(VAE, "refresh", lambda model: seen.append(len(saved)))
     saved = []
     monkeypatch.setattr(
         Fit, "_begin_epoch", lambda fit, own=Fit._begin_epoch: (saved.append(1), own(fit))

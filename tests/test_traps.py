@@ -100,7 +100,7 @@ def test_trap_hidden_beta(shape):
         .flatten(2)
         .sum(-1)
     )
-    torch.testing.assert_close(model.score(levels, x).log_likelihood, expected)
+    torch.testing.assert_close(model.terms_of(levels, x).log_likelihood, expected)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_trap_closed_form_below_the_top():
     """
     model, x = small((3, 2)), binary(4)
     levels = model.infer(x, 2)
-    terms = model.score(levels, x)
+    terms = model.terms_of(levels, x)
     torch.testing.assert_close(terms.rate[..., 0], rate(levels[0], "sampled"))
     torch.testing.assert_close(terms.rate[..., 1], rate(levels[1], "everywhere"))
     assert not torch.allclose(rate(levels[0], "sampled"), rate(levels[0], "everywhere"))
@@ -341,7 +341,7 @@ def test_the_target_stays_clean():
     x = torch.ones(3, 6).double()
     levels = model.infer(x)
     torch.testing.assert_close(
-        model.score(levels, x).log_likelihood,
+        model.terms_of(levels, x).log_likelihood,
         model.decode(levels[0].z).log_prob(torch.ones(3, 6).double()),
     )
     assert (x == 1).all()
@@ -478,8 +478,10 @@ def test_an_example_does_not_depend_on_its_batch():
         torch.testing.assert_close(together[:1], alone)
     together, alone = model.infer(x, 2), model.infer(x[:1], 2)
     kept = [a._replace(z=t.z[:, :1], q=b.q) for t, a, b in zip(together, alone, alone, strict=True)]
-    terms = model.score(together, x)
-    torch.testing.assert_close(model.score(kept, x[:1]).log_likelihood, terms.log_likelihood[:, :1])
+    terms = model.terms_of(together, x)
+    torch.testing.assert_close(
+        model.terms_of(kept, x[:1]).log_likelihood, terms.log_likelihood[:, :1]
+    )
 
 
 def test_delta_has_no_bound():

@@ -1533,7 +1533,7 @@ CALLS = [
     ),
     (
         "a ranking of images",
-        lambda f: image(f).model.rank(torch.zeros(2, 1, 6, 6)),
+        lambda f: image(f).model.item_scores(torch.zeros(2, 1, 6, 6)),
         ConfigError,
         "only a model of interactions ranks items; this one was built for dense examples",
     ),

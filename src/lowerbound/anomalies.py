@@ -211,7 +211,7 @@ def _refuse_unfit(run: Run, against: Run | None) -> None:
             raise ConfigError(
                 f"score is for images and tables; {each.folder} is a run on interactions"
             )
-        if each is not None and not each.recipe.objective.bound:
+        if each is not None and not each.recipe.objective.has_bound:
             raise ConfigError(
                 f"score needs a likelihood; {each.folder} is an autoencoder, which has none"
             )

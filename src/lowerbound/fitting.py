@@ -211,7 +211,7 @@ def fit(
     if plan.training.strategy == "fsdp":  # which is for those who are short of memory
         never_keep_freed_memory()
     keep_freed_memory()
-    fabric = make_fabric(plan.training, all_used=plan.objective.bound)
+    fabric = make_fabric(plan.training, all_used=plan.objective.has_bound)
     with launched(fabric):
         return _fitted(plan, fabric, name, out, resume, progress)
 

@@ -23,12 +23,12 @@ from .specs.registry import part
 
 
 class Objective(ABC):
-    """A loss. `kl` is the estimate of the rates that it needs; `bound` whether it needs a posterior
+    """A loss. `kl` is the estimate of the rates that it needs; `has_bound` whether it needs a posterior
     with a density.
     """
 
     kl: KL = "valid"
-    bound: ClassVar[bool] = True
+    has_bound: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
@@ -95,7 +95,7 @@ class Iwae(Objective):
 class Reconstruction(Objective):
     """-log p(x|z) alone: what an autoencoder minimises. It is no bound."""
 
-    bound: ClassVar[bool] = False
+    has_bound: ClassVar[bool] = False
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
         return -terms.log_likelihood.mean()

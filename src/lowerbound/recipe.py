@@ -188,7 +188,7 @@ class Recipe:
     tracking: Annotated[Tracking, table(Tracking)] = Tracking()
 
     def __post_init__(self) -> None:
-        if isinstance(self.model.posterior, Delta) and self.objective.bound:
+        if isinstance(self.model.posterior, Delta) and self.objective.has_bound:
             got = type(self.objective).__name__
             raise ValueError(
                 f"a Delta posterior has no bound: the objective must be Reconstruction, got {got}"

@@ -132,9 +132,9 @@ def bound(
             mine = x[share.rows.to(x.device)] if isinstance(x, Tensor) and share.world > 1 else x
             with noise_of(share):
                 levels = model.infer(mine, samples)
-            parts.append(_own(model.score(levels, mine), share.size))
+            parts.append(_own(model.terms_of(levels, mine), share.size))
             if objective is not None and objective.kl != "valid":
-                wanted.append(_own(model.score(levels, mine, objective.kl), share.size))
+                wanted.append(_own(model.terms_of(levels, mine, objective.kl), share.size))
             places.append(start + share.rows[: share.size])
     terms, measured = (
         _whole(_joined(p), torch.cat(places), len(examples), processes)

@@ -35,19 +35,19 @@ class VAE(nn.Module):
             raise ConfigError(f"samples must be 1 or more, got {samples}")
         return self.latents.infer(self._checked(x), samples)
 
-    def renew(self) -> None:
+    def refresh(self) -> None:
         """Lets the parts that remember an earlier state of the model take the present one, between
         phases of training.
         """
         for part in self.latents.modules():
             if isinstance(part, Snapshot):
-                part.renew()
+                part.refresh()
 
     def terms(self, x: Batch, samples: int = 1, kl: KL = "valid") -> Terms:
         """The terms of every objective for a batch x (B, *shape)."""
-        return self.score(self.infer(x, samples), x, kl)
+        return self.terms_of(self.infer(x, samples), x, kl)
 
-    def score(self, levels: list[Level], x: Batch, kl: KL = "valid") -> Terms:
+    def terms_of(self, levels: list[Level], x: Batch, kl: KL = "valid") -> Terms:
         """The terms of x (B, *shape) under latent variables that were inferred already."""
         log_likelihood = self.decode(levels[0].z).log_prob(x)  # type: ignore[arg-type]
         pairs = [rates(level, kl) for level in levels]
@@ -97,7 +97,7 @@ class VAE(nn.Module):
             )
         self.decoder.start_at(mean)
 
-    def rank(self, history: SparseRows) -> Tensor:
+    def item_scores(self, history: SparseRows) -> Tensor:
         """A score of each column for each sparse row of a batch, (B, I), which ranks the columns as
         the mean of p(x | z1) does.
 

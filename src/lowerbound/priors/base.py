@@ -19,5 +19,5 @@ class Snapshot(nn.Module, ABC):
     """A module that keeps an earlier state of another."""
 
     @abstractmethod
-    def renew(self) -> None:
+    def refresh(self) -> None:
         """Takes the present state for the earlier one; called between phases of training."""

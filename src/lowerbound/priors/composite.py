@@ -31,7 +31,7 @@ class _Composite(Snapshot):
         return self
 
     @torch.no_grad()
-    def renew(self) -> None:
+    def refresh(self) -> None:
         self.previous.load_state_dict(self._posterior[0].state_dict())
 
     def forward(self, context: Any = None) -> Distribution:

@@ -6,7 +6,7 @@ the number of threads. Floating point does not give that by itself: a matrix pro
 another order for another number of rows. So everything that is added up here lies on a grid that is
 coarse enough for float64 to hold every sum exactly, and sums without rounding have no order.
 
-Scores are those of `VAE.rank`, up to the rounding of float32. They are found in two steps: a
+Scores are those of `VAE.item_scores`, up to the rounding of float32. They are found in two steps: a
 product in bfloat16 gives an upper bound for every item, and what could be among the best by that is
 scored exactly. Where the bounds do not prove that nothing better was left out, more is scored, in
 the end everything.

@@ -179,7 +179,7 @@ class Run:
             raise DataError(f"the {split} split holds nothing out to be found; {other}")
         popularity = None if self.items is None else self.items.popularity
         found = rank(
-            self.model.rank, examples, ks=cuts(self.schema.shape[0]), popularity=popularity
+            self.model.item_scores, examples, ks=cuts(self.schema.shape[0]), popularity=popularity
         )
         latent = latent_statistics(self.model, examples.take(slice(0, LATENT_USERS)), seed=seed)
         return {

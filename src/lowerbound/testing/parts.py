@@ -290,7 +290,7 @@ def check_objective(objective: Objective, *, seed: int = 0) -> None:
         grads and all(g.isfinite().all() for g in grads), f"{name}: the loss has no finite gradient"
     )
     require(objective.kl in ("valid", "sampled", "everywhere"), f"{name}.kl is {objective.kl!r}")
-    require(isinstance(objective.bound, bool), f"{name}.bound must be true or false")
+    require(isinstance(objective.has_bound, bool), f"{name}.has_bound must be true or false")
     require(
         math.isfinite(objective.weight()),
         f"{name}.weight must be a finite number at the end of training",

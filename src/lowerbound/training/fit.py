@@ -367,12 +367,12 @@ class Fit:
 
     @property
     def _bound_name(self) -> str:
-        return "bound" if self.objective.bound else "log-likelihood term"
+        return "bound" if self.objective.has_bound else "log-likelihood term"
 
     def _current_bound(self) -> float:
         """The training bound of this epoch so far."""
         means = dict(zip(self.columns, self.sums.tolist(), strict=True))
-        return means["elbo" if self.objective.bound else "log_likelihood_term"] / max(
+        return means["elbo" if self.objective.has_bound else "log_likelihood_term"] / max(
             means["examples"], 1
         )
 
@@ -462,7 +462,7 @@ class Fit:
             torch.zeros_like(self.sums),
         )
         if self._phase_ends:
-            self.learner.renew()
+            self.learner.refresh()
         looked, waited = f"validation_{self.monitor}" in row, state.epoch - state.best_epoch
         state.stopped = settings.patience is not None and looked and waited >= settings.patience
         if self.fabric.is_global_zero:

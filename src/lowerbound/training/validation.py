@@ -92,7 +92,7 @@ def measured(
     if isinstance(examples, History):
         with evaluating(model, derive_seed(settings.seed, stream)):
             asked = watched(settings.monitor, examples.schema.shape[0])
-            ranking = rank(model.rank, examples, metrics=asked, processes=processes)
+            ranking = rank(model.item_scores, examples, metrics=asked, processes=processes)
         found = {name: estimate.value for name, estimate in ranking.metrics.items()}
         return found | (
             _bound(model, examples, objective, settings, stream)

@@ -384,7 +384,7 @@ def _dense(name: str, run: Run, examples: Examples, samples: int, seed: int) -> 
         bound(run.model, examples, samples=DenseFindings.draws_each(examples), seed=seed),
         check(run.recipe, examples),
     )
-    if not run.recipe.objective.bound:
+    if not run.recipe.objective.has_bound:
         return Entry(name, run, examples, {"log_likelihood_term": found.terms}, caveat=caveat)
     weighed = importance_log_likelihood(
         run.model, examples.take(slice(0, WEIGHED)), samples=samples, seed=seed
@@ -399,9 +399,9 @@ def _dense(name: str, run: Run, examples: Examples, samples: int, seed: int) -> 
 
 def _ranked(name: str, run: Run, users: History, headline: str, seed: int) -> Entry:
     asked = list(dict.fromkeys([*METRICS, headline]))
-    ranking = rank(run.model.rank, users, ks=cuts(run.schema.shape[0]), metrics=asked)
+    ranking = rank(run.model.item_scores, users, ks=cuts(run.schema.shape[0]), metrics=asked)
     rate: tuple[float | None, ...] = ()
-    if run.recipe.objective.bound:
+    if run.recipe.objective.has_bound:
         latent = latent_statistics(run.model, users.take(slice(0, LATENT_USERS)), seed=seed)
         rate = tuple(None if r is None else r.sum().item() for r in latent.rate_per_dimension)
     return Entry(

@@ -163,7 +163,7 @@ def differing(found: Comparison) -> Section:
 
 def _pictured(found: Comparison) -> list[Entry]:
     """The runs that have a prior to sample from."""
-    return [entry for entry in found.entries if entry.run.recipe.objective.bound]
+    return [entry for entry in found.entries if entry.run.recipe.objective.has_bound]
 
 
 def _grid(file: str, entry: Entry, seed: int) -> Picture:

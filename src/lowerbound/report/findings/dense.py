@@ -47,7 +47,7 @@ class DenseFindings:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.has_bound = run.recipe.objective.bound
+        self.has_bound = run.recipe.objective.has_bound
 
     @cached_property
     def data(self) -> Dataset:

@@ -182,9 +182,10 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
     headline = monitor if "@" in monitor else f"ndcg@{ks[-1]}"
     names = _names(ks, headline)
     ease, note = _ease(data, data.train.matrix, headline)
-    scorers = {"model": run.model.rank, "popularity": Popularity().fit(data.train.matrix)} | (
-        {"EASE": ease} if ease else {}
-    )
+    scorers = {
+        "model": run.model.item_scores,
+        "popularity": Popularity().fit(data.train.matrix),
+    } | ({"EASE": ease} if ease else {})
     wanted = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
     rankings = {
         name: rank(scorer, users, metrics=list(wanted), popularity=popularity)
@@ -217,7 +218,7 @@ def _latent(run: Run, data: Dataset) -> tuple[LatentStatistics | None, int, str]
         (name for name in ("test", "validation") if getattr(data, name) is not None), "train"
     )
     users = data.split(name).take(slice(0, LATENT_USERS))
-    if not run.recipe.objective.bound:
+    if not run.recipe.objective.has_bound:
         return None, len(users), name  # an autoencoder has codes without a distribution: no rate
     return latent_statistics(run.model, users), len(users), name
 
