@@ -83,7 +83,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache; no data folder; no proxy between us and the server."""
     monkeypatch.delenv(fetch.VARIABLE, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(entries, "cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(fetch, "cache", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -161,7 +161,7 @@ def test_without_a_network_the_line_says_what_to_put_where(serve, cache: Path) -
 
 
 def test_a_silent_mirror_is_given_up(serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(fetch, "TIMEOUT", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         serve(f"http://127.0.0.1:{silent.getsockname()[1]}/")
         assert "timed out" in refused()

@@ -377,7 +377,7 @@ def test_packed_arrays_as_real_data_have_them_are_no_bombs(tmp_path, monkeypatch
     """Binary images with few black pixels are as dense as data get: above what is free, and still
     below the ratio.
     """
-    monkeypatch.setattr("lowerbound.data.limits.FREE", 2**18)
+    monkeypatch.setattr("lowerbound.data.files.limits.FREE_BYTES", 2**18)
     values = (np.random.default_rng(0).random((2000, 28, 28), np.float32) < 0.02).astype(np.uint8)
     np.savez_compressed(tmp_path / "x.npz", images=values)
     assert np.array_equal(Data(str(tmp_path / "x.npz")).open().whole.values[:, 0], values)
@@ -386,8 +386,8 @@ def test_packed_arrays_as_real_data_have_them_are_no_bombs(tmp_path, monkeypatch
 def test_many_small_images_are_weighed_together(tmp_path, monkeypatch):
     for i in range(5):
         Image.fromarray(np.zeros((100, 100), np.uint8)).save(tmp_path / f"{i}.png")
-    monkeypatch.setattr("lowerbound.data.limits.FREE", 40_000)
-    monkeypatch.setattr("lowerbound.data.limits.RATIO", 1)
+    monkeypatch.setattr("lowerbound.data.files.limits.FREE_BYTES", 40_000)
+    monkeypatch.setattr("lowerbound.data.files.limits.RATIO", 1)
     with pytest.raises(DataError, match="the folder of images has"):
         Data(str(tmp_path)).open()
 
@@ -453,7 +453,7 @@ def test_json_and_toml_of_any_depth_and_size_are_told_in_one_line(tmp_path, monk
         path.write_text(text)
         with pytest.raises(ConfigError, match="not a TOML file"):
             recipes.load(path)
-    monkeypatch.setattr("lowerbound.files.LARGEST", 10)
+    monkeypatch.setattr("lowerbound.system.files.LARGEST_JSON", 10)
     monkeypatch.setattr("lowerbound.recipe.LARGEST", 10)
     path.write_text(" " * 11)
     for read, kind in ((read_json, RunError), (recipes.load, ConfigError)):

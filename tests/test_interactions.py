@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix, save_npz
 
 from lowerbound.data import Data, Dataset, History, Interactions, Items, Schema, named_sets
 from lowerbound.data.interactions.dataset import described, from_frame
-from lowerbound.data.named import entries, fetch
+from lowerbound.data.named import fetch
 from lowerbound.data.named.synthetic import tastes
 from lowerbound.errors import ConfigError, DataError, DownloadError, LowerboundError, ShapeError
 from lowerbound.recipe import parse
@@ -1095,7 +1095,7 @@ def test_an_archive_is_unpacked_once_and_only_what_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(fetch.VARIABLE, raising=False)
-    monkeypatch.setattr(entries, "cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(fetch, "cache", lambda: tmp_path / "cache")
     asked = []
 
     def retrieve(url: str, sha256: str, folder: Path, file: str) -> None:
@@ -1103,7 +1103,7 @@ def test_an_archive_is_unpacked_once_and_only_what_is_named(
         folder.mkdir(parents=True)
         _archive(folder / file)
 
-    monkeypatch.setattr(entries, "_retrieve", retrieve)
+    monkeypatch.setattr(fetch, "_retrieve", retrieve)
     for _ in range(2):
         assert len(Data("movielens-100k", validation=0, test=0).open().train) == 2
     assert [(url.rpartition("/")[2], len(sha256)) for url, sha256 in asked] == [("ml-100k.zip", 64)]
@@ -1112,7 +1112,7 @@ def test_an_archive_is_unpacked_once_and_only_what_is_named(
     def fail(*_: object) -> None:
         raise OSError("no route")
 
-    monkeypatch.setattr(entries, "_retrieve", fail)
+    monkeypatch.setattr(fetch, "_retrieve", fail)
     line(
         Data("movielens-1m").open,
         "ml-1m.zip",

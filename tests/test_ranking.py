@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.evaluation.ranking import by_activity, by_item_popularity, difference, rank, top_k
+from lowerbound.evaluation.ranking.top_k import SORTED_ROWS, _by_blocks, _by_key
 from lowerbound.sparse import SparseRows
 
 QUICK = settings(max_examples=30, deadline=None)
@@ -133,14 +134,14 @@ def test_the_k_best_of_extreme_rows(scores, k):
 
 
 def test_the_k_best_of_many_rows_and_of_none():
-    scores = torch.randn(top_k.SORTED_ROWS * 2 + 1, 700).bfloat16()
+    scores = torch.randn(SORTED_ROWS * 2 + 1, 700).bfloat16()
     assert torch.equal(top_k(scores, 4).indices, stable(scores, 4))
     assert top_k(scores[:0], 4).indices.shape == (0, 4)
 
 
 def test_both_ways_to_the_k_best_agree_where_both_apply():
     scores = torch.randn(50, 1000).bfloat16()
-    assert torch.equal(top_k._by_blocks(scores, 3).indices, top_k._by_key(scores, 3).indices)
+    assert torch.equal(_by_blocks(scores, 3).indices, _by_key(scores, 3).indices)
 
 
 @pytest.mark.parametrize("place", [0, 640, -1])

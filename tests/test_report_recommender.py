@@ -14,6 +14,7 @@ from lowerbound import fitting as runs
 from lowerbound.data import Items
 from lowerbound.evaluation.latent import LatentStatistics
 from lowerbound.recipe import parse
+from lowerbound.recommend import item_vectors
 from lowerbound.report import page, projection
 from lowerbound.report.figures import curves, distributions, points, style
 from lowerbound.report.findings import recommender as findings_of
@@ -342,7 +343,7 @@ def test_nearest_items_are_those_of_the_largest_cosine():
 
 def test_item_vectors_give_the_scores(run):
     natural = run.model.decode(torch.randn(3, 4)).natural
-    scores = natural.h @ torch.from_numpy(recommender.item_vectors(run.model)).T + natural.bias
+    scores = natural.h @ torch.from_numpy(item_vectors(run.model)).T + natural.bias
     torch.testing.assert_close(scores, natural.tensor())
 
 

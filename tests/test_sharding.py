@@ -102,7 +102,7 @@ def both(digits, fabric, **changed):
 @pytest.fixture(params=[UNIT_WEIGHTS, 1], ids=["together", "by layer"])
 def unit(request, monkeypatch):
     """How large a layer must be that is gathered by itself."""
-    monkeypatch.setattr(sharding, "UNIT", request.param)
+    monkeypatch.setattr(sharding, "UNIT_WEIGHTS", request.param)
     return request.param
 
 

@@ -144,7 +144,7 @@ def test_a_measure_of_several_processes_is_that_of_one(world, size, monkeypatch)
     """Each process measures its own examples, of chunks of any size; what they gather is what one
     finds, example by example.
     """
-    monkeypatch.setattr(evaluation.batches, "ELEMENTS", 512 * 64)
+    monkeypatch.setattr(evaluation.batches, "CHUNK_NUMBERS", 512 * 64)
     model, examples = Architecture((3, 2), MLP((5,))).build((6,)), Examples(torch.rand(size, 6))
     alone = evaluation.bound(model, examples, objective=Elbo(free_bits=0.5), seed=4)
     asked: list[list[torch.Tensor]] = []

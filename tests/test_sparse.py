@@ -66,8 +66,8 @@ def test_rows_move_and_keep_their_places():
 @pytest.mark.parametrize("kind", DENSE)
 def test_terms_and_gradients_are_those_of_the_dense_computation(kind, tile, kept, monkeypatch):
     """Whether the tiles are kept for the way back or computed again, and however many there are."""
-    monkeypatch.setattr(deferred, "TILE", tile)
-    monkeypatch.setattr(deferred, "KEPT", kept)
+    monkeypatch.setattr(deferred, "TILE_NUMBERS", tile)
+    monkeypatch.setattr(deferred, "KEPT_BYTES", kept)
     h, weight, bias = leaves(items=300)
     x = rows(shape=(6, 300))
     inner, total = DeferredLinear(h, weight, bias).terms(x, kind)
@@ -141,8 +141,8 @@ def test_a_gradient_with_most_rows_is_dense():
 
 def test_no_dense_copy_of_the_input_or_the_output_is_made(monkeypatch):
     """With nothing kept, the largest tensor is a tile or a parameter: far below batch x items."""
-    monkeypatch.setattr(deferred, "KEPT", 0)
-    monkeypatch.setattr(deferred, "TILE", 200 * 256)
+    monkeypatch.setattr(deferred, "KEPT_BYTES", 0)
+    monkeypatch.setattr(deferred, "TILE_NUMBERS", 200 * 256)
     monkeypatch.setattr(SparseRows, "dense", None)
     sizes = []
 

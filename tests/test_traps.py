@@ -45,7 +45,7 @@ def cramped(monkeypatch):
     """Chunks of seven events, so that a handful of examples or samples already needs several, and a
     short last one.
     """
-    monkeypatch.setattr(batches, "ELEMENTS", 7 * 512)
+    monkeypatch.setattr(batches, "CHUNK_NUMBERS", 7 * 512)
 
 
 @pytest.fixture
