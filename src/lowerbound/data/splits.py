@@ -32,7 +32,7 @@ def count(asked: float, among: int) -> int:
 
 
 def cut(
-    total: int, given: int | None, validation: float, test: float, seed: int, name: str
+    total: int, train_size: int | None, validation: float, test: float, seed: int, name: str
 ) -> Rows:
     """Draws the splits of `total` examples.
 
@@ -41,8 +41,8 @@ def cut(
 
     Args:
         total: the number of examples in the source.
-        given: the size of the source's own training part, which comes first; None where the source
-            brings no test part.
+        train_size: the size of the source's own training part, which comes first; None where the
+            source brings no test part.
         validation: a fraction (below 1) or a number of examples.
         test: likewise.
         seed: the seed of the permutation.
@@ -51,16 +51,16 @@ def cut(
     Raises:
         DataError: no training example would remain.
     """
-    trainable = total
-    test_count = 0
-    if given is None:
+    if train_size is None:
+        trainable = total
         test_count = count(test, trainable)
     else:
-        trainable = given
+        trainable = train_size
+        test_count = 0
     validation_count = count(validation, trainable)
     if test_count + validation_count >= trainable:
         asked = f"validation={validation:g}"
-        if given is None:
+        if train_size is None:
             asked += f" and test={test:g}"
         raise DataError(
             f"{name} has {trainable} training examples; {asked} would leave none: at most "
@@ -70,7 +70,7 @@ def cut(
     test_rows, validation_rows, train_rows = np.split(
         order, [test_count, test_count + validation_count]
     )
-    if given is not None:
-        test_rows = np.arange(given, total)
+    if train_size is not None:
+        test_rows = np.arange(train_size, total)
     # Ascending rows keep a film in its order and a memory-mapped file read from front to back.
     return Rows(np.sort(train_rows), np.sort(validation_rows), np.sort(test_rows))
