@@ -19,7 +19,7 @@ from .checks import (
     refuse_narrow_columns,
 )
 from .dataset import Dataset, Examples
-from .files.sources import Raw, ReadOptions, find_reader, reason
+from .files.sources import Raw, Wanted, find_reader, reason
 from .interactions.dataset import split_log
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
@@ -99,7 +99,7 @@ def open_examples(
     columns = preparation.columns
     if schema is not None and schema.columns:
         columns = schema.columns
-    raw = _read(source, ReadOptions(preparation.size, columns))
+    raw = _read(source, Wanted(preparation.size, columns))
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, preparation)
     rows = cut(len(raw.values), raw.train, sizes.validation, sizes.test, sizes.seed, raw.name)
@@ -172,7 +172,7 @@ def holds_interactions(source: str) -> bool:
     return source in NAMED and NAMED[source].kind == KIND
 
 
-def _read(source: str, options: ReadOptions) -> Raw:
+def _read(source: str, wanted: Wanted) -> Raw:
     """Reads a named set, or what is at a path.
 
     Raises:
@@ -183,7 +183,7 @@ def _read(source: str, options: ReadOptions) -> Raw:
         return raw
     path = find_path(source)
     try:
-        return find_reader(path).read(path, options)
+        return find_reader(path).read(path, wanted)
     # A folder may not be looked into, or holds paths that are too long to be looked at.
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}") from None

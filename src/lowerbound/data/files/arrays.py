@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import DataError, ShapeError, one_line
 from ..prepare import chunks, refuse_nonfinite
 from .limits import refuse_zip_bomb
-from .sources import Raw, ReadOptions, Source, reason
+from .sources import Raw, Source, Wanted, reason
 
 VALUE_KEYS = ("images", "data", "x", "values")
 """The values of an archive stand under one of these keys, sought in this order."""
@@ -132,7 +132,7 @@ class Npy(Source):
         """Says whether the file has the suffix .npy."""
         return path.is_file() and path.suffix.lower() == ".npy"
 
-    def read(self, path: Path, options: ReadOptions) -> Raw:
+    def read(self, path: Path, wanted: Wanted) -> Raw:
         """Maps the file.
 
         Raises:
@@ -167,7 +167,7 @@ class Npz(Source):
         """Says whether the file has the suffix .npz."""
         return path.is_file() and path.suffix.lower() == ".npz"
 
-    def read(self, path: Path, options: ReadOptions) -> Raw:
+    def read(self, path: Path, wanted: Wanted) -> Raw:
         """Loads those arrays of the file that are needed.
 
         Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import DataError
 from .arrays import from_array, join_parts
 from .limits import refuse_bomb
-from .sources import Raw, ReadOptions, Source, reason
+from .sources import Raw, Source, Wanted, reason
 
 FILE_NAME = re.compile(r"(train|t10k|test)-(images|labels)[.-]idx\d-ubyte(\.gz)?")
 """The name of an IDX file tells its part and what it holds."""
@@ -141,7 +141,7 @@ class Idx(Source):
         """Says whether a folder holds the training images by their usual name."""
         return path.is_dir() and ("train", "images") in parts(path)
 
-    def read(self, path: Path, options: ReadOptions) -> Raw:
+    def read(self, path: Path, wanted: Wanted) -> Raw:
         """Reads all parts.
 
         Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import DataError, one_line
 from ..prepare import resize_image
 from .limits import refuse_bomb
-from .sources import Raw, ReadOptions, Source, reason
+from .sources import Raw, Source, Wanted, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,7 +46,7 @@ class Images(Source):
         """Says whether the path is a folder. It may hold images if no other kind claims it."""
         return path.is_dir()
 
-    def read(self, path: Path, options: ReadOptions) -> Raw:
+    def read(self, path: Path, wanted: Wanted) -> Raw:
         """Decodes all images to uint8 (N, C, H, W).
 
         Raises:
@@ -54,7 +54,7 @@ class Images(Source):
         """
         names = _find_images(path)
         files = [path / name for name in names]
-        values = _read_images(files, options.size)
+        values = _read_images(files, wanted.size)
         return Raw(str(path), "image", values, 256, _labels(names))
 
 

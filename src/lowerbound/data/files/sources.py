@@ -12,8 +12,8 @@ from ...specs.registry import members
 
 
 @dataclasses.dataclass(frozen=True)
-class ReadOptions:
-    """What a reader has to do while it reads.
+class Wanted:
+    """What is asked of a reader.
 
     Attributes:
         size: the (height, width) of images; None: as they are.
@@ -82,7 +82,7 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def read(self, path: Path, options: ReadOptions) -> Raw:
+    def read(self, path: Path, wanted: Wanted) -> Raw:
         """Reads what is at a path.
 
         Raises:

@@ -12,7 +12,7 @@ from ...errors import DataError, one_line, unknown
 from ...system.files import refuse_special
 from .limits import refuse_bomb, refuse_packed
 from .parquet import refuse_unpacked
-from .sources import Raw, ReadOptions, Source, reason
+from .sources import Raw, Source, Wanted, reason
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame, Series
@@ -33,16 +33,16 @@ class Table(Source):
         """Says whether the file has one of the suffixes of `READERS`."""
         return path.is_file() and path.suffix.lower() in READERS
 
-    def read(self, path: Path, options: ReadOptions) -> Raw:
-        """Reads the columns that `options` names.
+    def read(self, path: Path, wanted: Wanted) -> Raw:
+        """Reads the columns that `wanted` names.
 
         Raises:
             DataError: columns cannot be used; the message names them, and says why.
         """
-        frame = _read_frame(path, options.columns)
+        frame = _read_frame(path, wanted.columns)
         if path.suffix.lower() != ".parquet":
             _refuse_no_header(frame, path)
-        frame = _select(frame, options.columns, path)
+        frame = _select(frame, wanted.columns, path)
         values = _to_numbers(frame, path)
         return Raw(str(path), "table", values, None, columns=tuple(frame.columns))
 

@@ -34,18 +34,18 @@ def _read_digits(_: Path) -> "Raw":
 
 def _read_idx(folder: Path) -> "Raw":
     from ..files.idx import Idx
-    from ..files.sources import ReadOptions
+    from ..files.sources import Wanted
 
-    return Idx().read(folder, ReadOptions())
+    return Idx().read(folder, Wanted())
 
 
 def _read_frey_faces(folder: Path) -> "Raw":
     from ..files.arrays import Npz, from_array
-    from ..files.sources import ReadOptions
+    from ..files.sources import Wanted
 
     file = folder / FREY_FACES
     if file.is_file():
-        return Npz().read(file, ReadOptions())
+        return Npz().read(file, Wanted())
     return from_array(_read_matlab(folder / FREY_FACES_ORIGINAL), "freyfaces")
 
 
