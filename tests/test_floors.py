@@ -20,6 +20,7 @@ ORDER = (
     ("networks",),
     ("distributed", "tracking"),
     ("schedules", "optimizers", "baselines"),
+    ("batch",),
     ("noise", "families"),
     ("data", "priors"),
     ("latents",),
