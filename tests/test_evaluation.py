@@ -136,7 +136,7 @@ def test_active_units_above_the_first_level_do_not_count_sampling_noise():
     assert any(p.abs().max() > 0 for p in second.parameters())
     found = latent_statistics(truth.model, Rows(truth.sample(4000)))
     noise = torch.cat(
-        [level.q.mean for level in truth.model.infer(truth.sample(4000), 2)[1:]]
+        [level.q.mean for level in truth.model.infer(truth.sample(4000), 2).levels[1:]]
     ).var()
     assert noise > 0.02
     assert found.variance_of_means[1].abs().max() < 0.2 * noise

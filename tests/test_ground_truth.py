@@ -11,8 +11,8 @@ from scipy.stats import multivariate_normal, norm
 from torch import nn
 
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
-from lowerbound.families import Bernoulli, Normal
-from lowerbound.latents import Chain, Level, rate
+from lowerbound.families import Bernoulli, Normal, Place
+from lowerbound.latents import Chain, Inference, Level, rate
 from lowerbound.model import VAE, Architecture, conditionals
 from lowerbound.networks import MLP
 from lowerbound.objectives import Elbo, Iwae
@@ -51,7 +51,9 @@ class PPCA:
         set_linear(p, torch.tensor(self.w), torch.tensor(self.b))
         if p.free is not None:
             nn.init.constant_(p.free, math.log(s2))
-        self.model = VAE(Chain([q], [StandardNormal().build(size).double()], [size]), p, (data,))
+        self.model = VAE(
+            Chain([q], [StandardNormal().build(Place((size,))).double()], [size]), p, (data,)
+        )
 
     def rows(self, n):
         random = np.random.default_rng(4)
@@ -75,14 +77,16 @@ def ppca(request):
     return PPCA(request.param)
 
 
-def sigma_points(level):
+def at_sigma_points(inference):
     """Draws whose equally weighted mean is exactly the expectation of any quadratic under q: mean
     +- sqrt(d) sigma_i e_i.
     """
+    (level,) = inference.levels
     mean, spread = level.q.mean, level.q.variance.sqrt()
     d = mean.shape[-1]
     steps = math.sqrt(d) * torch.cat([torch.eye(d), -torch.eye(d)]).to(mean)
-    return level._replace(z=mean + steps.unsqueeze(1) * spread)
+    z = mean + steps.unsqueeze(1) * spread
+    return Inference([level._replace(z=z)], z)
 
 
 def test_the_gap_of_the_best_diagonal_posterior(ppca):
@@ -90,8 +94,8 @@ def test_the_gap_of_the_best_diagonal_posterior(ppca):
     without Monte Carlo.
     """
     x = ppca.rows(6)
-    (level,) = ppca.model.infer(torch.tensor(x))
-    terms = ppca.model.terms_of([sigma_points(level)], torch.tensor(x))
+    inference = at_sigma_points(ppca.model.infer(torch.tensor(x)))
+    terms = ppca.model.terms_of(inference, torch.tensor(x))
     expected = ppca.log_evidence(x) - ppca.gap()
     assert ppca.gap() > 0.1
     np.testing.assert_allclose(
@@ -105,8 +109,8 @@ def test_that_posterior_is_a_stationary_point_of_the_bound(ppca):
     """No gradient is left in the encoder, nor in E[ELBO] anywhere: the bound is tightest where the
     theory says.
     """
-    (level,) = ppca.model.infer(torch.tensor(ppca.rows(20)))
-    terms = ppca.model.terms_of([sigma_points(level)], torch.tensor(ppca.rows(20)))
+    x = torch.tensor(ppca.rows(20))
+    terms = ppca.model.terms_of(at_sigma_points(ppca.model.infer(x)), x)
     Elbo()(terms).backward()
     for parameter in ppca.model.latents.parameters():
         assert parameter.grad.abs().max() < 1e-9
@@ -188,7 +192,7 @@ def test_the_closed_form_everywhere_is_not_the_bound(levels):
 
 
 def test_only_the_top_level_shares_parents():
-    levels = linear_gaussian(3).model.infer(torch.zeros(2, 5).double(), 4)
+    levels = linear_gaussian(3).model.infer(torch.zeros(2, 5).double(), 4).levels
     assert [level.shared for level in levels] == [False, False, True]
     assert [tuple(level.z.shape) for level in levels] == [(4, 2, 2)] * 3
 
@@ -297,7 +301,9 @@ def one_level(family, prior, size=3):
     """
     values = [torch.randn(4, size).double() for _ in range(family.parameters)]
     q = family([*values, *(torch.tensor(-0.7).double() for _ in range(family.free))], 1)
-    return Level(q.rsample(torch.Size([20_000])), q, prior.build(size).double()(None), True)
+    return Level(
+        q.rsample(torch.Size([20_000])), q, prior.build(Place((size,))).double()(None), True
+    )
 
 
 @pytest.mark.parametrize("family", POSTERIORS, ids=repr)
@@ -316,7 +322,9 @@ def test_kl_of_a_normal_is_the_published_formula():
     """
     mean, log_variance = torch.randn(4, 3).double(), torch.randn(4, 3).double()
     q = Normal()((mean, log_variance), 1)
-    level = Level(q.rsample(torch.Size([2])), q, StandardNormal().build(3).double()(None), True)
+    level = Level(
+        q.rsample(torch.Size([2])), q, StandardNormal().build(Place((3,))).double()(None), True
+    )
     expected = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(-1)
     torch.testing.assert_close(rate(level), expected.expand(2, 4), rtol=1e-12, atol=0)
 

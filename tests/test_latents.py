@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lowerbound.errors import ConfigError
+from lowerbound.families import Place
 from lowerbound.latents import Chain, rate, rate_per_dimension
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
@@ -20,7 +21,7 @@ def weights(module):
 
 def test_shapes_of_a_chain_with_levels_of_different_size():
     model = Architecture((4, 3, 2), MLP((5,))).build((6,))
-    levels = model.infer(torch.rand(7, 6), 8)
+    levels = model.infer(torch.rand(7, 6), 8).levels
     assert [tuple(level.z.shape) for level in levels] == [(8, 7, 4), (8, 7, 3), (8, 7, 2)]
     assert [tuple(level.q.batch_shape) for level in levels] == [(7,), (8, 7), (8, 7)]
     assert [tuple(level.p.batch_shape) for level in levels] == [(8, 7), (8, 7), ()]
@@ -30,7 +31,7 @@ def test_shapes_of_a_chain_with_levels_of_different_size():
         (8, 7, 3),
         (8, 7, 2),
     ]
-    assert [tuple(z.shape) for z in model.latents.generate(9)] == [(9, 4), (9, 3), (9, 2)]
+    assert [tuple(z.shape) for z in model.latents.generate(9).zs] == [(9, 4), (9, 3), (9, 2)]
     assert [tuple(m.shape) for m in model.encode(torch.rand(7, 6))] == [(7, 4), (7, 3), (7, 2)]
 
 
@@ -43,7 +44,7 @@ def test_ancestral_sampling_of_a_linear_chain():
     weight, b = weights(chain.priors[0])
     a = np.diag(weight)
     with torch.no_grad():
-        low, top = (z.numpy() for z in chain.generate(n))
+        low, top = (z.numpy() for z in chain.generate(n).zs)
     variance = a**2 + 0.3
     assert (np.abs(low.mean(0) - b) < 5 * np.sqrt(variance / n)).all()
     assert (np.abs(low.var(0) - variance) < 5 * variance * math.sqrt(2 / n)).all()
@@ -55,9 +56,9 @@ def test_ancestral_sampling_of_a_linear_chain():
 def test_a_given_top_level_is_kept():
     chain = linear_gaussian(3).model.latents
     given = torch.randn(4, 2).double()
-    *_, top = chain.generate(4, given)
+    *_, top = chain.generate(4, given).zs
     assert torch.equal(top, given)
-    assert chain.generate(4, given)[1].shape == (4, 2)
+    assert chain.generate(4, given).zs[1].shape == (4, 2)
 
 
 def test_means_go_up_by_means():
@@ -74,7 +75,7 @@ def test_means_go_up_by_means():
 
 def test_each_level_is_drawn_from_the_draw_below():
     """q(z2 | z1) is conditioned on each draw of z1, not on its mean."""
-    levels = linear_gaussian(2).model.infer(torch.zeros(3, 5).double(), 4)
+    levels = linear_gaussian(2).model.infer(torch.zeros(3, 5).double(), 4).levels
     posterior = linear_gaussian(2).model.latents.posteriors[1]
     torch.testing.assert_close(levels[1].q.mean, posterior(levels[0].z).mean)
     assert levels[1].q.mean.std(0).min() > 0
@@ -88,12 +89,12 @@ def test_everywhere_needs_a_closed_form():
 
 def test_a_mixture_does_not_factorise_over_dimensions():
     model = Architecture((2,), MLP((4,)), prior=Mixture(3)).build((5,))
-    assert rate_per_dimension(model.infer(torch.zeros(2, 5))[0]) is None
+    assert rate_per_dimension(model.infer(torch.zeros(2, 5)).levels[0]) is None
 
 
 @pytest.mark.parametrize(("posteriors", "priors", "sizes"), [(0, 0, 0), (1, 0, 1), (1, 1, 2)])
 def test_a_chain_that_does_not_fit_is_refused(posteriors, priors, sizes):
-    part = StandardNormal().build(2)
+    part = StandardNormal().build(Place((2,)))
     with pytest.raises(ConfigError, match="as many posteriors as priors and sizes"):
         Chain([part] * posteriors, [part] * priors, [2] * sizes)
 

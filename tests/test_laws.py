@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lowerbound import testing
 from lowerbound.families import DiscretizedLogistic, Family, Normal, base
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
@@ -20,7 +21,6 @@ from lowerbound.objectives import Elbo, Objective
 from lowerbound.priors import Mixture, Prior
 from lowerbound.schedules import Constant, Cosine, Linear, OneCycle, Schedule
 from lowerbound.specs.registry import members
-from lowerbound.testing import families, parts, truths
 
 SHAPES = [(1, 28, 28), (1, 28, 20), (3, 33, 47), (3, 64, 64), (1, 5, 3)]
 
@@ -42,7 +42,7 @@ def everything(module, base, *variants):
     DiscretizedLogistic(levels=5, mean="identity"),
 )
 def test_family(part):
-    families.check_family(part)
+    testing.check_family(part)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -55,13 +55,13 @@ def test_family(part):
     ResNet((4, 6, 8), 1, "elu"),
 )
 def test_network(part, shape):
-    parts.check_network(part, shape)
+    testing.check_network(part, shape)
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (4, 3)], ids=str)
 @pytest.mark.parametrize("part", [MLP((6,), "tanh"), MLP(())], ids=repr)
 def test_perceptrons_take_events_of_any_rank(part, shape):
-    parts.check_network(part, shape)
+    testing.check_network(part, shape)
 
 
 sizes = st.integers(1, 12)
@@ -78,7 +78,7 @@ def test_convolutions_fit_any_image_kernel_and_stride(shape, channels, kernel_si
     """R2's published code only works for 28x28. The smooth activation is there so that no unit can
     be dead.
     """
-    parts.check_network(
+    testing.check_network(
         Conv(tuple(channels), kernel_size, min(stride, kernel_size), "softplus"), shape
     )
 
@@ -89,17 +89,17 @@ def test_convolutions_fit_any_image_kernel_and_stride(shape, channels, kernel_si
     channels=st.lists(st.integers(1, 4), min_size=1, max_size=3),
 )
 def test_residual_networks_fit_any_image(shape, channels):
-    parts.check_network(ResNet(tuple(channels), 1, "softplus"), shape)
+    testing.check_network(ResNet(tuple(channels), 1, "softplus"), shape)
 
 
 @everything("noise", Noise, Dropout(0.0))
 def test_noise(part):
-    parts.check_noise(part)
+    testing.check_noise(part)
 
 
 @everything("priors", Prior, Mixture(components=2, spread=4.0))
 def test_prior(part):
-    parts.check_prior(part)
+    testing.check_prior(part)
 
 
 @everything(
@@ -112,7 +112,7 @@ def test_prior(part):
     Elbo(beta=0.0),
 )
 def test_objective(part):
-    parts.check_objective(part)
+    testing.check_objective(part)
 
 
 @everything(
@@ -124,16 +124,16 @@ def test_objective(part):
     OneCycle(0.1, 0.0, 0.0),
 )
 def test_schedule(part):
-    parts.check_schedule(part)
+    testing.check_schedule(part)
 
 
-@pytest.mark.parametrize("name", truths.truths())
+@pytest.mark.parametrize("name", testing.truths())
 def test_truth(name):
     """What the command `doctor` asks of an installation holds here, and asking leaves the random
     stream alone.
     """
     before = torch.get_rng_state()
-    assert truths.truths()[name]() <= truths.TOLERANCE
+    assert testing.truths()[name]() <= testing.TOLERANCE
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -191,7 +191,7 @@ class _Scaled(torch.distributions.Distribution):
 )
 def test_a_faulty_family_is_refused(fault, message):
     with pytest.raises(AssertionError, match=message):
-        families.check_family(Wrong(fault))
+        testing.check_family(Wrong(fault))
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class WrongSign(Objective):
 )
 def test_a_faulty_objective_is_refused(part, message):
     with pytest.raises(AssertionError, match=message):
-        parts.check_objective(part)
+        testing.check_objective(part)
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class InPlace(Noise):
 )
 def test_a_faulty_noise_is_refused(part, message):
     with pytest.raises(AssertionError, match=message):
-        parts.check_noise(part)
+        testing.check_noise(part)
 
 
 class Centred(torch.nn.Module):
@@ -278,7 +278,7 @@ class FaultyNetwork(Network):
 )
 def test_a_faulty_network_is_refused(layer, message):
     with pytest.raises(AssertionError, match=message):
-        parts.check_network(FaultyNetwork(layer), (3, 4))
+        testing.check_network(FaultyNetwork(layer), (3, 4))
 
 
 @dataclass
@@ -294,4 +294,4 @@ class Thawed(Schedule):
 
 def test_a_spec_that_can_change_is_refused():
     with pytest.raises(AssertionError, match="Thawed"):
-        parts.check_schedule(Thawed())
+        testing.check_schedule(Thawed())

@@ -81,7 +81,7 @@ def test_the_grid_is_arguments(kind, likelihood, decoder):
     )
     sparse = settled(model, x)
     torch.manual_seed(1)
-    z = model.infer(x)[0].z
+    z = model.infer(x).levels[0].z
     dense = model.decode(z).log_prob(x.dense())
     torch.testing.assert_close(sparse.log_likelihood, dense, rtol=1e-4, atol=1e-4)
 

@@ -66,12 +66,12 @@ def test_draws_of_a_share_are_those_of_the_whole_at_every_level():
     model = Architecture((4, 3, 2), MLP((5,))).build((6,))
     x = torch.rand(7, 6)
     torch.manual_seed(1)
-    whole = model.infer(x, 3)
+    whole = model.infer(x, 3).levels
     for rank in range(3):
         share = Share(rank, 3, 7)
         torch.manual_seed(1)
         with noise_of(share):
-            own = model.infer(x[share.rows], 3)
+            own = model.infer(x[share.rows], 3).levels
         for mine, all_ in zip(own, whole, strict=True):
             torch.testing.assert_close(mine.z, all_.z[:, share.rows])
 

@@ -72,14 +72,14 @@ def drawn(monkeypatch):
 def test_trap_kl_without_the_half():
     """Trap: KL without the 1/2. N(mu, 1) is mu^2 / 2 from N(0, 1)."""
     model = small((1,), posterior=Normal(variance=1.0))
-    (level,) = model.infer(binary(4))
+    (level,) = model.infer(binary(4)).levels
     torch.testing.assert_close(rate(level)[0], level.q.mean[:, 0] ** 2 / 2)
 
 
 def test_trap_kl_averaged_over_latent_dimensions():
     """Trap: KL averaged over latent dimensions. Twice the same dimension is twice the rate."""
     model = small((2,))
-    (level,) = model.infer(binary(4))
+    (level,) = model.infer(binary(4)).levels
     mean, log_variance = level.q.mean, level.q.variance.log()
     each = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance)
     assert rate(level).shape == (1, 4)
@@ -93,14 +93,14 @@ def test_trap_hidden_beta(shape):
     """
     model = small(shape=shape)
     x = binary(5, shape)
-    levels = model.infer(x, 3)
-    logits = model.decoder.network(levels[0].z.reshape(15, 3)).reshape(3, 5, *shape)
+    inference = model.infer(x, 3)
+    logits = model.decoder.network(inference.context.reshape(15, 3)).reshape(3, 5, *shape)
     expected = (
         -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
         .flatten(2)
         .sum(-1)
     )
-    torch.testing.assert_close(model.terms_of(levels, x).log_likelihood, expected)
+    torch.testing.assert_close(model.terms_of(inference, x).log_likelihood, expected)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,9 @@ def test_trap_closed_form_below_the_top():
     the top the formula.
     """
     model, x = small((3, 2)), binary(4)
-    levels = model.infer(x, 2)
-    terms = model.terms_of(levels, x)
+    inference = model.infer(x, 2)
+    levels = inference.levels
+    terms = model.terms_of(inference, x)
     torch.testing.assert_close(terms.rate[..., 0], rate(levels[0], "sampled"))
     torch.testing.assert_close(terms.rate[..., 1], rate(levels[1], "everywhere"))
     assert not torch.allclose(rate(levels[0], "sampled"), rate(levels[0], "everywhere"))
@@ -153,7 +154,7 @@ def test_trap_mean_inside_a_monte_carlo_bound():
     with torch.no_grad():
         (w, b), q = (
             (p.detach() for p in truth.model.decoder.parameters()),
-            truth.model.infer(x)[0].q,
+            truth.model.infer(x).levels[0].q,
         )
     residual = x - q.mean @ w.T - b
     squares = (residual**2).sum(-1) + (w**2).sum() * q.variance[:, 0]
@@ -170,7 +171,7 @@ def test_samples_are_drawn_apart():
     """L samples are L draws for each example, not one draw L times, nor one draw for the whole
     batch.
     """
-    z = small((2,)).infer(binary(1).expand(5, -1), 4)[0].z
+    z = small((2,)).infer(binary(1).expand(5, -1), 4).levels[0].z
     assert len({tuple(row) for row in z.reshape(20, 2).tolist()}) == 20
 
 
@@ -181,7 +182,7 @@ def test_trap_prior_samples():
     model = small((2,), prior=Mixture(components=2, spread=1.0))
     with torch.no_grad():
         model.latents.priors[-1].location.copy_(torch.tensor([[-50.0, -50.0], [50.0, 50.0]]))
-    (z,) = model.latents.generate(400)
+    (z,) = model.latents.generate(400).zs
     assert z.abs().min() > 40
     assert abs(float((z[:, 0] > 0).double().mean()) - 0.5) < 5 * 0.5 / 20
 
@@ -339,10 +340,10 @@ def test_the_target_stays_clean():
     """
     model = small((2,), noise=(Dropout(0.99),)).train()
     x = torch.ones(3, 6).double()
-    levels = model.infer(x)
+    inference = model.infer(x)
     torch.testing.assert_close(
-        model.terms_of(levels, x).log_likelihood,
-        model.decode(levels[0].z).log_prob(torch.ones(3, 6).double()),
+        model.terms_of(inference, x).log_likelihood,
+        model.decode(inference.context).log_prob(torch.ones(3, 6).double()),
     )
     assert (x == 1).all()
 
@@ -477,7 +478,8 @@ def test_an_example_does_not_depend_on_its_batch():
     for together, alone in zip(model.encode(x), model.encode(x[:1]), strict=True):
         torch.testing.assert_close(together[:1], alone)
     together, alone = model.infer(x, 2), model.infer(x[:1], 2)
-    kept = [a._replace(z=t.z[:, :1], q=b.q) for t, a, b in zip(together, alone, alone, strict=True)]
+    levels = [a._replace(z=t.z[:, :1]) for t, a in zip(together.levels, alone.levels, strict=True)]
+    kept = alone._replace(levels=levels, context=together.context[:, :1])
     terms = model.terms_of(together, x)
     torch.testing.assert_close(
         model.terms_of(kept, x[:1]).log_likelihood, terms.log_likelihood[:, :1]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -26,6 +27,7 @@ from .distributed.processes import Processes
 from .distributed.supervision import launched
 from .errors import ConfigError, RunError, one_line
 from .evaluation.batches import evaluating, placed
+from .model import VAE, as_batch
 from .recipe import Recipe
 from .report import glance, page, projection
 from .run import FORMAT, Run, build, check, unchanged
@@ -216,6 +218,17 @@ def fit(
         return _fitted(plan, fabric, name, out, resume, progress)
 
 
+def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:
+    """Gives the parts of a model that start from data their examples, drawn from the training split.
+
+    Which examples they are depends on the seed alone; no random number of the fit is used.
+    """
+    for number, part in enumerate(model.parts_from_data()):
+        chosen = np.random.default_rng([seed, number]).permutation(len(dataset.train))
+        examples = dataset.train.batch(chosen[: part.examples_wanted])
+        part.start_from(as_batch(examples).x)
+
+
 def _fitted(
     plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool
 ) -> Run:
@@ -231,6 +244,7 @@ def _fitted(
     ]
     torch.manual_seed(plan.training.seed)
     model = build(plan, dataset.schema)
+    start_from_data(model, dataset, plan.training.seed)
     if plan.model.output_bias == "data":
         model.start_at(torch.from_numpy(dataset.train.mean()))
     run = Run(folder, plan, dataset.schema, model, {}, dataset.items)

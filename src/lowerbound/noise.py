@@ -14,46 +14,47 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from .batch import Values
 from .distributed.processes import draw_shared
 from .sparse import SparseRows
 from .specs.checked import checked
 from .specs.registry import part
 
-Batch = Tensor | SparseRows
-"""A batch of dense examples (B, *shape), or of sparse rows (B, I)."""
-
-_Batch = TypeVar("_Batch", Tensor, SparseRows)
+_Values = TypeVar("_Values", Tensor, SparseRows)
 
 
 class Noise(ABC):
-    """(B, *shape) -> (B, *shape), dense or sparse rows."""
+    """A treatment (B, *shape) -> (B, *shape) of dense examples or of sparse rows."""
 
     @abstractmethod
-    def __call__(self, x: _Batch, training: bool) -> _Batch:
-        """What the encoder sees instead of `x`, of the same shape."""
+    def __call__(self, x: _Values, training: bool) -> _Values:
+        """Returns what the encoder sees instead of `x`, of the same shape."""
 
     def refuses(self, low: float, high: float) -> str | None:
-        """Why data in [low, high] cannot be treated so."""
+        """Says why data in [low, high] cannot be treated so, or returns None where they can."""
         return None
 
 
 class _Elementwise(Noise):
-    """Each value by itself. Of sparse rows only the entries are changed, so that what was not
-    observed stays out.
+    """Noise that treats each value by itself.
+
+    Of sparse rows it changes the entries alone, so that what was not observed stays out.
     """
 
     @abstractmethod
     def values(self, x: Tensor, training: bool) -> Tensor:
-        """Any number of values."""
+        """Treats any number of values."""
 
-    def __call__(self, x: _Batch, training: bool) -> _Batch:
+    def __call__(self, x: _Values, training: bool) -> _Values:
         if isinstance(x, SparseRows):
-            return x.with_values(self._of(x.values, training, entries=True))
-        return self._of(x, training)
+            return x.with_values(self._treat(x.values, training, entries=True))
+        return self._treat(x, training)
 
-    def _of(self, values: Tensor, training: bool, entries: bool = False) -> Tensor:
-        draw = partial(self.values, training=training)
-        return draw_shared(draw, values, entries=entries) if training else draw(values)
+    def _treat(self, values: Tensor, training: bool, entries: bool = False) -> Tensor:
+        treat = partial(self.values, training=training)
+        if training:
+            return draw_shared(treat, values, entries=entries)
+        return treat(values)
 
 
 @checked
@@ -73,7 +74,9 @@ class GaussianNoise(_Elementwise):
     scale: float = Field(default=0.1, gt=0)
 
     def values(self, x: Tensor, training: bool) -> Tensor:
-        return x + self.scale * torch.randn_like(x) if training else x
+        if not training:
+            return x
+        return x + self.scale * torch.randn_like(x)
 
 
 @checked
@@ -81,37 +84,46 @@ class Binarize(_Elementwise):
     """Draws each value in [0, 1] as a Bernoulli variable; rounds outside training."""
 
     def values(self, x: Tensor, training: bool) -> Tensor:
-        return torch.bernoulli(x) if training else (x > 0.5).to(x.dtype)
+        if training:
+            return torch.bernoulli(x)
+        return (x > 0.5).to(x.dtype)
 
     def refuses(self, low: float, high: float) -> str | None:
-        return (
-            f"Binarize needs values in [0, 1], got [{low:g}, {high:g}]"
-            if low < 0 or high > 1
-            else None
-        )
+        if low < 0 or high > 1:
+            return f"Binarize needs values in [0, 1], got [{low:g}, {high:g}]"
+        return None
 
 
 @checked
 class L2Normalize(Noise):
     """Divides each example by its Euclidean norm; an example of zeros stays as it is."""
 
-    def __call__(self, x: _Batch, training: bool) -> _Batch:
+    def __call__(self, x: _Values, training: bool) -> _Values:
         if isinstance(x, SparseRows):
-            norms = x.with_values(x.values.square()).sums().sqrt().clamp(min=1e-12)
+            squares = x.with_values(x.values.square())
+            norms = squares.sums().sqrt().clamp(min=1e-12)
             return x.with_values(x.values / norms[x.rows])
         return F.normalize(x.flatten(1), dim=1).view_as(x)
 
 
 class Noisy(nn.Module):
-    """A network behind its noise, applied in the order given."""
+    """A network behind its noise, which is applied in the order given."""
 
     def __init__(self, noise: Sequence[Noise], network: nn.Module) -> None:
         super().__init__()
-        self.noise, self.network = tuple(noise), network
+        self.noise = tuple(noise)
+        self.network = network
 
-    def forward(self, x: Batch) -> Tensor:
+    def forward(self, x: Values) -> Tensor:
+        return self._run(x, self.training)
+
+    def clean(self, x: Values) -> Tensor:
+        """Applies the network without random noise; deterministic treatments stay."""
+        return self._run(x, training=False)
+
+    def _run(self, x: Values, training: bool) -> Tensor:
         for layer in self.noise:
-            x = layer(x, self.training)  # type: ignore[type-var]
+            x = layer(x, training)  # type: ignore[type-var]
         return self.network(x)
 
 

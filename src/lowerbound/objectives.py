@@ -23,8 +23,11 @@ from .specs.registry import part
 
 
 class Objective(ABC):
-    """A loss. `kl` is the estimate of the rates that it needs; `has_bound` whether it needs a posterior
-    with a density.
+    """A loss of `Terms`, to be minimised.
+
+    Attributes:
+        kl: the estimate of the rates that it needs.
+        has_bound: whether it needs a posterior with a density, so that there is a bound.
     """
 
     kl: KL = "valid"
@@ -32,11 +35,24 @@ class Objective(ABC):
 
     @abstractmethod
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
-        """The loss of a batch: a mean over examples (and samples), a scalar."""
+        """Computes the loss of a batch, a scalar: a mean over examples and samples.
+
+        Args:
+            terms: of the batch.
+            step: optimiser steps taken so far, for schedules; infinity is the end of them.
+            total: optimiser steps planned.
+        """
 
     def weight(self, step: float = math.inf, total: float = 1) -> float:
-        """The weight of the KL term at this step."""
+        """Returns the weight of the KL term at this step."""
         return 1.0
+
+
+def with_extra(loss: Tensor, terms: Terms) -> Tensor:
+    """Adds the mean of the extra term of the latents, where there is one; see `Terms.extra`."""
+    if terms.extra is None:
+        return loss
+    return loss + terms.extra.mean()
 
 
 @checked
@@ -47,7 +63,7 @@ class Elbo(Objective):
     Args:
         beta: weight of the rates, a number or a schedule (Higgins et al. 2017).
         free_bits: nats per level below which its rate, averaged over the batch, is not reduced
-        further (Kingma et al. 2016).
+            further (Kingma et al. 2016).
         kl: how the rates are estimated.
         per_entry: beta is multiplied by the number of interactions of the example (Shenbin et al.
             2020, RecVAE).
@@ -63,14 +79,16 @@ class Elbo(Objective):
             raise ValueError(f"beta must be 0 or more, got {self.beta:g}")
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
-        rate = self._weighted(terms).mean((0, 1))
-        # not linear: the mean of what several processes make of their shares would be another
-        # number
+        rate = self._weighted_rate(terms).mean((0, 1))
         if self.free_bits:
+            # The clamp is not linear: the mean of what several processes make of their shares would
+            # be another number.
             rate = mean_of_all(rate).clamp(min=self.free_bits)
-        return -terms.log_likelihood.mean() + self.weight(step, total) * rate.sum()
+        loss = -terms.log_likelihood.mean() + self.weight(step, total) * rate.sum()
+        return with_extra(loss, terms)
 
-    def _weighted(self, terms: Terms) -> Tensor:
+    def _weighted_rate(self, terms: Terms) -> Tensor:
+        """Returns the rates, (K, B, levels), by the number of entries where the settings say so."""
         if not self.per_entry:
             return terms.rate
         if terms.entries is None:
@@ -88,7 +106,9 @@ class Iwae(Objective):
     """
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
-        return math.log(len(terms.log_weight)) - torch.logsumexp(terms.log_weight, 0).mean()
+        samples = len(terms.log_weight)
+        loss = math.log(samples) - torch.logsumexp(terms.log_weight, 0).mean()
+        return with_extra(loss, terms)
 
 
 @checked
@@ -98,7 +118,7 @@ class Reconstruction(Objective):
     has_bound: ClassVar[bool] = False
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
-        return -terms.log_likelihood.mean()
+        return with_extra(-terms.log_likelihood.mean(), terms)
 
     def weight(self, step: float = math.inf, total: float = 1) -> float:
         return 0.0

@@ -1,5 +1,6 @@
-"""How every measure walks over examples: noise off, no gradients, a random stream of its own, in
-chunks that fit memory.
+"""How every measure walks over examples.
+
+Noise is off, there are no gradients, the random stream is one of its own, and chunks fit memory.
 """
 
 import math
@@ -11,41 +12,40 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..batch import Batch, Values, as_batch
 from ..errors import ConfigError, DataError, one_line
-from ..model import as_batch
-from ..noise import Batch
 from ..system.machine import keep_freed_memory
 
 CHUNK_NUMBERS = 2**20
-"""Numbers of the event in one chunk of samples x examples: small enough for the cache, large enough
-for the matrix products.
+"""The numbers of the event in one chunk of samples x examples.
+
+They are few enough for the cache, and enough for the matrix products.
 """
 
-
 SPARSE_CHUNK = 512
-"""Sparse examples in one chunk."""
+"""The number of sparse examples in one chunk."""
 
 
 class Model(Protocol):
-    """What is to be known of a model."""
+    """What a measure must know of a model to choose the size of its chunks."""
 
     shape: tuple[int, ...]
     sparse: bool
 
 
 class Batches(Protocol):
-    """Anything that has a length and gives float batches (B, *shape); `Examples` of the data floor
-    does.
-    """
+    """Anything that has a length and gives float batches (B, *shape), as `Examples` do."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, index: slice, key: int = 0) -> Batch: ...
+    def batch(self, index: slice, key: int = 0) -> Batch | Values: ...
 
 
 @contextmanager
 def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
-    """Noise off, no gradients, and a random stream of its own that leaves the caller's untouched.
+    """Puts a model in evaluation mode, without gradients and with a random stream of its own.
+
+    The caller's random stream and the mode of each module are as before when the block ends.
 
     Raises:
         ConfigError: the seed is none.
@@ -63,25 +63,28 @@ def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
                 module.training = training
 
 
-def _whole(number: object) -> bool:
+def _is_whole(number: object) -> bool:
     return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def refuse_seed(seed: int) -> None:
-    """ConfigError for a seed that a random stream cannot start from."""
-    if not _whole(seed) or not 0 <= seed < 2**63:
-        raise ConfigError(
-            f"seed must be a whole number from 0 to 2^63 - 1, got {one_line(seed, 60)}"
-        )
+    """Refuses a seed that a random stream cannot start from.
+
+    Raises:
+        ConfigError: the seed is no whole number, or out of range.
+    """
+    if not _is_whole(seed) or not 0 <= seed < 2**63:
+        got = one_line(seed, 60)
+        raise ConfigError(f"seed must be a whole number from 0 to 2^63 - 1, got {got}")
 
 
 def positive(number: int, least: int = 1, what: str = "samples") -> int:
-    """The number of samples, if there are enough of them.
+    """Returns a number of samples, if there are enough of them.
 
     Raises:
         ConfigError: it is no whole number, or below `least`.
     """
-    if not _whole(number):
+    if not _is_whole(number):
         raise ConfigError(f"{what} must be a whole number, got {one_line(number, 60)}")
     if number < least:
         raise ConfigError(f"{what} must be {least} or more, got {number}")
@@ -89,15 +92,19 @@ def positive(number: int, least: int = 1, what: str = "samples") -> int:
 
 
 def chunk_size(model: Model) -> int:
-    """How many events of this model make one chunk; those of sparse rows are never held whole."""
-    return (
-        SPARSE_CHUNK if model.sparse else max(1, CHUNK_NUMBERS // max(math.prod(model.shape), 512))
-    )
+    """Returns how many events of this model make one chunk.
+
+    The events of sparse rows are never held whole, so that their number does not depend on them.
+    """
+    if model.sparse:
+        return SPARSE_CHUNK
+    return max(1, CHUNK_NUMBERS // max(math.prod(model.shape), 512))
 
 
 def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:
-    """All examples in order, `size` at a time (the last chunk has what is left), on the model's
-    device.
+    """Yields all examples in order, `size` at a time, on the model's device.
+
+    The last chunk has what is left.
 
     Raises:
         DataError: there are no examples.
@@ -105,10 +112,15 @@ def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:
     if len(examples) == 0:
         raise DataError("there are no examples to evaluate")
     for start in range(0, len(examples), size):
-        yield placed(model, examples.batch(slice(start, min(start + size, len(examples)))))
+        stop = min(start + size, len(examples))
+        yield placed(model, examples.batch(slice(start, stop)))
 
 
-def placed(model: nn.Module, x: Batch) -> Batch:
-    """The batch on the device and in the precision of the model. DataError for what is no batch."""
+def placed(model: nn.Module, x: object) -> Batch:
+    """Returns a batch, or bare values as one, on the device and in the precision of the model.
+
+    Raises:
+        DataError: `x` is no batch.
+    """
     weight = next(model.parameters())
     return as_batch(x).to(weight.device, weight.dtype)

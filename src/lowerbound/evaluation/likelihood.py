@@ -1,24 +1,24 @@
 """The evidence lower bound and the log-likelihood of held-out examples, in nats per example."""
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from ..batch import Batch
 from ..distributed.processes import ONE_PROCESS, Processes, noise_of
 from ..latents import KL
 from ..model import VAE, Terms
-from ..noise import Batch
 from ..system.machine import refuse_beyond_memory
 from .batches import Batches, chunk_size, chunks, evaluating, positive
 from .statistics import Estimate
 
 FLOATS_PER_WEIGHT = 4
-"""Float32 that the weight of a sample takes at a time: it is put beside the others, and doubled in
-precision.
+"""The float32 that the weight of a sample takes at a time.
+
+It is put beside the others, and doubled in precision.
 """
 
 
@@ -56,10 +56,10 @@ class Likelihood(NamedTuple):
 
     Attributes:
         log_likelihood: mean over examples of log (1/K) sum_k p(x, z_k) / q(z_k | x), a lower bound
-        in expectation.
+            in expectation.
         samples: K, the number drawn for each example.
         effective_samples: mean over examples of (sum w)^2 / sum w^2; near 1 the estimate is a poor
-        one.
+            one.
         per_example: (N,).
     """
 
@@ -69,31 +69,32 @@ class Likelihood(NamedTuple):
     per_example: Tensor
 
 
-def _joined(parts: list[Terms]) -> Terms:
-    """The terms of all chunks as those of one batch, in float64 on the CPU."""
+def _gather(terms: Terms, at: Tensor, total: int, processes: Processes) -> Terms:
+    """Returns the terms of all examples, of which this process has those `at`."""
 
-    def join(field: Iterable[Tensor]) -> Tensor:
-        return torch.cat([part.cpu().double() for part in field], dim=1)
+    def gather(values: Tensor) -> Tensor:
+        by_example = processes.whole(values.transpose(0, 1), at, total)
+        return by_example.transpose(0, 1)
 
-    likelihoods, rates, weights, entries = zip(*parts, strict=True)
-    counted = [e for e in entries if e is not None]
-    return Terms(join(likelihoods), join(rates), join(weights), join(counted) if counted else None)
-
-
-def _own(terms: Terms, count: int) -> Terms:
-    """The terms of the first `count` examples: a process without any computes one that is
-    another's.
-    """
-    return Terms(*(None if each is None else each[:, :count] for each in terms))  # type: ignore[arg-type]
+    return terms.map(gather)
 
 
-def _whole(terms: Terms, at: Tensor, total: int, processes: Processes) -> Terms:
-    """The terms of all examples, of which this process has those `at`."""
-    found = (
-        None if each is None else processes.whole(each.transpose(0, 1), at, total).transpose(0, 1)
-        for each in terms
-    )
-    return Terms(*found)  # type: ignore[arg-type]
+class _Parts:
+    """The terms of chunks of examples, as they are measured by one of several processes."""
+
+    def __init__(self) -> None:
+        self.parts: list[Terms] = []
+
+    def add(self, terms: Terms, count: int) -> None:
+        """Adds the terms of the first `count` examples of a chunk, in float64 on the CPU.
+
+        A process without any examples of a chunk has computed one that is another's.
+        """
+        self.parts.append(terms.map(lambda values: values[:, :count].cpu().double()))
+
+    def join(self, at: Tensor, total: int, processes: Processes) -> Terms:
+        """Returns the terms of all examples as those of one batch."""
+        return _gather(Terms.join(self.parts), at, total, processes)
 
 
 def bound(
@@ -105,14 +106,14 @@ def bound(
     seed: int = 0,
     processes: Processes = ONE_PROCESS,
 ) -> Bound:
-    """The ELBO of `examples`, with closed-form rates exactly where they are valid.
+    """Measures the ELBO of `examples`, with closed-form rates exactly where they are valid.
 
     Args:
         model: put in evaluation mode for the while, so that dropout and noise are off.
         examples: what to measure.
         samples: draws of z for each example.
         objective: also measured, on the same draws, with the estimate of the rates that it asks
-        for.
+            for.
         seed: of the draws; the same seed gives the same figures, however many processes there are.
         processes: that share the work: each example is measured by exactly one of them, and all
             have the result.
@@ -122,50 +123,63 @@ def bound(
         DataError: there are no examples.
     """
     size = max(1, chunk_size(model) // positive(samples))
-    parts, wanted, places = [], [], []
-    processes = (
-        ONE_PROCESS if model.sparse else processes
-    )  # a batch of sparse rows is not taken apart
+    if model.sparse:
+        processes = ONE_PROCESS  # a batch of sparse rows is not taken apart
+    by_bound = _Parts()
+    by_objective = by_bound
+    if objective is not None and objective.kl != "valid":
+        by_objective = _Parts()
+    places = []
+    start = 0
     with evaluating(model, seed):
-        for start, x in zip(itertools.count(0, size), chunks(model, examples, size), strict=False):
-            share = processes.share(len(x))
-            mine = x[share.rows.to(x.device)] if isinstance(x, Tensor) and share.world > 1 else x
+        for batch in chunks(model, examples, size):
+            share = processes.share(len(batch))
+            own = batch
+            if share.world > 1:
+                own = batch.take(share.rows)
             with noise_of(share):
-                levels = model.infer(mine, samples)
-            parts.append(_own(model.terms_of(levels, mine), share.size))
-            if objective is not None and objective.kl != "valid":
-                wanted.append(_own(model.terms_of(levels, mine, objective.kl), share.size))
+                inference = model.infer(own, samples)
+            by_bound.add(model.terms_of(inference, own), share.size)
+            if objective is not None and by_objective is not by_bound:
+                by_objective.add(model.terms_of(inference, own, objective.kl), share.size)
             places.append(start + share.rows[: share.size])
-    terms, measured = (
-        _whole(_joined(p), torch.cat(places), len(examples), processes)
-        for p in (parts, wanted or parts)
-    )
-    loss = None if objective is None else objective(measured).item()
-    rate = terms.rate.mean((0, 1)).tolist()
+            start += len(batch)
+    at = torch.cat(places)
+    terms = by_bound.join(at, len(examples), processes)
+    loss = None
+    if objective is not None:
+        measured = terms
+        if by_objective is not by_bound:
+            measured = by_objective.join(at, len(examples), processes)
+        loss = objective(measured).item()
+    rate = tuple(terms.rate.mean((0, 1)).tolist())
     elbo = (terms.log_likelihood - terms.rate.sum(-1)).mean(0)
-    each = terms.log_likelihood.mean(0)
-    return Bound(Estimate.of(elbo), each.mean().item(), tuple(rate), loss, elbo, each)
+    log_likelihood = terms.log_likelihood.mean(0)
+    mean = log_likelihood.mean().item()
+    return Bound(Estimate.of(elbo), mean, rate, loss, elbo, log_likelihood)
 
 
-def _split(samples: int, most: int) -> Iterator[int]:
-    """`samples` as a sum of numbers of at most `most`."""
-    return (min(most, samples - start) for start in range(0, samples, most))
+def _portions(samples: int, most: int) -> Iterator[int]:
+    """Yields numbers of at most `most` whose sum is `samples`."""
+    for start in range(0, samples, most):
+        yield min(most, samples - start)
 
 
-def _log_weights(model: VAE, x: Batch, samples: int, most: int) -> Tensor:
-    """(samples, B), a chunk at a time."""
-    return torch.cat(
-        [model.terms(x, k, "sampled").log_weight.cpu() for k in _split(samples, most)]
-    ).double()
+def _log_weights(model: VAE, batch: Batch, samples: int, most: int) -> Tensor:
+    """Draws the log weights of a batch, (samples, B), at most `most` samples at a time."""
+    portions = []
+    for count in _portions(samples, most):
+        portions.append(model.terms(batch, count, "sampled").log_weight.cpu())
+    return torch.cat(portions).double()
 
 
 def importance_log_likelihood(
     model: VAE, examples: Batches, *, samples: int = 100, seed: int = 0
 ) -> Likelihood:
-    """log p(x) of `examples` by importance sampling from the posterior (Burda et al. 2015, eq. 8
-    with many samples).
+    """Estimates log p(x) of `examples` by importance sampling from the posterior.
 
-    Exactly `samples` draws are made for each example, in chunks that fit memory.
+    (Burda et al. 2015, eq. 8 with many samples.) Exactly `samples` draws are made for each example,
+    in chunks that fit memory.
 
     Raises:
         ConfigError: `samples` is below 1, or so many that their weights do not fit in memory.
@@ -173,13 +187,14 @@ def importance_log_likelihood(
     """
     samples = positive(samples)
     most = min(samples, chunk_size(model))
-    refuse_beyond_memory(
-        FLOATS_PER_WEIGHT * samples * (chunk_size(model) // most), f"{samples:,} samples"
-    )
-    values, effective = [], []
+    examples_at_a_time = max(1, chunk_size(model) // most)
+    weights_at_a_time = samples * (chunk_size(model) // most)
+    refuse_beyond_memory(FLOATS_PER_WEIGHT * weights_at_a_time, f"{samples:,} samples")
+    values = []
+    effective = []
     with evaluating(model, seed):
-        for x in chunks(model, examples, max(1, chunk_size(model) // most)):
-            weights = _log_weights(model, x, samples, most)
+        for batch in chunks(model, examples, examples_at_a_time):
+            weights = _log_weights(model, batch, samples, most)
             total = torch.logsumexp(weights, 0)
             values.append(total - math.log(len(weights)))
             effective.append(torch.exp(2 * total - torch.logsumexp(2 * weights, 0)))
@@ -188,7 +203,8 @@ def importance_log_likelihood(
 
 
 def bits_per_dimension(log_likelihood: float, shape: tuple[int, ...]) -> float:
-    """-log_likelihood / (D log 2), in the units of the data as the model sees them (a probability
-    for discrete data).
+    """Returns -log_likelihood / (D log 2).
+
+    It is in the units of the data as the model sees them (a probability for discrete data).
     """
     return -log_likelihood / (math.prod(shape) * math.log(2))

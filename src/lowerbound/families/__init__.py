@@ -6,13 +6,14 @@ Posteriors, likelihoods and the priors between levels are all made of these.
 from typing import Annotated
 
 from ..specs.registry import part
-from .base import Family
+from .base import Family, FamilyWithHead
 from .bernoulli import Bernoulli
 from .continuous_bernoulli import ContinuousBernoulli
 from .delta import Delta
 from .logistic import DiscretizedLogistic
 from .multinomial import Multinomial
 from .normal import Normal
+from .place import Place
 
 LISTED_FIRST = ("normal", "bernoulli", "multinomial", "continuous_bernoulli", "delta", "logistic")
 """The order in which families are listed; files that are not named here follow by their names."""
@@ -26,6 +27,8 @@ __all__ = [
     "Delta",
     "DiscretizedLogistic",
     "Family",
+    "FamilyWithHead",
     "Multinomial",
     "Normal",
+    "Place",
 ]

@@ -1,42 +1,69 @@
-"""The contract of families: parameters -> Distribution, in nats, the event as one."""
+"""The contract of families: what a network gives -> a distribution, in nats, the event as one.
+
+To add one, write a file in this package with a frozen dataclass below `Family` (or below
+`FamilyWithHead`, if it owns modules). The registry, the recipes and the laws find it.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..errors import ConfigError
 from ..sparse import DeferredLinear, Reduction, SparseRows
+from .place import Place
 
 
 class Family(ABC):
-    """Parameters -> Distribution.
+    """A family of distributions: parameters -> Distribution.
+
+    A network gives `parameters` values for each element of the event; `free` learned numbers belong
+    to no example. Everything that a family returns treats the event as one: `log_prob` has the
+    shape of the batch, in nats.
 
     Attributes:
         reparameterised: whether draws carry gradients, so that it can be a posterior.
         real_density: whether it is a density on all real numbers, so that it can be the prior of a
             level.
+        has_density: whether it has a density or a probability at all, so that it can be a
+            likelihood, and a posterior with it has a bound. A point mass has none.
+        over_places: whether it distributes one thing over the places of the event, and not a value
+            at each place: its figures are of another kind than those of all other likelihoods.
     """
 
     reparameterised: ClassVar[bool] = False
     real_density: ClassVar[bool] = False
+    has_density: ClassVar[bool] = True
+    over_places: ClassVar[bool] = False
 
     @property
     def parameters(self) -> int:
-        """How many values a network must give for each element of the event."""
+        """The number of values that a network gives for each element of the event."""
         return 1
 
     @property
     def free(self) -> int:
-        """How many learned numbers are shared by all examples."""
+        """The number of learned numbers that all examples share."""
         return 0
+
+    def features(self, event: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the shape of what a network gives for one event of this shape."""
+        return (self.parameters * event[0], *event[1:])
+
+    def head(self, place: Place) -> nn.Module | None:
+        """Builds what makes a distribution of a network's output, if the family owns modules.
+
+        Returns:
+            None for a family whose parameters are read off the output; see `FamilyWithHead`.
+        """
+        return None
 
     @abstractmethod
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
-        """The distribution with these parameters.
+        """Makes the distribution with these parameters.
 
         Args:
             values: `parameters` tensors of shape (..., *event), then `free` scalars.
@@ -44,7 +71,7 @@ class Family(ABC):
         """
 
     def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
-        """The distribution of sparse rows (..., I) with these parameters, one for each element.
+        """Makes the distribution of sparse rows (..., I) with one parameter for each element.
 
         Raises:
             ConfigError: it would take a dense copy.
@@ -56,37 +83,77 @@ class Family(ABC):
         )
 
     def natural(self, mean: Tensor) -> Tensor | None:
-        """What a network must say for this mean of the data, (*event), or None where that is not
-        known.
+        """Returns what a network must give for this mean of the data, (*event).
+
+        Returns:
+            None where that is not known.
         """
         return None
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
-        """Why data in [low, high] (on a grid of `levels` values, None for real numbers) cannot have
-        this likelihood.
+        """Says why data cannot have this likelihood, or returns None where they can.
+
+        Args:
+            low: least value of the data.
+            high: greatest value of the data.
+            levels: number of the values of the grid on which they lie; None for real numbers.
         """
         return None
 
     def caveat(self, low: float, high: float, levels: int | None) -> str | None:
-        """What a report must say of this likelihood on such data, or None where it is a proper one."""
+        """Says what a report must say of this likelihood on such data.
+
+        Returns:
+            None where it is a proper likelihood.
+        """
         return None
 
 
-def bounded(log_scale: Tensor, limit: float = 20.0) -> Tensor:
-    """The identity on [-limit, limit]; beyond, it grows like a logarithm: `exp` of it stays finite
-    for any |x| < 1e15.
+class FamilyWithHead(Family):
+    """A family that owns modules, such as a flow, a mixture or a table of columns.
 
-    Unlike a clamp its gradient never becomes 0: it falls like 1 / (distance to the limit).
+    Its network may give any number of features (`features`); its head, a module, makes a
+    distribution of them.
+    """
+
+    @abstractmethod
+    def head(self, place: Place) -> nn.Module:
+        """Builds a module (..., *features) -> Distribution of batch shape (...).
+
+        The event shape of the distribution is `place.event`.
+        """
+
+    def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
+        """Refuses to make a distribution without a head.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} makes its distributions by its head: build one with head(place)"
+        )
+
+
+def bounded(log_scale: Tensor, limit: float = 20.0) -> Tensor:
+    """Keeps a log-scale where its exponential is finite.
+
+    It is the identity on [-limit, limit]. Beyond, it grows like a logarithm: `exp` of it stays
+    finite for any |x| < 1e15. Unlike that of a clamp, its gradient never becomes 0: it falls like
+    1 / (distance to the limit).
     """
     inner = log_scale.clamp(-limit, limit)
     return inner + torch.asinh(log_scale - inner)
 
 
 def squash(mean: Tensor, how: str) -> Tensor:
-    return torch.sigmoid(mean) if how == "sigmoid" else mean
+    """Applies the link function of a mean: "sigmoid", or "identity"."""
+    if how == "sigmoid":
+        return torch.sigmoid(mean)
+    return mean
 
 
 def outside_unit(name: str, low: float, high: float) -> str | None:
+    """Says that a family needs values in [0, 1], where those of the data are not."""
     if low < 0 or high > 1:
         return (
             f"{name} needs values in [0, 1], got [{low:g}, {high:g}]; Normal takes any real numbers"
@@ -95,23 +162,25 @@ def outside_unit(name: str, low: float, high: float) -> str | None:
 
 
 def grid_caveat(levels: int | None) -> str | None:
-    """The caveat of a density on values that lie on a grid: it can be raised without limit, and is
-    no probability.
-    """
+    """Says that a density on values of a grid can be raised without limit, and is no probability."""
     if levels is None:
         return None
-    return f"a density on values that lie on a grid of {levels} levels; comparable only with densities on the same values"
+    return (
+        f"a density on values that lie on a grid of {levels} levels; comparable only with "
+        "densities on the same values"
+    )
 
 
 class RowsDistribution(Distribution):
-    """A distribution of sparse rows x by its natural parameters l: log p(x) is a function of <x,
-    l>, of a sum over l, and of x.
+    """A distribution of sparse rows x with natural parameters l.
+
+    Its log p(x) is a function of <x, l>, of a sum over l, and of x.
 
     Args:
-        natural: l, (..., I).
-        kind: the sum.
-        log_prob: of <x, l>, the sum, and x.
-        dense: the same distribution for dense rows, of l computed.
+        natural: l, (..., I), not yet computed.
+        kind: the sum over l.
+        log_prob: log p(x) from <x, l>, the sum, and x.
+        dense: makes the same distribution for dense rows, from l computed.
     """
 
     arg_constraints = {}  # noqa: RUF012
@@ -123,12 +192,16 @@ class RowsDistribution(Distribution):
         log_prob: Callable[[Tensor, Tensor, SparseRows], Tensor],
         dense: Callable[[Tensor], Distribution],
     ) -> None:
-        self.natural, self.kind, self.formula, self.dense = natural, kind, log_prob, dense
+        self.natural = natural
+        self.kind = kind
+        self.formula = log_prob
+        self.dense = dense
         super().__init__(natural.shape[:-1], natural.shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor | SparseRows) -> Tensor:
         if isinstance(value, SparseRows):
-            return self.formula(*self.natural.terms(value, self.kind), value)
+            inner_product, total = self.natural.terms(value, self.kind)
+            return self.formula(inner_product, total, value)
         return self.dense(self.natural.tensor()).log_prob(value)
 
     @property

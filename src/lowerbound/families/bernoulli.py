@@ -15,12 +15,12 @@ from .base import Family, RowsDistribution, outside_unit
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """(l, x) -> sum over the last dimension of x l - log(1 + exp(l)): a log-likelihood of Bernoulli
-    variables from logits.
+    """The log-likelihood of Bernoulli variables: logits l and x -> the sum of x l - log(1 + exp(l)).
 
-    By hand, because it is the largest elementwise work of a model of images: half the time of the
-    general function, which gives each term by itself. log(1 + exp(l)) = max(l, 0) - log
-    sigmoid(|l|) is exact to the precision of l in absolute terms.
+    The sum goes over the last dimension. It is written by hand because it is the largest
+    elementwise work of a model of images: it takes half the time of the general function, which
+    computes each term by itself. log(1 + exp(l)) = max(l, 0) - log sigmoid(|l|) is exact to the
+    precision of l in absolute terms.
     """
 
     @staticmethod
@@ -35,8 +35,11 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, by: Tensor) -> tuple[Tensor | None, Tensor | None]:
         logits, x = ctx.saved_tensors
         by = by.unsqueeze(-1)
-        by_x = (by * logits).sum_to_size(x.shape) if ctx.needs_input_grad[1] else None
-        return ((x - logits.sigmoid()) * by).sum_to_size(logits.shape), by_x
+        by_x = None
+        if ctx.needs_input_grad[1]:
+            by_x = (by * logits).sum_to_size(x.shape)
+        by_logits = ((x - logits.sigmoid()) * by).sum_to_size(logits.shape)
+        return by_logits, by_x
 
 
 class _Bernoullis(Independent):
@@ -46,10 +49,10 @@ class _Bernoullis(Independent):
         if not self.reinterpreted_batch_ndims:
             return super().log_prob(value)
         logits = self.base_dist.logits.flatten(-self.reinterpreted_batch_ndims)
-        precise = logits if logits.dtype == torch.float64 else logits.float()
-        return _CrossEntropy.apply(
-            precise, value.flatten(-self.reinterpreted_batch_ndims).to(precise.dtype)
-        )
+        if logits.dtype != torch.float64:
+            logits = logits.float()
+        x = value.flatten(-self.reinterpreted_batch_ndims).to(logits.dtype)
+        return _CrossEntropy.apply(logits, x)
 
 
 @checked
@@ -59,9 +62,8 @@ class Bernoulli(Family):
     """
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
-        return _Bernoullis(
-            _Bernoulli(logits=values[0], validate_args=False), event_dims, validate_args=False
-        )
+        each = _Bernoulli(logits=values[0], validate_args=False)
+        return _Bernoullis(each, event_dims, validate_args=False)
 
     def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
         return RowsDistribution(
@@ -80,4 +82,7 @@ class Bernoulli(Family):
     def caveat(self, low: float, high: float, levels: int | None) -> str | None:
         if levels == 2:
             return None
-        return "Bernoulli on grey values is a cross entropy, not a likelihood; use data.binarize or ContinuousBernoulli"
+        return (
+            "Bernoulli on grey values is a cross entropy, not a likelihood; use data.binarize or "
+            "ContinuousBernoulli"
+        )

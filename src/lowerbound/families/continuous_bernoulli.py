@@ -13,7 +13,7 @@ from .base import Family, grid_caveat, outside_unit
 
 
 class _ContinuousBernoulli(Distribution):
-    """p(x) = t exp(t x) / (exp(t) - 1) on [0, 1] with logit t.
+    """The density p(x) = t exp(t x) / (exp(t) - 1) on [0, 1] with logit t.
 
     That of torch clamps the probability, so that its density does not integrate to one at |t| > 15,
     where black pixels are.
@@ -25,9 +25,8 @@ class _ContinuousBernoulli(Distribution):
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
-        self.small = (
-            logits.abs() < 1e-2
-        )  # there, by series: both parts of the closed forms go to infinity
+        # For small logits both parts of the closed forms go to infinity: series take their place.
+        self.small = logits.abs() < 1e-2
         self.t = torch.where(self.small, 1.0, logits)
         super().__init__(logits.shape, validate_args=False)
 
@@ -39,20 +38,21 @@ class _ContinuousBernoulli(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return torch.where(
-            self.small, 0.5 + self.logits / 12, -1 / torch.expm1(-self.t) - 1 / self.t
-        )
+        series = 0.5 + self.logits / 12
+        closed_form = -1 / torch.expm1(-self.t) - 1 / self.t
+        return torch.where(self.small, series, closed_form)
 
     @property
     def variance(self) -> Tensor:
-        large = 1 / self.t**2 - 1 / (4 * torch.sinh(self.t / 2) ** 2)
-        return torch.where(self.small, 1 / 12 - self.logits**2 / 240, large)
+        series = 1 / 12 - self.logits**2 / 240
+        closed_form = 1 / self.t**2 - 1 / (4 * torch.sinh(self.t / 2) ** 2)
+        return torch.where(self.small, series, closed_form)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
-        u = torch.rand(self._extended_shape(sample_shape), dtype=self.t.dtype, device=self.t.device)
-        size = (
-            self.t.abs()
-        )  # the inverse of the distribution function for t > 0; for t < 0 mirrored
+        shape = self._extended_shape(sample_shape)
+        u = torch.rand(shape, dtype=self.t.dtype, device=self.t.device)
+        # The inverse of the distribution function for t > 0; for t < 0 it is mirrored.
+        size = self.t.abs()
         x = (1 + torch.log(u + (1 - u) * torch.exp(-size)) / size).clamp(0, 1)
         return torch.where(self.small, u, torch.where(self.t > 0, x, 1 - x))
 

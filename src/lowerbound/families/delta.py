@@ -13,8 +13,9 @@ from .base import Family
 
 
 class _Delta(Distribution):
-    """All mass at one point. Against any density its KL divergence is infinite: an autoencoder has
-    no bound.
+    """All mass at one point.
+
+    Its KL divergence from any density is infinite: an autoencoder has no bound.
     """
 
     arg_constraints = {}  # noqa: RUF012
@@ -44,6 +45,7 @@ class _Delta(Distribution):
 
 @register_kl(_Delta, Distribution)
 def _kl_delta(q: _Delta, p: Distribution) -> Tensor:
+    """Returns infinity, for each pair of a point and a density."""
     shape = torch.broadcast_shapes(q.batch_shape, p.batch_shape)
     return q.point.new_full(shape, math.inf)
 
@@ -55,9 +57,13 @@ class Delta(Family):
     """
 
     reparameterised: ClassVar[bool] = True
+    has_density: ClassVar[bool] = False
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         return _Delta(values[0], event_dims)
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
-        return "Delta has no density: it can be a posterior, not a likelihood; use Normal(variance=0.5) for squared error"
+        return (
+            "Delta has no density: it can be a posterior, not a likelihood; use "
+            "Normal(variance=0.5) for squared error"
+        )

@@ -14,15 +14,19 @@ from .base import Family, bounded, squash
 
 
 class _DiscretizedLogistic(Distribution):
-    """A logistic variable rounded to the grid {0, 1/(levels-1), ..., 1}; both tails belong to the
-    ends of the grid.
+    """A logistic variable, rounded to the grid {0, 1/(levels-1), ..., 1}.
+
+    Both tails belong to the ends of the grid.
     """
 
     arg_constraints = {}  # noqa: RUF012
     support = constraints.unit_interval
 
     def __init__(self, mean: Tensor, scale: Tensor, levels: int) -> None:
-        self.location, self.scale, self.levels, self.step = mean, scale, levels, 1 / (levels - 1)
+        self.location = mean
+        self.scale = scale
+        self.levels = levels
+        self.step = 1 / (levels - 1)
         super().__init__(mean.shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -30,14 +34,16 @@ class _DiscretizedLogistic(Distribution):
         upper = F.logsigmoid((value - self.location + self.step / 2) / self.scale)
         lower = F.logsigmoid((self.location - value + self.step / 2) / self.scale)
         width = torch.log(-torch.expm1(-self.step / self.scale))
-        first, last = value < self.step / 2, value > 1 - self.step / 2
-        return torch.where(first, upper, torch.where(last, lower, upper + lower + width))
+        is_first = value < self.step / 2
+        is_last = value > 1 - self.step / 2
+        return torch.where(is_first, upper, torch.where(is_last, lower, upper + lower + width))
 
     @property
     def mean(self) -> Tensor:
-        edges = ((k + 0.5) * self.step for k in range(self.levels - 1))
+        # E[X] = step * the sum over the edges of the cells of P(X > edge)
         total = torch.zeros_like(self.location)
-        for edge in edges:  # E[X] = step * sum over edges of P(X > edge)
+        for cell in range(self.levels - 1):
+            edge = (cell + 0.5) * self.step
             total += torch.sigmoid((self.location - edge) / self.scale)
         return total * self.step
 
@@ -48,10 +54,10 @@ class _DiscretizedLogistic(Distribution):
                 dtype=self.location.dtype,
                 device=self.location.device,
             )
-            value = self.location + self.scale * torch.logit(
-                uniform, eps=torch.finfo(uniform.dtype).tiny
-            )
-            return (value / self.step).round().clamp(0, self.levels - 1) * self.step
+            standard = torch.logit(uniform, eps=torch.finfo(uniform.dtype).tiny)
+            value = self.location + self.scale * standard
+            cell = (value / self.step).round().clamp(0, self.levels - 1)
+            return cell * self.step
 
 
 @checked
@@ -68,13 +74,18 @@ class DiscretizedLogistic(Family):
         return 2
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
-        mean, scale = squash(values[0], self.mean), torch.exp(bounded(values[1], 7.0))
-        return Independent(
-            _DiscretizedLogistic(mean, scale, self.levels), event_dims, validate_args=False
-        )
+        mean = squash(values[0], self.mean)
+        scale = torch.exp(bounded(values[1], 7.0))
+        each = _DiscretizedLogistic(mean, scale, self.levels)
+        return Independent(each, event_dims, validate_args=False)
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
         if levels == self.levels:
             return None
-        got = "real numbers" if levels is None else f"{levels} levels"
-        return f"DiscretizedLogistic(levels={self.levels}) needs values on a grid of {self.levels} levels, got {got}"
+        got = "real numbers"
+        if levels is not None:
+            got = f"{levels} levels"
+        return (
+            f"DiscretizedLogistic(levels={self.levels}) needs values on a grid of {self.levels} "
+            f"levels, got {got}"
+        )

@@ -1,7 +1,7 @@
 """Counts of draws from one categorical variable."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from .base import Family, RowsDistribution
 
 
 class _Multinomial(Distribution):
-    """One draw from I categories, as a vector of counts; `log_prob` takes the counts of any number
-    of draws, in one order.
+    """One draw from I categories, as a vector of counts.
+
+    `log_prob` takes the counts of any number of draws, in one given order.
     """
 
     arg_constraints = {}  # noqa: RUF012
@@ -34,8 +35,8 @@ class _Multinomial(Distribution):
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         flat = self.mean.flatten(self.mean.dim() - len(self.event_shape))
-        drawn = OneHotCategorical(flat, validate_args=False).sample(sample_shape)
-        return drawn.view(self._extended_shape(sample_shape))
+        counts = OneHotCategorical(flat, validate_args=False).sample(sample_shape)
+        return counts.view(self._extended_shape(sample_shape))
 
 
 @checked
@@ -46,6 +47,8 @@ class Multinomial(Family):
     log p(x) = sum_i x_i log softmax_i is the log-probability of the draws in one given order: it
     has no multinomial coefficient.
     """
+
+    over_places: ClassVar[bool] = True
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         return _Multinomial(values[0], event_dims)
@@ -62,8 +65,6 @@ class Multinomial(Family):
         return torch.log(mean.clamp(min=1e-7 * mean.max()))
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
-        return (
-            f"Multinomial needs counts or weights of 0 or more, got [{low:g}, {high:g}]"
-            if low < 0
-            else None
-        )
+        if low < 0:
+            return f"Multinomial needs counts or weights of 0 or more, got [{low:g}, {high:g}]"
+        return None

@@ -17,16 +17,15 @@ from .base import Family, RowsDistribution, bounded, grid_caveat, squash
 
 
 class _Gaussian(_Normal):
-    """The normal distribution by its log scale. That of torch takes the log of the scale again, and
-    squares it, at each call.
+    """A normal distribution that is given by its log-scale.
+
+    That of torch takes the log of the scale again, and squares it, at each call.
     """
 
     def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
-        self.loc, self.log_scale, self.scale = (
-            loc,
-            log_scale,
-            torch.exp(log_scale).expand(loc.shape),
-        )
+        self.loc = loc
+        self.log_scale = log_scale
+        self.scale = torch.exp(log_scale).expand(loc.shape)
         Distribution.__init__(self, loc.shape, validate_args=False)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
@@ -48,7 +47,9 @@ class _Gaussian(_Normal):
 
 @register_kl(_Gaussian, _Gaussian)
 def _kl_gaussian(q: _Gaussian, p: _Gaussian) -> Tensor:
-    difference, z = q.log_scale - p.log_scale, (q.loc - p.loc) / p.scale
+    """Computes KL(q || p) of two normal distributions in closed form."""
+    difference = q.log_scale - p.log_scale
+    z = (q.loc - p.loc) / p.scale
     return torch.addcmul(torch.expm1(2 * difference), z, z) / 2 - difference
 
 
@@ -76,17 +77,20 @@ class Normal(Family):
 
     @property
     def parameters(self) -> int:
-        return 2 if self.variance == "learned" else 1
+        if self.variance == "learned":
+            return 2
+        return 1
 
     @property
     def free(self) -> int:
-        return 1 if self.variance == "shared" else 0
+        if self.variance == "shared":
+            return 1
+        return 0
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         mean = squash(values[0], self.mean)
-        return Independent(
-            _Gaussian(mean, self._log_scale(values)), event_dims, validate_args=False
-        )
+        normal = _Gaussian(mean, self._log_scale(values))
+        return Independent(normal, event_dims, validate_args=False)
 
     def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
         if self.variance == "learned" or self.mean != "identity":
@@ -95,18 +99,20 @@ class Normal(Family):
 
         def log_prob(inner: Tensor, squares: Tensor, x: SparseRows) -> Tensor:
             error = squares - 2 * inner + x.with_values(x.values.square()).sums()
-            return -error / (2 * torch.exp(2 * log_scale)) - x.width * (
-                log_scale + math.log(2 * math.pi) / 2
-            )
+            log_norm = log_scale + math.log(2 * math.pi) / 2
+            return -error / (2 * torch.exp(2 * log_scale)) - x.width * log_norm
 
         return RowsDistribution(natural, "square", log_prob, lambda means: self((means, *free), 1))
 
     def natural(self, mean: Tensor) -> Tensor | None:
-        return mean if self.mean == "identity" and self.variance != "learned" else None
+        if self.mean == "identity" and self.variance != "learned":
+            return mean
+        return None
 
     def _log_scale(self, values: Sequence[Tensor]) -> Tensor:
-        """log sigma, from values[1] = log sigma^2 (Kingma & Welling 2013, appendix C) where it is
-        learned.
+        """Returns log sigma.
+
+        Where it is learned, values[1] is log sigma^2 (Kingma & Welling 2013, appendix C).
         """
         if isinstance(self.variance, str):
             return bounded(values[1]) / 2

@@ -4,6 +4,33 @@ Shapes: K samples first, then B examples, then the event.
 """
 
 from .chain import Chain
-from .levels import KL, Latents, Level, rate, rate_per_dimension, rates
+from .levels import (
+    KL,
+    Inference,
+    Latents,
+    LatentValues,
+    Level,
+    Priors,
+    code,
+    draw,
+    log_posterior,
+    rate,
+    rate_per_dimension,
+    rates,
+)
 
-__all__ = ["Chain", "KL", "Latents", "Level", "rate", "rate_per_dimension", "rates"]
+__all__ = [
+    "KL",
+    "Chain",
+    "Inference",
+    "LatentValues",
+    "Latents",
+    "Level",
+    "Priors",
+    "code",
+    "draw",
+    "log_posterior",
+    "rate",
+    "rate_per_dimension",
+    "rates",
+]

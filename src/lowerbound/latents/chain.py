@@ -6,17 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from ..batch import Batch, Values
 from ..errors import ConfigError
-from ..noise import Batch
-from .levels import Latents, Level
+from .levels import Inference, Latents, LatentValues, Level, Priors, code, draw
+
+
+def _apply(part: nn.Module, context: Values | None, given: Tensor | None) -> Distribution:
+    """Calls a conditional; one of a conditional model also takes the conditions."""
+    if given is None:
+        return part(context)
+    return part(context, given)
 
 
 class Chain(Latents):
-    """Markov both ways: x -> z1 -> ... -> zT bottom-up, zT -> ... -> z1 -> x top-down; one level is
-    the plain VAE.
+    """Levels x -> z1 -> ... -> zT bottom-up and zT -> ... -> z1 -> x top-down.
 
-    Below the top, q(z_i | z_{i-1}) and p(z_i | z_{i+1}) have different parents: only the top level
-    is `shared`.
+    One level is the plain VAE. The decoder sees z1. Below the top, q(z_i | z_{i-1}) and
+    p(z_i | z_{i+1}) have different parents: only the top level is `shared`.
 
     Args:
         posteriors: q(z_i | z_{i-1}), from the data up.
@@ -30,47 +36,102 @@ class Chain(Latents):
         super().__init__()
         if not len(posteriors) == len(priors) == len(sizes) > 0:
             raise ConfigError(
-                f"a chain needs as many posteriors as priors and sizes, got {len(posteriors)}, "
-                f"{len(priors)}, {len(sizes)}"
+                "a chain needs as many posteriors as priors and sizes, got "
+                f"{len(posteriors)}, {len(priors)}, {len(sizes)}"
             )
-        self.posteriors, self.priors = nn.ModuleList(posteriors), nn.ModuleList(priors)
+        self.posteriors = nn.ModuleList(posteriors)
+        self.priors = nn.ModuleList(priors)
         self.sizes = tuple(sizes)
+        self.context_shape = self.sizes[:1]
 
-    def infer(self, x: Batch, samples: int) -> list[Level]:
-        qs: list[Distribution] = []
+    def infer(self, batch: Batch, samples: int) -> Inference:
+        posteriors: list[Distribution] = []
         zs: list[Tensor] = []
-        for posterior in self.posteriors:
-            q = posterior(zs[-1] if zs else x)
-            qs.append(q)
-            zs.append(q.rsample() if len(zs) else q.rsample(torch.Size([samples])))
-        below = (
-            zs[-2] if len(zs) > 1 else x
-        )  # what the posterior of the top level saw, for a prior that looks at it
-        ps = [prior(given) for prior, given in zip(self.priors, [*zs[1:], below], strict=True)]
-        top = len(zs) - 1
-        return [
-            Level(z, q, p, i == top) for i, (z, q, p) in enumerate(zip(zs, qs, ps, strict=True))
-        ]
+        log_qs: list[Tensor | None] = []
+        below: Values = batch.x
+        shape = torch.Size([samples])
+        for part in self.posteriors:
+            q = _apply(part, below, batch.given)
+            z, log_q = draw(q, shape)
+            posteriors.append(q)
+            zs.append(z)
+            log_qs.append(log_q)
+            below = z
+            shape = torch.Size()  # above the first level, each draw below has one of its own
+        return self._inference(batch, posteriors, zs, log_qs)
 
-    def means(self, x: Batch) -> list[Tensor]:
-        found: list[Tensor] = []
-        for posterior in self.posteriors:
-            found.append(posterior(found[-1] if found else x).mean)
-        return found
+    def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:
+        below = [batch.x, *zs[:-1]]
+        pairs = zip(self.posteriors, below, strict=True)
+        posteriors = [_apply(part, values, batch.given) for part, values in pairs]
+        return self._inference(batch, posteriors, zs, [None] * len(zs))
 
-    def generate(self, n: int, given: Tensor | None = None) -> list[Tensor]:
-        zs = [self.priors[-1](None).sample(torch.Size([n])) if given is None else given]
-        for prior in reversed(self.priors[:-1]):
-            zs.insert(0, prior(zs[0]).sample())
-        return zs
+    def _inference(
+        self,
+        batch: Batch,
+        posteriors: Sequence[Distribution],
+        zs: Sequence[Tensor],
+        log_qs: Sequence[Tensor | None],
+    ) -> Inference:
+        priors = self.priors_at(zs, batch)
+        levels = []
+        for i, (z, q, p, log_q) in enumerate(
+            zip(zs, posteriors, priors.distributions, log_qs, strict=True)
+        ):
+            is_top = i == len(zs) - 1
+            levels.append(Level(z, q, p, is_top, log_q))
+        return Inference(levels, priors.context)
 
-    def descend(self, z: Tensor, level: int) -> Tensor:
-        for prior in reversed(self.priors[:level]):
-            z = prior(z).mean
+    def priors_at(self, zs: Sequence[Tensor], batch: Batch | None = None) -> Priors:
+        given = None
+        below_top: Values | None = None  # what the posterior of the top level sees
+        if batch is not None:
+            given = batch.given
+            below_top = batch.x
+        if len(zs) > 1:
+            below_top = zs[-2]
+        contexts = [*zs[1:], below_top]
+        pairs = zip(self.priors, contexts, strict=True)
+        return Priors([_apply(part, context, given) for part, context in pairs], zs[0])
+
+    def means(self, batch: Batch) -> LatentValues:
+        means: list[Tensor] = []
+        below: Values = batch.x
+        for part in self.posteriors:
+            mean = code(_apply(part, below, batch.given))
+            means.append(mean)
+            below = mean
+        return LatentValues(means, means[0])
+
+    def generate(
+        self, n: int, top: Tensor | None = None, given: Tensor | None = None
+    ) -> LatentValues:
+        if top is None:
+            top = self._draw_top(n, given)
+        zs = [top]
+        for part in reversed(self.priors[:-1]):
+            zs.insert(0, _apply(part, zs[0], given).sample())
+        return LatentValues(zs, zs[0])
+
+    def _draw_top(self, n: int, given: Tensor | None) -> Tensor:
+        """Draws from the prior of the top level, (n, d)."""
+        p = _apply(self.priors[-1], None, given)
+        if len(p.batch_shape):  # conditions gave each sample a prior of its own
+            return p.sample()
+        return p.sample(torch.Size([n]))
+
+    def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
+        for part in reversed(self.priors[:level]):
+            z = _apply(part, z, given).mean
         return z
 
-    def vary(self, level: int, groups: int, draws: int) -> Tensor:
+    def vary(self, level: int, groups: int, draws: int, given: Tensor | None = None) -> Tensor:
+        if given is not None:
+            given = given.repeat_interleave(draws, 0)
         if level == len(self.sizes) - 1:
-            return self.descend(self.generate(groups * draws)[level], level)
-        above = self.generate(groups)[level + 1].repeat_interleave(draws, 0)
-        return self.descend(self.priors[level](above).sample(), level)
+            top = self.generate(groups * draws, given=given).zs[level]
+            return self.descend(top, level, given)
+        first = None if given is None else given[::draws]
+        above = self.generate(groups, given=first).zs[level + 1].repeat_interleave(draws, 0)
+        z = _apply(self.priors[level], above, given).sample()
+        return self.descend(z, level, given)

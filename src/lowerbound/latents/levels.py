@@ -1,21 +1,29 @@
 """One level of latent variables, its rate, and the contract of topologies."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import (
+    Distribution,
+    Independent,
+    TransformedDistribution,
+    kl_divergence,
+)
 
+from ..batch import Batch
 from ..errors import ConfigError
-from ..noise import Batch
 
 KL = Literal["valid", "sampled", "everywhere"]
 """How a rate is estimated.
 
-`valid`: in closed form exactly where that is the rate (q and p share their parents, and the pair
-has one), sampled elsewhere. `sampled`: log q(z) - log p(z) at the drawn z, at every level.
-`everywhere`: the closed form at every level, also where it is not the right term of the joint bound
-(the published R3 loss).
+- `valid`: in closed form exactly where that is the rate (q and p share their parents, and the pair
+  has one), from the draws elsewhere.
+- `sampled`: log q(z) - log p(z) at the drawn z, at every level.
+- `everywhere`: the closed form at every level, also where it is not the right term of the joint
+  bound (the published R3 loss).
 """
 
 
@@ -25,90 +33,202 @@ class Level(NamedTuple):
     Attributes:
         z: what was drawn from q, (K, B, d).
         q: the posterior, batch shape (B,) at the first level and (K, B) above it.
-        p: the prior given the level above, batch shape (K, B); batch shape () at the top.
+        p: the prior given its parents, batch shape (K, B); batch shape () at the top.
         shared: whether q and p have the same parents, so that their KL divergence is the rate.
+        log_q: log q(z), (K, B), where it was computed with the draw. A flow computes it on the way,
+            and would have to be inverted to compute it again. None: `log_posterior` computes it.
     """
 
     z: Tensor
     q: Distribution
     p: Distribution
     shared: bool
+    log_q: Tensor | None = None
 
 
-def _sampled(level: Level) -> Tensor:
-    return level.q.log_prob(level.z) - level.p.log_prob(level.z)
+class Inference(NamedTuple):
+    """What was inferred for a batch.
+
+    Attributes:
+        levels: the levels, the one next to the data first.
+        context: what the decoder sees, (K, B, *context): z1 of a chain, or features of any shape.
+        extra: an additive term of the loss in nats, (K, B), or None: see `Terms.extra`.
+    """
+
+    levels: list[Level]
+    context: Tensor
+    extra: Tensor | None = None
 
 
-def _closed(level: Level) -> Tensor:
-    return kl_divergence(level.q, level.p).expand(level.z.shape[:-1])
+class LatentValues(NamedTuple):
+    """Values of all levels, and what the decoder sees of them.
+
+    Attributes:
+        zs: the values of each level, (N, d), the one next to the data first.
+        context: what the decoder sees, (N, *context).
+    """
+
+    zs: list[Tensor]
+    context: Tensor
+
+
+class Priors(NamedTuple):
+    """The generative side of a model at given values of its latent variables.
+
+    Attributes:
+        distributions: the prior of each level given its parents, the one next to the data first.
+        context: what the decoder sees, (..., *context).
+    """
+
+    distributions: list[Distribution]
+    context: Tensor
+
+
+def draw(q: Any, shape: torch.Size = torch.Size()) -> tuple[Tensor, Tensor | None]:  # noqa: B008
+    """Draws from a posterior.
+
+    Returns:
+        The values, (*shape, *batch, d), with gradients, and log q of them where the distribution
+        computes both in one go (`rsample_and_log_prob`, as flows do), else None.
+    """
+    if hasattr(q, "rsample_and_log_prob"):
+        return q.rsample_and_log_prob(shape)
+    return q.rsample(shape), None
+
+
+def code(q: Any) -> Tensor:
+    """Returns the point that stands for a posterior, (..., d).
+
+    It is the mean where the distribution has one. Of a transformed distribution, such as a flow, it
+    is the image of the mean of its base.
+
+    Raises:
+        ConfigError: the distribution has neither.
+    """
+    try:
+        return q.mean
+    except (NotImplementedError, AttributeError):
+        pass
+    if isinstance(q, TransformedDistribution):
+        z = code(q.base_dist)
+        for transform in q.transforms:
+            z = transform(z)
+        return z
+    if hasattr(q, "base") and hasattr(q, "transform"):  # a flow of zuko maps values to its base
+        return q.transform.inv(code(q.base))
+    raise ConfigError(f"{type(q).__name__} has no mean, and no base whose mean could stand for it")
+
+
+def log_posterior(level: Level) -> Tensor:
+    """Returns log q(z) of the drawn z, (K, B)."""
+    if level.log_q is not None:
+        return level.log_q
+    return level.q.log_prob(level.z)
 
 
 def rates(level: Level, kl: KL = "valid") -> tuple[Tensor, Tensor]:
-    """KL(q || p) of one level in nats, (K, B), as `kl` says, and its one-sample estimates log q(z)
-    - log p(z), (K, B).
+    """Estimates the rate KL(q || p) of one level, in nats.
+
+    Returns:
+        The rate, (K, B), estimated as `kl` says, and its one-sample estimates log q(z) - log p(z),
+        (K, B).
 
     Raises:
         ConfigError: `kl` is "everywhere" and the pair of distributions has no closed form.
     """
-    sampled = _sampled(level)
+    sampled = log_posterior(level) - level.p.log_prob(level.z)
     if kl == "sampled" or (kl == "valid" and not level.shared):
         return sampled, sampled
     try:
-        return _closed(level), sampled
+        closed_form = kl_divergence(level.q, level.p).expand(level.z.shape[:-1])
     except NotImplementedError:
         if kl == "everywhere":
             raise ConfigError(
                 "kl='everywhere' needs a closed-form KL at every level; got a prior that has none"
             ) from None
         return sampled, sampled
+    return closed_form, sampled
 
 
 def rate(level: Level, kl: KL = "valid") -> Tensor:
-    """The first of `rates`: KL(q || p) of one level in nats, (K, B), or its one-sample estimates."""
+    """Returns the first of `rates`: the rate KL(q || p) of one level in nats, (K, B)."""
     return rates(level, kl)[0]
 
 
 def rate_per_dimension(level: Level) -> Tensor | None:
-    """The terms of `rate(level)` by dimension, (K, B, d), or None where p does not factorise over
-    dimensions.
+    """Returns the terms of `rate(level)` by dimension, (K, B, d).
+
+    Returns:
+        None where q or p does not factorise over dimensions.
     """
-    if not (isinstance(level.q, Independent) and isinstance(level.p, Independent)):
+    if not isinstance(level.q, Independent) or not isinstance(level.p, Independent):
         return None
-    q, p = level.q.base_dist, level.p.base_dist
-    try:
-        if level.shared:
+    q = level.q.base_dist
+    p = level.p.base_dist
+    if level.shared:
+        try:
             return kl_divergence(q, p).expand(level.z.shape)
-    except NotImplementedError:
-        pass  # as in `rates`
+        except NotImplementedError:
+            pass  # the draws estimate it, as in `rates`
     return q.log_prob(level.z) - p.log_prob(level.z)
 
 
 class Latents(nn.Module, ABC):
-    """A topology of levels: `infer` goes from the data up, `generate` from the prior down."""
+    """A topology of levels: `infer` goes from the data up, `generate` from the prior down.
+
+    Attributes:
+        sizes: the number of dimensions of each level, the one next to the data first.
+        context_shape: shape of what the decoder sees of one example.
+    """
 
     sizes: tuple[int, ...]
+    context_shape: tuple[int, ...]
 
     @abstractmethod
-    def infer(self, x: Batch, samples: int) -> list[Level]:
-        """The levels for a batch x (B, *shape), the one next to the data first."""
+    def infer(self, batch: Batch, samples: int) -> Inference:
+        """Draws the levels of a batch (B, *shape), with `samples` draws of each."""
 
     @abstractmethod
-    def means(self, x: Batch) -> list[Tensor]:
-        """The posterior mean of each level, (B, d), each given the mean below it."""
+    def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:
+        """Returns the levels of a batch at given values (K, B, d) of each; nothing is drawn."""
 
     @abstractmethod
-    def generate(self, n: int, given: Tensor | None = None) -> list[Tensor]:
-        """Ancestral samples of each level, (n, d), the one next to the data first; `given` fixes
-        the top level.
+    def priors_at(self, zs: Sequence[Tensor], batch: Batch | None = None) -> Priors:
+        """Returns the priors at given values (..., d) of each level; nothing is inferred or drawn.
+
+        Args:
+            zs: values of each level, the one next to the data first.
+            batch: the examples, for priors that look at them and for conditions; None: no examples.
         """
 
     @abstractmethod
-    def descend(self, z: Tensor, level: int) -> Tensor:
-        """z1 (n, d) for given values (n, d) of a level, 0 for z1 itself; the levels between are at
-        their prior means.
+    def means(self, batch: Batch) -> LatentValues:
+        """Returns the posterior mean of each level, (B, d), each given the means of its parents."""
+
+    @abstractmethod
+    def generate(
+        self, n: int, top: Tensor | None = None, given: Tensor | None = None
+    ) -> LatentValues:
+        """Draws `n` ancestral samples of each level, (n, d).
+
+        Args:
+            n: how many.
+            top: values (n, d) of the top level, which are then not drawn.
+            given: conditions (n, ...) of a conditional model.
         """
 
     @abstractmethod
-    def vary(self, level: int, groups: int, draws: int) -> Tensor:
-        """z1 of groups * draws samples: `draws` of one level for each of `groups` samples of all
-        levels above it, those below it at their prior means; the samples of a group stand together."""
+    def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
+        """Returns what the decoder sees, (n, *context), for given values (n, d) of one level.
+
+        The levels below it are at their prior means. Level 0 is the one next to the data.
+        """
+
+    @abstractmethod
+    def vary(self, level: int, groups: int, draws: int, given: Tensor | None = None) -> Tensor:
+        """Returns what the decoder sees of groups * draws samples in which one level varies.
+
+        Each of the `groups` has one sample of all levels above the one that varies, and `draws`
+        draws of that one. The levels below it are at their prior means. The samples of a group
+        stand together.
+        """

@@ -4,12 +4,23 @@ An autoencoder is a VAE with a `Delta` posterior, a denoising one has noise, a t
 list of three sizes.
 """
 
+from ..batch import Batch, as_batch
 from ..families import Family
 from ..networks import Network
 from ..noise import Noise
 from ..priors import Prior
 from .architecture import Architecture
 from .terms import Terms
-from .vae import VAE, as_batch
+from .vae import VAE
 
-__all__ = ["Architecture", "Family", "Network", "Noise", "Prior", "Terms", "VAE", "as_batch"]
+__all__ = [
+    "VAE",
+    "Architecture",
+    "Batch",
+    "Family",
+    "Network",
+    "Noise",
+    "Prior",
+    "Terms",
+    "as_batch",
+]

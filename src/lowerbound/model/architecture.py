@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
@@ -9,11 +10,11 @@ from pydantic import AfterValidator, PositiveInt
 from torch import nn
 
 from ..errors import ConfigError
-from ..families import AnyFamily, Bernoulli, Delta, Normal
+from ..families import AnyFamily, Bernoulli, Normal, Place
 from ..latents import Chain
 from ..networks import MLP, AnyNetwork
 from ..noise import AnyNoise
-from ..priors import AnyPrior, Composite, StandardNormal
+from ..priors import AnyPrior, StandardNormal
 from ..specs.checked import checked
 from ..specs.registry import values
 from ..system.machine import refuse_beyond_memory
@@ -21,19 +22,22 @@ from . import conditionals
 from .vae import VAE
 
 LARGE_LAYER = 2**30
-"""Weights in one layer from which on it is asked whether the memory is enough."""
+"""The number of weights in one layer from which on the memory is asked for."""
 
 
-def _sizes(described: Any) -> Iterator[int]:
-    """All whole numbers in the description of a part."""
-    if isinstance(described, dict | list):
-        for value in described.values() if isinstance(described, dict) else described:
-            yield from _sizes(value)
+def _whole_numbers(described: Any) -> Iterator[int]:
+    """Yields all whole numbers in the description of a part."""
+    if isinstance(described, dict):
+        described = list(described.values())
+    if isinstance(described, list):
+        for value in described:
+            yield from _whole_numbers(value)
     elif isinstance(described, int):
         yield described
 
 
-def _levels(latent: tuple[int, ...]) -> tuple[int, ...]:
+def _refuse_no_level(latent: tuple[int, ...]) -> tuple[int, ...]:
+    """Refuses an empty list of levels."""
     if not latent:
         raise ValueError("must be the sizes of one level or more, such as [20], got none")
     return latent
@@ -55,13 +59,13 @@ class Architecture:
         prior: of the top level.
         level_prior: family of p(z_i | z_{i+1}) below the top.
         noise: what happens to x before the encoder, in order.
-        output_bias: "data": that of the decoder starts so that it gives the mean of the training
-        data.
+        output_bias: "data": the bias of the decoder starts so that it gives the mean of the
+            training data.
         heads: "joint": the parameters of a distribution come from one linear layer; "separate":
             each from its own.
     """
 
-    latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_levels)] = (20,)
+    latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_refuse_no_level)] = (20,)
     network: AnyNetwork = MLP()
     decoder_network: Literal["tied"] | AnyNetwork | None = None
     level_network: AnyNetwork = MLP((100,))
@@ -74,17 +78,17 @@ class Architecture:
     output_bias: Literal["random", "data"] = "random"
 
     def __post_init__(self) -> None:
-        if isinstance(self.likelihood, Delta):
-            raise ValueError("likelihood must have a density; Delta has none")
+        if not self.likelihood.has_density:
+            name = type(self.likelihood).__name__
+            raise ValueError(f"likelihood must have a density; {name} has none")
         if not self.posterior.reparameterised:
             raise ValueError(
                 "posterior must have draws with gradients (Normal, Delta), got "
                 f"{type(self.posterior).__name__}"
             )
-        if isinstance(self.prior, Composite) and not isinstance(self.posterior, Normal):
-            raise ValueError(
-                f"a Composite prior needs the posterior Normal, got {type(self.posterior).__name__}"
-            )
+        refusal = self.prior.refuses_posterior(self.posterior)
+        if refusal is not None:
+            raise ValueError(refusal)
         if not self.level_prior.real_density:
             raise ValueError(
                 "level_prior must be a density on the real numbers (Normal), got "
@@ -92,7 +96,11 @@ class Architecture:
             )
 
     def build(self, shape: tuple[int, ...], sparse: bool = False) -> VAE:
-        """A new model for examples of this shape, with random weights; `sparse` for sparse rows.
+        """Builds a new model with random weights.
+
+        Args:
+            shape: of one example.
+            sparse: the examples are sparse rows.
 
         Raises:
             ConfigError: a part does not fit the others or the shape, or the weights do not fit in
@@ -102,19 +110,26 @@ class Architecture:
             raise ConfigError(
                 f"the shape of an example must be positive numbers, got {tuple(shape)}"
             )
-        if (widest := max(_sizes(values(self)))) * max(widest, math.prod(shape)) > LARGE_LAYER:
-            self._refuse_too_large(widest, shape, sparse)
-        return self._built(shape, sparse)
+        self._refuse_too_large(shape, sparse)
+        return self._build(shape, sparse)
 
-    def _refuse_too_large(self, widest: int, shape: tuple[int, ...], sparse: bool) -> None:
+    def _refuse_too_large(self, shape: tuple[int, ...], sparse: bool) -> None:
+        """Refuses a model whose weights are more than the memory of this machine.
+
+        They are counted only where one layer may be large.
+        """
+        widest = max(_whole_numbers(values(self)))
+        if widest * max(widest, math.prod(shape)) <= LARGE_LAYER:
+            return
         refuse_beyond_memory(widest, f"{widest:,} weights and more")
-        with torch.device(
-            "meta"
-        ):  # shapes alone: neither memory nor random numbers are used, but to load it takes seconds
-            weights = sum(p.numel() for p in self._built(shape, sparse).parameters())
+        # On the meta device parameters have a shape alone: neither memory nor random numbers are
+        # used. It is not always asked, because to load the device takes seconds.
+        with torch.device("meta"):
+            weights = sum(p.numel() for p in self._build(shape, sparse).parameters())
         refuse_beyond_memory(weights, f"{weights:,} weights")
 
-    def _built(self, shape: tuple[int, ...], sparse: bool) -> VAE:
+    def _build(self, shape: tuple[int, ...], sparse: bool) -> VAE:
+        # The order of construction is the order in which the weights are drawn.
         separate = self.heads == "separate"
         first = conditionals.encoder(
             self.network,
@@ -125,29 +140,37 @@ class Architecture:
             noise=self.noise,
             sparse=sparse,
         )
-        pairs = list(zip(self.latent[:-1], self.latent[1:], strict=True))
-        posteriors = [
-            conditionals.encoder(self.level_network, self.posterior, (a,), b, separate=separate)
-            for a, b in pairs
-        ]
-        priors = [
-            conditionals.decoder(self.level_network, self.level_prior, b, (a,), separate=separate)
-            for a, b in pairs
-        ]
-        top = self.prior.build(self.latent[-1], [first, *posteriors][-1])
-        chain = Chain([first, *posteriors], [*priors, top], self.latent)
-        return VAE(chain, self._decoder(first, shape, separate, sparse), shape, sparse)
+        pairs = list(pairwise(self.latent))
+        posteriors = [first]
+        for below, above in pairs:
+            posterior = conditionals.encoder(
+                self.level_network, self.posterior, (below,), above, separate=separate
+            )
+            posteriors.append(posterior)
+        priors: list[nn.Module] = []
+        for below, above in pairs:
+            prior = conditionals.decoder(
+                self.level_network, self.level_prior, above, (below,), separate=separate
+            )
+            priors.append(prior)
+        seen_by_top = shape
+        if len(self.latent) > 1:
+            seen_by_top = self.latent[-2:-1]
+        place = Place(self.latent[-1:], seen_by_top, posteriors[-1])
+        priors.append(self.prior.build(place))
+        latents = Chain(posteriors, priors, self.latent)
+        return VAE(latents, self._build_decoder(first, shape, sparse), shape, sparse)
 
-    def _decoder(
-        self,
-        encoder: conditionals.Conditional,
-        shape: tuple[int, ...],
-        separate: bool,
-        sparse: bool,
+    def _build_decoder(
+        self, encoder: conditionals.Conditional, shape: tuple[int, ...], sparse: bool
     ) -> nn.Module:
+        size = self.latent[0]
         if self.decoder_network == "tied":
-            return conditionals.tied(self.network, encoder, self.likelihood, self.latent[0], shape)
-        network = self.decoder_network or self.network
+            return conditionals.tied(self.network, encoder, self.likelihood, size, shape)
+        network = self.decoder_network
+        if network is None:
+            network = self.network
+        separate = self.heads == "separate"
         return conditionals.decoder(
-            network, self.likelihood, self.latent[0], shape, separate=separate, sparse=sparse
+            network, self.likelihood, size, shape, separate=separate, sparse=sparse
         )

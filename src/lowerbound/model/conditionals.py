@@ -1,61 +1,88 @@
 """Conditionals: modules whose `forward(context)` returns a `torch.distributions.Distribution`.
 
-Encoder, decoder, the priors between levels: all are a network whose output a family reads as
-parameters.
+Encoder, decoder and the priors between levels all are networks whose output a family reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from ..batch import Values
 from ..errors import ConfigError
-from ..families import Family
+from ..families import Family, Place
 from ..networks.base import Network
 from ..noise import Noise, Noisy
-from ..sparse import DeferredLinear, SparseRows
+from ..sparse import DeferredLinear
 
 
 class Conditional(nn.Module):
-    """context (..., *context) -> a distribution with batch shape (...) and event shape `event`.
+    """A map from contexts (..., *context) to a distribution with batch shape (...).
 
     Args:
-        network: maps (N, *context) to (N, parameters * event[0], *event[1:]).
-        family: reads that as parameters.
+        network: maps (N, *context) to (N, *family.features(event)).
+        family: makes a distribution of that, by its head or by reading it as parameters.
         context_dims: how many dimensions of the context are one example.
         event: shape of what is distributed.
+        context: shape of the context of one example, for the head; None where it is not known.
     """
 
     def __init__(
-        self, network: nn.Module, family: Family, context_dims: int, event: tuple[int, ...]
+        self,
+        network: nn.Module,
+        family: Family,
+        context_dims: int,
+        event: tuple[int, ...],
+        context: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.family, self.context_dims, self.event = (
-            network,
-            family,
-            context_dims,
-            event,
-        )
-        self.free = nn.Parameter(torch.zeros(family.free)) if family.free else None
+        self.network = network
+        self.family = family
+        self.context_dims = context_dims
+        self.event = event
+        self.free: nn.Parameter | None = None
+        if family.free:
+            self.free = nn.Parameter(torch.zeros(family.free))
+        self.head = family.head(Place(event, context))
 
-    def forward(self, context: Tensor | SparseRows) -> Distribution:
-        lead = context.shape[: context.dim() - self.context_dims]
-        flat = (
-            context
-            if isinstance(context, SparseRows)
-            else context.reshape(-1, *context.shape[len(lead) :])
-        )
-        out, shared = self.network(flat), () if self.free is None else tuple(self.free)
+    def forward(self, context: Values) -> Distribution:
+        return self._distribution(context, self.network)
+
+    def clean(self, context: Values) -> Distribution:
+        """Returns the distribution without the random noise of the encoder.
+
+        A prior that calls the posterior on inputs of its own, such as a VampPrior, wants it so.
+        """
+        if isinstance(self.network, Noisy):
+            return self._distribution(context, self.network.clean)
+        return self._distribution(context, self.network)
+
+    def _distribution(self, context: Values, network: Callable[[Values], Any]) -> Distribution:
+        batch_shape = context.shape[: context.dim() - self.context_dims]
+        examples = context
+        if isinstance(context, Tensor):
+            examples = context.reshape(-1, *context.shape[len(batch_shape) :])
+        out = network(examples)
+        if self.head is not None:
+            return self.head(out.reshape(*batch_shape, *out.shape[1:]))
+        shared: tuple[Tensor, ...] = ()
+        if self.free is not None:
+            shared = tuple(self.free)
         if isinstance(out, DeferredLinear):
-            return self.family.of_rows(out.lead(*lead), shared)
-        values = [v.reshape(*lead, *self.event) for v in out.chunk(self.family.parameters, dim=1)]
+            return self.family.of_rows(out.lead(*batch_shape), shared)
+        values = [
+            value.reshape(*batch_shape, *self.event)
+            for value in out.chunk(self.family.parameters, dim=1)
+        ]
         return self.family((*values, *shared), len(self.event))
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
-        """Sets the bias of the last layer so that a network that says nothing else gives this mean,
-        (*event).
+        """Sets the bias of the last layer so that it gives a mean.
+
+        A network whose other weights say nothing then gives this mean, (*event).
 
         Raises:
             ConfigError: the family or the network has no such bias.
@@ -70,6 +97,13 @@ class Conditional(nn.Module):
         biases[-1].copy_(natural.flatten())
 
 
+def _heads(family: Family, separate: bool) -> int:
+    """Returns how many output layers a network has: one, or one for each parameter."""
+    if separate:
+        return family.parameters
+    return 1
+
+
 def encoder(
     network: Network,
     family: Family,
@@ -80,17 +114,26 @@ def encoder(
     noise: Sequence[Noise] = (),
     sparse: bool = False,
 ) -> Conditional:
-    """q(z | x): a vector of `size` given an event of `shape`, behind `noise`; one head for its
-    parameters, or separate ones.
+    """Builds q(z | x): a vector of `size` given an event of `shape`.
+
+    Args:
+        network: what is between them.
+        family: of the distribution.
+        shape: of one example.
+        size: number of dimensions of z.
+        separate: each parameter comes from an output layer of its own, not all from one.
+        noise: what happens to x before the network.
+        sparse: the examples are sparse rows.
     """
-    count = family.parameters
-    width, heads = count * size, count if separate else 1
-    body = (
-        network.sparse_encoder(shape[0], width, heads)
-        if sparse
-        else network.encoder(shape, width, heads)
-    )
-    return Conditional(Noisy(noise, body) if noise else body, family, len(shape), (size,))
+    (features,) = family.features((size,))
+    heads = _heads(family, separate)
+    if sparse:
+        body = network.sparse_encoder(shape[0], features, heads)
+    else:
+        body = network.encoder(shape, features, heads)
+    if noise:
+        body = Noisy(noise, body)
+    return Conditional(body, family, len(shape), (size,), shape)
 
 
 def decoder(
@@ -102,21 +145,20 @@ def decoder(
     separate: bool = False,
     sparse: bool = False,
 ) -> Conditional:
-    """p(x | z): an event of `shape` given a vector of `size`."""
-    count = family.parameters
-    wide, heads = (count * shape[0], *shape[1:]), count if separate else 1
-    body = (
-        network.sparse_decoder(size, wide[0], heads)
-        if sparse
-        else network.decoder(size, wide, heads)
-    )
-    return Conditional(body, family, 1, shape)
+    """Builds p(x | z): an event of `shape` given a vector of `size`; see `encoder`."""
+    features = family.features(shape)
+    heads = _heads(family, separate)
+    if sparse:
+        body = network.sparse_decoder(size, features[0], heads)
+    else:
+        body = network.decoder(size, features, heads)
+    return Conditional(body, family, 1, shape, (size,))
 
 
 def tied(
     network: Network, encoder: Conditional, family: Family, size: int, shape: tuple[int, ...]
 ) -> Conditional:
-    """p(x | z) by the transposed weights of the encoder of `network`.
+    """Builds p(x | z) with the transposed weights of the encoder of `network`.
 
     Raises:
         ConfigError: the likelihood has more than one parameter for each element, or the network
@@ -127,5 +169,7 @@ def tied(
             f"a tied decoder gives one parameter for each element, but {type(family).__name__} "
             "needs more"
         )
-    body = encoder.network.network if isinstance(encoder.network, Noisy) else encoder.network
-    return Conditional(network.tied_decoder(body, size, shape), family, 1, shape)
+    body = encoder.network
+    if isinstance(body, Noisy):
+        body = body.network
+    return Conditional(network.tied_decoder(body, size, shape), family, 1, shape, (size,))

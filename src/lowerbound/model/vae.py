@@ -4,91 +4,175 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from ..batch import Batch, Values, as_batch
 from ..errors import ConfigError, DataError, ShapeError
-from ..latents import KL, Latents, Level, rates
-from ..noise import Batch
-from ..priors import Snapshot
+from ..latents import KL, Inference, Latents, rates
+from ..priors import Snapshot, StartsFromData
 from ..sparse import DeferredLinear, SparseRows
 from . import conditionals
+from .observed import observed_log_prob, without_unobserved
 from .terms import Terms
 
 
 class VAE(nn.Module):
     """A variational autoencoder: latent variables and a decoder.
 
+    Wherever a method takes a batch it takes a `Batch`, or bare values (B, *shape) of which nothing
+    else is known.
+
     Args:
         latents: the levels of z, with their posteriors and priors.
-        decoder: p(x | z1).
+        decoder: p(x | context), where the latents say what the context is: z1 of a chain. The
+            decoder of a conditional model is called with the conditions too.
         shape: shape of one example.
         sparse: whether examples are sparse rows.
+        conditions: shape of the conditions of one example, () for a class; None for a model that
+            takes none.
     """
 
     def __init__(
-        self, latents: Latents, decoder: nn.Module, shape: tuple[int, ...], sparse: bool = False
+        self,
+        latents: Latents,
+        decoder: nn.Module,
+        shape: tuple[int, ...],
+        sparse: bool = False,
+        conditions: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        self.latents, self.decoder, self.shape, self.sparse = latents, decoder, tuple(shape), sparse
+        self.latents = latents
+        self.decoder = decoder
+        self.shape = tuple(shape)
+        self.sparse = sparse
+        self.conditions = conditions
 
-    def infer(self, x: Batch, samples: int = 1) -> list[Level]:
-        """The latent levels of a batch x (B, *shape), with `samples` draws of each."""
+    def infer(self, batch: Batch | Values, samples: int = 1) -> Inference:
+        """Draws the latent levels of a batch (B, *shape), with `samples` draws of each."""
         if samples < 1:
             raise ConfigError(f"samples must be 1 or more, got {samples}")
-        return self.latents.infer(self._checked(x), samples)
+        return self.latents.infer(self._encoder_input(batch), samples)
+
+    def at(self, batch: Batch | Values, zs: list[Tensor]) -> Inference:
+        """Returns the latent levels of a batch at given values (K, B, d) of each, without drawing."""
+        return self.latents.at(self._encoder_input(batch), zs)
 
     def refresh(self) -> None:
-        """Lets the parts that remember an earlier state of the model take the present one, between
-        phases of training.
+        """Lets the parts that remember an earlier state of the model take the present one.
+
+        It is called between phases of training.
         """
         for part in self.latents.modules():
             if isinstance(part, Snapshot):
                 part.refresh()
 
-    def terms(self, x: Batch, samples: int = 1, kl: KL = "valid") -> Terms:
-        """The terms of every objective for a batch x (B, *shape)."""
-        return self.terms_of(self.infer(x, samples), x, kl)
+    def parts_from_data(self) -> list[StartsFromData]:
+        """Returns the parts whose parameters are to start from training examples."""
+        return [part for part in self.latents.modules() if isinstance(part, StartsFromData)]
 
-    def terms_of(self, levels: list[Level], x: Batch, kl: KL = "valid") -> Terms:
-        """The terms of x (B, *shape) under latent variables that were inferred already."""
-        log_likelihood = self.decode(levels[0].z).log_prob(x)  # type: ignore[arg-type]
-        pairs = [rates(level, kl) for level in levels]
-        rate, sampled = (torch.stack(each, dim=-1) for each in zip(*pairs, strict=True))
-        entries = x.counts.unsqueeze(0) if isinstance(x, SparseRows) else None
-        return Terms(log_likelihood, rate, log_likelihood - sampled.sum(-1), entries)
+    def terms(self, batch: Batch | Values, samples: int = 1, kl: KL = "valid") -> Terms:
+        """Computes the terms of every objective for a batch (B, *shape)."""
+        return self.terms_of(self.infer(batch, samples), batch, kl)
 
-    # A wrapper for several processes or for compilation sees only calls of the module itself.
-    forward = terms
+    def terms_of(self, inference: Inference, batch: Batch | Values, kl: KL = "valid") -> Terms:
+        """Computes the terms of a batch (B, *shape) whose latent variables were inferred already."""
+        batch = as_batch(batch)
+        log_likelihood = self._log_likelihood(inference.context, batch)
+        pairs = [rates(level, kl) for level in inference.levels]
+        rate = torch.stack([pair[0] for pair in pairs], dim=-1)
+        sampled = torch.stack([pair[1] for pair in pairs], dim=-1)
+        entries = None
+        if isinstance(batch.x, SparseRows):
+            entries = batch.x.counts.unsqueeze(0)
+        log_weight = log_likelihood - sampled.sum(-1)
+        return Terms(log_likelihood, rate, log_weight, entries, inference.extra)
 
-    def encode(self, x: Batch) -> list[Tensor]:
-        """The posterior mean of each level for x (B, *shape), (B, d) each, the one next to the data
-        first.
+    def forward(
+        self,
+        x: Values,
+        samples: int = 1,
+        kl: KL = "valid",
+        given: Tensor | None = None,
+        observed: Tensor | None = None,
+    ) -> Terms:
+        """Computes `terms` of a batch that is given as plain tensors.
+
+        A wrapper for several processes or for compilation sees only calls of the module itself, and
+        is to see tensors alone.
         """
-        return self.latents.means(self._checked(x))
+        return self.terms(Batch(x, given, observed), samples, kl)
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x | z1) for z1 (..., d). ShapeError for another d."""
-        self.refuse_latents(z)
-        return self.decoder(z)
+    def log_joint(self, batch: Batch | Values, zs: list[Tensor]) -> Tensor:
+        """Computes log p(x, z) of a batch at any values of its latent variables, in nats.
 
-    def refuse_latents(self, z: object, level: int = 0) -> None:
-        """ShapeError for what are no values (..., d) of a level."""
-        size = self.latents.sizes[level]
-        if not isinstance(z, Tensor) or z.shape[-1:] != (size,):
-            where, got = (
-                f" at level {level}" if level else "",
-                tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__,
-            )
-            raise ShapeError(f"this model decodes latents of shape (..., {size}){where}, got {got}")
+        Args:
+            batch: B examples.
+            zs: values of each level, (K, B, d), the one next to the data first.
 
-    def reconstruct(self, x: Batch) -> Tensor:
-        """The mean of p(x | z1) at the posterior mean of z1, (B, *shape)."""
-        return self.decode(self.encode(x)[0]).mean
+        Returns:
+            log p(x | z) + the sum over the levels of log p(z_i | parents), (K, B).
+        """
+        batch = self._checked(batch)
+        priors = self.latents.priors_at(zs, batch)
+        total = self._log_likelihood(priors.context, batch)
+        for p, z in zip(priors.distributions, zs, strict=True):
+            total = total + p.log_prob(z)
+        return total
 
-    def start_at(self, mean: Tensor) -> None:
-        """Sets the bias of the decoder's last layer so that, saying nothing else, it gives this
-        mean, (*shape).
+    def encode(self, batch: Batch | Values) -> list[Tensor]:
+        """Returns the posterior mean of each level of a batch, (B, d).
+
+        The level next to the data is the first. A posterior without a mean, such as a flow, is
+        represented by its `latents.code`.
+        """
+        return self.latents.means(self._encoder_input(batch)).zs
+
+    def decode(self, context: Tensor, given: Tensor | None = None) -> Distribution:
+        """Returns p(x | context) for what the decoder sees of z, (..., *context): z1 of a chain.
 
         Raises:
-            ConfigError: it has no such bias.
+            ShapeError: the context has another shape.
+        """
+        shape = self.latents.context_shape
+        if not isinstance(context, Tensor) or context.shape[-len(shape) :] != shape:
+            raise ShapeError(self._wrong_latents(context, shape))
+        if given is None:
+            return self.decoder(context)
+        return self.decoder(context, given)
+
+    def refuse_latents(self, z: object, level: int = 0) -> None:
+        """Refuses what are no values (..., d) of a level.
+
+        Raises:
+            ShapeError: `z` is no tensor, or of another shape.
+        """
+        shape = (self.latents.sizes[level],)
+        if isinstance(z, Tensor) and z.shape[-1:] == shape:
+            return
+        where = ""
+        if level:
+            where = f" at level {level}"
+        raise ShapeError(self._wrong_latents(z, shape, where))
+
+    @staticmethod
+    def _wrong_latents(got: object, shape: tuple[int, ...], where: str = "") -> str:
+        """Words the mistake of latents that have another shape."""
+        described: object = type(got).__name__
+        if isinstance(got, Tensor):
+            described = tuple(got.shape)
+        wanted = ", ".join(map(str, shape))
+        return f"this model decodes latents of shape (..., {wanted}){where}, got {described}"
+
+    def reconstruct(self, batch: Batch | Values) -> Tensor:
+        """Returns the mean of p(x | z) at the posterior means of z, (B, *shape)."""
+        batch = self._encoder_input(batch)
+        return self.decode(self.latents.means(batch).context, batch.given).mean
+
+    def start_at(self, mean: Tensor) -> None:
+        """Sets the bias of the decoder's last layer so that it gives a mean of the data.
+
+        A decoder whose other weights say nothing then gives this mean, (*shape).
+
+        Raises:
+            ConfigError: the decoder has no such bias.
         """
         if not isinstance(self.decoder, conditionals.Conditional):
             raise ConfigError(
@@ -98,46 +182,75 @@ class VAE(nn.Module):
         self.decoder.start_at(mean)
 
     def item_scores(self, history: SparseRows) -> Tensor:
-        """A score of each column for each sparse row of a batch, (B, I), which ranks the columns as
-        the mean of p(x | z1) does.
+        """Scores each column for each sparse row of a batch, (B, I).
 
-        It is the natural parameter of p(x | z1) at the posterior mean.
+        A score is the natural parameter of p(x | z) at the posterior mean: it ranks the columns as
+        the mean of p(x | z) does.
 
         Raises:
             ConfigError: this is not a model of sparse rows.
         """
-        p = self.decode(self.encode(history)[0])
-        if not isinstance(natural := getattr(p, "natural", None), DeferredLinear):
+        batch = self._encoder_input(history)
+        p = self.decode(self.latents.means(batch).context)
+        natural = getattr(p, "natural", None)
+        if not isinstance(natural, DeferredLinear):
             raise ConfigError(
                 "only a model of interactions ranks items; this one was built for dense examples"
             )
         return natural.tensor()
 
     @torch.no_grad()
-    def sample(self, n: int, mean: bool = True) -> Tensor:
-        """`n` draws of z by ancestral sampling, decoded: the means of p(x | z1), or draws from it;
-        (n, *shape).
-        """
-        p = self.decode(self.latents.generate(n)[0])
-        return p.mean if mean else p.sample()
+    def sample(self, n: int, mean: bool = True, given: Tensor | None = None) -> Tensor:
+        """Draws `n` values of z by ancestral sampling, and decodes them.
 
-    def _checked(self, x: Batch) -> Batch:
-        if isinstance(as_batch(x), SparseRows) and not self.sparse:
+        Returns:
+            The means of p(x | z), or draws from it; (n, *shape).
+        """
+        p = self.decode(self.latents.generate(n, given=given).context, given)
+        if mean:
+            return p.mean
+        return p.sample()
+
+    def _log_likelihood(self, context: Tensor, batch: Batch) -> Tensor:
+        """Computes log p(x | z) of the observed values, (K, B)."""
+        p = self.decode(context, batch.given)
+        if batch.observed is None:
+            return p.log_prob(batch.x)  # type: ignore[arg-type]
+        return observed_log_prob(p, batch)
+
+    def _encoder_input(self, batch: Batch | Values) -> Batch:
+        """Checks a batch, and hides from the encoder what was not observed."""
+        return without_unobserved(self._checked(batch))
+
+    def _checked(self, batch: Batch | Values) -> Batch:
+        batch = as_batch(batch)
+        x = batch.x
+        if isinstance(x, SparseRows) and not self.sparse:
             raise DataError("this model takes dense batches, got sparse rows")
         if tuple(x.shape[1:]) != self.shape:
+            wanted = ", ".join(map(str, self.shape))
             raise ShapeError(
-                f"this model takes batches of shape (B, {', '.join(map(str, self.shape))}), got "
-                f"{tuple(x.shape)}"
+                f"this model takes batches of shape (B, {wanted}), got {tuple(x.shape)}"
             )
         if isinstance(x, Tensor) and not x.is_floating_point():
             raise DataError(f"this model takes batches of floating-point numbers, got {x.dtype}")
-        return x
+        self._refuse_conditions(batch)
+        return batch
 
+    def _refuse_conditions(self, batch: Batch) -> None:
+        """Refuses conditions that the model does not take, and a batch without those it needs.
 
-def as_batch(x: object) -> Batch:
-    """The batch itself. DataError for what is none, such as an array of NumPy."""
-    if not isinstance(x, Tensor | SparseRows):
-        raise DataError(
-            f"this model takes batches as tensors or sparse rows, got {type(x).__name__}"
-        )
-    return x
+        Raises:
+            ShapeError: the batch has none or others.
+        """
+        if batch.given is None and self.conditions is None:
+            return
+        if self.conditions is None:
+            raise ShapeError("this model takes no conditions, got a batch with some")
+        if batch.given is None:
+            raise ShapeError("this model is conditional, got a batch without conditions")
+        wanted = (len(batch.x), *self.conditions)
+        if tuple(batch.given.shape) != wanted:
+            raise ShapeError(
+                f"this model takes conditions of shape {wanted}, got {tuple(batch.given.shape)}"
+            )

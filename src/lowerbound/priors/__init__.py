@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from ..specs.registry import part
-from .base import Prior, Snapshot
+from .base import Prior, Snapshot, StartsFromData
 from .composite import Composite
 from .mixture import Mixture
 from .standard import StandardNormal
@@ -13,4 +13,12 @@ LISTED_FIRST = ("standard", "mixture", "composite")
 
 AnyPrior = Annotated[Prior, part(__name__, Prior)]
 
-__all__ = ["AnyPrior", "Composite", "Mixture", "Prior", "Snapshot", "StandardNormal"]
+__all__ = [
+    "AnyPrior",
+    "Composite",
+    "Mixture",
+    "Prior",
+    "Snapshot",
+    "StandardNormal",
+    "StartsFromData",
+]

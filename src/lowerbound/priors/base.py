@@ -1,18 +1,36 @@
-"""The contract of priors."""
+"""The contract of priors: a frozen spec builds a module that gives p(z).
+
+The context of the module is what the posterior of its level sees; most priors have no use for it.
+
+To add one, write a file in this package with a frozen dataclass below `Prior`. The registry, the
+recipes and the laws find it.
+"""
 
 from abc import ABC, abstractmethod
 
 from torch import nn
 
+from ..batch import Values
+from ..families import Family, Place
+
 
 class Prior(ABC):
-    """A frozen spec of p(z)."""
+    """A frozen spec of p(z) of the top level."""
 
     @abstractmethod
-    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        """A module whose distribution has event shape (size,), and batch shape () if it has no use
-        for the context.
+    def build(self, place: Place) -> nn.Module:
+        """Builds a module with `forward(context=None) -> Distribution`.
+
+        The event shape of the distribution is `place.event`, (d,). Its batch shape is () where the
+        module has no use for the context.
+
+        Args:
+            place: the event, what the posterior of the level sees, and that posterior.
         """
+
+    def refuses_posterior(self, family: Family) -> str | None:
+        """Says why a posterior of this family cannot go with the prior, or returns None."""
+        return None
 
 
 class Snapshot(nn.Module, ABC):
@@ -21,3 +39,20 @@ class Snapshot(nn.Module, ABC):
     @abstractmethod
     def refresh(self) -> None:
         """Takes the present state for the earlier one; called between phases of training."""
+
+
+class StartsFromData(nn.Module, ABC):
+    """A module whose parameters start from examples, such as the pseudo-inputs of a VampPrior.
+
+    Attributes:
+        examples_wanted: how many examples it starts from.
+    """
+
+    examples_wanted: int
+
+    @abstractmethod
+    def start_from(self, x: Values) -> None:
+        """Sets the parameters from training examples (N, *shape), N <= `examples_wanted`.
+
+        It is called once, before training; not where a run is resumed or loaded.
+        """

@@ -9,6 +9,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from torch.distributions import Normal as _Normal
 
 from ..errors import ConfigError
+from ..families import Family, Normal, Place
 from ..specs.checked import checked
 from .base import Prior, Snapshot
 
@@ -22,10 +23,11 @@ class _Composite(Snapshot):
         self.previous = copy.deepcopy(posterior).requires_grad_(False)
         self.register_buffer("log_weights", torch.tensor(spec.weights).log(), persistent=False)
         self.register_buffer("wide", torch.tensor(spec.wide_log_variance), persistent=False)
-        self.size, self._posterior = size, (posterior,)  # in a tuple, so that it is registered once
+        self.size = size
+        self._posterior = (posterior,)  # in a tuple, so that its weights are registered once
 
     def train(self, mode: bool = True) -> "_Composite":
-        """The earlier posterior sees the data without noise, always."""
+        """Sets the mode; the earlier posterior always sees the data without noise."""
         super().train(mode)
         self.previous.eval()
         return self
@@ -36,24 +38,25 @@ class _Composite(Snapshot):
 
     def forward(self, context: Any = None) -> Distribution:
         zero = self.wide.new_zeros(self.size)
-        parts = [(zero, zero), (zero, self.wide.expand(self.size))]
-        if context is None:  # there is nothing to infer from: the mixture of what is left
-            return self._mixture(parts, self.log_weights[[0, 2]])
+        wide = self.wide.expand(self.size)
+        if context is None:
+            # There is nothing to infer from: the mixture is that of the other two.
+            return self._mix([zero, zero], [zero, wide], self.log_weights[[0, 2]])
         with torch.no_grad():
             earlier = self.previous(context).base_dist
-        parts.insert(1, (earlier.loc, 2 * earlier.log_scale))
-        return self._mixture(parts, self.log_weights)
+        means = [zero, earlier.loc, zero]
+        log_variances = [zero, 2 * earlier.log_scale, wide]
+        return self._mix(means, log_variances, self.log_weights)
 
-    def _mixture(self, parts: list[tuple[Tensor, Tensor]], log_weights: Tensor) -> Distribution:
-        """In each dimension by itself, as in the published code."""
-        means, log_variances = (
-            torch.stack(torch.broadcast_tensors(*each), -1) for each in zip(*parts, strict=True)
-        )
-        components = _Normal(means, torch.exp(log_variances / 2), validate_args=False)
-        weights = Categorical(logits=log_weights.expand(means.shape), validate_args=False)
-        return Independent(
-            MixtureSameFamily(weights, components, validate_args=False), 1, validate_args=False
-        )
+    @staticmethod
+    def _mix(means: list[Tensor], log_variances: list[Tensor], log_weights: Tensor) -> Distribution:
+        """Mixes normal distributions in each dimension by itself, as in the published code."""
+        mean = torch.stack(torch.broadcast_tensors(*means), -1)
+        log_variance = torch.stack(torch.broadcast_tensors(*log_variances), -1)
+        components = _Normal(mean, torch.exp(log_variance / 2), validate_args=False)
+        weights = Categorical(logits=log_weights.expand(mean.shape), validate_args=False)
+        mixtures = MixtureSameFamily(weights, components, validate_args=False)
+        return Independent(mixtures, 1, validate_args=False)
 
 
 @checked
@@ -79,9 +82,14 @@ class Composite(Prior):
                 f"weights must be three numbers above 0 that sum to 1, got {self.weights}"
             )
 
-    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        if posterior is None:
+    def build(self, place: Place) -> nn.Module:
+        if place.posterior is None:
             raise ConfigError(
                 "a Composite prior is built together with the posterior of its level, got none"
             )
-        return _Composite(size, self, posterior)
+        return _Composite(place.size, self, place.posterior)
+
+    def refuses_posterior(self, family: Family) -> str | None:
+        if isinstance(family, Normal):
+            return None
+        return f"a Composite prior needs the posterior Normal, got {type(family).__name__}"

@@ -1,4 +1,4 @@
-"""A learned mixture of normal distributions."""
+"""A learned mixture of normal distributions as a prior."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from pydantic import Field
 from torch import nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
-from ..families import Normal
+from ..families import Normal, Place
 from ..specs.checked import checked
 from .base import Prior
 
-_FREE = Normal()
-"""Made once, likewise."""
+_DIAGONAL_NORMAL = Normal()
+"""Made once, because a part checks its fields whenever it is made."""
 
 
 class _Mixture(nn.Module):
@@ -24,9 +24,8 @@ class _Mixture(nn.Module):
 
     def forward(self, context: Any = None) -> Distribution:
         weights = Categorical(logits=self.logits, validate_args=False)
-        return MixtureSameFamily(
-            weights, _FREE((self.location, self.log_variance), 1), validate_args=False
-        )
+        components = _DIAGONAL_NORMAL((self.location, self.log_variance), 1)
+        return MixtureSameFamily(weights, components, validate_args=False)
 
 
 @checked
@@ -38,5 +37,5 @@ class Mixture(Prior):
     components: int = Field(default=10, ge=1)
     spread: float = Field(default=1.0, gt=0)
 
-    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        return _Mixture(size, self.components, self.spread)
+    def build(self, place: Place) -> nn.Module:
+        return _Mixture(place.size, self.components, self.spread)

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from ..families import Normal
+from ..families import Normal, Place
 from ..specs.checked import checked
 from .base import Prior
 
-_UNIT = Normal(variance=1.0)
-"""Made once: a part checks its fields whenever it is made."""
+_UNIT_NORMAL = Normal(variance=1.0)
+"""N(mean, I). It is made once, because a part checks its fields whenever it is made."""
 
 
 class _StandardNormal(nn.Module):
@@ -22,12 +22,12 @@ class _StandardNormal(nn.Module):
         self.register_buffer("location", torch.zeros(size), persistent=False)
 
     def forward(self, context: Any = None) -> Distribution:
-        return _UNIT((self.location,), 1)
+        return _UNIT_NORMAL((self.location,), 1)
 
 
 @checked
 class StandardNormal(Prior):
     """N(0, I)."""
 
-    def build(self, size: int, posterior: nn.Module | None = None) -> nn.Module:
-        return _StandardNormal(size)
+    def build(self, place: Place) -> nn.Module:
+        return _StandardNormal(place.size)

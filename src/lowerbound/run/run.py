@@ -6,6 +6,7 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..baselines import Counts
+from ..batch import Values as Batch
 from ..data import Dataset, Examples, History, Items, Schema
 from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from ..evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.ranking import Ranking, cuts, difference, rank
 from ..model import VAE
-from ..noise import Batch
 from ..recipe import Recipe
 from ..system.files import is_file, within
 from ..system.machine import refuse_beyond_memory
@@ -231,9 +232,11 @@ class Run:
         self.model.refuse_latents(z, self._level(level))
         with evaluating(self.model, 0):
             parts = z.to(next(self.model.parameters())).split(chunk_size(self.model))
-            return torch.cat(
-                [self.model.decode(latents.descend(part, level)).mean.cpu() for part in parts]
-            )
+            return self._decode_contexts(latents.descend(part, level) for part in parts)
+
+    def _decode_contexts(self, contexts: Iterable[Tensor]) -> Tensor:
+        """Returns the means of p(x | z), (n, *shape), for parts of what the decoder sees of z."""
+        return torch.cat([self.model.decode(context).mean.cpu() for context in contexts])
 
     def vary(self, level: int, groups: int, draws: int, *, seed: int = 0) -> Tensor:
         """The means of p(x | z1), (groups, draws, *shape), where in each group one level varies and
@@ -245,9 +248,10 @@ class Run:
         )
         self._level(level)
         with evaluating(self.model, seed):
-            z = self.model.latents.vary(level, groups, draws)
-        found = self.decode(z)
-        return found.reshape(groups, draws, *found.shape[1:])
+            context = self.model.latents.vary(level, groups, draws)
+        with evaluating(self.model, 0):
+            means = self._decode_contexts(context.split(chunk_size(self.model)))
+        return means.reshape(groups, draws, *means.shape[1:])
 
     def _level(self, level: int) -> int:
         """The level, if there is one: 0 for z1."""

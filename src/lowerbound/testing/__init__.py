@@ -10,14 +10,10 @@ installation with them.
 """
 
 from .families import check_family
-from .parts import (
-    check_network,
-    check_noise,
-    check_objective,
-    check_prior,
-    check_schedule,
-    random_terms,
-)
+from .latents import check_latents
+from .parts import check_network, check_noise, check_objective, check_schedule, random_terms
+from .priors import check_prior
+from .sources import check_source
 from .spec import check_spec
 from .truths import TOLERANCE, LinearGaussian, Rows, linear_gaussian, set_linear, truths
 
@@ -26,11 +22,13 @@ __all__ = [
     "Rows",
     "TOLERANCE",
     "check_family",
+    "check_latents",
     "check_network",
     "check_noise",
     "check_objective",
     "check_prior",
     "check_schedule",
+    "check_source",
     "check_spec",
     "linear_gaussian",
     "random_terms",

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints, kl_divergence
 
 from ..errors import ConfigError
-from ..families import Family, Normal
+from ..families import Family, FamilyWithHead, Normal
 from ..sparse import DeferredLinear, SparseRows
+from .heads import check_head, check_shared_draws
 from .spec import DRAWS, check_spec, require, require_close
 
 # Families
@@ -35,7 +36,11 @@ def _values(
 
 
 def _support(d: Distribution) -> Any:
-    support: Any = d.support
+    """Returns the support of a distribution; one that does not say is taken for one of reals."""
+    try:
+        support: Any = d.support
+    except NotImplementedError:
+        return constraints.real
     while hasattr(support, "base_constraint"):
         support = support.base_constraint
     return support
@@ -293,6 +298,13 @@ def check_family(family: Family, *, seed: int = 0) -> None:
     """
     check_spec(family)
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(family, FamilyWithHead):
+            check_head(family)
+        if family.reparameterised:
+            check_shared_draws(family)
+        if isinstance(family, FamilyWithHead):
+            return
         torch.manual_seed(seed)
         for dtype in (torch.float64, torch.float32):
             _check_shapes(family, dtype)

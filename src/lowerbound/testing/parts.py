@@ -12,23 +12,19 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from ..families import Normal
-from ..model import Terms, conditionals
-from ..networks import MLP
+from ..model import Terms
 from ..networks.base import Network
 from ..noise import Noise
 from ..objectives import Objective
-from ..priors import Prior
 from ..schedules import Schedule
 from ..sparse import SparseRows
-from .families import point_masses, require_gradients
-from .spec import DRAWS, check_spec, require, require_close
+from .spec import check_spec, require, require_close
 
 # Networks, noise, priors
 # -------------------------------------------------------------------------------------------
 
 
-def _saved(module: nn.Module) -> dict[str, Tensor]:
+def saved_and_loaded(module: nn.Module) -> dict[str, Tensor]:
     """The weights of a module, as they come back from a safetensors file."""
     return load(save({key: value.contiguous() for key, value in module.state_dict().items()}))
 
@@ -71,7 +67,7 @@ def _check_module(
             f"{name}: the output for an example depends on the others in its batch",
         )
         again = build().double()
-        again.load_state_dict(_saved(module))
+        again.load_state_dict(saved_and_loaded(module))
         require(
             torch.equal(again(x), out),
             f"{name}: after saving and loading its weights the output differs",
@@ -173,56 +169,6 @@ def _check_noise_of_rows(noise: Noise) -> None:
         f"{name}: entries were moved or lost",
     )
     require(torch.equal(rows.dense(), x), f"{name}: wrote on its sparse input")
-
-
-def check_prior(prior: Prior, *, size: int = 3, seed: int = 0) -> None:
-    """Shapes, normalisation, samples against log_prob, gradients, and weights that can be saved."""
-    check_spec(prior)
-    name = type(prior).__name__
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        posterior = conditionals.encoder(MLP(()), Normal(), (4,), size)
-        module = prior.build(size, posterior).double()
-        d = module(None)
-        z = d.sample(torch.Size([5, 4]))
-        require(
-            d.batch_shape == () and d.event_shape == (size,),
-            f"{name}: batch {d.batch_shape}, event {d.event_shape}",
-        )
-        require(
-            z.shape == (5, 4, size) and d.log_prob(z).shape == (5, 4),
-            f"{name}: log_prob must have the shape of the batch",
-        )
-        require(
-            torch.equal(module().log_prob(z), d.log_prob(z)),
-            f"{name}: forward() and forward(None) differ",
-        )
-        if parameters := [p for p in module.parameters() if p.requires_grad]:
-            require_gradients(f"{name}.log_prob", d.log_prob(z).square().sum(), parameters)
-        again = prior.build(size, posterior).double()
-        again.load_state_dict(_saved(module))
-        require(
-            torch.equal(again(None).log_prob(z), d.log_prob(z)),
-            f"{name}: after saving and loading it differs",
-        )
-        with torch.no_grad():
-            line = prior.build(1, conditionals.encoder(MLP(()), Normal(), (4,), 1)).double()(None)
-            points, masses = point_masses(line, None, torch.float64)
-            require_close(
-                masses.sum(), torch.ones(()).double(), 1e-6, f"{name}: integral of the density"
-            )
-            drawn = line.sample(torch.Size([DRAWS])).squeeze(-1)
-        for power in (1, 2):
-            expected = (points**power * masses).sum(0)
-            error = ((points ** (2 * power) * masses).sum(0) - expected**2).sqrt() / math.sqrt(
-                DRAWS
-            )
-            off = float(((drawn**power).mean() - expected).abs() / error)
-            require(
-                off < 5,
-                f"{name}: moment {power} of the samples is {off:.1f} standard errors from "
-                "log_prob's",
-            )
 
 
 # Objectives and schedules

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from ..evaluation import importance_log_likelihood
-from ..families import ContinuousBernoulli, DiscretizedLogistic, Normal
+from ..families import ContinuousBernoulli, DiscretizedLogistic, Normal, Place
 from ..latents import Chain
 from ..model import VAE, conditionals
 from ..networks import MLP
@@ -132,7 +132,9 @@ def linear_gaussian(
         _linear(size, torch.diag(a), b, v)
         for a, b, v in zip(slopes, shifts, variances, strict=True)
     ]
-    chain = Chain(posteriors, [*priors, StandardNormal().build(size).double()], [size] * levels)
+    chain = Chain(
+        posteriors, [*priors, StandardNormal().build(Place((size,))).double()], [size] * levels
+    )
     model = VAE(chain, _linear(size, w, offset, noise), (data,))
     covariance = w @ torch.diag(spreads[0]) @ w.T + noise * torch.eye(data).double()
     return LinearGaussian(model, w @ means[0] + offset, covariance)

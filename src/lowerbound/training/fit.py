@@ -23,6 +23,7 @@ from lightning_fabric import Fabric
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from ..batch import Values as Batch
 from ..data import Dataset, History
 from ..distributed.launch import make_fabric, processes_of
 from ..distributed.processes import Share, noise_of
@@ -30,7 +31,6 @@ from ..distributed.sharding import all_gathered, copy_gathered, keeps_parts, lai
 from ..errors import ConfigError, Interrupted, NonFiniteError, RunError, one_line
 from ..evaluation.batches import evaluating, placed
 from ..model import VAE, Terms
-from ..noise import Batch
 from ..objectives import Objective
 from ..optimizers import LazyAdam, optimizers
 from ..recipe import Phase, Training

@@ -17,7 +17,7 @@ from ...evaluation import (
 )
 from ...evaluation.batches import chunk_size, chunks, evaluating
 from ...evaluation.latent import ACTIVE
-from ...latents import Level
+from ...latents import Inference
 from ...priors import StandardNormal
 from ...run import Run
 from ...system.image_grid import to_unit_interval
@@ -171,17 +171,17 @@ class DenseFindings:
     def draws(self) -> list[np.ndarray]:
         """One draw of the posterior of each level for some of the crowd, (N, d)."""
         parts = [
-            [level.z[0].cpu().double().numpy() for level in levels]
-            for _, levels in self._inferred(self.crowd.take(slice(0, DRAWN_EXAMPLES)))
+            [level.z[0].cpu().double().numpy() for level in inference.levels]
+            for _, inference in self._inferred(self.crowd.take(slice(0, DRAWN_EXAMPLES)))
         ]
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
-    def _inferred(self, examples: Examples) -> Iterator[tuple[Tensor, list[Level]]]:
+    def _inferred(self, examples: Examples) -> Iterator[tuple[Tensor, Inference]]:
         """Batches that fit memory, each with one draw of its latents."""
         with evaluating(self.run.model, 0):
-            for x in chunks(self.run.model, examples, max(1, chunk_size(self.run.model) // 2)):
-                if isinstance(x, Tensor):
-                    yield x, self.run.model.infer(x)
+            for batch in chunks(self.run.model, examples, max(1, chunk_size(self.run.model) // 2)):
+                if isinstance(batch.x, Tensor):
+                    yield batch.x, self.run.model.infer(batch)
 
     @cached_property
     def prior_draws(self) -> list[np.ndarray]:
@@ -189,7 +189,7 @@ class DenseFindings:
         with evaluating(self.run.model, 0):
             return [
                 z.cpu().double().numpy()
-                for z in self.run.model.latents.generate(len(self.draws[0]))
+                for z in self.run.model.latents.generate(len(self.draws[0])).zs
             ]
 
     def frame(self, level: int) -> tuple[np.ndarray, np.ndarray]:
@@ -246,8 +246,8 @@ class DenseFindings:
         where the likelihood fits.
         """
         data = stated = 0.0
-        for x, levels in self._inferred(self.examples.take(slice(0, 500))):
-            p = self.run.model.decode(levels[0].z[0])
+        for x, inference in self._inferred(self.examples.take(slice(0, 500))):
+            p = self.run.model.decode(inference.context[0])
             mean = p.mean
             data, stated = (
                 data + float(((x - mean) ** 2).sum()),
@@ -277,7 +277,8 @@ class DenseFindings:
         likelihood does not factorise.
         """
         parts = [
-            _factors(self.run, x, levels[0].z[0]) for x, levels in self._inferred(self.examples)
+            _factors(self.run, x, inference.context[0])
+            for x, inference in self._inferred(self.examples)
         ]
         return (
             None
