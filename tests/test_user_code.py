@@ -48,9 +48,9 @@ scale = 3
 
 
 class _Wide(nn.Module):
-    def __init__(self, size, width):
+    def __init__(self, event, width):
         super().__init__()
-        self.location = nn.Parameter(torch.zeros(size))
+        self.location = nn.Parameter(torch.zeros(event))
         self.width = width
 
     def forward(self, context: Any = None):
@@ -63,9 +63,8 @@ class Mine(Prior):
 
     width: float = 2.0
 
-    def build(self, *arguments):
-        first = arguments[0]
-        return _Wide(getattr(first, "size", first), self.width)
+    def build(self, place):
+        return _Wide(place.event, self.width)
 
 
 class Abstract(Prior):
