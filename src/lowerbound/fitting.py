@@ -31,6 +31,7 @@ from .model import VAE, as_batch
 from .recipe import Recipe
 from .report import glance, page, projection
 from .run import FORMAT, Run, build, check, unchanged
+from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
 from .system.files import (
@@ -181,6 +182,7 @@ def fit(
     devices: int | None = None,
     resume: bool = False,
     progress: bool = True,
+    allow_code: bool = False,
 ) -> Run:
     """Fits a recipe and writes the run folder, the report with it unless the recipe says
     `report.write = false`.
@@ -194,6 +196,8 @@ def fit(
         devices: takes the place of `training.devices`.
         resume: go on from the newest checkpoint in the folder.
         progress: show a bar on standard error.
+        allow_code: whether the parts that the recipe names as `package.module:Class` may be
+            imported, which runs their modules.
 
     Raises:
         LowerboundError: one of its kinds, with one line that says what is wrong.
@@ -204,9 +208,10 @@ def fit(
         "training.seed": seed,
         "training.devices": devices,
     }
-    plan = _plan(
-        recipe, name, {k: v for k, v in chosen.items() if v is not None} | dict(settings or {})
-    )
+    with allowing_code(allow_code):
+        plan = _plan(
+            recipe, name, {k: v for k, v in chosen.items() if v is not None} | dict(settings or {})
+        )
     watch.installed(plan.tracking)
     if plan.report.write:
         projection.installed(plan.report.projection)

@@ -41,7 +41,7 @@ def check_spec(spec: Any) -> None:
     kept = copy.deepcopy(written)
     again = from_mapping(type(spec), {k: v for k, v in written.items() if k != "type"})
     require(
-        written["type"] == name and again == spec,
+        written["type"].rpartition(":")[2] == name and again == spec,
         f"{name} does not come back from its description: {spec} became {again}",
     )
     require(

@@ -19,6 +19,7 @@ from pydantic import PositiveInt, field_validator
 from ..errors import ConfigError, Interrupted, unknown
 from ..specs.checked import checked
 from ..specs.registry import members
+from ..specs.user_code import find_class, is_user_name
 from ..system.console import print_line
 from ..system.files import read_json, write_json
 from .base import Tracker
@@ -27,6 +28,19 @@ from .base import Tracker
 def trackers() -> dict[str, type[Tracker]]:
     """The trackers there are, by the name that a recipe has for them."""
     return {name.lower(): kind for name, kind in members(__package__, Tracker).items()}
+
+
+def tracker_class(name: str) -> type[Tracker]:
+    """The tracker that a recipe names, of this package or a user's `package.module:Class`.
+
+    Raises:
+        ConfigError: there is none of this name, or its module may not be imported.
+    """
+    if is_user_name(name):
+        return find_class(name, Tracker, is_part=False)
+    if name not in trackers():
+        raise ConfigError(unknown("tracker", name, trackers()))
+    return trackers()[name]
 
 
 @checked
@@ -52,19 +66,20 @@ class Tracking:
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in trackers():
-                raise ValueError(unknown("tracker", name, trackers()))
+            tracker_class(name)
         return names
 
 
 def installed(tracking: Tracking) -> None:
     """ConfigError with the line that installs it, for a tracker whose library is missing."""
     for name in tracking.to:
-        for module in trackers()[name].needs:
+        for module in tracker_class(name).needs:
             found = find_spec(module)
             if (
                 found is None or found.origin is None
             ):  # a mere folder of that name, such as wandb makes, has no origin
+                if is_user_name(name):
+                    raise ConfigError(f"tracking.to: {name} needs {module}, which is not installed")
                 raise ConfigError(
                     f'tracking.to: {module} is not installed; pip install "lowerbound[{name}]"'
                 )
@@ -123,10 +138,10 @@ def _left_out(name: str) -> Iterator[list[Exception]]:
 
 def _opened(name: str, folder: Path, project: str, config: Mapping[str, Any]) -> Tracker:
     """A tracker that follows the run in the folder, or goes on to."""
-    place = folder / "tracking" / f"{name}.json"
+    place = folder / "tracking" / f"{name.replace(':', '.')}.json"
     place.parent.mkdir(parents=True, exist_ok=True)
     known = read_json(place)["id"] if place.is_file() else ""
-    tracker = trackers()[name](folder, project, config, known)
+    tracker = tracker_class(name)(folder, project, config, known)
     if tracker.id != known:
         write_json(place, {"id": tracker.id})
     return tracker
