@@ -16,7 +16,6 @@ from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_val
 
 from .data import Data
 from .errors import ConfigError, one_line, unknown
-from .families import Delta
 from .model import Architecture
 from .objectives import AnyObjective, Elbo
 from .optimizers import WHOLE, optimizers
@@ -194,10 +193,12 @@ class Recipe:
     tracking: Annotated[Tracking, table(Tracking)] = Tracking()
 
     def __post_init__(self) -> None:
-        if isinstance(self.model.posterior, Delta) and self.objective.has_bound:
+        posterior = self.model.posterior
+        if not posterior.has_density and self.objective.has_bound:
             got = type(self.objective).__name__
             raise ValueError(
-                f"a Delta posterior has no bound: the objective must be Reconstruction, got {got}"
+                f"a {type(posterior).__name__} posterior has no bound: the objective must be "
+                f"Reconstruction, got {got}"
             )
         refuse_unloadable(self)
 
