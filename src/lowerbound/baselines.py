@@ -85,7 +85,8 @@ class Folded:
         columns = history.columns.cpu().numpy().astype(np.int32)
         offsets = history.offsets.cpu().numpy().astype(np.int32)
         rows = csr_matrix((values, columns, offsets), shape=tuple(history.shape))
-        user_factors = self.model.recalculate_user(np.arange(len(history)), rows)
+        users = np.arange(len(history))
+        user_factors = self.model.recalculate_user(users, rows)
         return torch.from_numpy(user_factors) @ self.factors.T
 
 

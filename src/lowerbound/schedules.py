@@ -49,7 +49,8 @@ class Linear(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         progress = min(step / self.steps, 1.0)
-        return self.start + (self.stop - self.start) * progress
+        rise = self.stop - self.start
+        return self.start + rise * progress
 
 
 @checked
@@ -67,10 +68,12 @@ class Cosine(Schedule):
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
         if done < self.warmup:
-            return self.initial + (1 - self.initial) * done / self.warmup
+            rise = 1 - self.initial
+            return self.initial + rise * done / self.warmup
         progress = (done - self.warmup) / (1 - self.warmup)
         half_wave = 1 + math.cos(math.pi * progress)
-        return self.final + (1 - self.final) * half_wave / 2
+        fall = 1 - self.final
+        return self.final + fall * half_wave / 2
 
 
 @checked
@@ -82,8 +85,9 @@ class LinearDecay(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
-        decaying = max(done - self.after, 0.0)
-        return 1 - (1 - self.final) * decaying / (1 - self.after)
+        fall = 1 - self.final
+        decay_time = max(done - self.after, 0.0)
+        return 1 - fall * decay_time / (1 - self.after)
 
 
 @checked
@@ -122,7 +126,8 @@ class Stages(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         # After i stages, (growth^i - 1) / (growth^stages - 1) of the run is over.
-        passes = min(step / total, 1.0) * (self.growth**self.stages - 1)
+        done = min(step / total, 1.0)
+        passes = done * (self.growth**self.stages - 1)
         stage = math.floor(math.log(passes + 1, self.growth) + 1e-9)
         return self.decay ** min(stage, self.stages - 1)
 

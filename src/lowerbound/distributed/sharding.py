@@ -52,7 +52,7 @@ def _units(module: nn.Module) -> list[nn.Module]:
 
     They are large, and their weights are used by nothing but their calls.
     """
-    read_by_others = set()
+    read_by_others: set[int] = set()
     for layer in module.modules():
         if isinstance(layer, Reader):
             read_by_others.update(id(read_layer) for read_layer in layer.reads)

@@ -37,10 +37,8 @@ class Conv(Network):
         padding = self.kernel_size // 2
         convolutions: list[nn.Module] = []
         for inputs, outputs in pairwise((image_channels, *self.channels)):
-            convolutions += [
-                nn.Conv2d(inputs, outputs, self.kernel_size, self.stride, padding),
-                self._activation(),
-            ]
+            convolutions.append(nn.Conv2d(inputs, outputs, self.kernel_size, self.stride, padding))
+            convolutions.append(self._activation())
         inner = math.prod(self._inner_shape(shape))
         last = output_layer(lambda width: nn.Linear(inner, width), features, heads)
         return channels_last(Layers(*convolutions, nn.Flatten(), last))
@@ -51,16 +49,14 @@ class Conv(Network):
         channels, inner_height, inner_width = inner_shape
         convolutions: list[nn.Module] = []
         for inputs, outputs in pairwise((channels, *reversed(self.channels))):
-            convolutions += [
-                Up(inputs, outputs, self.kernel_size, self.stride),
-                self._activation(),
-            ]
+            convolutions.append(Up(inputs, outputs, self.kernel_size, self.stride))
+            convolutions.append(self._activation())
         size = (self._size_after_up(inner_height), self._size_after_up(inner_width))
-        last = output_layer(
-            lambda outputs: fitting_convolution(self.channels[0], outputs, size, (height, width)),
-            image_channels,
-            heads,
-        )
+
+        def make_last(outputs: int) -> nn.Module:
+            return fitting_convolution(self.channels[0], outputs, size, (height, width))
+
+        last = output_layer(make_last, image_channels, heads)
         # The linear layer comes last here: the order of construction decides the initial weights.
         linear = nn.Linear(features, math.prod(inner_shape))
         start = (linear, self._activation(), nn.Unflatten(1, inner_shape))

@@ -117,9 +117,11 @@ class _FewOutputsConvolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         products = torch.mm(_weight_table(weight), _pixels(x).T)
         contributions = products.view(_contribution_shape(x, weight))
-        height = x.shape[2] - weight.shape[2] + 1
-        width = x.shape[3] - weight.shape[3] + 1
-        output = bias.view(-1, 1, 1, 1).expand(-1, len(x), height, width).contiguous()
+        _, _, kernel_height, kernel_width = weight.shape
+        height = x.shape[2] - kernel_height + 1
+        width = x.shape[3] - kernel_width + 1
+        biases = bias.view(-1, 1, 1, 1)
+        output = biases.expand(-1, len(x), height, width).contiguous()
         for window in _kernel_windows(contributions, (height, width)):
             output += window
         return output.transpose(0, 1)
@@ -140,7 +142,8 @@ class _FewOutputsConvolution(torch.autograd.Function):
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_pixels = torch.mm(grad_products.T, _weight_table(weight))
-            by_pixel = grad_pixels.view(len(x), *x.shape[2:], x.shape[1])
+            batch, _, height, width = x.shape
+            by_pixel = grad_pixels.view(batch, height, width, channels)
             grad_x = by_pixel.permute(0, 3, 1, 2)
         return grad_x, grad_weight, grad_output.sum((0, 2, 3))
 
@@ -163,7 +166,9 @@ def _contribution_shape(x: Tensor, weight: Tensor) -> tuple[int, ...]:
 
     The dimensions of the images are the last ones, so that what is summed lies in rows of memory.
     """
-    return (*weight.shape[2:], weight.shape[0], len(x), *x.shape[2:])
+    outputs, _, kernel_height, kernel_width = weight.shape
+    batch, _, height, width = x.shape
+    return kernel_height, kernel_width, outputs, batch, height, width
 
 
 def _kernel_windows(contributions: Tensor, size: Sequence[int]) -> list[Tensor]:
@@ -177,8 +182,10 @@ def _kernel_windows(contributions: Tensor, size: Sequence[int]) -> list[Tensor]:
         Views (outputs, B, *size); at each of their pixels is what falls on that output.
     """
     height, width = size
+    kernel_height, kernel_width = contributions.shape[:2]
     windows = []
-    for i in range(contributions.shape[0]):
-        for j in range(contributions.shape[1]):
-            windows.append(contributions[i, j, ..., i : i + height, j : j + width])
+    for i in range(kernel_height):
+        for j in range(kernel_width):
+            window = contributions[i, j, ..., i : i + height, j : j + width]
+            windows.append(window)
     return windows

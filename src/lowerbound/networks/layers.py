@@ -70,12 +70,11 @@ def fitting_convolution(
         size: height and width of the input.
         target: height and width of the output.
     """
-    kernel = []
-    padding = []
-    for length, target_length in zip(size, target, strict=True):
-        kernel.append(abs(length - target_length) + 1)
-        padding.append(max(target_length - length, 0))
-    return Last(channels_in, channels_out, tuple(kernel), padding=tuple(padding))  # type: ignore[arg-type]
+    height, width = size
+    target_height, target_width = target
+    kernel = (abs(height - target_height) + 1, abs(width - target_width) + 1)
+    padding = (max(target_height - height, 0), max(target_width - width, 0))
+    return Last(channels_in, channels_out, kernel, padding=padding)
 
 
 class Layers(nn.Sequential):

@@ -34,19 +34,23 @@ class MLP(Network):
     activate_code: bool = False
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        layers = self._layers((math.prod(shape), *self.hidden), features, heads)
+        widths = (math.prod(shape), *self.hidden)
+        layers = self._layers(widths, features, heads)
         return nn.Sequential(nn.Flatten(), *layers, *self._code_activation())
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
-        layers = self._layers((features, *reversed(self.hidden)), math.prod(shape), heads)
+        widths = (features, *reversed(self.hidden))
+        layers = self._layers(widths, math.prod(shape), heads)
         return nn.Sequential(*layers, nn.Unflatten(1, shape))
 
     def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
-        first, *layers = self._layers((width, *self.hidden), features, heads)
+        widths = (width, *self.hidden)
+        first, *layers = self._layers(widths, features, heads)
         return nn.Sequential(_sparse(first), *layers, *self._code_activation())
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
-        *layers, last = self._layers((features, *reversed(self.hidden)), width, heads)
+        widths = (features, *reversed(self.hidden))
+        *layers, last = self._layers(widths, width, heads)
         return nn.Sequential(*layers, Uncomputed(last))
 
     def tied_decoder(self, encoder: nn.Module, features: int, shape: tuple[int, ...]) -> nn.Module:
@@ -58,7 +62,8 @@ class MLP(Network):
         layers: list[nn.Module] = []
         widths = (features, *reversed(self.hidden))
         for layer, inputs in zip(reversed(encoder_layers), widths, strict=True):
-            layers += [Transposed(layer, inputs), ACTIVATIONS[self.activation]()]
+            layers.append(Transposed(layer, inputs))
+            layers.append(ACTIVATIONS[self.activation]())
         # The last layer has no activation.
         *layers, last, _ = layers
         if isinstance(encoder_layers[0], SparseLinear):
@@ -75,7 +80,8 @@ class MLP(Network):
         """Makes the layers from `widths[0]` inputs through hidden layers to the outputs."""
         layers: list[nn.Module] = []
         for inputs, width in pairwise(widths):
-            layers += [self._linear(inputs, width), ACTIVATIONS[self.activation]()]
+            layers.append(self._linear(inputs, width))
+            layers.append(ACTIVATIONS[self.activation]())
         last = output_layer(lambda width: self._linear(widths[-1], width), outputs, heads)
         return [*layers, last]
 
@@ -97,7 +103,7 @@ def _sparse(layer: nn.Module) -> nn.Module:
 
 def _linear_layers(encoder: nn.Module) -> list[nn.Module]:
     """Returns the linear layers of an MLP's encoder in order; of several heads only the first."""
-    linear_layers = []
+    linear_layers: list[nn.Module] = []
     for layer in encoder.children():
         if isinstance(layer, Heads):
             layer = layer.layers[0]

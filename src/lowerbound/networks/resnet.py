@@ -64,11 +64,11 @@ class ResNet(Network):
             stages += self._residual_blocks(outputs)
         scale = 2 ** len(self.channels)
         size = (inner_height * scale, inner_width * scale)
-        last = output_layer(
-            lambda outputs: fitting_convolution(self.channels[0], outputs, size, (height, width)),
-            image_channels,
-            heads,
-        )
+
+        def make_last(outputs: int) -> nn.Module:
+            return fitting_convolution(self.channels[0], outputs, size, (height, width))
+
+        last = output_layer(make_last, image_channels, heads)
         # The linear layer comes last here: the order of construction decides the initial weights.
         linear = nn.Linear(features, math.prod(inner_shape))
         start = (linear, nn.Unflatten(1, inner_shape))

@@ -27,7 +27,8 @@ def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.nd
         top = row * (height + gap)
         left = column * (width + gap)
         canvas[:, top : top + height, left : left + width] = picture
-    intensities = np.clip(np.nan_to_num(canvas), 0, 1)
+    finite = np.nan_to_num(canvas)
+    intensities = np.clip(finite, 0, 1)
     pixels = np.rint(intensities * 255).astype(np.uint8)
     return pixels.transpose(1, 2, 0)
 
