@@ -182,12 +182,14 @@ def _mirror(matrix: np.ndarray) -> None:
     size = len(matrix)
     for start in range(0, size, BLOCK_ROWS):
         stop = start + BLOCK_ROWS
-        upper = np.triu(matrix[start:stop, start:stop])
-        strictly_upper = np.triu(upper, 1)
-        matrix[start:stop, start:stop] = upper + strictly_upper.T
-        for below in range(stop, size, BLOCK_ROWS):
-            right_of_diagonal = matrix[start:stop, below : below + BLOCK_ROWS]
-            matrix[below : below + BLOCK_ROWS, start:stop] = right_of_diagonal.T
+        block = matrix[start:stop, start:stop]
+        upper = np.triu(block)
+        strictly_upper = np.triu(block, 1)
+        block[...] = upper + strictly_upper.T
+        for next_start in range(stop, size, BLOCK_ROWS):
+            next_stop = next_start + BLOCK_ROWS
+            right_block = matrix[start:stop, next_start:next_stop]
+            matrix[next_start:next_stop, start:stop] = right_block.T
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,8 @@ def _replace_fabric_kill() -> None:
     """
     for thread in threading.enumerate():
         if thread.name == "child-process-observer":
-            thread._terminate_all = partial(_end_late, thread._child_processes)  # type: ignore[attr-defined]
+            children = thread._child_processes  # type: ignore[attr-defined]
+            thread._terminate_all = partial(_end_late, children)  # type: ignore[attr-defined]
 
 
 def _started_by_torchrun() -> bool:

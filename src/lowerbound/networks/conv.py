@@ -59,8 +59,14 @@ class Conv(Network):
         last = output_layer(make_last, image_channels, heads)
         # The linear layer comes last here: the order of construction decides the initial weights.
         linear = nn.Linear(features, math.prod(inner_shape))
-        start = (linear, self._activation(), nn.Unflatten(1, inner_shape))
-        return channels_last(Layers(*start, *convolutions, last))
+        layers = Layers(
+            linear,
+            self._activation(),
+            nn.Unflatten(1, inner_shape),
+            *convolutions,
+            last,
+        )
+        return channels_last(layers)
 
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()

@@ -71,8 +71,14 @@ class ResNet(Network):
         last = output_layer(make_last, image_channels, heads)
         # The linear layer comes last here: the order of construction decides the initial weights.
         linear = nn.Linear(features, math.prod(inner_shape))
-        start = (linear, nn.Unflatten(1, inner_shape))
-        return channels_last(Layers(*start, *stages, self._activation(), last))
+        layers = Layers(
+            linear,
+            nn.Unflatten(1, inner_shape),
+            *stages,
+            self._activation(),
+            last,
+        )
+        return channels_last(layers)
 
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()

@@ -117,10 +117,12 @@ class SparseRows:
         if not self._column_order:
             self._column_order.append(torch.argsort(self.columns, stable=True))
         (order,) = self._column_order
-        columns, counts = torch.unique_consecutive(self.columns[order], return_counts=True)
+        sorted_columns = self.columns[order]
+        columns, counts = torch.unique_consecutive(sorted_columns, return_counts=True)
         offsets = F.pad(counts.cumsum(0), (1, 0))
-        transpose = SparseRows(offsets, self.rows[order], self.values[order], len(self))
-        return transpose, columns
+        rows = self.rows[order]
+        values = self.values[order]
+        return SparseRows(offsets, rows, values, len(self)), columns
 
     def dense(self) -> Tensor:
         """Returns a dense copy (B, I)."""

@@ -19,14 +19,18 @@ def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.nd
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    canvas_height = rows * (height + gap) - gap
-    canvas_width = columns * (width + gap) - gap
+    row_step = height + gap
+    column_step = width + gap
+    canvas_height = rows * row_step - gap
+    canvas_width = columns * column_step - gap
     canvas = np.ones((channels, canvas_height, canvas_width))
     for i, picture in enumerate(images):
         row, column = divmod(i, columns)
-        top = row * (height + gap)
-        left = column * (width + gap)
-        canvas[:, top : top + height, left : left + width] = picture
+        top = row * row_step
+        left = column * column_step
+        bottom = top + height
+        right = left + width
+        canvas[:, top:bottom, left:right] = picture
     finite = np.nan_to_num(canvas)
     intensities = np.clip(finite, 0, 1)
     pixels = np.rint(intensities * 255).astype(np.uint8)

@@ -49,14 +49,19 @@ def refuse_other_weights(
     Raises:
         RunError: they belong to another model.
     """
-    needed_shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    given_shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted(needed_shapes.keys() | given_shapes.keys()):
+    needed_shapes = _shapes(model.state_dict())
+    given_shapes = _shapes(tensors)
+    names = needed_shapes.keys() | given_shapes.keys()
+    for name in sorted(names):
         needed = needed_shapes.get(name)
         given = given_shapes.get(name)
         if given != needed:
             difference = f"{one_line(name, 100)} is {given}, but the recipe needs {needed}"
             raise RunError(f"{where}: not the weights of this model: {difference}")
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:

@@ -58,7 +58,8 @@ class MLflow(Tracker):
         logged = self.client.get_run(self.id).data.params
         new = [Param(name, str(value)) for name, value in config.items() if name not in logged]
         for start in range(0, len(new), PARAMETERS_AT_ONCE):
-            self.client.log_batch(self.id, params=new[start : start + PARAMETERS_AT_ONCE])
+            stop = start + PARAMETERS_AT_ONCE
+            self.client.log_batch(self.id, params=new[start:stop])
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
         """Records all numbers that are not infinite.
