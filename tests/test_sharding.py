@@ -102,16 +102,16 @@ def both(digits, fabric, **changed):
 @pytest.fixture(params=[UNIT_WEIGHTS, 1], ids=["together", "by layer"])
 def unit(request, monkeypatch):
     """How large a layer must be that is gathered by itself."""
-    monkeypatch.setattr(sharding, "UNIT", request.param)
+    monkeypatch.setattr(sharding, "UNIT_WEIGHTS", request.param)
     return request.param
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_in_parts_learns_what_a_whole_one_does(digits, fabric, unit, model):
     parts, plain = both(digits, fabric, model=model)
-    units = [layer for layer in parts.learner.modules() if isinstance(layer, FSDPModule)]
+    units = [layer for layer in parts.weights.learner.modules() if isinstance(layer, FSDPModule)]
     assert (len(units) > 1) == (unit == 1 and model != "tied")
-    assert all(isinstance(p, DTensor) for p in parts.trained.values())
+    assert all(isinstance(p, DTensor) for p in parts.weights.trained.values())
     assert not any(isinstance(t, DTensor) for t in parts.model.state_dict().values())
     same(parts, plain)
 
