@@ -411,3 +411,21 @@ def test_two_fits_at_once_are_refused(digits):
     assert told
     second.run()
     assert torch.equal(weights(first), weights(second))
+
+
+def test_a_follower_is_told_each_epoch_and_the_progress_within_it(digits):
+    epochs, examples = [], []
+
+    class Noting(Follower):
+        def epoch_done(self, history):
+            epochs.append(len(history))
+
+        def progress(self, epoch, done, text):
+            examples.append((epoch, done))
+            assert text.startswith("bound -")
+
+    fit = make(digits, dataclasses.replace(SETTINGS, epochs=2, batch_size=64))
+    fit.run(Noting())
+    whole = len(digits.train)
+    assert epochs == [1, 2]
+    assert examples == [(1, 20 * 64), (1, whole), (2, whole + 20 * 64), (2, 2 * whole)]

@@ -63,9 +63,11 @@ def step_operations(
     """
     examples = min(2, len(train))
     with evaluating(model, 0):
-        x = placed(model, train.batch(slice(0, examples)))
+        x = train.batch(slice(0, examples))
+        x = placed(model, x)
         forward = operations(lambda: model.terms(x, settings.samples, objective.kl))
-    return 3 * forward * settings.batch_size // (examples * processes)
+    both_passes = 3 * forward
+    return both_passes * settings.batch_size // (examples * processes)
 
 
 @contextmanager

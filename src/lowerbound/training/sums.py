@@ -23,8 +23,9 @@ class EpochSums:
     """
 
     def __init__(self, levels: int) -> None:
-        rates = [f"rate_{level}" for level in range(1, levels + 1)]
-        self.columns = ["objective", "elbo", "log_likelihood_term", *rates, "examples"]
+        self.columns = ["objective", "elbo", "log_likelihood_term"]
+        self.columns += [f"rate_{level}" for level in range(1, levels + 1)]
+        self.columns.append("examples")
         self.totals = torch.zeros(len(self.columns), dtype=torch.float64)
         self.pending: list[Tensor] = []
 

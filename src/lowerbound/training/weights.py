@@ -63,7 +63,8 @@ class Weights:
         self.learner.latents.train(phase.noise)
         for name, parameter in self.trained.items():
             part, _, _ = name.partition(".")
-            parameter.requires_grad_(phase.trains in ("all", part))
+            learns = phase.trains in ("all", part)
+            parameter.requires_grad_(learns)
 
     def gather(self) -> None:
         """Gives the model all weights of a learner in parts. All processes call it together."""
