@@ -130,7 +130,9 @@ class Machine:
         return {name: lambda w=work: fastest(w, self.device) for name, work in found.items()}
 
     def rates(self, seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-        """Operations per second of the products, and bytes read and written per second of the copy."""
+        """Operations per second of the products, and bytes read and written per second of the
+        copy.
+        """
         return {
             name: spread(amount / s for s in seconds[name]) for name, amount in self.amounts.items()
         }
@@ -207,7 +209,9 @@ def last_line(text: str) -> str:
 def answer(
     command: Sequence[str], threads: int, folder: str | Path | None = None
 ) -> dict[str, Any]:
-    """The last line of JSON that a command prints, or its last line of errors as `{"error": line}`."""
+    """The last line of JSON that a command prints, or its last line of errors as `{"error":
+    line}`.
+    """
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=folder, env=threaded(threads)
@@ -240,7 +244,8 @@ seconds = time.perf_counter() - started
 if done.returncode:
     sys.exit(done.stderr)
 unit = 1 if sys.platform == "darwin" else 1024
-print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e6}))
+megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e6
+print(json.dumps({"seconds": seconds, "megabytes": megabytes}))
 """
 """A small process that starts another one: the peak memory of a process counts what the one that
 started it had.

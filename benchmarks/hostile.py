@@ -338,7 +338,9 @@ DTYPES = (
 
 
 def in_npy(rng: Rng, data: bytes, other: bytes) -> bytes:
-    """The header of an array (its shape or type, with its length set right), or any of its bytes."""
+    """The header of an array (its shape or type, with its length set right), or any of its
+    bytes.
+    """
     if rng.random() < 0.3 or data[:6] != b"\x93NUMPY":
         return _basic(rng, data, other)
     size = struct.unpack("<H", data[8:10])[0]
@@ -814,7 +816,9 @@ class Target:
 
 
 def unfinished() -> list[Tree]:
-    """Run folders whose training can go on, with their recipe, which is not changed, beside them."""
+    """Run folders whose training can go on, with their recipe, which is not changed, beside
+    them.
+    """
     return [{**tree, "plan.toml": tree["run/recipe.toml"]} for tree in run_seeds()]
 
 
@@ -988,7 +992,9 @@ def work() -> None:
 
 
 def _warm(loader: str) -> None:
-    """Its seeds go first: what is imported and compiled at the first call is not an input's doing."""
+    """Its seeds go first: what is imported and compiled at the first call is not an input's
+    doing.
+    """
     trees = seeds(loader)
     import torch
 

@@ -151,7 +151,9 @@ def contestant(which: str, one: Result) -> list[str]:
 
 
 def floor(result: Result) -> str:
-    """What a step costs at the least, and the rates that say so; and what the fast settings were."""
+    """What a step costs at the least, and the rates that say so; and what the fast settings
+    were.
+    """
     least, rates = result["floor_milliseconds"], result["rates"]
     kinds = (("fp32", "float32"), ("bf16", "bfloat16"))
     products = (

@@ -123,7 +123,6 @@ class Row:
 
 
 # Processes
-# -----------------------------------------------------------------------------------------------------------
 
 
 def children(pid: int) -> list[int]:
@@ -243,7 +242,6 @@ def ended_by(
 
 
 # Runs
-# ----------------------------------------------------------------------------------------------------------------
 
 
 def setting(*settings: str) -> list[str]:
@@ -329,7 +327,6 @@ def finished(words: Sequence[str]) -> str:
 
 
 # What is measured
-# ----------------------------------------------------------------------------------------------------
 
 
 def planned(launchers: Sequence[str], signals: Sequence[str], epochs: int, seed: int) -> list[Row]:
@@ -415,7 +412,6 @@ def measure_all(folder: Path, planned: Sequence[Row], epochs: int, workers: int)
 
 
 # What is shown
-# -------------------------------------------------------------------------------------------------------
 
 
 def brief(told: Iterable[str]) -> str:

@@ -35,7 +35,7 @@ MODELS = {
     "mlp": """latent = [8]
 network = { type = "MLP", hidden = [64] }""",
     "conv": """latent = [8]
-network = { type = "Conv", channels = [8, 16], kernel_size = 3, stride = 2, activation = "relu" }""",
+network = { type = "Conv", channels = [8, 16], kernel_size = 3, stride = 2 }""",
     "levels": """latent = [8, 4, 2]
 network = { type = "MLP", hidden = [32] }
 level_network = { type = "MLP", hidden = [16] }""",

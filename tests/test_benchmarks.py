@@ -27,7 +27,9 @@ needs_linux = pytest.mark.skipif(
 
 
 def script(name):
-    """A module of `benchmarks/`, which is no part of the package; they import each other by name."""
+    """A module of `benchmarks/`, which is no part of the package; they import each other by
+    name.
+    """
     if str(FOLDER) not in sys.path:
         sys.path.append(str(FOLDER))
     return importlib.import_module(name)
@@ -39,7 +41,6 @@ common, published, loops, page, runner, peers = map(
 
 
 # The published systems
-# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,6 @@ def test_the_published_settings_are_those_of_the_recipe(name):
 
 
 # What a step costs
-# ---------------------------------------------------------------------------------------------------
 
 
 def test_the_operations_of_an_mlp_are_those_of_its_products():
@@ -114,7 +114,6 @@ def test_the_traffic_of_a_step_counts_the_averages_of_the_optimiser(name, passes
 
 
 # Rounds and processes
-# ------------------------------------------------------------------------------------------------
 
 
 def test_rounds_take_turns_and_the_first_does_not_count():
@@ -202,7 +201,6 @@ def test_the_floor_is_the_work_over_the_rate_of_each_round():
 
 
 # The page
-# ------------------------------------------------------------------------------------------------------------
 
 
 def spread(value):
@@ -293,12 +291,16 @@ def test_the_page_has_a_place_for_every_table(tmp_path):
 @pytest.mark.parametrize(
     "said",
     [
-        "| ours, as packaged | 4,321 (2,160 to 8,642) | 1.50 (0.75 to 3.00) | 3.25 (1.62 to 6.50) "
-        "| - | 25 % | 25 % |",
+        (
+            "| ours, as packaged | 4,321 (2,160 to 8,642) | 1.50 (0.75 to 3.00) | 3.25 "
+            "(1.62 to 6.50) | - | 25 % | 25 % |"
+        ),
         "| Pythae's trainer | ImportError: gone |",
         "Fast settings: compile true.",
-        "| 300 (150 to 600) s, loss 160.0 (80.0 to 320.0); 1 of 2 seeds reached it | 4.00 (2.00 to "
-        "8.00) s,",
+        (
+            "| 300 (150 to 600) s, loss 160.0 (80.0 to 320.0); 1 of 2 seeds reached it | 4.00 "
+            "(2.00 to 8.00) s,"
+        ),
         "1 of 2 seeds reached it | 75.0 |",
         "without a report | killed |",
         "| cornac | no wheel |",
@@ -368,7 +370,6 @@ def test_every_file_that_the_page_names_exists():
 
 
 # The scripts
-# ---------------------------------------------------------------------------------------------------------
 
 
 def helped(name, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """The page as a reader's browser shows it: on a phone and on a desk, in a light and a dark scheme,
 with no network.
 """
+# ruff: noqa: E501 - the JavaScript that runs in the page
 
 import base64
 import csv
@@ -128,7 +129,9 @@ def _table(folder):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of a small run of each kind, whose folder has a name that HTML could take for a tag."""
+    """The page of a small run of each kind, whose folder has a name that HTML could take for a
+    tag.
+    """
     folder = tmp_path_factory.mktemp("pages")
 
     def fit(name, recipe, data=None, **settings):

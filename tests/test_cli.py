@@ -87,7 +87,8 @@ def test_fit_draws_the_overview(run):
 def test_evaluate(lowerbound, run):
     code, out, _ = lowerbound("evaluate", run[0], "--samples", 5, "--json")
     found = last(out)
-    keys = "elbo elbo_se log_likelihood log_likelihood_se samples effective_samples rate active_units bits_per_dim examples"
+    keys = "elbo elbo_se log_likelihood log_likelihood_se samples effective_samples rate "
+    keys += "active_units bits_per_dim examples"
     assert code == 0
     assert set(keys.split()) <= found.keys()
     assert found["samples"] == 5
@@ -98,7 +99,9 @@ def test_evaluate(lowerbound, run):
 
 
 def test_what_a_command_does_not_use_it_does_not_import(run, tmp_path):
-    """Pictures, the projections and Fabric each take as long to import as all of a small command."""
+    """Pictures, the projections and Fabric each take as long to import as all of a small
+    command.
+    """
     commands = [
         ["evaluate", str(run[0]), "--samples", "2"],
         ["sample", str(run[0]), "-n", "2", "--out", str(tmp_path / "s.npy")],
@@ -112,7 +115,9 @@ for command in {commands}:
         main()
     except SystemExit as stopped:
         assert not stopped.code
-print({{"matplotlib", "sklearn", "scipy.stats", "lightning_fabric", "torch._dynamo", "polars", "rich"}} & set(sys.modules))
+heavy = {{"matplotlib", "sklearn", "scipy.stats", "lightning_fabric", "torch._dynamo"}}
+heavy |= {{"polars", "rich"}}
+print(heavy & set(sys.modules))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
@@ -239,7 +244,6 @@ def test_several_processes_train_the_same_curve(run, tmp_path):
 
 
 # What a review found
-# ----------------------------------------------------------------------------------------------
 
 
 def shell(words, folder):

@@ -206,7 +206,8 @@ def test_recommenders_are_compared_by_their_ranking(recommenders):
 def test_other_splits_are_refused(run, moved):
     with pytest.raises(
         ConfigError,
-        match=r"the test splits of .*plain and .*moved are not the same.*data.seed is 0 and 1.*--data",
+        match=r"the test splits of .*plain and .*moved are not the same.*data.seed is 0 and 1.*"
+        r"--data",
     ):
         measure([run, moved])
     with pytest.raises(ConfigError, match="the validation splits"):

@@ -1,4 +1,6 @@
-"""The joints of the house, each proven by a part of a user's own (tests/user_parts): one file each."""
+"""The joints of the house, each proven by a part of a user's own (tests/user_parts): one file
+each.
+"""
 
 import pytest
 import torch

@@ -967,7 +967,10 @@ def test_the_original_frey_faces_file_is_read(
 
 def test_importing_is_light() -> None:
     heavy = "('polars', 'sklearn', 'scipy', 'pooch', 'PIL', 'requests')"
-    code = f"import sys, lowerbound.data; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
+    code = (
+        "import sys, lowerbound.data; "
+        f"sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -1191,7 +1194,9 @@ def test_the_end_of_a_parquet_file_may_be_any_bytes(tmp_path: Path) -> None:
 
 
 def _weighed(path: Path) -> str:
-    """The weight of a Parquet file, or what is told of it; any other error than ours is passed on."""
+    """The weight of a Parquet file, or what is told of it; any other error than ours is passed
+    on.
+    """
     try:
         return str(unpacked(path))
     except DataError as error:

@@ -20,7 +20,6 @@ from lowerbound.priors import Mixture, StandardNormal
 from lowerbound.testing import Rows, linear_gaussian, set_linear
 
 # Probabilistic PCA
-# ---------------------------------------------------------------------------------------------------
 
 
 class PPCA:
@@ -135,7 +134,6 @@ def test_estimates_of_the_gap_and_of_log_p(ppca):
 
 
 # Chains with their exact posteriors
-# ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=[1, 2, 3], ids=lambda n: f"{n} level(s)")
@@ -198,7 +196,6 @@ def test_only_the_top_level_shares_parents():
 
 
 # A real decoder, by quadrature
-# ---------------------------------------------------------------------------------------
 
 
 def weights_of(module):
@@ -290,7 +287,6 @@ def test_bounds_are_ordered_and_rise_with_k(curved):
 
 
 # KL divergences
-# ------------------------------------------------------------------------------------------------------
 
 POSTERIORS = [Normal(), Normal(variance="shared"), Normal(variance=0.3), Normal(mean="sigmoid")]
 
@@ -337,7 +333,6 @@ def test_a_prior_without_a_closed_form_is_sampled():
 
 
 # What the latents carry
-# ----------------------------------------------------------------------------------------------
 
 
 def test_latent_statistics_of_a_model_that_is_known():

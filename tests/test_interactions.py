@@ -593,9 +593,8 @@ def notebook(rows: list[tuple[int, int]], seed: int, held: int, share: float) ->
             chosen: list[int] = []
             if len(own) >= 5:
                 size = int(share * len(own))
-                chosen = (
-                    np.random.choice(len(own), size=size, replace=False).astype("int64").tolist()
-                )  # noqa: NPY002
+                places = np.random.choice(len(own), size=size, replace=False)  # noqa: NPY002
+                chosen = places.astype("int64").tolist()
             wanted |= {own[k] for k in chosen}
             seen |= {pair for k, pair in enumerate(own) if k not in chosen}
         out += [seen, wanted]
@@ -1024,7 +1023,9 @@ def test_the_synthetic_set_is_what_it_says() -> None:
 
 
 def test_who_knows_the_tastes_beats_popularity() -> None:
-    """Recall@20 of the held-out: by the tastes of each user's own items, against the most popular."""
+    """Recall@20 of the held-out: by the tastes of each user's own items, against the most
+    popular.
+    """
     data = Data("synthetic-interactions").open()
     seen, wanted = data.test.matrix.toarray(), data.test.targets.toarray()
     mine = np.stack([seen[:, k::8].sum(1) for k in range(8)], 1) + 0.1

@@ -127,7 +127,9 @@ def test_bad_settings_are_refused(options, message):
 
 @pytest.mark.parametrize("posterior", [Bernoulli(), DiscretizedLogistic()], ids=repr)
 def test_a_posterior_without_reparameterised_draws_is_refused(posterior):
-    """It could only fail later, in the first step of training, with an empty NotImplementedError."""
+    """It could only fail later, in the first step of training, with an empty
+    NotImplementedError.
+    """
     with pytest.raises(ValueError, match="posterior"):
         Architecture((2,), MLP((4,)), posterior=posterior)
 

@@ -42,7 +42,6 @@ def same(a, b):
 
 
 # R1: Kingma & Welling 2013
-# -------------------------------------------------------------------------------------------
 
 
 def r1_posterior(model, x):
@@ -96,7 +95,9 @@ def test_r1_gaussian(samples):
 
 
 def test_r1_initial_weights():
-    """N(0, 0.1) weights everywhere in the model; the published code leaves the biases to PyTorch."""
+    """N(0, 0.1) weights everywhere in the model; the published code leaves the biases to
+    PyTorch.
+    """
     model = Architecture((2,), MLP((500,), "tanh", init=0.1), heads="separate").build((1, 28, 28))
     for weight, bias in layers(model):
         assert weight.std().item() == pytest.approx(0.1, rel=5 / math.sqrt(2 * weight.numel()))
@@ -116,7 +117,6 @@ def test_the_plain_autoencoder_of_r1():
 
 
 # R2: the convolutional VAE
-# -------------------------------------------------------------------------------------------
 
 
 def test_r2():
@@ -145,7 +145,6 @@ def test_r2():
 
 
 # R3: the hierarchical VAE
-# --------------------------------------------------------------------------------------------
 
 
 def r3(likelihood, latent=(20, 20), hidden=100):
@@ -216,7 +215,6 @@ def test_one_level_of_r3_is_the_plain_vae_with_beta_two():
 
 
 # R4: one doubled head or two separate ones
-# ---------------------------------------------------------------------------
 
 
 def spread(joint, separate):

@@ -58,7 +58,9 @@ def users(seen, targets, items):
 
 
 def case(seed, n=12, items=30, levels=6):
-    """Random users, with many ties among the scores, some without a target, some without a history."""
+    """Random users, with many ties among the scores, some without a target, some without a
+    history.
+    """
     rng = np.random.default_rng(seed)
     kinds = rng.choice(3, size=(n, items), p=[0.6, 0.2, 0.2])
     kinds[rng.random(n) < 0.2] = 1
@@ -94,7 +96,6 @@ def rows_of(matrix):
 
 
 # --- the k best
-# -------------------------------------------------------------------------------------------------------
 
 
 def stable(scores, k):
@@ -168,7 +169,6 @@ def test_other_precisions_are_refused():
 
 
 # --- metrics
-# ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_metric_by_hand():
@@ -315,7 +315,6 @@ def test_the_standard_error_is_that_of_the_users():
 
 
 # --- what is recommended
-# ----------------------------------------------------------------------------------------------
 
 
 @QUICK
@@ -392,7 +391,6 @@ def test_memory_does_not_grow_with_users_times_items():
 
 
 # --- refusals
-# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -441,7 +439,6 @@ def test_a_metric_that_was_not_measured():
 
 
 # --- slices and pairs
-# -------------------------------------------------------------------------------------------------
 
 
 def test_slices_by_activity():

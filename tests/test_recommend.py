@@ -526,8 +526,10 @@ def test_command_for_many_users(command, folder, tmp_path, ending):
         (["--history", "-k", "5"], "--history needs one value or more"),
         (
             ["--history", "itm-001"],
-            "no item 'itm-001' among the 500 of this run, neither by id nor by title; did you mean "
-            "'item-0",
+            (
+                "no item 'itm-001' among the 500 of this run, neither by id nor by title; did you "
+                "mean 'item-0"
+            ),
         ),
         (["--history", "taste-1 itm 3"], "did you mean 'taste-1 item 3'"),
         (["--history", "item-001", "-k", "501"], "k must be from 1 to 500"),

@@ -212,7 +212,6 @@ def test_a_learned_variance_has_no_start():
 
 
 # RecVAE
-# ------------------------------------------------------------------------------------------------------------
 
 
 def recvae(seed=0):
@@ -272,7 +271,6 @@ def test_beta_by_entry_weighs_each_user_by_the_number_of_interactions():
 
 
 # Training
-# ----------------------------------------------------------------------------------------------------------
 
 SMALL = {
     "data": {"source": "synthetic-interactions"},
@@ -477,7 +475,6 @@ def test_recvae_is_resumed_exactly_between_and_inside_its_phases(tmp_path):
 
 
 # LazyAdam
-# ----------------------------------------------------------------------------------------------------------
 
 
 def test_lazy_adam_is_adam_where_every_row_is_in_the_gradient():
@@ -565,7 +562,6 @@ def test_the_approximations_do_not_move_the_metrics(by_small_batches, changed):
 
 
 # What a review found
-# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{"weight_decay": 0.1}, {"amsgrad": True}, {"maximize": True}])

@@ -15,6 +15,7 @@ import lowerbound
 from lowerbound import recipe
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound
+from lowerbound.latents import Inference
 from lowerbound.report import figures, page, projection
 from lowerbound.report.findings.dense import DenseFindings
 from lowerbound.report.records import Picture
@@ -74,7 +75,8 @@ def written(levels):
 
 
 def test_a_page_on_images_has_every_section_in_order(written):
-    wanted = "This run|Training|The bound|Reconstructions|Samples|Manifold|Latent space|Health|Least likely"
+    wanted = "This run|Training|The bound|Reconstructions|Samples|Manifold|Latent space|Health|"
+    wanted += "Least likely"
     assert written[1] == wanted.split("|")
 
 
@@ -82,8 +84,10 @@ def test_each_picture_is_there_as_png_and_svg(written):
     folder = written[0].parent
     names = {path.stem for path in folder.glob("*.png")} - {"overview"}
     assert names == {path.stem for path in folder.glob("*.svg")}
-    wanted = "reconstructions reconstructions_best reconstructions_worst pixel_error samples samples_level_1 manifold_1 manifold_2 "
-    wanted += "manifold_quantiles_1 traversals_1 interpolations pca_1 tsne_1 codes_2 rates_1 aggregate_1 aggregate_2 unlikely elbo rate"
+    wanted = "reconstructions reconstructions_best reconstructions_worst pixel_error samples "
+    wanted += "samples_level_1 manifold_1 manifold_2 manifold_quantiles_1 traversals_1 "
+    wanted += "interpolations pca_1 tsne_1 codes_2 rates_1 aggregate_1 aggregate_2 unlikely elbo "
+    wanted += "rate"
     assert set(wanted.split()) <= names
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
@@ -189,8 +193,8 @@ def test_dispersion_is_one_where_the_likelihood_is_true():
             return self
 
         def _inferred(self, examples):
-            level = type("Level", (), {"z": torch.zeros(1, 250, 1)})
-            return ((torch.randn(250, 30) * self.spread, [level]) for _ in range(2))
+            inference = Inference([], torch.zeros(1, 250, 1))
+            return ((torch.randn(250, 30) * self.spread, inference) for _ in range(2))
 
         def decode(self, z):
             return torch.distributions.Normal(torch.zeros(250, 30), 2.0)

@@ -243,7 +243,9 @@ def test_what_each_process_has_reaches_all_as_it_is(world, numbers, kind):
 
 
 class Users:
-    """A holdout of which some users have no target; `asked` counts how often each is to be scored."""
+    """A holdout of which some users have no target; `asked` counts how often each is to be
+    scored.
+    """
 
     def __init__(self, n, items=40):
         rng = np.random.default_rng(n)

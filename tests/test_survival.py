@@ -39,7 +39,9 @@ WORSE = 30
 
 
 def _script(name):
-    """A module of `benchmarks/`, which is no part of the package; they import each other by name."""
+    """A module of `benchmarks/`, which is no part of the package; they import each other by
+    name.
+    """
     folder = str(Path(__file__).parents[1] / "benchmarks")
     if folder not in sys.path:
         sys.path.append(folder)
@@ -93,7 +95,9 @@ def _nan_gradient():
 
 
 def _serve(words, log, spoil):
-    """The command line in this process, which writes to a file; `spoil` makes something go wrong."""
+    """The command line in this process, which writes to a file; `spoil` makes something go
+    wrong.
+    """
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -417,9 +421,9 @@ def test_a_folder_that_is_taken_away_ends_the_fit(start, whole, tmp_path, what):
     process.send(signal.SIGCONT)
     assert process.ended() == 2
     (told,) = process.told
-    assert (
-        told
-        == f"lowerbound: {out} was moved or removed while the fit wrote it; nothing more is written there"
+    assert told == (
+        f"lowerbound: {out} was moved or removed while the fit wrote it; nothing more is written "
+        "there"
     )
     assert (
         not out.exists() if what == "moved" else [path.name for path in out.iterdir()] == ["theirs"]
@@ -541,8 +545,10 @@ def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(
 @pytest.mark.parametrize(
     "words",
     [
-        "multvae --set training.optimizer=LazyAdam --set training.batch_size=8 --set "
-        "training.monitor=objective",
+        (
+            "multvae --set training.optimizer=LazyAdam --set training.batch_size=8 --set "
+            "training.monitor=objective"
+        ),
         "conv-mnist --data digits --set training.batch_size=349",
     ],
     ids=["interactions", "images"],

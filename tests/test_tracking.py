@@ -463,7 +463,10 @@ def test_one_tracker_may_stand_alone():
 
 
 def test_the_module_is_light():
-    code = "import sys, lowerbound.tracking; print(*{'tensorboard', 'wandb', 'mlflow', 'sqlalchemy'} & set(sys.modules))"
+    code = (
+        "import sys, lowerbound.tracking; "
+        "print(*{'tensorboard', 'wandb', 'mlflow', 'sqlalchemy'} & set(sys.modules))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, text=True

@@ -121,9 +121,9 @@ def test_an_interrupt_within_an_epoch_writes_a_checkpoint_that_goes_on_exactly(
     settings = dataclasses.replace(SETTINGS, samples=2, schedule=Cosine())
     whole = make(digits, settings, objective)
     whole.run()
+    fit = stop_at(make(digits, settings, objective, checkpoints=tmp_path), whole.loader.batches + 4)
     with pytest.raises(Interrupted, match="--resume") as caught:
-        fit = make(digits, settings, objective, checkpoints=tmp_path)
-        stop_at(fit, whole.loader.batches + 4).run()
+        fit.run()
     assert caught.value.exit_code == 130
     torch.manual_seed(4)
     second = make(digits, settings, objective, checkpoints=tmp_path)
@@ -296,7 +296,6 @@ def test_a_compiled_model_trains_the_same_curve(digits):
 
 
 # What a review found
-# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", [name for name in optimizers() if name != "Muon"])

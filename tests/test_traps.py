@@ -66,7 +66,6 @@ def drawn(monkeypatch):
 
 
 # The rate
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_trap_kl_without_the_half():
@@ -130,12 +129,13 @@ def test_trap_closed_form_below_the_top():
 
 
 # Drawing
-# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("log_variance", [-4.0, 0.0, 3.0])
 def test_trap_sigma_squared_in_the_reparameterisation(log_variance):
-    """Trap: sigma squared in the reparameterisation (R1's slip). The spread of the draws is sigma."""
+    """Trap: sigma squared in the reparameterisation (R1's slip). The spread of the draws is
+    sigma.
+    """
     n = 20_000
     z = Normal()(
         (torch.full((n, 1), 2.0).double(), torch.full((n, 1), log_variance).double()), 1
@@ -195,7 +195,6 @@ def test_every_posterior_depends_on_x():
 
 
 # Objectives
-# ----------------------------------------------------------------------------------------------------------
 
 
 def test_trap_iwae():
@@ -255,7 +254,6 @@ def test_elbo_is_the_published_sum():
 
 
 # Measuring
-# -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("samples", [1, 7, 10, 23])
