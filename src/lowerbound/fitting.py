@@ -44,7 +44,8 @@ from .system.machine import give_back_memory, hardware, keep_freed_memory, never
 from .system.progress import bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
-from .training import Fit, State, checkpoint, measured
+from .training import Fit, State, checkpoint
+from .training.validation import measure_test
 
 
 def metrics_csv(history: list[dict[str, float]]) -> str:
@@ -371,7 +372,8 @@ def _summary(
     plan, model = run.recipe, run.model
     row = dict(state.history[state.best_epoch - 1])
     if dataset.test is not None:
-        found = measured(model, dataset.test, plan.objective, plan.training, 3, processes)
+        test = dataset.split("test")
+        found = measure_test(model, test, plan.objective, plan.training, processes)
         row |= {f"test_{name}": v for name, v in found.items()}
     return {
         "run": str(run.folder),

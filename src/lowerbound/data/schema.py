@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, one_line, unknown
+from ..errors import ConfigError, DataError, one_line, unknown
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
 """The kinds of sources, and the number of axes of an example of each."""
@@ -63,6 +63,23 @@ class Schema:
                 f"a data schema lacks {', '.join(missing)}; got: {', '.join(fields) or 'nothing'}"
             )
         return _sound(cls(**{key: _tuples(value) for key, value in fields.items()}))
+
+    @property
+    def unit(self) -> str:
+        """What the rows of these data are: "users" or "examples"."""
+        if self.kind == "interactions":
+            return "users"
+        return "examples"
+
+    def refuse_interactions(self, message: str) -> None:
+        """Raises ConfigError with this message if the data are interactions."""
+        if self.kind == "interactions":
+            raise ConfigError(message)
+
+    def refuse_dense(self, message: str) -> None:
+        """Raises ConfigError with this message if the data are images, tables or vectors."""
+        if self.kind != "interactions":
+            raise ConfigError(message)
 
     def scaled(self, raw: np.ndarray, levels: int | None) -> np.ndarray:
         """Values in the source's units, (..., *shape), as the model sees them; `levels` are the

@@ -96,12 +96,33 @@ def _whole(terms: Terms, at: Tensor, total: int, processes: Processes) -> Terms:
     return Terms(*found)  # type: ignore[arg-type]
 
 
+def _mean_loss(objective: Loss, terms: Terms, group: int) -> float:
+    """Measures an objective on `group` draws of all examples at a time: the mean over all whole
+    groups.
+    """
+    losses = []
+    for start in range(0, len(terms.rate) - group + 1, group):
+        part = slice(start, start + group)
+        losses.append(
+            objective(
+                Terms(
+                    terms.log_likelihood[part],
+                    terms.rate[part],
+                    terms.log_weight[part],
+                    terms.entries,
+                )
+            )
+        )
+    return torch.stack(losses).mean().item()
+
+
 def bound(
     model: VAE,
     examples: Batches,
     *,
     samples: int = 1,
     objective: Loss | None = None,
+    group: int | None = None,
     seed: int = 0,
     processes: Processes = ONE_PROCESS,
 ) -> Bound:
@@ -113,6 +134,8 @@ def bound(
         samples: draws of z for each example.
         objective: also measured, on the same draws, with the estimate of the rates that it asks
         for.
+        group: draws that the objective takes at a time, at most `samples`; the mean over all whole
+            groups is measured. None takes all draws at once.
         seed: of the draws; the same seed gives the same figures, however many processes there are.
         processes: that share the work: each example is measured by exactly one of them, and all
             have the result.
@@ -140,7 +163,9 @@ def bound(
         _whole(_joined(p), torch.cat(places), len(examples), processes)
         for p in (parts, wanted or parts)
     )
-    loss = None if objective is None else objective(measured).item()
+    loss = None
+    if objective is not None:
+        loss = _mean_loss(objective, measured, group or samples)
     rate = terms.rate.mean((0, 1)).tolist()
     elbo = (terms.log_likelihood - terms.rate.sum(-1)).mean(0)
     each = terms.log_likelihood.mean(0)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import DataError, LowerboundError, ShapeError
 from ...system.files import expand_home
-from ..dataset import Dataset, Examples
+from ..dataset import Dataset
 from ..schema import Schema
 from .cleaning import Log, clean
 from .history import History, Items
@@ -87,9 +87,9 @@ def split_log(
     matrix = _matrix(cut.log, cut.train.users, cut.train.seen)
     schema = _schema(source.name, matrix, how, schema)
     catalogue = items or _catalogue(source, how, cut.log.items, matrix)
-    train, whole = (cast(Examples, _history(cut.log, side, schema)) for side in (cut.train, full))
+    train, whole = (_history(cut.log, side, schema) for side in (cut.train, full))
     held, test = (
-        cast(Examples, _history(cut.log, s, schema)) if s else None
+        _history(cut.log, s, schema) if s else None
         for s in (cut.validation, cut.test)
     )
     facts = cut.log.facts | _size(cut.log)
