@@ -318,8 +318,9 @@ def test_names_are_as_short_as_they_can_be(tmp_path):
 
 
 def test_nothing_but_an_earlier_comparison_is_written_over(run, other, tmp_path):
-    assert place([run, other]) == run.folder.parent / "compare-plain-a <b> run"
-    assert place([run, other], tmp_path / "new") == tmp_path / "new"
+    called = ["plain", "a <b> run"]
+    assert place([run, other], called) == run.folder.parent / "compare-plain-a <b> run"
+    assert place([run, other], called, tmp_path / "new") == tmp_path / "new"
     (tmp_path / "comparison.json").write_text('{"kind": "something else"}')
     for there in (tmp_path, run.folder, tmp_path / "comparison.json"):
         with pytest.raises(RunError, match="choose another --out"):

@@ -46,8 +46,8 @@ from .system.machine import give_back_memory, hardware, keep_freed_memory, never
 from .system.progress import ProgressReport, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
-from .training import Fit, Follower, State, checkpoint, measured
-from .training.seeds import TEST_STREAM
+from .training import Fit, Follower, State, checkpoint
+from .training.validation import measure_test
 
 MAY_CHANGE_ON_RESUME = (
     "epochs",
@@ -283,12 +283,11 @@ class Session:
         """Measures the test split, and makes the finished run."""
         row = dict(state.history[state.best_epoch - 1])
         if self.dataset.test is not None:
-            values = measured(
+            values = measure_test(
                 self.model,
-                self.dataset.test,
+                self.dataset.split("test"),
                 self.recipe.objective,
                 self.recipe.training,
-                TEST_STREAM,
                 processes_of(self.fabric),
             )
             row |= {f"test_{name}": value for name, value in values.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Examples, History, Items
+from ..data import Items, Split
 from ..errors import ConfigError
 from ..recommend import item_vectors
 from ..run import Run
@@ -105,7 +105,7 @@ def code_names(run: Run) -> list[str]:
     return names
 
 
-def write_codes(run: Run, examples: Examples | History, path: Path) -> dict[str, Any]:
+def write_codes(run: Run, examples: Split, path: Path) -> dict[str, Any]:
     """Writes the posterior means of all levels side by side.
 
     The file has one row per example in the order of the source, or one row per user. For a run on
@@ -128,18 +128,8 @@ def write_codes(run: Run, examples: Examples | History, path: Path) -> dict[str,
         write_array(path, codes)
     else:
         columns = dict(zip(names, codes.T, strict=True))
-        write_table(path, row_labels(examples) | columns)
+        write_table(path, examples.names_of_rows() | columns)
     return written
-
-
-def row_labels(examples: Examples | History) -> dict[str, Any]:
-    """Gives the columns that identify rows: the ids of users, or the row numbers and labels."""
-    if isinstance(examples, History):
-        return {"user": examples.users.tolist()}
-    columns: dict[str, Any] = {"row": examples.rows}
-    if examples.labels is not None:
-        columns["label"] = examples.labels
-    return columns
 
 
 def write_items(run: Run, items: Items, path: Path) -> int:

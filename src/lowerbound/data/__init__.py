@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .named.entries import named_sets
     from .schema import Schema
     from .spec import Data
+    from .split import Split
 
 __getattr__ = lazy.attributes(
     __name__,
@@ -31,6 +32,7 @@ __getattr__ = lazy.attributes(
         "named.entries": ("named_sets",),
         "schema": ("Schema",),
         "spec": ("Data",),
+        "split": ("Split",),
     },
 )
 
@@ -42,6 +44,7 @@ __all__ = [
     "Interactions",
     "Items",
     "Schema",
+    "Split",
     "described",
     "named_sets",
 ]

@@ -1,4 +1,4 @@
-"""Splits of examples, held whole as the source gave them, and cut into float batches."""
+"""Dense examples, held whole as the source gave them, and a source opened into its splits."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -6,34 +6,39 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, unknown
-from .interactions.history import Items
+from .interactions.history import History, Items
 from .prepare import chunks, span
 from .schema import Schema
+from .split import Index, Split, float_tensor, positions
 
 BINARISED_ROWS = 256
 """Source rows that share one random stream in a fixed binarisation."""
 
-
 SPLITS = ("train", "validation", "test", "all")
+"""The names of the splits that one can ask for."""
+
+PARTS = SPLITS[:3]
+"""The splits that a source is cut into."""
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
-    """One split. All splits of a set share one array; a split is the rows of it.
+class Examples(Split):
+    """A split of images, table rows or vectors.
+
+    All splits of a set share one array; a split is the rows of it.
 
     Attributes:
         schema: what the batches look like.
         values: (N, *shape), the whole source, in its own type: uint8 stays uint8, a memory map
-        stays one.
+            stays one.
         rows: (n,) position of each example in the source.
         labels: (n,) or None.
         levels: of the source's values (before any binarisation); None for real numbers.
         draw: binarisation: "none", anew by the key of each batch ("keyed"), or once by `seed`
-        ("fixed").
+            ("fixed").
         seed: of the draws.
     """
 
@@ -45,20 +50,16 @@ class Examples:
     draw: Literal["none", "keyed", "fixed"] = "none"
     seed: int = 0
 
-    def __len__(self) -> int:
-        """Number of examples in this split."""
-        return len(self.rows)
-
-    def batch(self, index: Tensor | np.ndarray | slice, key: int = 0) -> Tensor:
-        """The examples at `index` as float32 (B, *shape).
+    def batch(self, index: Index, key: int = 0) -> Tensor:
+        """Returns the examples at `index` as float32 (B, *shape).
 
         `key` seeds the draw of a dynamic binarisation: the same key and index give the same batch,
         another key another.
         """
-        at = index if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
-        return torch.from_numpy(np.ascontiguousarray(self._cut(at, key), dtype=np.float32))
+        return float_tensor(self._values_at(positions(index), key))
 
-    def _cut(self, index: np.ndarray | slice, key: int) -> np.ndarray:
+    def _values_at(self, index: np.ndarray | slice, key: int) -> np.ndarray:
+        """Returns the examples at `index` as the model sees them, drawn where they are."""
         if self.draw == "fixed":
             return self._bits[index]
         rows = self.rows[index]
@@ -66,124 +67,217 @@ class Examples:
             return self._scaled(rows)
         # The first row is part of the seed, so that two batches of one step never share their
         # noise.
-        noise = np.random.default_rng([self.seed, int(key) % 2**64, int(rows[0])])
-        return noise.random((len(rows), *self.schema.shape), dtype=np.float32) < self._scaled(rows)
+        generator = np.random.default_rng([self.seed, int(key) % 2**64, int(rows[0])])
+        noise = generator.random((len(rows), *self.schema.shape), dtype=np.float32)
+        return noise < self._scaled(rows)
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
-        """Source rows as the model sees them, before any binarisation."""
+        """Returns source rows as the model sees them, before any binarisation."""
         return self.schema.scaled(self.values[rows], self.levels)
 
     @cached_property
     def _bits(self) -> np.ndarray:
-        """The fixed binarisation (n, *shape) bool: an example's bits depend on the seed and its
-        source row alone.
+        """The fixed binarisation, (n, *shape) bool.
+
+        The bits of an example depend on the seed and its source row alone.
         """
         bits = np.empty((len(self), *self.schema.shape), bool)
+        if not len(self):
+            return bits
         order = np.argsort(self.rows, kind="stable")
         blocks, starts = np.unique(self.rows[order] // BINARISED_ROWS, return_index=True)
-        for block, here in zip(blocks, np.split(order, starts[1:]), strict=bool(len(blocks))):
-            noise = np.random.default_rng([self.seed, int(block)]).random(
-                (BINARISED_ROWS, *self.schema.shape), np.float32
-            )
-            rows = self.rows[here]
-            bits[here] = noise[rows % BINARISED_ROWS] < self._scaled(rows)
+        members = np.split(order, starts[1:])
+        for block, block_members in zip(blocks, members, strict=True):
+            generator = np.random.default_rng([self.seed, int(block)])
+            noise = generator.random((BINARISED_ROWS, *self.schema.shape), np.float32)
+            rows = self.rows[block_members]
+            bits[block_members] = noise[rows % BINARISED_ROWS] < self._scaled(rows)
         return bits
 
     def span(self) -> tuple[float, float]:
-        """The least and the greatest value of this split, as the model sees them."""
+        """Returns the least and the greatest value of this split, as the model sees them."""
         if self.draw != "none" or not len(self):
             return 0.0, 1.0
-        low, high = (self.schema.scaled(edge, self.levels) for edge in span(self.values, self.rows))
-        return float(np.min(low)), float(np.max(high))
+        lowest, highest = span(self.values, self.rows)
+        low = np.min(self.schema.scaled(lowest, self.levels))
+        high = np.max(self.schema.scaled(highest, self.levels))
+        return float(low), float(high)
 
     def mean(self) -> np.ndarray:
-        """The mean of the examples as the model sees them, (*shape) float32; of drawn pixels, of
-        their probabilities.
-        """
-        sums = [
-            self._scaled(self.rows[s : s + BINARISED_ROWS]).sum(0, dtype=np.float64)
-            for s in range(0, len(self), BINARISED_ROWS)
-        ]
-        return np.asarray(np.sum(sums, axis=0) / len(self), np.float32)
+        """Returns the mean of the examples as the model sees them, (*shape) float32.
 
-    def take(self, index: Tensor | np.ndarray | slice) -> "Examples":
-        """The subset at `index`, in that order, over the same array."""
-        at = index if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
-        return replace(
-            self, rows=self.rows[at], labels=None if self.labels is None else self.labels[at]
-        )
+        Of drawn pixels it is the mean of their probabilities.
+        """
+        sums = []
+        for start in range(0, len(self), BINARISED_ROWS):
+            block = self._scaled(self.rows[start : start + BINARISED_ROWS])
+            sums.append(block.sum(0, dtype=np.float64))
+        total = np.sum(sums, axis=0)
+        return np.asarray(total / len(self), np.float32)
+
+    def take(self, index: Index) -> "Examples":
+        """Returns the subset at `index`, in that order, over the same array."""
+        at = positions(index)
+        labels = self.labels
+        if labels is not None:
+            labels = labels[at]
+        return replace(self, rows=self.rows[at], labels=labels)
 
     def digest(self) -> str:
-        """The sha256 of the whole source's raw values, whatever the split."""
-        digest = hashlib.sha256(f"{self.values.dtype.str} {self.values.shape}".encode())
+        """Returns the sha256 of the whole source's raw values, whatever the split."""
+        header = f"{self.values.dtype.str} {self.values.shape}"
+        digest = hashlib.sha256(header.encode())
         for _, piece in chunks(self.values):
             digest.update(np.ascontiguousarray(piece).tobytes())
         return digest.hexdigest()
 
+    def drawn_once(self) -> "Examples":
+        """Returns the split with a fixed binarisation where each batch would be drawn anew."""
+        if self.draw == "keyed":
+            return replace(self, draw="fixed")
+        return self
+
+    def holds_same_rows(self, other: Split) -> bool:
+        """Says whether `other` holds the same values of its source, in the same order."""
+        if not isinstance(other, Examples):
+            return False
+        if len(self) != len(other) or self.levels != other.levels:
+            return False
+        if self.values.dtype != other.values.dtype:
+            return False
+        pieces = zip(chunks(self.values, self.rows), chunks(other.values, other.rows), strict=True)
+        return all(np.array_equal(ours, theirs) for (_, ours), (_, theirs) in pieces)
+
+    def seen_by(self, other: Split) -> "Examples":
+        """Returns these examples standardised, or binarised, as the run of `other` has them.
+
+        Where pixels are drawn, they are drawn by the seed of this split.
+        """
+        return replace(self, schema=other.schema, draw=other.draw)
+
+    def hashes(self, schema: Schema) -> list[int]:
+        """Hashes each example as a model of `schema` sees it, before any binarisation."""
+        numbers = []
+        for _, piece in chunks(self.values, self.rows):
+            scaled = schema.scaled(piece, self.levels)
+            numbers += [hash(x.tobytes()) for x in np.ascontiguousarray(scaled, np.float32)]
+        return numbers
+
+    def refuse_nothing_held_out(self, message: str) -> None:
+        """Refuses nothing: of examples nothing is held out."""
+
+    def names_of_rows(self) -> dict[str, Any]:
+        """Returns the columns `row`, the position in the source, and `label` where there are
+        labels.
+        """
+        columns = {"row": self.rows}
+        if self.labels is not None:
+            columns["label"] = self.labels
+        return columns
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A source, opened: its schema and its splits (None where a split is empty). `whole` is every
-    example in order.
+    """A source, opened: its schema and its splits.
 
-    Of a source of interactions the splits are of class `History`, which is used as `Examples` are;
-    `items` is the catalogue that their columns stand for, and `facts` are the counts of what was
-    read, dropped and kept.
+    Attributes:
+        name: of the source, in messages.
+        schema: what a model must know of the data.
+        train: the training split.
+        validation: the validation split, or None if it is empty.
+        test: the test split, or None if it is empty.
+        whole: every row in the source's own order.
+        source: what was opened.
+        seed: of the splits.
+        items: the catalogue that the columns of interactions stand for; None for dense examples.
+        facts: counts of what was read, dropped and kept of interactions.
     """
 
     name: str
     schema: Schema
-    train: Examples
-    validation: Examples | None
-    test: Examples | None
-    whole: Examples
+    train: Split
+    validation: Split | None
+    test: Split | None
+    whole: Split
     source: str
     seed: int
     items: Items | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def split(self, name: str) -> Examples:
-        """The split "train", "validation", "test", or "all": every example in the source's own
-        order, train part first.
+    def split(self, name: str) -> Split:
+        """Returns a split as it is measured: what is drawn for it is drawn once.
 
-        ConfigError for another name, DataError for a split without examples.
+        Args:
+            name: "train", "validation", "test", or "all": every example in the source's own order,
+                train part first.
+
+        Raises:
+            ConfigError: there is no split of this name.
+            DataError: the split has no examples.
         """
         if name not in SPLITS:
             raise ConfigError(unknown("split", name, SPLITS))
-        found = self.whole if name == "all" else getattr(self, name)
-        if found is not None and found.draw == "keyed":
-            return replace(
-                found, draw="fixed"
-            )  # what is measured has one draw, whatever the size of the batches
-        if found is None:
-            filled = ", ".join(s for s in SPLITS[:3] if getattr(self, s) is not None)
+        if name == "all":
+            return self.whole.drawn_once()
+        split: Split | None = getattr(self, name)
+        if split is None:
+            filled = ", ".join(part for part in PARTS if getattr(self, part) is not None)
             raise DataError(
                 f"{self.name} has no {name} split (data.{name} gave it no examples); it has: "
                 f"{filled}, all"
             )
-        return found
+        return split.drawn_once()
+
+    def examples(self, name: str) -> Examples:
+        """Returns a split of dense examples as `split` does.
+
+        Raises:
+            DataError: the source is one of interactions.
+        """
+        split = self.split(name)
+        if not isinstance(split, Examples):
+            raise DataError(f"{self.name} has users and items, no images and no table")
+        return split
+
+    def users(self, name: str) -> History | None:
+        """Returns a split of users by its name; None if it is empty or of dense examples."""
+        split = getattr(self, name)
+        if isinstance(split, History):
+            return split
+        return None
+
+    def held_out(self, name: str) -> History | None:
+        """Returns a split of users of whom something was held out, to be found; None if the split
+        of this name is none.
+        """
+        users = self.users(name)
+        if users is None or users.targets is None or not users.targets.nnz:
+            return None
+        return users
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells whether two runs saw the same data: a digest of the raw values, the split
-        sizes and the seed.
+        """Returns what tells whether two runs saw the same data.
 
-        Of interactions, the digest covers the catalogue and what each split holds too.
+        These are a digest of the raw values, the sizes of the splits and the seed. Of interactions,
+        the digest covers the catalogue and what each split holds too.
         """
-        sizes = {name: len(getattr(self, name) or ()) for name in SPLITS[:3]}
-        size = (
-            {"interactions": self.facts["kept"], "items": len(self.items)}
-            if self.items is not None
-            else {}
-        )
-        return {"source": self.source, "sha256": self._digest, **sizes, "seed": self.seed, **size}
+        facts: dict[str, Any] = {"source": self.source, "sha256": self._digest}
+        for name in PARTS:
+            facts[name] = len(getattr(self, name) or ())
+        facts["seed"] = self.seed
+        if self.items is not None:
+            facts["interactions"] = self.facts["kept"]
+            facts["items"] = len(self.items)
+        return facts
 
     @cached_property
     def _digest(self) -> str:
         if self.items is None:
             return self.whole.digest()
-        parts = [getattr(self, name) for name in SPLITS[:3]]
-        digests = [
-            self.items.digest(),
-            *("" if part is None else part.digest() for part in (self.whole, *parts)),
-        ]
+        digests = [self.items.digest()]
+        for split in (self.whole, self.train, self.validation, self.test):
+            if split is None:
+                digests.append("")
+            else:
+                digests.append(split.digest())
         return hashlib.sha256(" ".join(digests).encode()).hexdigest()

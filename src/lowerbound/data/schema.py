@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, one_line, unknown
+from ..errors import ConfigError, DataError, one_line, unknown
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
 """Each kind of source, with the number of axes that an example of it has."""
@@ -64,6 +64,28 @@ class Schema:
                 shown = one_line(repr(getattr(schema, name)), 100)
                 raise DataError(f"a data schema cannot have {name}={shown}")
         return schema
+
+    @property
+    def unit(self) -> str:
+        """What the rows of these data are: "users" or "examples"."""
+        if self.kind == "interactions":
+            return "users"
+        return "examples"
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the rows of these data are sparse."""
+        return self.kind == "interactions"
+
+    def refuse_interactions(self, message: str) -> None:
+        """Raises ConfigError with this message if the data are interactions."""
+        if self.kind == "interactions":
+            raise ConfigError(message)
+
+    def refuse_dense(self, message: str) -> None:
+        """Raises ConfigError with this message if the data are images, tables or vectors."""
+        if self.kind != "interactions":
+            raise ConfigError(message)
 
     def scaled(self, raw: np.ndarray, levels: int | None) -> np.ndarray:
         """Converts values in the source's units, (..., *shape), to what the model sees.

@@ -14,92 +14,94 @@ from .statistics import Estimate
 Numbers = np.ndarray
 """One float64 for each example, (N,)."""
 
+LZMA_DICTIONARY = 2**16
+"""Bytes of the dictionary of LZMA. A larger one takes longer to set up than an image to code."""
+
 
 def percentile(values: Numbers, reference: Numbers) -> Numbers:
-    """The percentage of `reference` (M,) below each of `values` (N,), in [0, 100]; a tie counts
-    half.
+    """Finds the percentage of `reference` (M,) below each of `values` (N,), in [0, 100].
+
+    A tie counts half.
     """
     ordered = np.sort(np.asarray(reference, np.float64))
-    below, upto = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    return 50 * (below + upto) / len(ordered)
+    below = np.searchsorted(ordered, values, "left")
+    below_or_equal = np.searchsorted(ordered, values, "right")
+    return 50 * (below + below_or_equal) / len(ordered)
 
 
 def auroc(inside: Numbers, outside: Numbers) -> Estimate:
-    """The area under the ROC curve of a score that is high for anomalies, and its standard error.
+    """Measures the area under the ROC curve of a score that is high for anomalies, and its standard
+    error.
 
     It is the probability that an example of `outside` (N,) has a higher score than one of `inside`
-    (M,), ties counting half: 1 tells them apart without a mistake, 0.5 is chance, below 0.5 the
-    score has it the wrong way round. The standard error is that of DeLong, DeLong & Clarke-Pearson
-    1988, from the variances of each example's own share of the area; it is nan where a side has a
-    single example, and 0 for scores that do not overlap.
+    (M,), ties counting half. At 1 the score tells them apart without a mistake, 0.5 is chance, and
+    below 0.5 the score has it the wrong way round. The standard error is that of DeLong, DeLong &
+    Clarke-Pearson 1988, from the variances of each example's own share of the area. It is nan where
+    a side has a single example, and 0 for scores that do not overlap.
     """
-    placed = percentile(outside, inside) / 100, percentile(inside, outside) / 100
-    error = (
-        math.sqrt(sum(part.var(ddof=1) / len(part) for part in placed))
-        if min(map(len, placed)) > 1
-        else math.nan
-    )
-    return Estimate(float(placed[0].mean()), error)
+    outside_shares = percentile(outside, inside) / 100
+    inside_shares = percentile(inside, outside) / 100
+    standard_error = math.nan
+    if min(len(outside_shares), len(inside_shares)) > 1:
+        outside_variance = outside_shares.var(ddof=1) / len(outside_shares)
+        inside_variance = inside_shares.var(ddof=1) / len(inside_shares)
+        standard_error = math.sqrt(outside_variance + inside_variance)
+    return Estimate(float(outside_shares.mean()), standard_error)
 
 
 def typicality(log_likelihood: Numbers, training: Numbers) -> Numbers:
-    """|log p(x) - mean of log p over the training examples|, in nats: high for an example both less
-    and more likely than most.
+    """Measures |log p(x) - mean of log p over the training examples|, in nats.
 
-    Nalisnick et al. 2019, "Detecting out-of-distribution inputs to deep generative models using
-    typicality", eq. 5, for sets of one example; the mean is minus the entropy of the model as the
-    training examples show it.
+    It is high for an example both less and more likely than most (Nalisnick et al. 2019, "Detecting
+    out-of-distribution inputs to deep generative models using typicality", eq. 5, for sets of one
+    example). The mean is minus the entropy of the model as the training examples show it.
     """
     return np.abs(log_likelihood - np.mean(training))
 
 
 def complexity(images: np.ndarray) -> Numbers:
-    """The length in nats, (N,), that lossless general-purpose compression needs for each image of
-    (N, C, H, W) uint8, C 1 or 3.
+    """Measures the length in nats, (N,), that lossless general-purpose compression needs for each
+    image of (N, C, H, W) uint8, C 1 or 3.
 
-    The L(x) of Serra et al. 2020, "Input complexity and out-of-distribution detection with
+    It is the L(x) of Serra et al. 2020, "Input complexity and out-of-distribution detection with
     likelihood-based generative models", section 3: the shortest of several codecs, headers
     included.
     """
-    codes = codecs()
-    lengths = [
-        min(len(code(image)) for code in codes)
-        for image in np.ascontiguousarray(np.moveaxis(images, 1, -1))
-    ]
+    encoders = codecs()
+    lengths = []
+    for image in np.ascontiguousarray(np.moveaxis(images, 1, -1)):
+        lengths.append(min(len(encode(image)) for encode in encoders))
     return 8 * math.log(2) * np.array(lengths, np.float64)
 
 
 def codecs() -> list[Callable[[np.ndarray], bytes]]:
-    """What `complexity` tries on an image (H, W, C): LZMA on its bytes, PNG, and WebP and JPEG 2000
-    where Pillow has them.
+    """Lists the codecs that `complexity` tries on an image (H, W, C).
+
+    They are LZMA on the bytes of the image, PNG, and WebP and JPEG 2000 where Pillow has them.
     """
     from PIL import features
 
-    found = [_lzma, _picture("PNG", optimize=True)]
-    found += [_picture("WEBP", lossless=True)] if features.check("webp") else []
-    return found + (
-        [_picture("JPEG2000", irreversible=False, no_jp2=True)]
-        if features.check("jpg_2000")
-        else []
-    )
+    encoders = [_encode_lzma, _picture_codec("PNG", optimize=True)]
+    if features.check("webp"):
+        encoders.append(_picture_codec("WEBP", lossless=True))
+    if features.check("jpg_2000"):
+        encoders.append(_picture_codec("JPEG2000", irreversible=False, no_jp2=True))
+    return encoders
 
 
-def _lzma(image: np.ndarray) -> bytes:
-    small = {
-        "id": lzma.FILTER_LZMA2,
-        "dict_size": 2**16,
-    }  # a larger dictionary takes longer to set up than an image to code
-    return lzma.compress(image.tobytes(), lzma.FORMAT_RAW, filters=[small])
+def _encode_lzma(image: np.ndarray) -> bytes:
+    compression = {"id": lzma.FILTER_LZMA2, "dict_size": LZMA_DICTIONARY}
+    return lzma.compress(image.tobytes(), lzma.FORMAT_RAW, filters=[compression])
 
 
-def _picture(kind: str, **options: object) -> Callable[[np.ndarray], bytes]:
-    def code(image: np.ndarray) -> bytes:
+def _picture_codec(kind: str, **options: object) -> Callable[[np.ndarray], bytes]:
+    def encode(image: np.ndarray) -> bytes:
         from PIL import Image
 
+        if image.shape[-1] == 1:
+            image = image[..., 0]
         file = io.BytesIO()
-        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
-            file, kind, **options
-        )
+        Image.fromarray(image).save(file, kind, **options)
         return file.getvalue()
 
-    return code
+    return encode

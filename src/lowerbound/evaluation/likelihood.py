@@ -97,12 +97,27 @@ class _Parts:
         return _gather(Terms.join(self.parts), at, total, processes)
 
 
+def _mean_loss(objective: Loss, terms: Terms, group: int) -> float:
+    """Measures an objective on `group` draws of all examples at a time.
+
+    Returns:
+        The mean over all whole groups.
+    """
+    if group == len(terms.rate):
+        return objective(terms).item()
+    losses = []
+    for start in range(0, len(terms.rate) - group + 1, group):
+        losses.append(objective(terms.of_draws(slice(start, start + group))))
+    return torch.stack(losses).mean().item()
+
+
 def bound(
     model: VAE,
     examples: Batches,
     *,
     samples: int = 1,
     objective: Loss | None = None,
+    group: int | None = None,
     seed: int = 0,
     processes: Processes = ONE_PROCESS,
 ) -> Bound:
@@ -114,6 +129,8 @@ def bound(
         samples: draws of z for each example.
         objective: also measured, on the same draws, with the estimate of the rates that it asks
             for.
+        group: draws that the objective takes at a time, at most `samples`; the mean over all whole
+            groups is measured. None takes all draws at once.
         seed: of the draws; the same seed gives the same figures, however many processes there are.
         processes: that share the work: each example is measured by exactly one of them, and all
             have the result.
@@ -151,7 +168,7 @@ def bound(
         measured = terms
         if by_objective is not by_bound:
             measured = by_objective.join(at, len(examples), processes)
-        loss = objective(measured).item()
+        loss = _mean_loss(objective, measured, group or samples)
     rate = tuple(terms.rate.mean((0, 1)).tolist())
     elbo = (terms.log_likelihood - terms.rate.sum(-1)).mean(0)
     log_likelihood = terms.log_likelihood.mean(0)

@@ -6,6 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+CLEAR_ERRORS = 2
+"""An estimate is called clear where it is further than this many standard errors from 0."""
+
 
 class Estimate(NamedTuple):
     """A mean over examples and its standard error (nan for a single example)."""
@@ -15,25 +18,48 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, values: Tensor) -> "Estimate":
-        """From one value per example, (N,); nan from none."""
-        spread = values.double().std().item() if len(values) > 1 else math.nan
-        return cls(values.double().mean().item(), spread / math.sqrt(max(len(values), 1)))
+        """Estimates the mean from one value per example, (N,); it is nan from none."""
+        doubles = values.double()
+        deviation = math.nan
+        if len(values) > 1:
+            deviation = doubles.std().item()
+        standard_error = deviation / math.sqrt(max(len(values), 1))
+        return cls(doubles.mean().item(), standard_error)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the value, a difference, is beyond two standard errors on either side of 0."""
+        return abs(self.value) > CLEAR_ERRORS * self.standard_error
+
+    @property
+    def is_clearly_above(self) -> bool:
+        """Whether the value, a difference, is more than two standard errors above 0."""
+        return self.value > CLEAR_ERRORS * self.standard_error
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """The rank of each value (n,), 1 for the least; equal ones have the mean of their ranks."""
+    """Ranks values (n,), 1 for the least; equal ones have the mean of their ranks."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    return (sizes.cumsum() - (sizes - 1) / 2)[group]
+    group_ranks = sizes.cumsum() - (sizes - 1) / 2
+    return group_ranks[group]
 
 
 def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> float:
-    """The greatest difference of the distribution functions of two sets, (N,) and (M,): the
-    statistic of the test of two samples.
+    """Measures how far two samples (N,) and (M,) are apart: the statistic of the test of Kolmogorov
+    and Smirnov.
 
-    It is that of `scipy.stats.ks_2samp`, whose module takes longer to import, and more memory, than
-    all pictures of a report.
+    It is the greatest difference of the two distribution functions, as `scipy.stats.ks_2samp` has
+    it. The module of SciPy takes longer to import, and more memory, than all pictures of a report.
     """
-    first, second = np.sort(first), np.sort(second)
-    every = np.concatenate([first, second])
-    below = [np.searchsorted(part, every, side="right") / len(part) for part in (first, second)]
-    return float(np.abs(below[0] - below[1]).max())
+    first = np.sort(first)
+    second = np.sort(second)
+    everything = np.concatenate([first, second])
+    below_first = np.searchsorted(first, everything, side="right") / len(first)
+    below_second = np.searchsorted(second, everything, side="right") / len(second)
+    return float(np.abs(below_first - below_second).max())
+
+
+def column_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Measures `kolmogorov_smirnov` of each column of (N, D) and (M, D); (D,)."""
+    columns = range(first.shape[1])
+    return np.array([kolmogorov_smirnov(first[:, i], second[:, i]) for i in columns])

@@ -35,6 +35,10 @@ class Terms(NamedTuple):
         """Returns the tensors that there are, by name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
+    def of_draws(self, draws: slice) -> "Terms":
+        """Returns the terms of some of the K draws; the entries are those of the examples."""
+        return self.map(lambda values: values[draws])._replace(entries=self.entries)
+
     @classmethod
     def join(cls, parts: Sequence["Terms"]) -> "Terms":
         """Joins the terms of several batches, example by example, as those of one batch."""

@@ -24,8 +24,7 @@ FORMAT = 1
 
 def build(plan: Recipe, schema: Schema) -> VAE:
     """Builds a new model of this recipe for data of this schema."""
-    is_sparse = schema.kind == "interactions"
-    return plan.model.build(schema.shape, sparse=is_sparse)
+    return plan.model.build(schema.shape, sparse=schema.is_sparse)
 
 
 def read_table(folder: Path, name: str) -> dict[str, Any]:

@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .. import recipe as recipes
-from ..baselines import Counts
-from ..batch import Values as Batch
-from ..data import Dataset, Examples, History, Items, Schema
+from ..batch import Batch, Values
+from ..data import Dataset, Items, Schema, Split
 from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
-from ..evaluation import bits_per_dimension, bound, importance_log_likelihood, latent_statistics
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
-from ..evaluation.ranking import Ranking, cuts, difference, rank
+from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..model import VAE
 from ..recipe import Recipe
 from ..specs.user_code import allowing_code
@@ -37,33 +36,43 @@ from .contents import (
     refuse_mistyped,
 )
 
-LATENT_USERS = 2000
-"""Users of whom the rates of a recommender are measured."""
+__all__ = ["LATENT_USERS", "Run", "check", "load", "unchanged", "units"]
 
 
-def check(recipe: Recipe, examples: Examples | History) -> str | None:
-    """What a report must say of this likelihood on these examples, or None.
+def check(recipe: Recipe, examples: Split) -> str | None:
+    """Checks that the likelihood and the noise of a recipe fit the values of a split.
+
+    Returns:
+        What a report must say of this likelihood on these examples, or None.
 
     Raises:
         DataError: the likelihood or the noise does not fit the values; says why.
     """
-    (low, high), likelihood = examples.span(), recipe.model.likelihood
-    reason = likelihood.refuses(low, high, examples.schema.levels)
+    low, high = examples.span()
+    levels = examples.schema.levels
+    likelihood = recipe.model.likelihood
+    reason = likelihood.refuses(low, high, levels)
     if reason:
         raise DataError(f"model.likelihood does not fit {recipe.data.source}: {reason}")
     for noise in recipe.model.noise:
-        if reason := noise.refuses(low, high):
+        reason = noise.refuses(low, high)
+        if reason:
             raise DataError(f"model.noise does not fit {recipe.data.source}: {reason}")
-    said = (likelihood.caveat(low, high, examples.schema.levels), units(examples.schema))
-    return "; ".join(filter(None, said)) or None
+    caveats = (likelihood.caveat(low, high, levels), units(examples.schema))
+    return "; ".join(caveat for caveat in caveats if caveat) or None
 
 
 def units(schema: Schema) -> str | None:
-    """What turns a density of standardised values into one of the values of the source."""
+    """Says what turns a density of standardised values into one of the values of the source; None
+    where nothing is standardised.
+    """
     if not schema.scale:
         return None
     offset = -sum(math.log(scale) for scale in schema.scale)
-    return f"values are standardised by the training split: add {offset:.4g} nats for the density in the units of the source"
+    return (
+        f"values are standardised by the training split: add {offset:.4g} nats for the density in "
+        "the units of the source"
+    )
 
 
 class Run:
@@ -87,27 +96,24 @@ class Run:
         summary: dict[str, Any],
         items: Items | None = None,
     ) -> None:
-        self.folder, self.recipe, self.schema, self.summary, self.items = (
-            folder,
-            recipe,
-            schema,
-            summary,
-            items,
-        )
+        self.folder = folder
+        self.recipe = recipe
+        self.schema = schema
         self.model = model.eval()
+        self.summary = summary
+        self.items = items
 
     def data(self, source: str | Path | None = None) -> Dataset:
-        """The data of the run in its own splits, or another source, standardised as in training and
-        not cut further.
+        """Opens the data of the run in its own splits, or another source, standardised as in
+        training and not cut further.
 
         Raises:
             DataError: the data of the run have changed since, so that their splits are not those of
                 the fit.
         """
         if source is not None:
-            return replace(self.recipe.data, source=str(source), validation=0, test=0).open(
-                self.schema, self.items, other=True
-            )
+            other = replace(self.recipe.data, source=str(source), validation=0, test=0)
+            return other.open(self.schema, self.items, other=True)
         dataset = self.recipe.data.open(self.schema, self.items)
         if is_file(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
@@ -115,12 +121,18 @@ class Run:
 
     def examples(
         self, source: str | Path | None = None, split: str | None = None
-    ) -> tuple[str, Examples | History]:
-        """The name of a split and its examples; by default the test split, or all of a source that
-        brings none.
+    ) -> tuple[str, Split]:
+        """Opens a split: by default the test split, or all of a source that brings none.
+
+        Returns:
+            The name of the split, and its examples.
         """
         dataset = self.data(source)
-        name = split or ("all" if source is not None and dataset.test is None else "test")
+        name = split
+        if not name:
+            name = "test"
+            if source is not None and dataset.test is None:
+                name = "all"
         return name, dataset.split(name)
 
     def evaluate(
@@ -131,106 +143,62 @@ class Run:
         samples: int = 100,
         seed: int = 0,
     ) -> dict[str, Any]:
-        """What the model makes of a split: of images and tables the bound, the importance-sampled
-        log-likelihood and what the latents carry, in nats per example; of interactions the ranking
-        metrics.
+        """Measures what the model makes of a split.
+
+        Of images and tables these are the bound, the importance-sampled log-likelihood and what the
+        latents carry, in nats per example; of interactions the ranking metrics, those of popularity
+        beside them, and what the latents carry.
 
         Args:
             source: other data; None takes those of the run.
             split: "train", "validation", "test" or "all"; None is "test", or "all" for a source
-            that brings no test part.
+                that brings no test part.
             samples: importance samples for each example.
             seed: of the draws.
         """
         samples = positive(samples)
         split, examples = self.examples(source, split)
         caveat = check(self.recipe, examples)
-        if isinstance(examples, History):
-            return self._ranking(examples, split, caveat, seed)
-        found = bound(self.model, examples, seed=seed)
-        likelihood = importance_log_likelihood(self.model, examples, samples=samples, seed=seed)
-        latent = latent_statistics(self.model, examples, seed=seed)
-        value, error = likelihood.log_likelihood
-        return {
-            "elbo": found.elbo.value,
-            "elbo_se": found.elbo.standard_error,
-            "log_likelihood": value,
-            "log_likelihood_se": error,
-            "samples": samples,
-            "effective_samples": likelihood.effective_samples,
-            "rate": list(found.rate),
-            "active_units": list(latent.active_units),
-            "bits_per_dim": bits_per_dimension(value, self.schema.shape),
-            "examples": len(examples),
-            "log_likelihood_term": found.log_likelihood_term,
-            "rate_per_dimension": [
-                None if r is None else r.tolist() for r in latent.rate_per_dimension
-            ],
-            "split": split,
-            "caveat": caveat,
-        }
-
-    def _ranking(
-        self, examples: History, split: str, caveat: str | None, seed: int
-    ) -> dict[str, Any]:
-        """The ranking metrics of a split with held-out items, beside those of popularity, and what
-        the latents carry.
-        """
-        if examples.targets is None:
-            other = "to measure other data, give a folder with train and test files"
-            raise DataError(f"the {split} split holds nothing out to be found; {other}")
-        popularity = None if self.items is None else self.items.popularity
-        found = rank(
-            self.model.item_scores, examples, ks=cuts(self.schema.shape[0]), popularity=popularity
+        settings = MeasureSettings(
+            split=split, seed=seed, samples=samples, popularity=self._popularity
         )
-        latent = latent_statistics(self.model, examples.take(slice(0, LATENT_USERS)), seed=seed)
-        return {
-            "metrics": {name: estimate.value for name, estimate in found.metrics.items()},
-            "standard_errors": {
-                name: estimate.standard_error for name, estimate in found.metrics.items()
-            },
-            "coverage": {f"coverage@{k}": value for k, value in found.coverage.items()},
-            "mean_popularity_rank": {
-                str(k): value for k, value in (found.mean_popularity_rank or {}).items()
-            },
-            "more_than_popularity": {}
-            if popularity is None
-            else _above(found, examples, popularity),
-            "users": len(found.users),
-            "users_without_targets": found.left_out,
-            "rate": [None if r is None else r.sum().item() for r in latent.rate_per_dimension],
-            "active_units": list(latent.active_units),
-            "rate_per_dimension": [
-                None if r is None else r.tolist() for r in latent.rate_per_dimension
-            ],
-            "split": split,
-            "caveat": caveat,
-        }
+        numbers = measure_split(examples, self.model, settings).describe()
+        return numbers | {"split": split, "caveat": caveat}
 
-    def encode(self, x: Batch | Examples | History) -> list[Tensor]:
-        """The posterior means of each level, (N, d) each, on the CPU, for a batch (N, *shape) or a
-        whole split.
+    @property
+    def _popularity(self) -> np.ndarray | None:
+        """How many training users have each item, (I,), or None if that is not known."""
+        if self.items is None:
+            return None
+        return self.items.popularity
+
+    def encode(self, x: Batch | Values | Split) -> list[Tensor]:
+        """Encodes a batch (N, *shape) or a whole split.
+
+        Returns:
+            The posterior means of each level, (N, d) each, on the CPU.
         """
-        if not isinstance(x, Examples | History):
-            with evaluating(self.model, 0):
-                return [z.cpu() for z in self.model.encode(placed(self.model, x))]
         with evaluating(self.model, 0):
-            parts = [
-                self.model.encode(batch) for batch in chunks(self.model, x, chunk_size(self.model))
-            ]
+            if not isinstance(x, Split):
+                return [z.cpu() for z in self.model.encode(placed(self.model, x))]
+            parts = []
+            for batch in chunks(self.model, x, chunk_size(self.model)):
+                parts.append(self.model.encode(batch))
         return [torch.cat(level).cpu() for level in zip(*parts, strict=True)]
 
-    def reconstruct(self, x: Batch) -> Tensor:
-        """The mean of p(x | z) at the posterior mean, (N, *shape)."""
+    def reconstruct(self, x: Batch | Values) -> Tensor:
+        """Returns the mean of p(x | z) at the posterior mean, (N, *shape)."""
         with evaluating(self.model, 0):
             return self.model.reconstruct(placed(self.model, x)).cpu()
 
     def decode(self, z: Tensor, level: int = 0) -> Tensor:
-        """The mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1; levels
-        between are at their means.
+        """Returns the mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1.
+
+        Levels between are at their means.
         """
         latents = self.model.latents
-        self.model.refuse_latents(z, self._level(level))
+        self._refuse_level(level)
+        self.model.refuse_latents(z, level)
         with evaluating(self.model, 0):
             parts = z.to(next(self.model.parameters())).split(chunk_size(self.model))
             return self._decode_contexts(latents.descend(part, level) for part in parts)
@@ -240,61 +208,56 @@ class Run:
         return torch.cat([self.model.decode(context).mean.cpu() for context in contexts])
 
     def vary(self, level: int, groups: int, draws: int, *, seed: int = 0) -> Tensor:
-        """The means of p(x | z1), (groups, draws, *shape), where in each group one level varies and
-        those above it are fixed.
+        """Returns means of p(x | z1) that show what a level does, (groups, draws, *shape).
+
+        In each group the level varies and those above it are fixed.
         """
-        many = positive(groups, what="groups") * positive(draws, what="draws")
+        count = positive(groups, what="groups") * positive(draws, what="draws")
         refuse_beyond_memory(
-            many * math.prod(self.schema.shape), f"{groups:,} groups of {draws:,} draws"
+            count * math.prod(self.schema.shape), f"{groups:,} groups of {draws:,} draws"
         )
-        self._level(level)
+        self._refuse_level(level)
         with evaluating(self.model, seed):
-            context = self.model.latents.vary(level, groups, draws)
+            contexts = self.model.latents.vary(level, groups, draws)
         with evaluating(self.model, 0):
-            means = self._decode_contexts(context.split(chunk_size(self.model)))
+            means = self._decode_contexts(contexts.split(chunk_size(self.model)))
         return means.reshape(groups, draws, *means.shape[1:])
 
-    def _level(self, level: int) -> int:
-        """The level, if there is one: 0 for z1."""
+    def _refuse_level(self, level: int) -> None:
+        """Raises ConfigError if there is no such level; 0 is that of z1."""
         known = range(len(self.model.latents.sizes))
         if isinstance(level, bool) or level not in known:
             raise ConfigError(
                 f"this model has the levels {', '.join(map(str, known))}, got {level!r}"
             )
-        return level
 
     def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
-        """`n` samples (n, *shape): the means of p(x | z), or draws from it."""
+        """Returns `n` samples (n, *shape): the means of p(x | z), or draws from it."""
         n = positive(n, what="the number of samples")
-        if self.model.sparse:
-            raise ConfigError(
-                "samples are of images and tables; a run on interactions recommends: lowerbound "
-                "recommend RUN"
-            )
+        self.schema.refuse_interactions(
+            "samples are of images and tables; a run on interactions recommends: lowerbound "
+            "recommend RUN"
+        )
         refuse_beyond_memory(n * math.prod(self.schema.shape), f"{n:,} samples")
         size = chunk_size(self.model)
+        parts = []
         with evaluating(self.model, seed):
-            return torch.cat(
-                [self.model.sample(min(size, n - start), mean).cpu() for start in range(0, n, size)]
-            )
-
-
-def _above(found: Ranking, examples: History, popularity: Any) -> dict[str, Any]:
-    """The mean difference to the popularity of the items on the same users, and its standard error,
-    of each metric.
-    """
-    other = rank(
-        Counts(torch.tensor(popularity, dtype=torch.float32)), examples, metrics=list(found.metrics)
-    )
-    return {name: difference(found, other, name)._asdict() for name in found.metrics}
+            for start in range(0, n, size):
+                parts.append(self.model.sample(min(size, n - start), mean).cpu())
+            return torch.cat(parts)
 
 
 def unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
     """Raises `error` if these are not the values that the run in the folder was fitted to."""
-    held = read_table(folder, "data.json").get("fingerprint")
-    before = held.get("sha256") if isinstance(held, dict) else None
+    fingerprint = read_table(folder, "data.json").get("fingerprint")
+    before = None
+    if isinstance(fingerprint, dict):
+        before = fingerprint.get("sha256")
     if before != dataset.fingerprint()["sha256"]:
-        advice = "its splits would not be those of the fit; give the new values by --data (data= in Python)"
+        advice = (
+            "its splits would not be those of the fit; give the new values by --data (data= in "
+            "Python)"
+        )
         raise error(f"{dataset.source} is not what {folder} was fitted to: {advice}")
 
 

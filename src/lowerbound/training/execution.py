@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
-from ..data import Examples, History
+from ..data import Split
 from ..errors import ConfigError, one_line
 from ..evaluation.batches import evaluating, placed
 from ..model import VAE
@@ -51,7 +51,7 @@ def operations(step: Callable[[], Any]) -> int:
 
 def step_operations(
     model: VAE,
-    train: Examples | History,
+    train: Split,
     settings: Training,
     objective: Objective,
     processes: int,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch, as_batch
-from ..data import Examples, History
+from ..data import Split
 from ..distributed.processes import Processes, Share
 from ..recipe import Training
 from .seeds import NOISE_STREAM, ORDER_STREAM, derive_seed
@@ -32,7 +32,7 @@ class Loader:
 
     def __init__(
         self,
-        train: Examples | History,
+        train: Split,
         settings: Training,
         processes: Processes,
         device: torch.device,
@@ -68,7 +68,7 @@ class Loader:
         """
         index = self._index(order, batch)
         share = self.processes.share(len(index))
-        if share.world > 1 and isinstance(self.train, History):
+        if share.world > 1:
             share = share._replace(counts=self.train.counts(index))
         noise = derive_seed(self.seed, NOISE_STREAM, step, 0)
         examples = self._examples(index, share, noise).to(self.device)
@@ -77,9 +77,9 @@ class Loader:
 
     def columns(self, order: Tensor, batch: int) -> Tensor:
         """Returns the columns that a batch of interactions has in all processes together, (C,)."""
-        assert isinstance(self.train, History)
-        index = self._index(order, batch)
-        return self.train.seen(index).to(self.device)
+        columns = self.train.seen(self._index(order, batch))
+        assert columns is not None
+        return columns.to(self.device)
 
     def _index(self, order: Tensor, batch: int) -> Tensor:
         start = batch * self.batch_size

@@ -6,7 +6,6 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ..data import History
 from ..distributed.processes import Share, noise_of
 from ..model import Terms
 from ..objectives import Objective
@@ -57,8 +56,9 @@ class Stepper:
         self.diagnosis = diagnosis
         self.steps = loader.batches * settings.epochs
         lazy = lazy_weights(weights.learner, settings, self.processes.world)
-        is_noted = self.processes.world > 1 and isinstance(loader.train, History)
-        self.noted = lazy if is_noted else []
+        self.noted = []
+        if self.processes.world > 1:
+            self.noted = lazy
         optimizer = make_optimizer(settings, weights.learner)
         self.optimizer: torch.optim.Optimizer = cast(Any, fabric.setup_optimizers(optimizer))
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import DataError, LowerboundError, ShapeError
 from ...system.files import expand_home
-from ..dataset import Dataset, Examples
+from ..dataset import Dataset
 from ..schema import Schema
 from .cleaning import Log, clean
 from .history import History, Items
@@ -223,15 +223,14 @@ def _make_catalogue(
     return Items(ids, titles, genres, popularity)
 
 
-def _to_examples(log: Log, part: SplitPart, schema: Schema) -> Examples:
-    """Makes the `History` of one part of a split. `Dataset` takes it for `Examples`."""
+def _to_examples(log: Log, part: SplitPart, schema: Schema) -> History:
+    """Makes the `History` of one part of a split."""
     history = _to_matrix(log, part.users, part.history)
     targets = None
     if part.targets is not None:
         targets = _to_matrix(log, part.users, part.targets)
     ids = log.users[part.users]
-    examples = History(schema, history, targets, ids, part.users, schema.levels)
-    return cast(Examples, examples)
+    return History(schema, history, targets, ids, part.users, schema.levels)
 
 
 def _describe_size(log: Log) -> dict[str, Any]:

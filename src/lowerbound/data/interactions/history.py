@@ -18,6 +18,7 @@ from ..files.limits import refuse_bomb
 from ..files.sources import reason
 from ..files.tables import scan_parquet, text_bytes
 from ..schema import Schema
+from ..split import Index, Split
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -25,30 +26,36 @@ if TYPE_CHECKING:
 
 
 def add_ids(digest: Any, ids: Iterable[object]) -> None:
-    """Add ids to a hash, so that `1` and `"1"` differ, and no two lists run into each other."""
-    digest.update(repr([i.item() if isinstance(i, np.generic) else i for i in ids]).encode())
+    """Adds ids to a hash, so that `1` and `"1"` differ, and no two lists run into each other."""
+    plain = []
+    for name in ids:
+        if isinstance(name, np.generic):
+            name = name.item()
+        plain.append(name)
+    digest.update(repr(plain).encode())
 
 
 def _add_matrix(digest: Any, matrix: "csr_matrix") -> None:
     digest.update(f"csr {matrix.shape}".encode())
-    for part, dtype in ((matrix.indptr, "<i8"), (matrix.indices, "<i8"), (matrix.data, "<f4")):
-        digest.update(np.ascontiguousarray(part, dtype=dtype).tobytes())
+    digest.update(np.ascontiguousarray(matrix.indptr, dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(matrix.indices, dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(matrix.data, dtype="<f4").tobytes())
 
 
 @dataclass(frozen=True, eq=False)
-class History:
-    """One split of users. It is used as `Examples` are, but its batches are `SparseRows`.
+class History(Split):
+    """A split of users, whose batches are `SparseRows`.
 
     Attributes:
         schema: of kind "interactions", shape (I,).
         matrix: (n, I) float32, what the model sees of each user; columns ascending within a row,
-        none twice, no zeros.
+            none twice, no zeros.
         targets: (n, I) float32, what was held out of each user, to be found; None for the training
-        split.
+            split.
         users: (n,) the users' own ids.
         rows: (n,) position of each user in the whole source.
         levels: 2 where every kept interaction counts 1, else None.
-        labels: none.
+        labels: users have none.
         draw: nothing is drawn.
     """
 
@@ -61,53 +68,49 @@ class History:
     labels: None = None
     draw: Literal["none"] = "none"
 
-    def __len__(self) -> int:
-        """Number of users in this split."""
-        return len(self.rows)
+    def batch(self, index: Index, key: int = 0) -> SparseRows:
+        """Returns the users at `index` as float32 (B, I). Nothing is drawn by the `key`."""
+        return SparseRows.of(self.matrix[self._positions(index)])
 
-    def batch(self, index: Tensor | np.ndarray | slice, key: int = 0) -> SparseRows:
-        """The users at `index` as float32 (B, I). `key` is for splits that draw; here it changes
-        nothing.
-        """
-        return SparseRows.of(self.matrix[self._at(index)])
-
-    def counts(self, index: Tensor | np.ndarray | slice) -> Tensor:
-        """How many items the model sees of each of the users at `index`, (B,) int64."""
-        at, offsets = self._at(index), self.matrix.indptr
+    def counts(self, index: Index) -> Tensor:
+        """Counts the items that the model sees of each of the users at `index`, (B,) int64."""
+        at = self._positions(index)
+        offsets = self.matrix.indptr
         return torch.from_numpy((offsets[at + 1] - offsets[at]).astype(np.int64))
 
-    def seen(self, index: Tensor | np.ndarray | slice) -> Tensor:
-        """The columns that the users at `index` have, each once, ascending, int64."""
-        return torch.from_numpy(np.unique(self.matrix[self._at(index)].indices).astype(np.int64))
+    def seen(self, index: Index) -> Tensor:
+        """Returns the columns that the users at `index` have, each once, ascending, int64."""
+        columns = np.unique(self.matrix[self._positions(index)].indices)
+        return torch.from_numpy(columns.astype(np.int64))
 
-    def take(self, index: Tensor | np.ndarray | slice) -> "History":
-        """The subset of users at `index`, in that order."""
-        at = self._at(index)
-        targets = None if self.targets is None else self.targets[at]
+    def take(self, index: Index) -> "History":
+        """Returns the subset of users at `index`, in that order."""
+        at = self._positions(index)
+        targets = self.targets
+        if targets is not None:
+            targets = targets[at]
         return replace(
             self, matrix=self.matrix[at], targets=targets, users=self.users[at], rows=self.rows[at]
         )
 
-    def _at(self, index: Tensor | np.ndarray | slice) -> np.ndarray:
-        """The index as an array: rows are gathered, so that a batch never shares memory with the
-        matrix.
+    def _positions(self, index: Index) -> np.ndarray:
+        """Returns the index as an array: rows are gathered, so that a batch never shares memory
+        with the matrix.
         """
-        return (
-            np.arange(len(self))[index]
-            if isinstance(index, slice)
-            else np.atleast_1d(np.asarray(index))
-        )
+        if isinstance(index, slice):
+            return np.arange(len(self))[index]
+        return np.atleast_1d(np.asarray(index))
 
     def span(self) -> tuple[float, float]:
-        """0, for what was not observed, and the greatest value of this split."""
+        """Returns 0, for what was not observed, and the greatest value of this split."""
         return 0.0, float(self.matrix.data.max(initial=0.0))
 
     def mean(self) -> np.ndarray:
-        """The mean of what the model sees, (I,) float32."""
+        """Returns the mean of what the model sees, (I,) float32."""
         return np.asarray(self.matrix.mean(axis=0), np.float32).ravel()
 
     def digest(self) -> str:
-        """The sha256 of the interactions, seen and held out, and of the users' ids."""
+        """Returns the sha256 of the interactions, seen and held out, and of the users' ids."""
         return self._digest
 
     @cached_property
@@ -119,10 +122,23 @@ class History:
         add_ids(digest, self.users)
         return digest.hexdigest()
 
+    def holds_same_rows(self, other: Split) -> bool:
+        """Says whether `other` holds the same interactions of the same users."""
+        return isinstance(other, History) and self.digest() == other.digest()
+
+    def names_of_rows(self) -> dict[str, Any]:
+        """Returns the column `user`: the users' own ids."""
+        return {"user": self.users.tolist()}
+
+    def refuse_nothing_held_out(self, message: str) -> None:
+        """Raises DataError with this message if nothing was held out of these users."""
+        if self.targets is None or not self.targets.nnz:
+            raise DataError(message)
+
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """The catalogue that the columns of a `History` stand for, ascending by id.
+    """A catalogue: the items that the columns of a `History` stand for, ascending by id.
 
     Attributes:
         ids: (I,) the items' own ids.
@@ -137,55 +153,69 @@ class Items:
     popularity: np.ndarray | None = None
 
     def __len__(self) -> int:
-        """I."""
+        """Returns the number of items, I."""
         return len(self.ids)
 
     def digest(self) -> str:
-        """The sha256 of the ids."""
+        """Returns the sha256 of the ids."""
         digest = hashlib.sha256()
         add_ids(digest, self.ids)
         return digest.hexdigest()
 
     def to_frame(self) -> "DataFrame":
-        """A Polars frame with the column item and, where they are known, title, genres and
+        """Returns a Polars frame with the column item and, where they are known, title, genres and
         popularity.
         """
         import polars
 
-        columns = {
-            "item": series(self.ids),
-            "title": self.titles,
-            "genres": self.genres,
-            "popularity": self.popularity,
-        }
-        return polars.DataFrame(
-            {name: values for name, values in columns.items() if values is not None}
-        )
+        columns: dict[str, Any] = {"item": series(self.ids)}
+        if self.titles is not None:
+            columns["title"] = self.titles
+        if self.genres is not None:
+            columns["genres"] = self.genres
+        if self.popularity is not None:
+            columns["popularity"] = self.popularity
+        return polars.DataFrame(columns)
 
     @classmethod
     def from_frame(cls, frame: "DataFrame") -> "Items":
-        """The catalogue that `to_frame` wrote. DataError if there is no column item."""
+        """Returns the catalogue that `to_frame` wrote.
+
+        Raises:
+            DataError: there is no column item.
+        """
         if "item" not in frame.columns:
-            raise DataError(
-                "a catalogue of items needs the column item; got: "
-                f"{one_line(', '.join(frame.columns) or 'none', 200)}"
-            )
-        titles, genres = (
-            frame[name].to_list() if name in frame.columns else None for name in ("title", "genres")
-        )
-        popularity = frame["popularity"].to_numpy() if "popularity" in frame.columns else None
+            columns = one_line(", ".join(frame.columns) or "none", 200)
+            raise DataError(f"a catalogue of items needs the column item; got: {columns}")
+        titles = None
+        if "title" in frame.columns:
+            titles = frame["title"].to_list()
+        genres = None
+        if "genres" in frame.columns:
+            genres = frame["genres"].to_list()
+        popularity = None
+        if "popularity" in frame.columns:
+            popularity = frame["popularity"].to_numpy()
         return cls(frame["item"].to_numpy(), titles, genres, popularity)
 
     def write(self, path: Path) -> None:
-        """Write the catalogue as a Parquet file, whole or not at all. RunError if it cannot be
-        written.
+        """Writes the catalogue as a Parquet file, whole or not at all.
+
+        Raises:
+            RunError: the file cannot be written.
         """
         write_frame(path, self.to_frame())
 
     @classmethod
     def read(cls, path: Path, size: int | None = None) -> "Items":
-        """The catalogue of a Parquet file, of so many items where that is known. DataError if it
-        cannot be read.
+        """Reads the catalogue of a Parquet file.
+
+        Args:
+            path: the file.
+            size: the number of items that it must have, if that is known.
+
+        Raises:
+            DataError: it cannot be read, or has another number of items.
         """
         from polars.exceptions import PanicException
 
@@ -199,27 +229,32 @@ class Items:
             return cls.from_frame(frame)
         except DataError:
             raise
-        except (
-            Exception,
-            PanicException,
-        ) as error:  # Polars raises many kinds for a file that is damaged
-            raise DataError(
-                f"{path} cannot be read as a catalogue of items: {reason(error)}"
-            ) from None
+        # Polars raises many kinds of exceptions for a file that is damaged.
+        except (Exception, PanicException) as error:
+            message = f"{path} cannot be read as a catalogue of items: {reason(error)}"
+            raise DataError(message) from None
 
 
 def _columns(path: Path) -> list[str]:
-    """The columns of a catalogue that are in this file. DataError for one of a type that
-    `Items.write` never wrote.
+    """Returns the columns of a catalogue that are in this file.
+
+    Raises:
+        DataError: one of them has a type that `Items.write` never wrote.
     """
     import polars
 
     schema = scan_parquet(path).collect_schema()
-    texts = (polars.String, polars.Null)
+
+    def is_id(kind: Any) -> bool:
+        return not (kind.is_nested() or kind.is_object() or kind == polars.Binary)
+
+    def is_text(kind: Any) -> bool:
+        return kind in (polars.String, polars.Null)
+
     fits: dict[str, Callable[[Any], bool]] = {
-        "item": lambda kind: not (kind.is_nested() or kind.is_object() or kind == polars.Binary),
-        "title": lambda kind: kind in texts,
-        "genres": lambda kind: kind in texts,
+        "item": is_id,
+        "title": is_text,
+        "genres": is_text,
         "popularity": lambda kind: kind.is_integer(),
     }
     known = [name for name in schema if name in fits]
@@ -233,7 +268,9 @@ def _columns(path: Path) -> list[str]:
 
 
 def series(ids: np.ndarray) -> "Series":
-    """Ids as a Polars series: texts, which NumPy holds as objects, become strings."""
+    """Returns ids as a Polars series: texts, which NumPy holds as objects, become strings."""
     import polars
 
-    return polars.Series("item", ids.tolist() if ids.dtype == object else ids)
+    if ids.dtype == object:
+        return polars.Series("item", ids.tolist())
+    return polars.Series("item", ids)

@@ -1,4 +1,4 @@
-"""Runs beside each other: a table for the terminal, and a page."""
+"""Runs beside each other: the page."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...errors import RunError
-from ...evaluation.statistics import kolmogorov_smirnov
+from ...evaluation.measure import LIKELIHOOD_SAMPLES
+from ...evaluation.statistics import column_distances
 from ...run import Run
 from ...system.files import exists, read_json, write_json
 from ...system.progress import stages
@@ -21,238 +22,335 @@ from ..records import Picture, Section, Table
 from ..sections.about import subtitle
 from ..sections.training import CURVES, metric_rows
 from ..text import figure, listed, metric
-from .measure import DRAWS, MARK, Comparison, Entry, measured_runs, names, ready, refuse
-from .text import figures_table, models_table, name_runs, settings_table, sizes, verdicts
+from .measure import (
+    MARK,
+    Comparison,
+    Entry,
+    Request,
+    measure_candidates,
+    names,
+    prepare,
+    refuse,
+)
+from .text import figures_table, models_table, name_measure, settings_table, sizes, verdicts
 
-ORIGINALS, PANELS, CROWD = 12, 12, 2_000
-"""Examples that are reconstructed, columns whose marginals are drawn, and examples and samples
-behind these.
-"""
+RECONSTRUCTED = 12
+"""Examples that are reconstructed."""
+
+SAMPLED_IMAGES = 64
+"""Samples that are drawn of each run on images."""
+
+SHOWN_COLUMNS = 12
+"""Columns whose marginals are drawn."""
+
+COMPARED_ROWS = 2_000
+"""Examples, and samples of each run, whose columns are laid beside each other."""
+
+CURVES_IN_NATS = ("elbo", "log_likelihood_term", "rate")
+"""Columns of `metrics.csv` whose curves are drawn of runs on images and tables."""
+
+SETTLING = 12
+"""Of this many parts of a curve, the first may leave the picture."""
+
+NAMED_IN_FOLDER = 4
+"""Runs that the name of the folder has, at most; of more it has the first alone."""
+
+Points = list[tuple[float, float]]
+"""Epochs, and the number of each."""
 
 
-# The page.
+def _series(run: Run, stem: str) -> tuple[str, Points] | None:
+    """Reads a curve of the validation or else the training split; levels are added up.
 
-
-def _series(run: Run, stem: str) -> tuple[str, list[tuple[float, float]]] | None:
-    """A curve of the validation or else the training split: its name, epochs and finite numbers;
-    levels are added up.
+    Returns:
+        The name of the split, and the epochs with finite numbers, or None.
     """
     rows = metric_rows(run)
     for split in ("validation", "train"):
-        whole = f"{split}_{stem}"
-        columns = dict.fromkeys(
-            k for row in rows for k in row if k == whole or k.startswith(f"{whole}_")
-        )
-        points = (
-            [(row["epoch"], sum(row.get(k, math.nan) for k in columns)) for row in rows]
-            if columns
-            else []
-        )
-        if finite := [point for point in points if math.isfinite(point[1])]:
-            return split, finite
+        points = _finite_points(rows, f"{split}_{stem}")
+        if points:
+            return split, points
     return None
+
+
+def _finite_points(rows: Sequence[Mapping[str, float]], name: str) -> Points:
+    """Reads the finite numbers of a column, or the sums of its columns for each level."""
+    columns: list[str] = []
+    for row in rows:
+        for column in row:
+            is_part = column == name or column.startswith(f"{name}_")
+            if is_part and column not in columns:
+                columns.append(column)
+    if not columns:
+        return []
+    points: Points = []
+    for row in rows:
+        total = sum((row.get(column, math.nan) for column in columns), 0.0)
+        if math.isfinite(total):
+            points.append((row["epoch"], total))
+    return points
 
 
 def overlaid(
     curves: Mapping[str, Sequence[tuple[float, float]]], ylabel: str, ax: Axes | None = None
 ) -> Figure:
-    """Numbers by epoch of several runs on one scale; of a long curve its first epochs may leave the
-    picture.
+    """Draws numbers by epoch of several runs on one scale; of a long curve its first epochs may
+    leave the picture.
     """
-    rows = [
-        {"epoch": epoch, name: value} for name, points in curves.items() for epoch, value in points
-    ]
+    rows = []
+    later = []
+    for name, points in curves.items():
+        rows += [{"epoch": epoch, name: value} for epoch, value in points]
+        later += [value for _, value in points[len(points) // SETTLING :]]
     drawn = lines(rows, {name: name for name in curves}, ylabel, ax)
-    axes = drawn.axes[0] if ax is None else ax
-    later = [value for points in curves.values() for _, value in points[len(points) // 12 :]]
-    low, high = min(later), max(later)
-    margin = 0.07 * (high - low) + 1e-9
-    axes.set_ylim(low - margin, high + margin)
+    margin = 0.07 * (max(later) - min(later)) + 1e-9
+    axes = ax or drawn.axes[0]
+    axes.set_ylim(min(later) - margin, max(later) + margin)
     return drawn
 
 
 def _curve(found: Comparison, stem: str, title: str, ylabel: str, file: str) -> Picture | None:
-    known = {entry.name: series for entry in found.entries if (series := _series(entry.run, stem))}
-    splits = {split for split, _ in known.values()}
-    labels = {
-        name: name if len(splits) == 1 else f"{name} ({split})"
-        for name, (split, _) in known.items()
-    }
-    curves = {labels[name]: points for name, (_, points) in known.items()}
+    """Draws a column of `metrics.csv` of all runs; None if no run has it."""
+    curves = {}
+    splits = {}
+    for entry in found.entries:
+        series = _series(entry.run, stem)
+        if series is not None:
+            splits[entry.name], curves[entry.name] = series
     if not curves:
         return None
-    whose = f"the {splits.pop()} split" if len(splits) == 1 else "the split in brackets"
-    told = f"By epoch, of {whose} of each run; the first epochs may leave the picture."
-    return Picture(file, title, told, lambda ax: overlaid(curves, ylabel, ax))
+    if len(set(splits.values())) == 1:
+        whose = f"the {next(iter(splits.values()))} split"
+    else:
+        whose = "the split in brackets"
+        curves = {f"{name} ({splits[name]})": points for name, points in curves.items()}
+    text = f"By epoch, of {whose} of each run; the first epochs may leave the picture."
+    return Picture(file, title, text, lambda ax: overlaid(curves, ylabel, ax))
+
+
+def _training_section(pictures: Sequence[Picture | None]) -> Section | None:
+    drawn = tuple(picture for picture in pictures if picture is not None)
+    if not drawn:
+        return None
+    return Section("Training", pictures=drawn)
 
 
 def training(found: Comparison) -> Section | None:
-    """The curves of all runs on the same axes."""
-    if found.ranked:
-        pictures = [
-            _curve(
-                found, found.headline, metric(found.headline), "mean over users", "curve_ranking"
-            )
-        ]
-    else:
-        stems = ("elbo", "log_likelihood_term", "rate")
-        pictures = [
-            _curve(found, stem, CURVES[stem][0], "nats per example", f"curve_{stem}")
-            for stem in stems
-        ]
-    drawn = tuple(picture for picture in pictures if picture is not None)
-    return Section("Training", pictures=drawn) if drawn else None
+    """Shows the bounds of all runs by epoch on the same axes."""
+    pictures = []
+    for stem in CURVES_IN_NATS:
+        title = CURVES[stem][0]
+        pictures.append(_curve(found, stem, title, "nats per example", f"curve_{stem}"))
+    return _training_section(pictures)
 
 
-def _spread_out(values: np.ndarray, xlabel: str, ax: Axes | None) -> Figure:
-    """A histogram of differences, with a line at none."""
+def ranking_training(found: Comparison) -> Section | None:
+    """Shows the metric that decides of all runs by epoch on the same axes."""
+    title = metric(found.headline)
+    return _training_section(
+        [_curve(found, found.headline, title, "mean over users", "curve_ranking")]
+    )
+
+
+def _difference_histogram(values: np.ndarray, xlabel: str, ax: Axes | None) -> Figure:
+    """Draws a histogram of differences, with a line at none."""
     drawn = histogram({"": values}, xlabel, ax)
-    (drawn.axes[0] if ax is None else ax).axvline(0, color="0.2", linewidth=1, linestyle="--")
+    axes = ax or drawn.axes[0]
+    axes.axvline(0, color="0.2", linewidth=1, linestyle="--")
     return drawn
 
 
-def _differences(found: Comparison, at: int) -> Picture:
-    entry, first, name = found.entries[at], found.first, found.headline
-    values = (entry.each[name] - first.each[name]).numpy()
-    what = f"{name_runs(name)} of {entry.name} minus that of {first.name}"
-    unit, whom = ("", "user") if found.ranked else (" (nats)", "example")
-    told = f"The {what}, by {whom}; above 0 for {(values > 0).mean():.0%} of them, below 0 for {(values < 0).mean():.0%}."
-    xlabel = f"difference of the {name_runs(name)}{unit}"
+def _difference(found: Comparison, at: int) -> Picture:
+    """Draws how the differences of a run to the first are spread over the examples."""
+    entry = found.entries[at]
+    first = found.first
+    measure = name_measure(found.headline)
+    values = (entry.each[found.headline] - first.each[found.headline]).numpy()
+    unit = ""
+    if found.in_nats:
+        unit = " (nats)"
+    above = (values > 0).mean()
+    below = (values < 0).mean()
+    text = (
+        f"The {measure} of {entry.name} minus that of {first.name}, by {found.unit[:-1]}; above 0 "
+        f"for {above:.0%} of them, below 0 for {below:.0%}."
+    )
+    xlabel = f"difference of the {measure}{unit}"
     title = f"{entry.name} and {first.name}"
-    return Picture(f"difference_{at}", title, told, lambda ax: _spread_out(values, xlabel, ax))
+    return Picture(
+        f"difference_{at}", title, text, lambda ax: _difference_histogram(values, xlabel, ax)
+    )
 
 
 def _quality(found: Comparison) -> Picture:
-    """Bars of the ranking metrics."""
-    series = {
-        entry.name: (
-            [entry.measures[m].value for m in found.shown],
-            [entry.measures[m].standard_error for m in found.shown],
-        )
-        for entry in found.entries
-    }
-    told = "The whiskers are standard errors over users; whether two runs differ is told by those of the pairs, in the table."
+    """Draws bars of the ranking metrics."""
+    series = {}
+    for entry in found.entries:
+        estimates = [entry.measures[name] for name in found.shown]
+        values = [estimate.value for estimate in estimates]
+        errors = [estimate.standard_error for estimate in estimates]
+        series[entry.name] = (values, errors)
+    text = (
+        "The whiskers are standard errors over users; whether two runs differ is told by those of "
+        "the pairs, in the table."
+    )
     titles = [metric(name) for name in found.shown]
     return Picture(
-        "quality", "Ranking", told, lambda ax: bars(titles, series, "mean over users", ax)
+        "quality", "Ranking", text, lambda ax: bars(titles, series, "mean over users", ax)
     )
 
 
-def measured(found: Comparison) -> Section:
-    """The measures, their paired differences, and how these are spread over the examples."""
-    title = (
-        "How well they rank"
-        if found.ranked
-        else f"The {'bound' if found.headline == 'elbo' else 'log-likelihood term'}"
-    )
-    pictures = [_differences(found, at) for at in range(1, len(found.entries))]
-    pictures = [_quality(found), *pictures] if found.ranked else pictures
+def _measures_section(found: Comparison, title: str, pictures: Sequence[Picture] = ()) -> Section:
+    """Shows the measures, their paired differences, and how these are spread over the examples."""
+    spread = [_difference(found, at) for at in range(1, len(found.entries))]
     tables = (figures_table(found), models_table(found))
-    return Section(title, tuple(verdicts(found)), found.warnings, tables, tuple(pictures))
+    return Section(title, tuple(verdicts(found)), found.warnings, tables, (*pictures, *spread))
+
+
+def bound(found: Comparison) -> Section:
+    """Shows the bounds, or the log-likelihood terms where a run is an autoencoder."""
+    title = "The log-likelihood term"
+    if found.headline == "elbo":
+        title = "The bound"
+    return _measures_section(found, title)
+
+
+def ranking(found: Comparison) -> Section:
+    """Shows the ranking metrics."""
+    return _measures_section(found, "How well they rank", [_quality(found)])
 
 
 def differing(found: Comparison) -> Section:
-    """What the runs are, and the settings that are not equal in all."""
-    what = Table(
-        (), tuple((entry.name, subtitle(entry.run)) for entry in found.entries), numbers=False
-    )
+    """Shows what the runs are, and the settings that are not equal in all."""
+    rows = tuple((entry.name, subtitle(entry.run)) for entry in found.entries)
+    runs = Table((), rows, numbers=False)
     if not found.settings:
-        return Section("Settings that differ", ("All settings are equal.",), tables=(what,))
-    return Section("Settings that differ", tables=(what, settings_table(found)))
+        return Section("Settings that differ", ("All settings are equal.",), tables=(runs,))
+    return Section("Settings that differ", tables=(runs, settings_table(found)))
 
 
-def _pictured(found: Comparison) -> list[Entry]:
-    """The runs that have a prior to sample from."""
+def _with_prior(found: Comparison) -> list[Entry]:
+    """Returns the runs that have a prior to sample from."""
     return [entry for entry in found.entries if entry.run.recipe.objective.has_bound]
 
 
-def _grid(file: str, entry: Entry, seed: int) -> Picture:
-    images = DenseFindings(entry.run).shown(entry.run.sample(64, seed=seed))
-    told = "64 means of p(x | z), z from the prior."
-    return Picture(file, entry.name, told, lambda ax: grid(images, ax, columns=8), photo=True)
+def _sample_grid(file: str, entry: Entry, seed: int) -> Picture:
+    samples = entry.run.sample(SAMPLED_IMAGES, seed=seed)
+    images = DenseFindings(entry.run).shown(samples)
+    text = f"{SAMPLED_IMAGES} means of p(x | z), z from the prior."
+    return Picture(file, entry.name, text, lambda ax: grid(images, ax, columns=8), photo=True)
 
 
 def images(found: Comparison) -> Section | None:
-    """Samples of each run, drawn with the same seed."""
-    pictures = tuple(
-        _grid(f"samples_{i}", entry, found.seed) for i, entry in enumerate(_pictured(found), 1)
-    )
-    return Section("Samples", pictures=pictures) if pictures else None
+    """Shows samples of each run, drawn with the same seed."""
+    pictures = []
+    for i, entry in enumerate(_with_prior(found), 1):
+        pictures.append(_sample_grid(f"samples_{i}", entry, found.seed))
+    if not pictures:
+        return None
+    return Section("Samples", pictures=tuple(pictures))
 
 
 def reconstructions(found: Comparison) -> Section:
-    """The same examples, and below them what each run makes of them."""
-    some = np.random.default_rng(found.seed).permutation(len(found.first.examples))[:ORIGINALS]
-
-    def again(entry: Entry) -> np.ndarray:
-        return DenseFindings(entry.run).shown(entry.run.reconstruct(entry.examples.batch(some)))
-
-    originals = DenseFindings(found.first.run).shown(found.first.examples.batch(some))  # type: ignore[arg-type]
-    rows = np.stack([originals, *map(again, found.entries)])
-    labels = ["original", *(entry.name for entry in found.entries)]
-    told = f"{len(some)} random {found.split} examples, and below each the mean of p(x | z) at the mean of q(z | x) of each run."
+    """Shows the same examples, and below them what each run makes of them."""
+    examples = found.first.examples
+    chosen = np.random.default_rng(found.seed).permutation(len(examples))[:RECONSTRUCTED]
+    rows = [DenseFindings(found.first.run).shown(examples.batch(chosen))]
+    labels = ["original"]
+    for entry in found.entries:
+        means = entry.run.reconstruct(entry.examples.batch(chosen))
+        rows.append(DenseFindings(entry.run).shown(means))
+        labels.append(entry.name)
+    stacked = np.stack(rows)
+    text = (
+        f"{len(chosen)} random {found.split} examples, and below each the mean of p(x | z) at the "
+        "mean of q(z | x) of each run."
+    )
     picture = Picture(
         "reconstructions",
         "The same examples",
-        told,
-        lambda ax: strips(rows, ax, rows=labels),
-        True,
-        True,
+        text,
+        lambda ax: strips(stacked, ax, rows=labels),
+        wide=True,
+        photo=True,
     )
     return Section("Reconstructions", pictures=(picture,))
 
 
 def columns(found: Comparison) -> Section | None:
-    """How far the samples of each run are from the examples, column by column."""
-    entries, schema = _pictured(found), found.first.run.schema
+    """Shows how far the samples of each run are from the examples, column by column."""
+    entries = _with_prior(found)
     if not entries:
         return None
-    data = schema.restore(found.first.examples.batch(slice(0, CROWD)).numpy())  # type: ignore[union-attr]
-    drawn = [
-        e.run.schema.restore(e.run.sample(CROWD, mean=False, seed=found.seed).numpy())
-        for e in entries
-    ]
-    names = list(schema.columns) or [f"value {i + 1}" for i in range(schema.shape[0])]
-    apart = np.array(
-        [[kolmogorov_smirnov(data[:, i], part[:, i]) for part in drawn] for i in range(len(names))]
+    schema = found.first.run.schema
+    data = schema.restore(found.first.examples.batch(slice(0, COMPARED_ROWS)).numpy())
+    samples = []
+    for entry in entries:
+        drawn = entry.run.sample(COMPARED_ROWS, mean=False, seed=found.seed)
+        samples.append(entry.run.schema.restore(drawn.numpy()))
+    column_names = list(schema.columns)
+    if not column_names:
+        column_names = [f"value {i + 1}" for i in range(schema.shape[0])]
+    distances = np.stack([column_distances(data, part) for part in samples], axis=1)
+    order = np.argsort(-distances.mean(1), kind="stable")[:SHOWN_COLUMNS]
+    shown = [column_names[i] for i in order]
+    which = "All columns"
+    if len(column_names) > SHOWN_COLUMNS:
+        which = f"The {SHOWN_COLUMNS} columns of {len(column_names)} that differ most"
+    caption = (
+        f"{which}: the greatest difference of the distribution functions (Kolmogorov and Smirnov) "
+        f"of {len(data):,} {found.split} examples and {COMPARED_ROWS:,} samples of each run."
     )
-    order = np.argsort(-apart.mean(1), kind="stable")[:PANELS]
-    which = (
-        "All columns"
-        if len(names) <= PANELS
-        else f"The {PANELS} columns of {len(names)} that differ most"
-    )
-    behind = f"{len(data):,} {found.split} examples and {CROWD:,} samples of each run"
-    caption = f"{which}: the greatest difference of the distribution functions (Kolmogorov and Smirnov) of {behind}."
-    rows = [("mean of all columns", *(figure(v, 3) for v in apart.mean(0)))]
-    rows += [(names[i], *(figure(v, 3) for v in apart[i])) for i in order]
-    table = Table(("column", *(entry.name for entry in entries)), tuple(rows), caption)
-    shown = [names[i] for i in order]
-    pictures = [
-        _marginals(f"columns_{n}", entry.name, data[:, order], part[:, order], shown)
-        for n, (entry, part) in enumerate(zip(entries, drawn, strict=True), 1)
-    ]
+    head = ("column", *(entry.name for entry in entries))
+    rows = [_distance_row("mean of all columns", distances.mean(0))]
+    for i in order:
+        rows.append(_distance_row(column_names[i], distances[i]))
+    pictures = []
+    for i, (entry, part) in enumerate(zip(entries, samples, strict=True), 1):
+        pictures.append(
+            _marginals(f"columns_{i}", entry.name, data[:, order], part[:, order], shown)
+        )
+    table = Table(head, tuple(rows), caption)
     return Section("Columns of samples", tables=(table,), pictures=tuple(pictures))
 
 
+def _distance_row(name: str, distances: np.ndarray) -> tuple[str, ...]:
+    return (name, *(figure(distance, 3) for distance in distances))
+
+
 def _marginals(
-    file: str, name: str, data: np.ndarray, drawn: np.ndarray, columns: list[str]
+    file: str, name: str, data: np.ndarray, drawn: np.ndarray, column_names: list[str]
 ) -> Picture:
-    told = "Examples (filled) and samples from the model (line)."
-    return Picture(file, name, told, lambda ax: marginals(data, drawn, columns, ax), wide=True)
+    text = "Examples (filled) and samples from the model (line)."
+    return Picture(file, name, text, lambda ax: marginals(data, drawn, column_names, ax), wide=True)
+
+
+Part = Callable[[Comparison], Section | None]
+"""Makes a section of the page, if there is anything to say."""
+
+TABLE_PARTS: tuple[Part, ...] = (bound, differing, training, columns)
+"""The sections of runs on tables and vectors."""
+
+PARTS: dict[str, tuple[Part, ...]] = {
+    "image": (bound, differing, training, images, reconstructions),
+    "table": TABLE_PARTS,
+    "vector": TABLE_PARTS,
+    "interactions": (ranking, differing, ranking_training),
+}
+"""The sections of the page, by the kind of the data."""
 
 
 def _sections(found: Comparison) -> list[Section]:
-    parts: tuple[Callable[[Comparison], Section | None], ...] = (measured, differing, training)
-    if found.first.run.schema.kind == "image":
-        parts = (*parts, images, reconstructions)
-    elif not found.ranked:
-        parts = (*parts, columns)
-    return [section for part in parts if (section := part(found)) is not None]
+    sections = []
+    for part in PARTS[found.first.run.schema.kind]:
+        section = part(found)
+        if section is not None:
+            sections.append(section)
+    return sections
 
 
-def _earlier(folder: Path) -> bool:
-    """Whether a folder holds a page of this command and may be written again."""
+def _is_earlier_page(folder: Path) -> bool:
+    """Says whether a folder holds a page of this command and may be written again."""
     try:
         held = read_json(folder / "comparison.json")
     except RunError:
@@ -260,20 +358,23 @@ def _earlier(folder: Path) -> bool:
     return isinstance(held, dict) and held.get("kind") == MARK
 
 
-def place(runs: Sequence[Run], out: str | Path | None = None) -> Path:
-    """The folder of a comparison: `out`, or `compare-A-B` beside the first run.
+def place(runs: Sequence[Run], run_names: Sequence[str], out: str | Path | None = None) -> Path:
+    """Chooses the folder of a comparison: `out`, or `compare-A-B` beside the first run.
 
     Raises:
         RunError: something else than an earlier comparison is there.
     """
-    called = [name.replace("/", "-") for name in names([run.folder for run in runs])]
-    called = called if len(called) < 5 else [called[0], f"and-{len(called) - 1}-more"]
-    folder = (
-        Path(out)
-        if out is not None
-        else runs[0].folder.resolve().parent / "-".join(["compare", *called])
-    )
-    if exists(folder) and not (folder.is_dir() and (_earlier(folder) or not any(folder.iterdir()))):
+    if out is not None:
+        folder = Path(out)
+    else:
+        parts = ["compare", *(name.replace("/", "-") for name in run_names)]
+        if len(run_names) > NAMED_IN_FOLDER:
+            parts = [*parts[:2], f"and-{len(run_names) - 1}-more"]
+        folder = runs[0].folder.resolve().parent / "-".join(parts)
+    if not exists(folder):
+        return folder
+    is_free = folder.is_dir() and (_is_earlier_page(folder) or not any(folder.iterdir()))
+    if not is_free:
         raise RunError(
             f"{folder} is not an empty folder, and holds no earlier comparison; choose another "
             "--out"
@@ -287,7 +388,7 @@ def compare(
     *,
     data: str | Path | None = None,
     split: str | None = None,
-    samples: int = DRAWS,
+    samples: int = LIKELIHOOD_SAMPLES,
     seed: int = 0,
     progress: bool = False,
 ) -> Comparison:
@@ -311,16 +412,18 @@ def compare(
         RunError: the folder holds something else than an earlier comparison, or cannot be written.
     """
     refuse(runs)
-    folder = place(runs, out)
-    split, seen = ready(runs, data, split, samples)
+    request = Request(data, split, samples, seed)
+    run_names = names([run.folder for run in runs])
+    folder = place(runs, run_names, out)
+    split, candidates = prepare(runs, run_names, request)
     with stages("compare", len(runs) + 1, show=progress) as begins:
-        found = measured_runs(runs, split, seen, data, samples, seed, begins)
+        found = measure_candidates(candidates, split, request, begins)
         begins("pictures")
         found = replace(found, page=folder / "index.html")
         sections = _sections(found)
-        write_json(
-            folder / "comparison.json", found.describe()
-        )  # first: it says whose folder this is
-        told = f"{sizes(found)}; differences are to {found.first.name}"
-        write(folder, listed([entry.name for entry in found.entries]), told, sections)
+        # The numbers are written first: they say whose folder this is.
+        write_json(folder / "comparison.json", found.describe())
+        title = listed([entry.name for entry in found.entries])
+        text = f"{sizes(found)}; differences are to {found.first.name}"
+        write(folder, title, text, sections)
     return found

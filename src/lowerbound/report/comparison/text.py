@@ -1,8 +1,10 @@
 """A comparison for people, as text."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
+from ...evaluation import Estimate
 from ..records import Table
 from ..text import figure, metric, setting, spread
 from .measure import Comparison, Entry
@@ -10,125 +12,180 @@ from .measure import Comparison, Entry
 NAMED = {"elbo": "ELBO", "log_likelihood": "log p(x)", "log_likelihood_term": "log-likelihood term"}
 """Measures in nats, for people."""
 
+NATS_DIGITS = 2
+"""Digits after the point of a number of nats."""
 
-def name_runs(measure: str) -> str:
+METRIC_DIGITS = 4
+"""Digits after the point of a ranking metric."""
+
+
+def name_measure(measure: str) -> str:
+    """Names a measure for people."""
     return NAMED.get(measure) or metric(measure)
 
 
+def digits(found: Comparison) -> int:
+    """Returns the digits after the point that the measures of a comparison are told with."""
+    if found.in_nats:
+        return NATS_DIGITS
+    return METRIC_DIGITS
+
+
 def sizes(found: Comparison) -> str:
-    return f"{found.examples:,} {found.split} {'users' if found.ranked else 'examples'} of {found.source}"
+    """Says what was measured: "360 test examples of digits"."""
+    return f"{found.examples:,} {found.split} {found.unit} of {found.source}"
 
 
 def caption(found: Comparison) -> str:
-    """What the figures of the table are."""
-    unit = "Means over users" if found.ranked else "Nats per example"
-    told = f"{unit}, ± standard error. Differences are to {found.first.name}, with the standard error of the pairs."
+    """Says what the figures of the table are."""
+    means = "Means over users"
+    if found.in_nats:
+        means = "Nats per example"
+    text = (
+        f"{means}, ± standard error. Differences are to {found.first.name}, with the standard "
+        "error of the pairs."
+    )
     if found.weighed:
-        whose = f"of the first {found.weighed:,}" if found.weighed < found.examples else "of all"
-        told += f" log p(x) is {whose}, with {found.samples} importance samples each."
-    if found.ranked and (out := found.first.ranking.left_out if found.first.ranking else 0):
-        told += f" {out:,} users without a held-out item are left out."
-    return told
-
-
-def _measures(found: Comparison, entry: Entry) -> tuple[str, ...]:
-    digits, cells = 4 if found.ranked else 2, [entry.name]
-    for name in found.shown:
-        for estimates, sign in ((entry.measures, False), (entry.differences or {}, True)):
-            cells.append(spread(estimates[name], digits, sign) if name in estimates else "–")
-    return tuple(cells)
+        which = "of all"
+        if found.weighed < found.examples:
+            which = f"of the first {found.weighed:,}"
+        text += f" log p(x) is {which}, with {found.samples} importance samples each."
+    left_out = found.first.measured.left_out
+    if left_out:
+        text += f" {left_out:,} users without a held-out item are left out."
+    return text
 
 
 def figures_table(found: Comparison) -> Table:
-    """A row for each run: its measures, and their paired differences to the first run."""
-    measured = (part for name in found.shown for part in (name_runs(name), "difference"))
-    return Table(
-        ("run", *measured),
-        tuple(_measures(found, entry) for entry in found.entries),
-        caption(found),
-    )
+    """Makes a row for each run: its measures, and their paired differences to the first run."""
+    head = ["run"]
+    for name in found.shown:
+        head += [name_measure(name), "difference"]
+    rows = []
+    for entry in found.entries:
+        rows.append(_figures_row(found, entry))
+    return Table(tuple(head), tuple(rows), caption(found))
 
 
-def _cost(entry: Entry) -> tuple[str, ...]:
-    summary = entry.run.summary
-    rate = " + ".join(figure(math.nan if r is None else r, 2) for r in entry.rate) or "–"
-    epochs = f"{summary['epochs']:,}" if "epochs" in summary else "–"
-    return (
-        entry.name,
-        rate,
-        f"{entry.parameters:,}",
-        epochs,
-        figure(summary.get("seconds", math.nan), 1),
-    )
+def _figures_row(found: Comparison, entry: Entry) -> tuple[str, ...]:
+    measures = entry.measures
+    differences = entry.differences or {}
+    cells = [entry.name]
+    for name in found.shown:
+        cells.append("–")
+        if name in measures:
+            cells[-1] = spread(measures[name], digits(found))
+        cells.append("–")
+        if name in differences:
+            cells[-1] = spread(differences[name], digits(found), sign=True)
+    return tuple(cells)
 
 
 def models_table(found: Comparison) -> Table:
-    """A row for each run: what its latents carry, how large the model is, and what the fit cost."""
+    """Makes a row for each run: what its latents carry, how large the model is, and what the fit
+    cost.
+    """
     caption = "Rate in nats; seconds of the fit, each on its own machine."
     head = ("run", "rate by level", "parameters", "epochs", "seconds")
-    return Table(head, tuple(map(_cost, found.entries)), caption)
+    return Table(head, tuple(map(_models_row, found.entries)), caption)
 
 
-def _joined(left: Table, right: Table) -> Table:
-    """Two tables of the same rows as one."""
-    rows = zip((left.head, *left.rows), (right.head, *right.rows), strict=True)
-    head, *rest = ((*ours, *theirs[1:]) for ours, theirs in rows)
-    return replace(left, head=head, rows=tuple(rest))
+def _models_row(entry: Entry) -> tuple[str, ...]:
+    summary = entry.run.summary
+    rates = []
+    for rate in entry.rate:
+        if rate is None:
+            rate = math.nan
+        rates.append(figure(rate, 2))
+    epochs = "–"
+    if "epochs" in summary:
+        epochs = f"{summary['epochs']:,}"
+    seconds = figure(summary.get("seconds", math.nan), 1)
+    return (entry.name, " + ".join(rates) or "–", f"{entry.parameters:,}", epochs, seconds)
+
+
+def _side_by_side(left: Table, right: Table) -> Table:
+    """Joins two tables of the same rows."""
+    rows = []
+    for ours, theirs in zip(left.rows, right.rows, strict=True):
+        rows.append((*ours, *theirs[1:]))
+    return replace(left, head=(*left.head, *right.head[1:]), rows=tuple(rows))
 
 
 def settings_table(found: Comparison) -> Table:
-    """A row for each setting that differs, a column for each run."""
-    rows = ((key, *map(setting, values)) for key, values in found.settings.items())
-    return Table(("setting", *(entry.name for entry in found.entries)), tuple(rows), numbers=False)
+    """Makes a row for each setting that differs, with a column for each run."""
+    head = ("setting", *(entry.name for entry in found.entries))
+    rows = []
+    for key, values in found.settings.items():
+        rows.append((key, *map(setting, values)))
+    return Table(head, tuple(rows), numbers=False)
 
 
 def verdicts(found: Comparison) -> list[str]:
-    """For each run whether it is better or worse than the first, in a sentence; nothing where the
-    figures cannot be compared.
+    """Says of each run whether it is better or worse than the first, in a sentence; nothing where
+    the figures cannot be compared.
     """
-    return [_verdict(found, entry) for entry in found.entries[1:]] if found.comparable else []
+    if not found.comparable:
+        return []
+    return [_verdict(found, entry) for entry in found.entries[1:]]
 
 
 def _verdict(found: Comparison, entry: Entry) -> str:
-    value, error = (entry.differences or {})[found.headline]
-    digits, unit = (4, "") if found.ranked else (2, " nats")
-    told = f"The {name_runs(found.headline)} of {entry.name}"
-    if not value:
-        return f"{told} is equal to that of {found.first.name}."
-    size = f"{figure(abs(value), digits)}{unit} {'above' if value > 0 else 'below'} that of {found.first.name}"
-    clear = "" if abs(value) > 2 * error else ", which is within twice the standard error"
-    return f"{told} is {size} (±\u00a0{figure(error, digits)}){clear}."
+    difference = Estimate(*(entry.differences or {})[found.headline])
+    subject = f"The {name_measure(found.headline)} of {entry.name}"
+    first = found.first.name
+    if not difference.value:
+        return f"{subject} is equal to that of {first}."
+    unit = ""
+    if found.in_nats:
+        unit = " nats"
+    side = "below"
+    if difference.value > 0:
+        side = "above"
+    doubt = ""
+    if not difference.is_clear:
+        doubt = ", which is within twice the standard error"
+    size = f"{figure(abs(difference.value), digits(found))}{unit}"
+    error = figure(difference.standard_error, digits(found))
+    return f"{subject} is {size} {side} that of {first} (±\u00a0{error}){doubt}."
 
 
-def _aligned(table: Table) -> list[str]:
-    """A table as text: names on the left, all else on the right where it is numbers."""
+def _align(table: Table) -> list[str]:
+    """Writes a table as lines: names on the left, all else on the right where it is numbers."""
     rows = [table.head, *table.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    side = ">" if table.numbers else "<"
-    return [
-        "  ".join(f"{cell:{side if i else '<'}{widths[i]}}" for i, cell in enumerate(row)).rstrip()
-        for row in rows
-    ]
+    side = "<"
+    if table.numbers:
+        side = ">"
+    lines = []
+    for name, *values in rows:
+        cells = [f"{name:<{widths[0]}}"]
+        for value, width in zip(values, widths[1:], strict=True):
+            cells.append(f"{value:{side}{width}}")
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
-def _typed(text: str) -> str:
-    """As the other commands write figures."""
-    return text.replace("±\u00a0", "+- ").replace("±", "+-").replace("−", "-").replace("–", "-")
+def _type(lines: Sequence[str]) -> list[str]:
+    """Writes figures as the other commands do."""
+    typed = []
+    for line in lines:
+        line = line.replace("±\u00a0", "+- ").replace("±", "+-")
+        typed.append(line.replace("−", "-").replace("–", "-"))
+    return typed
 
 
 def as_text(found: Comparison) -> list[str]:
-    """The comparison as lines for a terminal."""
-    notes = [f"note: {warning}" for warning in found.warnings]
-    figures = [
-        _typed(line)
-        for line in (
-            caption(found),
-            *_aligned(_joined(figures_table(found), models_table(found))),
-            *verdicts(found),
-        )
-    ]
-    differ = (
-        ["", *_aligned(settings_table(found))] if found.settings else ["all settings are equal"]
-    )
-    page = [] if found.page is None else ["", f"page     {found.page}"]
-    return [sizes(found), *notes, *figures, *differ, *page]
+    """Writes the comparison as lines for a terminal."""
+    lines = [sizes(found)]
+    for warning in found.warnings:
+        lines.append(f"note: {warning}")
+    table = _side_by_side(figures_table(found), models_table(found))
+    lines += _type([caption(found), *_align(table), *verdicts(found)])
+    if found.settings:
+        lines += ["", *_align(settings_table(found))]
+    else:
+        lines.append("all settings are equal")
+    if found.page is not None:
+        lines += ["", f"page     {found.page}"]
+    return lines

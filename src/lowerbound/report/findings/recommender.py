@@ -4,40 +4,52 @@ vectors, rates.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ...baselines import Ease, Popularity, Scorer
+from ...baselines import Ease, Popularity
 from ...data import Dataset, History
 from ...errors import ConfigError
-from ...evaluation import LatentStatistics, latent_statistics
-from ...evaluation.ranking import Ranking, cuts, rank
+from ...evaluation import LatentStatistics
+from ...evaluation.measure import LATENT_USERS, MeasureSettings, RankedMeasures, deciding_metric
+from ...evaluation.ranking import Ranking, Scorer, cuts, rank
 from ...evaluation.statistics import mean_ranks
 from ...recommend import item_vectors
-from ...run import LATENT_USERS, Run
-from ...training import monitored
+from ...run import Run
 from ..projection import Plane, plane
 from ..text import metric
 
 EASE_MEMORY = 10**9
 """Bytes that a fit of EASE may take; over larger catalogues it is left out."""
 
-
 EASE_GRID = (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
 """The l2 that are tried on the validation split."""
-
 
 EASE_DEFAULT = 500.0
 """The l2 where there is no validation split."""
 
+MAPPED_ITEMS = 2000
+"""Points of the map of the items, at most."""
 
-ITEMS, USERS = 2000, 1000
-"""Points of the maps, at most."""
+MAPPED_USERS = 1000
+"""Points of the map of the users, at most."""
 
+NEIGHBOURS = 5
+"""Nearest items that are shown of an item."""
 
-NEIGHBOURS, KNOWN = 5, 8
-"""Nearest items that are shown, and of how many items."""
+KNOWN = 8
+"""Items, the best-known ones, whose nearest items are shown."""
+
+TABLE_METRICS = (
+    ("ndcg", 10),
+    ("ndcg", 100),
+    ("recall", 20),
+    ("recall", 50),
+    ("recall_capped", 20),
+    ("recall_capped", 50),
+    ("mrr", 100),
+)
+"""Metrics of the table, each with the k that it has if the catalogue is large enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +75,8 @@ class Compared:
     notes: tuple[str, ...] = ()
 
     def k(self, wanted: int) -> int:
-        """The largest cut up to `wanted` that there is."""
-        return max((k for k in self.ks if k <= wanted), default=self.ks[0])
+        """Returns the largest cut up to `wanted` that there is."""
+        return largest_cut(self.ks, wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,16 +85,20 @@ class Findings:
 
     Attributes:
         data: in the splits of the run.
+        train: the training split.
         popularity: training users of each item, (I,).
         compared: rankings of the test split, or of the validation split where nothing else has
-        targets.
+            targets.
         latent: what the latents carry, over the users of `latent_split`.
+        latent_users: how many users these are.
+        latent_split: the name of their split.
         vectors: of the items, (I, d).
         items: map of the items' vectors.
         users: map of the users' codes; their rows are those of the training split.
     """
 
     data: Dataset
+    train: History
     popularity: np.ndarray
     compared: Compared | None
     latent: LatentStatistics | None
@@ -93,146 +109,170 @@ class Findings:
     users: Plane | None = None
 
 
-def held_out(data: Dataset, name: str) -> History | None:
-    """A split in which there is something to be found."""
-    split = getattr(data, name)
-    return (
-        split
-        if isinstance(split, History) and split.targets is not None and split.targets.nnz
-        else None
-    )
-
-
-def _names(ks: tuple[int, ...], headline: str) -> tuple[str, ...]:
-    def at(wanted: int) -> int:
-        return max((k for k in ks if k <= wanted), default=ks[0])
-
-    asked = (
-        ("ndcg", 10),
-        ("ndcg", 100),
-        ("recall", 20),
-        ("recall", 50),
-        ("recall_capped", 20),
-        ("recall_capped", 50),
-        ("mrr", 100),
-    )
-    return tuple(dict.fromkeys([headline, *(f"{name}@{at(k)}" for name, k in asked)]))
-
-
-def _ease(data: Dataset, train: Any, headline: str) -> tuple[Scorer | None, str]:
-    """The baseline with the l2 that is best on the validation split, and how that went."""
-    needed = Ease().memory(train.shape[1])
-    if needed > EASE_MEMORY:
-        size = f"{needed / 1e9:.1f} GB of memory (limit {EASE_MEMORY / 1e9:g} GB)"
-        return None, f"EASE is left out: over {train.shape[1]:,} items it needs {size}."
-    validation = held_out(data, "validation")
-    found: dict[float, float] = {}
-    grid = (EASE_DEFAULT,) if validation is None else EASE_GRID
-    best: Scorer | None = None
-    for l2 in grid:
-        try:
-            scorer = Ease(l2).fit(train)
-        except ConfigError:  # no memory, or not invertible in float32 with so small a penalty
-            continue
-        value = (
-            0.0
-            if validation is None
-            else rank(scorer, validation, metrics=[headline])[headline].value
-        )
-        if not found or value > max(found.values()):
-            best = scorer
-        found[l2] = value
-    if best is None:
-        return (
-            None,
-            "EASE is left out: it could not be fitted in the memory and precision there are.",
-        )
-    chosen = max(found, key=lambda l2: found[l2])
-    if validation is None:
-        return (
-            best,
-            f"EASE has l2 = {chosen:g}, which nothing was there to choose it by: there is no "
-            "validation split.",
-        )
-    tried = ", ".join(f"{l2:g}" for l2 in found)
-    edge = (
-        ", an end of that list, so that another might do better"
-        if len(found) > 1 and chosen in (min(found), max(found))
-        else ""
-    )
-    return (
-        best,
-        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric(headline)} on the validation "
-        f"split{edge}.",
+def findings(run: Run) -> Findings:
+    """Measures a run on interactions."""
+    data = run.data()
+    train = data.users("train")
+    assert train is not None
+    popularity = np.asarray((train.matrix != 0).sum(0), dtype=np.int64).ravel()
+    vectors = item_vectors(run.model)
+    method = run.recipe.report.projection
+    known = np.argsort(-popularity, kind="stable")[:MAPPED_ITEMS]
+    items = plane(unit_rows(vectors)[known], known, "item vector ", method=method)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:MAPPED_USERS])
+    codes = run.encode(train.take(chosen))[0]
+    users = plane(codes.numpy(), chosen, "z", method=method)
+    compared = compare(run, data, popularity)
+    latent, latent_users, latent_split = _measure_latent(run, data)
+    return Findings(
+        data,
+        train,
+        popularity,
+        compared,
+        latent,
+        latent_users,
+        latent_split,
+        vectors,
+        items,
+        users,
     )
 
 
 def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
-    """Rankings by the model, by popularity and by EASE of the split that has targets; the test
-    split before the validation.
+    """Ranks for the users of the split that has targets, the test split before the validation, by
+    the model, by popularity and by EASE.
+
+    Returns:
+        The rankings, or None if no split has targets.
     """
-    split = next(
-        (name for name in ("test", "validation") if held_out(data, name) is not None), None
-    )
-    if split is None or not isinstance(data.train, History):
+    split = "test"
+    users = data.held_out(split)
+    if users is None:
+        split = "validation"
+        users = data.held_out(split)
+    train = data.users("train")
+    if users is None or train is None:
         return None
-    users = held_out(data, split)
-    assert users is not None
-    ks, monitor = cuts(len(popularity)), monitored(run.recipe.training.monitor, len(popularity))
-    headline = monitor if "@" in monitor else f"ndcg@{ks[-1]}"
-    names = _names(ks, headline)
-    ease, note = _ease(data, data.train.matrix, headline)
-    scorers = {
+    ks = cuts(len(popularity))
+    headline = deciding_metric(run.recipe.training.monitor, len(popularity))
+    names = _table_metrics(ks, headline)
+    scorers: dict[str, Scorer] = {
         "model": run.model.item_scores,
-        "popularity": Popularity().fit(data.train.matrix),
-    } | ({"EASE": ease} if ease else {})
-    wanted = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
+        "popularity": Popularity().fit(train.matrix),
+    }
+    ease, note = _fit_ease(train, data.held_out("validation"), headline)
+    if ease is not None:
+        scorers["EASE"] = ease
+    metrics = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
     rankings = {
-        name: rank(scorer, users, metrics=list(wanted), popularity=popularity)
+        name: rank(scorer, users, metrics=list(metrics), popularity=popularity)
         for name, scorer in scorers.items()
     }
     return Compared(split, users, headline, names, ks, rankings, (note,))
 
 
+def largest_cut(ks: tuple[int, ...], wanted: int) -> int:
+    """Returns the largest of the cuts up to `wanted`, or the least cut if all are larger."""
+    return max((k for k in ks if k <= wanted), default=ks[0])
+
+
+def _table_metrics(ks: tuple[int, ...], headline: str) -> tuple[str, ...]:
+    """Lists the metrics of the table for a catalogue that has these cuts, each once."""
+    names = [headline]
+    for name, k in TABLE_METRICS:
+        names.append(f"{name}@{largest_cut(ks, k)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _fit_ease(
+    train: History, validation: History | None, headline: str
+) -> tuple[Scorer | None, str]:
+    """Fits EASE with the l2 that is best on the validation split.
+
+    Returns:
+        The baseline, or None if it cannot be fitted, and a sentence on how that went.
+    """
+    items = train.matrix.shape[1]
+    needed = Ease().memory(items)
+    if needed > EASE_MEMORY:
+        size = f"{needed / 1e9:.1f} GB of memory (limit {EASE_MEMORY / 1e9:g} GB)"
+        return None, f"EASE is left out: over {items:,} items it needs {size}."
+    grid: tuple[float, ...] = EASE_GRID
+    if validation is None:
+        grid = (EASE_DEFAULT,)
+    best: Scorer | None = None
+    values: dict[float, float] = {}
+    for l2 in grid:
+        try:
+            ease = Ease(l2).fit(train.matrix)
+        # No memory, or not invertible in float32 with so small a penalty.
+        except ConfigError:
+            continue
+        value = 0.0
+        if validation is not None:
+            value = rank(ease, validation, metrics=[headline])[headline].value
+        if not values or value > max(values.values()):
+            best = ease
+        values[l2] = value
+    if best is None:
+        note = "EASE is left out: it could not be fitted in the memory and precision there are."
+        return None, note
+    chosen = max(values, key=lambda l2: values[l2])
+    if validation is None:
+        note = (
+            f"EASE has l2 = {chosen:g}, which nothing was there to choose it by: there is no "
+            "validation split."
+        )
+        return best, note
+    tried = ", ".join(f"{l2:g}" for l2 in values)
+    edge = ""
+    if len(values) > 1 and chosen in (min(values), max(values)):
+        edge = ", an end of that list, so that another might do better"
+    note = (
+        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric(headline)} on the validation "
+        f"split{edge}."
+    )
+    return best, note
+
+
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Each row divided by its length; a row of zeros stays."""
+    """Divides each row by its length; a row of zeros stays."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
 def nearest(vectors: np.ndarray, of: int, count: int = NEIGHBOURS) -> list[tuple[int, float]]:
-    """The rows that are nearest to a row of unit vectors, with their cosines, the nearest first."""
+    """Finds the rows that are nearest to a row of unit vectors.
+
+    Returns:
+        The rows with their cosines, the nearest first.
+    """
     cosines = vectors @ vectors[of]
-    order = [int(i) for i in np.argsort(-cosines, kind="stable") if i != of]
-    return [(i, float(cosines[i])) for i in order[:count]]
+    order = np.argsort(-cosines, kind="stable")
+    others = order[order != of][:count]
+    return [(int(i), float(cosines[i])) for i in others]
 
 
 def popularity_ranks(popularity: np.ndarray) -> np.ndarray:
-    """1 for the most popular item; equals have the mean of their ranks."""
+    """Ranks items, 1 for the most popular one; equals have the mean of their ranks."""
     return np.asarray(mean_ranks(-popularity), dtype=float)
 
 
-def _latent(run: Run, data: Dataset) -> tuple[LatentStatistics | None, int, str]:
-    """What the latents carry, on the test users or else those that there are."""
-    name = next(
-        (name for name in ("test", "validation") if getattr(data, name) is not None), "train"
-    )
-    users = data.split(name).take(slice(0, LATENT_USERS))
+def _measure_latent(run: Run, data: Dataset) -> tuple[LatentStatistics | None, int, str]:
+    """Measures what the latents carry, on the test users or else those that there are.
+
+    Returns:
+        The statistics, or None for an autoencoder, whose codes have no distribution and so no rate;
+        the number of users; and the name of their split.
+    """
+    name = "train"
+    users = data.users(name)
+    for other in ("validation", "test"):
+        if data.users(other) is not None:
+            name = other
+            users = data.users(other)
+    assert users is not None
+    count = min(len(users), LATENT_USERS)
     if not run.recipe.objective.has_bound:
-        return None, len(users), name  # an autoencoder has codes without a distribution: no rate
-    return latent_statistics(run.model, users), len(users), name
-
-
-def findings(run: Run) -> Findings:
-    """Measures a run on interactions."""
-    data = run.data()
-    assert isinstance(data.train, History)
-    popularity = np.asarray((data.train.matrix != 0).sum(0), dtype=np.int64).ravel()
-    vectors = item_vectors(run.model)
-    known, method = np.argsort(-popularity, kind="stable")[:ITEMS], run.recipe.report.projection
-    items = plane(unit_rows(vectors)[known], known, "item vector ", method=method)
-    some = np.sort(np.random.default_rng(0).permutation(len(data.train))[:USERS])
-    users = plane(run.encode(data.train.take(some))[0].numpy(), some, "z", method=method)
-    return Findings(
-        data, popularity, compare(run, data, popularity), *_latent(run, data), vectors, items, users
-    )
+        return None, count, name
+    return RankedMeasures(run.model, users, MeasureSettings(split=name)).latent, count, name

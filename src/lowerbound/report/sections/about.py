@@ -101,8 +101,7 @@ def _split_sizes(run: Run) -> str:
     for name in ("train", "validation", "test"):
         if sizes.get(name):
             counts.append(f"{sizes[name]:,} {name}")
-    unit = "users" if run.schema.kind == "interactions" else "examples"
-    return f"{', '.join(counts)} {unit}"
+    return f"{', '.join(counts)} {run.schema.unit}"
 
 
 def _model(run: Run) -> str:
