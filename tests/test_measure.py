@@ -1,5 +1,5 @@
-"""One number has one definition: whoever measures a split of a run shows the same value, to the last
-digit.
+"""One number has one definition: whoever measures a split of a run shows the same value, to the
+last digit.
 """
 
 import json

@@ -56,7 +56,8 @@ class Examples(Split):
         `key` seeds the draw of a dynamic binarisation: the same key and index give the same batch,
         another key another.
         """
-        return float_tensor(self._values_at(positions(index), key))
+        values = self._values_at(positions(index), key)
+        return float_tensor(values)
 
     def _values_at(self, index: np.ndarray | slice, key: int) -> np.ndarray:
         """Returns the examples at `index` as the model sees them, drawn where they are."""
@@ -67,8 +68,10 @@ class Examples(Split):
             return self._scaled(rows)
         # The first row is part of the seed, so that two batches of one step never share their
         # noise.
-        generator = np.random.default_rng([self.seed, int(key) % 2**64, int(rows[0])])
-        noise = generator.random((len(rows), *self.schema.shape), dtype=np.float32)
+        seeds = [self.seed, int(key) % 2**64, int(rows[0])]
+        generator = np.random.default_rng(seeds)
+        shape = (len(rows), *self.schema.shape)
+        noise = generator.random(shape, dtype=np.float32)
         return noise < self._scaled(rows)
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
@@ -85,13 +88,16 @@ class Examples(Split):
         if not len(self):
             return bits
         order = np.argsort(self.rows, kind="stable")
-        blocks, starts = np.unique(self.rows[order] // BINARISED_ROWS, return_index=True)
+        block_of_each = self.rows[order] // BINARISED_ROWS
+        blocks, starts = np.unique(block_of_each, return_index=True)
         members = np.split(order, starts[1:])
-        for block, block_members in zip(blocks, members, strict=True):
+        shape = (BINARISED_ROWS, *self.schema.shape)
+        for block, at in zip(blocks, members, strict=True):
             generator = np.random.default_rng([self.seed, int(block)])
-            noise = generator.random((BINARISED_ROWS, *self.schema.shape), np.float32)
-            rows = self.rows[block_members]
-            bits[block_members] = noise[rows % BINARISED_ROWS] < self._scaled(rows)
+            noise = generator.random(shape, np.float32)
+            rows = self.rows[at]
+            probabilities = self._scaled(rows)
+            bits[at] = noise[rows % BINARISED_ROWS] < probabilities
         return bits
 
     def span(self) -> tuple[float, float]:
@@ -99,9 +105,9 @@ class Examples(Split):
         if self.draw != "none" or not len(self):
             return 0.0, 1.0
         lowest, highest = span(self.values, self.rows)
-        low = np.min(self.schema.scaled(lowest, self.levels))
-        high = np.max(self.schema.scaled(highest, self.levels))
-        return float(low), float(high)
+        low = self.schema.scaled(lowest, self.levels)
+        high = self.schema.scaled(highest, self.levels)
+        return float(low.min()), float(high.max())
 
     def mean(self) -> np.ndarray:
         """Returns the mean of the examples as the model sees them, (*shape) float32.
@@ -110,10 +116,11 @@ class Examples(Split):
         """
         sums = []
         for start in range(0, len(self), BINARISED_ROWS):
-            block = self._scaled(self.rows[start : start + BINARISED_ROWS])
+            rows = self.rows[start : start + BINARISED_ROWS]
+            block = self._scaled(rows)
             sums.append(block.sum(0, dtype=np.float64))
-        total = np.sum(sums, axis=0)
-        return np.asarray(total / len(self), np.float32)
+        mean = np.sum(sums, axis=0) / len(self)
+        return np.asarray(mean, np.float32)
 
     def take(self, index: Index) -> "Examples":
         """Returns the subset at `index`, in that order, over the same array."""
@@ -128,7 +135,8 @@ class Examples(Split):
         header = f"{self.values.dtype.str} {self.values.shape}"
         digest = hashlib.sha256(header.encode())
         for _, piece in chunks(self.values):
-            digest.update(np.ascontiguousarray(piece).tobytes())
+            contiguous = np.ascontiguousarray(piece)
+            digest.update(contiguous.tobytes())
         return digest.hexdigest()
 
     def drawn_once(self) -> "Examples":
@@ -145,8 +153,12 @@ class Examples(Split):
             return False
         if self.values.dtype != other.values.dtype:
             return False
-        pieces = zip(chunks(self.values, self.rows), chunks(other.values, other.rows), strict=True)
-        return all(np.array_equal(ours, theirs) for (_, ours), (_, theirs) in pieces)
+        our_pieces = chunks(self.values, self.rows)
+        their_pieces = chunks(other.values, other.rows)
+        for (_, ours), (_, theirs) in zip(our_pieces, their_pieces, strict=True):
+            if not np.array_equal(ours, theirs):
+                return False
+        return True
 
     def seen_by(self, other: Split) -> "Examples":
         """Returns these examples standardised, or binarised, as the run of `other` has them.
@@ -160,7 +172,8 @@ class Examples(Split):
         numbers = []
         for _, piece in chunks(self.values, self.rows):
             scaled = schema.scaled(piece, self.levels)
-            numbers += [hash(x.tobytes()) for x in np.ascontiguousarray(scaled, np.float32)]
+            for x in np.ascontiguousarray(scaled, np.float32):
+                numbers.append(hash(x.tobytes()))
         return numbers
 
     def refuse_nothing_held_out(self, message: str) -> None:

@@ -23,7 +23,8 @@ def percentile(values: Numbers, reference: Numbers) -> Numbers:
 
     A tie counts half.
     """
-    ordered = np.sort(np.asarray(reference, np.float64))
+    doubles = np.asarray(reference, np.float64)
+    ordered = np.sort(doubles)
     below = np.searchsorted(ordered, values, "left")
     below_or_equal = np.searchsorted(ordered, values, "right")
     return 50 * (below + below_or_equal) / len(ordered)
@@ -41,12 +42,13 @@ def auroc(inside: Numbers, outside: Numbers) -> Estimate:
     """
     outside_shares = percentile(outside, inside) / 100
     inside_shares = percentile(inside, outside) / 100
-    standard_error = math.nan
-    if min(len(outside_shares), len(inside_shares)) > 1:
-        outside_variance = outside_shares.var(ddof=1) / len(outside_shares)
-        inside_variance = inside_shares.var(ddof=1) / len(inside_shares)
-        standard_error = math.sqrt(outside_variance + inside_variance)
-    return Estimate(float(outside_shares.mean()), standard_error)
+    area = float(outside_shares.mean())
+    if min(len(outside_shares), len(inside_shares)) < 2:
+        return Estimate(area, math.nan)
+    variance = 0.0
+    for shares in (outside_shares, inside_shares):
+        variance += shares.var(ddof=1) / len(shares)
+    return Estimate(area, math.sqrt(variance))
 
 
 def typicality(log_likelihood: Numbers, training: Numbers) -> Numbers:
@@ -56,7 +58,8 @@ def typicality(log_likelihood: Numbers, training: Numbers) -> Numbers:
     out-of-distribution inputs to deep generative models using typicality", eq. 5, for sets of one
     example). The mean is minus the entropy of the model as the training examples show it.
     """
-    return np.abs(log_likelihood - np.mean(training))
+    typical = np.mean(training)
+    return np.abs(log_likelihood - typical)
 
 
 def complexity(images: np.ndarray) -> Numbers:
@@ -68,10 +71,13 @@ def complexity(images: np.ndarray) -> Numbers:
     included.
     """
     encoders = codecs()
+    channels_last = np.moveaxis(images, 1, -1)
     lengths = []
-    for image in np.ascontiguousarray(np.moveaxis(images, 1, -1)):
-        lengths.append(min(len(encode(image)) for encode in encoders))
-    return 8 * math.log(2) * np.array(lengths, np.float64)
+    for image in np.ascontiguousarray(channels_last):
+        codes = [encode(image) for encode in encoders]
+        lengths.append(min(map(len, codes)))
+    nats_per_byte = 8 * math.log(2)
+    return nats_per_byte * np.array(lengths, np.float64)
 
 
 def codecs() -> list[Callable[[np.ndarray], bytes]]:

@@ -39,8 +39,11 @@ TOTAL_DRAWS = 10_000
 """Draws of z that the bound of a split takes in all, within the limits below."""
 
 LEAST_DRAWS = 10
-"""Draws of z that one example gets, at least. Measured on digits and MNIST, the noise of so many is
-below a fifth of the standard error over the examples; that of a single draw is up to half of it.
+"""Draws of z that one example gets, at least.
+
+Measured: the noise of so many draws is below a fifth of the standard error over the examples on
+digits and MNIST, and a quarter of it on a noisy table. That of a single draw is up to three
+quarters of it.
 """
 
 MOST_DRAWS = 50

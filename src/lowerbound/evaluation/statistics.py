@@ -23,7 +23,8 @@ class Estimate(NamedTuple):
         deviation = math.nan
         if len(values) > 1:
             deviation = doubles.std().item()
-        standard_error = deviation / math.sqrt(max(len(values), 1))
+        count = max(len(values), 1)
+        standard_error = deviation / math.sqrt(count)
         return cls(doubles.mean().item(), standard_error)
 
     @property
@@ -40,8 +41,9 @@ class Estimate(NamedTuple):
 def mean_ranks(values: np.ndarray) -> np.ndarray:
     """Ranks values (n,), 1 for the least; equal ones have the mean of their ranks."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    group_ranks = sizes.cumsum() - (sizes - 1) / 2
-    return group_ranks[group]
+    last_ranks = sizes.cumsum()
+    middle_ranks = last_ranks - (sizes - 1) / 2
+    return middle_ranks[group]
 
 
 def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> float:
@@ -53,13 +55,18 @@ def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> float:
     """
     first = np.sort(first)
     second = np.sort(second)
-    everything = np.concatenate([first, second])
-    below_first = np.searchsorted(first, everything, side="right") / len(first)
-    below_second = np.searchsorted(second, everything, side="right") / len(second)
-    return float(np.abs(below_first - below_second).max())
+    values = np.concatenate([first, second])
+    first_counts = np.searchsorted(first, values, side="right")
+    second_counts = np.searchsorted(second, values, side="right")
+    first_distribution = first_counts / len(first)
+    second_distribution = second_counts / len(second)
+    differences = np.abs(first_distribution - second_distribution)
+    return float(differences.max())
 
 
 def column_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Measures `kolmogorov_smirnov` of each column of (N, D) and (M, D); (D,)."""
-    columns = range(first.shape[1])
-    return np.array([kolmogorov_smirnov(first[:, i], second[:, i]) for i in columns])
+    distances = []
+    for first_column, second_column in zip(first.T, second.T, strict=True):
+        distances.append(kolmogorov_smirnov(first_column, second_column))
+    return np.array(distances)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..batch import Batch
 from ..errors import ConfigError
 from ..model import VAE
 from ..sparse import DeferredLinear, SparseLinear, SparseRows, Transposed, Uncomputed, sparse_matmul
@@ -89,15 +90,15 @@ def _replace_layers(module: nn.Module) -> None:
 
 
 def last_layer(model: VAE) -> DeferredLinear:
-    """The last layer of a recommender's decoder, for z = 0: its weight is (I, d), one vector for
-    each item.
+    """Returns the last layer of a recommender's decoder, for z = 0.
+
+    Its weight is (I, d), one vector for each item.
 
     Raises:
         ConfigError: the model is not one of interactions.
     """
-    natural = getattr(
-        model.decode(next(model.parameters()).new_zeros(1, _sizes(model)[0])), "natural", None
-    )
+    context = next(model.parameters()).new_zeros(1, *model.latents.context_shape)
+    natural = getattr(model.decode(context), "natural", None)
     if not isinstance(natural, DeferredLinear):
         raise ConfigError(
             "only a run on interactions recommends; this one was fitted to dense examples"
@@ -106,7 +107,7 @@ def last_layer(model: VAE) -> DeferredLinear:
 
 
 def item_vectors(model: VAE) -> np.ndarray:
-    """The vectors of the items, rows of the weight of the decoder's last layer, (I, d) float32."""
+    """Returns the rows of the weight of the decoder's last layer, (I, d) float32."""
     with torch.no_grad():
         return last_layer(model).weight.float().cpu().numpy()
 
@@ -156,8 +157,9 @@ class Trunk:
         offsets = torch.cat([x.offsets[start : stop + 1], empty]) - first
         values = x.values[first:last].double()
         block = SparseRows(offsets, x.columns[first:last], values, x.width)
-        z = self.model.encode(block)[0]
-        layer = self.model.decode(z)
-        h = layer.natural.h  # type: ignore[attr-defined]
+        values_of_latents = self.model.latents.means(Batch(block))
+        p = self.model.decode(values_of_latents.context)
+        z = values_of_latents.zs[0]
+        h = p.natural.h  # type: ignore[attr-defined]
         rows = stop - start
         return z[:rows], h[:rows]

@@ -180,16 +180,19 @@ class Run:
         """
         with evaluating(self.model, 0):
             if not isinstance(x, Split):
-                return [z.cpu() for z in self.model.encode(placed(self.model, x))]
+                means = self.model.encode(placed(self.model, x))
+                return [level.cpu() for level in means]
             parts = []
             for batch in chunks(self.model, x, chunk_size(self.model)):
                 parts.append(self.model.encode(batch))
-        return [torch.cat(level).cpu() for level in zip(*parts, strict=True)]
+        levels = zip(*parts, strict=True)
+        return [torch.cat(level).cpu() for level in levels]
 
     def reconstruct(self, x: Batch | Values) -> Tensor:
         """Returns the mean of p(x | z) at the posterior mean, (N, *shape)."""
         with evaluating(self.model, 0):
-            return self.model.reconstruct(placed(self.model, x)).cpu()
+            batch = placed(self.model, x)
+            return self.model.reconstruct(batch).cpu()
 
     def decode(self, z: Tensor, level: int = 0) -> Tensor:
         """Returns the mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1.
@@ -213,9 +216,8 @@ class Run:
         In each group the level varies and those above it are fixed.
         """
         count = positive(groups, what="groups") * positive(draws, what="draws")
-        refuse_beyond_memory(
-            count * math.prod(self.schema.shape), f"{groups:,} groups of {draws:,} draws"
-        )
+        numbers = count * math.prod(self.schema.shape)
+        refuse_beyond_memory(numbers, f"{groups:,} groups of {draws:,} draws")
         self._refuse_level(level)
         with evaluating(self.model, seed):
             contexts = self.model.latents.vary(level, groups, draws)

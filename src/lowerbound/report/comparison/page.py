@@ -101,11 +101,14 @@ def overlaid(
     later = []
     for name, points in curves.items():
         rows += [{"epoch": epoch, name: value} for epoch, value in points]
-        later += [value for _, value in points[len(points) // SETTLING :]]
+        settled = points[len(points) // SETTLING :]
+        later += [value for _, value in settled]
     drawn = lines(rows, {name: name for name in curves}, ylabel, ax)
-    margin = 0.07 * (max(later) - min(later)) + 1e-9
+    low = min(later)
+    high = max(later)
+    margin = 0.07 * (high - low) + 1e-9
     axes = ax or drawn.axes[0]
-    axes.set_ylim(min(later) - margin, max(later) + margin)
+    axes.set_ylim(low - margin, high + margin)
     return drawn
 
 
@@ -202,9 +205,16 @@ def _quality(found: Comparison) -> Picture:
 
 def _measures_section(found: Comparison, title: str, pictures: Sequence[Picture] = ()) -> Section:
     """Shows the measures, their paired differences, and how these are spread over the examples."""
-    spread = [_difference(found, at) for at in range(1, len(found.entries))]
-    tables = (figures_table(found), models_table(found))
-    return Section(title, tuple(verdicts(found)), found.warnings, tables, (*pictures, *spread))
+    drawn = list(pictures)
+    for at in range(1, len(found.entries)):
+        drawn.append(_difference(found, at))
+    return Section(
+        title,
+        sentences=tuple(verdicts(found)),
+        warnings=found.warnings,
+        tables=(figures_table(found), models_table(found)),
+        pictures=tuple(drawn),
+    )
 
 
 def bound(found: Comparison) -> Section:
@@ -222,8 +232,10 @@ def ranking(found: Comparison) -> Section:
 
 def differing(found: Comparison) -> Section:
     """Shows what the runs are, and the settings that are not equal in all."""
-    rows = tuple((entry.name, subtitle(entry.run)) for entry in found.entries)
-    runs = Table((), rows, numbers=False)
+    rows = []
+    for entry in found.entries:
+        rows.append((entry.name, subtitle(entry.run)))
+    runs = Table((), tuple(rows), numbers=False)
     if not found.settings:
         return Section("Settings that differ", ("All settings are equal.",), tables=(runs,))
     return Section("Settings that differ", tables=(runs, settings_table(found)))

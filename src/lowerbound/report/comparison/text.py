@@ -33,7 +33,8 @@ def digits(found: Comparison) -> int:
 
 def sizes(found: Comparison) -> str:
     """Says what was measured: "360 test examples of digits"."""
-    return f"{found.examples:,} {found.split} {found.unit} of {found.source}"
+    rows = f"{found.examples:,} {found.split} {found.unit}"
+    return f"{rows} of {found.source}"
 
 
 def caption(found: Comparison) -> str:
@@ -87,7 +88,8 @@ def models_table(found: Comparison) -> Table:
     """
     caption = "Rate in nats; seconds of the fit, each on its own machine."
     head = ("run", "rate by level", "parameters", "epochs", "seconds")
-    return Table(head, tuple(map(_models_row, found.entries)), caption)
+    rows = map(_models_row, found.entries)
+    return Table(head, tuple(rows), caption)
 
 
 def _models_row(entry: Entry) -> tuple[str, ...]:
@@ -106,19 +108,22 @@ def _models_row(entry: Entry) -> tuple[str, ...]:
 
 def _side_by_side(left: Table, right: Table) -> Table:
     """Joins two tables of the same rows."""
+    head = left.head + right.head[1:]
     rows = []
     for ours, theirs in zip(left.rows, right.rows, strict=True):
-        rows.append((*ours, *theirs[1:]))
-    return replace(left, head=(*left.head, *right.head[1:]), rows=tuple(rows))
+        rows.append(ours + theirs[1:])
+    return replace(left, head=head, rows=tuple(rows))
 
 
 def settings_table(found: Comparison) -> Table:
     """Makes a row for each setting that differs, with a column for each run."""
-    head = ("setting", *(entry.name for entry in found.entries))
+    head = ["setting"]
+    for entry in found.entries:
+        head.append(entry.name)
     rows = []
     for key, values in found.settings.items():
         rows.append((key, *map(setting, values)))
-    return Table(head, tuple(rows), numbers=False)
+    return Table(tuple(head), tuple(rows), numbers=False)
 
 
 def verdicts(found: Comparison) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the page of a run on images or tables shows: each number is measured when it is first read."""
+"""What the page of a run on images or tables shows; each number is measured when first read."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -184,7 +184,8 @@ class DenseFindings:
     @cached_property
     def means(self) -> list[np.ndarray]:
         """The posterior means of the crowd, (N, d) of each level."""
-        return [level.double().numpy() for level in self.run.encode(self.crowd)]
+        levels = self.run.encode(self.crowd)
+        return [level.double().numpy() for level in levels]
 
     @cached_property
     def labels(self) -> list[str] | None:
@@ -196,7 +197,8 @@ class DenseFindings:
     @cached_property
     def crowd_scores(self) -> np.ndarray:
         """The scores of the crowd, (N,)."""
-        return self.scored(self._measures(self.crowd).bound)
+        bound = self._measures(self.crowd).bound
+        return self.scored(bound)
 
     @cached_property
     def draws(self) -> list[np.ndarray]:
@@ -274,7 +276,8 @@ class DenseFindings:
         total = torch.zeros(())
         for start in range(0, len(first), RECONSTRUCTED_AT_ONCE):
             x = first.batch(slice(start, start + RECONSTRUCTED_AT_ONCE))
-            total = total + ((x - self.run.reconstruct(x)) ** 2).sum(0)
+            errors = x - self.run.reconstruct(x)
+            total = total + (errors**2).sum(0)
         return np.asarray(total / len(first))
 
     @cached_property
@@ -287,8 +290,10 @@ class DenseFindings:
         for x, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
             p = self.run.model.decode(inference.context[0])
             mean = p.mean
-            data_error += float(((x - mean) ** 2).sum())
-            stated_error += float(((p.sample() - mean) ** 2).sum())
+            residuals = x - mean
+            stated_residuals = p.sample() - mean
+            data_error += float((residuals**2).sum())
+            stated_error += float((stated_residuals**2).sum())
         return data_error / max(stated_error, 1e-12)
 
     @cached_property
