@@ -99,7 +99,7 @@ class Ours:
     """
 
     def __init__(self, fit: Fit) -> None:
-        self.fit, self.device, self.order = fit, str(fit.fabric.device), fit._order(0)
+        self.fit, self.device, self.order = fit, str(fit.fabric.device), fit.loader.order(0)
         fit._begin_epoch()
 
     def __call__(self, steps: int) -> float:

@@ -37,7 +37,7 @@ def test_popularity_counts_users():
 @pytest.mark.parametrize("block", [4, 25, 1024])
 def test_ease_is_the_closed_form(seed, block, monkeypatch):
     """In float64, as the paper writes it."""
-    monkeypatch.setattr(baselines, "BLOCK", block)
+    monkeypatch.setattr(baselines, "BLOCK_ROWS", block)
     matrix = interactions(seed)
     x = matrix.toarray().astype(np.float64)
     p = np.linalg.inv(x.T @ x + 3 * np.eye(x.shape[1]))
@@ -69,7 +69,7 @@ def test_ease_leaves_the_matrix_as_it_was():
 
 
 def test_the_inverse_is_made_in_place(monkeypatch):
-    monkeypatch.setattr(baselines, "BLOCK", 7)
+    monkeypatch.setattr(baselines, "BLOCK_ROWS", 7)
     a = np.random.default_rng(0).normal(size=(30, 30))
     matrix = (a @ a.T + np.eye(30)).astype(np.float32)
     expected = np.linalg.inv(matrix.astype(np.float64))
@@ -79,7 +79,7 @@ def test_the_inverse_is_made_in_place(monkeypatch):
 
 
 def test_memory_that_is_not_there_is_refused_at_once(monkeypatch):
-    monkeypatch.setattr(baselines, "_available", lambda: 10**9)
+    monkeypatch.setattr(machine, "available_memory", lambda: 10**9)
     needed = Ease().memory(41_000)
     assert 4 * 41_000**2 < needed < 5 * 41_000**2
     with pytest.raises(
@@ -89,14 +89,38 @@ def test_memory_that_is_not_there_is_refused_at_once(monkeypatch):
         Ease().fit(csr_matrix((1, 41_000), dtype=np.float32))
 
 
-def test_available_memory_where_the_system_tells_nothing(monkeypatch):
-    assert 0 < machine.available_memory() < 2**60
-    monkeypatch.setattr(
-        baselines, "open", lambda *a, **k: (_ for _ in ()).throw(OSError), raising=False
-    )
-    assert 0 < machine.available_memory() < 2**60
-    monkeypatch.delattr(baselines.os, "sysconf")
+def test_memory_is_that_of_the_machine():
+    assert 0 < machine.available_memory() <= machine.total_memory() < 2**60
+
+
+@pytest.mark.parametrize("error", [OSError, KeyError, ValueError, NotImplementedError])
+def test_memory_is_infinite_where_the_system_tells_nothing(monkeypatch, error):
+    def unreadable():
+        raise error
+
+    monkeypatch.setattr(machine.psutil, "virtual_memory", unreadable)
     assert machine.available_memory() == float("inf")
+    assert machine.total_memory() == float("inf")
+    machine.refuse_beyond_available(2**80, "anything")
+    machine.refuse_beyond_memory(10**400, "anything")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is that of Linux")
+def test_memory_is_infinite_without_proc(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine.psutil, "PROCFS_PATH", str(tmp_path))
+    assert machine.available_memory() == float("inf")
+    (tmp_path / "meminfo").write_text("MemFree: none\n")
+    assert machine.available_memory() == float("inf")
+    assert machine.total_memory() == float("inf")
+
+
+def test_more_numbers_than_the_machine_has_memory_for_are_refused(monkeypatch):
+    monkeypatch.setattr(machine, "total_memory", lambda: 2**31)
+    machine.refuse_beyond_memory(2**29, "2^29 weights")
+    with pytest.raises(
+        ConfigError, match=r"^3 GiB of weights need 3 GiB, more memory than this machine has$"
+    ):
+        machine.refuse_beyond_memory(3 * 2**28, "3 GiB of weights")
 
 
 def test_a_matrix_that_cannot_be_inverted_is_refused():

@@ -62,6 +62,7 @@ def test_every_file_that_the_documents_name_exists():
         ROOT / "docs" / "anomalies.md",
         ROOT / "docs" / "reliability.md",
         ROOT / "docs" / "distributed.md",
+        ROOT / "docs" / "extending.md",
     ):
         for name in re.findall(
             r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")

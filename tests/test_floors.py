@@ -197,6 +197,21 @@ def test_a_circle_is_found(tmp_path, monkeypatch):
     assert cycle(imports_by_file([one, two])) == [one, two, one]
 
 
+def test_the_architecture_is_drawn_from_this_order():
+    page = (ROOT.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lines = "\n".join("  ".join(units) for units in ORDER)
+    assert f"```\n{lines}\n```" in page
+
+
+def test_the_architecture_names_every_room():
+    page = (ROOT.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for path in ROOT.iterdir():
+        if path.suffix == ".py" and not path.name.startswith("__"):
+            assert f"{path.name}" in page, f"the tree lacks {path.name}"
+        if (path / "__init__.py").is_file():
+            assert f"{path.name}/" in page, f"the tree lacks {path.name}/"
+
+
 def test_few_stand_at_the_front_door():
     modules = [path for path in ROOT.glob("*.py") if path.name != "__init__.py"]
     packages = [path for path in ROOT.iterdir() if (path / "__init__.py").is_file()]

@@ -9,7 +9,7 @@ from torch import nn
 from lowerbound.errors import ShapeError
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import ACTIVATIONS
-from lowerbound.networks.layers import fit
+from lowerbound.networks.layers import fitting_convolution
 
 
 def widths(module):
@@ -69,7 +69,8 @@ def test_images_only(network, shape):
     ("size", "target"), [((9, 9), (4, 6)), ((4, 6), (9, 9)), ((5, 5), (5, 5)), ((3, 8), (7, 2))]
 )
 def test_fit_reaches_any_size_from_any_size(size, target):
-    assert fit(2, 3, size, target)(torch.zeros(1, 2, *size)).shape == (1, 3, *target)
+    layer = fitting_convolution(2, 3, size, target)
+    assert layer(torch.zeros(1, 2, *size)).shape == (1, 3, *target)
 
 
 @pytest.mark.parametrize(

@@ -559,6 +559,11 @@ def test_encode_writes_users_and_items(command, folder, tmp_path, ending):
 
 
 def test_values_of_an_option_are_spread():
-    spread = use.spread(["r", "--history", "a", "b", "--json", "--deny", "c"])
-    assert spread == ["r", "--history", "a", "--history", "b", "--json", "--deny", "c"]
-    assert use.spread(["r", "--history=-x-", "-k", "3"]) == ["r", "--history=-x-", "-k", "3"]
+    repeated = use.repeat_list_options(["r", "--history", "a", "b", "--json", "--deny", "c"])
+    assert repeated == ["r", "--history", "a", "--history", "b", "--json", "--deny", "c"]
+    assert use.repeat_list_options(["r", "--history=-x-", "-k", "3"]) == [
+        "r",
+        "--history=-x-",
+        "-k",
+        "3",
+    ]

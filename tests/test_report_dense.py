@@ -170,7 +170,7 @@ def test_the_top_level_is_swept_in_units_of_its_prior_and_the_lower_one_in_those
 def test_a_sweep_begins_below_on_the_left(levels):
     look = DenseFindings(levels)
     ticks = np.array([-2.0, 0.0, 1.0])
-    drawn = images._swept(look, 1, (0, 1), ticks)
+    drawn = images._decode_square(look, 1, (0, 1), ticks)
     corner = levels.decode(torch.tensor([[-2.0, -2.0]]), 1).numpy()
     right = levels.decode(torch.tensor([[1.0, -2.0]]), 1).numpy()
     assert np.allclose(drawn[6], corner[0], atol=1e-6)
@@ -295,8 +295,8 @@ def test_a_report_that_cannot_be_written_is_no_reason_to_lose_a_run(tmp_path, mo
 
 
 def test_a_schedule_that_ends_at_rest_is_not_called_unfinished():
-    assert training._improving([10, 8, 7, 6, 5])
-    assert not training._improving([10, 5, 3, 2.5, 2.3, 2.2, 2.15, 2.14, 2.135, 2.134, 2.1339])
+    assert training._is_improving([10, 8, 7, 6, 5])
+    assert not training._is_improving([10, 5, 3, 2.5, 2.3, 2.2, 2.15, 2.14, 2.135, 2.134, 2.1339])
 
 
 def test_pictures_of_an_earlier_report_go(tmp_path):
@@ -333,7 +333,7 @@ def test_far_groups_are_far_on_a_map():
     between = min(np.linalg.norm(middles[a] - middles[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
     assert between > own
     assert found.axes is None
-    assert "t-SNE" in found.told
+    assert "t-SNE" in found.note
 
 
 # Figures

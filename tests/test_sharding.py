@@ -109,9 +109,9 @@ def unit(request, monkeypatch):
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_in_parts_learns_what_a_whole_one_does(digits, fabric, unit, model):
     parts, plain = both(digits, fabric, model=model)
-    units = [layer for layer in parts.learner.modules() if isinstance(layer, FSDPModule)]
+    units = [layer for layer in parts.weights.learner.modules() if isinstance(layer, FSDPModule)]
     assert (len(units) > 1) == (unit == 1 and model != "tied")
-    assert all(isinstance(p, DTensor) for p in parts.trained.values())
+    assert all(isinstance(p, DTensor) for p in parts.weights.trained.values())
     assert not any(isinstance(t, DTensor) for t in parts.model.state_dict().values())
     same(parts, plain)
 

@@ -68,15 +68,15 @@ def _slow():
 
 
 def _nan_batch():
-    from lowerbound.training import Fit
+    from lowerbound.training.loader import Loader
 
-    batch = Fit._batch
+    read = Loader.read
 
-    def spoilt(self, order):
-        x, share = batch(self, order)
-        return (x * math.nan if self.state.step == WORSE else x), share
+    def spoilt(self, order, batch, step):
+        x, share = read(self, order, batch, step)
+        return (x * math.nan if step == WORSE else x), share
 
-    Fit._batch = spoilt
+    Loader.read = spoilt
 
 
 def _nan_gradient():
@@ -197,13 +197,13 @@ def checkpoint_of(out, n=-1):
 
 def intact(out):
     """Whether all checkpoints are what their manifests say, and finite."""
-    from lowerbound.training.checkpoint import _whole
+    from lowerbound.training.checkpoint import is_whole
 
     found = sorted(out.glob("checkpoint/step-*"))
     finite = [
         t.isfinite().all() for path in found for t in load_file(path / "model.safetensors").values()
     ]
-    return bool(found) and all(map(_whole, found)) and all(finite)
+    return bool(found) and all(map(is_whole, found)) and all(finite)
 
 
 # 1. Exact resume

@@ -20,7 +20,7 @@ from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Objective, Reconstruction
 from lowerbound.recipe import Training, optimizers
 from lowerbound.schedules import Cosine, Linear
-from lowerbound.training import Fit, State, checkpoint, derive_seed, make_optimizer
+from lowerbound.training import Fit, Follower, State, checkpoint, derive_seed, make_optimizer
 
 SETTINGS = Training(epochs=3, batch_size=128, learning_rate=3e-3, accelerator="cpu")
 
@@ -76,8 +76,8 @@ def test_the_last_short_batch_counts_by_its_examples(digits):
     fit.run()
     row = fit.state.history[0]
     torch.manual_seed(0)
-    sums, order = 0.0, fit._order(0)
-    for i in range(fit.batches):
+    sums, order = 0.0, fit.loader.order(0)
+    for i in range(fit.loader.batches):
         index = order[i * 1000 : (i + 1) * 1000]
         number = derive_seed(0, 1, i, 0)
         x = digits.train.batch(index, number)
@@ -122,7 +122,8 @@ def test_an_interrupt_within_an_epoch_writes_a_checkpoint_that_goes_on_exactly(
     whole = make(digits, settings, objective)
     whole.run()
     with pytest.raises(Interrupted, match="--resume") as caught:
-        stop_at(make(digits, settings, objective, checkpoints=tmp_path), whole.batches + 4).run()
+        fit = make(digits, settings, objective, checkpoints=tmp_path)
+        stop_at(fit, whole.loader.batches + 4).run()
     assert caught.value.exit_code == 130
     torch.manual_seed(4)
     second = make(digits, settings, objective, checkpoints=tmp_path)
@@ -399,14 +400,32 @@ def test_two_fits_at_once_are_refused(digits):
             second.run()
         told.append(found.value)
 
-    def between(history):
-        if not told:
-            thread = threading.Thread(target=other)
-            thread.start()
-            thread.join()
+    class Between(Follower):
+        def epoch_done(self, history):
+            if not told:
+                thread = threading.Thread(target=other)
+                thread.start()
+                thread.join()
 
-    first.save_history = between
-    first.run()
+    first.run(Between())
     assert told
     second.run()
     assert torch.equal(weights(first), weights(second))
+
+
+def test_a_follower_is_told_each_epoch_and_the_progress_within_it(digits):
+    epochs, examples = [], []
+
+    class Noting(Follower):
+        def epoch_done(self, history):
+            epochs.append(len(history))
+
+        def progress(self, epoch, done, text):
+            examples.append((epoch, done))
+            assert text.startswith("bound -")
+
+    fit = make(digits, dataclasses.replace(SETTINGS, epochs=2, batch_size=64))
+    fit.run(Noting())
+    whole = len(digits.train)
+    assert epochs == [1, 2]
+    assert examples == [(1, 20 * 64), (1, whole), (2, whole + 20 * 64), (2, 2 * whole)]

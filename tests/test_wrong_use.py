@@ -245,7 +245,7 @@ WRONG = [
     (
         "an unknown option",
         "fit table --sede 3",
-        "unknown option '--sede'; did you mean '--seed'? Allowed: --data, --out, --set, --seed, --devices, --resume, --json, --help; see lowerbound fit --help",
+        "unknown option '--sede'; did you mean '--seed'? Allowed: --data, --out, --set, --seed, --devices, --resume, --allow-code, --json, --help; see lowerbound fit --help",
     ),
     ("no recipe", "fit", "missing argument 'RECIPE'; see lowerbound fit --help"),
     (

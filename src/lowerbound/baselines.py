@@ -1,8 +1,7 @@
-"""Recommenders without a neural network, to compare with: each is fitted in one call and then
-scores any history.
+"""Recommenders without a neural network, to compare with.
 
-`Ease(l2=200).fit(matrix)` gives a scorer: from histories, `SparseRows` (B, I), to scores (B, I)
-float32, in a new tensor.
+Each baseline is fitted in one call: `Ease(l2=200).fit(matrix)` returns a scorer. A scorer takes
+histories, `SparseRows` (B, I), and returns scores (B, I) float32 in a new tensor.
 """
 
 import warnings
@@ -20,114 +19,85 @@ from .sparse import SparseRows
 from .specs.registry import members
 from .system.machine import refuse_beyond_available
 
-BLOCK = 1024
-"""Rows of an items x items matrix that are worked on at a time."""
+BLOCK_ROWS = 1024
+"""This many rows of an (items, items) matrix are worked on at a time."""
 
 
 class Scorer(Protocol):
-    """A fitted baseline."""
+    """A fitted baseline: histories (B, I) -> scores (B, I)."""
 
     def __call__(self, history: SparseRows) -> Tensor: ...
 
 
 class Baseline(ABC):
-    """A way to fit a scorer to the training matrix (n, I)."""
+    """A method that fits a scorer to the training matrix (n, I)."""
 
     @abstractmethod
     def fit(self, matrix: csr_matrix) -> Scorer:
-        """The scorer of this matrix."""
+        """Fits the scorer to this matrix."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The same scores for everybody: how many users of the training set have each item, (I,)."""
+    """A scorer that gives everybody the same scores: how many training users have each item.
+
+    Attributes:
+        counts: (I,).
+    """
 
     counts: Tensor
 
     def __call__(self, history: SparseRows) -> Tensor:
-        """(B, I)."""
+        """Returns the scores (B, I)."""
         return self.counts.repeat(len(history), 1)
 
 
 @dataclass(frozen=True)
 class ItemToItem:
-    """Scores x B for a history x: what each item had (row) says for each other (column), (I, I)."""
+    """A scorer that multiplies a history x by a matrix B: the scores are x B.
+
+    Attributes:
+        table: B (I, I); entry (i, j) is what an item i in the history adds to the score of item j.
+    """
 
     table: Tensor
 
     def __call__(self, history: SparseRows) -> Tensor:
-        """(B, I)."""
+        """Returns the scores (B, I)."""
         return history.to(self.table.device).times(self.table)
 
 
 @dataclass(frozen=True)
 class Folded:
-    """Scores of a factorisation: a history is folded in, as if it were one more user, and meets the
-    items' factors (I, f).
+    """A scorer by factorisation, which folds a history in as if it were one more user.
+
+    Attributes:
+        model: the fitted model of `implicit`.
+        factors: the factors of the items, (I, f).
     """
 
     model: Any
     factors: Tensor
 
     def __call__(self, history: SparseRows) -> Tensor:
-        """(B, I)."""
-        indices = (a.cpu().numpy().astype(np.int32) for a in (history.columns, history.offsets))
-        rows = csr_matrix(
-            (history.values.cpu().float().numpy(), *indices), shape=tuple(history.shape)
-        )
-        users = self.model.recalculate_user(np.arange(len(history)), rows)
-        return torch.from_numpy(users) @ self.factors.T
+        """Returns the scores (B, I)."""
+        values = history.values.cpu().float().numpy()
+        columns = history.columns.cpu().numpy().astype(np.int32)
+        offsets = history.offsets.cpu().numpy().astype(np.int32)
+        rows = csr_matrix((values, columns, offsets), shape=tuple(history.shape))
+        users = np.arange(len(history))
+        user_factors = self.model.recalculate_user(users, rows)
+        return torch.from_numpy(user_factors) @ self.factors.T
 
 
 @dataclass(frozen=True)
 class Popularity(Baseline):
-    """The same list for everybody, the items of most users first."""
+    """The same list for everybody: the items of most users first."""
 
     def fit(self, matrix: csr_matrix) -> Counts:
-        """Count."""
-        return Counts(torch.from_numpy(np.asarray((matrix != 0).sum(0), dtype=np.float32).ravel()))
-
-
-def _gram(x: csr_matrix, l2: float) -> np.ndarray:
-    """X'X + l2 I, dense (I, I) float32, from sparse products of blocks of rows."""
-    items, transposed = x.shape[1], x.T.tocsr()
-    gram = np.empty((items, items), dtype=np.float32)
-    for start in range(0, items, BLOCK):
-        (transposed[start : start + BLOCK] @ x).toarray(out=gram[start : start + BLOCK])
-    gram.flat[:: items + 1] += l2
-    return gram
-
-
-def _mirror(a: np.ndarray) -> None:
-    """Copy the upper triangle onto the lower one, in place, a block at a time."""
-    for start in range(0, len(a), BLOCK):
-        stop = start + BLOCK
-        square = np.triu(a[start:stop, start:stop])
-        a[start:stop, start:stop] = square + np.triu(square, 1).T
-        for below in range(stop, len(a), BLOCK):
-            a[below : below + BLOCK, start:stop] = a[start:stop, below : below + BLOCK].T
-
-
-def _invert(gram: np.ndarray) -> None:
-    """The inverse of a symmetric positive definite (I, I) float32 matrix, in place, through its
-    Cholesky factor.
-
-    LAPACK reads the transpose, which is the same matrix in its own order of columns: no copy is
-    made.
-
-    Raises:
-        ConfigError: it is not positive definite in float32.
-    """
-    from scipy.linalg import lapack  # imported where used: it takes a third of a second
-
-    factor, failed = lapack.spotrf(gram.T, lower=1, overwrite_a=1, clean=0)
-    if not failed:
-        inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed:
-        raise ConfigError("X'X + l2 I cannot be inverted in float32; take a larger l2")
-    if not np.shares_memory(inverse, gram):
-        gram.T[...] = inverse
-    _mirror(gram)
+        """Counts the users of each item."""
+        counts = np.asarray((matrix != 0).sum(0), dtype=np.float32)
+        return Counts(torch.from_numpy(counts.ravel()))
 
 
 @dataclass(frozen=True)
@@ -135,8 +105,8 @@ class Ease(Baseline):
     """A linear autoencoder with no self-loop, in closed form (Steck 2019, "Embarrassingly Shallow
     Autoencoders", eq. 8).
 
-    B = -P / diag(P), its diagonal zero, where P = (X'X + l2 I)^-1. In float32, in one array of 4
-    I^2 bytes, and about 2 I^3 operations.
+    B = -P / diag(P) with a zero diagonal, where P = (X'X + l2 I)^-1. It is computed in float32, in
+    one array of 4 I^2 bytes, with about 2 I^3 operations.
 
     Attributes:
         l2: weight of the penalty on B, above 0; choose it on validation data (200 to 1000 for large
@@ -150,34 +120,76 @@ class Ease(Baseline):
             raise ConfigError(f"l2 must be above 0, got {self.l2!r}")
 
     def memory(self, items: int) -> int:
-        """The most bytes that a fit takes at once, beside the training matrix."""
-        return 4 * items**2 + 3 * 8 * items * min(items, BLOCK)
+        """Returns the peak memory of a fit in bytes, without the training matrix."""
+        table = 4 * items**2
+        blocks = 3 * 8 * items * min(items, BLOCK_ROWS)
+        return table + blocks
 
     def fit(self, matrix: csr_matrix) -> ItemToItem:
-        """Invert.
+        """Computes B from the training matrix.
 
         Raises:
-            ConfigError: the memory is not there, or `l2` is too small for float32.
+            ConfigError: the memory is not available, or `l2` is too small for float32.
         """
         x = csr_matrix(matrix, dtype=np.float32)
-        refuse_beyond_available(self.memory(x.shape[1]), f"EASE over {x.shape[1]:,} items")
+        items = x.shape[1]
+        refuse_beyond_available(self.memory(items), f"EASE over {items:,} items")
         table = _gram(x, self.l2)
         _invert(table)
         diagonal = table.diagonal().copy()
-        for start in range(0, len(table), BLOCK):
-            table[start : start + BLOCK] /= -diagonal
+        for start in range(0, items, BLOCK_ROWS):
+            table[start : start + BLOCK_ROWS] /= -diagonal
         np.fill_diagonal(table, 0)
         return ItemToItem(torch.from_numpy(table))
 
 
-def _implicit() -> Any:
-    try:
-        from implicit.cpu.als import AlternatingLeastSquares
-    except ImportError:
-        raise ConfigError(
-            "Als needs the library implicit: pip install 'lowerbound[recommend-baselines]'"
-        ) from None
-    return AlternatingLeastSquares
+def _gram(x: csr_matrix, l2: float) -> np.ndarray:
+    """Computes X'X + l2 I, dense (I, I) float32, from sparse products of blocks of rows."""
+    items = x.shape[1]
+    transposed = x.T.tocsr()
+    gram = np.empty((items, items), dtype=np.float32)
+    for start in range(0, items, BLOCK_ROWS):
+        stop = start + BLOCK_ROWS
+        product = transposed[start:stop] @ x
+        product.toarray(out=gram[start:stop])
+    gram.flat[:: items + 1] += l2
+    return gram
+
+
+def _invert(gram: np.ndarray) -> None:
+    """Inverts a symmetric positive definite (I, I) float32 matrix in place, by its Cholesky factor.
+
+    LAPACK reads the transpose, which is the same matrix in LAPACK's order of columns. So no copy is
+    made.
+
+    Raises:
+        ConfigError: the matrix is not positive definite in float32.
+    """
+    from scipy.linalg import lapack  # imported where used: it takes a third of a second
+
+    factor, failed = lapack.spotrf(gram.T, lower=1, overwrite_a=1, clean=0)
+    if not failed:
+        inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
+    if failed:
+        raise ConfigError("X'X + l2 I cannot be inverted in float32; take a larger l2")
+    if not np.shares_memory(inverse, gram):
+        gram.T[...] = inverse
+    _mirror(gram)
+
+
+def _mirror(matrix: np.ndarray) -> None:
+    """Copies the upper triangle onto the lower one, in place, a block at a time."""
+    size = len(matrix)
+    for start in range(0, size, BLOCK_ROWS):
+        stop = start + BLOCK_ROWS
+        block = matrix[start:stop, start:stop]
+        upper = np.triu(block)
+        strictly_upper = np.triu(block, 1)
+        block[...] = upper + strictly_upper.T
+        for next_start in range(stop, size, BLOCK_ROWS):
+            next_stop = next_start + BLOCK_ROWS
+            right_block = matrix[start:stop, next_start:next_stop]
+            matrix[next_start:next_stop, start:stop] = right_block.T
 
 
 @dataclass(frozen=True)
@@ -185,14 +197,14 @@ class Als(Baseline):
     """Weighted factorisation by alternating least squares (Hu, Koren & Volinsky 2008), by the
     library `implicit`.
 
-    An entry r has confidence alpha r, a pair without an entry has 1.
+    An entry r has the confidence alpha r. A pair without an entry has the confidence 1.
 
     Attributes:
-        factors: f, the size of the vectors.
-        regularization: weight of their squares.
+        factors: f, the size of the factor vectors.
+        regularization: weight of the squares of the factors.
         alpha: confidence in an entry of 1.
-        iterations: times that users and items are solved for.
-        seed: of the start.
+        iterations: number of times that users and items are solved for.
+        seed: seed of the initial factors.
     """
 
     factors: int = 64
@@ -214,12 +226,12 @@ class Als(Baseline):
             )
 
     def fit(self, matrix: csr_matrix) -> Folded:
-        """Factorise.
+        """Factorises the training matrix.
 
         Raises:
             ConfigError: `implicit` is not installed.
         """
-        solver = _implicit()
+        solver = _import_solver()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # advice on the number of BLAS threads
             model = solver(
@@ -233,5 +245,16 @@ class Als(Baseline):
         return Folded(model, torch.from_numpy(model.item_factors))
 
 
+def _import_solver() -> Any:
+    """Imports the solver of the optional library `implicit`."""
+    try:
+        from implicit.cpu.als import AlternatingLeastSquares
+    except ImportError:
+        raise ConfigError(
+            "Als needs the library implicit: pip install 'lowerbound[recommend-baselines]'"
+        ) from None
+    return AlternatingLeastSquares
+
+
 BASELINES = members(__name__, Baseline)
-"""Name -> baseline."""
+"""The baselines by name."""

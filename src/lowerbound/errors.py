@@ -1,8 +1,7 @@
-"""The exception tree: every mistake that a user can make ends in one of these, with a message of
-one line.
+"""The exception tree: every mistake that a user can make raises one of these exceptions.
 
-A message names what was wrong, what was got and what is allowed. `exit_code` is what the command
-line returns.
+The message is one line, which names what was wrong, what was given and what is allowed. The command
+line exits with the `exit_code` of the exception.
 """
 
 import difflib
@@ -10,7 +9,7 @@ from collections.abc import Iterable
 
 
 class LowerboundError(Exception):
-    """Root of the tree. `exit_code` is 2 for bad input, 1 for a run that went wrong by itself."""
+    """The root of the tree. `exit_code` is 2 for bad input, 1 for a run that failed by itself."""
 
     exit_code = 2
 
@@ -24,7 +23,7 @@ class DataError(LowerboundError, ValueError):
 
 
 class DownloadError(DataError):
-    """A named data set could not be fetched, or what came is not what was expected."""
+    """A named data set could not be fetched, or the download is not the expected file."""
 
 
 class ShapeError(DataError):
@@ -42,14 +41,15 @@ class NonFiniteError(LowerboundError, ArithmeticError):
 
 
 class WorkerError(RunError):
-    """One of several processes of a run ended, and so the run did."""
+    """One of several processes of a run ended, and therefore the whole run ended."""
 
     exit_code = 1
 
 
 class Interrupted(LowerboundError):
-    """Training was stopped from outside after its checkpoint was written. `exit_code` is 128 + the
-    signal's number.
+    """Training was stopped from outside after its checkpoint was written.
+
+    `exit_code` is 128 + the number of the signal.
     """
 
     def __init__(self, message: str, signal_number: int = 2) -> None:
@@ -58,19 +58,29 @@ class Interrupted(LowerboundError):
 
 
 def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> str:
-    """One line for a name that is not known: what was got, the nearest known name, and all that is
-    allowed.
+    """Words the message for a name that is not known, on one line.
+
+    It says what was given, the nearest known name, and all allowed names.
 
     >>> unknown("network", "MLQ", ["MLP", "Conv"])
     "unknown network 'MLQ'; did you mean 'MLP'? Allowed: MLP, Conv"
     """
     names = list(allowed)
-    near = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
-    return f"unknown {kind} {got!r}{where}; {hint}: {', '.join(names) or 'none'}"
+    similar_names = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
+    hint = f"did you mean {similar_names[0]!r}? Allowed" if similar_names else "allowed"
+    allowed_names = ", ".join(names) or "none"
+    return f"unknown {kind} {got!r}{where}; {hint}: {allowed_names}"
 
 
-def one_line(text: object, most: int = 480) -> str:
-    """Text as one line of printable characters, cut where it is too long for a message."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * most]).split())
-    return line if len(line) <= most else f"{line[: most - 4]} ..."
+def one_line(text: object, limit: int = 480) -> str:
+    """Returns the text as one line of printable characters, cut to `limit` characters."""
+    # Only the beginning is looked at: a message may quote a very long text.
+    characters = []
+    for character in str(text)[: 4 * limit]:
+        if not character.isprintable():
+            character = " "
+        characters.append(character)
+    line = " ".join("".join(characters).split())
+    if len(line) > limit:
+        return f"{line[: limit - 4]} ..."
+    return line

@@ -10,7 +10,7 @@ import math
 import platform
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,17 @@ import torch
 from lightning_fabric import Fabric
 
 from . import __version__
-from . import recipe as recipes
 from .data import Dataset, named_sets
 from .distributed.launch import make_fabric, processes_of
-from .distributed.processes import Processes
 from .distributed.supervision import launched
 from .errors import ConfigError, RunError, one_line
 from .evaluation.batches import evaluating, placed
 from .model import VAE, as_batch
 from .recipe import Recipe
+from .recipe import load as load_recipe
 from .report import glance, page, projection
 from .run import FORMAT, Run, build, check, unchanged
+from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
 from .system.files import (
@@ -43,132 +43,27 @@ from .system.files import (
     writing,
 )
 from .system.machine import give_back_memory, hardware, keep_freed_memory, never_keep_freed_memory
-from .system.progress import bar
+from .system.progress import ProgressReport, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
-from .training import Fit, State, checkpoint, measured
+from .training import Fit, Follower, State, checkpoint, measured
+from .training.seeds import TEST_STREAM
 
-
-def metrics_csv(history: list[dict[str, float]]) -> str:
-    """One row per epoch, every number in full precision."""
-    text = io.StringIO()
-    columns = dict.fromkeys(
-        name for row in history for name in row
-    )  # not every epoch looks at the validation split
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
-
-
-def _free(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3 ... that does not exist."""
-    names = (folder if i == 1 else folder.with_name(f"{folder.name}-{i}") for i in range(1, 10_000))
-    return next(name for name in names if not name.exists())
-
-
-def _last(folder: Path) -> Path:
-    """The latest of folder, folder-2 ... that exists."""
-    found = folder
-    for i in range(2, 10_000):
-        following = folder.with_name(f"{folder.name}-{i}")
-        if not following.exists():
-            return found
-        found = following
-    return found
-
-
-def _place(name: str, out: str | Path | None, resume: bool) -> tuple[Path, bool]:
-    """Where a run goes, and whether it goes on there: a run that ended before its first checkpoint
-    starts again.
-
-    Raises:
-        RunError: the folder holds a run already, or there is nothing to resume.
-    """
-    _refuse_unnameable(out)
-    default = Path("runs") / name
-    folder = Path(out) if out is not None else _last(default) if resume else _free(default)
-    begun = _begun(folder)
-    if resume and not begun:
-        raise RunError(f"there is no run in {folder} to resume")
-    if not resume:
-        _refuse_taken(folder)
-        if not begun and exists(folder) and not (folder.is_dir() and _blank(folder)):
-            raise RunError(f"{folder} is not an empty folder; choose another --out")
-    return folder, resume and _alive(folder)
-
-
-def _refuse_unnameable(path: object) -> None:
-    """Raises ConfigError for a path whose name is no text, which the files of a run could not hold."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise ConfigError(
-            f"the name of a run and of its data must be UTF-8, got {str(path)!r}"
-        ) from None
-
-
-def _alive(folder: Path) -> bool:
-    """Whether a folder holds a run that has something to go on from."""
-    return (
-        checkpoint.latest(folder / "checkpoint") is not None
-        or (folder / "model.safetensors").exists()
-    )
-
-
-def _begun(folder: Path) -> bool:
-    """Whether a folder holds a run, or the beginning of one; a recipe alone is the user's own."""
-    return (folder / "recipe.toml").exists() and (
-        (folder / "checkpoint" / ".lock").exists() or _alive(folder)
-    )
-
-
-def _refuse_taken(folder: Path) -> None:
-    """Raises RunError for a folder that holds a run."""
-    if (folder / "recipe.toml").exists() and _alive(folder):
-        raise RunError(f"{folder} holds a run already; --resume continues it; choose another --out")
-
-
-def _blank(folder: Path) -> bool:
-    """Whether a folder is empty but for what a fit leaves that ended before it wrote anything: its
-    lock, an unfinished file.
-    """
-    left = (path.relative_to(folder) for path in folder.rglob("*"))
-    return all(
-        path.as_posix() in ("checkpoint", "checkpoint/.lock")
-        or path.parts[0].startswith(UNFINISHED)
-        for path in left
-    )
-
-
-FREE = (
-    *("epochs", "devices", "nodes", "strategy", "threads", "compile"),
-    *("checkpoint_every", "checkpoint_steps", "checkpoint_seconds"),
+MAY_CHANGE_ON_RESUME = (
+    "epochs",
+    "devices",
+    "nodes",
+    "strategy",
+    "threads",
+    "compile",
+    "checkpoint_every",
+    "checkpoint_steps",
+    "checkpoint_seconds",
 )
-"""Settings of the training that may be others when a run is resumed."""
+"""Settings of the training that may be others when a run is resumed.
 
-
-def _same(recipe: Recipe, folder: Path) -> None:
-    """Raises RunError if the folder's run is of another recipe; what does not change the weights of
-    an epoch may differ.
-    """
-    ours, theirs = recipe.describe(), recipes.load(folder / "recipe.toml").describe()
-    for tables in (ours, theirs):
-        for free in ("about", "report", "tracking"):
-            tables.pop(free)
-        for free in FREE:
-            tables["training"].pop(free, None)
-    if ours != theirs:
-        keys = [
-            f"{t}.{k}"
-            for t in ours
-            for k in ours[t].keys() | theirs[t].keys()
-            if ours[t].get(k) != theirs[t].get(k)
-        ]
-        raise RunError(
-            f"{folder} is a run of another recipe, different in {', '.join(sorted(keys))}; choose "
-            "another --out"
-        )
+They do not change the weights of an epoch.
+"""
 
 
 def fit(
@@ -181,9 +76,11 @@ def fit(
     devices: int | None = None,
     resume: bool = False,
     progress: bool = True,
+    allow_code: bool = False,
 ) -> Run:
-    """Fits a recipe and writes the run folder, the report with it unless the recipe says
-    `report.write = false`.
+    """Fits a recipe and writes the run folder.
+
+    The report is part of it, unless the recipe says `report.write = false`.
 
     Args:
         recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
@@ -194,217 +91,517 @@ def fit(
         devices: takes the place of `training.devices`.
         resume: go on from the newest checkpoint in the folder.
         progress: show a bar on standard error.
+        allow_code: the parts that the recipe names as `package.module:Class` may be imported,
+            which runs their modules.
 
     Raises:
         LowerboundError: one of its kinds, with one line that says what is wrong.
     """
     name = "run" if isinstance(recipe, Recipe) else Path(recipe).stem
-    chosen = {
-        "data.source": None if data is None else str(data),
-        "training.seed": seed,
-        "training.devices": devices,
-    }
-    plan = _plan(
-        recipe, name, {k: v for k, v in chosen.items() if v is not None} | dict(settings or {})
-    )
-    watch.installed(plan.tracking)
-    if plan.report.write:
-        projection.installed(plan.report.projection)
-    if plan.training.strategy == "fsdp":  # which is for those who are short of memory
+    replaced: dict[str, Any] = {}
+    if data is not None:
+        replaced["data.source"] = str(data)
+    if seed is not None:
+        replaced["training.seed"] = seed
+    if devices is not None:
+        replaced["training.devices"] = devices
+    replaced |= settings or {}
+    with allowing_code(allow_code):
+        complete = complete_recipe(recipe, name, replaced)
+    prepare_process(complete)
+    fabric = make_fabric(complete.training, all_used=complete.objective.has_bound)
+    with launched(fabric):
+        session = open_session(complete, fabric, name, out, resume=resume, progress=progress)
+        training = session.prepare_training()
+        with session.lock_folder():
+            session.begin(training)
+            with session.open_trackers() as trackers:
+                state = session.train(training, trackers)
+                # The optimiser's state goes before the test split is measured.
+                del training
+                give_back_memory()
+                run = session.measure(state)
+                session.report(run, trackers)
+    return run
+
+
+def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[str, Any]) -> Recipe:
+    """Returns the recipe with all settings, and a source that is found from any folder.
+
+    Args:
+        recipe: as `fit` takes it.
+        name: of the recipe, for the message.
+        replaced: values for dotted keys.
+
+    Raises:
+        ConfigError: it has no data, or a key or a value is wrong.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    complete = recipe.replace(replaced)
+    source = complete.data.source
+    if not source:
+        raise ConfigError(
+            f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)"
+        )
+    _refuse_unnameable(source)
+    if source not in named_sets() and exists(Path(source)):
+        return complete.replace({"data.source": str(Path(source).resolve())})
+    return complete
+
+
+def prepare_process(recipe: Recipe) -> None:
+    """Refuses a recipe whose libraries are missing, and sets how this process frees memory."""
+    watch.installed(recipe.tracking)
+    if recipe.report.write:
+        projection.installed(recipe.report.projection)
+    if recipe.training.strategy == "fsdp":  # which is for those who are short of memory
         never_keep_freed_memory()
     keep_freed_memory()
-    fabric = make_fabric(plan.training, all_used=plan.objective.has_bound)
-    with launched(fabric):
-        return _fitted(plan, fabric, name, out, resume, progress)
+
+
+# A session --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Session:
+    """The fit of a recipe in one of its processes. Its methods are called in the order they stand.
+
+    Attributes:
+        recipe: with all settings.
+        fabric: device and processes.
+        folder: of the run.
+        is_resumed: whether the run goes on from a checkpoint or a finished run in the folder.
+        dataset: the data of the recipe.
+        caveat: what a report must say of the likelihood on these data, or None.
+        model: with its first weights; it is trained in place.
+        shows_progress: whether this process shows a bar.
+    """
+
+    recipe: Recipe
+    fabric: Fabric
+    folder: Path
+    is_resumed: bool
+    dataset: Dataset
+    caveat: str | None
+    model: VAE
+    shows_progress: bool
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.fabric.is_global_zero
+
+    def prepare_training(self) -> Fit:
+        """Makes the fit at its start. A loss that cannot be computed is an error here.
+
+        Nothing is written yet.
+        """
+        training = Fit(
+            self.model,
+            self.dataset,
+            self.recipe.objective,
+            self.recipe.training,
+            self.fabric,
+            checkpoints=self.folder / "checkpoint",
+        )
+        objective = self.recipe.objective
+        with evaluating(self.model, 0):
+            x = placed(self.model, self.dataset.train.batch(slice(0, 2)))
+            objective(self.model.terms(x, self.recipe.training.samples, objective.kl))
+        return training
+
+    @contextmanager
+    def lock_folder(self) -> Iterator[None]:
+        """Keeps other processes out of the run folder within a block.
+
+        Raises:
+            RunError: another process writes it, or was faster to make a run there.
+        """
+        lock_of_first: AbstractContextManager[None] = nullcontext()
+        if self.is_first:
+            lock_of_first = lock.locked(self.folder)
+        with lock_of_first:
+            if self.is_first and not self.is_resumed:
+                _refuse_taken(self.folder)
+            yield
+
+    def begin(self, training: Fit) -> None:
+        """Goes to the checkpoint of a run that is resumed, and writes what the run is.
+
+        Raises:
+            RunError: the folder holds a run of another format, recipe or data.
+        """
+        if self.is_resumed:
+            description = read_json(self.folder / "data.json")
+            version = None
+            if isinstance(description, dict):
+                version = description.get("format")
+            if version != FORMAT:
+                raise RunError(
+                    f"{self.folder}: a run of format {FORMAT} is needed, got {version!r}"
+                )
+            _refuse_other_recipe(self.recipe, self.folder)
+            unchanged(self.dataset, self.folder, RunError)
+            training.resume()
+        if self.is_first:
+            self._write_description(training.state)
+        self.fabric.barrier()
+
+    def _write_description(self, state: State) -> None:
+        """Writes everything of a run folder that is known before training."""
+        for folder in (self.folder, self.folder / "checkpoint", self.folder / "report"):
+            remove_unfinished(folder)
+        if state.history:
+            _write_metrics(self.folder, state.history)
+        # The recipe is the first file of a new run: a folder without it is no run.
+        write_text(self.folder / "recipe.toml", self.recipe.to_toml())
+        if self.dataset.items is not None:
+            self.dataset.items.write(self.folder / "items.parquet")
+        description = {
+            "format": FORMAT,
+            "schema": self.dataset.schema.to_json(),
+            "fingerprint": self.dataset.fingerprint(),
+            "facts": self.dataset.facts,
+        }
+        write_json(self.folder / "data.json", description)
+
+    def open_trackers(self) -> AbstractContextManager[Watch]:
+        """Opens the trackers of the recipe for a block."""
+        tables = self.recipe.describe()
+        return watching(self.recipe.tracking, self.folder, tables, first=self.is_first)
+
+    def train(self, training: Fit, trackers: Watch) -> State:
+        """Trains to the end, and returns the state. The model then has the best weights."""
+        examples = len(self.dataset.train)
+        epochs = self.recipe.training.epochs
+        done = training.state.epoch * examples
+        with bar(epochs, examples, done, show=self.shows_progress) as report_progress:
+            return training.run(_RunFollower(self, trackers, report_progress))
+
+    def measure(self, state: State) -> Run:
+        """Measures the test split, and makes the finished run."""
+        row = dict(state.history[state.best_epoch - 1])
+        if self.dataset.test is not None:
+            values = measured(
+                self.model,
+                self.dataset.test,
+                self.recipe.objective,
+                self.recipe.training,
+                TEST_STREAM,
+                processes_of(self.fabric),
+            )
+            row |= {f"test_{name}": value for name, value in values.items()}
+        return self.make_run(self._summarize(state, row))
+
+    def _summarize(self, state: State, row: Mapping[str, float]) -> dict[str, Any]:
+        """Returns what `fit --json` prints: the metrics of the best epoch, and facts of the run."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        examples_per_second = math.nan
+        if state.step_seconds:
+            examples = len(self.dataset.train) * state.epoch
+            examples_per_second = examples / state.step_seconds
+        device = next(self.model.parameters()).device
+        return {
+            "run": str(self.folder),
+            "parameters": sum(p.numel() for p in parameters),
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch,
+            "seconds": state.seconds,
+            "examples_per_second": examples_per_second,
+            "train": _figures_of_split(row, "train"),
+            "validation": _figures_of_split(row, "validation"),
+            "test": _figures_of_split(row, "test"),
+            "caveat": self.caveat,
+            "facts": self.dataset.facts,
+            "versions": {
+                "lowerbound": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            "hardware": hardware(str(device)),
+        }
+
+    def make_run(self, summary: dict[str, Any]) -> Run:
+        """Makes a run of the model as it is now."""
+        return Run(
+            self.folder, self.recipe, self.dataset.schema, self.model, summary, self.dataset.items
+        )
+
+    def report(self, run: Run, trackers: Watch) -> None:
+        """Writes the weights and the summary, then the report, which the trackers get too."""
+        if not self.is_first:
+            return
+        lock.refuse_moved(self.folder)
+        weights = run.model.state_dict()
+        save_tensors(self.folder / "model.safetensors", weights, {"format": str(FORMAT)})
+        write_json(self.folder / "summary.json", run.summary)
+        if self.recipe.report.write:
+            command = f"lowerbound report {shlex.quote(str(self.folder))}"
+            with tolerate_errors(f"the report ({command} tries again)"):
+                trackers.file(page(run, progress=self.shows_progress))
+
+
+def open_session(
+    recipe: Recipe,
+    fabric: Fabric,
+    name: str,
+    out: str | Path | None,
+    *,
+    resume: bool,
+    progress: bool,
+) -> Session:
+    """Finds the folder of a fit, opens its data and builds its model.
+
+    Args:
+        recipe: with all settings.
+        fabric: device and processes.
+        name: of the recipe, for the default folder.
+        out: the run folder, or None for the default.
+        resume: whether the fit goes on from what the folder holds.
+        progress: whether a bar is shown.
+
+    Raises:
+        RunError: the folder holds a run already, or there is nothing to resume.
+        DataError: the data cannot be read, or do not fit the likelihood or the noise.
+        ConfigError: the model cannot be built.
+    """
+    with writing(one_line(out or name)):
+        folder = find_folder(name, out, resume=resume)
+        is_resumed = resume and _can_go_on(folder)
+    fabric.barrier()  # no process looks at the folder after another has begun to write it
+    dataset = recipe.data.open()
+    caveat = check(recipe, dataset.train)
+    for split in (dataset.validation, dataset.test):
+        if split is not None:
+            check(recipe, split)
+    torch.manual_seed(recipe.training.seed)
+    model = build(recipe, dataset.schema)
+    start_from_data(model, dataset, recipe.training.seed)
+    if recipe.model.output_bias == "data":
+        model.start_at(torch.from_numpy(dataset.train.mean()))
+    shows_progress = progress and fabric.is_global_zero
+    return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress)
 
 
 def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:
-    """Gives the parts of a model that start from data their examples, drawn from the training split.
+    """Gives examples of the training split to the parts of a model that start from data.
 
     Which examples they are depends on the seed alone; no random number of the fit is used.
     """
     for number, part in enumerate(model.parts_from_data()):
-        chosen = np.random.default_rng([seed, number]).permutation(len(dataset.train))
-        examples = dataset.train.batch(chosen[: part.examples_wanted])
+        order = np.random.default_rng([seed, number]).permutation(len(dataset.train))
+        examples = dataset.train.batch(order[: part.examples_wanted])
         part.start_from(as_batch(examples).x)
 
 
-def _fitted(
-    plan: Recipe, fabric: Fabric, name: str, out: str | Path | None, resume: bool, progress: bool
-) -> Run:
-    """What each process of a fit does, from the place of the run to its end."""
-    with writing(one_line(out or name)):
-        folder, resume = _place(name, out, resume)
-    fabric.barrier()  # no process looks at the folder after another has begun to write it
-    dataset = plan.data.open()
-    caveat, *_ = [
-        check(plan, part)
-        for part in (dataset.train, dataset.validation, dataset.test)
-        if part is not None
-    ]
-    torch.manual_seed(plan.training.seed)
-    model = build(plan, dataset.schema)
-    start_from_data(model, dataset, plan.training.seed)
-    if plan.model.output_bias == "data":
-        model.start_at(torch.from_numpy(dataset.train.mean()))
-    run = Run(folder, plan, dataset.schema, model, {}, dataset.items)
-    first, show = fabric.is_global_zero, progress and fabric.is_global_zero
-    fitting = _ready(run, dataset, fabric)
-    with lock.locked(folder) if first else nullcontext():
-        if first and not resume:
-            _refuse_taken(folder)  # another process may have been faster
-        _begin(run, dataset, fitting, resume)
-        with watching(plan.tracking, folder, plan.describe(), first=first) as watch:
-            fitting.save_history = _Follow(run, dataset, watch)
-            done = fitting.state.epoch * len(dataset.train)
-            with bar(plan.training.epochs, len(dataset.train), done, show=show) as fitting.report:
-                state = fitting.run()
-            del fitting  # and with it the state of the optimiser, before the test split is measured
-            give_back_memory()
-            run.summary |= _summary(run, dataset, state, caveat, processes_of(fabric))
-            if first:
-                _finish(run, watch, show)
-    run.model.eval()
-    return run
+class _RunFollower(Follower):
+    """It writes the metrics of each epoch, moves the bar, and tells the trackers.
+
+    Args:
+        session: the fit that is followed.
+        trackers: get the numbers of each epoch, and pictures now and then.
+        report_progress: moves the bar.
+    """
+
+    def __init__(self, session: Session, trackers: Watch, report_progress: ProgressReport) -> None:
+        self.session = session
+        self.trackers = trackers
+        self.report_progress = report_progress
+
+    def progress(self, epoch: int, examples: int, text: str) -> None:
+        self.report_progress(epoch, examples, text)
+
+    def epoch_done(self, history: list[dict[str, float]]) -> None:
+        lock.refuse_moved(self.session.folder)
+        _write_metrics(self.session.folder, history)
+        scalars = dict(history[-1])
+        epoch = int(scalars.pop("epoch"))
+        self.trackers.scalars(scalars, epoch)
+        if self.trackers.looks(epoch):
+            with tolerate_errors("the pictures for the trackers"):
+                pictures = glance(self.session.make_run({}), self.session.dataset)
+                for name, picture in pictures.items():
+                    self.trackers.picture(name, picture, epoch)
 
 
 @contextmanager
-def _spared(what: str) -> Iterator[None]:
-    """Pictures are no reason to lose a run: what cannot be drawn or written is told of on one line."""
+def tolerate_errors(item: str) -> Iterator[None]:
+    """Prints one line for an error in the block, and goes on.
+
+    Pictures are no reason to lose a run.
+
+    Args:
+        item: what is drawn and written in the block.
+    """
     try:
         yield
     except Exception as error:
-        print_line(f"{what} could not be written: {type(error).__name__}: {error}")
+        print_line(f"{item} could not be written: {type(error).__name__}: {error}")
 
 
-def _plan(recipe: str | Path | Recipe, name: str, given: Mapping[str, Any]) -> Recipe:
-    """The recipe with all settings, and a source that is found from any folder.
+def _write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
+    """Writes metrics.csv: one row per epoch, every number in full precision."""
+    # Not every epoch measures the validation split.
+    columns: dict[str, None] = {}
+    for row in history:
+        columns |= dict.fromkeys(row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(folder / "metrics.csv", text.getvalue())
+
+
+def _figures_of_split(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
+    """Returns the columns of one split in a row of the metrics, as the summary holds them.
+
+    The rates are one list. None where the row has no column of the split.
+    """
+    prefix = f"{split}_"
+    figures: dict[str, Any] = {}
+    rates = []
+    for column, value in row.items():
+        name = column.removeprefix(prefix)
+        if not column.startswith(prefix):
+            continue
+        if name.startswith("rate_"):
+            rates.append(value)
+        else:
+            figures[name] = value
+    if rates:
+        figures["rate"] = rates
+    return figures or None
+
+
+# The folder of a run ----------------------------------------------------------------------------
+
+
+def find_folder(name: str, out: str | Path | None, *, resume: bool) -> Path:
+    """Finds the folder of a run, and refuses one that it cannot use.
+
+    Args:
+        name: of the recipe, for the default folder `runs/NAME`.
+        out: the folder; None takes the default, with a number if it exists.
+        resume: whether the run goes on; the default is then the latest of the numbered folders.
 
     Raises:
-        ConfigError: it has no data.
+        RunError: the folder holds a run already or other files, or there is nothing to resume.
     """
-    plan = (recipe if isinstance(recipe, Recipe) else recipes.load(recipe)).replace(given)
-    if not plan.data.source:
+    _refuse_unnameable(out)
+    default = Path("runs") / name
+    if out is not None:
+        folder = Path(out)
+    elif resume:
+        folder = _latest_numbered(default)
+    else:
+        folder = _first_free(default)
+    is_begun = _is_begun(folder)
+    if resume and not is_begun:
+        raise RunError(f"there is no run in {folder} to resume")
+    if not resume:
+        _refuse_taken(folder)
+        if not is_begun and exists(folder) and not (folder.is_dir() and _is_blank(folder)):
+            raise RunError(f"{folder} is not an empty folder; choose another --out")
+    return folder
+
+
+def _numbered(folder: Path) -> Iterator[Path]:
+    """Yields folder, folder-2, folder-3 and so on."""
+    yield folder
+    for i in range(2, 10_000):
+        yield folder.with_name(f"{folder.name}-{i}")
+
+
+def _first_free(folder: Path) -> Path:
+    """Returns the first of the numbered folders that does not exist."""
+    return next(path for path in _numbered(folder) if not path.exists())
+
+
+def _latest_numbered(folder: Path) -> Path:
+    """Returns the last numbered folder before the first gap, or `folder` itself."""
+    latest = folder
+    for path in _numbered(folder):
+        if path != folder and not path.exists():
+            break
+        latest = path
+    return latest
+
+
+def _refuse_unnameable(path: object) -> None:
+    """Raises ConfigError for a path that is not UTF-8. The files of a run could not name it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
         raise ConfigError(
-            f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)"
-        )
-    _refuse_unnameable(plan.data.source)
-    if plan.data.source not in named_sets() and exists(Path(plan.data.source)):
-        return plan.replace({"data.source": str(Path(plan.data.source).resolve())})
-    return plan
+            f"the name of a run and of its data must be UTF-8, got {str(path)!r}"
+        ) from None
 
 
-@dataclass(frozen=True)
-class _Follow:
-    """What happens after each epoch: its row is written, and the trackers are told and now and then
-    shown pictures.
+def _refuse_taken(folder: Path) -> None:
+    """Raises RunError for a folder that holds a run."""
+    if (folder / "recipe.toml").exists() and _can_go_on(folder):
+        raise RunError(f"{folder} holds a run already; --resume continues it; choose another --out")
+
+
+def _is_begun(folder: Path) -> bool:
+    """Says whether a folder holds a run, or the beginning of one.
+
+    A recipe alone is the user's own file.
     """
-
-    run: Run
-    data: Dataset
-    watch: Watch
-
-    def __call__(self, history: list[dict[str, float]]) -> None:
-        lock.refuse_moved(self.run.folder)
-        write_text(self.run.folder / "metrics.csv", metrics_csv(history))
-        epoch = int(history[-1]["epoch"])
-        self.watch.scalars(
-            {name: value for name, value in history[-1].items() if name != "epoch"}, epoch
-        )
-        if self.watch.looks(epoch):
-            with _spared("the pictures for the trackers"):
-                for name, picture in glance(self.run, self.data).items():
-                    self.watch.picture(name, picture, epoch)
+    if not (folder / "recipe.toml").exists():
+        return False
+    return (folder / "checkpoint" / ".lock").exists() or _can_go_on(folder)
 
 
-def _finish(run: Run, watch: Watch, show: bool) -> None:
-    """Writes the weights and the summary, then the report, which the trackers are given."""
-    lock.refuse_moved(run.folder)
-    save_tensors(run.folder / "model.safetensors", run.model.state_dict(), {"format": str(FORMAT)})
-    write_json(run.folder / "summary.json", run.summary)
-    if run.recipe.report.write:
-        again = f"lowerbound report {shlex.quote(str(run.folder))} tries again"
-        with _spared(f"the report ({again})"):
-            watch.file(page(run, progress=show))
+def _can_go_on(folder: Path) -> bool:
+    """Says whether a folder holds something to go on from.
+
+    A run that ended before its first checkpoint starts again.
+    """
+    if checkpoint.latest(folder / "checkpoint") is not None:
+        return True
+    return (folder / "model.safetensors").exists()
 
 
-def _ready(run: Run, dataset: Dataset, fabric: Fabric) -> Fit:
-    """The fit at its start. A loss that cannot be had is told before anything is written."""
-    plan, model = run.recipe, run.model
-    fitting = Fit(
-        model, dataset, plan.objective, plan.training, fabric, checkpoints=run.folder / "checkpoint"
+def _is_blank(folder: Path) -> bool:
+    """Says whether a folder is empty but for what a fit leaves that ended before it wrote anything.
+
+    That is its lock, and unfinished files.
+    """
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        is_lock = inside.as_posix() in ("checkpoint", "checkpoint/.lock")
+        if not is_lock and not inside.parts[0].startswith(UNFINISHED):
+            return False
+    return True
+
+
+def _refuse_other_recipe(recipe: Recipe, folder: Path) -> None:
+    """Raises RunError if the folder's run is of another recipe.
+
+    What does not change the weights of an epoch may differ.
+    """
+    ours = _tables_that_count(recipe)
+    theirs = _tables_that_count(load_recipe(folder / "recipe.toml"))
+    if ours == theirs:
+        return
+    different = []
+    for table, values in ours.items():
+        for key in values.keys() | theirs[table].keys():
+            if values.get(key) != theirs[table].get(key):
+                different.append(f"{table}.{key}")
+    raise RunError(
+        f"{folder} is a run of another recipe, different in {', '.join(sorted(different))}; choose "
+        "another --out"
     )
-    with evaluating(model, 0):
-        first = placed(model, dataset.train.batch(slice(0, 2)))
-        plan.objective(model.terms(first, plan.training.samples, plan.objective.kl))
-    return fitting
 
 
-def _begin(run: Run, dataset: Dataset, fitting: Fit, resume: bool) -> None:
-    """Goes to the checkpoint of a run that is resumed, and writes what the run is."""
-    if resume:
-        held = read_json(run.folder / "data.json")
-        if (version := held.get("format") if isinstance(held, dict) else None) != FORMAT:
-            raise RunError(f"{run.folder}: a run of format {FORMAT} is needed, got {version!r}")
-        _same(run.recipe, run.folder)
-        unchanged(dataset, run.folder, RunError)
-        fitting.resume()
-    if fitting.fabric.is_global_zero:
-        for folder in (run.folder, run.folder / "checkpoint", run.folder / "report"):
-            remove_unfinished(folder)
-        if fitting.state.history:
-            write_text(run.folder / "metrics.csv", metrics_csv(fitting.state.history))
-        write_text(
-            run.folder / "recipe.toml", run.recipe.to_toml()
-        )  # the first: a folder with anything else only is no run
-        if dataset.items is not None:
-            dataset.items.write(run.folder / "items.parquet")
-        facts = {
-            "format": FORMAT,
-            "schema": dataset.schema.to_json(),
-            "fingerprint": dataset.fingerprint(),
-            "facts": dataset.facts,
-        }
-        write_json(run.folder / "data.json", facts)
-    fitting.fabric.barrier()
-
-
-def _figures(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
-    """The columns of one split in a row of the metrics, as JSON has them: the rates as one list,
-    the ranking metrics by name.
-    """
-    own = {k.removeprefix(f"{split}_"): v for k, v in row.items() if k.startswith(f"{split}_")}
-    rate = [own.pop(name) for name in [k for k in own if k.startswith("rate_")]]
-    return own | ({"rate": rate} if rate else {}) if own else None
-
-
-def _summary(
-    run: Run, dataset: Dataset, state: State, caveat: str | None, processes: Processes
-) -> dict[str, Any]:
-    """What `fit --json` prints: the best epoch's metrics, and the test split measured once."""
-    plan, model = run.recipe, run.model
-    row = dict(state.history[state.best_epoch - 1])
-    if dataset.test is not None:
-        found = measured(model, dataset.test, plan.objective, plan.training, 3, processes)
-        row |= {f"test_{name}": v for name, v in found.items()}
-    return {
-        "run": str(run.folder),
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch,
-        "seconds": state.seconds,
-        "examples_per_second": len(dataset.train) * state.epoch / state.step_seconds
-        if state.step_seconds
-        else math.nan,
-        "train": _figures(row, "train"),
-        "validation": _figures(row, "validation"),
-        "test": _figures(row, "test"),
-        "caveat": caveat,
-        "facts": dataset.facts,
-        "versions": {
-            "lowerbound": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "hardware": hardware(str(next(model.parameters()).device)),
-    }
+def _tables_that_count(recipe: Recipe) -> dict[str, Any]:
+    """Returns the tables of a recipe without what may change when a run is resumed."""
+    tables = recipe.describe()
+    for name in ("about", "report", "tracking"):
+        tables.pop(name)
+    for name in MAY_CHANGE_ON_RESUME:
+        tables["training"].pop(name, None)
+    return tables

@@ -1,6 +1,4 @@
-"""Optimisers by name: those of `torch.optim`, and what they lack for layers of which a step sees
-few rows.
-"""
+"""Optimisers by name: those of `torch.optim`, and a lazy Adam for tables with sparse gradients."""
 
 import math
 from collections.abc import Callable
@@ -10,22 +8,25 @@ import torch
 from torch import Tensor
 
 WHOLE = ("Adafactor", "LazyAdam", "Muon", "Rprop")
-"""Those that cannot update a weight of which each process has a part."""
+"""Optimisers that need whole weights: they cannot update a process's part of a sharded weight."""
 
-BLOCK = 1024
-"""Rows that are updated at a time, so that what is computed on the way stays small."""
+BLOCK_ROWS = 1024
+"""`LazyAdam` updates this many rows at a time, so that its temporary tensors stay small."""
 
 
 class LazyAdam(torch.optim.Adam):
     """Adam that updates, of a parameter whose gradient is sparse, only the rows in it, their
     moments included.
 
-    Of several processes the mean gradient is dense; there `seen` says, by parameter, which rows
-    (C,) were in that of any process.
+    The moments of a row stay as they are in a step that does not see the row. This differs from
+    Adam, whose moments decay in every step and keep moving the row. The bias correction counts all
+    steps. TensorFlow calls this optimiser LazyAdam. Parameters with dense gradients are updated as
+    by Adam.
 
-    The moments of a row stand still while it is not seen, so this is not Adam (whose moments fade,
-    and go on moving it); the bias correction counts all steps. It is what TensorFlow calls
-    LazyAdam. Parameters with dense gradients are Adam's.
+    Attributes:
+        seen: for each parameter that several processes share, the rows (C,) that occur in the
+            gradient of any process. The mean gradient over processes is dense and does not show
+            them.
     """
 
     takes_sparse = True
@@ -42,44 +43,45 @@ class LazyAdam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step."""
-        parameters = [
-            (group, p, p.grad)
-            for group in self.param_groups
-            for p in group["params"]
-            if p.grad is not None
-        ]
-        lazy = [
-            (group, p, gradient)
-            for group, p, gradient in parameters
-            if gradient.is_sparse or p in self.seen
-        ]
-        for _, parameter, _ in lazy:
+        """Takes one optimisation step and returns the loss of the closure, if there is one."""
+        row_updates = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                if gradient is None:
+                    continue
+                if gradient.is_sparse or parameter in self.seen:
+                    row_updates.append((group, parameter, gradient))
+        # Adam's own step leaves out parameters without a gradient.
+        for _, parameter, _ in row_updates:
             parameter.grad = None
         loss = super().step(closure)
-        for group, parameter, gradient in lazy:
-            seen = self.seen.get(parameter)
-            self._rows(
-                group, parameter, _entries(gradient) if seen is None else (seen, gradient[seen])
-            )
+        for group, parameter, gradient in row_updates:
+            if parameter in self.seen:
+                rows = self.seen[parameter]
+                values = gradient[rows]
+            else:
+                rows, values = _distinct_rows(gradient)
+            self._update_rows(group, parameter, rows, values)
             parameter.grad = gradient
         return loss
 
-    def _rows(
-        self, group: dict[str, Any], parameter: Tensor, entries: tuple[Tensor, Tensor]
+    def _update_rows(
+        self, group: dict[str, Any], parameter: Tensor, rows: Tensor, values: Tensor
     ) -> None:
+        """Updates some rows (C,) of a parameter, whose gradients are `values` (C, d)."""
         state = self.state[parameter]
         if not state:
-            state |= {
-                "step": torch.zeros(()),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
+            state["step"] = torch.zeros(())
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
         state["step"] += 1
-        for rows, values in zip(*(part.split(BLOCK) for part in entries), strict=True):
-            self._block(group, parameter, state, rows, values)
+        row_blocks = rows.split(BLOCK_ROWS)
+        value_blocks = values.split(BLOCK_ROWS)
+        for block_rows, block_values in zip(row_blocks, value_blocks, strict=True):
+            self._update_block(group, parameter, state, block_rows, block_values)
 
-    def _block(
+    def _update_block(
         self,
         group: dict[str, Any],
         parameter: Tensor,
@@ -87,20 +89,26 @@ class LazyAdam(torch.optim.Adam):
         rows: Tensor,
         values: Tensor,
     ) -> None:
-        step, (beta1, beta2) = float(state["step"]), group["betas"]
-        average = state["exp_avg"][rows].lerp_(values, 1 - beta1)
-        square = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(values, values, value=1 - beta2)
+        step = float(state["step"])
+        beta1, beta2 = group["betas"]
+        average = state["exp_avg"][rows]
+        average.lerp_(values, 1 - beta1)
         state["exp_avg"].index_copy_(0, rows, average)
+        square = state["exp_avg_sq"][rows]
+        square.mul_(beta2).addcmul_(values, values, value=1 - beta2)
         state["exp_avg_sq"].index_copy_(0, rows, square)
-        divisor = square.sqrt_().div_(math.sqrt(1 - beta2**step)).add_(group["eps"])
-        parameter.index_add_(
-            0, rows, average.div_(divisor), alpha=-float(group["lr"]) / (1 - beta1**step)
-        )
+        # From here on the two temporary tensors hold the parts of the update.
+        divisor = square.sqrt_()
+        divisor.div_(math.sqrt(1 - beta2**step)).add_(group["eps"])
+        step_size = float(group["lr"]) / (1 - beta1**step)
+        parameter.index_add_(0, rows, average.div_(divisor), alpha=-step_size)
 
 
-def _entries(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows, each once, and their values. The flag that says so is lost on the way, and to coalesce
-    again is to sort.
+def _distinct_rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the rows (C,) of a sparse gradient, each of them once, and their values (C, d).
+
+    Autograd loses the flag `is_coalesced` of the gradient. `coalesce` would then sort rows that are
+    in ascending order already, so that order is looked for first.
     """
     rows = gradient._indices()[0]
     if bool((rows.diff() > 0).all()):
@@ -110,13 +118,13 @@ def _entries(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def optimizers() -> dict[str, type[torch.optim.Optimizer]]:
-    """The optimisers that can be used by name."""
-    special = {"LBFGS", "SparseAdam", "Optimizer"}  # they need a closure, or sparse gradients only
-    found = {
-        n: t
-        for n, t in vars(torch.optim).items()
-        if isinstance(t, type) and issubclass(t, torch.optim.Optimizer)
-    }
-    return {name: found[name] for name in sorted(found) if name not in special} | {
-        "LazyAdam": LazyAdam
-    }
+    """Returns the optimisers that a recipe can name, by name."""
+    # These need a closure, or sparse gradients only. `specs/listing.py` reads this set, too.
+    special = {"LBFGS", "SparseAdam", "Optimizer"}
+    by_name = {}
+    for name, value in sorted(vars(torch.optim).items()):
+        is_optimizer = isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
+        if is_optimizer and name not in special:
+            by_name[name] = value
+    by_name["LazyAdam"] = LazyAdam
+    return by_name

@@ -1,6 +1,6 @@
-"""Recipes: a typed description of a fit <-> TOML, one table for each thing that is decided.
+"""Recipes: typed descriptions of fits, read from TOML and written to it.
 
-The tables are `about`, `data`, `model`, `objective`, `training`, `report` and `tracking`.
+A recipe has the tables `about`, `data`, `model`, `objective`, `training`, `report` and `tracking`.
 """
 
 import re
@@ -16,21 +16,20 @@ from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_val
 
 from .data import Data
 from .errors import ConfigError, one_line, unknown
-from .families import Delta
 from .model import Architecture
 from .objectives import AnyObjective, Elbo
 from .optimizers import WHOLE, optimizers
 from .schedules import AnySchedule, Constant
 from .specs.checked import checked
-from .specs.registry import table, values
-from .specs.wording import explain
+from .specs.registry import refuse_unloadable, table, values
+from .specs.wording import LONGEST_MESSAGE, explain
 from .system.files import exists
 from .tracking import Tracking
 
 
 @checked
 class About:
-    """What a recipe is for; free text, shown by `lowerbound list recipes`."""
+    """The purpose of a recipe in free texts; `lowerbound list recipes` shows the title."""
 
     title: str = ""
     source: str = ""
@@ -40,10 +39,10 @@ class About:
 
 @checked
 class Phase:
-    """Some epochs in which a part of the model is trained.
+    """A number of epochs in which all of the model, or one side of it, is trained.
 
     Args:
-        epochs: how many, before the next phase.
+        epochs: number of epochs before the next phase.
         trains: "all", or only the "latents" (encoder, priors between levels) or the "decoder".
         noise: whether the noise of the encoder is on.
     """
@@ -55,46 +54,49 @@ class Phase:
 
 @checked
 class Training:
-    """How a model is fitted.
+    """The settings by which a model is fitted.
 
     Args:
-        epochs: at most this many passes over the training split.
-        batch_size: examples in one optimiser step, over all processes together.
+        epochs: largest number of passes over the training split.
+        batch_size: examples in one optimiser step, summed over all processes.
         samples: Monte-Carlo samples of z for each example (L, or the k of the importance-weighted
-        bound).
-        optimizer: name of an optimiser of torch.optim.
-        optimizer_options: further arguments of it.
-        learning_rate: its step size, multiplied by `schedule`.
+            bound).
+        optimizer: name of an optimiser of torch.optim, or of `lowerbound.optimizers`.
+        optimizer_options: further arguments of the optimiser.
+        learning_rate: step size of the optimiser; `schedule` multiplies it.
         schedule: factor of the learning rate over the run.
-        phases: gone through in turn, again and again, until the epochs are over; none: all of the
-        model in every epoch.
+        phases: phases that are repeated in turn until the epochs are over; without phases, every
+            epoch trains all of the model.
         clip: largest norm of the gradient; None does not clip.
-        monitor: what chooses the best weights on the validation split: "objective", or of
-            interactions a ranking metric such as "ndcg@100" (of the whole list where there are
-            fewer items than that).
-        validate_every: epochs between looks at the validation split; the last epoch always has one.
-        patience: epochs without a better value of it before training stops; None goes on to the
-        end.
-        checkpoint_every: epochs between checkpoints; there is always one at the end.
-        checkpoint_steps: optimiser steps between checkpoints within an epoch; None: none by steps.
-        checkpoint_seconds: seconds after which there is a checkpoint within an epoch; None: none by
-        time.
-        on_nonfinite: what a loss or gradient that is NaN or infinite does: "stop" ends the fit,
-            "skip" leaves the step out and counts it in the metrics (which costs a look at the
+        monitor: measure on the validation split that chooses the best weights: "objective", or for
+            interactions a ranking metric such as "ndcg@100". Its k becomes the number of items
+            where there are fewer items.
+        validate_every: epochs between measures of the validation split; the last epoch always has
+            one.
+        patience: epochs without a better value of `monitor` before training stops; None goes on to
+            the end.
+        checkpoint_every: epochs between checkpoints; the end always has one.
+        checkpoint_steps: optimiser steps between checkpoints within an epoch; None writes none by
+            steps.
+        checkpoint_seconds: seconds after which a checkpoint is written within an epoch; None writes
+            none by time.
+        on_nonfinite: what happens when a loss or a gradient is NaN or infinite: "stop" ends the
+            fit, "skip" leaves the step out and counts it in the metrics (which costs a check of the
             gradient at every step).
-        accelerator: "auto" takes a GPU if there is one.
-        devices: number of processes on this machine, each with its device.
-        nodes: number of machines, each with as many processes, started on each by torchrun.
-        strategy: how several processes hold the model: "ddp": each has a whole copy; "fsdp": each
-            keeps a part of the weights, of their gradient and of the optimiser's state, and the
-            whole for the time of a step or a measure.
-        precision: of the matrix products.
-        compile: compile the model with torch.compile, the same function in fewer and larger steps;
-            it takes some ten seconds at the start, and needs a C++ compiler. "auto": where it pays,
-            for small models and long runs of one process.
-        threads: for the matrix products of a process; "auto": as many as the operations of a step
-            keep busy, at most those that PyTorch has. A small model is faster on one.
-        seed: of the weights, the order of the data and the noise.
+        accelerator: kind of device; "auto" takes a GPU if there is one.
+        devices: number of processes on this machine, each with its own device.
+        nodes: number of machines, each with the same number of processes, which torchrun starts.
+        strategy: how several processes hold the model. With "ddp" each holds a whole copy. With
+            "fsdp" each keeps a part of the weights, of their gradient and of the optimiser's state,
+            and has whole weights only during a step or a measure.
+        precision: floating-point type of the matrix products.
+        compile: whether torch.compile turns the model into the same function with fewer and larger
+            operations. It takes some ten seconds at the start and needs a C++ compiler. "auto"
+            compiles where it pays: small models and long runs of one process.
+        threads: threads for the matrix products of one process. "auto" takes as many as the
+            operations of a step keep busy, at most those that PyTorch has; a small model is faster
+            on one thread.
+        seed: seed of the weights, of the order of the data and of the noise.
     """
 
     epochs: PositiveInt = 30
@@ -125,7 +127,8 @@ class Training:
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     def __post_init__(self) -> None:
-        if self.phases and self.devices * self.nodes > 1:
+        processes = self.devices * self.nodes
+        if self.phases and processes > 1:
             raise ValueError(
                 f"phases are for one process, got devices={self.devices}, nodes={self.nodes}"
             )
@@ -133,6 +136,7 @@ class Training:
             self._refuse_unsharded()
 
     def _refuse_unsharded(self) -> None:
+        """Refuses settings that fully sharded training does not support."""
         if self.compile is True:
             raise ValueError(
                 "strategy='fsdp' is for models as they are, got compile=True; allowed: false, "
@@ -161,13 +165,14 @@ class Training:
 
 @checked
 class Reporting:
-    """The report that a fit writes at its end.
+    """The settings of the report that a fit writes at its end.
 
     Args:
-        write: whether it does.
-        points: examples on a map of the latent space, at most.
-        projection: of latent spaces of more than two dimensions, beside the principal components:
-            "tsne" of scikit-learn, or "opentsne" or "umap" where these libraries are installed.
+        write: whether the fit writes a report.
+        points: largest number of examples on a map of the latent space.
+        projection: method that maps latent spaces of more than two dimensions, beside the principal
+            components: "tsne" of scikit-learn, or "opentsne" or "umap" where these libraries are
+            installed.
     """
 
     write: bool = True
@@ -177,7 +182,7 @@ class Reporting:
 
 @checked
 class Recipe:
-    """Everything that decides a fit."""
+    """A description of all that decides a fit."""
 
     data: Annotated[Data, table(Data)]
     about: Annotated[About, table(About)] = About()
@@ -188,23 +193,27 @@ class Recipe:
     tracking: Annotated[Tracking, table(Tracking)] = Tracking()
 
     def __post_init__(self) -> None:
-        if isinstance(self.model.posterior, Delta) and self.objective.has_bound:
+        posterior = self.model.posterior
+        if not posterior.has_density and self.objective.has_bound:
             got = type(self.objective).__name__
             raise ValueError(
-                f"a Delta posterior has no bound: the objective must be Reconstruction, got {got}"
+                f"a {type(posterior).__name__} posterior has no bound: the objective must be "
+                f"Reconstruction, got {got}"
             )
+        refuse_unloadable(self)
 
     def describe(self) -> dict[str, Any]:
-        """Plain tables, every default written out, as TOML can hold them."""
+        """Gives plain tables that TOML can hold, with every default written out."""
         return values(self)
 
     def to_toml(self) -> str:
-        """The recipe as TOML, every default written out."""
+        """Writes the recipe as TOML, with every default written out."""
         return tomli_w.dumps(self.describe())
 
     def replace(self, settings: Mapping[str, Any]) -> "Recipe":
-        """The recipe with other values at dotted keys, `{"model.latent": [4]}`; the value None
-        removes a key.
+        """Makes a recipe with other values at dotted keys, such as `{"model.latent": [4]}`.
+
+        The value None removes a key.
 
         Raises:
             ConfigError: a key or a value is wrong.
@@ -216,12 +225,19 @@ class Recipe:
 
 
 def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:
+    """Puts a value at a path of keys into nested tables; None removes the key.
+
+    A part that stands there by its name alone becomes a table.
+    """
     *parents, last = path
     for name in parents:
         inner = tables.get(name)
-        tables[name] = tables = (
-            inner if isinstance(inner, dict) else {"type": inner} if isinstance(inner, str) else {}
-        )
+        if isinstance(inner, str):
+            inner = {"type": inner}
+        if not isinstance(inner, dict):
+            inner = {}
+        tables[name] = inner
+        tables = inner
     if last == "type":
         tables.clear()  # another part has other keys
     if value is None:
@@ -231,38 +247,42 @@ def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def parse(tables: Mapping[str, Any], where: str = "recipe") -> Recipe:
-    """A recipe from plain tables.
+    """Makes a recipe of plain tables.
 
     Raises:
         ConfigError: names every wrong key and value, and what is allowed.
     """
+    adapter: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, table(Recipe)])
     try:
-        return TypeAdapter(Annotated[Recipe, table(Recipe)]).validate_python(tables)
+        return adapter.validate_python(tables)
     except ValidationError as error:
-        raise ConfigError(one_line(f"{where}: {explain(error)}", 560)) from None
+        message = f"{where}: {explain(error)}"
+        raise ConfigError(one_line(message, LONGEST_MESSAGE)) from None
     except RecursionError:
         raise ConfigError(f"{where}: its tables are nested too deep") from None
 
 
 def packaged() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
+    """Gives the paths of the recipes that come with the package, by name."""
     folder = Path(str(resources.files("lowerbound") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    paths = sorted(folder.glob("*.toml"))
+    return {path.stem: path for path in paths}
 
 
 def load(recipe: str | Path) -> Recipe:
-    """A packaged recipe by name, or one from a TOML file.
+    """Reads a packaged recipe by its name, or a recipe from a TOML file.
+
+    A recipe that names parts in modules of a user is read within `user_code.allowing_code()`.
 
     Raises:
         ConfigError: there is no such recipe, or it is not right.
     """
     path = packaged().get(str(recipe), Path(recipe))
     if not (exists(path) and path.is_file()):
-        raise ConfigError(
-            unknown("recipe", str(recipe), packaged()) + ", or the path of a TOML file"
-        )
+        message = unknown("recipe", str(recipe), packaged())
+        raise ConfigError(f"{message}, or the path of a TOML file")
     try:
-        tables = tomllib.loads(_text(path))
+        tables = tomllib.loads(_read_text(path))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path}: not a TOML file: {one_line(error, 200)}") from None
     except RecursionError:
@@ -273,20 +293,23 @@ def load(recipe: str | Path) -> Recipe:
 
 
 LARGEST = 2**20
-"""Most bytes of a recipe."""
+"""A recipe has at most this number of bytes."""
 
 LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
-"""A key of more parts than any table has: the time that `tomllib` takes for one grows with the
-square of their number.
+"""This finds a key of more parts than any table has. The time that `tomllib` takes for a key grows
+with the square of the number of its parts.
 """
 
 
-def _text(path: Path) -> str:
-    """What a file of TOML holds. ValueError if it is larger than any recipe, or would take longer
-    to read.
+def _read_text(path: Path) -> str:
+    """Reads a TOML file that is small and quick to parse.
+
+    Raises:
+        ValueError: the file is larger than any recipe, or its keys would take long to parse.
     """
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise ValueError(f"it has {size} bytes; allowed: {LARGEST}")
     text = path.read_text(encoding="utf-8")
     if LONG_KEY.search(text):
         raise ValueError("a key has more than 32 parts")
@@ -294,8 +317,9 @@ def _text(path: Path) -> str:
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """`KEY=VALUE` of the command line; VALUE is TOML, or else a plain string; `none` removes the
-    key.
+    """Reads one `KEY=VALUE` of the command line.
+
+    VALUE is TOML, or else a plain string. The value `none` removes the key.
 
     >>> setting("model.latent=[4]"), setting("data.size=64x64")
     (('model.latent', [4]), ('data.size', '64x64'))
@@ -311,11 +335,12 @@ def setting(text: str) -> tuple[str, Any]:
     if value == "none":
         return key, None
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
+        tables = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
         return key, value
+    return key, tables["value"]
 
 
 def settings(texts: Iterable[str]) -> dict[str, Any]:
-    """All `KEY=VALUE` of a command line."""
+    """Reads all `KEY=VALUE` of a command line; the last value of a key counts."""
     return dict(map(setting, texts))

@@ -1,5 +1,4 @@
-"""Schedules: step -> float, as pure functions, so that training resumed at any step goes on
-exactly.
+"""Schedules: pure functions from the step to a number, so that a resumed run continues exactly.
 
 The same schedules serve the learning rate (as a factor) and the weight of the KL term (as a value).
 """
@@ -15,14 +14,16 @@ from .specs.registry import part
 
 
 class Schedule(ABC):
-    """A number that changes during training. `step` counts optimiser steps from 0 and never starts
-    again at an epoch.
+    """A number that changes during training.
+
+    `step` counts optimiser steps from 0 and does not restart with an epoch.
     """
 
     @abstractmethod
     def __call__(self, step: float, total: float) -> float:
-        """The value at `step` of `total` planned steps; `step = math.inf` gives the value in the
-        end.
+        """Returns the value at `step` of `total` planned steps.
+
+        `step = math.inf` gives the final value.
         """
 
 
@@ -47,7 +48,9 @@ class Linear(Schedule):
     steps: int = Field(default=10_000, ge=1)
 
     def __call__(self, step: float, total: float) -> float:
-        return self.start + (self.stop - self.start) * min(step / self.steps, 1.0)
+        progress = min(step / self.steps, 1.0)
+        rise = self.stop - self.start
+        return self.start + rise * progress
 
 
 @checked
@@ -65,9 +68,12 @@ class Cosine(Schedule):
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
         if done < self.warmup:
-            return self.initial + (1 - self.initial) * done / self.warmup
-        fall = (done - self.warmup) / (1 - self.warmup)
-        return self.final + (1 - self.final) * (1 + math.cos(math.pi * fall)) / 2
+            rise = 1 - self.initial
+            return self.initial + rise * done / self.warmup
+        progress = (done - self.warmup) / (1 - self.warmup)
+        half_wave = 1 + math.cos(math.pi * progress)
+        fall = 1 - self.final
+        return self.final + fall * half_wave / 2
 
 
 @checked
@@ -79,7 +85,9 @@ class LinearDecay(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
-        return 1 - (1 - self.final) * max(done - self.after, 0.0) / (1 - self.after)
+        fall = 1 - self.final
+        decay_time = max(done - self.after, 0.0)
+        return 1 - fall * decay_time / (1 - self.after)
 
 
 @checked
@@ -94,20 +102,22 @@ class OneCycle(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         done = min(step / total, 1.0)
-        low, way = (
-            (self.initial, done / self.warmup)
-            if done < self.warmup
-            else (self.final, (1 - done) / (1 - self.warmup))
-        )
-        return low + (1 - low) * (1 - math.cos(math.pi * way)) / 2
+        if done < self.warmup:
+            edge = self.initial
+            height = done / self.warmup
+        else:
+            edge = self.final
+            height = (1 - done) / (1 - self.warmup)
+        half_wave = 1 - math.cos(math.pi * height)
+        return edge + (1 - edge) * half_wave / 2
 
 
 @checked
 class Stages(Schedule):
     """Falling by `decay` from stage to stage, each `growth` times as long as the one before.
 
-    The defaults are Burda et al. 2015, section 5: 10^(-i/7) for 3^i passes, i = 0 .. 7, which are
-    3,280 passes in all.
+    The defaults are those of Burda et al. 2015, section 5: 10^(-i/7) for 3^i passes, i = 0 .. 7,
+    which are 3,280 passes in all.
     """
 
     stages: int = Field(default=8, ge=1)
@@ -116,15 +126,17 @@ class Stages(Schedule):
 
     def __call__(self, step: float, total: float) -> float:
         # After i stages, (growth^i - 1) / (growth^stages - 1) of the run is over.
-        done = min(step / total, 1.0) * (self.growth**self.stages - 1)
-        return self.decay ** min(
-            math.floor(math.log(done + 1, self.growth) + 1e-9), self.stages - 1
-        )
+        done = min(step / total, 1.0)
+        passes = done * (self.growth**self.stages - 1)
+        stage = math.floor(math.log(passes + 1, self.growth) + 1e-9)
+        return self.decay ** min(stage, self.stages - 1)
 
 
 AnySchedule = Annotated[Schedule, part(__name__, Schedule)]
 
 
 def at(value: float | Schedule, step: float, total: float) -> float:
-    """The value of a number (which stays what it is) or of a schedule at `step`."""
-    return value(step, total) if isinstance(value, Schedule) else float(value)
+    """Returns the value at `step` of a schedule, or of a number, which never changes."""
+    if isinstance(value, Schedule):
+        return value(step, total)
+    return float(value)

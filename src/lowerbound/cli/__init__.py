@@ -1,5 +1,5 @@
-"""The command line. Each command does one thing through the Python interface, and prints it for
-people or as JSON.
+"""The command line. Each command calls the Python interface once, and prints the result for people
+or as JSON.
 
 With `--json` the last line of standard output is one JSON object; progress and errors go to
 standard error. Exit codes: 0 done, 1 the run went wrong by itself, 2 wrong input, 130 and 143

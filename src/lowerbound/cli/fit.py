@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ..system.console import is_first_process
-from .app import Json, Source, command, show
-from .text import figures_table, following, report_lines
+from .app import AllowCode, Json, Source, command, show
+from .text import figures_table, next_command, report_lines
 
 
 @command()
@@ -31,6 +31,7 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")
     ] = False,
+    allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Fit a recipe and write a run folder."""
@@ -38,23 +39,34 @@ def fit(
     from .. import recipe as recipes
     from ..data import described
 
-    chosen = recipes.settings(settings or [])
-    found = fitting.fit(
-        recipe, data=data, out=out, settings=chosen, seed=seed, devices=devices, resume=resume
+    run = fitting.fit(
+        recipe,
+        data=data,
+        out=out,
+        settings=recipes.settings(settings or []),
+        seed=seed,
+        devices=devices,
+        resume=resume,
+        allow_code=allow_code,
     )
     if not is_first_process():
-        return  # of several processes one prints
-    summary = found.summary
-    held = [described(summary["facts"])] if summary["facts"] else []
-    speed = f"{summary['seconds']:.1f} s, {summary['examples_per_second']:,.0f} examples/s"
-    lines = [
-        *held,
+        return  # one of several processes prints
+    summary = run.summary
+    lines = []
+    if summary["facts"]:
+        lines.append(described(summary["facts"]))
+    lines.append(
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was "
-        f"{summary['best_epoch']}), {speed}",
-        *figures_table(summary),
-        *([f"note: {summary['caveat']}"] if summary["caveat"] else []),
-        f"run      {found.folder}",
-        *report_lines(found.folder),
-        f"next     {following(found)}",
-    ]
+        f"{summary['best_epoch']}), {summary['seconds']:.1f} s, "
+        f"{summary['examples_per_second']:,.0f} examples/s"
+    )
+    lines += figures_table(summary)
+    if summary["caveat"]:
+        lines.append(f"note: {summary['caveat']}")
+    lines.append(f"run      {run.folder}")
+    lines += report_lines(run.folder)
+    following = next_command(run)
+    if allow_code:
+        following += " --allow-code"
+    lines.append(f"next     {following}")
     show(summary, lines, json)

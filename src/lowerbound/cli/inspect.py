@@ -1,5 +1,6 @@
-"""The commands that say what there is."""
+"""The commands that say what can be used: the catalogues, and the state of this machine."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,31 +12,43 @@ from ..specs import listing
 from .app import Command, Json, app, command, show
 
 
-def _data() -> dict[str, str]:
+def list_parts(module: str, base: str) -> dict[str, str]:
+    """Lists the parts of one module of this package, then those of installed packages."""
+    return listing.parts(module, base) | listing.installed_parts(module)
+
+
+def list_data() -> dict[str, str]:
+    """Lists the named data sets, and where each was found."""
     from ..data import named_sets
 
-    return {
-        name: f"{entry.summary}; {entry.found() or 'not here yet'}"
-        for name, entry in named_sets().items()
-    }
+    lines = {}
+    for name, entry in named_sets().items():
+        place = entry.found() or "not here yet"
+        lines[name] = f"{entry.summary}; {place}"
+    return lines
 
 
-def _trackers() -> dict[str, str]:
-    return {name.lower(): told for name, told in listing.parts("tracking", "Tracker").items()}
+def list_trackers() -> dict[str, str]:
+    """Lists the trackers by the names that a recipe has for them."""
+    own = listing.parts("tracking", "Tracker")
+    lines = {name.lower(): summary for name, summary in own.items()}
+    return lines | listing.installed_parts("trackers")
 
 
-CATALOGUES: dict[str, Any] = {
+CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
     "recipes": listing.recipes,
-    "data": _data,
-    **{module: partial(listing.parts, module, base) for module, base in listing.BASES.items()},
+    "data": list_data,
+    **{module: partial(list_parts, module, base) for module, base in listing.BASES.items()},
     "optimizers": listing.optimizers,
-    "trackers": _trackers,
+    "trackers": list_trackers,
 }
+"""The catalogues by name, each with the function that lists it: a line on each of its entries."""
 
 
-class AsTyped(Command):
-    """A command whose arguments are texts as they were typed: to read them as anything else, Typer
-    would import pydantic.
+class PlainTextArguments(Command):
+    """A command whose arguments stay texts as they were typed.
+
+    To convert them to anything else, Typer would import pydantic.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -45,7 +58,7 @@ class AsTyped(Command):
                 parameter.process_value = lambda ctx, value: value  # type: ignore[method-assign]
 
 
-@app.command(name="list", cls=AsTyped)
+@app.command(name="list", cls=PlainTextArguments)
 def list_(
     what: Annotated[
         str | None, typer.Argument(help=f"One of {', '.join(CATALOGUES)}; all of them without it.")
@@ -55,14 +68,27 @@ def list_(
     """List what there is: recipes, data sets and the parts that recipes are made of."""
     if what is not None and what not in CATALOGUES:
         raise ConfigError(unknown("catalogue", what, CATALOGUES))
-    found = {name: CATALOGUES[name]() for name in CATALOGUES if what in (None, name)}
-    width = max(len(name) for entries in found.values() for name in entries)
-    lines = [
-        line
-        for name, entries in found.items()
-        for line in ("", name, *(f"  {k:<{width}}  {v}" for k, v in entries.items()))
-    ]
-    show(found, lines[1:], json)
+    names = list(CATALOGUES) if what is None else [what]
+    catalogues = {name: CATALOGUES[name]() for name in names}
+    width = max(len(entry) for entries in catalogues.values() for entry in entries)
+    lines = []
+    for name, entries in catalogues.items():
+        lines += ["", name]
+        for entry, summary in entries.items():
+            lines.append(f"  {entry:<{width}}  {summary}")
+    show(catalogues, lines[1:], json)
+
+
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "lightning-fabric",
+    "pydantic",
+    "safetensors",
+    "polars",
+    "scikit-learn",
+)
+"""`doctor` shows the versions of these libraries."""
 
 
 @command()
@@ -75,42 +101,34 @@ def doctor(json: Json = False) -> None:
 
     from ..testing import TOLERANCE, truths
 
-    names = (
-        "torch",
-        "numpy",
-        "lightning-fabric",
-        "pydantic",
-        "safetensors",
-        "polars",
-        "scikit-learn",
-    )
-    versions = {"lowerbound": __version__, "python": platform.python_version()} | {
-        n: metadata.version(n) for n in names
-    }
+    versions = {"lowerbound": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        versions[library] = metadata.version(library)
     devices = [f"cpu ({torch.get_num_threads()} threads)"]
-    devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    checks = {name: truth() for name, truth in truths().items()}
-    healthy = all(error <= TOLERANCE for error in checks.values())
-    lines = [
-        *(f"{name:<18}{version}" for name, version in versions.items()),
-        *(f"{'device':<18}{name}" for name in devices),
-        *(f"{'data':<18}{name}: {text}" for name, text in _data().items()),
-        *(
-            f"{'truth':<18}{name}: off by {e:.1e} {'ok' if e <= TOLERANCE else 'WRONG'}"
-            for name, e in checks.items()
-        ),
-        "all is well" if healthy else "the numerics are wrong on this machine",
-    ]
-    show(
-        {
-            "versions": versions,
-            "devices": devices,
-            "data": _data(),
-            "truths": checks,
-            "healthy": healthy,
-        },
-        lines,
-        json,
-    )
-    if not healthy:
+    for index in range(torch.cuda.device_count()):
+        devices.append(torch.cuda.get_device_name(index))
+    data = list_data()
+    errors = {name: truth() for name, truth in truths().items()}
+    is_healthy = all(error <= TOLERANCE for error in errors.values())
+
+    rows = list(versions.items())
+    rows += [("device", device) for device in devices]
+    rows += [("data", f"{name}: {line}") for name, line in data.items()]
+    for name, error in errors.items():
+        verdict = "ok" if error <= TOLERANCE else "WRONG"
+        rows.append(("truth", f"{name}: off by {error:.1e} {verdict}"))
+    lines = [f"{label:<18}{text}" for label, text in rows]
+    if is_healthy:
+        lines.append("all is well")
+    else:
+        lines.append("the numerics are wrong on this machine")
+    result = {
+        "versions": versions,
+        "devices": devices,
+        "data": data,
+        "truths": errors,
+        "healthy": is_healthy,
+    }
+    show(result, lines, json)
+    if not is_healthy:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""The console script: one line for every mistake, and the exit codes."""
+"""The console script: every mistake ends in one line on standard error and an exit code."""
 
 import errno
 import os
@@ -13,111 +13,122 @@ from ..system.console import print_line
 from .app import app
 
 UsageError: Any = typer.BadParameter.__bases__[0]
-"""What Typer raises for a command line that it does not understand. It has no public name of its
-own.
+"""Typer raises this for a command line that it does not understand. Typer has no public name for
+it.
 """
-
-
-def usage(error: Any) -> str:
-    """What is wrong with a command line, in one line."""
-    context = error.ctx
-    where = f"; see {context.command_path} --help" if context else "; see lowerbound --help"
-    words = error.format_message().rstrip(".")
-    if name := getattr(error, "option_name", None) if words.startswith("No such option") else None:
-        known = (
-            [option for parameter in context.command.params for option in parameter.opts]
-            if context
-            else []
-        )
-        return (
-            unknown(
-                "option", name, [*(option for option in known if option.startswith("-")), "--help"]
-            )
-            + where
-        )
-    if words.startswith("No such command"):
-        return unknown("command", words.split("'")[1], context.command.commands) + where
-    if error.__cause__ is not None and hasattr(error.__cause__, "errors"):
-        return _value(error) + where
-    return words[0].lower() + words[1:] + where
-
-
-def _value(error: Any) -> str:
-    """What is wrong with the value of an option, as pydantic found."""
-    from ..specs.wording import wording
-
-    found = error.__cause__.errors()[0]
-    return f"{error.param.opts[-1]} {wording(found)}, got {found['input']!r}"
-
 
 STOPPED = 130
 """The exit code after Ctrl-C."""
 
 
 def main() -> None:
-    """The console script: one line for every mistake, and never a traceback for a user's."""
-    if isinstance(
-        sys.stdout, TextIOWrapper
-    ):  # what it cannot show is no reason to fail after the work
+    """Runs the command of this process, and exits with its code.
+
+    A mistake of the user is printed as one line, never as a traceback.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A character that the terminal cannot show is no reason to fail after the work is done.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(_done())
+        sys.exit(run_to_exit_code())
     except UsageError as error:
-        print_line(usage(error))
+        print_line(word_usage_error(error))
         sys.exit(error.exit_code)
     except LowerboundError as error:
         print_line(error)
         sys.exit(error.exit_code)
     except OSError as error:
-        _tell_of(error)
+        print_unusable_file(error)
         sys.exit(2)
     except KeyboardInterrupt:
         print_line("stopped")
         sys.exit(STOPPED)
 
 
-def _done() -> int:
-    """The exit code of a command that ran."""
+def run_to_exit_code() -> int:
+    """Runs the command and gives its exit code; a closed pipe behind its output is no mistake."""
     try:
-        code = _ran()
+        code = run_command()
         if sys.stdout is not None:
             sys.stdout.flush()
-    except SystemExit as ended:  # by which Typer hides this one, too
-        if not isinstance(ended.__context__, BrokenPipeError):
+    except SystemExit as exit_:
+        # Typer turns a broken pipe into an exit, too.
+        if not isinstance(exit_.__context__, BrokenPipeError):
             raise
-        return _unheard()
+        discard_output()
+        return 0
     except BrokenPipeError:
-        return _unheard()
+        discard_output()
+        return 0
     if code == STOPPED:
         print_line("stopped")
     return code
 
 
-def _ran() -> int:
+def run_command() -> int:
+    """Lets Typer run the command, and gives its exit code; without arguments it prints the help."""
     try:
         return app(prog_name="lowerbound", standalone_mode=False)
     except UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":
             raise
-        print(error.format_message())  # which is the help
+        print(error.format_message())  # the message is the help
         return error.exit_code
 
 
-def _unheard() -> int:
-    """Who read the output has seen enough, as `head` does: what is still to be written goes
-    nowhere, and nothing went wrong.
-    """
+def discard_output() -> None:
+    """Discards the rest of standard output, whose reader, such as `head`, has closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
-def _tell_of(error: OSError) -> None:
-    """One line for a file that cannot be used, or standard output; anything else is a fault of
-    ours.
+def print_unusable_file(error: OSError) -> None:
+    """Prints one line on a file, or on standard output, that cannot be used.
+
+    Raises:
+        OSError: the error concerns neither, so that it is a fault of this package.
     """
-    if error.filename is None and error.errno not in (errno.ENOSPC, errno.EIO):
+    if error.filename is not None:
+        name = one_line(error.filename)
+    elif error.errno in (errno.ENOSPC, errno.EIO):
+        discard_output()
+        name = "standard output"
+    else:
         raise error
-    if error.filename is None:
-        _unheard()
-    where = "standard output" if error.filename is None else one_line(error.filename)
-    print_line(f"{where} cannot be used: {error.strerror}")
+    print_line(f"{name} cannot be used: {error.strerror}")
+
+
+def word_usage_error(error: Any) -> str:
+    """Words in one line what is wrong with a command line."""
+    context = error.ctx
+    program = "lowerbound"
+    if context:
+        program = context.command_path
+    see_help = f"; see {program} --help"
+    message = error.format_message().rstrip(".")
+    if message.startswith("No such option"):
+        option = getattr(error, "option_name", None)
+        if option:
+            return unknown("option", option, option_names(context)) + see_help
+    if message.startswith("No such command"):
+        name = message.split("'")[1]
+        return unknown("command", name, context.command.commands) + see_help
+    if error.__cause__ is not None and hasattr(error.__cause__, "errors"):
+        return word_wrong_value(error) + see_help
+    return message[0].lower() + message[1:] + see_help
+
+
+def option_names(context: Any) -> list[str]:
+    """Lists the options of the command that is being parsed."""
+    names = []
+    if context:
+        for parameter in context.command.params:
+            names += [name for name in parameter.opts if name.startswith("-")]
+    return [*names, "--help"]
+
+
+def word_wrong_value(error: Any) -> str:
+    """Words what pydantic found wrong with the value of an option."""
+    from ..specs.wording import wording
+
+    details = error.__cause__.errors()[0]
+    return f"{error.param.opts[-1]} {wording(details)}, got {details['input']!r}"

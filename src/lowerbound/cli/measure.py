@@ -1,11 +1,11 @@
 """The commands that measure runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .app import Json, Out, RunFolder, Source, command, show
+from .app import AllowCode, Json, Out, RunFolder, Source, command, show
 from .text import number, ranking_lines, report_lines, score_lines
 
 
@@ -17,6 +17,7 @@ def evaluate(
         str | None, typer.Option(help="train, validation, test or all [default: test].")
     ] = None,
     samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 100,
+    allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender
@@ -25,37 +26,47 @@ def evaluate(
     from ..evaluation.batches import positive
     from ..run import load
 
-    found = load(run).evaluate(data, split=split, samples=positive(samples))
-    if "metrics" in found:
-        show(found, ranking_lines(found), json)
-        return
-    drawn = f"{samples} importance samples, {found['effective_samples']:.1f} effective"
+    fitted = load(run, allow_code=allow_code)
+    measures = fitted.evaluate(data, split=split, samples=positive(samples))
+    if "metrics" in measures:
+        show(measures, ranking_lines(measures), json)
+    else:
+        show(measures, likelihood_lines(measures), json)
+
+
+def likelihood_lines(measures: dict[str, Any]) -> list[str]:
+    """Lays out the bound and the likelihood of a run on images or a table."""
+    rates = " ".join(map(number, measures["rate"]))
+    active_units = " ".join(map(str, measures["active_units"]))
+    elbo = f"{number(measures['elbo'])} +- {number(measures['elbo_se'])}"
+    likelihood = f"{number(measures['log_likelihood'])} +- {number(measures['log_likelihood_se'])}"
+    effective_samples = f"{measures['effective_samples']:.1f} effective"
+    drawn = f"{measures['samples']} importance samples, {effective_samples}"
     lines = [
-        f"{found['examples']:,} {found['split']} examples; nats per example",
-        f"ELBO                 {number(found['elbo'])} +- {number(found['elbo_se'])}",
-        f"log-likelihood       {number(found['log_likelihood'])} +- "
-        f"{number(found['log_likelihood_se'])}  ({drawn})",
-        f"log-likelihood term  {number(found['log_likelihood_term'])}",
-        f"rate of each level   {' '.join(map(number, found['rate']))}",
-        f"active units         {' '.join(map(str, found['active_units']))}",
-        f"bits per dimension   {number(found['bits_per_dim'], 4)}",
-        *([f"note: {found['caveat']}"] if found["caveat"] else []),
+        f"{measures['examples']:,} {measures['split']} examples; nats per example",
+        f"ELBO                 {elbo}",
+        f"log-likelihood       {likelihood}  ({drawn})",
+        f"log-likelihood term  {number(measures['log_likelihood_term'])}",
+        f"rate of each level   {rates}",
+        f"active units         {active_units}",
+        f"bits per dimension   {number(measures['bits_per_dim'], 4)}",
     ]
-    show(found, lines, json)
+    if measures["caveat"]:
+        lines.append(f"note: {measures['caveat']}")
+    return lines
 
 
 @command()
-def report(run: RunFolder, json: Json = False) -> None:
+def report(run: RunFolder, allow_code: AllowCode = False, json: Json = False) -> None:
     """Write the report of a run: one page that needs no other file, and its pictures as PNG and
     SVG.
     """
     from ..report import page
     from ..run import load
 
-    path = page(load(run), progress=True)
-    show(
-        {"page": str(path), "picture": str(path.with_name("overview.png"))}, report_lines(run), json
-    )
+    path = page(load(run, allow_code=allow_code), progress=True)
+    result = {"page": str(path), "picture": str(path.with_name("overview.png"))}
+    show(result, report_lines(run), json)
 
 
 @command()
@@ -72,24 +83,26 @@ def compare(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Of the page [default: beside RUN]."),
     ] = None,
+    allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Compare runs on the same examples: one table, and one page with their curves and samples side
     by side.
     """
-    from ..report import compare as compared
+    from ..report import compare as compare_runs
     from ..report.comparison.text import as_text
     from ..run import load
 
-    found = compared(
-        [load(folder) for folder in folders],
+    runs = [load(folder, allow_code=allow_code) for folder in folders]
+    comparison = compare_runs(
+        runs,
         out,
         data=data,
         split=split,
         samples=samples,
         progress=True,
     )
-    show(found.describe(), as_text(found), json)
+    show(comparison.describe(), as_text(comparison), json)
 
 
 @command()
@@ -104,6 +117,7 @@ def score(
     against: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Also the likelihood ratio to this run.")
     ] = None,
+    allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Score each example, to find anomalies: its bound, log-likelihood, percentile and likelihood
@@ -114,6 +128,11 @@ def score(
     from .outputs import TABLE_ENDINGS, suffix, write_table
 
     suffix(out, TABLE_ENDINGS)
-    found = anomalies.score(load(run), data, split=split, samples=samples, against=against)
-    write_table(out, found.to_frame())
-    show({"out": str(out)} | found.summary(), [*score_lines(found), f"all scores in {out}"], json)
+    fitted = load(run, allow_code=allow_code)
+    other = None
+    if against is not None:
+        other = load(against, allow_code=allow_code)
+    scores = anomalies.score(fitted, data, split=split, samples=samples, against=other)
+    write_table(out, scores.to_frame())
+    result = {"out": str(out)} | scores.summary()
+    show(result, [*score_lines(scores), f"all scores in {out}"], json)

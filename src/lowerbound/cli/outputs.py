@@ -1,4 +1,6 @@
-"""What the commands write for others to read: samples and codes as PNG, .npy, CSV or Parquet."""
+"""The files that the commands write for others to read: samples and codes as PNG, .npy, CSV or
+Parquet.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,107 +15,147 @@ from ..system.files import replacing, write_frame
 from ..system.image_grid import tiles, to_unit_interval
 
 TABLE_ENDINGS = (".csv", ".parquet")
+"""The endings of files that hold a table."""
+
+SMALLEST_TILE = 56
+"""Images of fewer pixels in height are enlarged, by a whole factor, to at most this height."""
 
 
 def suffix(path: Path, allowed: tuple[str, ...]) -> str:
-    """The ending of a file to be written.
+    """Gives the ending of a file that is to be written, in lower case.
 
     Raises:
-        ConfigError: it is not one of those allowed here.
+        ConfigError: the ending is not an allowed one.
     """
-    if path.suffix.lower() not in allowed:
-        raise ConfigError(
-            f"--out {path}: the ending must be one of {', '.join(allowed)}, got "
-            f"{path.suffix or 'none'}"
-        )
-    return path.suffix.lower()
+    ending = path.suffix.lower()
+    if ending not in allowed:
+        got = path.suffix or "none"
+        endings = ", ".join(allowed)
+        raise ConfigError(f"--out {path}: the ending must be one of {endings}, got {got}")
+    return ending
 
 
 def write_array(path: Path, values: np.ndarray) -> None:
-    """An .npy file."""
+    """Writes an .npy file."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)
 
 
 def write_table(path: Path, columns: Any) -> None:
-    """A CSV or Parquet file of columns by name, or of a Polars frame."""
+    """Writes a CSV or Parquet file of columns by name, or of a Polars frame."""
     import polars
 
     write_frame(path, polars.DataFrame(columns))
 
 
 def write_png(path: Path, images: np.ndarray) -> None:
-    """A grid of images (N, C, H, W) in [0, 1]; small ones are enlarged."""
+    """Writes a grid of images (N, C, H, W) in [0, 1]; small images are enlarged."""
     from PIL import Image
 
-    zoom = max(1, 56 // images.shape[2])
-    picture = tiles(images.repeat(zoom, axis=2).repeat(zoom, axis=3), gap=2)
-    with replacing(path) as temporary:  # for Pillow, ..png has no ending
-        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(
-            temporary, format="PNG"
-        )
+    zoom = max(1, SMALLEST_TILE // images.shape[2])
+    enlarged = images.repeat(zoom, axis=2).repeat(zoom, axis=3)
+    pixels = tiles(enlarged, gap=2)
+    if pixels.shape[-1] == 1:
+        pixels = pixels.squeeze(-1)
+    with replacing(path) as temporary:
+        # Pillow takes the format from the ending, and the file name `..png` has none.
+        Image.fromarray(pixels).save(temporary, format="PNG")
 
 
 def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
-    """Samples of the model: a PNG shows the means of p(x | z), a file of numbers holds draws from
-    it, in the data's units.
+    """Writes `n` samples of the model, and gives their number.
+
+    A PNG shows the means of p(x | z). A file of numbers holds draws from p(x | z), in the units of
+    the data.
     """
-    image = run.schema.kind == "image"
-    ending = suffix(path, (".png", ".npy") if image else (".npy", *TABLE_ENDINGS))
+    allowed: tuple[str, ...] = (".npy", *TABLE_ENDINGS)
+    if run.schema.kind == "image":
+        allowed = (".png", ".npy")
+    ending = suffix(path, allowed)
     samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
     if ending == ".png":
         write_png(path, to_unit_interval(samples, run.schema.low, run.schema.high))
-    elif ending == ".npy":
-        write_array(path, run.schema.restore(samples))
+        return n
+    values = run.schema.restore(samples)
+    if ending == ".npy":
+        write_array(path, values)
     else:
-        names = run.schema.columns or tuple(f"x{i + 1}" for i in range(samples.shape[1]))
-        write_table(path, dict(zip(names, run.schema.restore(samples).T, strict=True)))
+        names = run.schema.columns or numbered("x", samples.shape[1])
+        write_table(path, dict(zip(names, values.T, strict=True)))
     return n
 
 
+def numbered(name: str, count: int) -> list[str]:
+    """Numbers the names of columns from 1.
+
+    >>> numbered("x", 3)
+    ['x1', 'x2', 'x3']
+    """
+    return [f"{name}{number}" for number in range(1, count + 1)]
+
+
 def code_names(run: Run) -> list[str]:
-    """`z1_1 ... z1_d` for the level next to the data, `z2_1 ...` for the one above."""
-    return [
-        f"z{i + 1}_{j + 1}" for i, size in enumerate(run.model.latents.sizes) for j in range(size)
-    ]
+    """Names the columns of codes: `z1_1 ... z1_d` for the level next to the data, `z2_1 ...` above.
+
+    The names stand in the order of the levels from the data up.
+    """
+    names = []
+    for level, size in enumerate(run.model.latents.sizes, 1):
+        names += numbered(f"z{level}_", size)
+    return names
 
 
 def write_codes(run: Run, examples: Examples | History, path: Path) -> dict[str, Any]:
-    """The posterior means of all levels side by side, one row per example in the source's order, or
-    per user.
+    """Writes the posterior means of all levels side by side.
 
-    Of a run on interactions also the vectors of the items, in a second file: NAME.items.ENDING
-    beside NAME.ENDING.
+    The file has one row per example in the order of the source, or one row per user. For a run on
+    interactions a second file, NAME.items.ENDING beside NAME.ENDING, holds the vectors of the
+    items.
+
+    Returns:
+        What was written, as `encode --json` prints it.
     """
     ending = suffix(path, (".npy", *TABLE_ENDINGS))
-    codes = np.concatenate([level.numpy() for level in run.encode(examples)], axis=1)
-    names, found = code_names(run), {}
+    levels = [level.numpy() for level in run.encode(examples)]
+    codes = np.concatenate(levels, axis=1)
+    names = code_names(run)
+    written = {"examples": len(codes), "columns": names}
     if run.items is not None:
-        beside = path.with_name(f"{path.stem}.items{path.suffix}")
-        found = {"items_out": str(beside), "items": write_items(run, run.items, beside)}
+        items_path = path.with_name(f"{path.stem}.items{path.suffix}")
+        written["items_out"] = str(items_path)
+        written["items"] = write_items(run, run.items, items_path)
     if ending == ".npy":
         write_array(path, codes)
     else:
-        write_table(path, _labels(examples) | dict(zip(names, codes.T, strict=True)))
-    return {"examples": len(codes), "columns": names} | found
+        columns = dict(zip(names, codes.T, strict=True))
+        write_table(path, row_labels(examples) | columns)
+    return written
 
 
-def _labels(examples: Examples | History) -> dict[str, Any]:
-    """What tells the rows apart: the users' ids, or the row numbers and labels."""
+def row_labels(examples: Examples | History) -> dict[str, Any]:
+    """Gives the columns that identify rows: the ids of users, or the row numbers and labels."""
     if isinstance(examples, History):
         return {"user": examples.users.tolist()}
-    return {"row": examples.rows} | ({} if examples.labels is None else {"label": examples.labels})
+    columns: dict[str, Any] = {"row": examples.rows}
+    if examples.labels is not None:
+        columns["label"] = examples.labels
+    return columns
 
 
 def write_items(run: Run, items: Items, path: Path) -> int:
-    """The vectors of the items, rows of the weight of the decoder's last layer: item, title (where
-    known), v1 ... vd.
+    """Writes the vectors of the items, and gives their number.
+
+    They are the rows of the weight of the decoder's last layer. The columns are item, title (where
+    the run has titles), v1 ... vd.
     """
     vectors = item_vectors(run.model)
     if path.suffix.lower() == ".npy":
         write_array(path, vectors)
-    else:
-        titles = {} if items.titles is None else {"title": items.titles}
-        numbers = {f"v{i + 1}": column for i, column in enumerate(vectors.T)}
-        write_table(path, {"item": items.ids.tolist()} | titles | numbers)
+        return len(vectors)
+    columns: dict[str, Any] = {"item": items.ids.tolist()}
+    if items.titles is not None:
+        columns["title"] = items.titles
+    names = numbered("v", vectors.shape[1])
+    columns |= dict(zip(names, vectors.T, strict=True))
+    write_table(path, columns)
     return len(vectors)

@@ -1,44 +1,64 @@
-"""What the commands print for people."""
+"""The text that the commands print for people."""
 
 from pathlib import Path
 from typing import Any
 
+SPLITS = ("train", "validation", "test")
+"""The splits in the order in which they are printed."""
+
+CUTS = ("10", "20", "50", "100")
+"""The lengths k of recommended lists whose metrics are printed."""
+
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A figure for people."""
-    return "-" if value is None or value != value else f"{value:,.{digits}f}"
+    """Formats a number for people; a value that is missing or NaN is a dash."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:,.{digits}f}"
 
 
 def figures_table(summary: dict[str, Any]) -> list[str]:
-    """The bound of each split, or the ranking metrics of those that hold items out, as text."""
-    splits = {split: summary[split] for split in ("train", "validation", "test") if summary[split]}
-    rows = [
-        f"{'nats per example':<17}{'ELBO':>10}{'log-lik. term':>15}{'objective':>11}  rate of each "
-        "level"
-    ]
-    for split, found in splits.items():
-        if "rate" in found:
-            rates = " ".join(number(r) for r in found["rate"])
-            values = f"{number(found['elbo']):>10}{number(found['log_likelihood_term']):>15}{number(found['objective']):>11}"
-            rows.append(f"{split:<17}{values}  {rates}")
-    ranked = {
-        split: {k: v for k, v in found.items() if "@" in k} for split, found in splits.items()
-    }
-    return rows + ranking_table({split: found for split, found in ranked.items() if found})
+    """Lays out the bound of each split, then the ranking metrics of splits that hold items out."""
+    values = f"{'ELBO':>10}{'log-lik. term':>15}{'objective':>11}"
+    lines = [f"{'nats per example':<17}{values}  rate of each level"]
+    ranking = {}
+    for split in SPLITS:
+        measures = summary[split]
+        if not measures:
+            continue
+        if "rate" in measures:
+            lines.append(bound_row(split, measures))
+        metrics = {name: value for name, value in measures.items() if "@" in name}
+        if metrics:
+            ranking[split] = metrics
+    return lines + ranking_table(ranking)
 
 
-def ranking_table(columns: dict[str, dict[str, float]]) -> list[str]:
-    """Ranking metrics, one a line, with a column for each split."""
-    names = dict.fromkeys(name for found in columns.values() for name in found)
-    head = [f"{'ranking':<17}" + "".join(f"{split:>12}" for split in columns)] if columns else []
-    return head + [
-        f"{name:<17}" + "".join(f"{number(found.get(name), 4):>12}" for found in columns.values())
-        for name in names
-    ]
+def bound_row(split: str, measures: dict[str, Any]) -> str:
+    """Lays out the bound of one split and its terms as one row."""
+    elbo = number(measures["elbo"])
+    likelihood = number(measures["log_likelihood_term"])
+    objective = number(measures["objective"])
+    rates = " ".join(map(number, measures["rate"]))
+    values = f"{elbo:>10}{likelihood:>15}{objective:>11}"
+    return f"{split:<17}{values}  {rates}"
 
 
-def following(run: Any) -> str:
-    """The command that one would take next."""
+def ranking_table(splits: dict[str, dict[str, float]]) -> list[str]:
+    """Lays out ranking metrics, one a row, with a column for each split."""
+    if not splits:
+        return []
+    heads = [f"{split:>12}" for split in splits]
+    lines = [f"{'ranking':<17}" + "".join(heads)]
+    names = dict.fromkeys(name for metrics in splits.values() for name in metrics)
+    for name in names:
+        cells = [f"{number(metrics.get(name), 4):>12}" for metrics in splits.values()]
+        lines.append(f"{name:<17}" + "".join(cells))
+    return lines
+
+
+def next_command(run: Any) -> str:
+    """Gives the command that people usually run after a fit."""
     if run.summary["test"]:
         return f"lowerbound evaluate {run.folder}"
     if run.items is None:
@@ -47,91 +67,113 @@ def following(run: Any) -> str:
 
 
 def report_lines(run: Path) -> list[str]:
-    """Where the report of a run is, if it has one."""
-    parts = {"picture": "overview.png", "page": "index.html"}
-    return [
-        f"{name:<9}{run / 'report' / file}"
-        for name, file in parts.items()
-        if (run / "report" / file).is_file()
-    ]
+    """Says where the report of a run is, if it has one."""
+    lines = []
+    for name, file in (("picture", "overview.png"), ("page", "index.html")):
+        path = run / "report" / file
+        if path.is_file():
+            lines.append(f"{name:<9}{path}")
+    return lines
 
 
-def ranking_lines(found: dict[str, Any]) -> list[str]:
-    """What was measured of a recommender, as text: a line for each metric, with its values at
-    several k.
-    """
-    names, errors, above = found["metrics"], found["standard_errors"], found["more_than_popularity"]
-    cuts = [k for k in ("10", "20", "50", "100") if f"ndcg@{k}" in names]
-    rows = [
-        f"{found['users']:,} {found['split']} users; {found['users_without_targets']:,} without "
-        "held-out items are left out"
-    ]
-    rows.append(f"{'':<15}" + "".join(f"{'@' + k:>18}" for k in cuts))
-    for kind in dict.fromkeys(name.partition("@")[0] for name in names):
-        cells = [f"{names[f'{kind}@{k}']:.4f} +- {errors[f'{kind}@{k}']:.4f}" for k in cuts]
-        rows.append(f"{kind:<15}" + "".join(f"{cell:>18}" for cell in cells))
-    rows.append(
-        f"{'coverage':<15}" + "".join(f"{found['coverage'][f'coverage@{k}']:>18.1%}" for k in cuts)
-    )
-    rows += [
-        f"active units {' '.join(map(str, found['active_units']))}, rate "
-        f"{' '.join(map(number, found['rate']))} nats"
-    ]
-    return rows + (
-        [versus_popularity(above[f"ndcg@{cuts[-1]}"], f"NDCG@{cuts[-1]}")] if above and cuts else []
-    )
+def ranking_lines(measures: dict[str, Any]) -> list[str]:
+    """Lays out the measures of a recommender: a row for each metric, a column for each k."""
+    metrics = measures["metrics"]
+    errors = measures["standard_errors"]
+    above_popularity = measures["more_than_popularity"]
+    cuts = [k for k in CUTS if f"ndcg@{k}" in metrics]
+    users = f"{measures['users']:,} {measures['split']} users"
+    left_out = f"{measures['users_without_targets']:,} without held-out items are left out"
+    heads = [f"{'@' + k:>18}" for k in cuts]
+    lines = [f"{users}; {left_out}", f"{'':<15}" + "".join(heads)]
+    kinds = dict.fromkeys(name.partition("@")[0] for name in metrics)
+    for kind in kinds:
+        row = f"{kind:<15}"
+        for k in cuts:
+            name = f"{kind}@{k}"
+            cell = f"{metrics[name]:.4f} +- {errors[name]:.4f}"
+            row += f"{cell:>18}"
+        lines.append(row)
+    row = f"{'coverage':<15}"
+    for k in cuts:
+        coverage = measures["coverage"][f"coverage@{k}"]
+        row += f"{coverage:>18.1%}"
+    lines.append(row)
+    active_units = " ".join(map(str, measures["active_units"]))
+    rates = " ".join(map(number, measures["rate"]))
+    lines.append(f"active units {active_units}, rate {rates} nats")
+    if above_popularity and cuts:
+        longest = cuts[-1]
+        difference = above_popularity[f"ndcg@{longest}"]
+        lines.append(versus_popularity(difference, f"NDCG@{longest}"))
+    return lines
 
 
 def versus_popularity(difference: dict[str, float], metric: str) -> str:
-    """A plain sentence on whether a model is better than the same list for everybody."""
-    value, error = difference["value"], difference["standard_error"]
+    """Says in a sentence whether a model is better than recommending the same list to everybody."""
+    value = difference["value"]
+    error = difference["standard_error"]
     if value > 2 * error:
         return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
     return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
 
 
 def score_lines(scores: Any) -> list[str]:
-    """The mean of each score, how well it tells the source from the run's own test split, and the
-    least likely examples.
+    """Lays out the mean of each score and the least likely examples.
+
+    Where the source is not the run's own data, each score also has its mean over the run's own test
+    split, and its AUROC, which says how well it tells the source from that split.
     """
-    found = scores.summary()
-    own, area = found["own_test_means"], found["auroc"]
-    rows = [
-        f"{found['examples']:,} {found['split']} examples of {found['source']}, {found['samples']} "
-        "importance samples each"
-    ]
-    rows.append(f"{'mean':<22}{'of these':>14}" + (f"{'own test split':>16}  AUROC" if own else ""))
-    for name, mean in found["means"].items():
-        beside = f"{number(own[name]['value']):>16}" if own else ""
-        told = (
-            f"  {area[name]['value']:.4f} +- {area[name]['standard_error']:.4f}"
-            if name in area
-            else ""
+    summary = scores.summary()
+    own_means = summary["own_test_means"]
+    examples = f"{summary['examples']:,} {summary['split']} examples of {summary['source']}"
+    lines = [f"{examples}, {summary['samples']} importance samples each"]
+    head = f"{'mean':<22}{'of these':>14}"
+    if own_means:
+        head += f"{'own test split':>16}  AUROC"
+    lines.append(head)
+    for name, mean in summary["means"].items():
+        row = f"{name:<22}{number(mean['value']):>14}"
+        if own_means:
+            row += f"{number(own_means[name]['value']):>16}"
+        if name in summary["auroc"]:
+            auroc = summary["auroc"][name]
+            row += f"  {auroc['value']:.4f} +- {auroc['standard_error']:.4f}"
+        lines.append(row)
+    if own_means:
+        lines.append(
+            "AUROC: the probability that one of these looks more anomalous than one of the own "
+            f"test split ({summary['own_test_examples']:,} examples)"
         )
-        rows.append(f"{name:<22}{number(mean['value']):>14}{beside}{told}")
-    split = f"own test split ({found['own_test_examples']:,} examples)"
-    rows += (
-        [f"AUROC: the probability that one of these looks more anomalous than one of the {split}"]
-        if own
-        else []
+    lines.append("the least likely:")
+    lines += [least_likely_row(row) for row in scores.least_likely().iter_rows(named=True)]
+    if summary["caveat"]:
+        lines.append(f"note: {summary['caveat']}")
+    return lines
+
+
+def least_likely_row(row: dict[str, Any]) -> str:
+    """Lays out one of the least likely examples."""
+    log_likelihood = number(row["log_likelihood"])
+    line = f"row {row['row']:>7}  log p(x) {log_likelihood:>12}  percentile {row['percentile']:.2f}"
+    if "label" in row:
+        line += f"  label {row['label']}"
+    return line
+
+
+def recommendation_table(recommendations: list[Any]) -> list[str]:
+    """Lays out recommendations in aligned columns; titles are shown where the run has them."""
+    rows = [("rank", "title", "item", "score")]
+    for rank, entry in enumerate(recommendations, 1):
+        rows.append((str(rank), entry.title or "", str(entry.item), f"{entry.score:.4f}"))
+    has_titles = any(entry.title for entry in recommendations)
+    rank_width, title_width, item_width, score_width = (
+        max(map(len, column)) for column in zip(*rows, strict=True)
     )
-    rows += ["the least likely:"]
-    for row in scores.least_likely().iter_rows(named=True):
-        label = f"  label {row['label']}" if "label" in row else ""
-        value = number(row["log_likelihood"])
-        rows.append(
-            f"row {row['row']:>7}  log p(x) {value:>12}  percentile {row['percentile']:.2f}{label}"
-        )
-    return rows + ([f"note: {found['caveat']}"] if found["caveat"] else [])
-
-
-def recommendation_table(found: list[Any]) -> list[str]:
-    """Recommendations as text, aligned; titles where the run has them."""
-    rows = [["rank", "title", "item", "score"]]
-    rows += [[str(i), r.title or "", str(r.item), f"{r.score:.4f}"] for i, r in enumerate(found, 1)]
-    rank, title, item, score = (max(map(len, column)) for column in zip(*rows, strict=True))
-    titled = any(r.title for r in found)
-    return [
-        f"{a:>{rank}}  {f'{b:<{title}}  ' if titled else ''}{c:<{item}}  {d:>{score}}"
-        for a, b, c, d in rows
-    ]
+    lines = []
+    for rank_text, title, item, score in rows:
+        line = f"{rank_text:>{rank_width}}  "
+        if has_titles:
+            line += f"{title:<{title_width}}  "
+        lines.append(f"{line}{item:<{item_width}}  {score:>{score_width}}")
+    return lines

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ConfigError, DataError
-from .app import Command, Json, Out, RunFolder, Source, app, command, show
+from .app import AllowCode, Command, Json, Out, RunFolder, Source, app, command, show
 from .text import recommendation_table
 
 
@@ -16,14 +16,21 @@ def sample(
     out: Out,
     n: Annotated[int, typer.Option("-n", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
+    allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
-    """Draw from the model: a PNG grid (means of p(x|z)), or .npy, .csv, .parquet (draws from it)."""
+    """Draw from the model: a PNG grid (means of p(x|z)), or .npy, .csv, .parquet (draws from
+    it).
+    """
     from ..run import load
     from .outputs import write_samples
 
-    count = write_samples(load(run), n, out, seed)
+    count = write_samples(load(run, allow_code=allow_code), n, out, seed)
     show({"out": str(out), "samples": count}, [f"{count} samples in {out}"], json)
+
+
+COLUMNS_SHOWN = 4
+"""`encode` prints the names of this number of columns."""
 
 
 @command()
@@ -31,6 +38,7 @@ def encode(
     run: RunFolder,
     out: Out,
     data: Source = None,
+    allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Write the posterior means of all examples, of interactions also the items' vectors: .npy,
@@ -39,76 +47,56 @@ def encode(
     from ..run import load
     from .outputs import write_codes
 
-    fitted = load(run)
-    found = write_codes(fitted, fitted.data(data).split("all"), out)
-    line = f"{found['examples']:,} codes in {out}: {', '.join(found['columns'][:4])}{' ...' if len(found['columns']) > 4 else ''}"
-    beside = (
-        [f"{found['items']:,} vectors of items in {found['items_out']}"] if "items" in found else []
-    )
-    show({"out": str(out)} | found, [line, *beside], json)
+    fitted = load(run, allow_code=allow_code)
+    examples = fitted.data(data).split("all")
+    written = write_codes(fitted, examples, out)
+    columns = ", ".join(written["columns"][:COLUMNS_SHOWN])
+    if len(written["columns"]) > COLUMNS_SHOWN:
+        columns += " ..."
+    lines = [f"{written['examples']:,} codes in {out}: {columns}"]
+    if "items" in written:
+        lines.append(f"{written['items']:,} vectors of items in {written['items_out']}")
+    show({"out": str(out)} | written, lines, json)
 
 
-SEVERAL = ("--history", "--allow", "--deny")
-"""Options that take every value up to the next option."""
+LIST_OPTIONS = ("--history", "--allow", "--deny")
+"""These options take every value up to the next option."""
 
 
-def spread(arguments: list[str]) -> list[str]:
-    """Each value of an option of `SEVERAL` behind an option of its own, as the parser wants it.
+def repeat_list_options(arguments: list[str]) -> list[str]:
+    """Writes each value of a list option behind an option of its own, as the parser expects it.
 
-    >>> spread(["runs/r", "--history", "Fargo", "Alien", "-k", "5"])
+    >>> repeat_list_options(["runs/r", "--history", "Fargo", "Alien", "-k", "5"])
     ['runs/r', '--history', 'Fargo', '--history', 'Alien', '-k', '5']
     """
-    found: list[str] = []
-    option = None
+    repeated: list[str] = []
+    list_option = None
     for argument in arguments:
-        starts = argument.startswith("-") and argument != "-"
-        if starts:
-            option = argument if argument in SEVERAL else None
-            found += [] if option else [argument]
+        is_option = argument.startswith("-") and argument != "-"
+        if is_option and argument in LIST_OPTIONS:
+            list_option = argument
+        elif is_option:
+            list_option = None
+            repeated.append(argument)
+        elif list_option is None:
+            repeated.append(argument)
         else:
-            found += [option, argument] if option else [argument]
-    return found
+            repeated += [list_option, argument]
+    return repeated
 
 
-class Spread(Command):
-    """A command whose options of `SEVERAL` take several values."""
+class CommandWithLists(Command):
+    """A command whose `LIST_OPTIONS` take several values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        for option, following in zip(args, [*args[1:], "-"], strict=True):
-            if option in SEVERAL and following.startswith("-"):
-                raise ConfigError(f"{option} needs one value or more")
-        return super().parse_args(ctx, spread(args))
+        following_arguments = [*args[1:], "-"]
+        for argument, following in zip(args, following_arguments, strict=True):
+            if argument in LIST_OPTIONS and following.startswith("-"):
+                raise ConfigError(f"{argument} needs one value or more")
+        return super().parse_args(ctx, repeat_list_options(args))
 
 
-def items_of(values: list[str] | None) -> list[str] | None:
-    """Items that were named, or that stand in text files, one a line. DataError for a file that is
-    no text.
-    """
-    from ..system.files import exists
-
-    if values is None:
-        return None
-    return [
-        item
-        for value in values
-        for item in (
-            _lines(Path(value)) if exists(Path(value)) and Path(value).is_file() else [value]
-        )
-    ]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [
-            line.strip()
-            for line in path.read_text(encoding="utf-8-sig").splitlines()
-            if line.strip()
-        ]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of items: {error}") from None
-
-
-@app.command(cls=Spread)
+@app.command(cls=CommandWithLists)
 def recommend(
     run: RunFolder,
     history: Annotated[
@@ -133,44 +121,57 @@ def recommend(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="With --users: .csv or .parquet.")
     ] = None,
+    allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Recommend items for a history, or for many users into a file; or find the items most like
     one.
     """
-    refuse_unclear({"--history": history, "--users": users, "--similar": similar}, out)
+    refuse_ambiguous_request({"--history": history, "--users": users, "--similar": similar}, out)
     from ..recommend import Recommender
 
-    recommender = Recommender.load(run)
-    limits: dict[str, Any] = {"allow": items_of(allow), "deny": items_of(deny) or ()}
+    recommender = Recommender.load(run, allow_code=allow_code)
+    limits: dict[str, Any] = {"allow": read_items(allow), "deny": read_items(deny) or ()}
+    exclude_seen = not include_seen
     if users is not None and out is not None:
         data = recommender.run.data(users)
-        found = recommender.recommend_many(data.whole, k, exclude_seen=not include_seen, **limits)
-        result, lines = write_recommendations(found, out)
+        lists = recommender.recommend_many(data.whole, k, exclude_seen=exclude_seen, **limits)
+        result, lines = write_recommendations(lists, out)
         unknown_items = data.facts.get("unknown_items", 0)
-        lines += (
-            [f"{unknown_items:,} items of {users} are not known to the run and were left out"]
-            if unknown_items
-            else []
-        )
+        if unknown_items:
+            lines.append(
+                f"{unknown_items:,} items of {users} are not known to the run and were left out"
+            )
         show(result | {"unknown_items": unknown_items}, lines, json)
         return
     if similar is not None:
-        listed = recommender.similar(similar, k, **limits)
+        recommendations = recommender.similar(similar, k, **limits)
     else:
-        listed = recommender.recommend(history or [], k, exclude_seen=not include_seen, **limits)
-    show({"items": [r._asdict() for r in listed]}, recommendation_table(listed), json)
+        recommendations = recommender.recommend(
+            history or [], k, exclude_seen=exclude_seen, **limits
+        )
+    items = [recommendation._asdict() for recommendation in recommendations]
+    show({"items": items}, recommendation_table(recommendations), json)
 
 
-def refuse_unclear(asked: dict[str, Any], out: Path | None) -> None:
-    """ConfigError unless one thing is asked for, and a file is named where one is to be written."""
+def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None:
+    """Refuses a command line that asks for no list or for several kinds of list.
+
+    Only the lists of many users go into a file, whose name must then be given.
+
+    Args:
+        requests: the values of the options that each ask for one kind of list, by their names.
+        out: the file that is to be written.
+
+    Raises:
+        ConfigError: says which options are needed.
+    """
     from .outputs import TABLE_ENDINGS, suffix
 
-    given = [name for name, value in asked.items() if value is not None]
+    given = [option for option, value in requests.items() if value is not None]
     if len(given) != 1:
-        raise ConfigError(
-            f"recommend needs one of {', '.join(asked)}; got {' and '.join(given) or 'none'}"
-        )
+        got = " and ".join(given) or "none"
+        raise ConfigError(f"recommend needs one of {', '.join(requests)}; got {got}")
     if given == ["--users"] and out is None:
         raise ConfigError("--users needs --out FILE")
     if given != ["--users"] and out is not None:
@@ -179,16 +180,47 @@ def refuse_unclear(asked: dict[str, Any], out: Path | None) -> None:
         suffix(out, TABLE_ENDINGS)
 
 
-def write_recommendations(found: Any, out: Path) -> tuple[dict[str, Any], list[str]]:
-    """Write the lists of many users, and say what was written: as JSON, and as text."""
+def read_items(values: list[str] | None) -> list[str] | None:
+    """Gives the items that an option names; a value that is a text file stands for its lines.
+
+    Raises:
+        DataError: a file does not hold text.
+    """
+    from ..system.files import exists
+
+    if values is None:
+        return None
+    items = []
+    for value in values:
+        path = Path(value)
+        if exists(path) and path.is_file():
+            items += read_lines(path)
+        else:
+            items.append(value)
+    return items
+
+
+def read_lines(path: Path) -> list[str]:
+    """Reads the lines of a text file that are not blank."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a list of items: {error}") from None
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line]
+
+
+def write_recommendations(lists: Any, out: Path) -> tuple[dict[str, Any], list[str]]:
+    """Writes the lists of many users, and says what was written: as JSON, and as lines of text."""
     from .outputs import write_table
 
-    write_table(out, found.to_frame())
-    rows, without = int(found.counts.sum()), int((found.counts == 0).sum())
-    rest = (
-        f"; {without:,} users get nothing: none of their items is known, or none is left"
-        if without
-        else ""
-    )
-    line = f"{rows:,} recommendations for {len(found):,} users in {out}{rest}"
-    return {"out": str(out), "users": len(found), "rows": rows, "users_without": without}, [line]
+    write_table(out, lists.to_frame())
+    rows = int(lists.counts.sum())
+    users_without = int((lists.counts == 0).sum())
+    line = f"{rows:,} recommendations for {len(lists):,} users in {out}"
+    if users_without:
+        line += (
+            f"; {users_without:,} users get nothing: none of their items is known, or none is left"
+        )
+    result = {"out": str(out), "users": len(lists), "rows": rows, "users_without": users_without}
+    return result, [line]

@@ -1,10 +1,10 @@
-"""Data: from a name or a path to splits of float batches.
+"""The data of a run: from a name or a path to splits of float batches.
 
-One file per kind of source (`images`, `idx`, `arrays`, `tables`), found by `catalogue.members`; the
-named sets are in `named`. Logs of users and items take a path of their own, `interactions`. Nothing
-here knows of models: what a model must know of its data is a `Schema`.
+`files` has one reader for each kind of file and `named` the sets that have a name. `interactions`
+reads logs of users and items, which take a path of their own. Nothing here knows of models: what a
+model must know of its data is a `Schema`.
 
-Names are imported when they are first used: what is listed of the named sets needs neither NumPy
+Names are imported when they are first used, because a listing of the named sets needs neither NumPy
 nor torch.
 """
 

@@ -1,5 +1,6 @@
-"""Does this source fit what was asked of it, and the model it is for? Each check raises one line,
-or does nothing.
+"""Checks that a source fits the options of a recipe, and the model that it is for.
+
+Each check raises an error of one line, or does nothing.
 """
 
 from collections.abc import Mapping
@@ -13,9 +14,16 @@ from .prepare import span
 from .schema import Schema
 
 
-def refuse_unfit(raw: Raw, options: Mapping[str, tuple[object, str]]) -> None:
-    """ConfigError for an option that was set but is for other kinds: option -> (its value, the
-    kinds it is for).
+def refuse_misplaced_options(raw: Raw, options: Mapping[str, tuple[object, str]]) -> None:
+    """Refuses an option that is set but is for sources of other kinds.
+
+    Args:
+        raw: the source.
+        options: for each option its value and the kinds that it is for ("image", "table or
+            vector").
+
+    Raises:
+        ConfigError: an option does not fit the source.
     """
     for option, (value, kinds) in options.items():
         if value and raw.kind not in kinds.split(" or "):
@@ -24,14 +32,28 @@ def refuse_unfit(raw: Raw, options: Mapping[str, tuple[object, str]]) -> None:
             )
 
 
-def refuse_constant(raw: Raw, constant: np.ndarray) -> None:
-    """DataError that names the columns which have one value only in the training split."""
-    _refuse_columns(raw, constant, "one value only")
+def refuse_constant_columns(raw: Raw, is_constant: np.ndarray) -> None:
+    """Refuses columns that have one value only in the training split.
+
+    Args:
+        raw: the source.
+        is_constant: (D,) bool, for each column.
+
+    Raises:
+        DataError: there are such columns.
+    """
+    _refuse_columns(raw, is_constant, "one value only")
 
 
-def refuse_narrow(raw: Raw, scale: np.ndarray) -> None:
-    """DataError that names the columns whose deviation in the training split is too small to be
-    divided by.
+def refuse_narrow_columns(raw: Raw, scale: np.ndarray) -> None:
+    """Refuses columns whose deviation in the training split is too small to divide by.
+
+    Args:
+        raw: the source.
+        scale: (D,), the deviation of each column.
+
+    Raises:
+        DataError: there are such columns.
     """
     least = float(np.finfo(np.float32).tiny)
     _refuse_columns(
@@ -41,26 +63,32 @@ def refuse_narrow(raw: Raw, scale: np.ndarray) -> None:
     )
 
 
-def _refuse_columns(raw: Raw, bad: np.ndarray, why: str) -> None:
-    """DataError for the columns of a table or vector where `bad`."""
-    names = [raw.columns[at] if raw.columns else str(at) for at in np.flatnonzero(bad)]
-    if names:
-        advice = (
-            "leave it out through data.columns"
-            if raw.columns
-            else "leave it out, or set data.standardize=false"
-        )
-        raise DataError(
-            f"{raw.name}: {why} in the training split's column "
-            f"{one_line(', '.join(map(repr, names)), 240)}; {advice}"
-        )
+def _refuse_columns(raw: Raw, is_bad: np.ndarray, fault: str) -> None:
+    """Raises DataError for the columns of a table or vector where `is_bad`."""
+    positions = np.flatnonzero(is_bad)
+    if not len(positions):
+        return
+    if raw.columns:
+        names = [raw.columns[position] for position in positions]
+        advice = "leave it out through data.columns"
+    else:
+        names = [str(position) for position in positions]
+        advice = "leave it out, or set data.standardize=false"
+    shown = one_line(", ".join(map(repr, names)), 240)
+    raise DataError(f"{raw.name}: {fault} in the training split's column {shown}; {advice}")
 
 
 def refuse_beyond_one(raw: Raw) -> None:
-    """DataError unless every value can be the probability of a pixel."""
+    """Refuses a source unless each of its values can be the probability of a pixel.
+
+    Raises:
+        DataError: it is a table, or a value lies outside [0, 1].
+    """
     if raw.levels is not None:
         return
-    low, high = (end(bound) for end, bound in zip((np.min, np.max), span(raw.values), strict=True))
+    lows, highs = span(raw.values)
+    low = lows.min()
+    high = highs.max()
     if raw.kind == "table" or low < 0 or high > 1:
         raise DataError(
             f"{raw.name} cannot be binarised: its values run from {low:g} to {high:g}; "
@@ -68,30 +96,28 @@ def refuse_beyond_one(raw: Raw) -> None:
         )
 
 
-def _on(levels: int | None) -> str:
-    """In words."""
-    return "real numbers" if levels is None else f"{levels} levels"
+def match_kind(raw: Raw, schema: Schema) -> Raw:
+    """Gives a source the channels of the schema of a run.
 
+    Grey images are repeated over the channels for a model of colour images.
 
-def of_kind(raw: Raw, schema: Schema) -> Raw:
-    """The source with the channels of the schema (grey images are repeated for a model of colour
-    images).
-
-    DataError if it is of another kind, ShapeError if of another shape.
+    Raises:
+        DataError: the source is of another kind.
+        ShapeError: its examples are of another shape.
     """
     if raw.kind != schema.kind:
         raise DataError(
             f"{raw.name} is of kind {raw.kind}, the model was trained on kind {schema.kind}"
         )
     shape = raw.values.shape[1:]
-    if raw.kind == "image" and shape == (1, *schema.shape[1:]):
-        return replace(raw, values=np.broadcast_to(raw.values, (len(raw.values), *schema.shape)))
+    is_image = raw.kind == "image"
+    if is_image and shape == (1, *schema.shape[1:]):
+        values = np.broadcast_to(raw.values, (len(raw.values), *schema.shape))
+        return replace(raw, values=values)
     if shape != schema.shape:
-        hint = (
-            "; data.size=HxW and data.grey=true, when a run is fitted, change images"
-            if raw.kind == "image"
-            else ""
-        )
+        hint = ""
+        if is_image:
+            hint = "; data.size=HxW and data.grey=true, when a run is fitted, change images"
         raise ShapeError(
             f"{raw.name} has examples of shape {shape}, the model was trained on "
             f"{schema.shape}{hint}"
@@ -99,18 +125,32 @@ def of_kind(raw: Raw, schema: Schema) -> Raw:
     return raw
 
 
-def on_levels(raw: Raw, schema: Schema, binarize: bool) -> Raw:
-    """The source with the levels of the schema. DataError if it has others."""
-    if raw.levels == 2 and raw.values.dtype == np.uint8 and schema.levels == 256:
-        return replace(raw, levels=256)  # grey images that happen to be all but black
-    levels = 2 if binarize else raw.levels
+def match_levels(raw: Raw, schema: Schema, is_binarized: bool) -> Raw:
+    """Gives a source the levels of the schema of a run.
+
+    Raises:
+        DataError: it has other levels.
+    """
+    is_binary_file = raw.levels == 2 and raw.values.dtype == np.uint8
+    if is_binary_file and schema.levels == 256:
+        # These are grey images that happen to be all but black.
+        return replace(raw, levels=256)
+    levels = raw.levels
+    if is_binarized:
+        levels = 2
     if levels != schema.levels:
-        hint = (
-            "; data.binarize, when a run is fitted, makes 2 levels of images"
-            if schema.levels == 2
-            else ""
-        )
+        hint = ""
+        if schema.levels == 2:
+            hint = "; data.binarize, when a run is fitted, makes 2 levels of images"
         raise DataError(
-            f"{raw.name} has {_on(levels)}, the model was trained on {_on(schema.levels)}{hint}"
+            f"{raw.name} has {_describe_levels(levels)}, the model was trained on "
+            f"{_describe_levels(schema.levels)}{hint}"
         )
     return raw
+
+
+def _describe_levels(levels: int | None) -> str:
+    """Describes the values of a source for a message."""
+    if levels is None:
+        return "real numbers"
+    return f"{levels} levels"

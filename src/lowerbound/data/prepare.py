@@ -1,4 +1,4 @@
-"""Work on whole arrays, in chunks so that memory stays bounded: scans, statistics, grey, size."""
+"""Statistics and changes of whole arrays, made in chunks so that memory stays bounded."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,96 +11,134 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHUNK = 2**24
-"""Bytes of the source that are looked at in one go."""
+"""A chunk has at most this many bytes of the source."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in a grey value (ITU-R 601-2, as Pillow has them)."""
+"""These are the weights of red, green and blue in a grey value (ITU-R 601-2, as in Pillow)."""
 
 
 def chunks(values: np.ndarray, rows: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """Consecutive pieces of `values` (or of `values[rows]`) along the first axis, each with its
-    start.
+    """Yields consecutive pieces of `values` along the first axis, each after its start.
+
+    Args:
+        values: (N, *shape), in memory or memory-mapped.
+        rows: the pieces are of `values[rows]`; None for all of `values`.
     """
-    total = len(values) if rows is None else len(rows)
-    step = max(1, CHUNK // max(1, values[0].nbytes))
+    total = len(values)
+    if rows is not None:
+        total = len(rows)
+    bytes_each = max(1, values[0].nbytes)
+    step = max(1, CHUNK // bytes_each)
     for start in range(0, total, step):
         piece = slice(start, start + step)
-        yield start, np.asarray(values[piece] if rows is None else values[rows[piece]])
+        if rows is None:
+            yield start, np.asarray(values[piece])
+        else:
+            yield start, np.asarray(values[rows[piece]])
 
 
 def span(values: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest of `values` (or `values[rows]`) at each place of the event: two arrays of
-    its shape.
+    """Finds the least and the greatest of `values` (or `values[rows]`) at each place of an example.
+
+    Returns:
+        Two arrays of the shape of one example.
     """
-    pairs = [(piece.min(0), piece.max(0)) for _, piece in chunks(values, rows)]
-    return np.min([low for low, _ in pairs], axis=0), np.max([high for _, high in pairs], axis=0)
+    lows = []
+    highs = []
+    for _, piece in chunks(values, rows):
+        lows.append(piece.min(0))
+        highs.append(piece.max(0))
+    return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
 def refuse_nonfinite(values: np.ndarray, name: str) -> None:
-    """DataError, with the count and the first position, if values are NaN, infinite, or beyond
-    float32.
+    """Refuses values that are NaN, infinite or beyond float32.
+
+    Raises:
+        DataError: there are such values; it has their number and the position of the first.
     """
-    found, first = 0, None
+    count = 0
+    first = None
     for start, piece in chunks(values):
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # a signalling NaN is invalid, and found all the same
-            at = np.argwhere(~np.isfinite(piece.astype(np.float32)))
-        found += len(at)
-        if first is None and len(at):
-            first = (start + int(at[0][0]), *map(int, at[0][1:]))
-    if found:
+        # A signalling NaN is invalid, and is found all the same.
+        with np.errstate(over="ignore", invalid="ignore"):
+            positions = np.argwhere(~np.isfinite(piece.astype(np.float32)))
+        if first is None and len(positions):
+            row, *place = positions[0].tolist()
+            first = (start + row, *place)
+        count += len(positions)
+    if count:
         raise DataError(
-            f"{name} holds {found} values that are NaN, infinite or too large for float32; first "
+            f"{name} holds {count} values that are NaN, infinite or too large for float32; first "
             f"at {first}"
         )
 
 
 def moments(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and population standard deviation of each column of `values[rows]`, (D,) float64, in two
-    passes.
+    """Computes the mean and the population standard deviation of each column of `values[rows]`.
+
+    Two passes are made: the deviations are taken from the mean of the first.
+
+    Returns:
+        Two arrays (D,) float64.
     """
-    mean = sum(piece.sum(0, dtype=np.float64) for _, piece in chunks(values, rows)) / len(rows)
-    square = sum(((piece - mean) ** 2).sum(0) for _, piece in chunks(values, rows)) / len(rows)
-    return np.asarray(mean), np.sqrt(square)
+    total = np.zeros(())
+    for _, piece in chunks(values, rows):
+        total = total + piece.sum(0, dtype=np.float64)
+    mean = total / len(rows)
+    squares = np.zeros(())
+    for _, piece in chunks(values, rows):
+        deviations = piece - mean
+        squares = squares + (deviations**2).sum(0)
+    return np.asarray(mean), np.sqrt(squares / len(rows))
 
 
-def resized(image: "Image", size: tuple[int, int]) -> "Image":
-    """The image at (height, width). Bilinear antialiasing has no negative lobes: no value outside
-    the image's own.
+def resize_image(image: "Image", size: tuple[int, int]) -> "Image":
+    """Resizes an image to (height, width).
+
+    Bilinear antialiasing has no negative lobes, so that no value lies outside the image's own.
     """
     from PIL.Image import Resampling
 
-    return image if image.size == size[::-1] else image.resize(size[::-1], Resampling.BILINEAR)
-
-
-def _plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    from PIL import Image
-
-    native = plane.astype(np.uint8 if plane.dtype in (np.uint8, np.bool_) else np.float32)
-    return np.asarray(resized(Image.fromarray(native), size)).astype(plane.dtype)
+    height, width = size
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Resampling.BILINEAR)
 
 
 def to_size(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Images (N, C, H, W) at (height, width), of the same type; the very same array if they are so
-    already.
+    """Resizes images (N, C, H, W) to (height, width), in the same type.
+
+    Images of this size already come back as the very same array.
     """
+    from PIL import Image
+
     if values.shape[2:] == size:
         return values
-    out = np.empty((*values.shape[:2], *size), values.dtype)
-    for at in np.ndindex(*values.shape[:2]):
-        out[at] = _plane(values[at], size)
-    return out
+    native_type: type[np.generic] = np.float32
+    if values.dtype in (np.uint8, np.bool_):
+        native_type = np.uint8
+    count, channels = values.shape[:2]
+    resized = np.empty((count, channels, *size), values.dtype)
+    for place in np.ndindex(count, channels):
+        plane = values[place].astype(native_type)
+        image = resize_image(Image.fromarray(plane), size)
+        resized[place] = np.asarray(image).astype(values.dtype)
+    return resized
 
 
 def to_grey(values: np.ndarray) -> np.ndarray:
-    """Images (N, 3, H, W) as (N, 1, H, W) of the same type, whole numbers rounded; grey ones are
-    passed on.
+    """Converts images (N, 3, H, W) to grey ones (N, 1, H, W) of the same type.
+
+    Integer types are rounded. Grey images come back as the very same array.
     """
     if values.shape[1] == 1:
         return values
-    out = np.empty((len(values), 1, *values.shape[2:]), values.dtype)
+    greys = np.empty((len(values), 1, *values.shape[2:]), values.dtype)
     for start, piece in chunks(values):
         grey = np.tensordot(piece, LUMA, axes=(1, 0))[:, None]
-        out[start : start + len(piece)] = grey if values.dtype.kind == "f" else np.rint(grey)
-    return out
+        if values.dtype.kind != "f":
+            grey = np.rint(grey)
+        end = start + len(piece)
+        greys[start:end] = grey
+    return greys

@@ -1,7 +1,7 @@
 """What a model must know of its data: a record of plain values, stored in the run folder."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,7 @@ import numpy as np
 from ..errors import DataError, one_line, unknown
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
-"""The kinds of sources, and the number of axes of an example of each."""
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+"""Each kind of source, with the number of axes that an example of it has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +17,13 @@ class Schema:
     """What a model must know of its data.
 
     Attributes:
-        shape: the event: (C, H, W) for images, (D,) for tables and vectors.
-        kind: "image", "table" or "vector".
-        levels: values lie on {0, 1/(levels-1), ..., 1}: 256 for uint8 images, 2 for binary data;
-        None for real numbers.
-        low: least value of the training split as the model sees it.
-        high: greatest value of the training split as the model sees it.
-        columns: names of the columns of a table, else empty.
+        shape: the shape of one example: (C, H, W) for images, (D,) for tables and vectors.
+        kind: "image", "table", "vector" or "interactions".
+        levels: the values lie on {0, 1/(levels-1), ..., 1}: 256 for uint8 images, 2 for binary
+            data; None for real numbers.
+        low: the least value of the training split as the model sees it.
+        high: the greatest value of the training split as the model sees it.
+        columns: the names of the columns of a table, else empty.
         mean: value = (raw - mean) / scale; empty where nothing is standardised.
         scale: see `mean`.
     """
@@ -42,89 +38,138 @@ class Schema:
     scale: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values; `from_json` gives the same schema back."""
+        """Converts the schema to a dict of plain values, from which `from_json` makes it again."""
         fields = dataclasses.asdict(self)
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()
-        }
+        for key, value in fields.items():
+            if isinstance(value, tuple):
+                fields[key] = list(value)
+        return fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Schema":
-        """The schema that `to_json` wrote. DataError if a key is missing or not known, or a value
-        cannot be.
+        """Makes the schema that `to_json` wrote.
+
+        Raises:
+            DataError: a key is missing or not known, or no source has such a value.
         """
-        known = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(cls)}
-        for key in fields:
-            if key not in known:
-                raise DataError(one_line(unknown("key", key, known, " in a data schema")))
-        missing = [key for key, needed in known.items() if needed and key not in fields]
-        if missing:
-            raise DataError(
-                f"a data schema lacks {', '.join(missing)}; got: {', '.join(fields) or 'nothing'}"
-            )
-        return _sound(cls(**{key: _tuples(value) for key, value in fields.items()}))
+        _refuse_wrong_keys(cls, fields)
+        values = {}
+        for key, value in fields.items():
+            if isinstance(value, list):
+                value = tuple(value)
+            values[key] = value
+        schema = cls(**values)
+        for name, is_sound in _checks(schema):
+            if not is_sound:
+                shown = one_line(repr(getattr(schema, name)), 100)
+                raise DataError(f"a data schema cannot have {name}={shown}")
+        return schema
 
     def scaled(self, raw: np.ndarray, levels: int | None) -> np.ndarray:
-        """Values in the source's units, (..., *shape), as the model sees them; `levels` are the
-        source's own.
+        """Converts values in the source's units, (..., *shape), to what the model sees.
+
+        Args:
+            raw: the values.
+            levels: the levels of the source itself, before any binarisation.
         """
         if self.mean:
-            return (raw - np.asarray(self.mean)) / np.asarray(self.scale)
-        return raw if levels is None else np.divide(raw, np.float32(levels - 1), dtype=np.float32)
+            deviations = raw - np.asarray(self.mean)
+            return deviations / np.asarray(self.scale)
+        if levels is None:
+            return raw
+        greatest = np.float32(levels - 1)
+        return np.divide(raw, greatest, dtype=np.float32)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
-        """Values as the model sees them, (..., *shape), in the source's units.
+        """Converts values as the model sees them, (..., *shape), to the source's units.
 
-        Standardised values become float64 `value * scale + mean`; values on levels become uint8 0
-        .. levels - 1, rounded and clipped; others come back as they are.
+        Standardised values become float64 `value * scale + mean`. Values on levels become uint8
+        0 .. levels - 1, rounded and clipped. Others come back as they are.
         """
         values = np.asarray(values)
         if self.mean:
-            return values.astype(np.float64) * np.asarray(self.scale) + np.asarray(self.mean)
+            deviations = values.astype(np.float64) * np.asarray(self.scale)
+            return deviations + np.asarray(self.mean)
         if self.levels is None:
             return values
-        return np.clip(np.rint(values * (self.levels - 1)), 0, self.levels - 1).astype(np.uint8)
+        greatest = self.levels - 1
+        rounded = np.rint(values * greatest)
+        return np.clip(rounded, 0, greatest).astype(np.uint8)
 
 
-def _whole(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+def _refuse_wrong_keys(schema_class: type[Schema], keys: Mapping[str, Any]) -> None:
+    """Raises DataError for a key that a schema has not, or that it needs and does not get."""
+    fields = dataclasses.fields(schema_class)
+    known = [field.name for field in fields]
+    for key in keys:
+        if key not in known:
+            raise DataError(one_line(unknown("key", key, known, " in a data schema")))
+    missing = []
+    for field in fields:
+        is_required = field.default is dataclasses.MISSING
+        if is_required and field.name not in keys:
+            missing.append(field.name)
+    if missing:
+        got = ", ".join(keys) or "nothing"
+        raise DataError(f"a data schema lacks {', '.join(missing)}; got: {got}")
 
 
-def _finite(value: object) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and abs(value) < float(np.finfo(np.float64).max)
-    )
+def _checks(schema: Schema) -> Iterator[tuple[str, bool]]:
+    """Yields the name of each field, and whether a source can have its value.
+
+    A check may rely on those before it: whoever reads them stops at the first that fails.
+    """
+    axes = None
+    if isinstance(schema.kind, str):
+        axes = KINDS.get(schema.kind)
+    yield "kind", axes is not None
+
+    shape = schema.shape
+    has_lengths = _is_tuple_of(_is_length, shape)
+    yield "shape", has_lengths and len(shape) == axes
+    yield "levels", schema.levels is None or _is_integer_within(schema.levels, 2, 2**16)
+    yield "low", _is_finite(schema.low)
+    yield "high", _is_finite(schema.high)
+
+    columns = schema.columns
+    has_names = _is_tuple_of(_is_text, columns) and _fits_width(columns, shape)
+    yield "columns", has_names and len(set(columns)) == len(columns)
+
+    mean = schema.mean
+    has_means = _is_tuple_of(_is_finite, mean)
+    yield "mean", has_means and _fits_width(mean, shape)
+
+    scale = schema.scale
+    has_scales = _is_tuple_of(_is_positive, scale)
+    yield "scale", has_scales and len(scale) == len(mean)
 
 
-def _all(values: object, fits: Callable[[Any], bool]) -> bool:
-    return isinstance(values, tuple) and all(map(fits, values))
+def _is_integer_within(value: Any, least: int, greatest: int) -> bool:
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return is_integer and least <= value <= greatest
 
 
-def _sound(schema: Schema) -> Schema:
-    """The schema itself. DataError that names the first field whose value no source has."""
-    width, axes = (
-        schema.shape[:1] if isinstance(schema.shape, tuple) else None,
-        KINDS.get(str(schema.kind)),
-    )
-    numbered = [() if values == () else width for values in (schema.columns, schema.mean)]
-    fits = {
-        "kind": isinstance(schema.kind, str) and axes is not None,
-        "shape": _all(schema.shape, lambda n: _whole(n, 1, 2**40)) and len(schema.shape) == axes,
-        "levels": schema.levels is None or _whole(schema.levels, 2, 2**16),
-        "low": _finite(schema.low),
-        "high": _finite(schema.high),
-        "columns": _all(schema.columns, lambda name: isinstance(name, str))
-        and numbered[0] in ((), (len(schema.columns),))
-        and len(set(schema.columns)) == len(schema.columns),
-        "mean": _all(schema.mean, _finite) and numbered[1] in ((), (len(schema.mean),)),
-        "scale": _all(schema.scale, lambda s: _finite(s) and s > 0)
-        and len(schema.scale) == len(schema.mean),
-    }
-    for name, fit in fits.items():
-        if not fit:
-            raise DataError(
-                f"a data schema cannot have {name}={one_line(repr(getattr(schema, name)), 100)}"
-            )
-    return schema
+def _is_length(value: Any) -> bool:
+    return _is_integer_within(value, 1, 2**40)
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) < float(np.finfo(np.float64).max)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_finite(value) and value > 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_tuple_of(is_sound: Callable[[Any], bool], values: Any) -> bool:
+    return isinstance(values, tuple) and all(map(is_sound, values))
+
+
+def _fits_width(values: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Says whether there are no values, or one for each column of the examples."""
+    return not values or (len(values),) == shape[:1]

@@ -38,60 +38,74 @@ class ProcessSettings(Protocol):
 
 
 def make_fabric(settings: ProcessSettings, all_used: bool = True) -> Fabric:
-    """The device, precision and processes that the settings ask for; `all_used`: whether the loss
-    uses all parameters.
+    """Makes the Fabric with the device, the precision and the processes of the settings.
+
+    Args:
+        settings: of the fit.
+        all_used: whether the loss uses all parameters of the model.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: this machine cannot do what the settings ask for.
     """
-    devices, nodes = _processes(settings)
-    if nodes == 1:  # of several machines it says which of them it waits for
+    devices, nodes = _processes_and_machines(settings)
+    if nodes == 1:  # with several machines, the log says which of them Fabric waits for
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if devices * nodes > 1 and settings.phases:
-        raise ConfigError(f"training.phases are for one process, got {devices * nodes}")
+    processes = devices * nodes
+    if processes > 1 and settings.phases:
+        raise ConfigError(f"training.phases are for one process, got {processes}")
     cores = os.cpu_count() or 1
     if devices > max(cores, torch.cuda.device_count()):  # each would be a process of its own
         raise ConfigError(
             f"training.devices: {devices} processes, but this machine has {cores} cores"
         )
     try:
-        how = {
-            "strategy": _strategy(settings, devices * nodes, all_used),
-            "precision": settings.precision,
-        }
-        return Fabric(accelerator=settings.accelerator, devices=devices, num_nodes=nodes, **how)  # type: ignore[arg-type]
-    except Exception as error:  # Fabric raises many kinds, all about these three settings
-        what = f"accelerator {settings.accelerator!r} with {devices} device(s) and precision {settings.precision!r}"
-        raise ConfigError(f"training: {what} cannot be used here: {error}") from error
+        return Fabric(
+            accelerator=settings.accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=_strategy(settings, processes, all_used),
+            precision=settings.precision,  # type: ignore[arg-type]
+        )
+    except Exception as error:  # Fabric raises many kinds, all about these settings
+        refused = (
+            f"accelerator {settings.accelerator!r} with {devices} device(s) and precision "
+            f"{settings.precision!r}"
+        )
+        raise ConfigError(f"training: {refused} cannot be used here: {error}") from error
 
 
 def _strategy(settings: ProcessSettings, processes: int, all_used: bool) -> str | Strategy:
-    """How so many processes share a fit."""
+    """Chooses Fabric's strategy for this number of processes."""
     if processes == 1:
         return "auto"
     if settings.strategy == "fsdp":
         return sharded_strategy(processes)
-    return "ddp" if all_used else "ddp_find_unused_parameters_true"
+    if all_used:
+        return "ddp"
+    return "ddp_find_unused_parameters_true"
 
 
-def _processes(settings: ProcessSettings) -> tuple[int, int]:
-    """Processes on each machine, and machines: as torchrun or `fabric run` says that started this
-    one, else the settings.
+def _processes_and_machines(settings: ProcessSettings) -> tuple[int, int]:
+    """Returns the number of processes on each machine, and the number of machines.
+
+    Where torchrun or `fabric run` started this process, their numbers hold, else the settings.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return settings.devices, settings.nodes
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    return here, int(os.environ["WORLD_SIZE"]) // here
+    local_processes = int(os.environ["LOCAL_WORLD_SIZE"])
+    all_processes = int(os.environ["WORLD_SIZE"])
+    return local_processes, all_processes // local_processes
 
 
 def processes_of(fabric: Fabric) -> Processes:
-    """The processes of a fit, to tell each other numbers and to share the work of measures."""
+    """Returns the processes of a fit, which exchange numbers and share the work of measuring."""
     if fabric.world_size == 1:
         return ONE_PROCESS
 
     def gather(values: Tensor) -> Tensor:
-        whole = values.new_zeros(fabric.world_size, *values.shape, device=fabric.device)
-        whole[fabric.global_rank] = values
-        return torch.as_tensor(fabric.all_reduce(whole, reduce_op="sum")).cpu()  # with zeros: exact
+        # Each process fills its row of a table of zeros; the sum of the tables is exact.
+        table = values.new_zeros(fabric.world_size, *values.shape, device=fabric.device)
+        table[fabric.global_rank] = values
+        return torch.as_tensor(fabric.all_reduce(table, reduce_op="sum")).cpu()
 
     return Processes(fabric.global_rank, fabric.world_size, gather)

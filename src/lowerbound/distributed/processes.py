@@ -1,8 +1,7 @@
-"""Noise of a batch that several processes share: each has the very numbers that one process would
-have drawn for its examples.
+"""Batches and measures that several processes share, with the noise that one process would draw.
 
-Without it each process would draw noise of its own, and training on two would be another run than
-training on one.
+Each process has the very random numbers that a single process would have drawn for its examples. If
+each drew noise of its own, training with two processes would be another run than with one.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,11 +13,17 @@ from torch import Tensor
 
 
 class Share(NamedTuple):
-    """What this process has of a batch: the examples `rank`, `rank + world` ... of `whole`, or the
-    first where that is none.
+    """The part of a batch that this process computes: the examples `rank`, `rank + world`, ...
 
-    `counts` (whole,) is how many entries each example of the batch has, where they are sparse rows;
-    `gather` that of `Processes`.
+    A process without any example computes the first one, and its result does not count.
+
+    Attributes:
+        rank: number of this process, from 0.
+        world: number of processes.
+        whole: number of examples in the whole batch.
+        counts: number of entries of each example of the whole batch, (whole,), where the examples
+            are sparse rows.
+        gather: the exchange of `Processes`; None in one process.
     """
 
     rank: int
@@ -29,32 +34,34 @@ class Share(NamedTuple):
 
     @property
     def rows(self) -> Tensor:
-        """Which examples of the whole batch, (B,)."""
-        return torch.arange(self.rank if self.rank < self.whole else 0, self.whole, self.world)[
-            : max(1, self.size)
-        ]
+        """The numbers of the examples in the whole batch that this process computes, (B,)."""
+        first = self.rank
+        if first >= self.whole:
+            first = 0
+        rows = torch.arange(first, self.whole, self.world)
+        return rows[: max(1, self.size)]
 
     @property
     def entries(self) -> Tensor:
-        """Which entries of the whole batch of sparse rows."""
+        """The positions of this process's entries among those of the whole batch of sparse rows."""
         counts = torch.as_tensor(self.counts)
-        mine = torch.zeros(self.whole, dtype=torch.bool).index_fill(0, self.rows, True)
-        return mine.repeat_interleave(counts).nonzero().flatten()
+        is_local = torch.zeros(self.whole, dtype=torch.bool).index_fill(0, self.rows, True)
+        return is_local.repeat_interleave(counts).nonzero().flatten()
 
     @property
     def size(self) -> int:
-        """How many examples count for this process; one more is computed where it has none."""
+        """The number of examples that count here; 0 for a process that computes one in vain."""
         return len(range(self.rank, self.whole, self.world))
 
 
 class Processes(NamedTuple):
-    """Those that work on the same examples.
+    """The processes that work on the same examples, seen from one of them.
 
     Attributes:
-        rank: this one.
-        world: how many there are.
-        gather: what each has, stacked, (world, ...), of numbers that have the same shape in all;
-            from several, on the CPU.
+        rank: number of this process, from 0.
+        world: number of processes.
+        gather: stacks the tensors of all processes, which have the same shape: (...) ->
+            (world, ...). With several processes the result is on the CPU.
     """
 
     rank: int = 0
@@ -62,37 +69,49 @@ class Processes(NamedTuple):
     gather: Callable[[Tensor], Tensor] = lambda values: values.unsqueeze(0)
 
     def share(self, whole: int) -> Share:
-        """This one's part of `whole` examples."""
-        return Share(self.rank, self.world, whole, gather=self.gather if self.world > 1 else None)
+        """Returns the part of this process in a batch of `whole` examples."""
+        if self.world == 1:
+            return Share(self.rank, self.world, whole)
+        return Share(self.rank, self.world, whole, gather=self.gather)
 
-    def whole(self, own: Tensor, at: Tensor, total: int) -> Tensor:
-        """The values of all `total` examples, (total, ...), in order: `own` (n, ...) are those of
-        the examples `at` (n,) here.
+    def whole(self, values: Tensor, examples: Tensor, total: int) -> Tensor:
+        """Collects the values of all examples from all processes.
 
-        Every example is that of exactly one process, which has its own in order; it may have none.
+        Args:
+            values: those of the examples of this process, (n, ...); n may be 0.
+            examples: the numbers of these examples, (n,). Each example belongs to exactly one
+                process. One process alone has all of them, in order.
+            total: number of examples of all processes together.
+
+        Returns:
+            The values in the order of the examples, (total, ...).
         """
         if self.world == 1:
-            return own
-        most = int(self.gather(torch.tensor(len(at))).max())
-        padded = own.new_zeros(most, *own.shape[1:])
-        padded[: len(own)] = own
-        places = torch.full((most,), -1, dtype=torch.long)
-        places[: len(at)] = at
-        values, where = self.gather(padded).flatten(0, 1), self.gather(places).flatten()
-        found = own.new_zeros(total, *own.shape[1:])
-        found[where[where >= 0]] = values[where >= 0]
-        return found
+            return values
+        # `gather` takes the same shape from all, so that each process pads to the largest part.
+        longest = int(self.gather(torch.tensor(len(examples))).max())
+        padded_values = values.new_zeros(longest, *values.shape[1:])
+        padded_values[: len(values)] = values
+        padded_examples = torch.full((longest,), -1, dtype=torch.long)
+        padded_examples[: len(examples)] = examples
+        all_values = self.gather(padded_values).flatten(0, 1)
+        all_examples = self.gather(padded_examples).flatten()
+        is_example = all_examples >= 0
+        ordered = values.new_zeros(total, *values.shape[1:])
+        ordered[all_examples[is_example]] = all_values[is_example]
+        return ordered
 
 
 ONE_PROCESS = Processes()
-
+"""The processes of a run that has only one."""
 
 _current: list[Share] = []
+"""The shares of the `noise_of` blocks that are open; the last one holds."""
 
 
 @contextmanager
 def noise_of(share: Share) -> Iterator[None]:
-    """Noise drawn in this block is that of the share."""
+    """Makes `draw_shared` and `mean_of_all` work on a share of a batch during the block."""
     _current.append(share)
     try:
         yield
@@ -100,29 +119,45 @@ def noise_of(share: Share) -> Iterator[None]:
         _current.pop()
 
 
-def mean_of_all(own: Tensor) -> Tensor:
-    """The mean over the whole batch, given the mean of something over the examples of this process.
+def mean_of_all(local_mean: Tensor) -> Tensor:
+    """Turns a mean over the examples of this process into the mean over the whole batch.
 
-    Its gradient is that of the own mean, so that those of all processes have the mean that one
-    process would have.
+    The gradient is that of the local mean. So the gradients of all processes have the mean that a
+    single process would have computed.
     """
-    if not _current or _current[-1].world == 1 or (gather := _current[-1].gather) is None:
-        return own
+    if not _current:
+        return local_mean
     share = _current[-1]
-    return own + (gather(own.detach() * (share.size / share.whole)).sum(0).to(own) - own.detach())
+    if share.world == 1 or share.gather is None:
+        return local_mean
+    weighted = local_mean.detach() * (share.size / share.whole)
+    mean = share.gather(weighted).sum(0).to(local_mean)
+    return local_mean + (mean - local_mean.detach())
 
 
 def draw_shared(
     draw: Callable[[Tensor], Tensor], x: Tensor, dim: int = 0, entries: bool = False
 ) -> Tensor:
-    """`draw(x)`, of which the result is of the shape of x; `dim` counts the examples, or the
-    `entries` of sparse ones.
+    """Returns `draw(x)`, with the noise that one process would draw for the whole batch.
 
-    Where a batch is shared, `draw` is given the whole batch, with zeros for the examples of others.
+    Where a batch is shared, `draw` gets the whole batch, with zeros for the examples of others.
+
+    Args:
+        draw: returns a tensor of the shape of its argument.
+        x: the examples of this process.
+        dim: the dimension of x that counts the examples.
+        entries: whether this dimension counts the entries of sparse rows instead.
     """
     if not _current or _current[-1].world == 1:
         return draw(x)
     share = _current[-1]
-    rows, shape = (share.entries if entries else share.rows).to(x.device), list(x.shape)
-    shape[dim] = int(torch.as_tensor(share.counts).sum()) if entries else share.whole
-    return draw(x.new_zeros(shape).index_copy(dim, rows, x)).index_select(dim, rows)
+    if entries:
+        rows = share.entries.to(x.device)
+        total = int(torch.as_tensor(share.counts).sum())
+    else:
+        rows = share.rows.to(x.device)
+        total = share.whole
+    whole_shape = list(x.shape)
+    whole_shape[dim] = total
+    whole_batch = x.new_zeros(whole_shape).index_copy(dim, rows, x)
+    return draw(whole_batch).index_select(dim, rows)

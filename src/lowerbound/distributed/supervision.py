@@ -1,9 +1,9 @@
-"""The processes of one run on one machine: they start together and they end together.
+"""Supervision of the processes of one run on one machine: they start together and end together.
 
-Fabric starts them, or torchrun, or `fabric run`. Whichever way one of them ends, by an error, a
-signal or a kill, none of the others stays behind to wait for it: within about `PATIENCE` seconds
-each ends too, and says on one line how to go on. Left alone, a process waits for half an hour, in
-the next exchange, for one that is gone.
+Fabric starts them, or torchrun, or `fabric run`. When one of them ends, by an error, a signal or a
+kill, no other one stays behind to wait for it. Each of the others ends within about `PATIENCE`
+seconds, and says on one line how to continue. Without supervision a process would wait half an
+hour for the lost one, in the next exchange.
 """
 
 import os
@@ -23,40 +23,41 @@ from lightning_fabric import Fabric
 from ..errors import WorkerError
 
 PATIENCE = 10.0
-"""Seconds that a process has to end by itself after another has ended."""
-
+"""After another process has ended, a process has this many seconds to end by itself."""
 
 MAIN = "LOWERBOUND_MAIN"
-"""Environment variable: the process that started the others of a run, or of torchrun and `fabric
-run` all of them.
+"""The environment variable that holds the number of the process that started the others.
+
+Under torchrun and `fabric run` it started all processes of the run.
 """
 
+ENDED = "another process of this run has ended"
+"""What a surviving process reports."""
 
-ENDED, GO_ON = (
-    "another process of this run has ended",
-    "go on from its last checkpoint, if there is one, with --resume",
-)
+GO_ON = "go on from its last checkpoint, if there is one, with --resume"
+"""What a surviving process advises."""
 
 
 @contextmanager
 def launched(fabric: Fabric) -> Iterator[None]:
-    """The block runs in every process of `fabric`, of which those that are missing are started; the
-    end of one is that of all.
+    """Starts the processes of `fabric` that are missing, and runs the block in all of them.
+
+    When one process ends, all end.
 
     Raises:
         WorkerError: another process has ended.
     """
-    with _together(fabric):
+    with _reporting_lost_processes(fabric):
         _follow_starter()
         if os.environ.get("LT_CLI_USED") != "1":  # `fabric run` has launched all processes
             fabric.launch()
-        _give_time()
+        _replace_fabric_kill()
         yield
 
 
 @contextmanager
-def _together(fabric: Fabric) -> Iterator[None]:
-    """Of several processes, the end of one is the end of all: the others then wait for it in vain.
+def _reporting_lost_processes(fabric: Fabric) -> Iterator[None]:
+    """Turns the failure of an exchange with a process that has ended into a WorkerError.
 
     Raises:
         WorkerError: another process has ended.
@@ -64,43 +65,49 @@ def _together(fabric: Fabric) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if fabric.world_size == 1 or not (
-            isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
-        ):
+        if fabric.world_size == 1 or not _is_exchange_failure(error):
             raise
-        if _starter_gone() or (_launcher() and os.environ.get("LOCAL_RANK") == "1"):
-            # which is else for the first process to say, and that may be the one that ended
-            _tell()
-        told = re.sub(r"^\[[^]]*\] *", "", str(error).splitlines()[0]).partition(". ")[
-            0
-        ]  # without the place in gloo's source
-        raise WorkerError(f"{ENDED} ({told}); {GO_ON}") from error
+        # Otherwise the first process prints the message; here it may be the one that ended.
+        is_second = _started_by_torchrun() and os.environ.get("LOCAL_RANK") == "1"
+        if _is_starter_gone() or is_second:
+            _print_ended()
+        first_line = str(error).splitlines()[0]
+        without_source_place = re.sub(r"^\[[^]]*\] *", "", first_line)
+        cause = without_source_place.partition(". ")[0]
+        raise WorkerError(f"{ENDED} ({cause}); {GO_ON}") from error
 
 
-def _tell() -> None:
+def _is_exchange_failure(error: RuntimeError) -> bool:
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+
+
+def _print_ended() -> None:
     print(f"lowerbound: {ENDED}; {GO_ON}", file=sys.stderr, flush=True)
 
 
-def _give_time() -> None:
-    """Fabric kills this process within 5 s of the end of one that it started; before that it shall
-    say so and end by itself.
+def _replace_fabric_kill() -> None:
+    """Makes this process end by itself, with a message, when one that it started has ended.
+
+    Fabric's observer thread would kill it within 5 seconds, without a word.
     """
     for thread in threading.enumerate():
         if thread.name == "child-process-observer":
-            thread._terminate_all = partial(_end_late, thread._child_processes)  # type: ignore[attr-defined]
+            children = thread._child_processes  # type: ignore[attr-defined]
+            thread._terminate_all = partial(_end_late, children)  # type: ignore[attr-defined]
 
 
-def _launcher() -> bool:
-    """Whether torchrun started this process, which `fabric run` calls too."""
+def _started_by_torchrun() -> bool:
+    """Says whether torchrun started this process. `fabric run` calls torchrun, too."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def _follow_starter() -> None:
-    """A process that another one started for this run ends soon after that one, wherever it is.
+    """Lets a process that another one started for this run end soon after its starter.
 
-    Else it might wait for half an hour, or train on to the end without anybody who knows of it.
+    Otherwise it might wait in an exchange for half an hour, or train to the end with nobody knowing
+    of it.
     """
-    if _launcher():
+    if _started_by_torchrun():
         os.environ[MAIN] = str(os.getppid())
     elif os.environ.get("LOCAL_RANK", "0") == "0":
         os.environ[MAIN] = str(os.getpid())
@@ -109,24 +116,28 @@ def _follow_starter() -> None:
         threading.Thread(target=_end_with_starter, daemon=True).start()
 
 
-def _starter_gone() -> bool:
-    return int(os.environ.get(MAIN, os.getpid())) not in (os.getpid(), os.getppid())
+def _is_starter_gone() -> bool:
+    starter = int(os.environ.get(MAIN, os.getpid()))
+    return starter not in (os.getpid(), os.getppid())
 
 
 def _end_with_starter() -> None:
-    while not _starter_gone():
+    """Waits until the starter has ended, then ends this process."""
+    while not _is_starter_gone():
         time.sleep(1)
-    if _launcher():  # all processes of the run are there: they stop together, at a checkpoint
+    if _started_by_torchrun():
+        # All processes of the run are still alive: they stop together, at a checkpoint.
         os.kill(os.getpid(), signal.SIGTERM)
     _end_late([])
 
 
-def _end_late(others: list[subprocess.Popen]) -> None:
-    """Ends this process after `PATIENCE`, wherever it is, and all others; one that has ended before
-    does not come here.
+def _end_late(children: list[subprocess.Popen]) -> None:
+    """Ends this process and its children after `PATIENCE`, even if it waits in an exchange.
+
+    A process that ends in order does so within that time and never comes to the end of this.
     """
     time.sleep(PATIENCE)
-    _tell()
-    for other in others:
-        other.kill()
+    _print_ended()
+    for child in children:
+        child.kill()
     os._exit(WorkerError.exit_code)

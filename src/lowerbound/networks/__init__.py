@@ -1,6 +1,4 @@
-"""Networks, one file each: frozen specs that make an encoder for any event shape, and a decoder to
-it.
-"""
+"""Networks, one file each: frozen specs that make encoders and decoders for any event shape."""
 
 from typing import Annotated
 

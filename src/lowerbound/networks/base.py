@@ -9,7 +9,7 @@ from torch import nn
 from ..errors import ConfigError
 
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "leaky_relu", "softplus"]
-
+"""The names of the activations."""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -21,35 +21,46 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
     "softplus": nn.Softplus,
 }
+"""The modules of the activations by name."""
 
 
 class Network(ABC):
-    """A frozen spec. `heads > 1` gives that many separate output layers instead of one that is as
-    wide as all of them.
+    """A frozen spec of a network, which makes encoders and decoders.
+
+    With `heads > 1` the last layer is replaced by that many separate ones, which are together as
+    wide as the one.
     """
 
     @abstractmethod
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        """A module (N, *shape) -> (N, features)."""
+        """Makes a module (N, *shape) -> (N, features)."""
 
     @abstractmethod
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
-        """A module (N, features) -> (N, *shape)."""
+        """Makes a module (N, features) -> (N, *shape)."""
 
     def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
-        """A module from sparse rows (N, width) to (N, features). ConfigError where this network has
-        none.
+        """Makes a module from sparse rows (N, width) to (N, features).
+
+        Raises:
+            ConfigError: this network takes no sparse rows.
         """
         raise ConfigError(
             f"{type(self).__name__} does not take sparse rows; allowed: MLP, DenseMLP"
         )
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
-        """A module (N, features) -> `Affine` (N, width). ConfigError where this network has none."""
+        """Makes a module (N, features) -> `DeferredLinear` (N, width).
+
+        Raises:
+            ConfigError: this network gives no sparse rows.
+        """
         raise ConfigError(f"{type(self).__name__} does not give sparse rows; allowed: MLP")
 
     def tied_decoder(self, encoder: nn.Module, features: int, shape: tuple[int, ...]) -> nn.Module:
-        """The decoder that has the transposed weights of an encoder of this network. ConfigError
-        where it has none.
+        """Makes the decoder with the transposed weights of an encoder of this network.
+
+        Raises:
+            ConfigError: this network cannot be tied.
         """
         raise ConfigError(f"{type(self).__name__} cannot be tied; allowed: MLP")

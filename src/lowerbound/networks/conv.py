@@ -1,5 +1,6 @@
-"""The convolutional network of system R2, for images of any height, width and number of channels."""
+"""The convolutional network of system R2, for images of any height, width and channels."""
 
+import math
 from itertools import pairwise
 
 from pydantic import Field, PositiveInt
@@ -8,7 +9,7 @@ from torch import nn
 from ..specs.checked import checked
 from .base import ACTIVATIONS, Activation, Network
 from .kernels import Up
-from .layers import Layers, channels_last, elements, fit, image, output
+from .layers import Layers, channels_last, fitting_convolution, image_shape, output_layer
 
 
 @checked
@@ -32,43 +33,58 @@ class Conv(Network):
             )
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        channels = (image(shape, "Conv")[0], *self.channels)
-        steps = [m for a, b in pairwise(channels) for m in (self._down(a, b), self._activation())]
-        inner = elements(self._inner(shape))
-        head = output(lambda width: nn.Linear(inner, width), features, heads)
-        return channels_last(Layers(*steps, nn.Flatten(), head))
+        image_channels, _, _ = image_shape(shape, "Conv")
+        padding = self.kernel_size // 2
+        convolutions: list[nn.Module] = []
+        for inputs, outputs in pairwise((image_channels, *self.channels)):
+            convolutions.append(nn.Conv2d(inputs, outputs, self.kernel_size, self.stride, padding))
+            convolutions.append(self._activation())
+        inner = math.prod(self._inner_shape(shape))
+        last = output_layer(lambda width: nn.Linear(inner, width), features, heads)
+        return channels_last(Layers(*convolutions, nn.Flatten(), last))
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
-        out, height, width = image(shape, "Conv")
-        inner = self._inner(shape)
-        channels = (inner[0], *reversed(self.channels))
-        steps = [m for a, b in pairwise(channels) for m in (self._up(a, b), self._activation())]
-        size = (self._grown(inner[1]), self._grown(inner[2]))
-        last = output(lambda c: fit(channels[-1], c, size, (height, width)), out, heads)
-        start = (nn.Linear(features, elements(inner)), self._activation(), nn.Unflatten(1, inner))
-        return channels_last(Layers(*start, *steps, last))
+        image_channels, height, width = image_shape(shape, "Conv")
+        inner_shape = self._inner_shape(shape)
+        channels, inner_height, inner_width = inner_shape
+        convolutions: list[nn.Module] = []
+        for inputs, outputs in pairwise((channels, *reversed(self.channels))):
+            convolutions.append(Up(inputs, outputs, self.kernel_size, self.stride))
+            convolutions.append(self._activation())
+        size = (self._size_after_up(inner_height), self._size_after_up(inner_width))
+
+        def make_last(outputs: int) -> nn.Module:
+            return fitting_convolution(self.channels[0], outputs, size, (height, width))
+
+        last = output_layer(make_last, image_channels, heads)
+        # The linear layer comes last here: the order of construction decides the initial weights.
+        linear = nn.Linear(features, math.prod(inner_shape))
+        layers = Layers(
+            linear,
+            self._activation(),
+            nn.Unflatten(1, inner_shape),
+            *convolutions,
+            last,
+        )
+        return channels_last(layers)
 
     def _activation(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()
 
-    def _down(self, inputs: int, outputs: int) -> nn.Conv2d:
-        return nn.Conv2d(inputs, outputs, self.kernel_size, self.stride, self.kernel_size // 2)
+    def _inner_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Returns the shape of the encoder's last feature maps, for images of this shape."""
+        _, height, width = shape
+        return self.channels[-1], self._size_after_down(height), self._size_after_down(width)
 
-    def _up(self, inputs: int, outputs: int) -> Up:
-        return Up(inputs, outputs, self.kernel_size, self.stride)
-
-    def _inner(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Shape of the smallest feature maps: what `_down` makes of the image, once per entry of
-        `channels`.
-        """
-        return self.channels[-1], self._shrunk(shape[1]), self._shrunk(shape[2])
-
-    def _shrunk(self, size: int) -> int:
+    def _size_after_down(self, size: int) -> int:
+        """Returns the height or width after all convolutions of the encoder."""
+        padding = self.kernel_size // 2
         for _ in self.channels:
-            size = (size + 2 * (self.kernel_size // 2) - self.kernel_size) // self.stride + 1
+            size = (size + 2 * padding - self.kernel_size) // self.stride + 1
         return size
 
-    def _grown(self, size: int) -> int:
+    def _size_after_up(self, size: int) -> int:
+        """Returns the height or width after all transposed convolutions of the decoder."""
         for _ in self.channels:
             size = (size - 1) * self.stride + self.kernel_size
         return size

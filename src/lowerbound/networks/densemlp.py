@@ -1,31 +1,38 @@
 """The densely connected multilayer perceptron of RecVAE."""
 
+import math
+
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from ..sparse import SparseLinear, SparseRows
 from ..specs.checked import checked
 from .base import ACTIVATIONS, Activation, Network
-from .layers import elements, output
+from .layers import output_layer
 
 
 class _Body(nn.Module):
-    """h_i = LayerNorm(activation(W_i h_{i-1} + h_1 + ... + h_{i-1})), from the first hidden layer
-    h_1 on.
+    """All layers of a `DenseMLP`, from the first hidden one to the output.
+
+    The hidden layers after the first one, h_1, compute
+    h_i = LayerNorm(activation(W_i h_{i-1} + h_1 + ... + h_{i-1})).
     """
 
     def __init__(self, first: nn.Module, spec: "DenseMLP", last: nn.Module) -> None:
         super().__init__()
-        self.first, self.last, self.activation = first, last, ACTIVATIONS[spec.activation]()
-        self.inner = nn.ModuleList(
-            nn.Linear(spec.width, spec.width) for _ in range(spec.layers - 1)
-        )
-        self.norms = nn.ModuleList(
-            nn.LayerNorm(spec.width, eps=spec.epsilon) for _ in range(spec.layers)
-        )
+        self.first = first
+        self.last = last
+        self.activation = ACTIVATIONS[spec.activation]()
+        self.inner = nn.ModuleList()
+        for _ in range(spec.layers - 1):
+            self.inner.append(nn.Linear(spec.width, spec.width))
+        self.norms = nn.ModuleList()
+        for _ in range(spec.layers):
+            self.norms.append(nn.LayerNorm(spec.width, eps=spec.epsilon))
 
     def forward(self, x: Tensor | SparseRows) -> Tensor:
-        total = h = self.norms[0](self.activation(self.first(x)))
+        h = self.norms[0](self.activation(self.first(x)))
+        total = h
         for layer, norm in zip(self.inner, self.norms[1:], strict=True):
             h = norm(self.activation(layer(h) + total))
             total = total + h
@@ -39,7 +46,7 @@ class DenseMLP(Network):
 
     Args:
         width: of every hidden layer.
-        layers: how many.
+        layers: number of hidden layers.
         activation: its name; "silu" is the swish of the paper.
         epsilon: of the layer normalisation.
     """
@@ -50,18 +57,19 @@ class DenseMLP(Network):
     epsilon: float = Field(default=0.1, gt=0)
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        return nn.Sequential(
-            nn.Flatten(), self._body(nn.Linear(elements(shape), self.width), features, heads)
-        )
+        first = nn.Linear(math.prod(shape), self.width)
+        body = self._body(first, features, heads)
+        return nn.Sequential(nn.Flatten(), body)
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
-        body = self._body(nn.Linear(features, self.width), elements(shape), heads)
+        first = nn.Linear(features, self.width)
+        body = self._body(first, math.prod(shape), heads)
         return nn.Sequential(body, nn.Unflatten(1, shape))
 
     def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
-        return self._body(SparseLinear(nn.Linear(width, self.width)), features, heads)
+        first = SparseLinear(nn.Linear(width, self.width))
+        return self._body(first, features, heads)
 
     def _body(self, first: nn.Module, features: int, heads: int) -> nn.Module:
-        return _Body(
-            first, self, output(lambda width: nn.Linear(self.width, width), features, heads)
-        )
+        last = output_layer(lambda width: nn.Linear(self.width, width), features, heads)
+        return _Body(first, self, last)

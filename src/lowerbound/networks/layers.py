@@ -1,8 +1,5 @@
-"""What the networks share: their contract, the activations by name, output heads, and sizes that
-fit exactly.
-"""
+"""Layers that several networks use: output heads, size-fitting convolutions, layers in a row."""
 
-import math
 from collections.abc import Callable
 from itertools import groupby
 
@@ -12,10 +9,14 @@ from torch import Tensor, nn
 from ..errors import ConfigError, ShapeError
 from .kernels import Last
 
+IMAGES_AT_A_TIME = 32
+"""Without gradients, this many images go through convolutions at a time."""
+
 
 class Heads(nn.Module):
-    """Separate layers on the same input, their outputs side by side: the same functions as one wide
-    layer.
+    """Separate layers on the same input, with their outputs side by side.
+
+    They compute the same functions as one wide layer.
     """
 
     def __init__(self, layers: list[nn.Module]) -> None:
@@ -26,15 +27,23 @@ class Heads(nn.Module):
         return torch.cat([layer(x) for layer in self.layers], dim=1)
 
 
-def output(layer: Callable[[int], nn.Module], width: int, heads: int) -> nn.Module:
-    """One layer of this width, or `heads` layers that share it equally."""
+def output_layer(make_layer: Callable[[int], nn.Module], width: int, heads: int) -> nn.Module:
+    """Makes one layer of this width, or `heads` layers that share the width equally.
+
+    Args:
+        make_layer: makes a layer of a given width.
+        width: number of outputs in all.
+        heads: number of layers.
+    """
     if width % heads:
         raise ConfigError(f"{heads} heads cannot share {width} features equally")
-    return layer(width) if heads == 1 else Heads([layer(width // heads) for _ in range(heads)])
+    if heads == 1:
+        return make_layer(width)
+    return Heads([make_layer(width // heads) for _ in range(heads)])
 
 
-def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
-    """The shape as (channels, height, width).
+def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
+    """Returns the shape of an event as (channels, height, width).
 
     Raises:
         ShapeError: the event is not an image.
@@ -47,57 +56,55 @@ def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def elements(shape: tuple[int, ...]) -> int:
-    """How many numbers an event of this shape has."""
-    return math.prod(shape)
-
-
-def fit(
+def fitting_convolution(
     channels_in: int, channels_out: int, size: tuple[int, int], target: tuple[int, int]
 ) -> Last:
-    """A convolution of stride 1 whose output has exactly the `target` height and width.
+    """Makes a convolution of stride 1 from images of one size to images of exactly another.
 
-    Where the input is larger its kernel has the surplus; where it is smaller it is padded to the
-    full, which makes it a transposed convolution of stride 1.
+    Where the input is larger, the kernel is as large as the surplus. Where the input is smaller, it
+    is padded fully, which makes the layer a transposed convolution of stride 1.
+
+    Args:
+        channels_in: of the input.
+        channels_out: of the output.
+        size: height and width of the input.
+        target: height and width of the output.
     """
-    kernel = tuple(abs(s - t) + 1 for s, t in zip(size, target, strict=True))
-    padding = tuple(k - 1 if s < t else 0 for k, s, t in zip(kernel, size, target, strict=True))
-    return Last(channels_in, channels_out, kernel, padding=padding)  # type: ignore[arg-type]
-
-
-IMAGES_AT_A_TIME = 32
-"""Images that go through convolutions at a time where no gradients are wanted."""
+    height, width = size
+    target_height, target_width = target
+    kernel = (abs(height - target_height) + 1, abs(width - target_width) + 1)
+    padding = (max(target_height - height, 0), max(target_width - width, 0))
+    return Last(channels_in, channels_out, kernel, padding=padding)
 
 
 class Layers(nn.Sequential):
-    """Layers in a row. Without gradients the layers between two linear ones see a large batch in
-    pieces.
+    """Layers in a row, which without gradients convolve a large batch in pieces.
 
-    Each example is convolved by itself, so the numbers are the same, and the feature maps of a
+    Each example is convolved independently, so the numbers are the same. The feature maps of a
     piece stay in the cache, where those of a batch of a thousand images take hundreds of megabytes.
-    Linear layers see the batch whole: a matrix product adds up in another order for another number
-    of rows.
+    Linear layers get the whole batch, because a matrix product adds up in another order for another
+    number of rows.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training or torch.is_grad_enabled() or x.device.type != "cpu":
             return super().forward(x)
-        for linear, layers in groupby(self, _linear):
+        for is_linear, layers in groupby(self, _has_linear_layer):
             step = nn.Sequential(*layers)
-            x = (
-                step(x)
-                if linear
-                else torch.cat([step(piece) for piece in x.split(IMAGES_AT_A_TIME)])
-            )
+            if is_linear:
+                x = step(x)
+            else:
+                x = torch.cat([step(piece) for piece in x.split(IMAGES_AT_A_TIME)])
         return x
 
 
-def _linear(layer: nn.Module) -> bool:
-    return any(isinstance(part, nn.Linear) for part in layer.modules())
+def _has_linear_layer(layer: nn.Module) -> bool:
+    return any(isinstance(module, nn.Linear) for module in layer.modules())
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """The same module with its weights laid out channels last: the same function, in the order that
-    CPUs convolve in.
+    """Lays the weights of a module out channels last, the order that CPUs convolve in.
+
+    The module computes the same function.
     """
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,5 +1,6 @@
 """The multilayer perceptron (systems R1, R3 and R4)."""
 
+import math
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from ..errors import ConfigError
 from ..sparse import SparseLinear, Transposed, Uncomputed
 from ..specs.checked import checked
 from .base import ACTIVATIONS, Activation, Network
-from .layers import Heads, elements, output
+from .layers import Heads, output_layer
 
 
 @checked
@@ -20,10 +21,11 @@ class MLP(Network):
     Args:
         hidden: widths of the hidden layers, from the data's side; empty makes it linear.
         activation: its name.
-        init: of the weights: "xavier" (Glorot & Bengio 2010, uniform), or the standard deviation of
-            a normal distribution; None, and the biases always, have PyTorch's own distribution.
-        activate_code: the encoder ends in the activation too, as an autoencoder whose code is its
-            last hidden layer does.
+        init: distribution of the initial weights: "xavier" (Glorot & Bengio 2010, uniform), or the
+            standard deviation of a normal distribution. With None the weights have PyTorch's own
+            distribution, which the biases always have.
+        activate_code: whether the encoder ends in the activation too, as in an autoencoder whose
+            code is its last hidden layer.
     """
 
     hidden: tuple[PositiveInt, ...] = (500,)
@@ -32,55 +34,56 @@ class MLP(Network):
     activate_code: bool = False
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
-        return nn.Sequential(
-            nn.Flatten(),
-            *self._layers((elements(shape), *self.hidden), features, heads),
-            *self._end(),
-        )
+        widths = (math.prod(shape), *self.hidden)
+        layers = self._layers(widths, features, heads)
+        return nn.Sequential(nn.Flatten(), *layers, *self._code_activation())
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
-        layers = self._layers((features, *reversed(self.hidden)), elements(shape), heads)
+        widths = (features, *reversed(self.hidden))
+        layers = self._layers(widths, math.prod(shape), heads)
         return nn.Sequential(*layers, nn.Unflatten(1, shape))
 
     def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
-        layers = self._layers((width, *self.hidden), features, heads)
-        first = layers[0].layers if isinstance(layers[0], Heads) else [layers[0]]
-        sparse = [SparseLinear(layer) for layer in first if isinstance(layer, nn.Linear)]
-        return nn.Sequential(
-            Heads(list(sparse)) if len(sparse) > 1 else sparse[0], *layers[1:], *self._end()
-        )
+        widths = (width, *self.hidden)
+        first, *layers = self._layers(widths, features, heads)
+        return nn.Sequential(_sparse(first), *layers, *self._code_activation())
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
-        *layers, last = self._layers((features, *reversed(self.hidden)), width, heads)
+        widths = (features, *reversed(self.hidden))
+        *layers, last = self._layers(widths, width, heads)
         return nn.Sequential(*layers, Uncomputed(last))
 
     def tied_decoder(self, encoder: nn.Module, features: int, shape: tuple[int, ...]) -> nn.Module:
-        layers = [m.layers[0] if isinstance(m, Heads) else m for m in encoder.children()]
-        linear = [m for m in reversed(layers) if isinstance(m, nn.Linear | SparseLinear)]
-        if len(linear) != len(self.hidden) + 1:
+        encoder_layers = _linear_layers(encoder)
+        if len(encoder_layers) != len(self.hidden) + 1:
             raise ConfigError(
                 "a tied decoder needs an encoder that is an MLP with the same hidden layers"
             )
-        *inner, last = [
-            Transposed(m, size)
-            for m, size in zip(linear, (features, *reversed(self.hidden)), strict=True)
-        ]
-        hidden = [m for layer in inner for m in (layer, ACTIVATIONS[self.activation]())]
-        sparse = isinstance(linear[-1], SparseLinear)
-        return nn.Sequential(
-            *hidden, *([Uncomputed(last)] if sparse else [last, nn.Unflatten(1, shape)])
-        )
+        layers: list[nn.Module] = []
+        widths = (features, *reversed(self.hidden))
+        for layer, inputs in zip(reversed(encoder_layers), widths, strict=True):
+            layers.append(Transposed(layer, inputs))
+            layers.append(ACTIVATIONS[self.activation]())
+        # The last layer has no activation.
+        *layers, last, _ = layers
+        if isinstance(encoder_layers[0], SparseLinear):
+            return nn.Sequential(*layers, Uncomputed(last))
+        return nn.Sequential(*layers, last, nn.Unflatten(1, shape))
 
-    def _end(self) -> list[nn.Module]:
-        return [ACTIVATIONS[self.activation]()] if self.activate_code else []
+    def _code_activation(self) -> list[nn.Module]:
+        """Makes the activation behind the encoder's last layer, if there is one."""
+        if self.activate_code:
+            return [ACTIVATIONS[self.activation]()]
+        return []
 
-    def _layers(self, widths: tuple[int, ...], out: int, heads: int) -> list[nn.Module]:
-        hidden = [
-            m
-            for a, b in pairwise(widths)
-            for m in (self._linear(a, b), ACTIVATIONS[self.activation]())
-        ]
-        return [*hidden, output(lambda width: self._linear(widths[-1], width), out, heads)]
+    def _layers(self, widths: tuple[int, ...], outputs: int, heads: int) -> list[nn.Module]:
+        """Makes the layers from `widths[0]` inputs through hidden layers to the outputs."""
+        layers: list[nn.Module] = []
+        for inputs, width in pairwise(widths):
+            layers.append(self._linear(inputs, width))
+            layers.append(ACTIVATIONS[self.activation]())
+        last = output_layer(lambda width: self._linear(widths[-1], width), outputs, heads)
+        return [*layers, last]
 
     def _linear(self, inputs: int, outputs: int) -> nn.Linear:
         layer = nn.Linear(inputs, outputs)
@@ -89,3 +92,21 @@ class MLP(Network):
         elif self.init is not None:
             nn.init.normal_(layer.weight, std=self.init)
         return layer
+
+
+def _sparse(layer: nn.Module) -> nn.Module:
+    """Makes the layer for sparse rows of a linear layer, or of several heads, with its weights."""
+    if isinstance(layer, Heads):
+        return Heads([_sparse(head) for head in layer.layers])
+    return SparseLinear(layer)  # type: ignore[arg-type]
+
+
+def _linear_layers(encoder: nn.Module) -> list[nn.Module]:
+    """Returns the linear layers of an MLP's encoder in order; of several heads only the first."""
+    linear_layers: list[nn.Module] = []
+    for layer in encoder.children():
+        if isinstance(layer, Heads):
+            layer = layer.layers[0]
+        if isinstance(layer, nn.Linear | SparseLinear):
+            linear_layers.append(layer)
+    return linear_layers

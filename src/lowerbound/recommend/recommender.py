@@ -156,9 +156,9 @@ class Recommender:
             self._table = ItemTable(last_layer(run.model))
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Recommender":
-        """From a run folder. RunError if it is none."""
-        return cls(load(folder))
+    def load(cls, folder: str | Path, *, allow_code: bool = False) -> "Recommender":
+        """From a run folder, by `lowerbound.load`. RunError if it is none."""
+        return cls(load(folder, allow_code=allow_code))
 
     @cached_property
     def item_vectors(self) -> np.ndarray:

@@ -1,7 +1,24 @@
-"""Reports: one page for a run, one for a comparison, and each picture as a function."""
+"""Reports: one page for a run, one for a comparison, and each picture as a function.
 
-from .comparison.measure import Comparison
-from .comparison.page import compare
-from .report import glance, page
+Names are imported when they are first used: `report.text` needs neither matplotlib nor torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..specs import lazy
+
+if TYPE_CHECKING:
+    from .comparison.measure import Comparison
+    from .comparison.page import compare
+    from .report import glance, page
+
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "comparison.measure": ("Comparison",),
+        "comparison.page": ("compare",),
+        "report": ("glance", "page"),
+    },
+)
 
 __all__ = ["Comparison", "compare", "glance", "page"]

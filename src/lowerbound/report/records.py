@@ -11,31 +11,41 @@ from matplotlib.figure import Figure
 from ..data import Dataset
 from ..run import Run
 
+Draw = Callable[[Axes | None], Figure]
+"""A function that draws a picture on the axes it gets, or on a figure of its own for None."""
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture.
+    """A picture of a page, which is drawn when the page is written.
 
     Attributes:
-        name: of its file, without an ending.
+        name: the name of its file, without an ending.
         title: what it is, in a few words.
         caption: what is seen on it.
-        draw: draws it on some axes, or on a figure of its own for None.
-        photo: it holds images, whose colours a dark page must not turn round.
-        wide: it needs the width of two.
+        draw: the function that draws it.
+        photo: whether it holds images, whose colours a dark page must not invert.
+        wide: whether it takes the width of two pictures.
     """
 
     name: str
     title: str
     caption: str
-    draw: Callable[[Axes | None], Figure]
+    draw: Draw
     photo: bool = False
     wide: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts; the first column names the row. `numbers`: all other columns are figures."""
+    """A table of texts.
+
+    Attributes:
+        head: the heads of the columns; empty for a table without a head.
+        rows: the cells; the first of a row names it.
+        caption: what the cells are.
+        numbers: whether all columns but the first hold numbers, which stand on the right.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -49,12 +59,12 @@ class Section:
 
     Attributes:
         title: its heading.
-        sentences: plain text, a paragraph each.
-        warnings: what a reader must not miss; they stand at the top of the page too.
-        tables: in order.
-        pictures: in order.
+        sentences: plain text, one paragraph each.
+        warnings: what a reader must not miss; the top of the page repeats them.
+        tables: the tables, in order.
+        pictures: the pictures, in order.
         commands: lines for a shell.
-        folded: heading and text of what is seen only when asked for.
+        folded: a heading and a text each; the reader unfolds the text by a click.
     """
 
     title: str
@@ -71,11 +81,11 @@ class Kind:
     """What a report says of one kind of run, beside what it says of every run.
 
     Attributes:
-        measure: gives what is measured once for all parts, of a run.
-        parts: functions of the run and of what was measured, in order; None is a section that does
-        not apply.
-        panels: names of the pictures that the overview has, as far as there are some.
-        glance: pictures of a model in training, (H, W, C) uint8 by name.
+        measure: measures a run once, for all parts.
+        parts: functions of the run and of its measurements, in the order of the page; each returns
+            a section, or None where it does not apply.
+        panels: the names of the pictures of the overview, as far as a run has them.
+        glance: draws pictures of a model in training, (H, W, C) uint8 by name.
     """
 
     measure: Callable[[Run], Any]

@@ -1,13 +1,17 @@
-"""Numbers and lists for people."""
+"""Numbers, names and lists as people read them: on pages, on pictures and in a terminal.
+
+Nothing here needs matplotlib or torch, so that commands can print without importing them.
+"""
 
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..evaluation import Estimate
+if TYPE_CHECKING:
+    from ..evaluation import Estimate
 
-TITLES = {
+METRIC_TITLES = {
     "ndcg": "nDCG",
     "recall": "recall",
     "recall_capped": "capped recall",
@@ -16,38 +20,115 @@ TITLES = {
     "mrr": "MRR",
     "map": "MAP",
 }
+"""The titles of the ranking metrics, by the name that a recipe uses."""
 
 
-def metric(name: str) -> str:
-    """The name of a metric for people."""
+def plain_number(value: float | None, digits: int = 2) -> str:
+    """Writes a number in ASCII, as a terminal shows it; "-" for None and for nan."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:,.{digits}f}"
+
+
+def format_number(value: float, digits: int = 4) -> str:
+    """Writes a number with so many decimals, as a page shows it; "–" if it is not finite."""
+    if not math.isfinite(value):
+        return "–"
+    return _with_minus_signs(plain_number(value, digits))
+
+
+def format_significant(value: float, digits: int = 4) -> str:
+    """Writes a number with so many significant digits, as a page shows it."""
+    return _with_minus_signs(f"{value:,.{digits}g}")
+
+
+def format_tick(value: float) -> str:
+    """Writes the short number of a tick; zero has no sign, and neither has what is nearly zero."""
+    if abs(value) <= 1e-9:
+        return "0"
+    return format_significant(value, 2)
+
+
+def format_estimate(estimate: "Estimate", digits: int = 4, sign: bool = False) -> str:
+    """Writes an estimate and its standard error: "0.1234 ± 0.0012".
+
+    Args:
+        estimate: the mean and its standard error.
+        digits: decimals of both.
+        sign: a positive mean gets a plus sign, as differences have one.
+    """
+    value = format_number(estimate.value, digits)
+    if sign and estimate.value > 0:
+        value = f"+{value}"
+    error = format_number(estimate.standard_error, digits)
+    return f"{value} ±\u00a0{error}"
+
+
+def _with_minus_signs(number: str) -> str:
+    return number.replace("-", "−")
+
+
+def to_ascii(text: str) -> str:
+    """Writes the numbers of a text as a terminal shows them: "-0.12 +- 0.01" for "−0.12 ± 0.01"."""
+    replacements = {"±\u00a0": "+- ", "±": "+-", "−": "-", "–": "-"}
+    for typographic, plain in replacements.items():
+        text = text.replace(typographic, plain)
+    return text
+
+
+def metric_title(name: str) -> str:
+    """Returns the title of a metric: "nDCG@100" for "ndcg@100"."""
     kind, at, k = name.partition("@")
-    return TITLES.get(kind, kind.replace("_", " ")) + at + k
+    title = METRIC_TITLES.get(kind, kind.replace("_", " "))
+    return f"{title}{at}{k}"
 
 
-def figure(value: float, digits: int = 4) -> str:
-    """A number for people."""
-    return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+def format_setting(value: Any) -> str:
+    """Writes a value of a recipe; "–" for None."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
-def spread(estimate: Estimate, digits: int = 4, sign: bool = False) -> str:
-    """An estimate and its standard error for people."""
-    plus = "+" if sign and estimate.value > 0 else ""
-    return (
-        f"{plus}{figure(estimate.value, digits)} ±\u00a0{figure(estimate.standard_error, digits)}"
-    )
+def join_names(names: Sequence[str]) -> str:
+    """Joins names as a sentence lists them: "a, b and c"."""
+    if len(names) == 1:
+        return names[0]
+    first = ", ".join(names[:-1])
+    return f"{first} and {names[-1]}"
 
 
-def listed(parts: Sequence[str]) -> str:
-    """Names as a sentence has them: "a, b and c"."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def column_names(names: Sequence[str], count: int, prefix: str = "value ") -> list[str]:
+    """Returns the names of the columns of a table, or numbered ones where it has none.
+
+    Args:
+        names: those of the schema; empty for a source without names.
+        count: how many columns there are.
+        prefix: what stands before the number: "value 1", or "x1" in files.
+    """
+    if names:
+        return list(names)
+    return [f"{prefix}{i + 1}" for i in range(count)]
 
 
-def setting(value: Any) -> str:
-    """A value of a recipe for people."""
-    return (
-        "–"
-        if value is None
-        else value
-        if isinstance(value, str)
-        else json.dumps(value, ensure_ascii=False)
-    )
+def shorten(text: str, longest: int = 40) -> str:
+    """Puts any text on one line of at most `longest` characters; what is cut off ends in "…"."""
+    characters = []
+    for character in text:
+        if not character.isprintable():
+            character = " "
+        characters.append(character)
+    line = "".join(characters)
+    if len(line) <= longest:
+        return line
+    return line[: longest - 1].rstrip() + "…"
+
+
+# The former names, which findings/ and comparison/ still use.
+figure = format_number
+spread = format_estimate
+metric = metric_title
+listed = join_names
+setting = format_setting

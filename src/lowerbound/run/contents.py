@@ -1,4 +1,4 @@
-"""What the files of a run folder may hold."""
+"""Readers of the files of a run folder, which refuse what no run has written."""
 
 import itertools
 from collections.abc import Iterator
@@ -19,27 +19,32 @@ from ..system.files import read_json, within
 from ..system.weights import load_tensors, load_weights
 
 FORMAT = 1
-"""Version of the run folder; a folder of another version is refused."""
+"""The version of the run folder; a folder of another version is refused."""
 
 
 def build(plan: Recipe, schema: Schema) -> VAE:
-    """A new model of this recipe for data of this schema."""
-    return plan.model.build(schema.shape, sparse=schema.kind == "interactions")
+    """Builds a new model of this recipe for data of this schema."""
+    is_sparse = schema.kind == "interactions"
+    return plan.model.build(schema.shape, sparse=is_sparse)
 
 
 def read_table(folder: Path, name: str) -> dict[str, Any]:
-    """What a JSON file of a run holds. RunError if that is no table of names and values."""
-    found = read_json(within(folder, name))
-    if not isinstance(found, dict):
+    """Reads a JSON file of a run.
+
+    Raises:
+        RunError: the file does not hold a table of names and values.
+    """
+    content = read_json(within(folder, name))
+    if not isinstance(content, dict):
         raise RunError(
             f"{folder / name} does not hold what a run wrote: a table is needed, got a "
-            f"{type(found).__name__}"
+            f"{type(content).__name__}"
         )
-    return found
+    return content
 
 
 class _Typed(BaseModel):
-    """What a file of a run must hold for those who read it; it may hold more."""
+    """The values that a file of a run must hold for its readers; the file may hold more."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -51,16 +56,20 @@ class _Fingerprint(_Typed):
 
 
 class Facts(_Typed):
-    """data.json, beside its schema."""
+    """The content of data.json, without its schema."""
 
     fingerprint: _Fingerprint = _Fingerprint()
 
 
+FACTS_OF_INTERACTIONS = {"read", "kept", "users", "items", "density"}
+"""The names of the facts that a run on interactions tells of its data; other runs have no facts."""
+
+
 class _Summary(_Typed):
-    """summary.json."""
+    """The content of summary.json."""
 
     epochs: Annotated[int, Field(ge=1, le=2**53)]
-    best_epoch: Annotated[int, Field(ge=0)]  # 0: no epoch had a finite one
+    best_epoch: Annotated[int, Field(ge=0)]  # 0: no epoch had a finite measure
     seconds: Annotated[float, Field(ge=0)]
     examples_per_second: float | None = None
     train: dict[str, Any] | None = None
@@ -74,35 +83,38 @@ class _Summary(_Typed):
     def _consistent(self) -> "_Summary":
         if self.best_epoch > self.epochs:
             raise ValueError(f"the best epoch, {self.best_epoch}, is after the last, {self.epochs}")
-        lacking = (
-            {"read", "kept", "users", "items", "density"} - self.facts.keys() if self.facts else ()
-        )
-        if lacking:
-            raise ValueError(f"the facts lack {', '.join(sorted(lacking))}")
+        if self.facts:
+            missing = FACTS_OF_INTERACTIONS - self.facts.keys()
+            if missing:
+                raise ValueError(f"the facts lack {', '.join(sorted(missing))}")
         return self
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What `fit` found. RunError if it is not what a run wrote."""
-    return refuse_mistyped(_Summary, read_table(folder, "summary.json"), folder / "summary.json")
+    """Reads the summary of a fit. RunError if it is not what a run wrote."""
+    summary = read_table(folder, "summary.json")
+    return refuse_mistyped(_Summary, summary, folder / "summary.json")
 
 
 def refuse_mistyped(kind: type[_Typed], table: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The table itself. RunError if it is not of this kind."""
+    """Gives the table as it is. RunError if its values are not of this kind."""
     try:
         kind.model_validate(table)
     except ValidationError as error:
-        raise RunError(
-            one_line(f"{path} does not hold what a run wrote: {explain(error)}")
-        ) from None
+        message = f"{path} does not hold what a run wrote: {explain(error)}"
+        raise RunError(one_line(message)) from None
     return table
 
 
-def read_model(plan: Recipe, schema: Schema, path: Path) -> VAE:
-    """The model of a run with its weights.
+WEIGHT_TYPES = {torch.float32, torch.float64, torch.float16, torch.bfloat16}
+"""The weights of a run have one of these types."""
 
-    It is drafted without memory first: a recipe may ask for any size, and only one that fits the
-    weights is built.
+
+def read_model(plan: Recipe, schema: Schema, path: Path) -> VAE:
+    """Builds the model of a run, and loads its weights.
+
+    A recipe may ask for a model of any size. So a draft without memory is built first, and the
+    model itself only where the draft fits the weights.
 
     Raises:
         RunError: the weights are damaged, or those of another model.
@@ -112,41 +124,38 @@ def read_model(plan: Recipe, schema: Schema, path: Path) -> VAE:
     except RunError as error:
         raise RunError(one_line(error)) from None
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    if len(kinds) != 1 or not kinds <= {
-        torch.float32,
-        torch.float64,
-        torch.float16,
-        torch.bfloat16,
-    }:
+    if len(kinds) != 1 or not kinds <= WEIGHT_TYPES:
         got = ", ".join(sorted(map(str, kinds))) or "none"
         raise RunError(
-            f"{path} has weights of these types: {one_line(got, 100)}; allowed: one, of 16, 32 or 64 "
-            "bits"
+            f"{path} has weights of these types: {one_line(got, 100)}; allowed: one, of 16, 32 or "
+            "64 bits"
         )
+    # Weights of 16 bits become 32 bits, since NumPy has no bfloat16.
+    dtype = torch.float32
+    if kinds == {torch.float64}:
+        dtype = torch.float64
     try:
-        with torch.device("meta"), _at_most(4 * len(tensors) + 16):
+        with torch.device("meta"), _limited_parameters(4 * len(tensors) + 16):
             draft = build(plan, schema)
-            load_weights(draft, {name: tensor.to("meta") for name, tensor in tensors.items()}, path)
-        model = build(plan, schema).to(
-            torch.float64 if kinds == {torch.float64} else torch.float32
-        )  # NumPy has no bfloat16
+            shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
+            load_weights(draft, shapes, path)
+        model = build(plan, schema).to(dtype)
         load_weights(model, tensors, path)
     except (RunError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise RunError(
-            one_line(f"{path} does not fit the recipe and the data of its run: {error}")
-        ) from None
+        message = f"{path} does not fit the recipe and the data of its run: {error}"
+        raise RunError(one_line(message)) from None
     return model
 
 
 @contextmanager
-def _at_most(parameters: int) -> Iterator[None]:
-    """Within it no more parameters than these are made. RunError for the first that is too much."""
+def _limited_parameters(limit: int) -> Iterator[None]:
+    """Limits how many tensors of parameters are made within it. RunError for the first beyond."""
     made = itertools.count(1)
 
     def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
-        if next(made) > parameters:
+        if next(made) > limit:
             raise RunError(
-                f"the recipe asks for more than {parameters} tensors of parameters, far more than "
+                f"the recipe asks for more than {limit} tensors of parameters, far more than "
                 "there are"
             )
 
@@ -158,9 +167,10 @@ def _at_most(parameters: int) -> Iterator[None]:
 
 
 def read_schema(facts: dict[str, Any], folder: Path) -> Schema:
+    """Reads the schema out of the content of data.json. RunError if it describes no data."""
     try:
         return Schema.from_json(facts["schema"])
     except (KeyError, TypeError, AttributeError, DataError) as error:
-        raise RunError(
-            one_line(f"{folder / 'data.json'} does not describe the data of a run: {error}")
-        ) from error
+        path = folder / "data.json"
+        message = f"{path} does not describe the data of a run: {error}"
+        raise RunError(one_line(message)) from error

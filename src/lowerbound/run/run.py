@@ -24,6 +24,7 @@ from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positiv
 from ..evaluation.ranking import Ranking, cuts, difference, rank
 from ..model import VAE
 from ..recipe import Recipe
+from ..specs.user_code import allowing_code
 from ..system.files import is_file, within
 from ..system.machine import refuse_beyond_memory
 from .contents import (
@@ -297,8 +298,13 @@ def unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> N
         raise error(f"{dataset.source} is not what {folder} was fitted to: {advice}")
 
 
-def load(folder: str | Path) -> Run:
-    """A fitted run from its folder alone.
+def load(folder: str | Path, *, allow_code: bool = False) -> Run:
+    """Loads a fitted run from its folder alone.
+
+    Args:
+        folder: the run folder.
+        allow_code: whether the parts that the recipe names as `package.module:Class` may be
+            imported, which runs their modules.
 
     Raises:
         RunError: the folder is no run, is damaged, is of another version, or has a link that leads
@@ -324,7 +330,9 @@ def load(folder: str | Path) -> Run:
             f"{folder}: a run of format {FORMAT} is needed, got {one_line(repr(version), 60)}"
         )
     refuse_mistyped(Facts, facts, folder / "data.json")
-    plan, schema = recipes.load(folder / "recipe.toml"), read_schema(facts, folder)
+    with allowing_code(allow_code):
+        plan = recipes.load(folder / "recipe.toml")
+    schema = read_schema(facts, folder)
     model = read_model(plan, schema, folder / "model.safetensors")
     summary = read_summary(folder) if is_file(within(folder, "summary.json")) else {}
     items = Items.read(within(folder, "items.parquet"), schema.shape[0]) if model.sparse else None

@@ -1,4 +1,4 @@
-"""Sparse rows, as batches of interactions, and the layers that take them and give them."""
+"""Sparse rows, which hold batches of interactions, and the layers that read and produce them."""
 
 from .deferred import DeferredLinear, Reduction, compute_type
 from .layers import Reader, SparseLinear, Transposed, Uncomputed

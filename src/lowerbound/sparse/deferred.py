@@ -1,10 +1,10 @@
-"""A linear layer's output over very many columns, not yet computed: what a likelihood of sparse
-rows needs of it, tile by tile.
+"""The output of a linear layer with very many columns, which is never computed as a whole.
 
-The natural parameters of p(x | z) over I items are l = h W' + b, (N, I). A log-likelihood of sparse
-rows needs only their inner product with x, which is a sparse matter, and one sum over the items for
-each row (a log-partition function), which is taken over tiles of the items. So no (N, I) array has
-to exist, forward or backward, beyond `KEPT` bytes of it.
+The natural parameters of p(x | z) over I items are the logits l = h W' + b, (N, I). A
+log-likelihood of sparse rows x needs only two things of them. The first is their inner product with
+x, for which only the entries of x count. The second is one sum over the items in each row, the
+log-partition function, which is computed by tiles of the items. So no (N, I) array has to exist,
+neither forward nor backward, except that up to `KEPT_BYTES` are kept of one.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,74 +18,152 @@ from torch.autograd.function import once_differentiable
 from .rows import SparseRows
 
 Reduction = Literal["logsumexp", "softplus", "square"]
-"""The sums over items that are known."""
-
+"""The known sums over items."""
 
 TILE_NUMBERS = 2**20
-"""Natural parameters in one tile, over all rows: small enough for a cache, large enough for the
-matrix products.
-"""
+"""A tile has about this many logits, over all rows.
 
+That is small enough for a cache and large enough for the matrix products.
+"""
 
 KEPT_BYTES = 2**27
-"""Bytes of natural parameters that are kept for the way back; beyond that they are computed again.
+"""The slopes of the tiles are kept for the backward pass if they take up to this many bytes.
+
+Otherwise the backward pass computes them again.
 """
 
 
-class _Sum(NamedTuple):
-    """A sum over items, tile by tile.
+class DeferredLinear:
+    """The linear map l = h W' + b over I columns, (..., I), not yet computed.
 
     Attributes:
-        of: logits (N, T) -> the slope of this tile, (N, T), and its state, (N,).
-        total: the states of all tiles, (tiles, N) -> the sum (N,), and by what the slope of each
-            tile is multiplied, (tiles, N).
+        h: (..., d).
+        weight: W, (I, d).
+        bias: b, (I,).
     """
 
-    of: Callable[[Tensor], tuple[Tensor, ...]]
+    __slots__ = ("bias", "h", "weight")
+
+    def __init__(self, h: Tensor, weight: Tensor, bias: Tensor) -> None:
+        self.h = h
+        self.weight = weight
+        self.bias = bias
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the output, (..., I)."""
+        return torch.Size([*self.h.shape[:-1], len(self.bias)])
+
+    def lead(self, *shape: int) -> "DeferredLinear":
+        """Returns the same map with other dimensions before the last one."""
+        h = self.h.reshape(*shape, self.h.shape[-1])
+        return DeferredLinear(h, self.weight, self.bias)
+
+    def tensor(self) -> Tensor:
+        """Computes the whole output, (..., I)."""
+        return F.linear(self.h, self.weight, self.bias)
+
+    def terms(self, x: SparseRows, kind: Reduction) -> tuple[Tensor, Tensor]:
+        """Computes the inner product <x, l> and the reduction of l over the columns.
+
+        Args:
+            x: B sparse rows; h is (..., B, d).
+            kind: the sum over the columns.
+
+        Returns:
+            The inner products and the reductions, both (..., B).
+        """
+        *lead, features = self.h.shape
+        h = self.h.reshape(-1, features).to(self.weight.dtype)
+        inner, total = _DeferredTerms.apply(
+            h,
+            self.weight,
+            self.bias,
+            x.to(dtype=h.dtype),
+            kind,
+            compute_type(self.h),
+        )
+        return inner.view(lead), total.view(lead)
+
+
+def compute_type(h: Tensor) -> torch.dtype:
+    """Returns the type of the matrix products: that of autocast where it is on, else that of h."""
+    device_type = h.device.type
+    if torch.is_autocast_enabled(device_type):
+        return torch.get_autocast_dtype(device_type)
+    return h.dtype
+
+
+class _TiledSum(NamedTuple):
+    """A sum over items that is computed tile by tile.
+
+    The state of a tile is what the total needs of it, one or two tensors (N,).
+
+    Attributes:
+        of_tile: logits (N, T) -> the slope of the tile's sum by its logits, (N, T), and its state.
+        total: the states of all tiles, (tiles, N) each -> the sum (N,), and the factors
+            (tiles, N) by which the slopes of the tiles are multiplied.
+    """
+
+    of_tile: Callable[[Tensor], tuple[Tensor, ...]]
     total: Callable[..., tuple[Tensor, Tensor]]
 
 
-def _precise(tile: Tensor) -> Tensor:
-    return tile.float() if tile.dtype in (torch.bfloat16, torch.float16) else tile
+def _in_float32(tile: Tensor) -> Tensor:
+    """Converts a tile of half precision, so that its sum is precise."""
+    if tile.dtype in (torch.bfloat16, torch.float16):
+        return tile.float()
+    return tile
 
 
-def _exponentials(logits: Tensor) -> tuple[Tensor, ...]:
-    """Relative to the greatest of the tile, so that nothing overflows."""
-    highest = _precise(logits.amax(1, keepdim=True))
-    slope = (logits - highest).exp_()
-    return slope.to(logits.dtype), highest.squeeze(1), slope.sum(1)
+def _exponentials_of_tile(logits: Tensor) -> tuple[Tensor, ...]:
+    """Computes exponentials relative to the greatest logit of each row, so that none overflows."""
+    highest = _in_float32(logits.amax(1, keepdim=True))
+    exponentials = (logits - highest).exp_()
+    return exponentials.to(logits.dtype), highest.squeeze(1), exponentials.sum(1)
 
 
-def _logsumexp(highest: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+def _total_logsumexp(highest: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
     total = (highest + sums.log()).logsumexp(0)
     return total, torch.exp(highest - total)
 
 
-def _sum(parts: Tensor) -> tuple[Tensor, Tensor]:
-    return parts.sum(0), torch.ones_like(parts)
+def _softplus_of_tile(logits: Tensor) -> tuple[Tensor, ...]:
+    return logits.sigmoid(), F.softplus(_in_float32(logits)).sum(1)
 
 
-REDUCTIONS: dict[Reduction, _Sum] = {
-    "logsumexp": _Sum(_exponentials, _logsumexp),
-    "softplus": _Sum(lambda logits: (logits.sigmoid(), F.softplus(_precise(logits)).sum(1)), _sum),
-    "square": _Sum(lambda logits: (2 * logits, _precise(logits).square().sum(1)), _sum),
+def _square_of_tile(logits: Tensor) -> tuple[Tensor, ...]:
+    return 2 * logits, _in_float32(logits).square().sum(1)
+
+
+def _total_sum(sums: Tensor) -> tuple[Tensor, Tensor]:
+    return sums.sum(0), torch.ones_like(sums)
+
+
+REDUCTIONS: dict[Reduction, _TiledSum] = {
+    "logsumexp": _TiledSum(_exponentials_of_tile, _total_logsumexp),
+    "softplus": _TiledSum(_softplus_of_tile, _total_sum),
+    "square": _TiledSum(_square_of_tile, _total_sum),
 }
 
 
-def compute_type(h: Tensor) -> torch.dtype:
-    """What the matrix products are carried out in: bfloat16 under autocast, else as it is."""
-    kind = h.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else h.dtype
+def _tiles(rows: int, items: int) -> Iterator[slice]:
+    """Cuts the items into tiles of whole blocks of 64, as a matrix unit takes them."""
+    blocks = TILE_NUMBERS // max(rows, 1) // 64
+    step = 64 * max(blocks, 1)
+    for start in range(0, items, step):
+        stop = min(start + step, items)
+        yield slice(start, stop)
 
 
-def _tiles(rows: int, width: int) -> Iterator[slice]:
-    step = max(64, TILE_NUMBERS // max(rows, 1) // 64 * 64)  # in whole blocks of a matrix unit
-    return (slice(start, min(start + step, width)) for start in range(0, width, step))
+def _logits(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.addmm(bias.to(h.dtype), h, weight.to(h.dtype).T)
 
 
-class _Terms(torch.autograd.Function):
-    """(h, W, b, x) -> <x, l> (N,) and the reduction of l (N,), with h (N, d) of K draws for each of
-    the B rows of x, N = K B.
+class _DeferredTerms(torch.autograd.Function):
+    """The map (h, W, b, x) -> <x, l> (N,) and the reduction of l (N,).
+
+    h (N, d) has K draws for each of the B rows of x, N = K B.
     """
 
     @staticmethod
@@ -98,94 +176,68 @@ class _Terms(torch.autograd.Function):
         kind: Reduction,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        small, keep = h.to(dtype), len(h) * len(weight) * dtype.itemsize <= KEPT_BYTES
-        slopes, states = [], []
+        reduction = REDUCTIONS[kind]
+        rounded_h = h.to(dtype)
+        is_kept = len(h) * len(weight) * dtype.itemsize <= KEPT_BYTES
+        slopes: list[Tensor | None] = []
+        states = []
         for tile in _tiles(len(h), len(weight)):
-            slope, *state = REDUCTIONS[kind].of(_logits(small, weight[tile], bias[tile]))
-            slopes.append(slope if keep else None)
+            # The logits have no name here, so that their memory is free for those of the next tile.
+            slope, *state = reduction.of_tile(_logits(rounded_h, weight[tile], bias[tile]))
             states.append(state)
-        total, factors = REDUCTIONS[kind].total(*map(torch.stack, zip(*states, strict=True)))
-        items = x.times(weight)
-        inner = (
-            (h.view(-1, *items.shape) * items).sum(-1) + x.times(bias.unsqueeze(1)).squeeze(1)
-        ).flatten()
-        ctx.save_for_backward(h, weight, bias, items, factors)
-        ctx.x, ctx.kind, ctx.dtype, ctx.slopes = x, kind, dtype, slopes
-        return inner, total
+            if is_kept:
+                slopes.append(slope)
+            else:
+                slopes.append(None)
+        stacked_states = [torch.stack(parts) for parts in zip(*states, strict=True)]
+        total, factors = reduction.total(*stacked_states)
+        # <x, l> = <h, x W> + <x, b>, from products with the sparse rows alone.
+        x_weight = x.times(weight)
+        x_bias = x.times(bias.unsqueeze(1)).squeeze(1)
+        inner = (h.view(-1, *x_weight.shape) * x_weight).sum(-1) + x_bias
+        ctx.save_for_backward(h, weight, bias, x_weight, factors)
+        ctx.x = x
+        ctx.kind = kind
+        ctx.dtype = dtype
+        ctx.slopes = slopes
+        return inner.flatten(), total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_inner: Tensor, by_total: Tensor) -> tuple[Tensor | None, ...]:
-        h, weight, bias, items, factors = ctx.saved_tensors
-        by_h = (by_inner.view(-1, len(items), 1) * items).reshape(h.shape)
-        by_weight, by_bias = torch.empty_like(weight), torch.empty_like(bias)
-        for tile, slope, factor in zip(
-            _tiles(len(h), len(weight)), ctx.slopes, (by_total * factors).unsqueeze(2), strict=True
-        ):
+    def backward(ctx: Any, grad_inner: Tensor, grad_total: Tensor) -> tuple[Tensor | None, ...]:
+        h, weight, bias, x_weight, factors = ctx.saved_tensors
+        reduction = REDUCTIONS[ctx.kind]
+        grad_h = (grad_inner.view(-1, len(x_weight), 1) * x_weight).reshape(h.shape)
+        grad_weight = torch.empty_like(weight)
+        grad_bias = torch.empty_like(bias)
+        tiles = _tiles(len(h), len(weight))
+        grad_factors = (grad_total * factors).unsqueeze(2)
+        for tile, slope, factor in zip(tiles, ctx.slopes, grad_factors, strict=True):
             if slope is None:
-                slope, *_ = REDUCTIONS[ctx.kind].of(
-                    _logits(h.to(ctx.dtype), weight[tile], bias[tile])
-                )
-            # The factor goes to the smaller side of each product, so that no tile is gone over
+                slope, *_ = reduction.of_tile(_logits(h.to(ctx.dtype), weight[tile], bias[tile]))
+            # The factor multiplies the smaller side of each product, so that no tile is gone over
             # again.
-            by_weight[tile] = slope.T @ (factor * h).to(ctx.dtype)
-            by_bias[tile] = (factor.T.to(ctx.dtype) @ slope).squeeze(0)
-            by_h += factor * (slope @ weight[tile].to(ctx.dtype))
-        ctx.slopes = [None] * len(
-            factors
-        )  # memory for the optimiser; who goes back again computes them again
-        _add_sparse(ctx.x, h, by_inner, by_weight, by_bias)
-        return by_h, by_weight, by_bias, None, None, None
+            grad_weight[tile] = slope.T @ (factor * h).to(ctx.dtype)
+            grad_bias[tile] = (factor.T.to(ctx.dtype) @ slope).squeeze(0)
+            grad_h += factor * (slope @ weight[tile].to(ctx.dtype))
+        # This frees memory for the optimiser. A second backward pass computes the slopes again.
+        ctx.slopes = [None] * len(factors)
+        _add_inner_gradients(ctx.x, h, grad_inner, grad_weight, grad_bias)
+        return grad_h, grad_weight, grad_bias, None, None, None
 
 
-def _logits(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.addmm(bias.to(h.dtype), h, weight.to(h.dtype).T)
-
-
-def _add_sparse(
-    x: SparseRows, h: Tensor, by_inner: Tensor, by_weight: Tensor, by_bias: Tensor
+def _add_inner_gradients(
+    x: SparseRows, h: Tensor, grad_inner: Tensor, grad_weight: Tensor, grad_bias: Tensor
 ) -> None:
-    """What <x, l> adds to the gradients of the weight and the bias: rows of the items that occur."""
-    columns, found = x.compact()
-    by_rows = (h * by_inner.unsqueeze(1)).view(-1, len(x), h.shape[1]).sum(0)
-    by_weight.index_add_(0, found, columns.times(by_rows))
-    by_bias.index_add_(
-        0, found, columns.times(by_inner.view(-1, len(x)).sum(0).unsqueeze(1)).squeeze(1)
-    )
+    """Adds the gradients of <x, l> to those of the weight and the bias.
 
-
-class DeferredLinear:
-    """l = h W' + b over I columns, (..., I), not yet computed.
-
-    Attributes:
-        h: (..., d).
-        weight: (I, d).
-        bias: (I,).
+    Only the rows of the items that occur in x change.
     """
-
-    __slots__ = ("bias", "h", "weight")
-
-    def __init__(self, h: Tensor, weight: Tensor, bias: Tensor) -> None:
-        self.h, self.weight, self.bias = h, weight, bias
-
-    @property
-    def shape(self) -> torch.Size:
-        """(..., I)."""
-        return torch.Size([*self.h.shape[:-1], len(self.bias)])
-
-    def lead(self, *shape: int) -> "DeferredLinear":
-        """The same with other dimensions before the last."""
-        return DeferredLinear(self.h.reshape(*shape, self.h.shape[-1]), self.weight, self.bias)
-
-    def tensor(self) -> Tensor:
-        """Computed, (..., I)."""
-        return F.linear(self.h, self.weight, self.bias)
-
-    def terms(self, x: SparseRows, kind: Reduction) -> tuple[Tensor, Tensor]:
-        """<x, l> and the reduction of l over the columns, both of the shape (..., B) of h (..., B,
-        d), for the B rows of x.
-        """
-        dtype = compute_type(self.h)
-        h = self.h.reshape(-1, self.h.shape[-1]).to(self.weight.dtype)
-        inner, total = _Terms.apply(h, self.weight, self.bias, x.to(dtype=h.dtype), kind, dtype)
-        return inner.view(self.h.shape[:-1]), total.view(self.h.shape[:-1])
+    transpose, items = x.compact()
+    draw_gradients = h * grad_inner.unsqueeze(1)
+    row_gradients = draw_gradients.view(-1, len(x), h.shape[1]).sum(0)
+    item_gradients = transpose.times(row_gradients)
+    grad_weight.index_add_(0, items, item_gradients)
+    row_sums = grad_inner.view(-1, len(x)).sum(0)
+    item_sums = transpose.times(row_sums.unsqueeze(1))
+    grad_bias.index_add_(0, items, item_sums.squeeze(1))

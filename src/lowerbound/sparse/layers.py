@@ -1,4 +1,4 @@
-"""Linear layers for sparse rows: on the way in, on the way out, and with weights of another layer."""
+"""Linear layers that read sparse rows, that defer their output, or that share a weight."""
 
 import torch
 from torch import Tensor, nn
@@ -9,40 +9,42 @@ from .rows import SparseRows
 
 
 class Reader(nn.Module):
-    """A module that uses the weights of others without calling them.
+    """A module that uses the weights of other modules without calling them.
 
     Attributes:
-        reads: those modules; in a tuple, so that no weight is registered twice.
+        reads: these other modules; in a tuple, so that no weight is registered twice.
     """
 
     reads: tuple[nn.Module, ...]
 
 
 class SparseLinear(nn.Module):
-    """The linear layer for sparse rows (N, inputs); its weight is stored by inputs, (inputs,
-    outputs).
+    """A linear layer for sparse rows (N, inputs).
 
-    `sparse_gradient`: the gradient of the weight is a sparse tensor, for optimisers that leave the
-    other rows alone.
+    Its weight is stored by inputs, (inputs, outputs).
+
+    Attributes:
+        sparse_gradient: whether the gradient of the weight is a sparse tensor, for optimisers that
+            leave the rows alone that it does not hold.
     """
 
     sparse_gradient = False
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(linear.weight.detach().T.contiguous()), linear.bias
+        self.weight = nn.Parameter(linear.weight.detach().T.contiguous())
+        self.bias = linear.bias
 
     def forward(self, x: SparseRows | Tensor) -> Tensor:
-        product = (
-            sparse_matmul(x, self.weight, self.sparse_gradient)
-            if isinstance(x, SparseRows)
-            else x @ self.weight
-        )
+        if isinstance(x, SparseRows):
+            product = sparse_matmul(x, self.weight, self.sparse_gradient)
+        else:
+            product = x @ self.weight
         return product + self.bias
 
 
 class Uncomputed(Reader):
-    """A linear layer that gives its output as an `Affine`, to be computed tile by tile."""
+    """A linear layer that returns its output as a `DeferredLinear`, to be computed by tiles."""
 
     def __init__(self, linear: nn.Module) -> None:
         super().__init__()
@@ -54,25 +56,26 @@ class Uncomputed(Reader):
 
 
 class Transposed(Reader):
-    """The linear layer with the transposed weight of another layer, which owns it, and a bias of
-    its own.
+    """A linear layer with the transposed weight of another layer, and a bias of its own.
 
     Args:
-        of: a linear layer whose outputs become the inputs here, the first `inputs` of them.
-        inputs: how many.
+        of: the linear layer that owns the weight. Its outputs become the inputs of this layer.
+        inputs: number of inputs here, which are the first outputs of the other layer.
     """
 
     def __init__(self, of: nn.Module, inputs: int) -> None:
         super().__init__()
-        self.reads, self._inputs = (of,), inputs
-        width = of.weight.shape[0 if isinstance(of, SparseLinear) else 1]  # type: ignore[index]
-        self.bias = nn.Parameter(torch.zeros(width))  # type: ignore[arg-type]
+        self.reads = (of,)
+        self._inputs = inputs
+        input_dim = 0 if isinstance(of, SparseLinear) else 1
+        outputs = of.weight.shape[input_dim]  # type: ignore[index]
+        self.bias = nn.Parameter(torch.zeros(outputs))  # type: ignore[arg-type]
 
     @property
     def weight(self) -> Tensor:
-        """(outputs, inputs)."""
-        (of,) = self.reads
-        weight = of.weight if isinstance(of, SparseLinear) else of.weight.T
+        """The transposed weight, (outputs, inputs)."""
+        (layer,) = self.reads
+        weight = layer.weight if isinstance(layer, SparseLinear) else layer.weight.T
         return weight[:, : self._inputs]  # type: ignore[index]
 
     def forward(self, h: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
-"""Rows of a sparse matrix, as batches of interactions: what was observed, and nothing for what was
-not.
+"""Rows of a sparse matrix, which hold a batch of interactions: only what was observed is stored.
 
-A batch is compressed by rows (CSR). No function here makes a dense copy, but `dense` itself.
+A batch is compressed by rows (CSR). Only the method `dense` makes a dense copy.
 """
 
 from typing import Any
@@ -13,10 +12,10 @@ from torch import Tensor
 
 
 class SparseRows:
-    """A batch of B sparse rows over I columns: row b has `values[offsets[b]:offsets[b + 1]]` at
-    those places of `columns`.
+    """A batch of B sparse rows over I columns.
 
-    Within a row each column stands once, in ascending order.
+    Row b holds `values[offsets[b]:offsets[b + 1]]` in the columns at the same places of `columns`.
+    Within a row each column occurs once, in ascending order.
 
     Attributes:
         offsets: (B + 1,) int64, from 0 to the number of entries.
@@ -25,45 +24,47 @@ class SparseRows:
         width: I.
     """
 
-    __slots__ = ("_sorted", "columns", "offsets", "values", "width")
+    __slots__ = ("_column_order", "columns", "offsets", "values", "width")
 
     def __init__(self, offsets: Tensor, columns: Tensor, values: Tensor, width: int) -> None:
-        self.offsets, self.columns, self.values, self.width = offsets, columns, values, width
-        self._sorted: list[
-            Tensor
-        ] = []  # the order of the entries by column; shared by all rows with these places
+        self.offsets = offsets
+        self.columns = columns
+        self.values = values
+        self.width = width
+        # The order of the entries by column, once it is known. Rows with the same places share the
+        # list, so that each of them finds what another one has sorted.
+        self._column_order: list[Tensor] = []
 
     @classmethod
     def of(cls, matrix: Any) -> "SparseRows":
-        """From a SciPy matrix (B, I)."""
+        """Makes sparse rows of a SciPy matrix (B, I)."""
         csr = matrix.tocsr()
-        offsets, columns = (
-            torch.from_numpy(np.ascontiguousarray(a, dtype=np.int64))
-            for a in (csr.indptr, csr.indices)
-        )
+        offsets = np.ascontiguousarray(csr.indptr, dtype=np.int64)
+        columns = np.ascontiguousarray(csr.indices, dtype=np.int64)
+        values = np.ascontiguousarray(csr.data, dtype=np.float32)
         return cls(
-            offsets,
-            columns,
-            torch.from_numpy(np.ascontiguousarray(csr.data, dtype=np.float32)),
+            torch.from_numpy(offsets),
+            torch.from_numpy(columns),
+            torch.from_numpy(values),
             csr.shape[1],
         )
 
     def __len__(self) -> int:
-        """B."""
+        """Returns the number of rows, B."""
         return len(self.offsets) - 1
 
     @property
     def shape(self) -> torch.Size:
-        """(B, I)."""
+        """The shape (B, I)."""
         return torch.Size([len(self), self.width])
 
     def dim(self) -> int:
-        """2, as for a dense batch of rows."""
+        """Returns 2, the number of dimensions, as a dense batch of rows does."""
         return 2
 
     @property
     def counts(self) -> Tensor:
-        """Entries of each row, (B,) int64."""
+        """The number of entries of each row, (B,) int64."""
         return self.offsets.diff()
 
     @property
@@ -74,7 +75,7 @@ class SparseRows:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> "SparseRows":
-        """The same rows on a device, their values in a precision."""
+        """Returns the same rows on a device, with values of a type."""
         if device is None or torch.device(device) == self.values.device:
             return self.with_values(self.values.to(dtype=dtype))
         return SparseRows(
@@ -85,18 +86,19 @@ class SparseRows:
         )
 
     def with_values(self, values: Tensor) -> "SparseRows":
-        """Other values at the same places."""
+        """Returns rows with other values at the same places."""
         other = SparseRows(self.offsets, self.columns, values, self.width)
-        other._sorted = self._sorted
+        other._column_order = self._column_order
         return other
 
     def sums(self) -> Tensor:
-        """The sum of each row, (B,)."""
+        """Returns the sum of each row, (B,)."""
         return self.values.new_zeros(len(self)).index_add(0, self.rows, self.values)
 
     def times(self, table: Tensor) -> Tensor:
-        """The matrix product with a dense table (I, d): (B, d), the sum of its rows at the entries,
-        each by its value.
+        """Returns the matrix product with a dense table (I, d), (B, d).
+
+        Each row of it is the sum of the table's rows at the entries, weighted by their values.
         """
         return F.embedding_bag(
             self.columns,
@@ -107,18 +109,23 @@ class SparseRows:
         )
 
     def compact(self) -> tuple["SparseRows", Tensor]:
-        """The transpose without its empty rows, (C, B), and the columns (C,) of this matrix that
-        they are.
+        """Transposes the matrix and leaves out the empty rows of the transpose.
+
+        Returns:
+            The transpose (C, B), and for each of its rows the column of this matrix, (C,).
         """
-        if not self._sorted:
-            self._sorted.append(torch.argsort(self.columns, stable=True))
-        (order,) = self._sorted
-        found, counts = torch.unique_consecutive(self.columns[order], return_counts=True)
+        if not self._column_order:
+            self._column_order.append(torch.argsort(self.columns, stable=True))
+        (order,) = self._column_order
+        sorted_columns = self.columns[order]
+        columns, counts = torch.unique_consecutive(sorted_columns, return_counts=True)
         offsets = F.pad(counts.cumsum(0), (1, 0))
-        return SparseRows(offsets, self.rows[order], self.values[order], len(self)), found
+        rows = self.rows[order]
+        values = self.values[order]
+        return SparseRows(offsets, rows, values, len(self)), columns
 
     def dense(self) -> Tensor:
-        """A dense copy (B, I)."""
-        out = self.values.new_zeros(len(self), self.width)
-        out[self.rows, self.columns] = self.values
-        return out
+        """Returns a dense copy (B, I)."""
+        copy = self.values.new_zeros(len(self), self.width)
+        copy[self.rows, self.columns] = self.values
+        return copy

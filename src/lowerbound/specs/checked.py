@@ -1,4 +1,4 @@
-"""Frozen dataclasses whose values are checked however they are made: the parts and the tables of a recipe."""
+"""Frozen dataclasses whose values are checked: the parts and the tables of a recipe."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from ..errors import ConfigError, one_line
-from .wording import explain, field_names, simplified, unknown_key
+from .wording import LONGEST_MESSAGE, explain, field_names, simplified, unknown_key
 
 _T = TypeVar("_T")
 
@@ -23,58 +23,74 @@ numbers are refused.
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, Field))
 def checked(cls: type[_T]) -> type[_T]:
-    """A part or a recipe table of this class: a frozen dataclass whose values are checked however
-    it is made.
+    """Makes a class a part or a recipe table: a frozen dataclass whose values are always checked.
 
-    In a recipe, wrong values are pydantic's ValidationError, which `recipe.parse` words; in Python,
-    `MLP(hidden=(0,))` raises ConfigError with the same words.
+    In a recipe, a wrong value raises pydantic's ValidationError, which `recipe.parse` words. In
+    Python, `MLP(hidden=(0,))` raises ConfigError with the same words.
     """
-    cls.__get_pydantic_core_schema__ = classmethod(_schema)  # type: ignore[attr-defined]
+    cls.__get_pydantic_core_schema__ = classmethod(_core_schema)  # type: ignore[attr-defined]
     made: Any = dataclass(frozen=True, config=STRICT)(cls)
-    made.__init__ = _worded(made.__init__)
+    made.__init__ = _raising_config_error(made.__init__)
     return cast(type[_T], made)
 
 
-def _schema(cls: type, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """What pydantic makes of a checked class; true is no number in it, though pydantic (and Python)
-    would take it for 1.
+def is_checked(cls: type) -> bool:
+    """Says whether `checked` made this very class, and not only a class that it derives from."""
+    method = vars(cls).get("__get_pydantic_core_schema__")
+    return isinstance(method, classmethod) and method.__func__ is _core_schema
+
+
+def _core_schema(cls: type, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """Gives pydantic's schema of a checked class, in which true and false are not numbers.
+
+    Pydantic, like Python, would take true for 1.
     """
-    made = vars(cls).get("__pydantic_core_schema__")
-    return cast(CoreSchema, made or _without_bools(handler(source)))
+    finished = vars(cls).get("__pydantic_core_schema__")
+    if finished:
+        return cast(CoreSchema, finished)
+    return cast(CoreSchema, _without_bools(handler(source)))
 
 
-WITHIN = ("schema", "fields", "choices", "items_schema", "values_schema")
-"""Where a schema of pydantic holds others."""
+INNER_SCHEMAS = ("schema", "fields", "choices", "items_schema", "values_schema")
+"""These keys of a pydantic schema hold further schemas."""
 
 
 def _without_bools(schema: Any) -> Any:
-    """The same schema with a look before each whole number and each number."""
+    """Gives the same schema with a check that refuses booleans before each int and each float."""
     if isinstance(schema, list):
-        return [_without_bools(each) for each in schema]
+        return [_without_bools(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    if (kind := schema["type"]) in ("int", "float"):
-        return no_info_before_validator_function(partial(_no_bool, f"{kind}_type"), schema)
-    return {key: _without_bools(value) if key in WITHIN else value for key, value in schema.items()}
+    kind = schema["type"]
+    if kind in ("int", "float"):
+        refuse = partial(_refuse_bool, f"{kind}_type")
+        return no_info_before_validator_function(refuse, schema)
+    copy = dict(schema)
+    for key in INNER_SCHEMAS:
+        if key in schema:
+            copy[key] = _without_bools(schema[key])
+    return copy
 
 
-def _no_bool(kind: Any, value: Any) -> Any:
+def _refuse_bool(error_type: Any, value: Any) -> Any:
+    """Passes on any value but a boolean."""
     if isinstance(value, bool):
-        raise PydanticKnownError(kind)
+        raise PydanticKnownError(error_type)
     return value
 
 
-def _worded(init: Callable[..., None]) -> Callable[..., None]:
-    """The `__init__` of a checked class with ConfigError for pydantic's ValidationError."""
+def _raising_config_error(init: Callable[..., None]) -> Callable[..., None]:
+    """Wraps the `__init__` of a checked class: ConfigError replaces pydantic's ValidationError."""
 
     @wraps(init)
-    def worded(self: Any, /, *args: Any, **kwargs: Any) -> None:
+    def checked_init(self: Any, /, *args: Any, **kwargs: Any) -> None:
         try:
             init(self, *args, **kwargs)
         except ValidationError as error:
-            line = unknown_key(type(self), kwargs) or explain(
-                simplified(error, field_names(type(self)))
-            )
-            raise ConfigError(one_line(f"{type(self).__name__}: {line}", 560)) from None
+            cls = type(self)
+            line = unknown_key(cls, kwargs)
+            if not line:
+                line = explain(simplified(error, field_names(cls)))
+            raise ConfigError(one_line(f"{cls.__name__}: {line}", LONGEST_MESSAGE)) from None
 
-    return worded
+    return checked_init

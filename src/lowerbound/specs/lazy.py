@@ -1,5 +1,5 @@
-"""Packages that import their public names when these are first used, so that to import the package
-is light.
+"""Packages that import their public names when these are first used, so that importing the package
+itself takes little time.
 """
 
 import importlib
@@ -8,16 +8,24 @@ from typing import Any
 
 
 def attributes(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package (PEP 562) whose names come from its modules: `homes` holds the
-    names of each module.
+    """Makes the `__getattr__` of a package (PEP 562) whose public names stand in its modules.
 
-    No name may be that of a module: once this is imported, Python gives it and does not ask.
+    No public name may equal the name of a module of the package: once that module is imported,
+    Python finds it first and does not call `__getattr__`.
+
+    Args:
+        package: the name of the package.
+        homes: the public names that each module defines.
     """
-    modules = {name: module for module, names in homes.items() for name in names}
+    module_of = {}
+    for module, names in homes.items():
+        for name in names:
+            module_of[name] = module
 
-    def attribute(name: str) -> Any:
-        if name not in modules:
+    def import_attribute(name: str) -> Any:
+        if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f".{modules[name]}", package), name)
+        module = importlib.import_module(f".{module_of[name]}", package)
+        return getattr(module, name)
 
-    return attribute
+    return import_attribute

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in the words of a recipe."""
+"""Pydantic's errors in the words of a recipe."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,16 +9,22 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ..errors import unknown
 
+LONGEST_MESSAGE = 560
+"""A message about a recipe is cut beyond this number of characters."""
+
 
 def field_names(cls: Any) -> list[str]:
-    """What a table of this class may hold, in the order of the arguments of the class."""
-    return [f.name for f in dataclasses.fields(cls) if f.init]
+    """Lists the keys that a table of this class may hold, in the order of the class's arguments."""
+    return [field.name for field in dataclasses.fields(cls) if field.init]
 
 
 def unknown_key(cls: type, keys: Iterable[Any]) -> str | None:
-    """The line for the first of these keys that a table of this class does not have."""
+    """Words the first of these keys that a table of this class lacks; None if it has all."""
     allowed = field_names(cls)
-    return next((unknown("key", key, allowed) for key in keys if key not in allowed), None)
+    for key in keys:
+        if key not in allowed:
+            return unknown("key", key, allowed)
+    return None
 
 
 WORDS = {
@@ -36,92 +42,120 @@ WORDS = {
     "dataclass_type": "should be a table of keys and values",
     "missing": "is missing",
 }
-"""What pydantic's types of error are in a recipe; of the others its own words are used."""
+"""The words of a recipe for pydantic's types of error; other types keep pydantic's own words."""
+
+PREFIX = "Value error, "
+"""Pydantic puts this before the message of a ValueError."""
 
 
 def wording(error: Mapping[str, Any]) -> str:
-    """One error of pydantic in the words of a recipe, not those of Python."""
-    kind, ctx = error["type"], error.get("ctx", {})
+    """Words one error of pydantic as people say it of a recipe, not of Python."""
+    kind = error["type"]
+    context = error.get("ctx", {})
     if kind == "is_instance_of":
-        return f"should be the name or the table of a {ctx['class'].lower()}"
+        return f"should be the name or the table of a {context['class'].lower()}"
     if kind == "too_short":
-        return f"should have {ctx['min_length']} or more entries, got {ctx['actual_length']}"
-    return WORDS.get(
-        kind, error["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    )
+        shortest = context["min_length"]
+        return f"should have {shortest} or more entries, got {context['actual_length']}"
+    if kind in WORDS:
+        return WORDS[kind]
+    message = error["msg"].removeprefix(PREFIX)
+    return message.replace("Input should", "should")
 
 
 def simplified(error: ValidationError, arguments: Sequence[str] = ()) -> ValidationError:
-    """The same mistakes, each told once, in plain words, and at the key that a recipe has for it.
+    """Gives the same mistakes, each once, in plain words, and at the key that a recipe has for it.
 
     Args:
-        error: what pydantic found.
-        arguments: the names of those of a call, which pydantic numbers where they were given by
-            position.
+        error: what pydantic raised.
+        arguments: the names of the arguments of a call, which pydantic numbers where they were
+            given by position.
     """
-    found: dict[tuple[Any, ...], list[Any]] = {}
-    for each in error.errors(include_url=False):
-        place = [
-            arguments[key] if isinstance(key, int) and key < len(arguments) else key
-            for key in each["loc"][:1]
-        ]
-        found.setdefault(
-            (*place, *(key for key in each["loc"][1:] if not _branch(key))), []
-        ).append(each)
+    by_key: dict[tuple[Any, ...], list[Any]] = {}
+    for details in error.errors(include_url=False):
+        key = _recipe_key(details["loc"], arguments)
+        by_key.setdefault(key, []).append(details)
     lines: list[InitErrorDetails] = []
-    for key, errors in found.items():
-        if not any(
-            len(other) > len(key) and other[: len(key)] == key for other in found
-        ):  # what is within says more
-            lines += [_line(key, text, errors[0]["input"]) for text in _alternatives(errors)]
+    for key, errors in by_key.items():
+        # A mistake within a table says more than one about the table itself.
+        if not any(_is_within(other, key) for other in by_key):
+            for text in _distinct_sentences(errors):
+                lines.append(_error_details(key, text, errors[0]["input"]))
     return ValidationError.from_exception_data(error.title, lines)
 
 
+def _recipe_key(location: tuple[Any, ...], arguments: Sequence[str]) -> tuple[Any, ...]:
+    """Gives the path of keys in a recipe for the location that pydantic gives for a mistake."""
+    if not location:
+        return ()
+    first, *inner = location
+    if isinstance(first, int) and first < len(arguments):
+        first = arguments[first]
+    keys = [key for key in inner if not _is_union_branch(key)]
+    return (first, *keys)
+
+
+def _is_within(key: tuple[Any, ...], table: tuple[Any, ...]) -> bool:
+    return len(key) > len(table) and key[: len(table)] == table
+
+
 QUOTES = """; texts within brackets have quotes, which a shell takes away: '["a", "b"]'"""
-"""Said of a text that was meant as a list or a table."""
+"""This is added for a text that was meant as a list or a table."""
 
 
 def explain(error: ValidationError) -> str:
-    """One line for all that pydantic found, each with its key."""
-    found = (
-        ((".".join(map(str, e["loc"])) + ": ") if e["loc"] else "", e)
-        for e in error.errors(include_url=False)
-    )
-    return "; ".join(where + _sentence(e) for where, e in found)
+    """Words all mistakes that pydantic found in one line, each with its key."""
+    sentences = []
+    for details in error.errors(include_url=False):
+        sentence = _sentence(details)
+        if details["loc"]:
+            key = ".".join(map(str, details["loc"]))
+            sentence = f"{key}: {sentence}"
+        sentences.append(sentence)
+    return "; ".join(sentences)
 
 
 def _sentence(error: Any) -> str:
-    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    """Words one mistake, with the value that was given where that helps."""
+    text = error["msg"].removeprefix(PREFIX)
+    text = text.replace("Input should be", "should be")
     value = error["input"]
     if not isinstance(value, str | int | float | bool) or not text.startswith("should"):
         return text
-    return f"{text}, got {value!r}{QUOTES if isinstance(value, str) and value[:1] in ('[', '{') else ''}"
+    sentence = f"{text}, got {value!r}"
+    if isinstance(value, str) and value.startswith(("[", "{")):
+        sentence += QUOTES
+    return sentence
 
 
-def _line(key: tuple[Any, ...], text: str, value: Any) -> InitErrorDetails:
-    return InitErrorDetails(
-        type=PydanticCustomError("plain", "{line}", {"line": text}), loc=key, input=value
-    )
+def _error_details(key: tuple[Any, ...], text: str, value: Any) -> InitErrorDetails:
+    message = PydanticCustomError("plain", "{line}", {"line": text})
+    return InitErrorDetails(type=message, loc=key, input=value)
 
 
-def _branch(key: Any) -> bool:
-    """Whether pydantic means an alternative of a type by this, and not a key."""
-    return isinstance(key, str) and (
-        "[" in key or key in ("bool", "int", "float", "str", "constrained-float", "constrained-int")
-    )
+SCALAR_BRANCHES = ("bool", "int", "float", "str", "constrained-float", "constrained-int")
+"""Pydantic names the alternatives of a union of plain types by these words."""
 
 
-def _alternatives(errors: list[Any]) -> list[str]:
-    """What was found at one key: all that it "should be" in one sentence, unless something says
-    what is wrong within.
+def _is_union_branch(key: Any) -> bool:
+    """Says whether pydantic means an alternative of a union by this, and not a key."""
+    return isinstance(key, str) and ("[" in key or key in SCALAR_BRANCHES)
+
+
+def _distinct_sentences(errors: list[Any]) -> list[str]:
+    """Words the mistakes at one key, each once.
+
+    All alternatives of "should be" become one sentence. They are left out where the value is a
+    table or a list and another mistake says what is wrong within it.
     """
     texts = list(dict.fromkeys(map(wording, errors)))
-    should = [text for text in texts if text.startswith("should be ")]
-    others = [text for text in texts if text not in should]
-    if len(errors) > 1 and others and not isinstance(errors[0]["input"], str | int | float):
+    alternatives = [text for text in texts if text.startswith("should be ")]
+    others = [text for text in texts if not text.startswith("should be ")]
+    is_plain = isinstance(errors[0]["input"], str | int | float)
+    if len(errors) > 1 and others and not is_plain:
         return others
-    return (
-        [" or ".join([should[0], *(text.removeprefix("should be ") for text in should[1:])])]
-        if should
-        else []
-    ) + others
+    if not alternatives:
+        return others
+    first, *more = alternatives
+    joined = " or ".join([first, *(text.removeprefix("should be ") for text in more)])
+    return [joined, *others]

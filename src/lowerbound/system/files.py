@@ -1,6 +1,7 @@
-"""Files are written whole or not at all."""
+"""Files that are written whole or not at all, and questions to paths that a user gave."""
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 UNFINISHED = ".writing-"
-"""What the names of folders begin with in which something is written; a process that is killed
-leaves them.
+"""Folders in which something is being written have names with this prefix.
+
+A process that is killed leaves such a folder behind.
 """
+
+LARGEST_JSON = 2**26
+"""A JSON file with more bytes than this is not read."""
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what processes that were killed left unfinished in a folder that no other is writing."""
-    for left in folder.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """Removes what killed processes left unfinished. No other process may be writing the folder."""
+    for leftover in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def sync(path: Path) -> None:
-    """Puts a file, or the names in a folder, on the disk."""
+    """Forces the content of a file, or the names in a folder, onto the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -36,17 +41,20 @@ def sync(path: Path) -> None:
 
 
 def apply_umask(path: Path) -> None:
-    """Gives a file or folder the permissions that one has that is made without care; temporary ones
-    are the owner's alone.
+    """Gives a file or folder the permissions that the user's umask gives to new ones.
+
+    Temporary files and folders are made for their owner alone.
     """
-    mask = os.umask(0o022)  # which can only be read so
+    # The system has no way to read the mask without setting it.
+    mask = os.umask(0o022)
     os.umask(mask)
-    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+    permissions = 0o777 if path.is_dir() else 0o666
+    path.chmod(permissions & ~mask)
 
 
 @contextmanager
 def writing(path: object) -> Iterator[None]:
-    """RunError for what the system refuses while something is written there."""
+    """Turns an OSError in the block into a RunError that says that `path` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -55,8 +63,9 @@ def writing(path: object) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well and vanishes
-    when it does not.
+    """Gives a temporary path, whose file replaces `path` when the block ends without an error.
+
+    The temporary file lies in a folder beside `path`. It is removed when the block fails.
 
     Raises:
         RunError: the folder cannot be written.
@@ -83,14 +92,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_frame(path: Path, frame: "DataFrame") -> None:
-    """Writes a Polars frame, whole or not at all: as CSV where the path ends so, else as Parquet.
+    """Writes a Polars frame, whole or not at all.
+
+    It is written as CSV where the path ends in `.csv`, else as Parquet.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the file cannot be written.
     """
     from polars.exceptions import PanicException, PolarsError
 
-    write = frame.write_csv if path.suffix.lower() == ".csv" else frame.write_parquet
+    is_csv = path.suffix.lower() == ".csv"
+    write = frame.write_csv if is_csv else frame.write_parquet
     # Polars takes no path that is not UTF-8, and has errors of its own for a full disk.
     with replacing(path) as temporary, temporary.open("wb") as file:
         try:
@@ -105,11 +117,34 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, whole or not at all."""
+    text = json.dumps(jsonable(value), indent=1, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def jsonable(value: Any) -> Any:
+    """Converts a value to what JSON can hold.
+
+    Numbers that are not finite become null, tuples become lists, and objects of any other type
+    become their text.
+    """
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    return str(value)
+
+
 def refuse_unwritable(folder: Path) -> None:
-    """Makes a folder, and tries whether it can be written.
+    """Makes a folder, and tries whether files can be written in it.
 
     Raises:
-        RunError: it cannot.
+        RunError: they cannot.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +152,7 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is at the path; what is too long or too odd to be one is nowhere."""
+    """Says whether something is at the path. A text that can be no path exists nowhere."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -125,8 +160,9 @@ def exists(path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is at the path: no folder, nor a pipe or a device, whose reader may wait for
-    ever.
+    """Says whether a regular file is at the path.
+
+    Folders, pipes and devices are not regular files. The reader of a pipe may wait for ever.
     """
     try:
         return path.is_file()
@@ -135,7 +171,7 @@ def is_file(path: Path) -> bool:
 
 
 def expand_home(path: str | Path) -> Path:
-    """The path with the home folder in place of ~; one of a user who is not known stays as it is."""
+    """Replaces ~ by the home folder. The ~name of a user who is not known is left as it is."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -143,44 +179,28 @@ def expand_home(path: str | Path) -> Path:
 
 
 def refuse_special(path: Path) -> None:
-    """OSError for a folder, a pipe or a device where a file is expected; what is not there is for
-    its reader to say.
+    """Refuses a folder, a pipe or a device where a file is expected.
+
+    A path where nothing is passes: whoever reads it then reports that.
+
+    Raises:
+        OSError: what is there is not a regular file.
     """
     if exists(path) and not is_file(path):
         raise OSError(f"{path.name} is not a regular file")
 
 
-def jsonable(value: Any) -> Any:
-    """The value as JSON can hold it: numbers that are not finite become null, tuples lists."""
-    if isinstance(value, dict):
-        return {k: jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(v) for v in value]
-    if not isinstance(value, str | int | float | bool | None):
-        return str(value)
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, whole or not at all."""
-    write_text(path, json.dumps(jsonable(value), indent=1, allow_nan=False) + "\n")
-
-
-LARGEST_JSON = 2**26
-"""Most bytes of a JSON file that is read."""
-
-
 def within(folder: Path, name: str) -> Path:
-    """The path of a file of a folder.
+    """Returns the path of a file in a folder.
 
     Raises:
-        RunError: it is a link that leads out of the folder, so that what is read would be
-            another's; or it can be no path.
+        RunError: it is a link that leads out of the folder, so that the file of another would be
+            read; or it cannot be a path.
     """
     path = folder / name
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError) as error:  # the last for a link to itself
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise RunError(f"cannot read {one_line(path)}: {one_line(error, 160)}") from None
     if not inside:
         raise RunError(
@@ -190,15 +210,15 @@ def within(folder: Path, name: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Reads a JSON file.
 
     Raises:
-        RunError: it is missing, is no regular file, is not JSON, or is too large.
+        RunError: the file is missing, is no regular file, is not JSON, or is too large.
     """
     try:
         refuse_special(path)
         if path.stat().st_size > LARGEST_JSON:
             raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST_JSON}")
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # the last where it is nested too deep
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested too deep
         raise RunError(f"cannot read {path}: {str(error)[:200]}") from error

@@ -1,6 +1,4 @@
-"""Images as numbers side by side: what a PNG, a figure and a tracker show alike, without
-matplotlib.
-"""
+"""Image arrays as PNG files, figures and trackers show them, made without matplotlib."""
 
 import math
 
@@ -8,21 +6,39 @@ import numpy as np
 
 
 def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1] side by side on white, as one array (rows, columns, C) of
-    uint8; C is 1 or 3.
+    """Places images side by side on white.
+
+    Args:
+        images: (N, C, H, W) in [0, 1]; C is 1 or 3.
+        columns: images in one row; by default the grid is about square.
+        gap: white pixels between two images.
+
+    Returns:
+        One array (rows, columns, C) of uint8.
     """
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    canvas = np.ones((channels, rows * (height + gap) - gap, columns * (width + gap) - gap))
+    row_step = height + gap
+    column_step = width + gap
+    canvas_height = rows * row_step - gap
+    canvas_width = columns * column_step - gap
+    canvas = np.ones((channels, canvas_height, canvas_width))
     for i, picture in enumerate(images):
-        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        canvas[:, top : top + height, left : left + width] = picture
-    return np.rint(np.clip(np.nan_to_num(canvas), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+        row, column = divmod(i, columns)
+        top = row * row_step
+        left = column * column_step
+        bottom = top + height
+        right = left + width
+        canvas[:, top:bottom, left:right] = picture
+    finite = np.nan_to_num(canvas)
+    intensities = np.clip(finite, 0, 1)
+    pixels = np.rint(intensities * 255).astype(np.uint8)
+    return pixels.transpose(1, 2, 0)
 
 
 def to_unit_interval(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Images of values in [low, high] as they are shown: unchanged if that lies in [0, 1], else
-    moved there.
-    """
-    return images if low >= 0 and high <= 1 else (images - low) / max(high - low, 1e-12)
+    """Moves images with values in [low, high] to [0, 1], unless they lie there already."""
+    if low >= 0 and high <= 1:
+        return images
+    return (images - low) / max(high - low, 1e-12)

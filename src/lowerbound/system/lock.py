@@ -1,4 +1,4 @@
-"""The lock of a run folder: one process writes it at a time, and it is still where it was."""
+"""The lock of a run folder: one process writes it at a time, and notices when it was moved."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,18 @@ from filelock import FileLock, Timeout
 from ..errors import RunError
 from .files import writing
 
+_held_locks: dict[Path, tuple[int, int] | None] = {}
+"""The identity of the lock file of each run folder that this process has locked."""
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """A run folder that no other process may write meanwhile; the lock ends with the process,
-    however that ends.
+    """Keeps other processes from writing a run folder during the block.
+
+    The lock ends with the process, however the process ends.
 
     Raises:
-        RunError: another process has it, or the folder cannot be written.
+        RunError: another process has the lock, or the folder cannot be written.
     """
     path = folder / "checkpoint" / ".lock"
     with writing(folder):
@@ -24,39 +28,37 @@ def locked(folder: Path) -> Iterator[None]:
         lock = FileLock(path, blocking=False)
         try:
             lock.acquire()
-        except Timeout:  # which is an OSError, too
+        except Timeout:  # caught here because it is an OSError, too
             raise RunError(
                 f"{folder} is being written by another process; wait until it ends, or choose "
                 "another --out"
             ) from None
-    _locks[folder] = _place(path)
+    _held_locks[folder] = _file_identity(path)
     try:
         yield
     finally:
-        _locks.pop(folder)
+        _held_locks.pop(folder)
         lock.release()
 
 
-_locks: dict[Path, tuple[int, int] | None] = {}
-"""Of run folders that this process writes: where the lock is on the disk."""
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    """Device and number of a file, None where there is none."""
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    """Returns the device and inode of a file, or None where there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def refuse_moved(folder: Path) -> None:
-    """Looks whether a run folder that this process locked is still at its place.
+    """Checks that a run folder that this process has locked is still the same folder.
 
     Raises:
-        RunError: it was moved or removed, and what is there now, if anything, is another's.
+        RunError: it was moved or removed; if a folder is there now, it belongs to something else.
     """
-    if folder in _locks and _place(folder / "checkpoint" / ".lock") != _locks[folder]:
+    if folder not in _held_locks:
+        return
+    if _file_identity(folder / "checkpoint" / ".lock") != _held_locks[folder]:
         raise RunError(
             f"{folder} was moved or removed while the fit wrote it; nothing more is written there"
         )

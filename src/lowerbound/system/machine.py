@@ -1,4 +1,4 @@
-"""The machine that a run is made on: what it is, and how it hands out memory."""
+"""The machine that a run is made on: its processor, its memory, and how memory is handed out."""
 
 import ctypes
 import os
@@ -8,105 +8,125 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 
 from ..errors import ConfigError, one_line
 
+_UNREADABLE = (OSError, LookupError, ValueError, RuntimeError, psutil.Error)
+"""What psutil raises where the system does not tell its memory, as without `/proc`."""
+
 
 def available_memory() -> float:
-    """Bytes of memory that can still be had; infinity where the system does not tell."""
+    """Returns the bytes of memory that can still be allocated.
+
+    It is infinity where the system does not tell.
+    """
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-        return found["MemAvailable"]
-    except (OSError, KeyError, ValueError, IndexError):
-        return unused_physical_memory()
+        return psutil.virtual_memory().available
+    except _UNREADABLE:
+        return float("inf")
 
 
-def unused_physical_memory() -> float:
+def total_memory() -> float:
+    """Returns the bytes of memory of this machine, infinity where the system does not tell."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
+        return psutil.virtual_memory().total
+    except _UNREADABLE:
         return float("inf")
 
 
 def refuse_beyond_available(needed: int, what: str) -> None:
-    """Refuse what would not fit, before it is begun."""
-    had = available_memory()
-    if needed > had:
+    """Refuses work that needs more bytes than are available, before it begins.
+
+    Raises:
+        ConfigError: `what` needs more.
+    """
+    available = available_memory()
+    if needed > available:
         raise ConfigError(
-            f"{what} needs {needed:,} bytes of memory, and {int(had):,} are available"
+            f"{what} needs {needed:,} bytes of memory, and {int(available):,} are available"
+        )
+
+
+def refuse_beyond_memory(numbers: int, what: str) -> None:
+    """Refuses float32 numbers that do not fit into the memory of this machine.
+
+    Raises:
+        ConfigError: `what` are too many.
+    """
+    if 4 * numbers > total_memory():
+        gibibytes = (4 * numbers + 2**29) // 2**30
+        needed = one_line(f"{gibibytes:,}", 60)
+        raise ConfigError(
+            f"{one_line(what, 120)} need {needed} GiB, more memory than this machine has"
         )
 
 
 def processor() -> str:
-    """The name of the processor, as far as the system tells it."""
-    known = Path("/proc/cpuinfo")
-    lines = (
-        known.read_text(encoding="utf-8", errors="replace").splitlines() if known.is_file() else []
-    )
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
+    """Returns the name of the processor, as precisely as the system tells it."""
+    name = ""
+    processors = Path("/proc/cpuinfo")
+    if processors.is_file():
+        text = processors.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return name or platform.processor() or platform.machine()
 
 
 def hardware(device: str = "cpu") -> str:
-    """One line: the device that the weights are on, the processor, its cores and the threads in
-    use.
-    """
+    """Describes the device of the weights, the processor, its cores and the threads in use."""
     cpu = f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-    return f"{torch.cuda.get_device_name(device)}; {cpu}" if device.startswith("cuda") else cpu
+    if device.startswith("cuda"):
+        return f"{torch.cuda.get_device_name(device)}; {cpu}"
+    return cpu
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD = -1
+"""The number by which glibc's `mallopt` knows M_TRIM_THRESHOLD."""
 
+_MMAP_THRESHOLD = -3
+"""The number by which glibc's `mallopt` knows M_MMAP_THRESHOLD."""
 
-_spared = threading.Event()
+_keeping_forbidden = threading.Event()
 
 
 def never_keep_freed_memory() -> None:
-    """From here on `keep_freed_memory` does nothing in this process: what is freed is to go back at
-    once.
+    """Makes `keep_freed_memory` do nothing in this process from now on.
+
+    Freed memory then goes back to the system at once, as a fit needs that is short of memory.
     """
-    _spared.set()
+    _keeping_forbidden.set()
 
 
 def keep_freed_memory() -> None:
-    """Lets the allocator of glibc keep tensors of up to 256 MiB that were freed, instead of giving
-    them back at each step.
+    """Lets the allocator of glibc keep freed tensors of up to 256 MiB for the next allocation.
 
-    Each page that comes back costs a fault, and a step of a convolutional model has thousands
-    (test_machine.py counts some). Elsewhere this does nothing.
+    By default it gives them back to the system at each step. Each page that comes back costs a page
+    fault, and a step of a convolutional model has thousands of them (tests/test_machine.py counts
+    some). Without glibc this does nothing.
     """
-    if not _spared.is_set():
+    if not _keeping_forbidden.is_set():
         _keep()
 
 
 @cache
 def _keep() -> None:
+    """Raises the thresholds of glibc's allocator, once in a process."""
     try:
-        adjust = ctypes.CDLL(None).mallopt
+        set_option = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # no glibc
         return
-    adjust(_MMAP_THRESHOLD, 2**28)
-    adjust(_TRIM_THRESHOLD, 2**30)
+    set_option(_MMAP_THRESHOLD, 2**28)
+    set_option(_TRIM_THRESHOLD, 2**30)
 
 
 def give_back_memory() -> None:
-    """Gives freed memory back to the system, where `keep_freed_memory` had it kept: between parts
-    of a long work.
+    """Gives the system back the freed memory that `keep_freed_memory` has kept.
+
+    A long piece of work calls this between its parts.
     """
     with suppress(AttributeError, OSError, TypeError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def refuse_beyond_memory(numbers: int, what: str) -> None:
-    """ConfigError if so many float32 are more than the memory of this machine, where its size is
-    known.
-    """
-    if hasattr(os, "sysconf") and 4 * numbers > os.sysconf("SC_PAGE_SIZE") * os.sysconf(
-        "SC_PHYS_PAGES"
-    ):
-        needed = one_line(f"{(4 * numbers + 2**29) // 2**30:,}", 60)
-        raise ConfigError(
-            f"{one_line(what, 120)} need {needed} GiB, more memory than this machine has"
-        )

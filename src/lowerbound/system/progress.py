@@ -1,4 +1,4 @@
-"""Progress of long work: a bar, the rate, the time left and the current bound, on standard error."""
+"""Progress of long work on standard error: a bar, the rate, the time left and the current bound."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
-class _Unheeded:
-    """Standard error, for what may be lost: a terminal that was closed, or a full disk, is no
-    reason to lose the work.
+class _LossyStream:
+    """Standard error that ignores errors of writing.
+
+    Progress may be lost: a closed terminal or a full disk is no reason to lose the work itself.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -31,29 +32,35 @@ class _Unheeded:
 
 
 def _console() -> Console:
-    return (
-        Console(stderr=True)
-        if sys.stderr is None
-        else Console(file=cast(IO[str], _Unheeded(sys.stderr)))
-    )
+    if sys.stderr is None:
+        return Console(stderr=True)
+    return Console(file=cast(IO[str], _LossyStream(sys.stderr)))
 
 
 class ProgressReport(Protocol):
-    """Told after every few steps how far training is."""
+    """A function that training calls after every few steps to report how far it is."""
 
     def __call__(self, epoch: int, examples: int, text: str) -> None: ...
 
 
 def silent(epoch: int, examples: int, text: str) -> None:
-    """No progress shown."""
+    """Shows no progress."""
 
 
 @contextmanager
 def bar(
     epochs: int, examples: int, done: int = 0, *, show: bool = True
 ) -> Iterator[ProgressReport]:
-    """A bar over all training examples of a run, of which `done` are behind us; the function it
-    gives moves it.
+    """Shows a bar over all training examples of a run.
+
+    Args:
+        epochs: number of epochs of the run.
+        examples: number of training examples in one epoch.
+        done: number of examples that an earlier part of the run has trained on.
+        show: False for no bar.
+
+    Yields:
+        The function that moves the bar.
     """
     if not show:
         yield silent
@@ -83,17 +90,23 @@ def bar(
 
 @contextmanager
 def stages(what: str, total: int, *, show: bool = True) -> Iterator[Callable[[str], None]]:
-    """A bar over the parts of some long work; the function it gives is told the name of each part
-    as it begins.
+    """Shows a bar over the stages of a long piece of work.
+
+    Args:
+        what: name of the work.
+        total: number of stages.
+        show: False for no bar.
+
+    Yields:
+        A function to call with the name of each stage as it begins.
     """
     if not show:
         yield lambda name: None
         return
-    done = TextColumn("{task.completed:.0f}/{task.total:.0f}")
     columns = (
         TextColumn(what),
         BarColumn(bar_width=24),
-        done,
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[name]}"),
     )

@@ -1,4 +1,4 @@
-"""Weights as safetensors, and modules that take them. Nothing that is loaded can execute code."""
+"""Weights as safetensors files, and modules that take them. Nothing that is loaded can run code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,27 +15,25 @@ from .files import replacing
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes tensors as safetensors, whole or not at all.
+    """Writes tensors as a safetensors file, whole or not at all.
 
     Raises:
         RunError: the file cannot be written.
     """
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    header = dict(metadata) if metadata else None
     with replacing(path) as temporary:
         try:
-            save_file(
-                {k: v.detach().contiguous() for k, v in tensors.items()},
-                temporary,
-                dict(metadata) if metadata else None,
-            )
-        except SafetensorError as error:  # a full disk, too
+            save_file(contiguous, temporary, header)
+        except SafetensorError as error:  # this covers a full disk, too
             raise RunError(f"cannot write {path}: {error}") from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+    """Reads the tensors of a safetensors file onto the CPU.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: the file is missing or damaged.
     """
     try:
         return load_file(path)
@@ -46,25 +44,31 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 def refuse_other_weights(
     model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object
 ) -> None:
-    """Looks whether the tensors are those of the model, by name and shape.
+    """Checks that the tensors are those of the model, by name and shape.
 
     Raises:
-        RunError: they are those of another model.
+        RunError: they belong to another model.
     """
-    own = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    got = {name: tuple(t.shape) for name, t in tensors.items()}
-    different = sorted(name for name in own.keys() | got.keys() if own.get(name) != got.get(name))
-    if different:
-        name = different[0]
-        needed = f"{one_line(name, 100)} is {got.get(name)}, but the recipe needs {own.get(name)}"
-        raise RunError(f"{where}: not the weights of this model: {needed}")
+    needed_shapes = _shapes(model.state_dict())
+    given_shapes = _shapes(tensors)
+    names = needed_shapes.keys() | given_shapes.keys()
+    for name in sorted(names):
+        needed = needed_shapes.get(name)
+        given = given_shapes.get(name)
+        if given != needed:
+            difference = f"{one_line(name, 100)} is {given}, but the recipe needs {needed}"
+            raise RunError(f"{where}: not the weights of this model: {difference}")
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def load_weights(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
     """Puts the tensors into the model.
 
     Raises:
-        RunError: they are those of another model.
+        RunError: they belong to another model.
     """
     refuse_other_weights(model, tensors, where)
     model.load_state_dict(dict(tensors))

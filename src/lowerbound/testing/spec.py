@@ -60,7 +60,7 @@ def check_spec(spec: Any) -> None:
     settings = {key: value for key, value in written.items() if key != "type"}
     again = from_mapping(type(spec), settings)
     require(
-        written["type"] == name and again == spec,
+        written["type"].rpartition(":")[2] == name and again == spec,
         f"{name} does not come back from its description: {spec} became {again}",
     )
     require(

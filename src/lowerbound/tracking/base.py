@@ -15,18 +15,18 @@ class Tracker(ABC):
     """One tracker, open for one run.
 
     Args:
-        folder: the run folder, absolute; what the tracker keeps on this machine goes into
-        `tracking/` there, which exists.
-        project: under which it files the run.
+        folder: the run folder, absolute. What the tracker keeps on this machine goes into
+            `tracking/` there, which exists.
+        project: the name under which the tracker files the run.
         config: the tables of the recipe.
-        known: the `id` that it had when it followed this run before, or "".
+        known: the `id` that the tracker had when it followed this run before, or "".
     """
 
     needs: ClassVar[tuple[str, ...]]
-    """Modules that it imports; the extra of the tracker's name installs them."""
+    """The modules that the tracker imports. The extra of the tracker's name installs them."""
 
     id: str = ""
-    """By which the tracker finds the run again, unless it is by the folder alone."""
+    """The tracker finds the run again by this, or by the folder alone where it is empty."""
 
     @abstractmethod
     def __init__(
@@ -35,33 +35,34 @@ class Tracker(ABC):
 
     @abstractmethod
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
-        """Numbers of an epoch, by name; they may be NaN or infinite."""
+        """Records numbers of an epoch by name; they may be NaN or infinite."""
 
     @abstractmethod
     def picture(self, name: str, image: np.ndarray, epoch: int) -> None:
-        """An image (H, W, C) of uint8, C is 1 or 3."""
+        """Records an image (H, W, C) of uint8; C is 1 or 3."""
 
     @abstractmethod
     def file(self, path: Path) -> None:
-        """A file that belongs to the run; the path is absolute."""
+        """Records a file that belongs to the run; the path is absolute."""
 
     @abstractmethod
     def close(self, status: str) -> None:
-        """The end: "finished", "interrupted" or "failed"."""
+        """Ends the tracking; the status is "finished", "interrupted" or "failed"."""
 
 
-def flat(table: Mapping[str, Any], above: str = "") -> dict[str, str | int | float | bool]:
-    """Tables within tables as one, by dotted name; lists and null as JSON.
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
+    """Flattens nested tables into one with dotted names; lists and null become JSON text.
 
     >>> flat({"model": {"latent": [2]}, "seed": 1})
     {'model.latent': '[2]', 'seed': 1}
     """
-    found: dict[str, str | int | float | bool] = {}
+    flattened: dict[str, str | int | float | bool] = {}
     for key, value in jsonable(dict(table)).items():
+        name = f"{prefix}{key}"
         if isinstance(value, dict):
-            found |= flat(value, f"{above}{key}.")
+            flattened |= flat(value, f"{name}.")
+        elif isinstance(value, str | int | float | bool):
+            flattened[name] = value
         else:
-            found[f"{above}{key}"] = (
-                value if isinstance(value, str | int | float | bool) else json.dumps(value)
-            )
-    return found
+            flattened[name] = json.dumps(value)
+    return flattened

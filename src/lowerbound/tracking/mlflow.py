@@ -1,4 +1,4 @@
-"""MLflow."""
+"""The tracker MLflow."""
 
 import math
 import re
@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from .base import Tracker, flat
+
+PARAMETERS_AT_ONCE = 100
+"""A store of MLflow takes this many parameters in one call."""
 
 
 class MLflow(Tracker):
@@ -24,48 +27,54 @@ class MLflow(Tracker):
 
         import mlflow
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(
-            logging.WARNING
-        )  # it tells of each table it makes
-        own, set_ = folder / "tracking", mlflow.is_tracking_uri_set()
-        self.client = mlflow.MlflowClient(None if set_ else f"sqlite:///{own / 'mlflow.db'}")
-        self.id = known or self._created(
-            project, folder.name, None if set_ else (own / "mlflow").as_uri()
-        )
+        # MLflow would report each table of the database that it makes.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        store = None
+        artefacts = None
+        if not mlflow.is_tracking_uri_set():
+            store = f"sqlite:///{folder / 'tracking' / 'mlflow.db'}"
+            artefacts = (folder / "tracking" / "mlflow").as_uri()
+        self.client = mlflow.MlflowClient(store)
+        self.id = known or self._create_run(project, folder.name, artefacts)
         self.client.update_run(self.id, status="RUNNING")
-        self._parameters(flat(config))
+        self._log_new_parameters(flat(config))
 
-    def _created(self, project: str, name: str, artefacts: str | None) -> str:
-        found = self.client.get_experiment_by_name(project)
-        experiment = (
-            found.experiment_id if found else self.client.create_experiment(project, artefacts)
-        )
-        return self.client.create_run(experiment, run_name=name).info.run_id
+    def _create_run(self, project: str, name: str, artefacts: str | None) -> str:
+        """Creates a run in the project's experiment and returns the run's id."""
+        experiment = self.client.get_experiment_by_name(project)
+        if experiment:
+            experiment_id = experiment.experiment_id
+        else:
+            experiment_id = self.client.create_experiment(project, artefacts)
+        return self.client.create_run(experiment_id, run_name=name).info.run_id
 
-    def _parameters(self, config: Mapping[str, Any]) -> None:
-        """Those that are new: MLflow refuses to change one, and a resumed run may have more epochs."""
+    def _log_new_parameters(self, config: Mapping[str, Any]) -> None:
+        """Logs the parameters that the run does not hold yet.
+
+        MLflow refuses to change a parameter, and a resumed run may have more epochs.
+        """
         from mlflow.entities import Param
 
-        held = self.client.get_run(self.id).data.params
-        new = [Param(name, str(value)) for name, value in config.items() if name not in held]
-        for i in range(0, len(new), 100):  # as many as a store takes at once
-            self.client.log_batch(self.id, params=new[i : i + 100])
+        logged = self.client.get_run(self.id).data.params
+        new = [Param(name, str(value)) for name, value in config.items() if name not in logged]
+        for start in range(0, len(new), PARAMETERS_AT_ONCE):
+            stop = start + PARAMETERS_AT_ONCE
+            self.client.log_batch(self.id, params=new[start:stop])
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
-        """All but infinite ones, of which a database makes the largest number; "@" and the like in
-        names become "_".
+        """Records all numbers that are not infinite.
+
+        A database would turn an infinite one into its largest number. Characters that MLflow does
+        not allow in names, such as "@", become "_".
         """
         from mlflow.entities import Metric
 
-        now, names = (
-            int(time.time() * 1000),
-            {name: re.sub(r"[^\w./ :-]", "_", name) for name in values},
-        )
-        metrics = [
-            Metric(names[name], value, now, epoch)
-            for name, value in values.items()
-            if not math.isinf(value)
-        ]
+        milliseconds = int(time.time() * 1000)
+        metrics = []
+        for name, value in values.items():
+            if not math.isinf(value):
+                allowed_name = re.sub(r"[^\w./ :-]", "_", name)
+                metrics.append(Metric(allowed_name, value, milliseconds, epoch))
         self.client.log_batch(self.id, metrics)
 
     def picture(self, name: str, image: np.ndarray, epoch: int) -> None:
@@ -75,6 +84,5 @@ class MLflow(Tracker):
         self.client.log_artifact(self.id, str(path), path.parent.name)
 
     def close(self, status: str) -> None:
-        self.client.set_terminated(
-            self.id, {"finished": "FINISHED", "interrupted": "KILLED"}.get(status, "FAILED")
-        )
+        mlflow_status = {"finished": "FINISHED", "interrupted": "KILLED"}
+        self.client.set_terminated(self.id, mlflow_status.get(status, "FAILED"))

@@ -1,4 +1,4 @@
-"""TensorBoard."""
+"""The tracker TensorBoard."""
 
 import os
 from collections.abc import Mapping
@@ -21,24 +21,26 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard import FileWriter
         from torch.utils.tensorboard.summary import hparams
 
-        self.folder, self.begun = folder, False
+        self.folder = folder
+        self.has_started = False
         self.writer = FileWriter(str(folder / "tracking" / "tensorboard"))
-        *start, self.success = hparams(flat(config), {})
-        for summary in start:
+        *opening_summaries, self.success_summary = hparams(flat(config), {})
+        for summary in opening_summaries:
             self.writer.add_summary(summary)
 
-    def _begin(self, epoch: int) -> None:
+    def _start_session(self, epoch: int) -> None:
         """Hides what was written of this epoch and later ones before the run was resumed."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
-        self.begun = True
-        self.writer.add_event(Event(session_log=SessionLog(status=SessionLog.START)), step=epoch)
+        self.has_started = True
+        session = SessionLog(status=SessionLog.START)
+        self.writer.add_event(Event(session_log=session), step=epoch)
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
         from torch.utils.tensorboard.summary import scalar
 
-        if not self.begun:
-            self._begin(epoch)
+        if not self.has_started:
+            self._start_session(epoch)
         for name, value in values.items():
             self.writer.add_summary(scalar(name, value), epoch)
         self.writer.flush()
@@ -49,14 +51,13 @@ class TensorBoard(Tracker):
         self.writer.add_summary(summary.image(name, image, dataformats="HWC"), epoch)
 
     def file(self, path: Path) -> None:
-        """Where the file is, from the run folder: event files hold no others."""
+        """Records the path of the file from the run folder, as text: event files hold no files."""
         from torch.utils.tensorboard.summary import text
 
-        self.writer.add_summary(
-            text(path.stem, Path(os.path.relpath(path, self.folder)).as_posix())
-        )
+        relative_path = Path(os.path.relpath(path, self.folder)).as_posix()
+        self.writer.add_summary(text(path.stem, relative_path))
 
     def close(self, status: str) -> None:
         if status == "finished":
-            self.writer.add_summary(self.success)
+            self.writer.add_summary(self.success_summary)
         self.writer.close()

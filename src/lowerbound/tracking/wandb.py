@@ -1,4 +1,4 @@
-"""Weights & Biases."""
+"""The tracker Weights & Biases."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,11 +30,11 @@ class WandB(Tracker):
                 id=known or None,
                 resume="allow",
                 allow_val_change=True,
-                reinit="create_new",  # never the caller's own run
+                reinit="create_new",  # a run of the caller goes on beside this one
                 settings=wandb.Settings(silent=True, console="off", finish_timeout=300),
             )
         except BaseException:
-            self._leave()
+            self._end_service()
             raise
         self.id = self.run.id
 
@@ -50,18 +50,18 @@ class WandB(Tracker):
         import wandb
 
         artefact = wandb.Artifact(f"report-{self.id}", type="report")
-        artefact.add_file(
-            str(path), policy="immutable", skip_cache=True
-        )  # no copies in the home folder
+        # By default the library copies the file into a cache in the home folder.
+        artefact.add_file(str(path), policy="immutable", skip_cache=True)
         self.run.log_artifact(artefact)
 
     def close(self, status: str) -> None:
-        self.run.finish(exit_code={"finished": 0, "interrupted": 130}.get(status, 1))
-        self._leave()
+        exit_codes = {"finished": 0, "interrupted": 130}
+        self.run.finish(exit_code=exit_codes.get(status, 1))
+        self._end_service()
 
     @staticmethod
-    def _leave() -> None:
-        """Ends the library's own process, unless the caller has a run there too."""
+    def _end_service() -> None:
+        """Ends the library's own process, unless the caller has a run there, too."""
         import wandb
 
         if wandb.run is None:

@@ -1,21 +1,23 @@
 """Training: one loop on Lightning Fabric, in the order in which things happen.
 
-Everything random is a function of (seed, epoch, batch) alone: the order of the data, the binarisation
-and the noise. A run that goes on from any step therefore goes on exactly, several processes train as
-one does, and validation leaves no trace.
+Everything random is a function of (seed, epoch, batch) alone: the order of the data, the
+binarisation and the noise. A run that goes on from any step therefore goes on exactly, several
+processes train as one does, and validation leaves no trace.
 """
 
 from ..distributed.launch import make_fabric, processes_of
 from .fit import Fit
+from .follower import Follower
 from .optimizing import make_optimizer
 from .seeds import derive_seed
 from .state import State
 from .validation import WATCHED, measured, monitored, refuse_unfit, watched
 
 __all__ = [
-    "Fit",
-    "State",
     "WATCHED",
+    "Fit",
+    "Follower",
+    "State",
     "derive_seed",
     "make_fabric",
     "make_optimizer",

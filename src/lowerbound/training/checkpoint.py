@@ -3,8 +3,8 @@ loaded can execute code.
 
 `checkpoint/step-00001234/` holds one safetensors file per group of tensors (model, best, optimizer,
 sums), `state.json`, and `manifest.json` with the size and the sha256 of each. A folder appears by
-one rename when all of it is on the disk; the last two are kept, and one that is not what its
-manifest says is passed over.
+one rename when all of it is on the disk. The last two are kept. One that is not what its manifest
+says is passed over.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,80 +35,36 @@ from ..system.lock import refuse_moved
 from ..system.weights import load_tensors, save_tensors
 
 KEPT_CHECKPOINTS = 2
-
+"""Checkpoints that stay when a new one is written, itself included."""
 
 MANIFEST = "manifest.json"
+"""The file that says what the other files of a checkpoint are."""
+
+
+# The state of an optimiser as named tensors -----------------------------------------------------
 
 
 def flatten(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
-    """The state of an optimiser, parameter by parameter, as named tensors."""
-    return {
-        f"{i}.{name}": torch.as_tensor(v)
-        for i, entry in state.items()
-        for name, v in entry.items()
-        if v is not None
-    }
+    """Turns the state of an optimiser, parameter by parameter, into named tensors."""
+    tensors = {}
+    for i, entry in state.items():
+        for name, value in entry.items():
+            if value is not None:
+                tensors[f"{i}.{name}"] = torch.as_tensor(value)
+    return tensors
 
 
 def unflatten(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    """The inverse of `flatten`."""
+    """Turns named tensors into the state of an optimiser. It is the inverse of `flatten`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
+        entry = state.setdefault(int(index), {})
+        entry[name] = tensor
     return state
 
 
-def sha256(path: Path) -> str:
-    """Of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _steps(folder: Path) -> Iterator[Path]:
-    """The checkpoints in a folder, newest first."""
-    return iter(
-        sorted(
-            (p for p in folder.glob("step-*") if p.is_dir() and not p.is_symlink()), reverse=True
-        )
-    )
-
-
-def latest(folder: Path) -> Path | None:
-    """The newest checkpoint."""
-    return next(_steps(folder), None)
-
-
-def _contents(folder: Path) -> dict[str, dict[str, Any]]:
-    """What a manifest says of the files in a folder."""
-    files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
-    return {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files}
-
-
-def _refuse_damage(folder: Path) -> None:
-    """Raises RunError for a checkpoint that is not what its manifest says."""
-    if not (folder / MANIFEST).is_file():
-        raise RunError(f"{folder}: {MANIFEST} is missing")
-    strange = [path.name for path in folder.iterdir() if path.is_symlink() or not path.is_file()]
-    if strange:
-        raise RunError(f"{folder}: {strange[0]} is not a plain file")
-    said, found = read_json(folder / MANIFEST), _contents(folder)
-    if said != found:
-        names = said.keys() | found.keys() if isinstance(said, dict) else {MANIFEST}
-        wrong = sorted(
-            name
-            for name in names
-            if not isinstance(said, dict) or said.get(name) != found.get(name)
-        )
-        raise RunError(f"{folder}: {wrong[0]} is not what {MANIFEST} says")
-
-
-def _whole(folder: Path) -> bool:
-    try:
-        _refuse_damage(folder)
-    except (OSError, RunError):
-        return False
-    return True
+# Writing ----------------------------------------------------------------------------------------
 
 
 def save(
@@ -122,30 +78,30 @@ def save(
     refuse_moved(folder.parent)
     target = folder / f"step-{step:08d}"
     if target.exists():
-        if _whole(target):  # the same step has the same state
+        if is_whole(target):  # the same step has the same state
             return target
         shutil.rmtree(target, ignore_errors=True)
     with writing(target):
         folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(folder)
         _write(target, groups, state)
-    _thin(folder, target)
+    _remove_old(folder, target)
     return target
 
 
 def _write(
     target: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
 ) -> None:
-    """A new checkpoint, whole or not at all."""
+    """Writes a new checkpoint, whole or not at all."""
     temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
     try:
         apply_umask(temporary)
         for name, tensors in groups.items():
             save_tensors(temporary / f"{name}.safetensors", tensors)
-        write_text(
-            temporary / "state.json", json.dumps(state)
-        )  # unlike strict JSON this keeps infinities
-        write_text(temporary / MANIFEST, json.dumps(_contents(temporary), indent=1))
+        # Unlike `write_json`, this keeps infinities.
+        write_text(temporary / "state.json", json.dumps(state))
+        manifest = json.dumps(_describe_files(temporary), indent=1)
+        write_text(temporary / MANIFEST, manifest)
         sync(temporary)
         os.replace(temporary, target)
         sync(target.parent)
@@ -153,22 +109,54 @@ def _write(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _thin(folder: Path, last: Path) -> None:
-    """Removes the checkpoints that are newer than the last one, which this fit has passed over as
-    damaged, and all old ones.
-    """
-    found = list(_steps(folder))
-    damaged = [newer for newer in found[: found.index(last)] if not _whole(newer)]
-    for old in damaged + [path for path in found if path not in damaged][KEPT_CHECKPOINTS:]:
-        _drop(old)
+def _remove_old(folder: Path, last: Path) -> None:
+    """Removes old checkpoints, and those newer than `last` that the fit passed over as damaged."""
+    kept = []
+    is_newer = True
+    for path in _newest_first(folder):
+        if path == last:
+            is_newer = False
+        if is_newer and not is_whole(path):
+            _remove(path)
+        else:
+            kept.append(path)
+    for path in kept[KEPT_CHECKPOINTS:]:
+        _remove(path)
 
 
-def _drop(path: Path) -> None:
-    """Removes a checkpoint; its name goes first, so that one of which a part is gone is never seen."""
-    gone = path.with_name(f"{UNFINISHED}{path.name}")
+def _remove(path: Path) -> None:
+    """Removes a checkpoint. Its name goes first, so that a part of one is never seen."""
+    renamed = path.with_name(f"{UNFINISHED}{path.name}")
     with suppress(OSError):
-        os.replace(path, gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        os.replace(path, renamed)
+        shutil.rmtree(renamed, ignore_errors=True)
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Reads the newest whole checkpoint in `folder`. A line on standard error names damaged ones.
+
+    Returns:
+        The groups of tensors by name, and the state.
+
+    Raises:
+        RunError: there is none, or all are damaged.
+    """
+    damages: list[str] = []
+    for path in _newest_first(folder):
+        try:
+            groups, state = _read(path)
+        except (OSError, RunError) as error:
+            damages.append(str(error))
+            continue
+        if damages:
+            print_line(f"damaged: {'; '.join(damages)}; going on from {path.name}")
+        return groups, state
+    if damages:
+        raise RunError(one_line(f"no checkpoint in {folder} is whole: {'; '.join(damages)}"))
+    raise RunError(f"there is no checkpoint in {folder} to resume from")
 
 
 def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -180,23 +168,55 @@ def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     return groups, state
 
 
-def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """The groups of tensors and the state of the newest whole checkpoint in `folder`; tells of
-    those it passes over.
+def latest(folder: Path) -> Path | None:
+    """Returns the newest checkpoint in a folder, whole or not, or None."""
+    return next(iter(_newest_first(folder)), None)
 
-    Raises:
-        RunError: there is none, or all are damaged.
-    """
-    damaged: list[str] = []
-    for found in _steps(folder):
-        try:
-            read = _read(found)
-        except (OSError, RunError) as error:
-            damaged.append(str(error))
-            continue
-        if damaged:
-            print_line(f"damaged: {'; '.join(damaged)}; going on from {found.name}")
-        return read
-    if damaged:
-        raise RunError(one_line(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}"))
-    raise RunError(f"there is no checkpoint in {folder} to resume from")
+
+def _newest_first(folder: Path) -> list[Path]:
+    """Lists the checkpoints in a folder."""
+    paths = [p for p in folder.glob("step-*") if p.is_dir() and not p.is_symlink()]
+    return sorted(paths, reverse=True)
+
+
+def is_whole(folder: Path) -> bool:
+    """Says whether a checkpoint is what its manifest says."""
+    try:
+        _refuse_damage(folder)
+    except (OSError, RunError):
+        return False
+    return True
+
+
+def _refuse_damage(folder: Path) -> None:
+    """Raises RunError for a checkpoint that is not what its manifest says."""
+    if not (folder / MANIFEST).is_file():
+        raise RunError(f"{folder}: {MANIFEST} is missing")
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_file():
+            raise RunError(f"{folder}: {path.name} is not a plain file")
+    manifest = read_json(folder / MANIFEST)
+    files = _describe_files(folder)
+    if manifest == files:
+        return
+    wrong = MANIFEST
+    if isinstance(manifest, dict):
+        names = manifest.keys() | files.keys()
+        wrong = min(name for name in names if manifest.get(name) != files.get(name))
+    raise RunError(f"{folder}: {wrong} is not what {MANIFEST} says")
+
+
+def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the size and the sha256 of each file of a checkpoint, as its manifest holds them."""
+    description = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != MANIFEST:
+            size = path.stat().st_size
+            description[path.name] = {"bytes": size, "sha256": sha256(path)}
+    return description
+
+
+def sha256(path: Path) -> str:
+    """Returns the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,6 @@
 """How a model is run while it is trained: on how many threads, and compiled or not.
 
-None of it changes the function that is computed; what is chosen depends on the model, its settings
+None of it changes the function that is computed. What is chosen depends on the model, its settings
 and the machine alone, so that a run that is resumed goes on as it began.
 """
 
@@ -14,100 +14,140 @@ import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
+from ..data import Examples, History
 from ..errors import ConfigError, one_line
+from ..evaluation.batches import evaluating, placed
+from ..model import VAE
+from ..objectives import Objective
+from ..recipe import Training
 from ..system.console import print_line
 
 PER_THREAD = 3e8
-"""Operations of a step for which one more thread pays; the small models are faster on one
-(benchmarks/training.py).
+"""Operations of a step for which one more thread pays. Small models are faster on one thread
+(measured: benchmarks/training.py).
 """
 
 
 COMPILED_STEPS = 20_000
-"""Steps from which on it pays to compile: it takes some twenty seconds, and saves about a
-millisecond a step of a small model (benchmarks/training.py --compile false)."""
+"""Steps of a fit from which on compilation pays.
+
+It takes about twenty seconds, and saves about a millisecond a step of a small model (measured:
+benchmarks/training.py --compile false).
+"""
+
+
+# Threads ----------------------------------------------------------------------------------------
 
 
 def operations(step: Callable[[], Any]) -> int:
-    """Floating-point operations of the matrix products and convolutions in a call."""
-    from torch.utils.flop_counter import (
-        FlopCounterMode,
-    )  # imported where used: it takes a third of a second
+    """Counts the floating-point operations of the matrix products and convolutions in a call."""
+    # Imported where it is used, because it takes a third of a second.
+    from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
 
 
-def _busy(most: int, operations: Callable[[], int]) -> int:
-    """How many of these threads so many operations keep busy; they are counted only where there is
-    a choice.
+def step_operations(
+    model: VAE,
+    train: Examples | History,
+    settings: Training,
+    objective: Objective,
+    processes: int,
+) -> int:
+    """Counts the floating-point operations of one training step in one of the processes.
+
+    The backward pass has twice the operations of the forward pass. Two examples are counted for
+    all.
     """
-    return most if most == 1 else min(most, max(1, round(operations() / PER_THREAD)))
+    examples = min(2, len(train))
+    with evaluating(model, 0):
+        batch = placed(model, train.batch(slice(0, examples)))
+        forward = operations(lambda: model.terms(batch, settings.samples, objective.kl))
+    both_passes = 3 * forward
+    return both_passes * settings.batch_size // (examples * processes)
 
 
 @contextmanager
 def threads(count: int | Literal["auto"], operations: Callable[[], int]) -> Iterator[int]:
-    """So many threads for matrix products within the block, or as many of those there are as so
-    many operations keep busy.
+    """Sets the number of threads for matrix products within the block, and yields it.
+
+    Args:
+        count: the number, or "auto" for as many of PyTorch's threads as a step keeps busy.
+        operations: counts the operations of a step; it is called where there is a choice only.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(_busy(before, operations) if count == "auto" else count)
+    chosen = _busy_threads(before, operations) if count == "auto" else count
+    torch.set_num_threads(chosen)
     try:
         yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
 
 
-class Compiled(nn.Module):
-    """A model that is compiled for batches of one size. Others, such as the last of an epoch, go
-    through it as it is.
+def _busy_threads(available: int, operations: Callable[[], int]) -> int:
+    """Returns how many of the threads a step keeps busy, at least one."""
+    if available == 1:
+        return 1
+    busy = max(1, round(operations() / PER_THREAD))
+    return min(available, busy)
 
-    One more size would be compiled anew, and which of both graphs a batch takes would depend on
+
+# Compilation ------------------------------------------------------------------------------------
+
+
+class Compiled(nn.Module):
+    """A model that is compiled for batches of one size.
+
+    Batches of another size, such as the last of an epoch, go through the model as it is. For one
+    more size it would be compiled anew, and which of both graphs a batch takes would depend on
     which of them came first.
+
+    Args:
+        model: the model. Its parameters are those of the compiled one.
+        size: the number of examples in a batch.
+        needed: whether a model that cannot be compiled is an error.
     """
 
     def __init__(self, model: nn.Module, size: int, *, needed: bool = True) -> None:
         super().__init__()
-        self.model, self.size, self.needed = model, size, needed
-        # With the random numbers of the model as it is, so that compiling changes no figure beyond
-        # rounding.
+        self.model = model
+        self.size = size
+        self.needed = needed
+        # The random numbers stay those of the model as it is, so that compilation changes no
+        # figure beyond rounding.
         self.fast = torch.compile(model, dynamic=False, options={"fallback_random": True})
 
     def forward(self, x: Any, *arguments: Any) -> Any:
-        """What the model gives.
+        """Returns what the model returns.
 
         Raises:
-            ConfigError: it cannot be compiled here; where that is not `needed`, it goes on as it
+            ConfigError: it cannot be compiled here. Where that is not `needed`, it goes on as it
                 is, and one line says so.
         """
         try:
-            return (self.fast if len(x) == self.size else self.model)(x, *arguments)
+            if len(x) == self.size:
+                return self.fast(x, *arguments)
+            return self.model(x, *arguments)
         except TorchDynamoException as error:
-            told = one_line(
-                f"the model cannot be compiled here: {' '.join(str(error).split())}", 240
-            )
+            reason = " ".join(str(error).split())
+            message = one_line(f"the model cannot be compiled here: {reason}", 240)
             if self.needed:
-                raise ConfigError(f"training.compile: {told}") from None
-            print_line(f"{told}; it is trained as it is")
+                raise ConfigError(f"training.compile: {message}") from None
+            print_line(f"{message}; it is trained as it is")
             self.fast = self.model
             return self.model(x, *arguments)
 
 
-def compiler() -> str | None:
-    """The C++ compiler that there is."""
-    names = (os.environ.get("CXX"), "g++", "clang++", "c++", "cl")
-    return next((name for name in names if name and shutil.which(name)), None)
-
-
 def compiled(model: nn.Module, choice: bool | Literal["auto"], steps: int, size: int) -> nn.Module:
-    """The model as it is, or compiled, as the choice says; "auto": where it was measured to pay.
+    """Returns the model, compiled if the choice says so.
 
     Args:
         model: its parameters are those of the compiled one.
-        choice: of the settings.
-        steps: that are planned.
-        size: of the batches.
+        choice: of the settings; "auto" compiles where it was measured to pay.
+        steps: optimiser steps that are planned.
+        size: examples in a batch.
 
     Raises:
         ConfigError: it is to be compiled, and there is no C++ compiler.
@@ -116,18 +156,29 @@ def compiled(model: nn.Module, choice: bool | Literal["auto"], steps: int, size:
         raise ConfigError(
             "training.compile needs a C++ compiler (g++ or clang++, or its name in CXX), found none"
         )
-    needed = choice is True
-    if choice == "auto":
-        choice = (
-            steps >= COMPILED_STEPS
-            and compiler() is not None
-            and not any(map(_slower, model.modules()))
-        )
-    return Compiled(model, size, needed=needed) if choice else model
+    if choice is True or (choice == "auto" and _compilation_pays(model, steps)):
+        return Compiled(model, size, needed=choice is True)
+    return model
 
 
-def _slower(module: nn.Module) -> bool:
-    """Whether a layer makes compiling a loss: of convolutions and of sparse rows the time is in
-    kernels that stay as they are.
+def compiler() -> str | None:
+    """Returns the name of the first C++ compiler that is installed, or None."""
+    for name in (os.environ.get("CXX"), "g++", "clang++", "c++", "cl"):
+        if name and shutil.which(name):
+            return name
+    return None
+
+
+def _compilation_pays(model: nn.Module, steps: int) -> bool:
+    """Says whether compilation makes so many steps of the model faster, and is possible.
+
+    It makes convolutions and layers for sparse rows slower: their time is in kernels that stay as
+    they are.
     """
-    return isinstance(module, nn.Conv2d | nn.ConvTranspose2d) or getattr(module, "sparse", False)
+    if steps < COMPILED_STEPS or compiler() is None:
+        return False
+    for module in model.modules():
+        is_convolution = isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+        if is_convolution or getattr(module, "sparse", False):
+            return False
+    return True

@@ -1,14 +1,13 @@
 """A folder of PNG or JPEG images, with sub-folders as labels."""
 
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import DataError, one_line
-from ..prepare import resized
+from ..prepare import resize_image
 from .limits import refuse_bomb
 from .sources import Raw, Source, Wanted, reason
 
@@ -16,36 +15,58 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+"""The names of images end in one of these."""
 
+SYSTEM_FILES = ("thumbs.db", "desktop.ini")
+"""Systems leave these files in folders; names that begin with a dot are passed over too."""
 
-DROPPINGS = ("thumbs.db", "desktop.ini")
-"""Files that systems leave in folders; names that begin with a dot are passed over too."""
+START_OF_SCAN = b"\xff\xda"
+"""A scan of a JPEG file begins with these bytes."""
 
+MOST_SCANS = 100
+"""A JPEG file may have this many scans, each of which passes over the whole image.
 
-START_OF_SCAN, SCANS = b"\xff\xda", 100
-"""How a scan of a JPEG file begins, and the most of them: each passes over the whole image.
 Progressive files have about ten.
 """
 
+GREY_MODES = ("1", "L", "LA", "La")
+"""Pillow has grey images of at most 8 bits in these modes."""
 
-GREY = ("1", "L", "LA", "La")
-
-
-def _visible(path: Path) -> bool:
-    return (
-        not any(part.startswith(".") for part in path.parts) and path.name.lower() not in DROPPINGS
-    )
+BYTES_PER_PIXEL = 4
+"""Pillow keeps a pixel in this many bytes."""
 
 
-def _files(folder: Path) -> list[Path]:
-    """The images below a folder, in the order of their relative paths. DataError for a file of
-    another kind.
+class Images(Source):
+    """PNG and JPEG files anywhere below a folder, in the order of their paths."""
+
+    summary = "a folder of PNG or JPEG images"
+    fallback = True
+
+    def claims(self, path: Path) -> bool:
+        """Says whether the path is a folder. It may hold images if no other kind claims it."""
+        return path.is_dir()
+
+    def read(self, path: Path, wanted: Wanted) -> Raw:
+        """Decodes all images to uint8 (N, C, H, W).
+
+        Raises:
+            DataError: a file is broken, or two are of unlike size; the message names them.
+        """
+        names = _find_images(path)
+        files = [path / name for name in names]
+        values = _read_images(files, wanted.size)
+        return Raw(str(path), "image", values, 256, _labels(names))
+
+
+def _find_images(folder: Path) -> list[Path]:
+    """Finds the images below a folder, as relative paths in their order.
+
+    Raises:
+        DataError: there are none, or there is a file of another kind.
     """
-    found = sorted(
-        (p.relative_to(folder) for p in folder.rglob("*") if p.is_file()),
-        key=lambda p: p.as_posix(),
-    )
-    images = [path for path in found if _visible(path)]
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    files.sort(key=lambda path: path.as_posix())
+    images = [path for path in files if _is_visible(path)]
     if not images:
         raise DataError(
             f"{folder} holds no images; allowed: files that end in {', '.join(SUFFIXES)}"
@@ -59,109 +80,100 @@ def _files(folder: Path) -> list[Path]:
     return images
 
 
-def _eight_bits(image: "Image") -> "Image":
-    """The image as grey (L) or RGB. Alpha and palettes go: what lies under a transparent pixel is
-    kept as stored.
+def _is_visible(path: Path) -> bool:
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return not is_hidden and path.name.lower() not in SYSTEM_FILES
+
+
+def _read_images(paths: list[Path], size: tuple[int, int] | None) -> np.ndarray:
+    """Decodes files to one array (N, C, H, W); grey images become RGB once one is in colour."""
+    values: np.ndarray = np.empty(0, np.uint8)
+    for row, path in enumerate(paths):
+        image = _decode(path, size)
+        if row == 0:
+            held = sum(file.stat().st_size for file in paths)
+            refuse_bomb("the folder of images", len(paths) * image.nbytes, held)
+            values = np.empty((len(paths), *image.shape), np.uint8)
+        if image.shape[1:] != values.shape[2:]:
+            first_size = "x".join(map(str, values.shape[2:]))
+            other_size = "x".join(map(str, image.shape[1:]))
+            raise DataError(
+                f"images differ in size: {one_line(paths[0], 160)} is {first_size}, "
+                f"{one_line(path, 160)} is {other_size} (height x width); "
+                f"resize them with --set data.size={first_size}"
+            )
+        if len(image) > values.shape[1]:
+            values = np.repeat(values, len(image), axis=1)
+        values[row] = image  # one channel is repeated over three
+    return values
+
+
+def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
+    """Decodes one file to uint8 (C, H, W), of (height, width) `size` if that is not None."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of metadata that are odd but harmless.
+            warnings.simplefilter("ignore")
+            # Pillow only warns of an image of a size that no one would mean; here that is an error.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG")) as image:
+                _refuse_costly(image, path)
+                return _to_array(image, size)
+    # Pillow raises many kinds of errors for a file that is damaged.
+    except Exception as error:
+        raise DataError(f"{one_line(path)} cannot be used as an image: {reason(error)}") from None
+
+
+def _refuse_costly(image: "Image", path: Path) -> None:
+    """Refuses an image whose decoding would take memory or time out of all proportion to its file.
+
+    Raises:
+        DataError: it has too many pixels or too many scans.
+    """
+    claimed = BYTES_PER_PIXEL * image.width * image.height
+    refuse_bomb("it", claimed, path.stat().st_size)
+    if image.format == "JPEG":
+        scans = path.read_bytes().count(START_OF_SCAN)
+        if scans > MOST_SCANS:
+            raise DataError(f"it has {scans} scans; allowed in a JPEG file: {MOST_SCANS}")
+
+
+def _to_array(image: "Image", size: tuple[int, int] | None) -> np.ndarray:
+    """Converts an image to uint8 (C, H, W), upright as the camera's orientation tag says."""
+    from PIL import ImageOps
+
+    picture = _to_eight_bits(ImageOps.exif_transpose(image))
+    if size is not None:
+        picture = resize_image(picture, size)
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        return array[None]
+    return np.moveaxis(array, -1, 0)
+
+
+def _to_eight_bits(image: "Image") -> "Image":
+    """Converts an image to grey (L) or RGB.
+
+    Alpha and palettes go: the colour under a transparent pixel is kept as stored.
     """
     if image.mode.startswith(("I", "F")):
         raise DataError(
             f"it has more than 8 bits a channel (mode {image.mode}); allowed: 8 bits, or a .npy "
             "file"
         )
-    if image.mode in GREY:
+    if image.mode in GREY_MODES:
         return image.convert("L")
-    # A palette with transparent entries must pass through RGBA, or Pillow warns.
-    return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
-
-
-def _pixels(image: "Image", size: tuple[int, int] | None) -> np.ndarray:
-    """uint8 (C, H, W), upright (as the camera's orientation tag says)."""
-    from PIL import ImageOps
-
-    upright = _eight_bits(ImageOps.exif_transpose(image))
-    array = np.asarray(upright if size is None else resized(upright, size))
-    return array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
-
-
-def _refuse_costly(image: "Image", path: Path) -> None:
-    """DataError for an image that is not yet decoded and would take memory or time out of all
-    proportion to its file.
-    """
-    refuse_bomb(
-        "it", 4 * image.width * image.height, path.stat().st_size
-    )  # a pixel of Pillow's has four bytes
-    scans = path.read_bytes().count(START_OF_SCAN) if image.format == "JPEG" else 1
-    if scans > SCANS:
-        raise DataError(f"it has {scans} scans; allowed in a JPEG file: {SCANS}")
-
-
-def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd but harmless metadata
-            # Pillow only warns of an image of a size that no one would mean; here that is an error.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
-                _refuse_costly(image, path)
-                return _pixels(image, size)
-    except Exception as error:  # Pillow raises many kinds for a file that is damaged
-        raise DataError(f"{one_line(path)} cannot be used as an image: {reason(error)}") from None
-
-
-def _refuse_mixed(first: Path, path: Path, one: tuple[int, ...], other: tuple[int, ...]) -> None:
-    sizes = ["x".join(map(str, size)) for size in (one, other)]
-    if one != other:
-        raise DataError(
-            f"images differ in size: {one_line(first, 160)} is {sizes[0]}, {one_line(path, 160)} is "
-            f"{sizes[1]} (height x width); "
-            f"resize them with --set data.size={sizes[0]}"
-        )
-
-
-def _stack(paths: list[Path], pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """One array (N, C, H, W); grey images become RGB as soon as one is in colour."""
-    values: np.ndarray = np.empty(0, np.uint8)
-    for at, picture in enumerate(pictures):
-        if at == 0:
-            refuse_bomb(
-                "the folder of images",
-                len(paths) * picture.nbytes,
-                sum(path.stat().st_size for path in paths),
-            )
-            values = np.empty((len(paths), *picture.shape), np.uint8)
-        _refuse_mixed(paths[0], paths[at], values.shape[2:], picture.shape[1:])
-        if len(picture) > values.shape[1]:
-            values = np.repeat(values, len(picture), axis=1)
-        values[at] = picture  # one channel is repeated over three
-    return values
+    if image.mode == "P":
+        # A palette with transparent entries must pass through RGBA, or Pillow warns.
+        image = image.convert("RGBA")
+    return image.convert("RGB")
 
 
 def _labels(paths: list[Path]) -> np.ndarray | None:
-    """The first sub-folder of each image, if all are in one."""
-    return (
-        np.array([path.parts[0] for path in paths])
-        if all(len(path.parts) > 1 for path in paths)
-        else None
-    )
-
-
-class Images(Source):
-    """PNG and JPEG files anywhere below a folder, in the order of their paths."""
-
-    summary = "a folder of PNG or JPEG images"
-    fallback = True
-
-    def claims(self, path: Path) -> bool:
-        """Any folder that no other kind claims."""
-        return path.is_dir()
-
-    def read(self, path: Path, wanted: Wanted) -> Raw:
-        """Decode all images to uint8 (N, C, H, W). DataError names the file that is broken, or two
-        of unlike size.
-        """
-        names = _files(path)
-        files = [path / name for name in names]
-        values = _stack(files, (_decode(file, wanted.size) for file in files))
-        return Raw(str(path), "image", values, 256, _labels(names))
+    """Returns the first sub-folder of each image, or None if an image is in none."""
+    for path in paths:
+        if len(path.parts) == 1:
+            return None
+    return np.array([path.parts[0] for path in paths])

@@ -1,4 +1,4 @@
-"""What every kind of file is to the house: a source that claims a path and reads it."""
+"""The contract of every kind of file: a source claims a path and reads it."""
 
 import abc
 import dataclasses
@@ -13,8 +13,11 @@ from ...specs.registry import members
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What was asked of the source: (height, width) of images, and the columns of a table (None:
-    all).
+    """What is asked of a reader.
+
+    Attributes:
+        size: the (height, width) of images; None: as they are.
+        columns: the columns of a table, in this order; None: all.
     """
 
     size: tuple[int, int] | None = None
@@ -23,18 +26,20 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Raw:
-    """What a source holds, before it is split or scaled.
+    """The examples of a source, before they are split or scaled.
 
     Attributes:
         name: the source as it appears in messages.
         kind: "image", "table" or "vector".
-        values: (N, *shape), in memory or memory-mapped, in the source's units; the given test part
-        comes last.
+        values: (N, *shape), in memory or memory-mapped, in the source's units. The source's own
+            test part comes last.
         levels: the values are the whole numbers 0 .. levels - 1; None for real numbers.
         labels: (N,), where the source has them.
-        train: how many of the N are the source's own training part; None where it brings no test
-        part.
-        columns: names of the columns of a table.
+        train: the size of the source's own training part; None where it brings no test part.
+        columns: the names of the columns of a table.
+
+    Raises:
+        DataError: there are no examples, or another number of labels than of examples.
     """
 
     name: str
@@ -46,7 +51,7 @@ class Raw:
     columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a source without examples, or with another number of labels than examples."""
+        """Refuses a source without examples, or with another number of labels than examples."""
         if not self.values.size:
             raise DataError(
                 f"{self.name} holds no examples: its array has the shape {self.values.shape}"
@@ -59,8 +64,11 @@ class Raw:
 
 
 class Source(abc.ABC):
-    """A kind of data source. `summary` names it in messages; a `fallback` reads only what no other
-    kind claims.
+    """A kind of data source, such as a folder of images.
+
+    Attributes:
+        summary: the kind as it appears in messages.
+        fallback: the kind reads only what no other kind claims.
     """
 
     summary: ClassVar[str]
@@ -68,30 +76,39 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def claims(self, path: Path) -> bool:
-        """Whether an existing file or folder is of this kind, judged by its name (or the names in
-        it).
+        """Says whether an existing file or folder is of this kind.
+
+        Its name (or the names in it) decides; nothing is opened.
         """
 
     @abc.abstractmethod
     def read(self, path: Path, wanted: Wanted) -> Raw:
-        """What is there. DataError, one line that names the file, where it is not as it should be."""
+        """Reads what is at a path.
+
+        Raises:
+            DataError: it is not as it should be: one line that names the file.
+        """
 
 
-def kinds() -> list[Source]:
-    """One reader of each kind."""
+def all_readers() -> list[Source]:
+    """Makes one reader of each kind."""
     return [kind() for kind in members(__package__, Source).values()]
 
 
-def reader(path: Path) -> Source:
-    """The reader that claims this existing path. DataError, naming all kinds, if none does."""
-    claimants = [kind for kind in kinds() if kind.claims(path)]
+def find_reader(path: Path) -> Source:
+    """Finds the reader that claims an existing path.
+
+    Raises:
+        DataError: no kind claims it; the message names all kinds.
+    """
+    readers = all_readers()
+    claimants = [reader for reader in readers if reader.claims(path)]
     if not claimants:
-        raise DataError(
-            f"{path} is of no known kind; allowed: {'; '.join(kind.summary for kind in kinds())}"
-        )
-    return min(claimants, key=lambda kind: kind.fallback)
+        summaries = "; ".join(reader.summary for reader in readers)
+        raise DataError(f"{path} is of no known kind; allowed: {summaries}")
+    return min(claimants, key=lambda reader: reader.fallback)
 
 
 def reason(error: BaseException) -> str:
-    """The message of a library's exception as one short line."""
+    """Shortens the message of a library's exception to one line."""
     return one_line(error, 160) or type(error).__name__

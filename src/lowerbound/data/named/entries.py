@@ -1,4 +1,4 @@
-"""The named sets, one entry each."""
+"""The named sets: one entry for each, below the functions that read them."""
 
 import re
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError, unknown
 from ...system.files import exists, expand_home
-from .fetch import Named, Ways
+from .fetch import FilePatterns, Named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from ..interactions.logs import RawLog
 
 
-def _digits(_: Path) -> "Raw":
-    """The file of `sklearn.datasets.load_digits`, an import that takes longer than all else that a
-    small run needs but torch.
+def _read_digits(_: Path) -> "Raw":
+    """Reads the file of `sklearn.datasets.load_digits`.
+
+    The import of that module takes longer than all else that a small run needs but torch.
     """
     import numpy as np
 
@@ -26,24 +27,33 @@ def _digits(_: Path) -> "Raw":
 
     (library,) = find_spec("sklearn").submodule_search_locations  # type: ignore[union-attr, misc]
     table = np.loadtxt(Path(library, "datasets", "data", "digits.csv.gz"), delimiter=",")
-    return Raw(
-        "digits",
-        "image",
-        table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8),
-        17,
-        table[:, -1].astype(int),
-    )
+    images = table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8)
+    labels = table[:, -1].astype(int)
+    return Raw("digits", "image", images, 17, labels)
 
 
-def _idx(folder: Path) -> "Raw":
+def _read_idx(folder: Path) -> "Raw":
     from ..files.idx import Idx
     from ..files.sources import Wanted
 
     return Idx().read(folder, Wanted())
 
 
-def _mat(path: Path) -> "np.ndarray":
-    """The original Frey Faces: `ff`, uint8 (560, N), a column for each image, as (N, 28, 20)."""
+def _read_frey_faces(folder: Path) -> "Raw":
+    from ..files.arrays import Npz, from_array
+    from ..files.sources import Wanted
+
+    file = folder / FREY_FACES
+    if file.is_file():
+        return Npz().read(file, Wanted())
+    return from_array(_read_matlab(folder / FREY_FACES_ORIGINAL), "freyfaces")
+
+
+def _read_matlab(path: Path) -> "np.ndarray":
+    """Reads the original Frey Faces as (N, 28, 20).
+
+    Their file has `ff`, uint8 (560, N), with a column for each image.
+    """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
@@ -65,65 +75,57 @@ def _mat(path: Path) -> "np.ndarray":
         ) from None
 
 
-FREY, FREY_ORIGINAL = "freyfaces.npz", "frey_rawface.mat"
-
-
-def _frey(folder: Path) -> "Raw":
-    from ..files.arrays import Npz, from_array
-    from ..files.sources import Wanted
-
-    npz = folder / FREY
-    return (
-        Npz().read(npz, Wanted())
-        if npz.is_file()
-        else from_array(_mat(folder / FREY_ORIGINAL), "freyfaces")
-    )
-
-
-def _films(folder: Path) -> "RawLog":
+def _read_films(folder: Path) -> "RawLog":
     from .movielens import read_films
 
     return read_films(folder)
 
 
-def _tables(folder: Path) -> "RawLog":
+def _read_log(folder: Path) -> "RawLog":
     from ..interactions.logs import read_log
 
     return read_log(folder)
 
 
-def _synthetic(folder: Path) -> "RawLog":
+def _read_synthetic(folder: Path) -> "RawLog":
     from .synthetic import read_synthetic
 
     return read_synthetic(folder)
 
 
-HELD_IDX: Ways = (
-    tuple(
-        rf"{part}-{what}[.-]idx\d-ubyte(\.gz)?"
-        for part in ("train", "(t10k|test)")
-        for what in ("images", "labels")
+FREY_FACES = "freyfaces.npz"
+"""The name of the file of the Frey Faces as NumPy arrays."""
+
+FREY_FACES_ORIGINAL = "frey_rawface.mat"
+"""The name of the original file of the Frey Faces."""
+
+HELD_IDX: FilePatterns = (
+    (
+        r"train-images[.-]idx\d-ubyte(\.gz)?",
+        r"train-labels[.-]idx\d-ubyte(\.gz)?",
+        r"(t10k|test)-images[.-]idx\d-ubyte(\.gz)?",
+        r"(t10k|test)-labels[.-]idx\d-ubyte(\.gz)?",
     ),
 )
-"""Of an MNIST-like set, as `idx.parts` finds them."""
+"""A folder holds an MNIST-like set by these files, as `idx.parts` finds them."""
 
-
-HELD_FILMS: Ways = (
+HELD_FILMS: FilePatterns = (
     (r"ratings\.csv", r"(items|movies)\.csv"),
     (r"ratings\.dat", r"movies\.dat"),
     (r"u\.data", r"u\.item"),
 )
-"""Of a MovieLens set: the formats of `movielens.FORMATS`."""
+"""A folder holds a MovieLens set by these files, the formats of `movielens.FORMATS`."""
+
+HELD_PARTS: FilePatterns = (
+    (r"train\.(?i:csv|tsv|parquet|npz)", r"test\.(?i:csv|tsv|parquet|npz)"),
+)
+"""A folder holds a set with its own parts by these files, as `logs.parts_of` finds them."""
 
 
-HELD_PARTS: Ways = ((r"train\.(?i:csv|tsv|parquet|npz)", r"test\.(?i:csv|tsv|parquet|npz)"),)
-"""Of a set that brings its own parts, as `plays.parts_of` finds them."""
-
-
-def _four(
+def _mnist_files(
     train_images: str, train_labels: str, test_images: str, test_labels: str
 ) -> dict[str, str]:
-    """The four files of an MNIST-like set with their sha256."""
+    """Names the four files of an MNIST-like set, each with its sha256."""
     return {
         "train-images-idx3-ubyte.gz": train_images,
         "train-labels-idx1-ubyte.gz": train_labels,
@@ -132,12 +134,15 @@ def _four(
     }
 
 
-def _movielens(size: str, what: str, sha256: str, *files: str) -> Named:
-    """An entry of a MovieLens set; GroupLens allows no redistribution, so there is no other mirror."""
+def _movielens(size: str, description: str, sha256: str, *files: str) -> Named:
+    """Makes the entry of a MovieLens set.
+
+    GroupLens allows no redistribution, so there is no other mirror.
+    """
     return Named(
         f"movielens-{size}",
-        f"MovieLens {what}",
-        read=_films,
+        f"MovieLens {description}",
+        read=_read_films,
         held=HELD_FILMS,
         files=dict.fromkeys(files, ""),
         kind="interactions",
@@ -147,13 +152,18 @@ def _movielens(size: str, what: str, sha256: str, *files: str) -> Named:
     )
 
 
-def _parted(name: str, summary: str) -> Named:
-    """An entry of a set with the train and test files of a published comparison, which everyone has
-    to bring.
+def _published_split(name: str, description: str) -> Named:
+    """Makes the entry of a set with the train and test files of a published comparison.
+
+    Everyone has to bring these files.
     """
-    files = {"train.parquet": "", "test.parquet": ""}
     return Named(
-        name, f"{summary} (bring your own copy)", _tables, HELD_PARTS, files, kind="interactions"
+        name,
+        f"{description} (bring your own copy)",
+        read=_read_log,
+        held=HELD_PARTS,
+        files={"train.parquet": "", "test.parquet": ""},
+        kind="interactions",
     )
 
 
@@ -161,15 +171,15 @@ _ENTRIES = [
     Named(
         "digits",
         "1,797 handwritten digits, 8x8 grey, 17 levels (comes with scikit-learn)",
-        read=_digits,
+        read=_read_digits,
         inside="scikit-learn",
     ),
     Named(
         "mnist",
         "MNIST: 60,000 + 10,000 handwritten digits, 28x28 grey",
-        read=_idx,
+        read=_read_idx,
         held=HELD_IDX,
-        files=_four(
+        files=_mnist_files(
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
@@ -183,9 +193,9 @@ _ENTRIES = [
     Named(
         "fashion-mnist",
         "Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28x28 grey",
-        read=_idx,
+        read=_read_idx,
         held=HELD_IDX,
-        files=_four(
+        files=_mnist_files(
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
             "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
@@ -199,9 +209,9 @@ _ENTRIES = [
     Named(
         "freyfaces",
         "Frey Faces: 1,965 film frames of a face, 28x20 grey (bring your own copy)",
-        read=_frey,
-        held=((re.escape(FREY),), (re.escape(FREY_ORIGINAL),)),
-        files={FREY: ""},
+        read=_read_frey_faces,
+        held=((re.escape(FREY_FACES),), (re.escape(FREY_FACES_ORIGINAL),)),
+        files={FREY_FACES: ""},
     ),
     _movielens(
         "100k",
@@ -224,46 +234,54 @@ _ENTRIES = [
         "ratings.csv",
         "movies.csv",
     ),
-    _parted(
+    _published_split(
         "gowalla",
         "Gowalla: 1,027,370 check-ins of 29,858 users at 40,981 places, split as for LightGCN",
     ),
-    _parted(
+    _published_split(
         "lastfm",
         "Last.fm: 52,668 pairs of 1,880 users and 4,489 artists, split as in LightGCN's repository",
     ),
     Named(
         "synthetic-interactions",
         "2,000 users with 500 items, drawn from eight tastes that are known (generated)",
-        read=_synthetic,
+        read=_read_synthetic,
         inside="lowerbound",
         kind="interactions",
     ),
 ]
 
-
 NAMED: dict[str, Named] = {entry.name: entry for entry in _ENTRIES}
+"""The named sets by their names, in the order of listings."""
 
 
 def named_sets() -> dict[str, Named]:
-    """The named sets by name: each has a `summary` and tells by `found()` where it is."""
+    """Returns the named sets by name.
+
+    Each has a `summary`, and its method `found` looks for it on this machine.
+    """
     return dict(NAMED)
 
 
-def place(source: str) -> Path:
-    """The file or folder at a path that is no named set. DataError, with what is allowed, if there
-    is none.
+def find_path(source: str) -> Path:
+    """Finds the file or folder that a source names which is no named set.
+
+    Raises:
+        DataError: there is none; the message has what is allowed.
     """
     path = expand_home(source)
     if source and exists(path):
         return path
-    if source and path.name == source and not path.suffix:
+    is_word = path.name == source and not path.suffix
+    if source and is_word:
         raise DataError(unknown("data source", source, NAMED) + ", or a path to a file or folder")
     raise DataError(
         f"there is no file or folder {source!r}; allowed: a path, or one of {', '.join(NAMED)}"
     )
 
 
-def short(source: str) -> str:
-    """A source in a word: the name of a set, or of a file without its suffix."""
-    return source if source in NAMED else expand_home(source).stem
+def short_name(source: str) -> str:
+    """Shortens a source to a word: the name of a set, or of a file without its suffix."""
+    if source in NAMED:
+        return source
+    return expand_home(source).stem

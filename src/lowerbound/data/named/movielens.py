@@ -1,8 +1,9 @@
-"""The MovieLens sets in their publisher's files, each in its own format, and as CSV. Cite Harper
-and Konstan (2015).
+"""The MovieLens sets in their publisher's files, each in its own format, and as CSV.
+
+Cite Harper and Konstan (2015).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,94 +17,87 @@ if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame
 
 COLUMNS = ("user", "item", "rating", "timestamp")
-
+"""Ratings have these columns, in this order."""
 
 GENRES = (
-    *(
-        "unknown",
-        "Action",
-        "Adventure",
-        "Animation",
-        "Children's",
-        "Comedy",
-        "Crime",
-        "Documentary",
-        "Drama",
-        "Fantasy",
-    ),
-    *(
-        "Film-Noir",
-        "Horror",
-        "Musical",
-        "Mystery",
-        "Romance",
-        "Sci-Fi",
-        "Thriller",
-        "War",
-        "Western",
-    ),
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
 )
-"""What the last 19 columns of u.item flag, in the order of u.genre."""
+"""The last 19 columns of u.item flag these genres, in the order of u.genre."""
 
 
-def _columns(path: Path, separator: str, at: tuple[int, ...]) -> "LazyFrame":
-    """The four columns at these places of a file without a header."""
-    import polars
+def read_films(folder: Path) -> RawLog:
+    """Reads ratings and films.
 
-    refuse_packed(path)
-    lines = polars.scan_csv(
-        path, separator=separator, has_header=False, quote_char=None, glob=False
-    )
-    names = lines.collect_schema().names()
-    return lines.select(
-        polars.col(names[k]).cast(polars.Int64).alias(as_)
-        for k, as_ in zip(at, COLUMNS, strict=True)
-    )
-
-
-def _lines(path: Path, separator: str, fields: int) -> Iterator[list[str]]:
-    """The fields of each line of an old file, which is in Latin-1. DataError for a line with too
-    few.
+    Raises:
+        DataError: they cannot be read, or the folder holds none.
     """
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
-        words = line.split(separator)
-        if len(words) < fields:
-            raise DataError(
-                f"{path}, line {number}: {len(words)} fields; allowed: {fields} or more, parted by "
-                f"{separator!r}"
-            )
-        yield words
+    pair = _find_format(folder)
+    if pair is None:
+        pairs = ", ".join(" and ".join(files) for files in FORMATS)
+        raise DataError(f"{folder} holds no ratings and films; allowed: {pairs}")
+    ratings_file, films_file = pair
+    read = FORMATS[pair]
+    ratings, films = guarded(str(folder), lambda: read(folder / ratings_file, folder / films_file))
+    return RawLog(str(folder), {0: ratings}, films)
 
 
-def _films(rows: Iterator[tuple[str, str, str]]) -> "DataFrame":
-    import polars
-
-    ids, titles, genres = zip(*rows, strict=True)
-    return polars.DataFrame({"item": [int(i) for i in ids], "title": titles, "genres": genres})
+def has_films(folder: Path) -> bool:
+    """Says whether a folder holds ratings and films in one of the formats."""
+    return _find_format(folder) is not None
 
 
-def _flags(words: list[str]) -> str:
-    return "|".join(genre for genre, flag in zip(GENRES, words, strict=False) if flag == "1")
+def _find_format(folder: Path) -> tuple[str, str] | None:
+    for pair in FORMATS:
+        if all((folder / file).is_file() for file in pair):
+            return pair
+    return None
 
 
-def _old(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
-    """MovieLens 100K: u.data and u.item."""
-    return _columns(ratings, "\t", (0, 1, 2, 3)), _films(
-        (w[0], w[1], _flags(w[5:])) for w in _lines(items, "|", 24)
-    )
+def _read_100k(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
+    """Reads MovieLens 100K: u.data and u.item."""
+    log = _scan_ratings(ratings, "\t", (0, 1, 2, 3))
+    films = []
+    for fields in _split_lines(items, "|", 24):
+        item, title = fields[:2]
+        genres = [genre for genre, flag in zip(GENRES, fields[5:], strict=False) if flag == "1"]
+        films.append((item, title, "|".join(genres)))
+    return log, _to_frame(films)
 
 
-def _dat(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
-    """MovieLens 1M: ratings.dat and movies.dat. Read with one colon for a separator, every other
-    column is empty.
+def _read_1m(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
+    """Reads MovieLens 1M: ratings.dat and movies.dat.
+
+    The separator of ratings.dat is two colons. It is read with one, so that every other column is
+    empty.
     """
-    return _columns(ratings, ":", (0, 2, 4, 6)), _films(
-        (w[0], w[1], w[2]) for w in _lines(items, "::", 3)
-    )
+    log = _scan_ratings(ratings, ":", (0, 2, 4, 6))
+    films = []
+    for fields in _split_lines(items, "::", 3):
+        item, title, genres = fields[:3]
+        films.append((item, title, genres))
+    return log, _to_frame(films)
 
 
-def _csv(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
-    """MovieLens 20M, and the others as CSV."""
+def _read_20m(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
+    """Reads MovieLens 20M, and the others as CSV."""
     import polars
 
     refuse_packed(ratings)
@@ -113,30 +107,49 @@ def _csv(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
 
 
 FORMATS: "dict[tuple[str, str], Callable[[Path, Path], tuple[LazyFrame, DataFrame]]]" = {
-    ("ratings.csv", "items.csv"): _csv,
-    ("ratings.csv", "movies.csv"): _csv,
-    ("ratings.dat", "movies.dat"): _dat,
-    ("u.data", "u.item"): _old,
+    ("ratings.csv", "items.csv"): _read_20m,
+    ("ratings.csv", "movies.csv"): _read_20m,
+    ("ratings.dat", "movies.dat"): _read_1m,
+    ("u.data", "u.item"): _read_100k,
 }
-"""The two files that a folder holds, and how they are read."""
+"""A folder holds two files of one of these pairs of names, and the function reads them."""
 
 
-def _format(folder: Path) -> tuple[str, str] | None:
-    return next((pair for pair in FORMATS if all((folder / file).is_file() for file in pair)), None)
+def _scan_ratings(path: Path, separator: str, positions: tuple[int, ...]) -> "LazyFrame":
+    """Opens a file of ratings without a header, whose columns stand at these positions."""
+    import polars
+
+    refuse_packed(path)
+    lines = polars.scan_csv(
+        path, separator=separator, has_header=False, quote_char=None, glob=False
+    )
+    names = lines.collect_schema().names()
+    columns = []
+    for position, column in zip(positions, COLUMNS, strict=True):
+        columns.append(polars.col(names[position]).cast(polars.Int64).alias(column))
+    return lines.select(columns)
 
 
-def has_films(folder: Path) -> bool:
-    """Whether a folder holds ratings and films in one of the formats."""
-    return _format(folder) is not None
+def _split_lines(path: Path, separator: str, least: int) -> Iterator[list[str]]:
+    """Yields the fields of each line of an old file, which is in Latin-1.
+
+    Raises:
+        DataError: a line has fewer fields than `least`.
+    """
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+        fields = line.split(separator)
+        if len(fields) < least:
+            raise DataError(
+                f"{path}, line {number}: {len(fields)} fields; allowed: {least} or more, parted by "
+                f"{separator!r}"
+            )
+        yield fields
 
 
-def read_films(folder: Path) -> RawLog:
-    """Ratings and films. DataError if they cannot be read."""
-    pair = _format(folder)
-    if pair is None:
-        raise DataError(
-            f"{folder} holds no ratings and films; allowed: "
-            f"{', '.join(' and '.join(p) for p in FORMATS)}"
-        )
-    ratings, films = guarded(str(folder), lambda: FORMATS[pair](*(folder / file for file in pair)))
-    return RawLog(str(folder), {0: ratings}, films)
+def _to_frame(films: Iterable[tuple[str, str, str]]) -> "DataFrame":
+    """Makes a frame of the ids, titles and genres of films."""
+    import polars
+
+    ids, titles, genres = zip(*films, strict=True)
+    items = [int(film_id) for film_id in ids]
+    return polars.DataFrame({"item": items, "title": titles, "genres": genres})

@@ -7,23 +7,9 @@ from .curves import lines
 from .distributions import bars, histogram, levels, marginal, marginals, rates
 from .images import grid, heat, interleaved, matrix, pairs, strips, sweep
 from .points import amounts, classes, shades
-from .style import (
-    COLOURS,
-    DEPTH,
-    DIFFERENCE,
-    MANY,
-    MARKERS,
-    REST,
-    SIZE,
-    Bars,
-    figure_of,
-    pixels,
-    short,
-    words,
-)
+from .style import COLOURS, DEPTH, DIFFERENCE, MANY, MARKERS, REST, SIZE, Bars, pixels, words
 
 __all__ = [
-    "Bars",
     "COLOURS",
     "DEPTH",
     "DIFFERENCE",
@@ -31,10 +17,10 @@ __all__ = [
     "MARKERS",
     "REST",
     "SIZE",
+    "Bars",
     "amounts",
     "bars",
     "classes",
-    "figure_of",
     "grid",
     "heat",
     "histogram",
@@ -48,7 +34,6 @@ __all__ = [
     "pixels",
     "rates",
     "shades",
-    "short",
     "strips",
     "sweep",
     "tiles",

@@ -1,5 +1,6 @@
 """Lines over epochs."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,7 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLOURS, MARKERS, above, known_values, on_axes, words
+from .style import COLOURS, MARKERS, prepare_axes, put_legend_above, words
+
+LINE_STYLES = ("-", "--", "-.", ":")
+"""The styles that the lines of a picture take in turn."""
+
+
+MARKED_EPOCHS = 30
+"""A line of at most this many epochs has a marker at each."""
+
+
+UNTRIMMED_EPOCHS = 10
+"""The scale of a curve of at most this many epochs holds all of them."""
 
 
 def lines(
@@ -19,33 +31,65 @@ def lines(
     best_epoch: int | None = None,
     trim: bool = False,
 ) -> Figure:
-    """Columns of the metrics by epoch, each with its label; epochs without a number are passed
-    over.
+    """Draws columns of the metrics by epoch.
 
-    `trim`: the scale is that of the later epochs, so that the first may leave the picture.
+    Args:
+        history: the metrics of each epoch; a number that is missing or not finite is passed over.
+        columns: the columns to draw, and the label of each.
+        ylabel: the name of the vertical axis.
+        ax: the axes to draw on; None makes a figure.
+        best_epoch: the epoch to mark; None or 0 for none.
+        trim: the scale is that of the later epochs, so that the first may leave the picture.
     """
-    figure, ax = on_axes(ax)
+    figure, ax = prepare_axes(ax)
     drawn: list[float] = []
     for i, (column, label) in enumerate(columns.items()):
-        epochs, values = known_values(history, column)
-        few = len(epochs) <= 30
-        style = {
-            "marker": MARKERS[i % 10] if few else "",
-            "markersize": 4,
-            "linestyle": ("-", "--", "-.", ":")[i % 4],
-        }
-        ax.plot(epochs, values, color=COLOURS[i % 10], label=words(label, 40), **style)  # type: ignore[arg-type]
+        epochs, values = _finite_values(history, column)
+        marker = MARKERS[i % len(MARKERS)] if len(epochs) <= MARKED_EPOCHS else ""
+        ax.plot(
+            epochs,
+            values,
+            color=COLOURS[i % len(COLOURS)],
+            label=words(label, 40),
+            marker=marker,
+            markersize=4,
+            linestyle=LINE_STYLES[i % len(LINE_STYLES)],
+        )
         drawn += values
     if best_epoch:
-        ax.axvline(
-            best_epoch, color="0.55", linewidth=1, label=f"best epoch ({best_epoch})", zorder=0
-        )
-    if trim and len(history) > 10 and drawn:
-        low, high = float(np.percentile(drawn, 8)), float(np.percentile(drawn, 92))
-        low, high = (low, max(drawn)) if drawn[-1] > np.median(drawn) else (min(drawn), high)
-        ax.set_ylim(low - 0.07 * (high - low) - 1e-9, high + 0.07 * (high - low) + 1e-9)
+        label = f"best epoch ({best_epoch})"
+        ax.axvline(best_epoch, color="0.55", linewidth=1, label=label, zorder=0)
+    if trim and len(history) > UNTRIMMED_EPOCHS and drawn:
+        _trim_scale(ax, drawn)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.set(xlabel="epoch", ylabel=ylabel)
     if len(ax.get_lines()) > 1:
-        above(ax, 3)
+        put_legend_above(ax, 3)
     return figure
+
+
+def _finite_values(
+    history: Sequence[Mapping[str, float]], column: str
+) -> tuple[list[float], list[float]]:
+    """Returns the epochs that have a finite number in a column, and these numbers."""
+    epochs = []
+    values = []
+    for row in history:
+        value = row.get(column, math.nan)
+        if math.isfinite(value):
+            epochs.append(row["epoch"])
+            values.append(value)
+    return epochs, values
+
+
+def _trim_scale(ax: Axes, values: list[float]) -> None:
+    """Leaves eight hundredths of the values out of the scale, on the side the curve comes from."""
+    low = float(np.percentile(values, 8))
+    high = float(np.percentile(values, 92))
+    rises = values[-1] > np.median(values)
+    if rises:
+        high = max(values)
+    else:
+        low = min(values)
+    margin = 0.07 * (high - low)
+    ax.set_ylim(low - margin - 1e-9, high + margin + 1e-9)

@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLOURS, REST, SIZE, Bars, above, on_axes, shared, words
+from ..text import format_number
+from .style import COLOURS, REST, SIZE, Bars, prepare_axes, put_legend_above, words
+
+SERIES_COLOURS = (COLOURS[4], COLOURS[9], COLOURS[1])
+"""The colours that the series of a histogram take in turn."""
+
+
+HATCHES = ("", "///", "...")
+"""The patterns that the series of a bar chart take in turn."""
 
 
 def marginal(
@@ -21,9 +29,18 @@ def marginal(
     labels: tuple[str, str] = ("data", "samples"),
     legend: bool = True,
 ) -> Figure:
-    """Histograms of one quantity in two sets, (N,) and (M,): the first filled, the second a line."""
-    figure, ax = on_axes(ax)
-    (first, second), edges = shared([data, samples])
+    """Draws the histograms of one quantity in two sets, the first filled, the second as a line.
+
+    Args:
+        data: the values of the first set, (N,).
+        samples: the values of the second, (M,).
+        ax: the axes to draw on; None makes a figure.
+        name: the name of the quantity.
+        labels: the names of the sets.
+        legend: whether the picture says which set is which.
+    """
+    figure, ax = prepare_axes(ax)
+    (first, second), edges = _on_common_bins(data, samples)
     ax.hist(first, edges, density=True, alpha=0.55, label=labels[0], color=COLOURS[4])
     ax.hist(second, edges, density=True, histtype="step", label=labels[1], color="black")
     ax.set_title(words(name, 32), fontsize=9)
@@ -34,6 +51,37 @@ def marginal(
     return figure
 
 
+def _on_common_bins(
+    data: np.ndarray, samples: np.ndarray, spread: float = 0.5
+) -> tuple[list[np.ndarray], list[float]]:
+    """Clips two sets to the range of the first and somewhat more, and divides that into bins.
+
+    What lies beyond piles up at the ends: samples far from the data are seen, and do not squeeze
+    the data into one bin.
+
+    Returns:
+        The clipped finite values of both sets, and the edges of the bins.
+    """
+    finite = []
+    for values in (data, samples):
+        is_finite = np.isfinite(values)
+        finite.append(values[is_finite] if is_finite.any() else np.zeros(1))
+    low = float(finite[0].min())
+    high = float(finite[0].max())
+    margin = spread * max(high - low, 1e-9)
+    clipped = [np.clip(values, low - margin, high + margin) for values in finite]
+    return clipped, _bin_edges(clipped, most=50)
+
+
+def _bin_edges(sets: Sequence[np.ndarray], most: int) -> list[float]:
+    """Returns the edges of bins over several sets of values, as many as suit the smallest set."""
+    smallest = min(len(values) for values in sets)
+    bins = int(np.clip(2 * math.sqrt(smallest), 8, most))
+    together = np.concatenate(sets)
+    edges: list[float] = np.histogram_bin_edges(together, bins=bins).tolist()
+    return edges
+
+
 def marginals(
     data: np.ndarray,
     samples: np.ndarray,
@@ -42,27 +90,33 @@ def marginals(
     *,
     labels: tuple[str, str] = ("data", "samples"),
 ) -> Figure:
-    """`marginal` of each column of (N, D) and (M, D), four to a row, in small pictures on the axes."""
+    """Draws `marginal` of each column in a small picture on the axes, four to a row.
+
+    Args:
+        data: the first set, (N, D).
+        samples: the second set, (M, D).
+        names: the names of the columns.
+        ax: the axes to draw on; None makes a figure.
+        labels: the names of the sets.
+    """
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
-    figure, ax = on_axes(ax, (7.2, 1.0 + 1.35 * rows))
+    figure, ax = prepare_axes(ax, (7.2, 1.0 + 1.35 * rows))
     ax.axis("off")
+    width = 1 / columns
+    height = 1 / rows
     for i, name in enumerate(names):
-        across, down = 1 / columns, 1 / rows
-        place = (
-            (i % columns + 0.04) * across,
-            1 - (i // columns + 1) * down + 0.22 * down,
-            0.92 * across,
-            0.56 * down,
-        )
-        part = ax.inset_axes(place)
+        row, column = divmod(i, columns)
+        left = (column + 0.04) * width
+        bottom = 1 - (row + 1) * height + 0.22 * height
+        part = ax.inset_axes((left, bottom, 0.92 * width, 0.56 * height))
         marginal(data[:, i], samples[:, i], part, name=name, labels=labels, legend=False)
         part.tick_params(labelsize=7)
         part.title.set_fontsize(8)
-    handles, told = part.get_legend_handles_labels()
+    handles, texts = part.get_legend_handles_labels()
     ax.legend(
         handles,
-        told,
+        texts,
         frameon=False,
         fontsize=9,
         ncols=2,
@@ -73,66 +127,83 @@ def marginals(
 
 
 def histogram(series: Mapping[str, np.ndarray], xlabel: str, ax: Axes | None = None) -> Figure:
-    """How the values of one set or several are spread; the lowest two hundredth piles up at the
-    left end.
+    """Draws how the values of one set or several are spread.
+
+    The lowest two hundredth of each piles up at the left end.
+
+    Args:
+        series: the values of each set, (N,), by its name; those that are not finite are left out.
+        xlabel: the name of the values.
+        ax: the axes to draw on; None makes a figure.
     """
-    figure, ax = on_axes(ax)
-    series = {name: values[np.isfinite(values)] for name, values in series.items()}
-    series = {name: values for name, values in series.items() if len(values)} or {
-        "none is finite": np.zeros(1)
-    }
-    low = min(float(np.quantile(v, 0.005)) for v in series.values())
-    clipped = {name: np.maximum(v, low) for name, v in series.items()}
-    bins = int(np.clip(2 * math.sqrt(min(map(len, clipped.values()))), 8, 60))
-    edges = np.histogram_bin_edges(np.concatenate(list(clipped.values())), bins=bins).tolist()
+    figure, ax = prepare_axes(ax)
+    finite: dict[str, np.ndarray] = {}
+    for name, values in series.items():
+        known = values[np.isfinite(values)]
+        if len(known):
+            finite[name] = known
+    if not finite:
+        finite = {"none is finite": np.zeros(1)}
+    low = min(float(np.quantile(values, 0.005)) for values in finite.values())
+    clipped = {name: np.maximum(values, low) for name, values in finite.items()}
+    edges = _bin_edges(list(clipped.values()), most=60)
     for i, (name, values) in enumerate(clipped.items()):
-        how: dict[str, Any] = {"alpha": 0.55} if i == 0 else {"histtype": "step", "linewidth": 1.4}
-        ax.hist(
-            values, edges, density=True, label=words(name), color=COLOURS[(4, 9, 1)[i % 3]], **how
-        )
+        style: dict[str, Any] = {"histtype": "step", "linewidth": 1.4}
+        if i == 0:
+            style = {"alpha": 0.55}
+        colour = SERIES_COLOURS[i % len(SERIES_COLOURS)]
+        ax.hist(values, edges, density=True, label=words(name), color=colour, **style)
     ax.set(xlabel=xlabel, yticks=[])
-    if len(series) > 1:
-        above(ax, len(series))
+    if len(finite) > 1:
+        put_legend_above(ax, len(finite))
     return figure
 
 
 def bars(
     names: Sequence[str], series: Bars, ylabel: str, ax: Axes | None = None, *, xlabel: str = ""
 ) -> Figure:
-    """Bars side by side at each of some places, with their standard errors; what is not a number
-    has no bar.
+    """Draws bars side by side at each of several places, with their standard errors.
+
+    Args:
+        names: the names of the places.
+        series: the heights of the bars at the places, and their standard errors, by name; a height
+            that is not a number has no bar.
+        ylabel: the name of the heights.
+        ax: the axes to draw on; None makes a figure.
+        xlabel: the name of the places.
     """
-    figure, ax = on_axes(ax)
+    figure, ax = prepare_axes(ax)
     width = 0.8 / max(1, len(series))
     for i, (label, (values, errors)) in enumerate(series.items()):
-        at = np.arange(len(names)) + (i - (len(series) - 1) / 2) * width
-        spread = None if errors is None else np.nan_to_num(np.asarray(errors, dtype=float))
-        style: dict[str, Any] = {
-            "hatch": ("", "///", "...")[i % 3],
-            "edgecolor": "white",
-            "linewidth": 0.5,
-        }
-        whisker = {"elinewidth": 1, "capsize": 2, "ecolor": "black"}
-        heights = np.nan_to_num(np.asarray(values, dtype=float))
+        offset = (i - (len(series) - 1) / 2) * width
+        whiskers = None
+        if errors is not None:
+            whiskers = np.nan_to_num(np.asarray(errors, dtype=float))
         ax.bar(
-            at,
-            heights,
+            np.arange(len(names)) + offset,
+            np.nan_to_num(np.asarray(values, dtype=float)),
             width,
-            color=COLOURS[i % 10],
-            yerr=spread,
+            color=COLOURS[i % len(COLOURS)],
+            yerr=whiskers,
             label=words(label),
-            error_kw=whisker,
-            **style,
+            error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "black"},
+            hatch=HATCHES[i % len(HATCHES)],
+            edgecolor="white",
+            linewidth=0.5,
         )
-    ax.set_xticks(
-        range(len(names)), [words(name) if "\n" not in name else name for name in names], fontsize=9
-    )
+    ticks = [_tick_text(name) for name in names]
+    ax.set_xticks(range(len(names)), ticks, fontsize=9)
     ax.set(ylabel=ylabel, xlabel=xlabel)
     ax.margins(y=0.05)
     ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
     if len(series) > 1:
-        above(ax, min(len(series), 4))
+        put_legend_above(ax, min(len(series), 4))
     return figure
+
+
+def _tick_text(name: str) -> str:
+    """Cuts a name, but one of several lines stays as it is."""
+    return name if "\n" in name else words(name)
 
 
 def levels(
@@ -143,23 +214,30 @@ def levels(
     grey: str | None = None,
     digits: int = 0,
 ) -> Figure:
-    """One number for each name, as horizontal bars from the top down, the number written at its
-    end; one of them is grey.
+    """Draws one number for each name as horizontal bars, with the number at the end of each.
+
+    Args:
+        values: the numbers by name, from the top down.
+        xlabel: the name of the numbers.
+        ax: the axes to draw on; None makes a figure.
+        grey: the name whose bar is grey.
+        digits: the decimals that are shown.
     """
-    figure, ax = on_axes(ax, (SIZE[0], 0.9 + (0.42 if len(values) < 9 else 0.26) * len(values)))
-    names = list(values)
-    several = len(names) < 9
-    colours = [
-        REST if name == grey else COLOURS[i if several else 0] for i, name in enumerate(names)
-    ]
-    drawn = ax.barh(range(len(names)), list(values.values()), 0.6, color=colours)
-    ax.bar_label(
-        drawn,
-        [f"{v:,.{digits}f}".replace("-", "−") for v in values.values()],
-        padding=3,
-        fontsize=9,
-    )
-    ax.set_yticks(range(len(names)), [words(name) for name in names])
+    count = len(values)
+    few = count < 9
+    bar_height = 0.42 if few else 0.26
+    figure, ax = prepare_axes(ax, (SIZE[0], 0.9 + bar_height * count))
+    colours = []
+    for i, name in enumerate(values):
+        if name == grey:
+            colours.append(REST)
+        else:
+            colours.append(COLOURS[i if few else 0])
+    widths = list(values.values())
+    drawn = ax.barh(range(count), widths, 0.6, color=colours)
+    numbers = [format_number(width, digits) for width in widths]
+    ax.bar_label(drawn, numbers, padding=3, fontsize=9)
+    ax.set_yticks(range(count), [words(name) for name in values])
     ax.invert_yaxis()
     ax.margins(x=0.2)
     ax.set_xlabel(xlabel)
@@ -167,27 +245,24 @@ def levels(
 
 
 def rates(values: Sequence[float], ax: Axes | None = None, *, active: int | None = None) -> Figure:
-    """The rate of each latent dimension in nats, the largest first; the number that are active is
-    marked.
+    """Draws the rate of each latent dimension in nats, the largest first.
+
+    Args:
+        values: the rates, one for each dimension.
+        ax: the axes to draw on; None makes a figure.
+        active: how many dimensions are active, which a line marks.
     """
-    figure, ax = on_axes(ax)
-    ordered = np.sort(np.nan_to_num(np.asarray(values, dtype=float), posinf=0, neginf=0))[::-1]
-    ax.bar(
-        np.arange(1, len(ordered) + 1),
-        ordered,
-        0.9 if len(ordered) <= 100 else 1.0,
-        color=COLOURS[0],
-    )
-    if active is not None and 0 < active < len(ordered):
-        ax.axvline(
-            active + 0.5,
-            color=COLOURS[1],
-            linestyle="--",
-            linewidth=1,
-            label=f"{active} of {len(ordered)} units are active",
-        )
+    figure, ax = prepare_axes(ax)
+    finite = np.nan_to_num(np.asarray(values, dtype=float), posinf=0, neginf=0)
+    ordered = np.sort(finite)[::-1]
+    count = len(ordered)
+    width = 0.9 if count <= 100 else 1.0
+    ax.bar(np.arange(1, count + 1), ordered, width, color=COLOURS[0])
+    if active is not None and 0 < active < count:
+        label = f"{active} of {count} units are active"
+        ax.axvline(active + 0.5, color=COLOURS[1], linestyle="--", linewidth=1, label=label)
         ax.legend(frameon=False, fontsize=9)
-    ax.set_xlim(0.4, len(ordered) + 0.6)
+    ax.set_xlim(0.4, count + 0.6)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     ax.set_ylim(0, max(ordered.max(initial=0), 1e-3) * 1.08)
     ax.set(xlabel="latent dimension, by rate", ylabel="rate (nats)")

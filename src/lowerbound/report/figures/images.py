@@ -7,54 +7,69 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...system.image_grid import tiles
-from .style import DEPTH, DIFFERENCE, SIZE, figure_of, on_axes, words
+from ..text import format_tick
+from .style import DEPTH, DIFFERENCE, SIZE, add_colour_bar, prepare_axes, words
+
+PAIRS_IN_A_ROW = 8
+"""Reconstructions stand below their originals in rows of this many."""
 
 
-def _picture(
-    images: np.ndarray,
-    ax: Axes | None,
-    columns: int | None = None,
-    extent: Sequence[float] | None = None,
-) -> tuple:
-    """Tiles on axes that have their shape; (figure, axes, pixels of the canvas)."""
+NAMED_ENTRIES = 32
+"""A matrix of at most this many rows shows their names."""
+
+
+def grid(images: np.ndarray, ax: Axes | None = None, *, columns: int | None = None) -> Figure:
+    """Draws images (N, C, H, W) in [0, 1] row by row; by default as a square."""
+    figure, _, _ = _draw_tiles(images, ax, columns)
+    return figure
+
+
+def _draw_tiles(
+    images: np.ndarray, ax: Axes | None, columns: int | None = None
+) -> tuple[Figure, Axes, tuple[int, int]]:
+    """Draws images side by side on axes of the shape of them all.
+
+    Returns:
+        The figure, the axes, and the height and width of the whole in pixels.
+    """
     canvas = tiles(images, columns)
-    height, width = canvas.shape[:2]
-    figure, ax = on_axes(ax, (SIZE[0], float(np.clip(SIZE[0] * height / width + 0.25, 1.2, 9))))
+    height, width, channels = canvas.shape
+    figure_width = SIZE[0]
+    figure_height = float(np.clip(figure_width * height / width + 0.25, 1.2, 9))
+    figure, ax = prepare_axes(ax, (figure_width, figure_height))
     ax.spines[:].set_visible(False)
-    sharp = "nearest" if max(height, width) < 700 else "antialiased"
-    ax.imshow(
-        canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas,
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        interpolation=sharp,
-    )
+    if channels == 1:
+        canvas = canvas.squeeze(-1)
+    interpolation = "nearest" if max(height, width) < 700 else "antialiased"
+    ax.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation=interpolation)
     ax.set(xticks=[], yticks=[])
     return figure, ax, (height, width)
 
 
-def grid(images: np.ndarray, ax: Axes | None = None, *, columns: int | None = None) -> Figure:
-    """A grid of images (N, C, H, W) in [0, 1], row by row."""
-    return _picture(images, ax, columns)[0]
-
-
 def interleaved(originals: np.ndarray, reconstructions: np.ndarray) -> tuple[np.ndarray, int]:
-    """Images and their number in a row: originals in the odd rows, the reconstruction of each below
-    it; both (N, C, H, W).
+    """Orders originals and reconstructions in rows, those of one kind below those of the other.
+
+    Args:
+        originals: the images of the odd rows, (N, C, H, W).
+        reconstructions: the images of the even rows, (N, C, H, W).
+
+    Returns:
+        The images in full rows, and how many a row has.
     """
-    size = min(8, len(originals))
-    rows = [
-        part[i : i + size]
-        for i in range(0, len(originals) - size + 1, size)
-        for part in (originals, reconstructions)
-    ]
+    size = min(PAIRS_IN_A_ROW, len(originals))
+    rows = []
+    for start in range(0, len(originals) - size + 1, size):
+        row = slice(start, start + size)
+        rows.append(originals[row])
+        rows.append(reconstructions[row])
     return np.concatenate(rows), size
 
 
 def pairs(originals: np.ndarray, reconstructions: np.ndarray, ax: Axes | None = None) -> Figure:
-    """Originals (N, C, H, W) and below each its reconstruction, eight to a row."""
-    images, size = interleaved(originals, reconstructions)
-    return _picture(images, ax, size)[0]
+    """Draws originals (N, C, H, W), and below each its reconstruction, eight to a row."""
+    images, columns = interleaved(originals, reconstructions)
+    figure, _, _ = _draw_tiles(images, ax, columns)
+    return figure
 
 
 def strips(
@@ -65,26 +80,32 @@ def strips(
     columns: Sequence[str] = (),
     xlabel: str = "",
 ) -> Figure:
-    """Rows of images (R, C, channels, H, W) in [0, 1], each with its name; `columns` are named
-    below.
+    """Draws rows of images.
+
+    Args:
+        images: the images in [0, 1], (rows, columns, C, H, W).
+        ax: the axes to draw on; None makes a figure.
+        rows: the name of each row, on the left.
+        columns: the name of each column, below.
+        xlabel: the name of the columns together.
     """
-    count, across = images.shape[:2]
-    figure, ax, (height, width) = _picture(images.reshape(-1, *images.shape[2:]), ax, across)
+    row_count, column_count = images.shape[:2]
+    flat = images.reshape(-1, *images.shape[2:])
+    figure, ax, (height, width) = _draw_tiles(flat, ax, column_count)
     if rows:
-        ax.set_yticks(
-            (np.arange(count) + 0.5) * (height + 1) / count - 1,
-            [words(name) for name in rows],
-            fontsize=8,
-        )
+        middles = _tile_middles(row_count, height)
+        ax.set_yticks(middles, [words(name) for name in rows], fontsize=8)
     if columns:
-        ax.set_xticks(
-            (np.arange(across) + 0.5) * (width + 1) / across - 1,
-            [words(name) for name in columns],
-            fontsize=8,
-        )
+        middles = _tile_middles(column_count, width)
+        ax.set_xticks(middles, [words(name) for name in columns], fontsize=8)
     ax.tick_params(length=0)
     ax.set_xlabel(xlabel, fontsize=9)
     return figure
+
+
+def _tile_middles(count: int, length: int) -> np.ndarray:
+    """Returns where the middles of tiles lie that share a length in pixels, (count,)."""
+    return (np.arange(count) + 0.5) * (length + 1) / count - 1
 
 
 def sweep(
@@ -94,32 +115,42 @@ def sweep(
     *,
     names: tuple[str, str] = ("z1", "z2"),
 ) -> Figure:
-    """The decoder on a square grid: images (S * S, C, H, W) in [0, 1], the first row at the top;
-    `ticks` are the S values.
+    """Draws what the decoder makes of a square grid of codes.
 
-    The first axis goes to the right; the second goes up, so that the first row of images is that of
+    The first axis goes to the right. The second goes up, so that the first row of images is that of
     the last tick.
+
+    Args:
+        images: the images in [0, 1], (S * S, C, H, W), the first row at the top.
+        ticks: the S values of each axis, which grow.
+        ax: the axes to draw on; None makes a figure.
+        names: the names of the axes.
     """
     side = len(ticks)
-    figure, ax, (height, width) = _picture(images, ax, side)
-    middle = (ticks[0] + ticks[-1]) / 2
-    shown = [ticks[0], (ticks[0] + middle) / 2, middle, (middle + ticks[-1]) / 2, ticks[-1]]
-    at = (np.interp(shown, ticks, np.arange(side)) + 0.5) / side
-    labels = [figure_of(value) for value in shown]
-    ax.set_xticks(at * (width + 1) - 1, labels)
-    ax.set_yticks((1 - at) * (height + 1) - 1, labels)
+    figure, ax, (height, width) = _draw_tiles(images, ax, side)
+    first = ticks[0]
+    last = ticks[-1]
+    middle = (first + last) / 2
+    first_quarter = (first + middle) / 2
+    last_quarter = (middle + last) / 2
+    labelled = [first, first_quarter, middle, last_quarter, last]
+    places = (np.interp(labelled, ticks, np.arange(side)) + 0.5) / side
+    labels = [format_tick(value) for value in labelled]
+    ax.set_xticks(places * (width + 1) - 1, labels)
+    ax.set_yticks((1 - places) * (height + 1) - 1, labels)
     ax.set(xlabel=words(names[0]), ylabel=words(names[1]))
     return figure
 
 
 def heat(values: np.ndarray, label: str, ax: Axes | None = None) -> Figure:
-    """A number for each pixel (H, W), from 0 up."""
+    """Draws a number for each pixel (H, W), on a scale from 0 up that bears the label."""
     height, width = values.shape
-    figure, ax = on_axes(ax, (SIZE[0], float(np.clip(4.2 * height / width, 1.5, 7))))
+    figure_height = float(np.clip(4.2 * height / width, 1.5, 7))
+    figure, ax = prepare_axes(ax, (SIZE[0], figure_height))
     drawn = ax.imshow(values, cmap=DEPTH, vmin=0, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.03)
+    add_colour_bar(ax, drawn, label, pad=0.03)
     return figure
 
 
@@ -131,24 +162,22 @@ def matrix(
     label: str = "correlation",
     scale: float = 1.0,
 ) -> Figure:
-    """A square matrix of numbers in [-scale, scale]; rows and columns are named where there is
-    room.
+    """Draws a square matrix.
+
+    Args:
+        values: the numbers in [-scale, scale], (D, D).
+        names: the names of its rows and columns, which are shown where there is room.
+        ax: the axes to draw on; None makes a figure.
+        label: the name of the numbers.
+        scale: the number that has the last colour.
     """
-    figure, ax = on_axes(ax, (SIZE[0], 4.4))
+    figure, ax = prepare_axes(ax, (SIZE[0], 4.4))
     drawn = ax.imshow(values, cmap=DIFFERENCE, vmin=-scale, vmax=scale, interpolation="nearest")
-    ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.03)
-    few = len(names) <= 32
-    small = 8 if len(names) <= 16 else 6
-    ax.set_xticks(
-        range(len(names)) if few else [],
-        [words(n, 18) for n in names] if few else [],
-        rotation=90,
-        fontsize=small,
-    )
-    ax.set_yticks(
-        range(len(names)) if few else [],
-        [words(n, 18) for n in names] if few else [],
-        fontsize=small,
-    )
+    add_colour_bar(ax, drawn, label, pad=0.03)
+    shown = names if len(names) <= NAMED_ENTRIES else []
+    labels = [words(name, 18) for name in shown]
+    fontsize = 8 if len(names) <= 16 else 6
+    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=fontsize)
+    ax.set_yticks(range(len(labels)), labels, fontsize=fontsize)
     ax.tick_params(length=0)
     return figure

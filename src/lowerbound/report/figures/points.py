@@ -11,38 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 
-from .style import COLOURS, DEPTH, MANY, MARKERS, REST, SIZE, on_axes, words
+from .style import COLOURS, DEPTH, MANY, MARKERS, REST, SIZE, add_colour_bar, prepare_axes, words
+
+MAP_SIZE = (SIZE[0], 4.2)
+"""The width and height of a map, in inches."""
 
 
-def _plane(ax: Axes, axes: tuple[str, str] | None) -> None:
-    """Axes of a map: those of a projection have no scale that means anything."""
-    if axes is None:
-        ax.set(xticks=[], yticks=[])
-        ax.spines[["left", "bottom"]].set_visible(False)
-    else:
-        ax.set(xlabel=axes[0], ylabel=axes[1])
-
-
-def _dot(points: np.ndarray) -> float:
-    """Area of a dot, so that many have room."""
-    return float(np.clip(12000 / max(len(points), 1), 3, 30))
-
-
-def _named(ax: Axes, points: np.ndarray, name: str) -> None:
-    """The name of a class where most of it lies."""
-    x, y = np.median(points, axis=0)
-    halo = [withStroke(linewidth=3, foreground="white")]
-    ax.text(
-        x,
-        y,
-        name,
-        fontsize=10,
-        fontweight="bold",
-        ha="center",
-        va="center",
-        path_effects=halo,
-        zorder=5,
-    )
+ROUND_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+"""The ticks of a logarithmic scale of counts, as far as they lie on it."""
 
 
 def classes(
@@ -53,56 +29,96 @@ def classes(
     most: int = 10,
     axes: tuple[str, str] | None = None,
 ) -> Figure:
-    """Points (N, 2), coloured by kind: the `most` frequent kinds (10 at most) and all others
-    together; "" is no kind.
+    """Draws points coloured by their kind.
 
-    Of many points all are dots, and each kind is named where it lies too, so that the picture does
-    not hang on its colours.
+    If they are more than `MANY`, all are dots, and each kind is named where it lies too, so that
+    the picture does not hang on its colours.
+
+    Args:
+        points: the points, (N, 2).
+        kinds: the kind of each point; "" is no kind.
+        ax: the axes to draw on; None makes a figure.
+        most: how many kinds have a colour, the most frequent ones, 10 at most; all others are grey.
+        axes: the names of the axes; None where they have no meaning.
     """
-    figure, ax = on_axes(ax, (SIZE[0], 4.2))
-    names, counts = np.unique([kind for kind in kinds if kind], return_counts=True)
-    frequent = [str(names[i]) for i in np.argsort(-counts, kind="stable")[: min(most, 10)]]
-    shown = sorted(frequent) if len(frequent) == len(names) else frequent
-    of = np.array([shown.index(kind) if kind in shown else -1 for kind in kinds], dtype=int)
-    dots = len(points) > MANY
-    for i in [*range(len(shown)), -1]:
-        mask = of == i
-        if mask.any():
-            look: dict[str, Any] = {"color": REST, "marker": "o", "alpha": 0.6, "zorder": 0.5}
-            if i >= 0:
-                look = {
-                    "color": COLOURS[i],
-                    "marker": "o" if dots else MARKERS[i],
-                    "alpha": 0.6 if dots else 0.85,
-                }
-            label = ("other" if shown else "items") if i < 0 else words(shown[i], 18)
-            x, y = points[mask].T
-            ax.scatter(
-                x,
-                y,
-                s=_dot(points),
-                linewidths=0,
-                label=f"{label} ({int(mask.sum())})",
-                rasterized=True,
-                **look,
-            )
-            if dots and i >= 0:
-                _named(ax, points[mask], words(shown[i], 12))
-    _plane(ax, axes)
+    figure, ax = prepare_axes(ax, MAP_SIZE)
+    shown = _coloured_kinds(kinds, min(most, len(COLOURS)))
+    groups = np.array([shown.index(kind) if kind in shown else -1 for kind in kinds], dtype=int)
+    are_dots = len(points) > MANY
+    for i, kind in enumerate(shown):
+        members = points[groups == i]
+        if not len(members):
+            continue
+        marker = "o" if are_dots else MARKERS[i]
+        alpha = 0.6 if are_dots else 0.85
+        style = {"s": _dot_area(points), "color": COLOURS[i], "marker": marker, "alpha": alpha}
+        _scatter(ax, members, words(kind, 18), style)
+        if are_dots:
+            _name_class(ax, members, words(kind, 12))
+    others = points[groups == -1]
+    if len(others):
+        label = "other" if shown else "items"
+        style = {"s": _dot_area(points), "color": REST, "marker": "o", "alpha": 0.6, "zorder": 0.5}
+        _scatter(ax, others, label, style)
+    _label_axes(ax, axes)
     if shown:
-        below = (0.5, 0.0 if axes is None else -0.16)
-        size = 1.6 if not dots else 4
-        legend = {
-            "frameon": False,
-            "fontsize": 9,
-            "markerscale": size,
-            "columnspacing": 1,
-            "handletextpad": 0.2,
-        }
         ax.legend(
-            loc="upper center", bbox_to_anchor=below, ncols=3 if len(shown) <= 9 else 4, **legend
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0 if axes is None else -0.16),
+            ncols=3 if len(shown) <= 9 else 4,
+            frameon=False,
+            fontsize=9,
+            markerscale=4 if are_dots else 1.6,
+            columnspacing=1,
+            handletextpad=0.2,
         )
     return figure
+
+
+def _coloured_kinds(kinds: Sequence[str], most: int) -> list[str]:
+    """Returns the most frequent kinds; by name if these are all, else by how frequent they are."""
+    names, counts = np.unique([kind for kind in kinds if kind], return_counts=True)
+    by_frequency = np.argsort(-counts, kind="stable")
+    frequent = [str(names[i]) for i in by_frequency[:most]]
+    if len(frequent) == len(names):
+        return sorted(frequent)
+    return frequent
+
+
+def _scatter(ax: Axes, points: np.ndarray, label: str, style: dict[str, Any]) -> None:
+    x, y = points.T
+    label = f"{label} ({len(points)})"
+    ax.scatter(x, y, linewidths=0, label=label, rasterized=True, **style)
+
+
+def _dot_area(points: np.ndarray) -> float:
+    """Returns the area of a dot, the smaller the more points there are, so that all have room."""
+    return float(np.clip(12000 / max(len(points), 1), 3, 30))
+
+
+def _name_class(ax: Axes, points: np.ndarray, name: str) -> None:
+    """Writes the name of a class where most of it lies."""
+    x, y = np.median(points, axis=0)
+    ax.text(
+        x,
+        y,
+        name,
+        fontsize=10,
+        fontweight="bold",
+        ha="center",
+        va="center",
+        path_effects=[withStroke(linewidth=3, foreground="white")],
+        zorder=5,
+    )
+
+
+def _label_axes(ax: Axes, axes: tuple[str, str] | None) -> None:
+    """Names the axes of a map; those of a projection mean nothing, and lose their scale."""
+    if axes is None:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[["left", "bottom"]].set_visible(False)
+    else:
+        ax.set(xlabel=axes[0], ylabel=axes[1])
 
 
 def shades(
@@ -113,21 +129,35 @@ def shades(
     *,
     axes: tuple[str, str] | None = None,
 ) -> Figure:
-    """Points (N, 2), coloured by a number; the extreme hundredths have the colours of the ends."""
-    figure, ax = on_axes(ax, (SIZE[0], 4.2))
-    known = values[np.isfinite(values)]
-    low, high = np.quantile(known, [0.01, 0.99]).tolist() if len(known) else (0.0, 1.0)
+    """Draws points coloured by a number; the extreme hundredths have the colours of the ends.
+
+    Args:
+        points: the points, (N, 2).
+        values: the numbers, (N,).
+        label: the name of the numbers.
+        ax: the axes to draw on; None makes a figure.
+        axes: the names of the axes; None where they have no meaning.
+    """
+    figure, ax = prepare_axes(ax, MAP_SIZE)
+    finite = values[np.isfinite(values)]
+    low = 0.0
+    high = 1.0
+    if len(finite):
+        low, high = np.quantile(finite, [0.01, 0.99]).tolist()
     x, y = points.T
-    look: dict[str, Any] = {
-        "linewidths": 0,
-        "cmap": DEPTH,
-        "vmin": low,
-        "vmax": max(high, low + 1e-9),
-        "rasterized": True,
-    }
-    drawn = ax.scatter(x, y, s=_dot(points), c=values, **look)
-    ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.02)
-    _plane(ax, axes)
+    drawn = ax.scatter(
+        x,
+        y,
+        s=_dot_area(points),
+        c=values,
+        linewidths=0,
+        cmap=DEPTH,
+        vmin=low,
+        vmax=max(high, low + 1e-9),
+        rasterized=True,
+    )
+    add_colour_bar(ax, drawn, label, pad=0.02)
+    _label_axes(ax, axes)
     return figure
 
 
@@ -139,22 +169,36 @@ def amounts(
     *,
     axes: tuple[str, str] | None = None,
 ) -> Figure:
-    """Points (N, 2), coloured by a count on a logarithmic scale."""
-    figure, ax = on_axes(ax, (SIZE[0], 4.2))
+    """Draws points coloured by a count on a logarithmic scale.
+
+    Args:
+        points: the points, (N, 2).
+        values: the counts, N of them; those below 1 are drawn as 1.
+        label: the name of the counts.
+        ax: the axes to draw on; None makes a figure.
+        axes: the names of the axes; None where they have no meaning.
+    """
+    figure, ax = prepare_axes(ax, MAP_SIZE)
     counts = np.maximum(np.asarray(values, dtype=float), 1)
-    low, high = counts.min(initial=np.inf), counts.max(initial=1)
-    scale = LogNorm(low, max(high, low * 1.01))
+    low = counts.min(initial=np.inf)
+    high = counts.max(initial=1)
     x, y = points.T
     drawn = ax.scatter(
-        x, y, s=_dot(points), c=counts, linewidths=0, cmap=DEPTH, norm=scale, rasterized=True
+        x,
+        y,
+        s=_dot_area(points),
+        c=counts,
+        linewidths=0,
+        cmap=DEPTH,
+        norm=LogNorm(low, max(high, low * 1.01)),
+        rasterized=True,
     )
-    bar = ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.02)
-    ticks = [
-        t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000) if low <= t <= high
-    ]
-    ticks = ticks if len(ticks) > 2 else sorted({low, round(math.sqrt(low * high)), high})
-    bar.set_ticks(ticks, labels=[f"{t:,.0f}" for t in ticks])
+    bar = add_colour_bar(ax, drawn, label, pad=0.02)
+    ticks = [count for count in ROUND_COUNTS if low <= count <= high]
+    if len(ticks) <= 2:
+        ticks = sorted({low, round(math.sqrt(low * high)), high})
+    bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
     bar.ax.yaxis.set_minor_formatter(ScalarFormatter())
     bar.minorticks_off()
-    _plane(ax, axes)
+    _label_axes(ax, axes)
     return figure

@@ -2,120 +2,145 @@
 
 import math
 import shlex
+from typing import Any
 
 from ...data import described
 from ...run import Run, units
 from ...system.files import is_file, read_json
 from ..records import Section, Table
-from ..text import metric
+from ..text import metric_title
+
+Fact = tuple[str, str]
+"""A name and a value."""
 
 
 def subtitle(run: Run) -> str:
-    """One line of what was fitted."""
-    model, source = run.recipe.model, run.recipe.data.source
-    sizes = " + ".join(map(str, model.latent))
-    network = type(model.network).__name__
-    what = (
-        run.recipe.about.title
-        or f"{network} with {sizes} latent dimension{'' if sizes == '1' else 's'}, {type(model.likelihood).__name__} likelihood"
-    )
-    return f"{what}, on {source.rsplit('/', 1)[-1]}"
-
-
-def _sizes(run: Run) -> str:
-    """How many examples each split has."""
-    path = run.folder / "data.json"
-    held = read_json(path).get("fingerprint", {}) if is_file(path) else {}
-    unit = "users" if run.schema.kind == "interactions" else "examples"
-    return (
-        ", ".join(
-            f"{held[name]:,} {name}" for name in ("train", "validation", "test") if held.get(name)
-        )
-        + f" {unit}"
-    )
-
-
-def _model(run: Run) -> str:
-    """The model in one line."""
+    """Says in one line what was fitted to what."""
     model = run.recipe.model
-    layers = getattr(model.network, "hidden", ())
-    inner = f" {' × '.join(map(str, layers))}" if layers else ""
-    latent = " + ".join(map(str, model.latent))
-    families = (
-        f"{type(model.posterior).__name__} posterior, {type(model.likelihood).__name__} likelihood"
-    )
-    return f"{type(model.network).__name__}{inner}, {latent} latent, {families}"
+    title = run.recipe.about.title
+    if not title:
+        network = type(model.network).__name__
+        likelihood = type(model.likelihood).__name__
+        sizes = _latent_sizes(run)
+        dimensions = "dimension" if sizes == "1" else "dimensions"
+        title = f"{network} with {sizes} latent {dimensions}, {likelihood} likelihood"
+    return f"{title}, on {_source_name(run)}"
 
 
-def _made(run: Run) -> list[tuple[str, str]]:
-    """How the fit went and where, as far as its summary tells."""
-    summary, rows = run.summary, []
-    if "epochs" in summary:
-        best = (
-            f", of which the best was {summary['best_epoch']:,}"
-            if summary.get("validation")
-            else ""
-        )
-        speed = summary.get("examples_per_second") or math.nan
-        rows = [
-            ("epochs", f"{summary['epochs']:,}{best}"),
-            ("time", f"{summary['seconds']:,.1f} s, {speed:,.0f} examples/s"),
-        ]
-    rows.append(("seed", f"{run.recipe.training.seed} (data: {run.recipe.data.seed})"))
-    if summary.get("versions"):
-        rows.append(
-            (
-                "versions",
-                ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
-            )
-        )
-    return rows + ([("hardware", summary["hardware"])] if summary.get("hardware") else [])
+def _latent_sizes(run: Run) -> str:
+    return " + ".join(str(size) for size in run.recipe.model.latent)
 
 
-def _facts(run: Run) -> tuple[tuple[str, str], ...]:
-    """What the run is, a name and a value each."""
-    recipe, facts = run.recipe, run.summary.get("facts") or {}
-    rows = [
-        ("data", recipe.data.source.rsplit("/", 1)[-1] + (f": {described(facts)}" if facts else ""))
-    ]
-    if is_file(run.folder / "data.json"):
-        rows.append(("splits", _sizes(run)))
-    rows.append(("model", _model(run)))
-    rows.append(
-        (
-            "objective",
-            f"{type(recipe.objective).__name__}; the best weights by "
-            f"{metric(recipe.training.monitor)}",
-        )
-    )
-    rows.append(("parameters", f"{sum(p.numel() for p in run.model.parameters()):,}"))
-    return (*rows, *_made(run))
+def _source_name(run: Run) -> str:
+    return run.recipe.data.source.rsplit("/", 1)[-1]
 
 
 def about(run: Run) -> Section:
-    """What this run is, and the command that makes it again."""
-    schema, name = run.schema, run.folder.resolve().name
-    again = (
-        f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --out {shlex.quote(f'{name}-again')}"
-    )
-    told, caveat = (
-        units(schema),
-        run.recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels),
-    )
+    """Says what a run is, and gives the command that makes it again."""
+    schema = run.schema
+    sentences = []
+    standardisation = units(schema)
+    if standardisation:
+        sentences.append(f"Of the likelihood: {standardisation}.")
+    warnings = []
+    caveat = run.recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels)
+    if caveat:
+        warnings.append(f"Of the likelihood: {caveat}.")
+    name = run.folder.resolve().name
+    recipe = shlex.quote(f"{name}/recipe.toml")
+    out = shlex.quote(f"{name}-again")
     return Section(
         "This run",
-        (f"Of the likelihood: {told}.",) if told else (),
-        (f"Of the likelihood: {caveat}.",) if caveat else (),
+        tuple(sentences),
+        tuple(warnings),
         tables=(Table((), _facts(run), numbers=False),),
-        commands=("# the same run again, from the folder that holds this one", again),
+        commands=(
+            "# the same run again, from the folder that holds this one",
+            f"lowerbound fit {recipe} --out {out}",
+        ),
         folded=(("The whole recipe, every default written out", run.recipe.to_toml()),),
     )
 
 
+def _facts(run: Run) -> tuple[Fact, ...]:
+    """Lists what a run is and how it was made."""
+    recipe = run.recipe
+    summary = run.summary
+    facts = [("data", _data(run))]
+    if is_file(run.folder / "data.json"):
+        facts.append(("splits", _split_sizes(run)))
+    facts.append(("model", _model(run)))
+    objective = type(recipe.objective).__name__
+    monitor = metric_title(recipe.training.monitor)
+    facts.append(("objective", f"{objective}; the best weights by {monitor}"))
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    facts.append(("parameters", f"{parameters:,}"))
+    if "epochs" in summary:
+        facts += _duration(summary)
+    facts.append(("seed", f"{recipe.training.seed} (data: {recipe.data.seed})"))
+    if summary.get("versions"):
+        versions = [f"{library} {version}" for library, version in summary["versions"].items()]
+        facts.append(("versions", ", ".join(versions)))
+    if summary.get("hardware"):
+        facts.append(("hardware", summary["hardware"]))
+    return tuple(facts)
+
+
+def _data(run: Run) -> str:
+    """Names the source of a run and, as far as the summary tells, what it holds."""
+    facts = run.summary.get("facts")
+    if not facts:
+        return _source_name(run)
+    return f"{_source_name(run)}: {described(facts)}"
+
+
+def _split_sizes(run: Run) -> str:
+    """Says how many examples each split has."""
+    sizes = read_json(run.folder / "data.json").get("fingerprint", {})
+    counts = []
+    for name in ("train", "validation", "test"):
+        if sizes.get(name):
+            counts.append(f"{sizes[name]:,} {name}")
+    unit = "users" if run.schema.kind == "interactions" else "examples"
+    return f"{', '.join(counts)} {unit}"
+
+
+def _model(run: Run) -> str:
+    """Describes a model in one line."""
+    model = run.recipe.model
+    network = type(model.network).__name__
+    hidden = getattr(model.network, "hidden", ())
+    if hidden:
+        widths = " × ".join(str(width) for width in hidden)
+        network = f"{network} {widths}"
+    posterior = type(model.posterior).__name__
+    likelihood = type(model.likelihood).__name__
+    latent = _latent_sizes(run)
+    return f"{network}, {latent} latent, {posterior} posterior, {likelihood} likelihood"
+
+
+def _duration(summary: dict[str, Any]) -> list[Fact]:
+    """Says how many epochs a fit had, and how long it took."""
+    epochs = f"{summary['epochs']:,}"
+    if summary.get("validation"):
+        epochs = f"{epochs}, of which the best was {summary['best_epoch']:,}"
+    speed = summary.get("examples_per_second") or math.nan
+    return [
+        ("epochs", epochs),
+        ("time", f"{summary['seconds']:,.1f} s, {speed:,.0f} examples/s"),
+    ]
+
+
 def broken(run: Run) -> Section | None:
-    """All there is to say beside that of a model whose weights are no numbers; None for any other."""
-    bad = [name for name, p in run.model.named_parameters() if not bool(p.isfinite().all())]
-    told = (
+    """Warns of weights that are not finite: then there is no more to say of a model.
+
+    Returns:
+        The section, or None for a model that can be measured.
+    """
+    warning = (
         "The weights of the model hold values that are not finite numbers: nothing can be measured."
     )
-    return Section("The weights", (f"The first of them: {bad[0]}.",), (told,)) if bad else None
+    for name, parameter in run.model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            return Section("The weights", (f"The first of them: {name}.",), (warning,))
+    return None

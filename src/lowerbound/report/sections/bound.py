@@ -2,96 +2,107 @@
 
 import numpy as np
 
-from ...evaluation import bits_per_dimension
+from ...evaluation import Likelihood, bits_per_dimension
 from ...run import Run
 from ..figures import histogram
 from ..findings.dense import DRAWN_EXAMPLES, LIKELIHOOD_SAMPLES, DenseFindings
 from ..records import Picture, Section, Table
-from ..text import figure, spread
+from ..text import format_estimate, format_number
 
-FEW = 2.0
-"""Effective samples below which an importance-sampled log-likelihood says little."""
+FEW_EFFECTIVE_SAMPLES = 2.0
+"""An importance-sampled log-likelihood of fewer effective samples than this says little."""
 
 
-def measured(run: Run, look: DenseFindings) -> Section:
-    """The bound of the split that is looked at, and what it is made of."""
-    found = look.bound
-    rows = [("log-likelihood term, E[log p(x | z)]", figure(found.log_likelihood_term, 2))]
-    if look.has_bound:
-        rows = [("ELBO", spread(found.elbo, 2)), *rows]
-        many = len(found.rate) > 1
-        rows += [
-            (f"rate{f' of level {i + 1}' if many else ''}", figure(rate, 2))
-            for i, rate in enumerate(found.rate)
-        ]
-    rows += _likelihood(look)
-    title = "The bound" if look.has_bound else "The likelihood term"
-    table = Table(
-        ("", look.split),
-        tuple(rows),
-        f"{_which(look)}; nats per example, ± standard error over examples.",
-    )
+def measured(run: Run, findings: DenseFindings) -> Section:
+    """Shows the bound of the measured split, and what it is made of."""
+    title = "The bound" if findings.has_bound else "The likelihood term"
+    caption = f"{_measured_examples(findings)}; nats per example, ± standard error over examples."
     return Section(
-        title, _poor(look), _infinite(look), tables=(table,), pictures=(_spread_out(look),)
+        title,
+        _doubts(findings),
+        _warnings(findings),
+        tables=(Table(("", findings.split), _rows(findings), caption),),
+        pictures=(_distribution(findings),),
     )
 
 
-def _which(look: DenseFindings) -> str:
-    """The examples that were measured, and the draws of z for each."""
-    count, whole = len(look.examples), len(look.data.split(look.split))
-    which = (
-        f"{count:,} {look.split} examples"
-        if count == whole
-        else f"The first {count:,} of {whole:,} {look.split} examples"
+def _rows(findings: DenseFindings) -> tuple[tuple[str, str], ...]:
+    bound = findings.bound
+    rows = []
+    if findings.has_bound:
+        rows.append(("ELBO", format_estimate(bound.elbo, 2)))
+    term = format_number(bound.log_likelihood_term, 2)
+    rows.append(("log-likelihood term, E[log p(x | z)]", term))
+    if findings.has_bound:
+        for level, rate in enumerate(bound.rate, 1):
+            name = f"rate of level {level}" if len(bound.rate) > 1 else "rate"
+            rows.append((name, format_number(rate, 2)))
+    if findings.likelihood is not None:
+        rows.append(_likelihood_row(findings.likelihood))
+        bits = bits_per_dimension(bound.elbo.value, findings.run.schema.shape)
+        rows.append(("bits per dimension, of the ELBO", format_number(bits, 4)))
+    return tuple(rows)
+
+
+def _likelihood_row(likelihood: Likelihood) -> tuple[str, str]:
+    example_count = len(likelihood.per_example)
+    name = (
+        f"log p(x) ({LIKELIHOOD_SAMPLES} importance samples, "
+        f"{likelihood.effective_samples:.1f} effective, first {example_count:,} examples)"
     )
-    each = look.draws_each(look.examples)
-    draws = "one draw of z for each" if each == 1 else f"{each} draws of z for each"
-    return f"{which}, {draws}"
+    return name, format_estimate(likelihood.log_likelihood, 2)
 
 
-def _spread_out(look: DenseFindings) -> Picture:
-    """How the bounds of the examples are spread, beside those of training examples."""
-    told, series = f"The {look.score_name} of each {look.split} example", {look.split: look.scores}
-    if look.split != "train":
-        told += f", and of {min(DRAWN_EXAMPLES, len(look.data.train)):,} training examples"
-        series["train"] = look.scored(look.train_bound)
-    xlabel = f"{look.score_name} (nats)"
+def _measured_examples(findings: DenseFindings) -> str:
+    """Says which examples were measured, and how many draws of z each had."""
+    split = findings.split
+    count = len(findings.examples)
+    total = len(findings.data.split(split))
+    if count == total:
+        examples = f"{count:,} {split} examples"
+    else:
+        examples = f"The first {count:,} of {total:,} {split} examples"
+    draws = findings.draws_each(findings.examples)
+    if draws == 1:
+        return f"{examples}, one draw of z for each"
+    return f"{examples}, {draws} draws of z for each"
+
+
+def _distribution(findings: DenseFindings) -> Picture:
+    """Draws how the bounds of the examples are spread, beside those of training examples."""
+    score = findings.score_name
+    caption = f"The {score} of each {findings.split} example"
+    series = {findings.split: findings.scores}
+    if findings.split != "train":
+        train_count = min(DRAWN_EXAMPLES, len(findings.data.train))
+        caption += f", and of {train_count:,} training examples"
+        series["train"] = findings.scored(findings.train_bound)
     return Picture(
         "bounds",
-        f"{look.score_name} of the examples",
-        told + ".",
-        lambda ax: histogram(series, xlabel, ax),
+        f"{score} of the examples",
+        f"{caption}.",
+        lambda ax: histogram(series, f"{score} (nats)", ax),
     )
 
 
-def _infinite(look: DenseFindings) -> tuple[str, ...]:
-    """What must be known where a bound is no number."""
-    bad = int((~np.isfinite(look.scores)).sum())
-    return (
-        (
-            f"The {look.score_name} of {bad:,} examples is not a finite number; they are left out "
-            "of the pictures.",
-        )
-        if bad
-        else ()
-    )
-
-
-def _poor(look: DenseFindings) -> tuple[str, ...]:
-    """What must be known of an importance-sampled figure that hangs on few draws."""
-    if look.likelihood is None or look.likelihood.effective_samples >= FEW:
+def _warnings(findings: DenseFindings) -> tuple[str, ...]:
+    """Warns of examples whose bound is not a finite number."""
+    count = int((~np.isfinite(findings.scores)).sum())
+    if count == 0:
         return ()
-    few = f"{look.likelihood.effective_samples:.1f} of {LIKELIHOOD_SAMPLES} samples"
-    return (f"log p(x) hangs on {few}: it is a lower bound, and the truth may be well above it.",)
+    warning = (
+        f"The {findings.score_name} of {count:,} examples is not a finite number; they are left "
+        "out of the pictures."
+    )
+    return (warning,)
 
 
-def _likelihood(look: DenseFindings) -> list[tuple[str, str]]:
-    found = look.likelihood
-    if found is None:
-        return []
-    drawn = f"{LIKELIHOOD_SAMPLES} importance samples, {found.effective_samples:.1f} effective, first {len(found.per_example):,} examples"
-    bits = bits_per_dimension(look.bound.elbo.value, look.run.schema.shape)
-    return [
-        (f"log p(x) ({drawn})", spread(found.log_likelihood, 2)),
-        ("bits per dimension, of the ELBO", figure(bits, 4)),
-    ]
+def _doubts(findings: DenseFindings) -> tuple[str, ...]:
+    """Says so where the importance-sampled log-likelihood hangs on few draws."""
+    likelihood = findings.likelihood
+    if likelihood is None or likelihood.effective_samples >= FEW_EFFECTIVE_SAMPLES:
+        return ()
+    samples = f"{likelihood.effective_samples:.1f} of {LIKELIHOOD_SAMPLES} samples"
+    return (
+        f"log p(x) hangs on {samples}: it is a lower bound, and the truth may be well above it.",
+    )

@@ -1,7 +1,5 @@
 """Sections on images: reconstructions, samples, and what the decoder makes of its latent space."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from scipy.special import ndtri
@@ -9,280 +7,378 @@ from scipy.special import ndtri
 from ...data import Dataset
 from ...run import Run
 from ...system.image_grid import tiles
-from ..figures import figure_of, grid, heat, interleaved, pairs, strips, sweep
+from ..figures import grid, heat, interleaved, pairs, strips, sweep
 from ..findings.dense import DRAWN_EXAMPLES, DenseFindings
 from ..records import Kind, Picture, Section
-from ..text import figure
+from ..text import format_number, format_tick
 from .bound import measured
 from .latent import health, space
 
-WIDEST = 1200
-"""Pixels of a sweep, at most, across."""
+RANDOM_RECONSTRUCTIONS = 24
+"""At most this many random examples are reconstructed."""
 
 
-SIDE, FEWEST_SIDE = 20, 6
-"""Images on a side of a sweep: of small images, and of large ones."""
+EXTREME_RECONSTRUCTIONS = 16
+"""This many of the best examples and of the worst are reconstructed."""
+
+
+UNLIKELY_EXAMPLES = 32
+"""At most this many of the least likely examples are shown."""
+
+
+SWEEP_PIXELS = 1200
+"""A sweep of the decoder is at most this many pixels wide, unless it is of the smallest side."""
+
+
+LARGEST_SIDE = 20
+"""A sweep has at most this many images on a side."""
+
+
+SMALLEST_SIDE = 6
+"""A sweep has at least this many images on a side."""
+
+
+LINE_IMAGES = 16
+"""This many images show the decoder along the one dimension of a level."""
 
 
 TRAVERSED = 16
-"""Dimensions that are traversed, at most, of each level."""
+"""At most this many dimensions of each level are traversed."""
 
 
 STEPS = np.linspace(-3, 3, 9)
+"""The values that a traversal gives to a dimension, in units of its scale."""
 
 
-PAIRS = 6
-"""Interpolations."""
+INTERPOLATED_PAIRS = 6
+"""This many pairs of examples are interpolated."""
 
 
-def _pairs(look: DenseFindings, name: str, title: str, told: str, rows: np.ndarray) -> Picture:
-    x = look.examples.batch(rows)
-    originals, again = look.shown(x), look.shown(look.run.reconstruct(x))
-    return Picture(
-        name,
-        title,
-        f"{told} Below each original its reconstruction.",
-        lambda ax: pairs(originals, again, ax),
-        photo=True,
-    )
+INTERPOLATION_STEPS = 8
+"""The decoder shows this many codes between the two of a pair, both ends among them."""
 
 
-def reconstructions(run: Run, look: DenseFindings) -> Section:
-    """Originals beside the means of p(x | z) at their posterior means."""
-    count = min(24, len(look.examples))
-    some = np.random.default_rng(0).permutation(len(look.examples))[
-        : count - count % 8 if count > 8 else count
-    ]
-    pictures = [
-        _pairs(
-            look, "reconstructions", "At random", f"{len(some)} random {look.split} examples.", some
-        )
-    ]
-    if len(look.order) >= 48:
-        by = f"by their {look.score_name}"
-        low, high = look.scores[look.order[15]], look.scores[look.order[-16]]
-        best, worst = (
-            f"The 16 best {by}: {figure(high, 1)} nats or more.",
-            f"The 16 worst {by}: {figure(low, 1)} nats or less.",
-        )
-        pictures += [
-            _pairs(look, "reconstructions_best", "The likeliest", best, look.order[::-1][:16]),
-            _pairs(look, "reconstructions_worst", "The least likely", worst, look.order[:16]),
-        ]
-    errors, seen = np.sqrt(look.square_error.mean(0)), min(len(look.examples), DRAWN_EXAMPLES)
-    told = f"Root mean squared error of the reconstruction at each pixel, over {seen:,} {look.split} examples."
+def reconstructions(run: Run, findings: DenseFindings) -> Section:
+    """Shows originals beside the means of p(x | z) at their posterior means."""
+    pictures = [_random_reconstructions(findings)]
+    if len(findings.order) >= 3 * EXTREME_RECONSTRUCTIONS:
+        pictures += _extreme_reconstructions(findings)
+    pixel_error = np.sqrt(findings.square_error.mean(0))
+    count = min(len(findings.examples), DRAWN_EXAMPLES)
     pictures.append(
         Picture(
             "pixel_error",
             "Error by pixel",
-            told,
-            lambda ax: heat(errors, "root mean squared error", ax),
+            "Root mean squared error of the reconstruction at each pixel, over "
+            f"{count:,} {findings.split} examples.",
+            lambda ax: heat(pixel_error, "root mean squared error", ax),
         )
     )
-    overall = float(np.sqrt(look.square_error.mean()))
-    return Section(
-        "Reconstructions",
-        (
-            "Shown is the mean of p(x | z) at the mean of q(z | x); its root mean squared error "
-            f"is {overall:.4f} per value.",
+    error = float(np.sqrt(findings.square_error.mean()))
+    sentence = (
+        "Shown is the mean of p(x | z) at the mean of q(z | x); its root mean squared error "
+        f"is {error:.4f} per value."
+    )
+    return Section("Reconstructions", (sentence,), pictures=tuple(pictures))
+
+
+def _random_reconstructions(findings: DenseFindings) -> Picture:
+    """Draws random examples, in full rows of eight if they are more than eight."""
+    count = min(RANDOM_RECONSTRUCTIONS, len(findings.examples))
+    if count > 8:
+        count -= count % 8
+    rows = np.random.default_rng(0).permutation(len(findings.examples))[:count]
+    caption = f"{count} random {findings.split} examples."
+    return _reconstruction_picture(findings, "reconstructions", "At random", caption, rows)
+
+
+def _extreme_reconstructions(findings: DenseFindings) -> list[Picture]:
+    """Draws the examples of the highest and of the lowest scores."""
+    count = EXTREME_RECONSTRUCTIONS
+    best = findings.order[::-1][:count]
+    worst = findings.order[:count]
+    lowest_of_best = format_number(findings.scores[best[-1]], 1)
+    highest_of_worst = format_number(findings.scores[worst[-1]], 1)
+    score = findings.score_name
+    return [
+        _reconstruction_picture(
+            findings,
+            "reconstructions_best",
+            "The likeliest",
+            f"The {count} best by their {score}: {lowest_of_best} nats or more.",
+            best,
         ),
-        pictures=tuple(pictures),
+        _reconstruction_picture(
+            findings,
+            "reconstructions_worst",
+            "The least likely",
+            f"The {count} worst by their {score}: {highest_of_worst} nats or less.",
+            worst,
+        ),
+    ]
+
+
+def _reconstruction_picture(
+    findings: DenseFindings, name: str, title: str, caption: str, rows: np.ndarray
+) -> Picture:
+    x = findings.examples.batch(rows)
+    originals = findings.shown(x)
+    reconstructed = findings.shown(findings.run.reconstruct(x))
+    return Picture(
+        name,
+        title,
+        f"{caption} Below each original its reconstruction.",
+        lambda ax: pairs(originals, reconstructed, ax),
+        photo=True,
     )
 
 
-def samples(run: Run, look: DenseFindings) -> Section | None:
-    """Ancestral samples; of several levels also with the upper ones fixed. An autoencoder has no
-    prior to sample from.
+def samples(run: Run, findings: DenseFindings) -> Section | None:
+    """Shows ancestral samples and, of several levels, samples that share their upper levels.
+
+    Returns:
+        The section, or None for an autoencoder, which has no prior to sample from.
     """
-    if not look.has_bound:
+    if not findings.has_bound:
         return None
-    drawn = look.shown(run.sample(64))
+    images = findings.shown(run.sample(64))
     pictures = [
         Picture(
             "samples",
             "Samples",
             "64 means of p(x | z), z from the prior.",
-            lambda ax: grid(drawn, ax, columns=8),
+            lambda ax: grid(images, ax, columns=8),
             photo=True,
         )
     ]
-    levels = len(run.model.latents.sizes)
-    pictures += [_varied(look, level) for level in reversed(range(levels - 1))]
+    level_count = len(run.model.latents.sizes)
+    for level in reversed(range(level_count - 1)):
+        pictures.append(_level_samples(findings, level, level_count))
     return Section("Samples", pictures=tuple(pictures))
 
 
-def _varied(look: DenseFindings, level: int) -> Picture:
-    groups = look.run.vary(level, 8, 8)
-    images = np.stack([look.shown(group) for group in groups])
-    above = (
-        f"level {level + 2}"
-        if level + 2 == len(look.run.model.latents.sizes)
-        else f"levels {level + 2} and above"
-    )
-    told = f"In each row {above} is fixed, and level {level + 1} is drawn eight times."
-    title = f"Level {level + 1} varied, those above it fixed"
+def _level_samples(findings: DenseFindings, level: int, level_count: int) -> Picture:
+    """Draws rows of samples; those of a row share all levels above one."""
+    groups = findings.run.vary(level, 8, 8)
+    images = np.stack([findings.shown(group) for group in groups])
+    upper = f"level {level + 2}"
+    if level + 2 < level_count:
+        upper = f"levels {level + 2} and above"
     return Picture(
-        f"samples_level_{level + 1}", title, told, lambda ax: strips(images, ax), photo=True
+        f"samples_level_{level + 1}",
+        f"Level {level + 1} varied, those above it fixed",
+        f"In each row {upper} is fixed, and level {level + 1} is drawn eight times.",
+        lambda ax: strips(images, ax),
+        photo=True,
     )
 
 
-def _side(look: DenseFindings) -> int:
-    return int(np.clip(WIDEST // max(look.run.schema.shape[1:]), FEWEST_SIDE, SIDE))
+def manifold(run: Run, findings: DenseFindings) -> Section | None:
+    """Shows what the decoder makes of its latent space; None where there is nothing to show."""
+    levels = range(len(findings.means))
+    pictures: list[Picture | None] = []
+    for level in levels:
+        if findings.means[level].shape[1] < 2:
+            pictures.append(_line(findings, level))
+        else:
+            pictures += _sweeps(findings, level)
+    for level in levels:
+        pictures.append(_traversal(findings, level))
+    pictures.append(_interpolations(findings))
+    drawn = tuple(picture for picture in pictures if picture is not None)
+    if not drawn:
+        return None
+    return Section("Manifold", pictures=drawn)
 
 
-def _swept(look: DenseFindings, level: int, dims: tuple[int, int], ticks: np.ndarray) -> np.ndarray:
-    """The decoder over a square of two dimensions of a level, all others in the middle; the last
-    tick of the second on top.
-    """
-    middle, scale = look.frame(level)
-    z = np.tile(middle, (len(ticks) ** 2, 1))
-    z[:, dims[0]] += scale[dims[0]] * np.tile(ticks, len(ticks))
-    z[:, dims[1]] += scale[dims[1]] * np.repeat(ticks[::-1], len(ticks))
-    return look.shown(look.run.decode(torch.from_numpy(z).float(), level))
+def _decode(findings: DenseFindings, z: np.ndarray, level: int = 0) -> np.ndarray:
+    """Decodes codes (..., d) of a level into images (..., C, H, W) to draw."""
+    *grid_shape, size = z.shape
+    codes = torch.from_numpy(z.reshape(-1, size)).float()
+    means = findings.run.decode(codes, level)
+    images = findings.shown(means)
+    return images.reshape(*grid_shape, *images.shape[1:])
 
 
-def _line(look: DenseFindings, level: int) -> Picture:
-    """The decoder along the one dimension of a level."""
-    middle, scale = look.frame(level)
-    z = middle + scale * np.linspace(-3, 3, 16)[:, None]
-    images = look.shown(look.run.decode(torch.from_numpy(z).float(), level))[None]
-    told = f"The decoder along z1{look.level(level)}, from −3 to 3{_unit(look, level)}."
-    columns = [figure_of(-3), *[""] * 14, figure_of(3)]
-    title = f"Manifold{look.level(level)}"
+def _unit_of_codes(findings: DenseFindings, level: int) -> str:
+    """Says what the numbers of a sweep are; "" where they are the latent itself."""
+    middle, _ = findings.frame(level)
+    if middle.any():
+        return ", in standard deviations of the codes around their mean"
+    return ""
+
+
+def _line(findings: DenseFindings, level: int) -> Picture:
+    """Draws the decoder along the one dimension of a level."""
+    middle, scale = findings.frame(level)
+    z = middle + scale * np.linspace(-3, 3, LINE_IMAGES)[:, None]
+    images = _decode(findings, z, level)[None]
+    of_level = findings.level(level)
+    unit = _unit_of_codes(findings, level)
+    columns = [format_tick(-3), *[""] * (LINE_IMAGES - 2), format_tick(3)]
     return Picture(
         f"manifold_{level + 1}",
-        title,
-        told,
+        f"Manifold{of_level}",
+        f"The decoder along z1{of_level}, from −3 to 3{unit}.",
         lambda ax: strips(images, ax, columns=columns),
         photo=True,
         wide=True,
     )
 
 
-def _sweeps(look: DenseFindings, level: int) -> list[Picture]:
-    side, where, size = _side(look), look.level(level), look.means[level].shape[1]
-    if size < 2:
-        return [_line(look, level)]
-    first, second = (0, 1) if size == 2 else sorted(int(i) for i in look.by_rate(level)[:2])
-    dims = (first, second)
-    others = "" if size == 2 else ", those of the highest rate; all others are in the middle"
-    names = (f"z{dims[0] + 1}", f"z{dims[1] + 1}")
-    unit = _unit(look, level)
-    grids = {
-        "manifold": (np.linspace(-3, 3, side), "from −3 to 3 in equal steps"),
-        "manifold_quantiles": (
-            ndtri((np.arange(side) + 0.5) / side),
-            "at equal steps of the normal distribution function",
-        ),
-    }
-    pictures = []
-    for name, (ticks, how) in list(grids.items())[
-        : 2 if look.has_bound else 1
-    ]:  # codes without a prior have no quantiles
-        told = f"The decoder over {names[0]} and {names[1]}{where}, {how}{unit}{others}."
-        images = _swept(look, level, dims, ticks)
-        pictures.append(
-            Picture(
-                f"{name}_{level + 1}",
-                f"Manifold{where}",
-                told,
-                _sweep(images, ticks.tolist(), names),
-                photo=True,
-            )
+def _sweeps(findings: DenseFindings, level: int) -> list[Picture]:
+    """Draws the decoder over the plane of two dimensions of a level.
+
+    The steps are equal ones, and also those of equal probability; but codes without a prior have no
+    quantiles.
+    """
+    largest = max(findings.run.schema.shape[1:])
+    side = int(np.clip(SWEEP_PIXELS // largest, SMALLEST_SIDE, LARGEST_SIDE))
+    pictures = [
+        _sweep(
+            findings,
+            level,
+            "manifold",
+            np.linspace(-3, 3, side),
+            "from −3 to 3 in equal steps",
         )
+    ]
+    if findings.has_bound:
+        quantiles = ndtri((np.arange(side) + 0.5) / side)
+        steps = "at equal steps of the normal distribution function"
+        pictures.append(_sweep(findings, level, "manifold_quantiles", quantiles, steps))
     return pictures
 
 
-def _unit(look: DenseFindings, level: int) -> str:
-    """What the numbers of a sweep are, where they are not the latent itself."""
-    return (
-        ", in standard deviations of the codes around their mean"
-        if look.frame(level)[0].any()
-        else ""
-    )
+def _sweep(
+    findings: DenseFindings, level: int, name: str, ticks: np.ndarray, steps: str
+) -> Picture:
+    """Draws one sweep over the two dimensions of a level that carry most.
 
-
-def _sweep(images: np.ndarray, ticks: list[float], names: tuple[str, str]) -> Callable:
-    return lambda ax: sweep(images, ticks, ax, names=names)
-
-
-def _traversal(look: DenseFindings, level: int) -> Picture | None:
-    """One example's code with one dimension at a time moved."""
-    if look.means[level].shape[1] <= 2:
-        return None
-    middle, scale = look.frame(level)
-    used = [int(i) for i in look.by_rate(level) if look.in_use(level)[i]]
-    dims, count = used[:TRAVERSED], min(TRAVERSED, len(used))
-    if not dims:
-        return None
-    z = np.tile(look.means[level][0], (count, len(STEPS), 1))
-    for row, i in enumerate(dims):
-        z[row, :, i] = middle[i] + scale[i] * STEPS
-    images = look.shown(
-        look.run.decode(torch.from_numpy(z.reshape(-1, z.shape[-1])).float(), level)
-    )
-    strip = images.reshape(count, len(STEPS), *images.shape[1:])
-    where, active, unit = look.level(level), len(used), _unit(look, level)
-    which = (
-        "each active dimension"
-        if active == count
-        else f"each of the {count} that carry most, of {active} active dimensions"
-    )
-    told = f"From the code of one example, {which}{where}, one at a time, is moved through its range{unit}; the others stay."
+    Args:
+        findings: the measurements.
+        level: the level, from 0.
+        name: the name of the picture, without the level.
+        ticks: the values that both dimensions take, in units of their scale.
+        steps: what these values are, in words.
+    """
+    others = ""
+    dims = (0, 1)
+    if findings.means[level].shape[1] > 2:
+        first, second = sorted(int(i) for i in findings.by_rate(level)[:2])
+        dims = (first, second)
+        others = ", those of the highest rate; all others are in the middle"
+    names = (f"z{dims[0] + 1}", f"z{dims[1] + 1}")
+    images = _decode_square(findings, level, dims, ticks)
+    of_level = findings.level(level)
+    unit = _unit_of_codes(findings, level)
     return Picture(
-        f"traversals_{level + 1}",
-        f"Traversals{where}",
-        told,
-        lambda ax: strips(
-            strip, ax, rows=[f"z{i + 1}" for i in dims], columns=[figure_of(s) for s in STEPS]
-        ),
+        f"{name}_{level + 1}",
+        f"Manifold{of_level}",
+        f"The decoder over {names[0]} and {names[1]}{of_level}, {steps}{unit}{others}.",
+        lambda ax: sweep(images, ticks.tolist(), ax, names=names),
         photo=True,
     )
 
 
-def _interpolations(look: DenseFindings) -> Picture | None:
-    """Straight lines between the codes of pairs of examples, at the level next to the data."""
-    codes = look.means[0]
-    if len(codes) < 2 * PAIRS:
+def _decode_square(
+    findings: DenseFindings, level: int, dims: tuple[int, int], ticks: np.ndarray
+) -> np.ndarray:
+    """Decodes a square of two dimensions of a level, all others in the middle.
+
+    Returns:
+        The images, (S * S, C, H, W), row by row; the last tick of the second dimension is on top.
+    """
+    side = len(ticks)
+    first, second = dims
+    middle, scale = findings.frame(level)
+    rightwards = np.tile(ticks, side)
+    downwards = np.repeat(ticks[::-1], side)
+    z = np.tile(middle, (side**2, 1))
+    z[:, first] += scale[first] * rightwards
+    z[:, second] += scale[second] * downwards
+    return _decode(findings, z, level)
+
+
+def _traversal(findings: DenseFindings, level: int) -> Picture | None:
+    """Draws the code of one example with one dimension at a time moved.
+
+    Returns:
+        The picture, or None for a level that a sweep shows whole, or without active dimensions.
+    """
+    means = findings.means[level]
+    if means.shape[1] <= 2:
         return None
-    ends = np.random.default_rng(1).permutation(len(codes))[: 2 * PAIRS].reshape(2, PAIRS)
-    steps = np.linspace(0, 1, 8)[:, None]
-    z = np.stack([codes[a] * (1 - steps) + codes[b] * steps for a, b in ends.T])
-    between = look.shown(look.run.decode(torch.from_numpy(z.reshape(-1, z.shape[-1])).float()))
-    strip = between.reshape(PAIRS, len(steps), *between.shape[1:])
-    first, last = (look.shown(look.crowd.batch(rows))[:, None] for rows in ends)
-    images = np.concatenate([first, strip, last], axis=1)
-    told = "In each row two originals at the ends, and between them the decoder along the straight line between their codes."
-    columns = ["original", *["" for _ in steps], "original"]
+    is_active = findings.in_use(level)
+    active = [int(i) for i in findings.by_rate(level) if is_active[i]]
+    if not active:
+        return None
+    dims = active[:TRAVERSED]
+    middle, scale = findings.frame(level)
+    z = np.tile(means[0], (len(dims), len(STEPS), 1))
+    for row, i in enumerate(dims):
+        z[row, :, i] = middle[i] + scale[i] * STEPS
+    images = _decode(findings, z, level)
+    of_level = findings.level(level)
+    moved = "each active dimension"
+    if len(dims) < len(active):
+        moved = f"each of the {len(dims)} that carry most, of {len(active)} active dimensions"
+    unit = _unit_of_codes(findings, level)
+    rows = [f"z{i + 1}" for i in dims]
+    columns = [format_tick(step) for step in STEPS]
+    return Picture(
+        f"traversals_{level + 1}",
+        f"Traversals{of_level}",
+        f"From the code of one example, {moved}{of_level}, one at a time, is moved through its "
+        f"range{unit}; the others stay.",
+        lambda ax: strips(images, ax, rows=rows, columns=columns),
+        photo=True,
+    )
+
+
+def _interpolations(findings: DenseFindings) -> Picture | None:
+    """Draws straight lines between the codes of pairs of examples, at the level next to the data.
+
+    Returns:
+        The picture, or None for too few examples.
+    """
+    codes = findings.means[0]
+    count = INTERPOLATED_PAIRS
+    if len(codes) < 2 * count:
+        return None
+    order = np.random.default_rng(1).permutation(len(codes))
+    firsts = order[:count]
+    lasts = order[count : 2 * count]
+    steps = np.linspace(0, 1, INTERPOLATION_STEPS)[:, None]
+    lines = []
+    for first, last in zip(firsts, lasts, strict=True):
+        lines.append(codes[first] * (1 - steps) + codes[last] * steps)
+    between = _decode(findings, np.stack(lines))
+    first_originals = findings.shown(findings.crowd.batch(firsts))[:, None]
+    last_originals = findings.shown(findings.crowd.batch(lasts))[:, None]
+    images = np.concatenate([first_originals, between, last_originals], axis=1)
+    columns = ["original", *[""] * len(steps), "original"]
     return Picture(
         "interpolations",
         "Interpolations",
-        told,
+        "In each row two originals at the ends, and between them the decoder along the straight "
+        "line between their codes.",
         lambda ax: strips(images, ax, columns=columns),
         photo=True,
     )
 
 
-def manifold(run: Run, look: DenseFindings) -> Section | None:
-    """What the decoder makes of its latent space."""
-    levels = range(len(look.means))
-    sweeps = [picture for level in levels for picture in _sweeps(look, level)]
-    rest = [*(_traversal(look, level) for level in levels), _interpolations(look)]
-    pictures = (*sweeps, *(picture for picture in rest if picture is not None))
-    return Section("Manifold", pictures=pictures) if pictures else None
-
-
-def unlikely(run: Run, look: DenseFindings) -> Section:
-    """The examples that the model finds least likely."""
-    rows = look.order[:32]
-    images = look.shown(look.examples.batch(rows))
-    low, high = look.scores[rows[0]], look.scores[rows[-1]]
-    span = f"from {figure(low, 1)} to {figure(high, 1)} nats, the lowest first"
-    told = f"The {len(rows)} {look.split} examples of the lowest {look.score_name}, {span}."
+def unlikely(run: Run, findings: DenseFindings) -> Section:
+    """Shows the examples that the model finds least likely."""
+    rows = findings.order[:UNLIKELY_EXAMPLES]
+    images = findings.shown(findings.examples.batch(rows))
+    low = format_number(findings.scores[rows[0]], 1)
+    high = format_number(findings.scores[rows[-1]], 1)
     picture = Picture(
         "unlikely",
         "Least likely examples",
-        told,
+        f"The {len(rows)} {findings.split} examples of the lowest {findings.score_name}, from "
+        f"{low} to {high} nats, the lowest first.",
         lambda ax: grid(images, ax, columns=8),
         photo=True,
     )
@@ -290,18 +386,23 @@ def unlikely(run: Run, look: DenseFindings) -> Section:
 
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
-    """Reconstructions of validation or training examples, and samples, (H, W, C) uint8."""
-    look = DenseFindings(run)
-    x = (data.validation or data.train).batch(slice(0, 32))
-    originals, again = look.shown(x), look.shown(run.reconstruct(x))
-    found = {"reconstructions": tiles(*interleaved(originals, again))}
-    return found | ({"samples": tiles(look.shown(run.sample(64)), 8)} if look.has_bound else {})
+    """Draws reconstructions of validation or training examples, and samples, (H, W, C) uint8."""
+    findings = DenseFindings(run)
+    split = data.validation or data.train
+    x = split.batch(slice(0, 32))
+    originals = findings.shown(x)
+    reconstructed = findings.shown(run.reconstruct(x))
+    images, columns = interleaved(originals, reconstructed)
+    pictures = {"reconstructions": tiles(images, columns)}
+    if findings.has_bound:
+        pictures["samples"] = tiles(findings.shown(run.sample(64)), 8)
+    return pictures
 
 
 KIND = Kind(
-    DenseFindings,
-    (measured, reconstructions, samples, manifold, space, health, unlikely),
-    (
+    measure=DenseFindings,
+    parts=(measured, reconstructions, samples, manifold, space, health, unlikely),
+    panels=(
         "elbo",
         "objective",
         "reconstructions",
@@ -313,5 +414,5 @@ KIND = Kind(
         "umap_1",
         "bounds",
     ),
-    glance,
+    glance=glance,
 )

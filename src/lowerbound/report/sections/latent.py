@@ -2,9 +2,10 @@
 in use.
 """
 
-from collections.abc import Callable, Sequence
+import math
 
 import numpy as np
+from torch import Tensor
 
 from ...evaluation import LatentStatistics
 from ...evaluation.statistics import kolmogorov_smirnov
@@ -15,188 +16,226 @@ from ..projection import Plane, plane, principal
 from ..records import Picture, Section
 
 LEAST_RATE = 0.1
-"""Nats below which a code tells nothing."""
+"""Latents of a lower rate than this, in nats, tell next to nothing."""
 
 
 LEAST_ACTIVE = 0.1
-"""Fraction of the units below which few of them are in use."""
+"""Latents of which a smaller fraction than this is active are called little used."""
 
 
 MISFIT = 4.0
-"""Factor between the spread that a likelihood states and that of the data, from which on it is
-told.
+"""A likelihood fits badly if the spread that it states and that of the data differ by this factor.
 """
 
 
-ENOUGH = 100
-"""Examples below which distributions are not compared in words."""
+COMPARED_EXAMPLES = 100
+"""The aggregate posterior of fewer examples than this is not compared with the prior in words."""
 
 
-PANELS = 8
-"""Dimensions whose aggregate posterior is shown."""
+AGGREGATE_PANELS = 8
+"""The aggregate posterior is shown in at most this many dimensions."""
 
 
-def _collapsed(active: int, size: int, rate: float, level: str, what: str) -> list[str]:
-    if rate < LEAST_RATE:
-        name, much = (
-            ("have collapsed", "nothing")
-            if active == 0
-            else ("carry next to nothing", "almost nothing")
+def usage(statistics: LatentStatistics, example: str, examples: str) -> Section:
+    """Shows whether latents are in use.
+
+    Args:
+        statistics: what the latents carry, by level.
+        example: what an example is called: "user".
+        examples: the examples that were measured, in words: "500 test users".
+    """
+    sentences = []
+    warnings: list[str] = []
+    pictures = []
+    level_count = len(statistics.active_units)
+    for i, (rate, variance, active) in enumerate(zip(*statistics, strict=True)):
+        level = f" of level {i + 1}" if level_count > 1 else ""
+        size = len(variance)
+        sentence = (
+            f"{active} of {size} units{level} are active "
+            "(variance of the posterior mean above 0.01)"
         )
-        return [
-            f"The latents{level} {name}: their rate is {rate:.3f} nats, so that codes tell {much} "
-            f"of the {what}."
-        ]
+        total = math.nan
+        if rate is not None:
+            total = float(rate.sum())
+            sentence += f", and the rate is {total:.2f} nats in all"
+            caption = f"The rate of each dimension{level}, over {examples}."
+            pictures.append(_rate_picture(i, level, rate, active, caption))
+        sentences.append(f"{sentence}, over {examples}.")
+        warnings += _collapse_warnings(active, size, total, level, example)
+    return Section(
+        "Health of the latents", tuple(sentences), tuple(warnings), pictures=tuple(pictures)
+    )
+
+
+def _rate_picture(index: int, level: str, rate: Tensor, active: int, caption: str) -> Picture:
+    values = rate.tolist()
+    return Picture(
+        f"rates_{index + 1}",
+        f"Rate by dimension{level}",
+        caption,
+        lambda ax: rates(values, ax, active=active),
+    )
+
+
+def _collapse_warnings(active: int, size: int, rate: float, level: str, example: str) -> list[str]:
+    """Warns of latents that tell nothing, and of those that are little used."""
+    if rate < LEAST_RATE:
+        verdict = "carry next to nothing"
+        amount = "almost nothing"
+        if active == 0:
+            verdict = "have collapsed"
+            amount = "nothing"
+        message = (
+            f"The latents{level} {verdict}: their rate is {rate:.3f} nats, so that codes tell "
+            f"{amount} of the {example}."
+        )
+        return [message]
     if active < LEAST_ACTIVE * size:
-        return [
+        message = (
             f"Few of the latents{level} are in use: {active} of {size} units are active; the rate "
             f"is {rate:.2f} nats in all."
-        ]
+        )
+        return [message]
     return []
 
 
-def _rates(values: Sequence[float], active: int) -> Callable:
-    return lambda ax: rates(values, ax, active=active)
-
-
-def usage(found: LatentStatistics, what: str, of: str) -> Section:
-    """Whether latents are in use: `what` an example is called, and `of` how many they were, in
-    words.
-    """
-    sentences, warned, pictures = [], [], []
-    many = len(found.active_units) > 1
-    for i, (rate, variance, active) in enumerate(zip(*found, strict=True)):
-        level, size = f" of level {i + 1}" if many else "", len(variance)
-        total = float("nan") if rate is None else float(rate.sum())
-        nats = "" if rate is None else f", and the rate is {total:.2f} nats in all"
-        told = f"{active} of {size} units{level} are active (variance of the posterior mean above 0.01){nats}"
-        sentences.append(f"{told}, over {of}.")
-        warned += _collapsed(active, size, total, level, what)
-        if rate is not None:
-            told = f"The rate of each dimension{level}, over {of}."
-            pictures.append(
-                Picture(
-                    f"rates_{i + 1}",
-                    f"Rate by dimension{level}",
-                    told,
-                    _rates(rate.tolist(), active),
-                )
-            )
-    return Section(
-        "Health of the latents", tuple(sentences), tuple(warned), pictures=tuple(pictures)
-    )
-
-
-def _aggregate(look: DenseFindings, level: int) -> tuple[str, Picture]:
-    """How the posteriors of all examples together lie to the prior."""
-    order = look.by_rate(level)[:PANELS]
-    posterior, prior = look.draws[level], look.prior_draws[level]
-    distances = [kolmogorov_smirnov(posterior[:, i], prior[:, i]) for i in order]
-    worst = int(order[int(np.argmax(distances))])
-    where = look.level(level)
-    sentence = (
-        f"The aggregate posterior{where} departs most from the prior in z{worst + 1} "
-        f"(greatest difference of the distribution functions {max(distances):.2f})."
-    )
-    drawn = f"Draws of q(z | x) over {len(posterior):,} examples (filled) and of the prior (line)"
-    told = f"{drawn}, {len(order)} dimensions{where} by rate."
-    names = [f"z{i + 1}" for i in order]
-    return sentence, Picture(
-        f"aggregate_{level + 1}",
-        f"Aggregate posterior{where}",
-        told,
-        lambda ax: marginals(
-            posterior[:, order], prior[:, order], names, ax, labels=("posterior", "prior")
-        ),
-        wide=True,
-    )
-
-
-def _advice(look: DenseFindings) -> str:
-    """What helps where the likelihood states another spread than the data have."""
-    variance = getattr(look.run.recipe.model.likelihood, "variance", None)
-    if isinstance(variance, float | int):
-        return 'learn the variance (model.likelihood.variance = "learned")'
-    return "take another family" if variance is None else "train longer, or take another family"
-
-
-def _misfit(look: DenseFindings) -> list[str]:
-    ratio = look.dispersion
-    if not np.isfinite(ratio) or ratio <= 0 or 1 / MISFIT < ratio < MISFIT:
-        return []
-    side, factor = "smaller" if ratio < 1 else "larger", f"{max(ratio, 1 / ratio):,.0f}"
-    than = f"the squared errors are {factor} times {side} than those of draws from p(x | z)"
-    return [f"The likelihood does not fit the data: {than}; {_advice(look)}."]
-
-
-def _overfits(look: DenseFindings) -> list[str]:
-    gap = look.train_bound.elbo.value - look.bound.elbo.value
-    error = float(np.hypot(look.train_bound.elbo.standard_error, look.bound.elbo.standard_error))
-    if look.split == "train" or not gap > max(4 * error, 0.05 * abs(look.bound.elbo.value)):
-        return []
-    return [
-        f"The model overfits: its ELBO is {gap:,.1f} nats higher on the training examples than on "
-        f"the {look.split} split."
-    ]
-
-
-def health(run: Run, look: DenseFindings) -> Section | None:
-    """Whether the latents are in use, and the likelihood fits."""
-    if look.latent is None:
+def health(run: Run, findings: DenseFindings) -> Section | None:
+    """Shows whether the latents are in use and the likelihood fits; None for an autoencoder."""
+    if findings.latent is None:
         return None
-    used = usage(
-        look.latent, "example", f"{min(len(look.examples), DRAWN_EXAMPLES):,} {look.split} examples"
-    )
-    parts = [_aggregate(look, level) for level in range(len(look.draws))]
+    count = min(len(findings.examples), DRAWN_EXAMPLES)
+    used = usage(findings.latent, "example", f"{count:,} {findings.split} examples")
+    sentences = [*used.sentences]
+    pictures = [*used.pictures]
+    for level in range(len(findings.draws)):
+        sentence, picture = _aggregate_posterior(findings, level)
+        if len(findings.crowd) >= COMPARED_EXAMPLES:
+            sentences.append(sentence)
+        pictures.append(picture)
     return Section(
         "Health",
-        (*used.sentences, *(sentence for sentence, _ in parts if len(look.crowd) >= ENOUGH)),
-        (*used.warnings, *_misfit(look), *_overfits(look)),
-        pictures=(*used.pictures, *(picture for _, picture in parts)),
+        tuple(sentences),
+        (*used.warnings, *_misfit_warnings(findings), *_overfit_warnings(findings)),
+        pictures=tuple(pictures),
     )
 
 
-def _coloured(look: DenseFindings, map_: Plane) -> tuple[str, Callable]:
-    """What colours the points of a map, and what draws them."""
-    labels = look.labels
-    if labels is not None:
-        kept = [labels[i] for i in range(len(map_.points))]
-        return "coloured by label", lambda ax: classes(map_.points, kept, ax, axes=map_.axes)
-    scores = look.crowd_scores
-    return f"coloured by {look.score_name}", lambda ax: shades(
-        map_.points, scores, f"{look.score_name} (nats)", ax, axes=map_.axes
+def _aggregate_posterior(findings: DenseFindings, level: int) -> tuple[str, Picture]:
+    """Compares the posteriors of all examples together with the prior, in words and a picture."""
+    order = findings.by_rate(level)[:AGGREGATE_PANELS]
+    posterior = findings.draws[level]
+    prior = findings.prior_draws[level]
+    distances = [kolmogorov_smirnov(posterior[:, i], prior[:, i]) for i in order]
+    worst = int(order[int(np.argmax(distances))])
+    of_level = findings.level(level)
+    sentence = (
+        f"The aggregate posterior{of_level} departs most from the prior in z{worst + 1} "
+        f"(greatest difference of the distribution functions {max(distances):.2f})."
     )
+    names = [f"z{i + 1}" for i in order]
+    labels = ("posterior", "prior")
+    picture = Picture(
+        f"aggregate_{level + 1}",
+        f"Aggregate posterior{of_level}",
+        f"Draws of q(z | x) over {len(posterior):,} examples (filled) and of the prior (line), "
+        f"{len(order)} dimensions{of_level} by rate.",
+        lambda ax: marginals(posterior[:, order], prior[:, order], names, ax, labels=labels),
+        wide=True,
+    )
+    return sentence, picture
 
 
-def _maps(look: DenseFindings, level: int) -> list[Picture]:
-    means, where = look.means[level], look.level(level)
-    rows, method = np.arange(len(means)), look.run.recipe.report.projection
+def _misfit_warnings(findings: DenseFindings) -> list[str]:
+    """Warns of a likelihood that states another spread than the data have."""
+    ratio = findings.dispersion
+    if not np.isfinite(ratio) or ratio <= 0 or 1 / MISFIT < ratio < MISFIT:
+        return []
+    side = "smaller" if ratio < 1 else "larger"
+    factor = max(ratio, 1 / ratio)
+    variance = getattr(findings.run.recipe.model.likelihood, "variance", None)
+    if isinstance(variance, float | int):
+        advice = 'learn the variance (model.likelihood.variance = "learned")'
+    elif variance is None:
+        advice = "take another family"
+    else:
+        advice = "train longer, or take another family"
+    message = (
+        f"The likelihood does not fit the data: the squared errors are {factor:,.0f} times {side} "
+        f"than those of draws from p(x | z); {advice}."
+    )
+    return [message]
+
+
+def _overfit_warnings(findings: DenseFindings) -> list[str]:
+    """Warns of a bound that is clearly higher on the training examples."""
+    train = findings.train_bound.elbo
+    other = findings.bound.elbo
+    gap = train.value - other.value
+    error = float(np.hypot(train.standard_error, other.standard_error))
+    is_clear = gap > max(4 * error, 0.05 * abs(other.value))
+    if findings.split == "train" or not is_clear:
+        return []
+    message = (
+        f"The model overfits: its ELBO is {gap:,.1f} nats higher on the training examples than on "
+        f"the {findings.split} split."
+    )
+    return [message]
+
+
+def space(run: Run, findings: DenseFindings) -> Section:
+    """Shows where the codes of the examples lie."""
+    pictures: list[Picture] = []
+    for level in range(len(findings.means)):
+        pictures += _code_pictures(findings, level)
+    return Section("Latent space", pictures=tuple(pictures))
+
+
+def _code_pictures(findings: DenseFindings, level: int) -> list[Picture]:
+    """Draws maps of the codes of a level, or their histogram where a map would show nothing."""
+    means = findings.means[level]
+    of_level = findings.level(level)
+    rows = np.arange(len(means))
+    method = findings.run.recipe.report.projection
     projected = plane(means, rows, "z", method=method)
     if projected is None:
-        told = f"The posterior means of {look.crowd_name}."
-        return [
-            Picture(
-                f"codes_{level + 1}",
-                f"Codes{where}",
-                told,
-                lambda ax: histogram({"codes": means[:, 0]}, "z1", ax),
-            )
-        ]
-    found: dict[str, Plane] = {"codes" if projected.axes else method: projected}
-    if means.shape[1] > 2 and (flat := principal(means, rows)) is not None:
-        found = {"pca": flat} | found
-    pictures = []
-    for name, map_ in found.items():
-        colour, draw = _coloured(look, map_)
-        many = f"The posterior means of {look.crowd_name}, {colour}."
-        title = {"codes": "Codes", "pca": "Principal components of the codes"}.get(
-            name, f"{map_.method} of the codes"
+        histogram_picture = Picture(
+            f"codes_{level + 1}",
+            f"Codes{of_level}",
+            f"The posterior means of {findings.crowd_name}.",
+            lambda ax: histogram({"codes": means[:, 0]}, "z1", ax),
         )
-        pictures.append(Picture(f"{name}_{level + 1}", f"{title}{where}", many + map_.told, draw))
+        return [histogram_picture]
+    pictures = []
+    components = principal(means, rows) if means.shape[1] > 2 else None
+    if components is not None:
+        title = f"Principal components of the codes{of_level}"
+        pictures.append(_map(findings, components, f"pca_{level + 1}", title))
+    if projected.axes is not None:
+        pictures.append(_map(findings, projected, f"codes_{level + 1}", f"Codes{of_level}"))
+    else:
+        title = f"{projected.method} of the codes{of_level}"
+        pictures.append(_map(findings, projected, f"{method}_{level + 1}", title))
     return pictures
 
 
-def space(run: Run, look: DenseFindings) -> Section:
-    """Where the codes of the examples lie."""
-    pictures = [picture for level in range(len(look.means)) for picture in _maps(look, level)]
-    return Section("Latent space", pictures=tuple(pictures))
+def _map(findings: DenseFindings, codes: Plane, name: str, title: str) -> Picture:
+    """Draws a map of codes, coloured by label, or by score where there are no labels."""
+    start = f"The posterior means of {findings.crowd_name}, coloured by"
+    labels = findings.labels
+    if labels is not None:
+        point_labels = labels[: len(codes.points)]
+        return Picture(
+            name,
+            title,
+            f"{start} label.{codes.note}",
+            lambda ax: classes(codes.points, point_labels, ax, axes=codes.axes),
+        )
+    score = findings.score_name
+    scores = findings.crowd_scores
+    return Picture(
+        name,
+        title,
+        f"{start} {score}.{codes.note}",
+        lambda ax: shades(codes.points, scores, f"{score} (nats)", ax, axes=codes.axes),
+    )

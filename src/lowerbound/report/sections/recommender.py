@@ -5,304 +5,395 @@ import numpy as np
 from ...data import Dataset, History, Items
 from ...evaluation.ranking import Slice, by_activity, by_item_popularity, difference
 from ...run import Run
-from ..figures import amounts, bars, classes, levels
+from ..figures import Bars, amounts, bars, classes, levels
 from ..findings.recommender import (
     KNOWN,
     NEIGHBOURS,
     Compared,
     Findings,
-    findings,
     nearest,
     popularity_ranks,
     unit_rows,
 )
+from ..findings.recommender import findings as measure_recommender
+from ..projection import Plane
 from ..records import Kind, Picture, Section, Table
-from ..text import figure, metric, spread
+from ..text import format_estimate, format_number, metric_title
 from .latent import usage
 
 GROUPS = 4
+"""Users and items are divided into this many groups: quarters of them."""
 
 
-def _titles(items: Items | None, count: int) -> list[str]:
-    """What each item is called: its title, or its id."""
-    if items is None:
-        return [f"item {i + 1}" for i in range(count)]
-    ids = [str(i) for i in items.ids]
-    return (
-        ids
-        if items.titles is None
-        else [title or name for title, name in zip(items.titles, ids, strict=True)]
+DRAWN_METRICS = 4
+"""At most this many ranking metrics have bars."""
+
+
+COLOURED_GENRES = 8
+"""The map of the items has at most this many genres in colour."""
+
+
+HELD_OUT = "held-out items"
+"""The name of the items that were to be found, beside those of the rankings."""
+
+
+Slices = dict[str, tuple[Slice, ...]]
+"""The groups of users or items in each ranking, by its name."""
+
+
+def quality(run: Run, findings: Findings) -> Section | None:
+    """Shows the metrics beside those of the baselines; None where no users can be ranked."""
+    compared = findings.compared
+    if compared is None:
+        return None
+    sentences = []
+    warnings = []
+    for name in compared.rankings:
+        if name == "model":
+            continue
+        sentence, beats = verdict(compared, name)
+        if beats:
+            sentences.append(sentence)
+        else:
+            warnings.append(sentence)
+    if compared.split == "validation":
+        warnings.append(
+            "There is no test split with held-out items: these are the validation users, by whom "
+            "the weights were chosen too."
+        )
+    return Section(
+        "How well it ranks",
+        (*sentences, *compared.notes),
+        tuple(warnings),
+        (_metric_table(compared),),
+        (_metric_bars(compared),),
     )
 
 
 def verdict(compared: Compared, other: str) -> tuple[str, bool]:
-    """Whether the model beats another, in a sentence, and whether that is beyond twice the standard
-    error.
+    """Says whether the model beats another ranking.
+
+    Returns:
+        A sentence, and whether the model is better by more than twice the standard error.
     """
-    found = difference(compared.rankings["model"], compared.rankings[other], compared.headline)
-    by = f"on the {compared.split} users its {metric(compared.headline)} is {figure(abs(found.value))}"
-    error = f"(±\u00a0{figure(found.standard_error)})"
-    if found.value > 2 * found.standard_error:
+    model = compared.rankings["model"]
+    value, standard_error = difference(model, compared.rankings[other], compared.headline)
+    size = format_number(abs(value))
+    error = f"(±\u00a0{format_number(standard_error)})"
+    by = f"on the {compared.split} users its {metric_title(compared.headline)} is {size}"
+    if value > 2 * standard_error:
         return f"The model beats {other}: {by} above {error}.", True
-    if found.value > 0:
-        return (
+    if value > 0:
+        sentence = (
             f"The model does not clearly beat {other}: {by} above, which is within twice the "
-            f"standard error {error}.",
-            False,
+            f"standard error {error}."
         )
-    return f"The model does not beat {other}: " + (
-        f"{by} below {error}." if found.value else "both score the same."
-    ), False
+        return sentence, False
+    if value:
+        return f"The model does not beat {other}: {by} below {error}.", False
+    return f"The model does not beat {other}: both score the same.", False
 
 
-def _compared_row(compared: Compared, name: str) -> tuple[str, ...]:
-    """One metric of the model, and of each other with the difference to it."""
+def _metric_table(compared: Compared) -> Table:
+    """Makes the table of the metrics beside those of the baselines."""
+    head = ["metric", "model"]
+    for name in compared.rankings:
+        if name != "model":
+            head += [name, f"model − {name}"]
+    rows = tuple(_metric_row(compared, name) for name in compared.names)
+    model = compared.rankings["model"]
+    caption = f"Mean over {len(model.users):,} {compared.split} users ± standard error"
+    if model.left_out:
+        caption += f"; {model.left_out:,} without a held-out item are left out"
+    caption += ". The error of a difference is paired, user by user."
+    return Table(tuple(head), rows, caption)
+
+
+def _metric_row(compared: Compared, metric: str) -> tuple[str, ...]:
+    """Writes a metric of the model, and of each baseline with the difference to it."""
     model, *others = compared.rankings.values()
-    cells = [metric(name), spread(model[name])]
+    cells = [metric_title(metric), format_estimate(model[metric])]
     for other in others:
-        cells += [spread(other[name]), spread(difference(model, other, name), sign=True)]
+        gap = difference(model, other, metric)
+        cells.append(format_estimate(other[metric]))
+        cells.append(format_estimate(gap, sign=True))
     return tuple(cells)
 
 
-def _compared(compared: Compared) -> Table:
-    """The metrics beside those of the baselines."""
-    model, *others = compared.rankings
-    head = ("metric", model, *(part for name in others for part in (name, f"model − {name}")))
-    users, out = len(compared.rankings[model].users), compared.rankings[model].left_out
-    left = f"; {out:,} without a held-out item are left out" if out else ""
-    mean = f"Mean over {users:,} {compared.split} users ± standard error{left}."
-    rows = tuple(_compared_row(compared, name) for name in compared.names)
-    return Table(head, rows, f"{mean} The error of a difference is paired, user by user.")
-
-
-def _bars(compared: Compared) -> Picture:
-    shown = dict.fromkeys([compared.headline, *compared.names])
-    short = [name for name in shown if not name.startswith(("recall_capped", "mrr"))][:4]
-    series = {
-        name: ([ranking[m].value for m in short], [ranking[m].standard_error for m in short])
-        for name, ranking in compared.rankings.items()
-    }
+def _metric_bars(compared: Compared) -> Picture:
+    metrics = []
+    for name in dict.fromkeys([compared.headline, *compared.names]):
+        if not name.startswith(("recall_capped", "mrr")):
+            metrics.append(name)
+    drawn = metrics[:DRAWN_METRICS]
+    titles = [metric_title(name) for name in drawn]
+    series = {}
+    for name, ranking in compared.rankings.items():
+        estimates = [ranking[metric] for metric in drawn]
+        values = [estimate.value for estimate in estimates]
+        errors = [estimate.standard_error for estimate in estimates]
+        series[name] = (values, errors)
     return Picture(
         "quality",
         f"Ranking of the {compared.split} users",
         "The whiskers are standard errors over users.",
-        lambda ax: bars([metric(m) for m in short], series, "mean over users", ax),
+        lambda ax: bars(titles, series, "mean over users", ax),
     )
 
 
-def quality(run: Run, found: Findings) -> Section | None:
-    """Metrics of the test split beside the baselines."""
-    compared = found.compared
+def slices(run: Run, findings: Findings) -> Section | None:
+    """Shows who is served well, what is recommended of the catalogue, and how popular that is.
+
+    Returns:
+        The section, or None where no users can be ranked.
+    """
+    compared = findings.compared
     if compared is None:
         return None
-    verdicts = [verdict(compared, other) for other in compared.rankings if other != "model"]
-    warned = [text for text, beats in verdicts if not beats]
-    if compared.split == "validation":
-        untested = "There is no test split with held-out items: these are the validation users, by whom the weights were chosen too."
-        warned.append(untested)
-    told = (*(text for text, beats in verdicts if beats), *compared.notes)
+    tables = []
+    pictures = []
+    for table, picture in (
+        _by_activity(compared),
+        _by_popularity(compared, findings.popularity),
+    ):
+        if len(table.rows) > 1:
+            tables.append(table)
+            pictures.append(picture)
+    sentence, table, picture = _popularity_bias(compared, findings.popularity)
     return Section(
-        "How well it ranks", told, tuple(warned), (_compared(compared),), (_bars(compared),)
+        "For whom, and what of the catalogue",
+        (sentence,),
+        tables=(*tables, table),
+        pictures=(*pictures, picture),
     )
 
 
-def _span(part: Slice) -> str:
-    low, high = int(part.low), int(part.high)
-    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
-
-
-def _groups(
-    slices: dict[str, tuple[Slice, ...]], name: str, of: str
-) -> tuple[list[str], dict[str, tuple[list[float], list[float]]], tuple]:
-    """Labels of the groups, bars of each ranking, and rows of a table."""
-    first = slices["model"]
-    labels = [f"{_span(part)}\n{part.size:,} {of}" for part in first]
-    series = {
-        key: (
-            [p.metrics[name].value for p in parts],
-            [p.metrics[name].standard_error for p in parts],
-        )
-        for key, parts in slices.items()
-    }
-    rows = tuple(
-        (
-            _span(part),
-            f"{part.size:,}",
-            *(spread(parts[i].metrics[name]) for parts in slices.values()),
-        )
-        for i, part in enumerate(first)
-    )
-    return labels, series, rows
-
-
-def _activity(compared: Compared) -> tuple[Table, Picture]:
-    name = compared.headline
-    slices = {
-        key: by_activity(ranking, compared.users, groups=GROUPS)
-        for key, ranking in compared.rankings.items()
-    }
-    labels, series, rows = _groups(slices, name, "users")
+def _by_activity(compared: Compared) -> tuple[Table, Picture]:
+    """Shows the headline metric by the size of the histories."""
+    metric = compared.headline
+    title = metric_title(metric)
+    groups: Slices = {}
+    for name, ranking in compared.rankings.items():
+        groups[name] = by_activity(ranking, compared.users, groups=GROUPS)
     table = Table(
-        ("items in the history", "users", *slices),
-        rows,
-        f"{metric(name)} by the size of the history that the model is shown.",
+        ("items in the history", "users", *groups),
+        _slice_rows(groups, metric),
+        f"{title} by the size of the history that the model is shown.",
     )
-    told = f"{metric(name)} ± standard error for quarters of the {compared.split} users, by the items in their history."
-    return table, Picture(
+    labels, series = _slice_bars(groups, metric, "users")
+    picture = Picture(
         "activity",
         "By activity",
-        told,
-        lambda ax: bars(labels, series, metric(name), ax, xlabel="items in the history"),
+        f"{title} ± standard error for quarters of the {compared.split} users, by the items in "
+        "their history.",
+        lambda ax: bars(labels, series, title, ax, xlabel="items in the history"),
     )
+    return table, picture
 
 
 def _by_popularity(compared: Compared, popularity: np.ndarray) -> tuple[Table, Picture]:
+    """Shows the recall of rare and of popular items."""
     k = compared.k(50)
-    slices = {
-        key: by_item_popularity(ranking, popularity, k=k, groups=GROUPS)
-        for key, ranking in compared.rankings.items()
-    }
-    labels, series, rows = _groups(slices, f"recall@{k}", "items")
+    metric = f"recall@{k}"
+    groups: Slices = {}
+    for name, ranking in compared.rankings.items():
+        groups[name] = by_item_popularity(ranking, popularity, k=k, groups=GROUPS)
     table = Table(
-        ("training users", "items", *slices),
-        rows,
+        ("training users", "items", *groups),
+        _slice_rows(groups, metric),
         f"Recall@{k} of the held-out items that are rare, and of those that are popular.",
     )
-    told = f"Recall@{k} ± standard error over the users with such a held-out item, for quarters of the catalogue, the rarest first."
-    return table, Picture(
+    labels, series = _slice_bars(groups, metric, "items")
+    picture = Picture(
         "item_popularity",
         "By popularity",
-        told,
-        lambda ax: bars(labels, series, f"recall@{k}", ax, xlabel="training users of the item"),
+        f"Recall@{k} ± standard error over the users with such a held-out item, for quarters of "
+        "the catalogue, the rarest first.",
+        lambda ax: bars(labels, series, metric, ax, xlabel="training users of the item"),
     )
+    return table, picture
 
 
-def _bias(compared: Compared, popularity: np.ndarray) -> tuple[str, Table, Picture]:
-    """What the lists hold of the catalogue, and how popular that is beside what was to be found."""
-    k, ranks = compared.k(20), popularity_ranks(popularity)
-    target = float(ranks[compared.rankings["model"].columns.numpy()].mean())
-    means = {
-        name: ranking.mean_popularity_rank[k]
-        for name, ranking in compared.rankings.items()
-        if ranking.mean_popularity_rank
-    }
-    covered = {name: compared.rankings[name].coverage[k] for name in means}
-    side = "more popular" if means["model"] < target else "less popular"
+def _slice_rows(groups: Slices, metric: str) -> tuple[tuple[str, ...], ...]:
+    """Writes a metric of each ranking for each group, one row for a group."""
+    rows = []
+    for i, part in enumerate(groups["model"]):
+        cells = [_span(part), f"{part.size:,}"]
+        for parts in groups.values():
+            cells.append(format_estimate(parts[i].metrics[metric]))
+        rows.append(tuple(cells))
+    return tuple(rows)
+
+
+def _slice_bars(groups: Slices, metric: str, unit: str) -> tuple[list[str], Bars]:
+    """Returns the labels of the groups, whose members are `unit`, and bars of each ranking."""
+    labels = [f"{_span(part)}\n{part.size:,} {unit}" for part in groups["model"]]
+    series = {}
+    for name, parts in groups.items():
+        estimates = [part.metrics[metric] for part in parts]
+        values = [estimate.value for estimate in estimates]
+        errors = [estimate.standard_error for estimate in estimates]
+        series[name] = (values, errors)
+    return labels, series
+
+
+def _span(part: Slice) -> str:
+    """Writes the range of the counts of a group."""
+    low = int(part.low)
+    high = int(part.high)
+    if low == high:
+        return f"{low:,}"
+    return f"{low:,}–{high:,}"
+
+
+def _popularity_bias(compared: Compared, popularity: np.ndarray) -> tuple[str, Table, Picture]:
+    """Shows what the lists hold of the catalogue, and how popular that is beside what users had."""
+    k = compared.k(20)
+    ranks = popularity_ranks(popularity)
+    targets = compared.rankings["model"].columns.numpy()
+    target_rank = float(ranks[targets].mean())
+    mean_ranks = {}
+    coverage = {}
+    for name, ranking in compared.rankings.items():
+        if ranking.mean_popularity_rank:
+            mean_ranks[name] = ranking.mean_popularity_rank[k]
+            coverage[name] = ranking.coverage[k]
+    model_rank = mean_ranks["model"]
+    side = "more popular" if model_rank < target_rank else "less popular"
     sentence = (
-        f"The lists of {k} hold {covered['model']:.0%} of the catalogue. What the model recommends "
-        f"is {side} than what the users "
-        f"had: mean rank {figure(means['model'], 0)} against {figure(target, 0)}."
+        f"The lists of {k} hold {coverage['model']:.0%} of the catalogue. What the model "
+        f"recommends is {side} than what the users had: mean rank {format_number(model_rank, 0)} "
+        f"against {format_number(target_rank, 0)}."
     )
-    rows = [(name, f"{covered[name]:.1%}", figure(mean, 0)) for name, mean in means.items()]
-    caption = (
-        f"What the lists of {k} items hold: the part of the catalogue that somebody is "
-        "recommended, "
-        f"and the mean popularity rank (1 is the most popular of {len(ranks):,} items)."
-    )
+    rows = []
+    for name, mean_rank in mean_ranks.items():
+        rows.append((name, f"{coverage[name]:.1%}", format_number(mean_rank, 0)))
+    rows.append((HELD_OUT, "–", format_number(target_rank, 0)))
     table = Table(
         ("", "coverage", "mean popularity rank"),
-        (*rows, ("held-out items", "–", figure(target, 0))),
-        caption,
+        tuple(rows),
+        f"What the lists of {k} items hold: the part of the catalogue that somebody is "
+        "recommended, and the mean popularity rank (1 is the most popular of "
+        f"{len(ranks):,} items).",
     )
-    return sentence, table, _popularity({**means, "held-out items": target}, k)
-
-
-def _popularity(ranks: dict[str, float], k: int) -> Picture:
-    told = f"Mean popularity rank of the items in the lists of {k}, and of the items that were to be found; 1 is the most popular."
-    return Picture(
+    drawn = {**mean_ranks, HELD_OUT: target_rank}
+    picture = Picture(
         "popularity_bias",
         "Popularity of what is recommended",
-        told,
-        lambda ax: levels(ranks, "mean popularity rank", ax, grey="held-out items"),
+        f"Mean popularity rank of the items in the lists of {k}, and of the items that were to be "
+        "found; 1 is the most popular.",
+        lambda ax: levels(drawn, "mean popularity rank", ax, grey=HELD_OUT),
     )
+    return sentence, table, picture
 
 
-def slices(run: Run, found: Findings) -> Section | None:
-    """Who is served well, what is recommended of the catalogue, and how popular that is."""
-    compared = found.compared
-    if compared is None:
+def neighbours(run: Run, findings: Findings) -> Section | None:
+    """Lists the nearest items of the best-known ones; None where cosines say nothing."""
+    vectors = findings.vectors
+    item_count, width = vectors.shape
+    if width < 2 or item_count < 3 or not np.isfinite(vectors).all():
         return None
-    made = (_activity(compared), _by_popularity(compared, found.popularity))
-    parts = [part for part in made if len(part[0].rows) > 1]
-    sentence, table, picture = _bias(compared, found.popularity)
-    tables, pictures = (*(t for t, _ in parts), table), (*(p for _, p in parts), picture)
-    return Section(
-        "For whom, and what of the catalogue", (sentence,), tables=tables, pictures=pictures
+    titles = _item_titles(run.items, item_count)
+    unit_vectors = unit_rows(vectors)
+    known = np.argsort(-findings.popularity, kind="stable")[:KNOWN]
+    count = min(NEIGHBOURS, item_count - 1)
+    rows = []
+    for item in known:
+        cells = [titles[item]]
+        for other, cosine in nearest(unit_vectors, int(item), count):
+            cells.append(f"{titles[other]} ({format_number(cosine, 2)})")
+        rows.append(tuple(cells))
+    places = [str(place) for place in range(2, count + 1)]
+    caption = (
+        f"The {len(known)} items of most training users, and of all {item_count:,} items the "
+        "nearest to each, with cosines."
     )
-
-
-def neighbours(run: Run, found: Findings) -> Section | None:
-    """The nearest items of the best-known ones."""
-    vectors = found.vectors
-    if vectors.shape[1] < 2 or len(vectors) < 3 or not np.isfinite(vectors).all():
-        return None
-    units, titles = unit_rows(vectors), _titles(run.items, len(vectors))
-    known = np.argsort(-found.popularity, kind="stable")[:KNOWN]
-    count = min(NEIGHBOURS, len(vectors) - 1)
-    rows = tuple(
-        (titles[i], *(f"{titles[j]} ({figure(c, 2)})" for j, c in nearest(units, int(i), count)))
-        for i in known
+    sentence = (
+        "An item's vector is the row of the decoder's last weight that gives its score, "
+        f"{width} numbers; near is a large cosine."
     )
-    head = ("item", *("nearest" if i == 0 else str(i + 1) for i in range(count)))
-    caption = f"The {len(known)} items of most training users, and of all {len(vectors):,} items the nearest to each, with cosines."
-    width = vectors.shape[1]
-    told = f"An item's vector is the row of the decoder's last weight that gives its score, {width} numbers; near is a large cosine."
-    return Section("Nearest items", (told,), (), (Table(head, rows, caption, numbers=False),))
+    table = Table(("item", "nearest", *places), tuple(rows), caption, numbers=False)
+    return Section("Nearest items", (sentence,), tables=(table,))
 
 
-def maps(run: Run, found: Findings) -> Section | None:
-    """Maps of the items and of the users."""
+def _item_titles(items: Items | None, count: int) -> list[str]:
+    """Returns the title of each item, or its id where it has none."""
+    if items is None:
+        return [f"item {i + 1}" for i in range(count)]
+    ids = [str(item) for item in items.ids]
+    if items.titles is None:
+        return ids
+    return [title or name for title, name in zip(items.titles, ids, strict=True)]
+
+
+def maps(run: Run, findings: Findings) -> Section | None:
+    """Shows maps of the items and of the users; None where there is neither."""
     pictures = []
-    if (items := found.items) is not None:
-        genres = None if run.items is None else run.items.genres
-        kinds = [
-            "" if genres is None or not genres[i] else genres[i].split("|")[0].strip()
-            for i in items.rows
-        ]
-        coloured = " Coloured by the first genre." if any(kinds) else ""
-        most = "all" if len(items.rows) == len(found.popularity) else "the most popular"
-        told = f"{most[0].upper()}{most[1:]} {len(items.rows):,} items, by their vectors.{coloured}{items.told}"
-        pictures.append(
-            Picture(
-                "items",
-                "Map of the items",
-                told,
-                lambda ax: classes(items.points, kinds, ax, most=8, axes=items.axes),
-            )
-        )
-    users, train = found.users, found.data.train
-    if users is not None and isinstance(train, History):
-        counts = np.diff(train.matrix.indptr)[users.rows]
-        many = f"{len(users.rows):,} of {len(train):,} training users"
-        told = f"{many}, by their codes (posterior means), coloured by the number of items that they have.{users.told}"
-        pictures.append(
-            Picture(
-                "users",
-                "Map of the users",
-                told,
-                lambda ax: amounts(
-                    users.points, counts.tolist(), "items of the user", ax, axes=users.axes
-                ),
-            )
-        )
-    return Section("Maps", pictures=tuple(pictures)) if pictures else None
-
-
-def health(run: Run, found: Findings) -> Section | None:
-    """Whether the latents are in use; an autoencoder has codes without a distribution."""
-    if found.latent is None:
+    if findings.items is not None:
+        pictures.append(_item_map(run, findings.items, len(findings.popularity)))
+    train = findings.data.train
+    if findings.users is not None and isinstance(train, History):
+        pictures.append(_user_map(findings.users, train))
+    if not pictures:
         return None
-    return usage(found.latent, "user", f"{found.latent_users:,} {found.latent_split} users")
+    return Section("Maps", pictures=tuple(pictures))
+
+
+def _item_map(run: Run, items: Plane, item_count: int) -> Picture:
+    """Draws the map of the items, coloured by genre; `item_count` is that of the catalogue."""
+    count = len(items.rows)
+    genres = _first_genres(run.items, items.rows)
+    which = "All" if count == item_count else "The most popular"
+    caption = f"{which} {count:,} items, by their vectors."
+    if any(genres):
+        caption += " Coloured by the first genre."
+    return Picture(
+        "items",
+        "Map of the items",
+        f"{caption}{items.note}",
+        lambda ax: classes(items.points, genres, ax, most=COLOURED_GENRES, axes=items.axes),
+    )
+
+
+def _first_genres(items: Items | None, rows: np.ndarray) -> list[str]:
+    """Returns the first genre of each of some items; "" where none is known."""
+    if items is None or items.genres is None:
+        return ["" for _ in rows]
+    genres = []
+    for row in rows:
+        listed = items.genres[row] or ""
+        genres.append(listed.split("|")[0].strip())
+    return genres
+
+
+def _user_map(users: Plane, train: History) -> Picture:
+    """Draws the map of training users, coloured by the number of their items."""
+    counts = np.diff(train.matrix.indptr)[users.rows].tolist()
+    return Picture(
+        "users",
+        "Map of the users",
+        f"{len(users.rows):,} of {len(train):,} training users, by their codes (posterior means), "
+        f"coloured by the number of items that they have.{users.note}",
+        lambda ax: amounts(users.points, counts, "items of the user", ax, axes=users.axes),
+    )
+
+
+def health(run: Run, findings: Findings) -> Section | None:
+    """Shows whether the latents are in use; None for an autoencoder, which has no posterior."""
+    if findings.latent is None:
+        return None
+    users = f"{findings.latent_users:,} {findings.latent_split} users"
+    return usage(findings.latent, "user", users)
 
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
-    """Nothing: what is seen of a recommender in training are its figures."""
+    """Draws nothing: what is seen of a recommender in training are its metrics."""
     return {}
 
 
 KIND = Kind(
-    findings,
-    (quality, slices, neighbours, maps, health),
-    ("validation", "elbo", "quality", "activity", "rates_1", "items"),
-    glance,
+    measure=measure_recommender,
+    parts=(quality, slices, neighbours, maps, health),
+    panels=("validation", "elbo", "quality", "activity", "rates_1", "items"),
+    glance=glance,
 )

@@ -5,196 +5,259 @@ import numpy as np
 from ...data import Dataset
 from ...evaluation.statistics import kolmogorov_smirnov
 from ...run import Run
-from ..figures import levels, marginals, matrix, pixels, short
+from ..figures import levels, marginals, matrix, pixels
 from ..findings.dense import DenseFindings
 from ..records import Kind, Picture, Section, Table
-from ..text import figure
+from ..text import column_names, format_number, format_significant, shorten
 from .bound import measured
 from .latent import health, space
 
-PANELS = 12
-"""Columns whose histograms are shown."""
+HISTOGRAM_COLUMNS = 12
+"""At most this many columns have a histogram."""
 
 
-LISTED, MATRIX = 50, 200
-"""Columns in the table, and in the matrices."""
+LISTED_COLUMNS = 50
+"""The table has at most this many columns of the data."""
 
 
-ROWS, BLAMED = 10, 3
-"""Examples in the table of the least likely, and columns named for each."""
+MATRIX_COLUMNS = 200
+"""The matrices of correlations have at most this many columns of the data."""
 
 
-def _names(look: DenseFindings) -> list[str]:
-    return list(look.run.schema.columns) or [
-        f"value {i + 1}" for i in range(look.run.schema.shape[0])
-    ]
+LIKELIHOOD_COLUMNS = 24
+"""At most this many columns have a bar of their log-likelihood."""
 
 
-def _correlations(values: np.ndarray) -> np.ndarray:
-    """Correlations of the columns (D, D); 0 where a column is constant."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(np.atleast_2d(np.corrcoef(values, rowvar=False)))
+UNLIKELY_EXAMPLES = 10
+"""The table of the least likely examples has at most this many rows."""
 
 
-def columns(run: Run, look: DenseFindings) -> Section | None:
-    """Marginals and correlations of the data beside those of samples. An autoencoder has no prior
-    to sample from.
+BLAMED_COLUMNS = 3
+"""This many columns are named that make an example unlikely."""
+
+
+GLANCE_EXAMPLES = 1000
+"""A glance at a model in training draws at most this many examples, and this many samples."""
+
+
+def _column_names(run: Run) -> list[str]:
+    return column_names(run.schema.columns, run.schema.shape[0])
+
+
+def columns(run: Run, findings: DenseFindings) -> Section | None:
+    """Shows marginals and correlations of the data beside those of samples.
+
+    Returns:
+        The section, or None for an autoencoder, which has no prior to sample from.
     """
-    if not look.has_bound:
+    if not findings.has_bound:
         return None
-    names, data, drawn = _names(look), look.values, look.samples
-    apart = np.array([kolmogorov_smirnov(data[:, i], drawn[:, i]) for i in range(len(names))])
-    order = np.argsort(-apart, kind="stable")
-    worst = f"The columns of the samples differ from the data by {apart.mean():.2f} in the mean and {apart.max():.2f} at most"
-    sentence = f"{worst} ({short(names[order[0]])}), in the greatest difference of the distribution functions."
-    table = _table(
-        [_row(names[i], data[:, i], drawn[:, i], apart[i]) for i in order[:LISTED]], len(names)
+    names = _column_names(run)
+    data = findings.values
+    samples = findings.samples
+    distances = []
+    for i in range(len(names)):
+        distances.append(kolmogorov_smirnov(data[:, i], samples[:, i]))
+    differences = np.array(distances)
+    order = np.argsort(-differences, kind="stable")
+    sentence = (
+        f"The columns of the samples differ from the data by {differences.mean():.2f} in the mean "
+        f"and {differences.max():.2f} at most ({shorten(names[order[0]])}), in the greatest "
+        "difference of the distribution functions."
     )
-    pictures = (
-        _panels(look, names, np.sort(order[:PANELS])),
-        *_matrices(names, data, drawn, np.sort(order[:MATRIX])),
+    rows = []
+    for i in order[:LISTED_COLUMNS]:
+        rows.append(_column_row(names[i], data[:, i], samples[:, i], differences[i]))
+    in_matrix = np.sort(order[:MATRIX_COLUMNS])
+    matrix_names = [names[i] for i in in_matrix]
+    return Section(
+        "Columns",
+        (sentence,),
+        tables=(_column_table(rows, len(names)),),
+        pictures=(
+            _histograms(findings, names, np.sort(order[:HISTOGRAM_COLUMNS])),
+            *_matrices(matrix_names, data[:, in_matrix], samples[:, in_matrix], len(names)),
+        ),
     )
-    return Section("Columns", (sentence,), tables=(table,), pictures=pictures)
 
 
-def _panels(look: DenseFindings, names: list[str], some: np.ndarray) -> Picture:
-    """Histograms of some columns."""
-    data, drawn = look.values[:, some], look.samples[:, some]
-    which = (
-        "All columns"
-        if len(names) == len(some)
-        else f"The {len(some)} columns of {len(names)} that differ most"
+def _column_row(
+    name: str, data: np.ndarray, samples: np.ndarray, difference: float
+) -> tuple[str, ...]:
+    return (
+        name,
+        format_significant(data.mean()),
+        format_significant(samples.mean()),
+        format_significant(data.std()),
+        format_significant(samples.std()),
+        format_number(difference, 2),
     )
-    told = f"{which}: {look.crowd_name} (filled) and {len(drawn):,} samples from the model (line)."
+
+
+def _column_table(rows: list[tuple[str, ...]], count: int) -> Table:
+    """Makes the table of the columns of the data; `count` says how many there are in all."""
+    caption = (
+        "Mean and standard deviation in the data and in samples, and the greatest difference of "
+        "their distribution functions (Kolmogorov and Smirnov), the greatest first"
+    )
+    if len(rows) < count:
+        caption += f"; {len(rows)} of {count} columns"
+    head = ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference")
+    return Table(head, tuple(rows), f"{caption}.")
+
+
+def _histograms(findings: DenseFindings, names: list[str], shown: np.ndarray) -> Picture:
+    """Draws the marginals of some columns, given by their numbers."""
+    data = findings.values[:, shown]
+    samples = findings.samples[:, shown]
+    shown_names = [names[i] for i in shown]
+    which = "All columns"
+    if len(shown) < len(names):
+        which = f"The {len(shown)} columns of {len(names)} that differ most"
     return Picture(
         "marginals",
         "Columns",
-        told,
-        lambda ax: marginals(data, drawn, [names[i] for i in some], ax),
+        f"{which}: {findings.crowd_name} (filled) and {len(samples):,} samples from the model "
+        "(line).",
+        lambda ax: marginals(data, samples, shown_names, ax),
         wide=True,
     )
 
 
-def _table(rows: list[tuple[str, ...]], count: int) -> Table:
-    caption = (
-        "Mean and standard deviation in the data and in samples, and the greatest difference of "
-        "their distribution functions "
-        "(Kolmogorov and Smirnov), the greatest first"
-    )
-    rest = f"; {len(rows)} of {count} columns." if len(rows) < count else "."
-    return Table(
-        ("column", "mean, data", "mean, samples", "s.d., data", "s.d., samples", "difference"),
-        tuple(rows),
-        caption + rest,
-    )
+def _matrices(names: list[str], data: np.ndarray, samples: np.ndarray, count: int) -> list[Picture]:
+    """Draws the correlations of columns in the data and in samples, and their difference.
 
-
-def _row(name: str, data: np.ndarray, drawn: np.ndarray, distance: float) -> tuple[str, ...]:
-    numbers = (data.mean(), drawn.mean(), data.std(), drawn.std())
-    return (name, *(f"{v:,.4g}".replace("-", "−") for v in numbers), figure(distance, 2))
-
-
-def _matrices(
-    names: list[str], data: np.ndarray, drawn: np.ndarray, kept: np.ndarray
-) -> list[Picture]:
+    Args:
+        names: the names of the D columns that are shown.
+        data: these columns of the data, (N, D).
+        samples: these columns of samples, (M, D).
+        count: how many columns there are in all.
+    """
     if len(names) < 2:
         return []
-    which = (
-        "Of the columns."
-        if len(kept) == len(names)
-        else f"Of the {len(kept)} columns of {len(names)} that differ most."
+    caption = "Of the columns."
+    if len(names) < count:
+        caption = f"Of the {len(names)} columns of {count} that differ most."
+    of_data = _correlations(data)
+    of_samples = _correlations(samples)
+    gap = of_data - of_samples
+    distances = np.abs(gap[np.triu_indices(len(names), 1)])
+    gap_caption = (
+        f"Correlations of the data minus those of samples; {distances.mean():.2f} apart in the "
+        f"mean, {distances.max():.2f} at most."
     )
-    names, first, second = (
-        [names[i] for i in kept],
-        _correlations(data[:, kept]),
-        _correlations(drawn[:, kept]),
-    )
-    gap = first - second
-    off = np.abs(gap[np.triu_indices(len(names), 1)])
-    told = f"Correlations of the data minus those of samples; {off.mean():.2f} apart in the mean, {off.max():.2f} at most."
     return [
         Picture(
-            "correlations_data", "Correlations, data", which, lambda ax: matrix(first, names, ax)
+            "correlations_data",
+            "Correlations, data",
+            caption,
+            lambda ax: matrix(of_data, names, ax),
         ),
         Picture(
             "correlations_samples",
             "Correlations, samples",
-            which,
-            lambda ax: matrix(second, names, ax),
+            caption,
+            lambda ax: matrix(of_samples, names, ax),
         ),
         Picture(
             "correlations_gap",
             "Difference",
-            told,
+            gap_caption,
             lambda ax: matrix(gap, names, ax, label="data − samples", scale=0.5),
         ),
     ]
 
 
-def likelihoods(run: Run, look: DenseFindings) -> Section | None:
-    """What each column has to the likelihood."""
-    if look.by_column is None:
+def _correlations(values: np.ndarray) -> np.ndarray:
+    """Returns the correlations of the columns (D, D); 0 where a column is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlations = np.corrcoef(values, rowvar=False)
+        return np.nan_to_num(np.atleast_2d(correlations))
+
+
+def likelihoods(run: Run, findings: DenseFindings) -> Section | None:
+    """Shows what each column has to the likelihood; None where that does not factorise."""
+    terms = findings.by_column
+    if terms is None:
         return None
-    names, means = _names(look), look.by_column.mean(0)
-    order = np.argsort(means, kind="stable")[:24]
-    which = "Each column" if len(names) <= 24 else f"The 24 columns of {len(names)} with the lowest"
-    told = f"{which}: the mean of log p(x | z) over {len(look.by_column):,} {look.split} examples, as the model sees the column."
-    values = {names[i]: float(means[i]) for i in order}
-    draw = lambda ax: levels(values, "nats", ax, digits=2)  # noqa: E731
-    return Section(
-        "Likelihood by column",
-        pictures=(Picture("column_likelihood", "Log-likelihood term", told, draw),),
+    names = _column_names(run)
+    means = terms.mean(0)
+    lowest = np.argsort(means, kind="stable")[:LIKELIHOOD_COLUMNS]
+    values = {names[i]: float(means[i]) for i in lowest}
+    which = "Each column"
+    if len(names) > LIKELIHOOD_COLUMNS:
+        which = f"The {LIKELIHOOD_COLUMNS} columns of {len(names)} with the lowest"
+    picture = Picture(
+        "column_likelihood",
+        "Log-likelihood term",
+        f"{which}: the mean of log p(x | z) over {len(terms):,} {findings.split} examples, as the "
+        "model sees the column.",
+        lambda ax: levels(values, "nats", ax, digits=2),
     )
+    return Section("Likelihood by column", pictures=(picture,))
 
 
-def _blamed(names: list[str], example: np.ndarray, terms: np.ndarray, usual: np.ndarray) -> str:
-    """The columns of an example whose log-likelihood terms fall furthest below what is usual."""
-    worst = np.argsort(terms - usual, kind="stable")[:BLAMED]
-    return "; ".join(f"{names[i]} = {example[i]:.4g} ({figure(float(terms[i]), 1)})" for i in worst)
-
-
-def unlikely(run: Run, look: DenseFindings) -> Section:
-    """The examples that the model finds least likely, and the columns that make them so."""
-    rows = look.order[:ROWS]
-    names, each, values = (
-        _names(look),
-        look.by_column,
-        np.asarray(run.schema.restore(look.examples.batch(rows).numpy())),
-    )
-    entries = []
-    for row, example in zip(rows, values, strict=True):
-        told = "" if each is None else _blamed(names, example, each[row], each.mean(0))
-        entries.append(
-            (str(int(look.examples.rows[row])), figure(float(look.scores[row]), 1), told)
-        )
+def unlikely(run: Run, findings: DenseFindings) -> Section:
+    """Lists the examples that the model finds least likely, and the columns that make them so."""
+    names = _column_names(run)
+    terms = findings.by_column
+    numbers = findings.order[:UNLIKELY_EXAMPLES]
+    values = np.asarray(run.schema.restore(findings.examples.batch(numbers).numpy()))
+    rows = []
+    for number, example in zip(numbers, values, strict=True):
+        source_row = int(findings.examples.rows[number])
+        score = float(findings.scores[number])
+        blamed = ""
+        if terms is not None:
+            blamed = _blamed_columns(names, example, terms[number], terms.mean(0))
+        rows.append((str(source_row), format_number(score, 1), blamed))
     caption = (
-        f"The {look.split} examples of the lowest {look.score_name} (nats), by their row in the "
-        "source, with the columns that "
-        "fall furthest below their mean and, in brackets, what each has to the log-likelihood term."
+        f"The {findings.split} examples of the lowest {findings.score_name} (nats), by their row "
+        "in the source, with the columns that fall furthest below their mean and, in brackets, "
+        "what each has to the log-likelihood term."
     )
-    table = Table(
-        ("row", look.score_name, "columns that stand out"), tuple(entries), caption, numbers=False
-    )
-    return Section("Least likely", tables=(table,))
+    head = ("row", findings.score_name, "columns that stand out")
+    return Section("Least likely", tables=(Table(head, tuple(rows), caption, numbers=False),))
+
+
+def _blamed_columns(
+    names: list[str], example: np.ndarray, terms: np.ndarray, means: np.ndarray
+) -> str:
+    """Names the columns of an example that make it unlikely.
+
+    Args:
+        names: the names of the columns.
+        example: its values in the units of the source, (D,).
+        terms: the log-likelihood term of each of its columns, (D,).
+        means: the means of these terms over all examples, (D,).
+    """
+    worst = np.argsort(terms - means, kind="stable")[:BLAMED_COLUMNS]
+    entries = []
+    for i in worst:
+        term = format_number(float(terms[i]), 1)
+        entries.append(f"{names[i]} = {example[i]:.4g} ({term})")
+    return "; ".join(entries)
 
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
-    """Columns of validation or training examples beside samples, (H, W, 3) uint8."""
-    look = DenseFindings(run)
-    if not look.has_bound:
+    """Draws columns of validation or training examples beside samples, (H, W, 3) uint8."""
+    if not DenseFindings(run).has_bound:
         return {}
-    names = _names(look)[:PANELS]
-    values = np.asarray(
-        run.schema.restore((data.validation or data.train).batch(slice(0, 1000)).numpy())
-    )
-    drawn = np.asarray(run.schema.restore(run.sample(1000, mean=False).numpy()))
-    return {"columns": pixels(marginals(values[:, : len(names)], drawn[:, : len(names)], names))}
+    names = _column_names(run)[:HISTOGRAM_COLUMNS]
+    split = data.validation or data.train
+    examples = split.batch(slice(0, GLANCE_EXAMPLES)).numpy()
+    draws = run.sample(GLANCE_EXAMPLES, mean=False).numpy()
+    values = np.asarray(run.schema.restore(examples))
+    samples = np.asarray(run.schema.restore(draws))
+    shown = slice(0, len(names))
+    figure = marginals(values[:, shown], samples[:, shown], names)
+    return {"columns": pixels(figure)}
 
 
 KIND = Kind(
-    DenseFindings,
-    (measured, columns, likelihoods, space, health, unlikely),
-    (
+    measure=DenseFindings,
+    parts=(measured, columns, likelihoods, space, health, unlikely),
+    panels=(
         "elbo",
         "objective",
         "marginals",
@@ -205,5 +268,5 @@ KIND = Kind(
         "umap_1",
         "bounds",
     ),
-    glance,
+    glance=glance,
 )

@@ -10,48 +10,10 @@ from ...run import Run
 from ...system.files import is_file, within
 from ..figures import lines
 from ..records import Picture, Section
-from ..text import metric
+from ..text import metric_title
 
 MetricRows = list[dict[str, float]]
-
-
-def metric_rows(run: Run) -> MetricRows:
-    """The rows of metrics.csv; what an epoch did not measure is not in its row."""
-    path = within(run.folder, "metrics.csv")
-    if not is_file(path):
-        return []
-    try:
-        with path.open(encoding="utf-8") as file:
-            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise RunError(one_line(f"{path} is not what a run wrote: {error}")) from None
-
-
-def _some(columns: Sequence[str], first: str) -> list[str]:
-    """At most four ranking metrics of those measured, the one that chose the weights first."""
-    wanted = [first, "ndcg@100", "recall@20", "recall@50", *columns]
-    return [name for name in dict.fromkeys(wanted) if name in columns][:4]
-
-
-def _ranking(run: Run, columns: Sequence[str], rows: MetricRows, best: int | None) -> list[Picture]:
-    ranked = [
-        name.removeprefix("validation_")
-        for name in columns
-        if name.startswith("validation_") and "@" in name
-    ]
-    if not ranked:
-        return []
-    monitor = run.recipe.training.monitor
-    chosen = f" The weights are those of the epoch with the best {metric(monitor)}." if best else ""
-    labels = {f"validation_{name}": metric(name) for name in _some(ranked, monitor)}
-    return [
-        Picture(
-            "validation",
-            "Ranking of the validation users",
-            f"By epoch.{chosen}",
-            lambda ax: lines(rows, labels, "mean over users", ax, best_epoch=best),
-        )
-    ]
+"""The rows of metrics.csv: the numbers of each epoch, by column."""
 
 
 CURVES = {
@@ -63,138 +25,205 @@ CURVES = {
     ),
     "rate": ("Rate", "KL(q(z | x) ‖ p(z)): what the codes tell of their example."),
 }
-"""Columns of the metrics that are drawn, of each split that has them: title and caption."""
+"""The title and the caption of each column of the metrics that is drawn, for the splits that have
+it.
+"""
 
 
-def _known(rows: MetricRows, name: str) -> bool:
-    return any(math.isfinite(row.get(name, math.nan)) for row in rows)
+CURVES_OF_RANKING = 4
+"""The picture of the ranking metrics has at most this many curves."""
 
 
-def _labels(rows: MetricRows, columns: Sequence[str], stem: str) -> dict[str, str]:
-    """The columns of one curve that hold numbers, of both splits and of all levels, with their
-    labels.
-    """
-    found: dict[str, str] = {}
-    for split in ("train", "validation"):
-        own = [
-            name
-            for name in columns
-            if name == f"{split}_{stem}" or name.startswith(f"{split}_{stem}_")
-        ]
-        many = len(own) > 1
-        found |= {
-            n: f"level {n.rpartition('_')[2]}, {split}" if many else split
-            for n in own
-            if _known(rows, n)
-        }
-    return {
-        name: label for name, label in found.items() if stem == "rate" or name.endswith(f"_{stem}")
-    }
-
-
-def _same(rows: MetricRows) -> bool:
-    """Whether the objective is minus the ELBO in all epochs."""
-    return all(
-        abs(row.get("train_objective", 0) + row.get("train_elbo", math.nan)) < 1e-3 for row in rows
-    )
-
-
-def _curves(run: Run, rows: MetricRows) -> list[Picture]:
-    best = run.summary.get("best_epoch") if run.summary.get("validation") else None
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    pictures = _ranking(run, columns, rows, best)
-    stems = [stem for stem in CURVES if stem != "objective" or not _same(rows)]
-    return pictures + [
-        _curve(rows, stem, labels, best)
-        for stem in stems
-        if (labels := _labels(rows, columns, stem))
-    ]
-
-
-def _curve(rows: MetricRows, stem: str, labels: dict[str, str], best: int | None) -> Picture:
-    title, told = CURVES[stem]
-    early = " The first epochs may leave the picture." if len(rows) > 10 else ""
-    return Picture(
-        stem,
-        title,
-        told + early,
-        lambda ax: lines(rows, labels, "nats per example", ax, best_epoch=best, trim=True),
-    )
-
-
-def _weight(run: Run, rows: MetricRows) -> tuple[tuple[str, ...], tuple[Picture, ...]]:
-    """The weight of the KL term: a sentence where it is one number, a picture where it changes."""
-    weights = [row["kl_weight"] for row in rows if math.isfinite(row.get("kl_weight", math.nan))]
-    if not weights:
-        return (), ()
-    if max(weights) - min(weights) < 1e-12:
-        return (f"The KL term has the weight {weights[0]:g} in every epoch.",), ()
-    told = f"The factor of the rate in the objective; it ends at {weights[-1]:g}."
-    draw = Picture(
-        "kl_weight",
-        "Weight of the KL term",
-        told,
-        lambda ax: lines(rows, {"kl_weight": "KL weight"}, "weight", ax),
-    )
-    return (), (draw,)
+MINUS_ELBO_TOLERANCE = 1e-3
+"""The objective is minus the ELBO if in no epoch they are further apart than this, in nats."""
 
 
 def training(run: Run) -> Section | None:
-    """How training went, epoch by epoch."""
+    """Shows how training went, epoch by epoch; None for a run without metrics."""
     rows = metric_rows(run)
     if not rows:
         return None
-    sentences, weight = _weight(run, rows)
-    return Section(
-        "Training",
-        (*_ended(run), *sentences),
-        _unfinished(run, rows),
-        pictures=(*_curves(run, rows), *weight),
+    pictures = _curves(run, rows)
+    sentences = list(_outcome(run))
+    weights = _finite_column(rows, "kl_weight")
+    if weights:
+        if max(weights) - min(weights) < 1e-12:
+            sentences.append(f"The KL term has the weight {weights[0]:g} in every epoch.")
+        else:
+            pictures.append(_weight_curve(rows, weights[-1]))
+    return Section("Training", tuple(sentences), _warnings(run, rows), pictures=tuple(pictures))
+
+
+def metric_rows(run: Run) -> MetricRows:
+    """Reads metrics.csv; what an epoch did not measure is not in its row.
+
+    Returns:
+        The rows; none for a run without the file.
+
+    Raises:
+        RunError: the file is not what a run wrote.
+    """
+    path = within(run.folder, "metrics.csv")
+    if not is_file(path):
+        return []
+    rows = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for cells in csv.DictReader(file):
+                rows.append({column: float(cell) for column, cell in cells.items() if cell})
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(one_line(f"{path} is not what a run wrote: {error}")) from None
+    return rows
+
+
+def _finite_column(rows: MetricRows, column: str) -> list[float]:
+    """Returns the finite numbers of a column, in the order of the epochs."""
+    values = [row.get(column, math.nan) for row in rows]
+    return [value for value in values if math.isfinite(value)]
+
+
+def _curves(run: Run, rows: MetricRows) -> list[Picture]:
+    """Draws the ranking metrics first, then each of `CURVES` that has numbers."""
+    best_epoch = run.summary.get("best_epoch") if run.summary.get("validation") else None
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    pictures = []
+    ranking = _ranking_curves(run, columns, rows, best_epoch)
+    if ranking is not None:
+        pictures.append(ranking)
+    for name in CURVES:
+        if name == "objective" and _is_minus_elbo(rows):
+            continue
+        labels = _curve_labels(rows, columns, name)
+        if labels:
+            pictures.append(_curve(rows, name, labels, best_epoch))
+    return pictures
+
+
+def _ranking_curves(
+    run: Run, columns: Sequence[str], rows: MetricRows, best_epoch: int | None
+) -> Picture | None:
+    """Draws the ranking metrics of the validation users; None where none was measured."""
+    metrics = []
+    for column in columns:
+        if column.startswith("validation_") and "@" in column:
+            metrics.append(column.removeprefix("validation_"))
+    if not metrics:
+        return None
+    monitor = run.recipe.training.monitor
+    caption = "By epoch."
+    if best_epoch:
+        best = metric_title(monitor)
+        caption += f" The weights are those of the epoch with the best {best}."
+    # The metric that chose the weights comes first.
+    preferred = dict.fromkeys([monitor, "ndcg@100", "recall@20", "recall@50", *metrics])
+    drawn = [name for name in preferred if name in metrics][:CURVES_OF_RANKING]
+    labels = {f"validation_{name}": metric_title(name) for name in drawn}
+    return Picture(
+        "validation",
+        "Ranking of the validation users",
+        caption,
+        lambda ax: lines(rows, labels, "mean over users", ax, best_epoch=best_epoch),
     )
 
 
-def _ended(run: Run) -> tuple[str, ...]:
+def _is_minus_elbo(rows: MetricRows) -> bool:
+    """Says whether the objective is minus the ELBO in all epochs."""
+    for row in rows:
+        distance = abs(row.get("train_objective", 0) + row.get("train_elbo", math.nan))
+        if not distance < MINUS_ELBO_TOLERANCE:
+            return False
+    return True
+
+
+def _curve_labels(rows: MetricRows, columns: Sequence[str], curve: str) -> dict[str, str]:
+    """Labels the columns of a curve that hold numbers, of both splits and, of a rate, all levels.
+
+    A rate has a column for each level: `train_rate_1`, `train_rate_2`.
+    """
+    labels = {}
+    for split in ("train", "validation"):
+        whole = f"{split}_{curve}"
+        related = [name for name in columns if name == whole or name.startswith(f"{whole}_")]
+        for column in related:
+            is_drawn = curve == "rate" or column == whole
+            if not is_drawn or not _finite_column(rows, column):
+                continue
+            label = split
+            if len(related) > 1:
+                level = column.rpartition("_")[2]
+                label = f"level {level}, {split}"
+            labels[column] = label
+    return labels
+
+
+def _curve(rows: MetricRows, name: str, labels: dict[str, str], best_epoch: int | None) -> Picture:
+    title, caption = CURVES[name]
+    if len(rows) > 10:
+        caption += " The first epochs may leave the picture."
+    return Picture(
+        name,
+        title,
+        caption,
+        lambda ax: lines(rows, labels, "nats per example", ax, best_epoch=best_epoch, trim=True),
+    )
+
+
+def _weight_curve(rows: MetricRows, last: float) -> Picture:
+    """Draws the weight of the KL term by epoch; `last` is that of the last epoch."""
+    return Picture(
+        "kl_weight",
+        "Weight of the KL term",
+        f"The factor of the rate in the objective; it ends at {last:g}.",
+        lambda ax: lines(rows, {"kl_weight": "KL weight"}, "weight", ax),
+    )
+
+
+def _outcome(run: Run) -> tuple[str, ...]:
+    """Says which epoch was the best; nothing where the summary does not tell."""
     summary = run.summary
     if "epochs" not in summary:
         return ()
     if not summary.get("validation"):
-        return (
+        sentence = (
             "There is no validation split: the weights of the last epoch were kept, and nothing "
-            "says whether more would help.",
+            "says whether more would help."
         )
-    by = metric(run.recipe.training.monitor)
-    early = " Training stopped early." if summary["epochs"] < run.recipe.training.epochs else ""
-    return (
-        f"Of {summary['epochs']:,} epochs the best by {by} on the validation split was "
-        f"{summary['best_epoch']:,}.{early}",
+        return (sentence,)
+    epochs = summary["epochs"]
+    monitor = metric_title(run.recipe.training.monitor)
+    sentence = (
+        f"Of {epochs:,} epochs the best by {monitor} on the validation split was "
+        f"{summary['best_epoch']:,}."
     )
+    if epochs < run.recipe.training.epochs:
+        sentence += " Training stopped early."
+    return (sentence,)
 
 
-def _improving(values: Sequence[float]) -> bool:
-    """Whether the last tenth of the epochs still brought more than a hundredth of all that was
-    gained.
-    """
-    back = max(1, len(values) // 10)
-    return len(values) < 3 or values[-1 - back] - values[-1] > 0.01 * (values[0] - values[-1])
-
-
-def _unfinished(run: Run, rows: MetricRows) -> tuple[str, ...]:
-    """What a reader must know of the training."""
-    summary, told = run.summary, []
-    values = [
-        row["validation_objective"]
-        for row in rows
-        if math.isfinite(row.get("validation_objective", math.nan))
-    ]
-    last = bool(summary.get("validation")) and summary.get("best_epoch") == summary.get("epochs")
-    if last and (not values or _improving(values)):
-        n, name = summary["epochs"], run.folder.resolve().name
-        again = f"lowerbound fit {shlex.quote(f'{name}/recipe.toml')} --set training.epochs={2 * n}"
-        told.append(
-            f"The run has not converged: its best epoch is its last ({n:,}). More epochs may give "
-            f"a better model: {again}"
+def _warnings(run: Run, rows: MetricRows) -> tuple[str, ...]:
+    """Warns of a run that has not converged, and of losses that are not finite."""
+    summary = run.summary
+    messages = []
+    losses = _finite_column(rows, "validation_objective")
+    best_is_last = summary.get("best_epoch") == summary.get("epochs")
+    if summary.get("validation") and best_is_last and (not losses or _is_improving(losses)):
+        epochs = summary["epochs"]
+        name = run.folder.resolve().name
+        recipe = shlex.quote(f"{name}/recipe.toml")
+        messages.append(
+            f"The run has not converged: its best epoch is its last ({epochs:,}). More epochs may "
+            f"give a better model: lowerbound fit {recipe} --set training.epochs={2 * epochs}"
         )
-    losses = [row["train_objective"] for row in rows if "train_objective" in row]
-    if any(not math.isfinite(value) for value in losses):
-        told.append("The training objective was not a finite number in some epochs.")
-    return tuple(told)
+    if not all(math.isfinite(row.get("train_objective", 0)) for row in rows):
+        messages.append("The training objective was not a finite number in some epochs.")
+    return tuple(messages)
+
+
+def _is_improving(losses: Sequence[float]) -> bool:
+    """Says whether the last tenth of the epochs brought over a hundredth of all that was gained."""
+    back = max(1, len(losses) // 10)
+    if len(losses) < 3:
+        return True
+    gain = losses[0] - losses[-1]
+    late_gain = losses[-1 - back] - losses[-1]
+    return late_gain > 0.01 * gain

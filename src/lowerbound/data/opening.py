@@ -1,0 +1,266 @@
+"""How a source becomes a `Dataset`: it is read, chosen, split, scaled and encoded.
+
+`open_examples` and `open_interactions` hold the steps for the two kinds of data. They take values;
+the [data] table of a recipe, which calls them, is in `spec`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from .checks import (
+    match_kind,
+    match_levels,
+    refuse_beyond_one,
+    refuse_constant_columns,
+    refuse_misplaced_options,
+    refuse_narrow_columns,
+)
+from .dataset import Dataset, Examples
+from .files.sources import Raw, Wanted, find_reader, reason
+from .interactions.dataset import split_log
+from .interactions.history import Items
+from .interactions.holdout import HeldOut
+from .interactions.logs import read_log
+from .interactions.spec import KIND, Interactions
+from .named.entries import NAMED, find_path, short_name
+from .prepare import moments, span, to_grey, to_size
+from .schema import Schema
+from .splits import cut
+
+Binarize = Literal["none", "dynamic", "static"]
+"""How pixels are drawn from their probabilities, see `Data`."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How examples are prepared for a model. `Data` explains each option.
+
+    Attributes:
+        binarize: see `Data`.
+        size: the (height, width) of images; None: as they are.
+        grey: see `Data`.
+        standardize: see `Data`.
+        columns: see `Data`.
+    """
+
+    binarize: Binarize = "none"
+    size: tuple[int, int] | None = None
+    grey: bool = False
+    standardize: bool | None = None
+    columns: tuple[str, ...] | None = None
+
+    @property
+    def is_binarized(self) -> bool:
+        """Whether pixels are drawn from their probabilities."""
+        return self.binarize != "none"
+
+    def standardizes(self, kind: str) -> bool:
+        """Says whether sources of a kind are standardised: by default only tables are."""
+        if self.standardize is None:
+            return kind == "table"
+        return self.standardize
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """How much is cut from the training part for the other splits, and by which seed.
+
+    Attributes:
+        validation: a fraction (below 1) or a number of examples.
+        test: likewise.
+        seed: the seed of the splits and of the fixed binarisation.
+    """
+
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+
+def open_examples(
+    source: str, preparation: Preparation, sizes: SplitSizes, schema: Schema | None = None
+) -> Dataset:
+    """Reads a source of images, tables or vectors, splits it, and prepares it.
+
+    Args:
+        source: the name of a set, or the path of a file or folder.
+        preparation: how the examples are prepared.
+        sizes: how the source is split.
+        schema: the schema of a run: the data are read as that run's were. None: the schema comes
+            from the training split.
+
+    Raises:
+        DataError: the source is missing, damaged, or does not fit the schema.
+        ShapeError: its examples do not have the shape of the schema.
+        ConfigError: an option makes no sense for this source.
+    """
+    columns = preparation.columns
+    if schema is not None and schema.columns:
+        columns = schema.columns
+    raw = _read(source, Wanted(preparation.size, columns))
+    _refuse_unfit_options(raw, preparation)
+    raw = _resize(raw, preparation)
+    rows = cut(len(raw.values), raw.train, sizes.validation, sizes.test, sizes.seed, raw.name)
+    if schema is None:
+        schema = _fit_schema(raw, rows.train, preparation)
+    else:
+        raw = _conform(raw, schema, preparation)
+
+    whole = Examples(
+        schema,
+        raw.values,
+        rows=np.arange(len(raw.values)),
+        labels=raw.labels,
+        levels=raw.levels,
+        seed=sizes.seed,
+    )
+    # Only the training split may be drawn anew in each batch. The splits that are measured keep
+    # their draw, so that no number depends on the size of a batch.
+    if preparation.is_binarized:
+        whole = replace(whole, draw="fixed")
+    train = whole.take(rows.train)
+    if preparation.binarize == "dynamic":
+        train = replace(train, draw="keyed")
+    return Dataset(
+        name=short_name(source),
+        schema=schema,
+        train=train,
+        validation=_take_if_any(whole, rows.validation),
+        test=_take_if_any(whole, rows.test),
+        whole=whole,
+        source=source,
+        seed=sizes.seed,
+    )
+
+
+def open_interactions(
+    source: str,
+    how: Interactions,
+    held_out: HeldOut,
+    schema: Schema | None = None,
+    items: Items | None = None,
+    other: bool = False,
+) -> Dataset:
+    """Reads a source of interactions, cleans it, and splits it.
+
+    Args:
+        source: the name of a set, or the path of a file or folder.
+        how: how the log is read and cleaned.
+        held_out: how much of it is held out.
+        schema: the schema of a run, see `Data.open`.
+        items: the catalogue of a run, see `Data.open`.
+        other: the data are other data than the run's, see `Data.open`.
+
+    Raises:
+        DataError: the source is missing, damaged, or does not fit the run.
+        ConfigError: the source holds no interactions, or an option makes no sense for it.
+    """
+    if source not in NAMED:
+        log = read_log(find_path(source))
+    elif NAMED[source].kind == KIND:
+        log = NAMED[source].open()
+    else:
+        raise ConfigError(f"data.interactions is for sources of interactions; {source} is none")
+    dataset = split_log(log, how, held_out, schema, items, other)
+    return replace(dataset, name=short_name(source), source=source)
+
+
+def holds_interactions(source: str) -> bool:
+    """Says whether a source is a named set of interactions."""
+    return source in NAMED and NAMED[source].kind == KIND
+
+
+def _read(source: str, wanted: Wanted) -> Raw:
+    """Reads a named set, or what is at a path.
+
+    Raises:
+        DataError: the source is neither, or cannot be read.
+    """
+    if source in NAMED:
+        raw: Raw = NAMED[source].open()
+        return raw
+    path = find_path(source)
+    try:
+        return find_reader(path).read(path, wanted)
+    # A folder may not be looked into, or holds paths that are too long to be looked at.
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}") from None
+
+
+def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
+    """Refuses options that are for sources of another kind, or that exclude each other.
+
+    Raises:
+        ConfigError: there are such options.
+    """
+    options: dict[str, tuple[object, str]] = {
+        "size": (preparation.size, "image"),
+        "grey": (preparation.grey, "image"),
+        "columns": (preparation.columns, "table"),
+        "standardize": (preparation.standardize, "table or vector"),
+    }
+    refuse_misplaced_options(raw, options)
+    if preparation.is_binarized and preparation.standardizes(raw.kind):
+        raise ConfigError(
+            f"data.binarize={preparation.binarize} needs values in [0, 1]; {raw.name} is "
+            "standardised"
+        )
+
+
+def _resize(raw: Raw, preparation: Preparation) -> Raw:
+    """Makes images grey and gives them their size, where that is asked for."""
+    values = raw.values
+    if preparation.grey:
+        values = to_grey(values)
+    if preparation.size is not None:
+        values = to_size(values, preparation.size)
+    return replace(raw, values=values)
+
+
+def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> Schema:
+    """Finds what a model must know of a source, from the training rows alone.
+
+    Raises:
+        DataError: columns are constant or too narrow, or values cannot be probabilities.
+    """
+    low, high = span(raw.values, train_rows)
+    schema = Schema(raw.values.shape[1:], raw.kind, raw.levels, 0.0, 1.0, raw.columns)
+    standardizes = preparation.standardizes(raw.kind)
+    if standardizes or raw.kind == "table":
+        refuse_constant_columns(raw, low == high)
+    if standardizes:
+        mean, scale = moments(raw.values, train_rows)
+        refuse_narrow_columns(raw, scale)
+        schema = replace(
+            schema, levels=None, mean=tuple(mean.tolist()), scale=tuple(scale.tolist())
+        )
+    if preparation.is_binarized:
+        refuse_beyond_one(raw)
+        return replace(schema, levels=2)
+    least = schema.scaled(low, raw.levels).min()
+    greatest = schema.scaled(high, raw.levels).max()
+    # They are rounded as the batches are, so that they bound these.
+    return replace(schema, low=float(np.float32(least)), high=float(np.float32(greatest)))
+
+
+def _conform(raw: Raw, schema: Schema, preparation: Preparation) -> Raw:
+    """Changes a source to what the model with this schema reads.
+
+    Raises:
+        DataError: it does not fit; the message names both.
+        ShapeError: its examples are of another shape.
+    """
+    raw = match_kind(raw, schema)
+    if preparation.is_binarized:
+        refuse_beyond_one(raw)
+    if schema.mean:
+        return raw
+    return match_levels(raw, schema, preparation.is_binarized)
+
+
+def _take_if_any(examples: Examples, rows: np.ndarray) -> Examples | None:
+    if not len(rows):
+        return None
+    return examples.take(rows)

@@ -1,0 +1,105 @@
+"""The training batches of one process.
+
+The order of the examples is a function of (seed, epoch) alone, and what is drawn for a batch one
+of (seed, step) alone. A fit therefore reads the same batches from whatever step it goes on, and
+several processes share the very batches that one process would have.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..batch import Batch, as_batch
+from ..data import Examples, History
+from ..distributed.processes import Processes, Share
+from ..recipe import Training
+from .seeds import NOISE_STREAM, ORDER_STREAM, derive_seed
+
+
+class Loader:
+    """The training split in random order, one batch for each optimiser step.
+
+    Args:
+        train: the training split.
+        settings: of the training; the batch size is that of all processes together.
+        processes: those that share each batch.
+        device: the device of this process. It gets the batches, and draws the noise.
+
+    Attributes:
+        batches: the number of batches in an epoch.
+    """
+
+    def __init__(
+        self,
+        train: Examples | History,
+        settings: Training,
+        processes: Processes,
+        device: torch.device,
+    ) -> None:
+        self.train = train
+        self.batch_size = settings.batch_size
+        self.seed = settings.seed
+        self.processes = processes
+        self.device = device
+        self.batches = math.ceil(len(train) / self.batch_size)
+
+    def examples_before(self, epoch: int, batch: int) -> int:
+        """Counts the examples of a run before a batch of an epoch, both from 0."""
+        in_epoch = min(batch * self.batch_size, len(self.train))
+        return epoch * len(self.train) + in_epoch
+
+    def order(self, epoch: int) -> Tensor:
+        """Draws the order of the training examples in an epoch, (N,)."""
+        seed = derive_seed(self.seed, ORDER_STREAM, epoch)
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randperm(len(self.train), generator=generator)
+
+    def read(self, order: Tensor, batch: int, step: int) -> tuple[Batch, Share]:
+        """Reads this process's share of a batch, and seeds the noise of the step.
+
+        Args:
+            order: of the examples in this epoch, (N,).
+            batch: number of the batch in the epoch, from 0.
+            step: number of the step in the run, from 0.
+
+        Returns:
+            The examples on the device (B, *shape), and what they are of the whole batch.
+        """
+        index = self._index(order, batch)
+        share = self.processes.share(len(index))
+        if share.world > 1 and isinstance(self.train, History):
+            share = share._replace(counts=self.train.counts(index))
+        noise = derive_seed(self.seed, NOISE_STREAM, step, 0)
+        examples = self._examples(index, share, noise).to(self.device)
+        self._seed_device(noise)
+        return examples, share
+
+    def columns(self, order: Tensor, batch: int) -> Tensor:
+        """Returns the columns that a batch of interactions has in all processes together, (C,)."""
+        assert isinstance(self.train, History)
+        index = self._index(order, batch)
+        return self.train.seen(index).to(self.device)
+
+    def _index(self, order: Tensor, batch: int) -> Tensor:
+        start = batch * self.batch_size
+        return order[start : start + self.batch_size]
+
+    def _examples(self, index: Tensor, share: Share, noise: int) -> Batch:
+        """Reads the share of a batch. Binarisation is drawn for the whole batch."""
+        if share.world == 1:
+            return as_batch(self.train.batch(index, noise))
+        if self.train.draw == "keyed":
+            return as_batch(self.train.batch(index, noise)).take(share.rows)
+        return as_batch(self.train.batch(index[share.rows], noise))
+
+    def _seed_device(self, seed: int) -> None:
+        """Seeds the device that draws the noise.
+
+        `torch.manual_seed` would also queue this for devices that are not in use.
+        """
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.default_generators[self.device.index].manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)

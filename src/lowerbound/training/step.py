@@ -1,0 +1,149 @@
+"""One optimiser step: the batch, the forward and the backward pass, and the update."""
+
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from ..data import History
+from ..distributed.processes import Share, noise_of
+from ..model import Terms
+from ..objectives import Objective
+from ..recipe import Training
+from .diagnosis import Diagnosis, is_true_in_all, is_usable
+from .loader import Loader
+from .optimizing import lazy_weights, make_optimizer, note_seen_rows
+from .state import State
+from .sums import EpochSums
+from .weights import Weights
+
+
+class Stepper:
+    """It takes the optimiser steps of a fit.
+
+    Args:
+        weights: those of the learner are trained.
+        loader: reads the batches.
+        objective: is minimised.
+        settings: of the training.
+        fabric: device and processes.
+        sums: add up what each step measures.
+        diagnosis: says what is wrong where a loss is not finite.
+
+    Attributes:
+        steps: optimiser steps that are planned; schedules run over them.
+        optimizer: the optimiser, as Fabric wraps it.
+        noted: the weights of which a lazy optimiser must be told the rows that a batch saw.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        loader: Loader,
+        objective: Objective,
+        settings: Training,
+        fabric: Fabric,
+        sums: EpochSums,
+        diagnosis: Diagnosis,
+    ) -> None:
+        self.weights = weights
+        self.loader = loader
+        self.objective = objective
+        self.settings = settings
+        self.fabric = fabric
+        self.processes = loader.processes
+        self.sums = sums
+        self.diagnosis = diagnosis
+        self.steps = loader.batches * settings.epochs
+        lazy = lazy_weights(weights.learner, settings, self.processes.world)
+        is_noted = self.processes.world > 1 and isinstance(loader.train, History)
+        self.noted = lazy if is_noted else []
+        optimizer = make_optimizer(settings, weights.learner)
+        self.optimizer: torch.optim.Optimizer = cast(Any, fabric.setup_optimizers(optimizer))
+
+    def learning_rate(self, step: int) -> float:
+        """Returns the learning rate of a step (from 0)."""
+        return self.settings.learning_rate * self.settings.schedule(step, self.steps)
+
+    def take(self, order: Tensor, state: State) -> None:
+        """Takes one step on the next batch. Each process computes its share of the batch.
+
+        Args:
+            order: of the examples in this epoch, (N,).
+            state: of the fit; the step is counted in it.
+
+        Raises:
+            NonFiniteError: the loss is not finite, and this is known without waiting for a device.
+        """
+        batch, share = self.loader.read(order, state.batch, state.step)
+        if self.noted:
+            columns = self.loader.columns(order, state.batch)
+            note_seen_rows(self.optimizer, self.noted, columns)
+        for parameter in self.weights.trained.values():
+            parameter.grad = None
+        rate = self.learning_rate(state.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with noise_of(share):
+            # Plain tensors, which is what a compiled model is to see.
+            terms = self.weights.wrapped(
+                batch.x,
+                self.settings.samples,
+                self.objective.kl,
+                batch.given,
+                batch.observed,
+            )
+            loss = self.objective(terms, state.step, self.steps)
+        if self._is_broken(loss):
+            # Raises before the weights go wrong too.
+            self._count(state, loss, terms, share)
+            self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
+        is_taken = self._update(loss, share)
+        self._count(state, loss, terms, share, is_taken)
+
+    def _is_broken(self, loss: Tensor) -> bool:
+        """Says whether the loss is known not to be finite in a process, which stops the fit."""
+        if self.settings.on_nonfinite == "skip" or self.fabric.device.type != "cpu":
+            return False
+        is_finite = loss.detach().isfinite()
+        return not is_true_in_all(is_finite, self.processes)
+
+    def _update(self, loss: Tensor, share: Share) -> bool:
+        """Updates the weights by the gradient of the loss, a mean over this process's share.
+
+        Returns:
+            Whether the weights were updated. With `on_nonfinite = "skip"` they are not where the
+            loss or the gradient of any process is not finite.
+        """
+        settings = self.settings
+        if share.world > 1:
+            # The mean over the processes is then the mean over the batch.
+            loss_of_all = loss * (share.size * share.world / share.whole)
+            self.fabric.backward(loss_of_all)
+        else:
+            self.fabric.backward(loss)
+        if settings.clip is not None:
+            self.fabric.clip_gradients(
+                self.weights.wrapped,
+                self.optimizer,
+                max_norm=settings.clip,
+                error_if_nonfinite=False,
+            )
+        if settings.on_nonfinite == "skip":
+            parameters = self.weights.trained.values()
+            if not is_usable(loss, parameters, self.processes):
+                return False
+        self.optimizer.step()
+        return True
+
+    def _count(
+        self, state: State, loss: Tensor, terms: Terms, share: Share, is_taken: bool = True
+    ) -> None:
+        """Counts a step. One that was left out adds nothing to the sums of the epoch."""
+        if is_taken:
+            self.sums.add(loss, terms, self.objective, share.size)
+        else:
+            state.skipped += 1
+        state.batch += 1
+        state.step += 1

@@ -1,0 +1,110 @@
+"""The networks of a fit: one set of weights in the forms that training needs it in."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from ..distributed.sharding import copy_gathered, keeps_parts, laid_out
+from ..model import VAE
+from ..recipe import Phase, Training
+from ..system.weights import load_weights, refuse_other_weights
+from .execution import Compiled, compiled
+
+
+class Weights:
+    """The weights of a fit: those that are trained, those that are measured, and the best ones.
+
+    In most fits `model` and `learner` are one object. Fully sharded training (FSDP) keeps the
+    learner's weights in parts; there the model has whole weights, and `gather` copies them. A
+    moving average of the weights would be one more entry beside `best`.
+
+    Args:
+        model: the model to train.
+        fabric: its device and processes.
+        settings: of the training.
+        batches: optimiser steps of one epoch; compilation pays in long runs only.
+
+    Attributes:
+        model: the model that is measured, saved, and given the best weights in the end.
+        learner: the model whose parameters the optimiser changes.
+        wrapped: the learner as a step calls it: compiled where it pays, and wrapped by Fabric.
+        trained: the learner's trainable parameters, by name.
+        best: the best weights so far as a state dict of the learner; empty before the first epoch.
+    """
+
+    def __init__(self, model: VAE, fabric: Fabric, settings: Training, batches: int) -> None:
+        self.model = model
+        self.in_parts = keeps_parts(fabric)
+        self.learner = copy.deepcopy(model) if self.in_parts else model
+        choice = settings.compile
+        if choice == "auto" and fabric.world_size > 1:
+            choice = False
+        steps = batches * settings.epochs
+        network = compiled(self.learner, choice, steps, settings.batch_size // fabric.world_size)
+        self.is_compiled = isinstance(network, Compiled)
+        self.wrapped = fabric.setup_module(network)
+        self.trained = {
+            name: parameter
+            for name, parameter in self.learner.named_parameters()
+            if parameter.requires_grad
+        }
+        if self.in_parts:
+            model.to(fabric.device, next(self.learner.parameters()).dtype)
+        self.best: dict[str, Tensor] = {}
+
+    def begin_phase(self, phase: Phase) -> None:
+        """Sets training mode, and lets the part of the model learn that the phase trains."""
+        self.model.train()
+        self.wrapped.train()
+        self.model.latents.train(phase.noise)
+        self.learner.latents.train(phase.noise)
+        for name, parameter in self.trained.items():
+            part, _, _ = name.partition(".")
+            learns = phase.trains in ("all", part)
+            parameter.requires_grad_(learns)
+
+    def gather(self) -> None:
+        """Gives the model all weights of a learner in parts. All processes call it together."""
+        if self.in_parts:
+            copy_gathered(self.model, self.learner)
+
+    def keep_best(self, *, may_get_worse: bool) -> None:
+        """Takes the present weights for the best. They are copied only if later ones may be worse.
+
+        Without a copy, `best` changes with the weights.
+        """
+        self.best = self.learner.state_dict()
+        if may_get_worse:
+            self.best = {name: t.detach().clone() for name, t in self.best.items()}
+
+    def restore_best(self) -> None:
+        """Ends training: the model has the best weights, and all of it could be trained again."""
+        for parameter in self.trained.values():
+            parameter.requires_grad_(True)
+        if self.best:
+            self.learner.load_state_dict(self.best)
+        self.gather()
+
+    def to_groups(self) -> dict[str, dict[str, Tensor]]:
+        """Returns the groups "model" and "best" of a checkpoint. `gather` comes before it."""
+        return {"model": self.model.state_dict(), "best": self.best}
+
+    def load(self, groups: Mapping[str, Mapping[str, Tensor]], source: Path) -> None:
+        """Takes the weights, and the best ones if there are any yet, from a checkpoint's groups.
+
+        Raises:
+            RunError: they are those of another model; the message names `source`.
+        """
+        weights = groups["model"]
+        best = groups["best"]
+        load_weights(self.model, weights, source)
+        patterns = self.learner.state_dict()
+        if self.in_parts:
+            parts = {name: laid_out(t, patterns[name]) for name, t in weights.items()}
+            self.learner.load_state_dict(parts)
+        if best:
+            refuse_other_weights(self.model, best, source)
+        self.best = {name: laid_out(t, patterns[name]) for name, t in best.items()}
