@@ -336,6 +336,43 @@ def test_the_nearest_of_very_many_titles():
     assert near("zzzz", ["Fargo"]) == []
 
 
+@pytest.fixture(scope="module")
+def synthetic_titles():
+    """40,000 titles of random words with a year, and one that is known, in their midst."""
+    rng = np.random.default_rng(0)
+    consonants, vowels = list("bcdfghklmnprstvw"), list("aeiou")
+    syllables = [f"{c}{v}" for c in consonants for v in vowels]
+    words = ["".join(rng.choice(syllables, rng.integers(1, 5))).capitalize() for _ in range(3000)]
+    titles = [
+        f"{' '.join(rng.choice(words, rng.integers(1, 7)))} ({rng.integers(1920, 2024)})"
+        for _ in range(40_000)
+    ]
+    return [*titles[:20_000], "Quixotic Zephyr: The Jubilee of Amaryllis (1987)", *titles[20_000:]]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Quixotic Zephyr: The Jubilee of Amaryllis (1978)",
+        "Quixotic Zephyr The Jubilee of Amaryllis",
+        "quixtoic zepyhr: the jubilee of amarylis (1987)",
+        "QUIXOTIC ZEPHYR: THE JUBILE OF AMARYLLIS",
+        "Quixotic Zephyr",
+        "jubilee amaryllis",
+        "The Jubilee of Amaryllis: Quixotic Zephyr",
+    ],
+)
+def test_the_nearest_in_spite_of_mistakes(synthetic_titles, asked):
+    """Typing errors, another case, missing words, and words in another order."""
+    assert near(asked, synthetic_titles)[0] == synthetic_titles[20_000]
+    assert near(asked, synthetic_titles, n=1) == [synthetic_titles[20_000]]
+
+
+@pytest.mark.parametrize("asked", ["zzzz", "xxyyzz jjjqqq", "%$#@!", ""])
+def test_nonsense_is_near_nothing(synthetic_titles, asked):
+    assert near(asked, synthetic_titles) == []
+
+
 @pytest.mark.parametrize("form", ["mapping", "frame", "history", "matrix"])
 def test_forms_of_many_histories(form):
     run = Recommender(

@@ -1,5 +1,5 @@
-"""Recommending from a fitted run: the best items for a history, for many of them, and the items most
-like one.
+"""Recommending from a fitted run: the best items for one history or for many of them, and the items
+most like one.
 """
 
 from .exact import item_vectors, last_layer

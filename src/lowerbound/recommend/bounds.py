@@ -1,4 +1,4 @@
-"""The last layer of a recommender: scores of some items, and upper bounds of all."""
+"""The last layer of a recommender: scores of a few items, and upper bounds for all."""
 
 import threading
 
@@ -9,118 +9,150 @@ from ..sparse import DeferredLinear
 from .exact import on_grid
 
 FEW_USERS = 16
-"""Users up to whom the table of items is the left side of the product, which is then faster by
-half.
+"""Up to this many users the table of items is the left side of the product.
+
+Measured: the product is then faster by half.
 """
 
 
 GATHERED_NUMBERS = 2**19
-"""Numbers of the items' vectors that are scored exactly at a time."""
+"""The vectors of items that are scored exactly at a time have this many numbers."""
+
+
+CHUNK_ITEMS = 2**12
+"""The table is converted, and scored in whole, for this many items at a time."""
 
 
 ROUNDING = 2.0**-8
-"""The largest relative error of rounding to bfloat16."""
+"""Rounding to bfloat16 changes a number by at most this fraction of it."""
+
+
+SUM_ROUNDING = 2.0**-22
+"""A sum in float32 is wrong by at most this fraction, for each of its terms."""
 
 
 # The table of items
 
 
-def _above(values: Tensor) -> Tensor:
-    """In bfloat16, not below what they were."""
+def _round_up(values: Tensor) -> Tensor:
+    """Rounds to bfloat16, to no less than the values."""
     return (values * (1 + 2 * ROUNDING)).bfloat16()
 
 
-def _parts(values: Tensor) -> Tensor:
-    """Float64 (I,) as the sum of three bfloat16 numbers each, (I, 3)."""
+def _split_in_three(values: Tensor) -> Tensor:
+    """Splits float64 numbers (I,) into the sum of three bfloat16 numbers each, (I, 3)."""
     parts = []
     for _ in range(3):
-        parts.append(values.bfloat16())
-        values = values - parts[-1].double()
+        part = values.bfloat16()
+        parts.append(part)
+        values = values - part.double()
     return torch.stack(parts, 1)
 
 
 class ItemTable:
-    """The last layer: its scores <h, w_i> + b_i, exactly for some items, and as upper bounds for
+    """The last layer: its scores <h, w_i> + b_i, exactly for a few items, and as upper bounds for
     all.
 
-    With h~ and w~ for h and w in bfloat16, <h, w> = <h~, w~> + <h, w - w~> + <h - h~, w~>, of which
-    the last two are at most |h| |w - w~| + |h - h~| |w~|. Both are inner products too, so that five
-    columns beside those of w~ (two for the norms, three for the bias) make one product in bfloat16
-    an upper bound. What that rounds by itself, it says in `margin`.
+    With h~ and w~ for h and w in bfloat16, <h, w> = <h~, w~> + <h, w - w~> + <h - h~, w~>. The last
+    two terms are at most |h| |w - w~| + |h - h~| |w~|. These are inner products too. So five
+    columns beside those of w~, two for the norms and three for the bias, make one product in
+    bfloat16 an upper bound. `margin` adds the rounding of this product itself.
     """
 
     def __init__(self, layer: DeferredLinear) -> None:
         items, terms = layer.weight.shape
         self.bias = layer.bias.detach().double().cpu()
         self.weight = torch.empty(items, terms)
-        self.bounds = torch.zeros(items, -(-(terms + 5) // 32) * 32, dtype=torch.bfloat16)
-        for rows in torch.arange(items).split(4096):
-            self._fill(slice(int(rows[0]), int(rows[-1]) + 1), layer.weight)
-        self.bounds[:, terms + 2 : terms + 5] = _parts(self.bias)
-        self.summed = (
-            self.bounds.shape[1] * 2.0**-22
-        )  # of float32, in sums of so many terms, at most
-        self._kept = threading.local()
-        self.slack = 2 * self.summed * float(self.bias.abs().max())
+        # The rows of the table are aligned to 32 numbers.
+        columns = -(-(terms + 5) // 32) * 32
+        self.bounds = torch.zeros(items, columns, dtype=torch.bfloat16)
+        for start in range(0, items, CHUNK_ITEMS):
+            stop = min(start + CHUNK_ITEMS, items)
+            self._fill(slice(start, stop), layer.weight)
+        self.bounds[:, terms + 2 : terms + 5] = _split_in_three(self.bias)
+        self.sum_rounding = columns * SUM_ROUNDING
+        largest_bias = float(self.bias.abs().max())
+        self.slack = 2 * self.sum_rounding * largest_bias
+        self._memory = threading.local()
 
     def _fill(self, rows: slice, weight: Tensor) -> None:
+        """Fills the rows of the table of weights and of the table of bounds."""
         terms = weight.shape[1]
         exact = on_grid(weight[rows].detach().double().cpu(), terms)
-        near = exact.bfloat16()
-        self.weight[rows], self.bounds[rows, :terms] = exact, near
-        self.bounds[rows, terms] = _above((exact - near).norm(dim=1))
-        self.bounds[rows, terms + 1] = _above(near.double().norm(dim=1))
+        rounded = exact.bfloat16()
+        error = (exact - rounded).norm(dim=1)
+        norm = rounded.double().norm(dim=1)
+        self.weight[rows] = exact
+        bounds = self.bounds[rows]
+        bounds[:, :terms] = rounded
+        bounds[:, terms] = _round_up(error)
+        bounds[:, terms + 1] = _round_up(norm)
 
     def upper(self, h: Tensor) -> Tensor:
-        """Upper bounds for h (B, K), up to `margin`: (B, I) bfloat16, in memory that the next call
-        uses again.
-        """
-        terms, near = h.shape[1], h.bfloat16()
-        left = torch.zeros(max(len(h), FEW_USERS), self.bounds.shape[1], dtype=torch.bfloat16)
-        left[: len(h), :terms] = near
-        left[: len(h), terms] = _above(h.norm(dim=1) * (1 + self.summed))
-        left[: len(h), terms + 1] = _above(
-            (h - near).norm(dim=1) + 2 * self.summed * near.double().norm(dim=1)
-        )
-        left[:, terms + 2 : terms + 5] = 1
-        if len(h) > FEW_USERS:
-            return torch.mm(left, self.bounds.T, out=self._space(len(h)))
-        return torch.mm(self.bounds, left.T, out=self._space(FEW_USERS).view(-1, FEW_USERS))[
-            :, : len(h)
-        ].T.contiguous()
+        """Computes upper bounds for the scores of h (B, K), up to `margin`.
 
-    def _space(self, rows: int) -> Tensor:
-        """Memory for bounds (rows, I) that this thread keeps: to have it anew each time would take
-        as long as the product.
+        Returns:
+            (B, I) bfloat16, in memory that the next call of this thread uses again.
         """
-        width, kept = len(self.bounds), getattr(self._kept, "space", None)
-        if kept is None or kept.numel() < rows * width:
-            kept = self._kept.space = torch.empty(rows * width, dtype=torch.bfloat16)
-        return kept[: rows * width].view(rows, width)
+        users, terms = h.shape
+        rounded = h.bfloat16()
+        norm = h.norm(dim=1) * (1 + self.sum_rounding)
+        error = (h - rounded).norm(dim=1)
+        error = error + 2 * self.sum_rounding * rounded.double().norm(dim=1)
+        rows = max(users, FEW_USERS)
+        columns = self.bounds.shape[1]
+        left = torch.zeros(rows, columns, dtype=torch.bfloat16)
+        left[:users, :terms] = rounded
+        left[:users, terms] = _round_up(norm)
+        left[:users, terms + 1] = _round_up(error)
+        left[:, terms + 2 : terms + 5] = 1
+        if users > FEW_USERS:
+            upper = self._reserve(users)
+            return torch.mm(left, self.bounds.T, out=upper)
+        transposed = self._reserve(FEW_USERS).view(-1, FEW_USERS)
+        torch.mm(self.bounds, left.T, out=transposed)
+        return transposed[:, :users].T.contiguous()
+
+    def _reserve(self, rows: int) -> Tensor:
+        """Returns memory for bounds (rows, I) that this thread keeps.
+
+        Measured: to have it anew each time would take as long as the product.
+        """
+        items = len(self.bounds)
+        kept = getattr(self._memory, "numbers", None)
+        if kept is None or kept.numel() < rows * items:
+            kept = torch.empty(rows * items, dtype=torch.bfloat16)
+            self._memory.numbers = kept
+        return kept[: rows * items].view(rows, items)
 
     def margin(self, bounds: Tensor) -> Tensor:
-        """Scores (float32) that those of items with such bounds or lower, (B,), cannot exceed."""
+        """Returns what no score of an item with such a bound can exceed, (B,) float32."""
         bounds = bounds.double()
-        return (bounds + 2 * ROUNDING * bounds.abs() + self.slack).float()
+        largest = bounds + 2 * ROUNDING * bounds.abs() + self.slack
+        return largest.float()
 
     def exact(self, h: Tensor, items: Tensor) -> Tensor:
-        """The scores of some items (B, c) for h (B, K): float32 (B, c)."""
-        step = max(1, GATHERED_NUMBERS // (items.shape[1] * h.shape[1]))
+        """Computes the exact scores of a few items (B, c) for h (B, K), (B, c) float32."""
+        users, terms = h.shape
+        count = items.shape[1]
+        step = max(1, GATHERED_NUMBERS // (count * terms))
         scores = torch.empty(items.shape, dtype=torch.float64)
-        rows = torch.empty(min(step, len(h)) * items.shape[1], h.shape[1])
-        precise = rows.double()
-        for start in range(0, len(h), step):
-            some = items[start : start + step]
-            torch.index_select(self.weight, 0, some.flatten(), out=rows[: some.numel()])
-            vectors = precise[: some.numel()].copy_(rows[: some.numel()]).view(*some.shape, -1)
-            torch.bmm(
-                vectors,
-                h[start : start + step].unsqueeze(2),
-                out=scores[start : start + step].unsqueeze(2),
-            )
+        # One buffer serves all steps: the vectors as they are stored, and in float64.
+        stored = torch.empty(min(step, users) * count, terms)
+        precise = stored.double()
+        for start in range(0, users, step):
+            block = slice(start, start + step)
+            columns = items[block]
+            size = columns.numel()
+            torch.index_select(self.weight, 0, columns.flatten(), out=stored[:size])
+            precise[:size].copy_(stored[:size])
+            vectors = precise[:size].view(*columns.shape, -1)
+            torch.bmm(vectors, h[block].unsqueeze(2), out=scores[block].unsqueeze(2))
         return (scores + self.bias[items]).float()
 
     def all(self, h: Tensor) -> Tensor:
-        """The scores of all items for h (B, K): float32 (B, I)."""
-        products = [h @ rows.double().T for rows in self.weight.split(4096)]
+        """Computes the exact scores of all items for h (B, K), (B, I) float32."""
+        products = []
+        for weight in self.weight.split(CHUNK_ITEMS):
+            products.append(h @ weight.double().T)
         return (torch.cat(products, 1) + self.bias).float()

@@ -1,7 +1,8 @@
-"""Sums without rounding: layers whose results do not hang on the order of additions."""
+"""Sums without rounding: layers whose results do not depend on the order of additions."""
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,73 +12,80 @@ from ..errors import ConfigError
 from ..model import VAE
 from ..sparse import DeferredLinear, SparseLinear, SparseRows, Transposed, Uncomputed, sparse_matmul
 
-SERIAL, LANES = 2**15, 64
-"""Numbers up to which PyTorch goes over an array in one thread, and more than it takes of them at
-once.
-"""
+SERIAL_NUMBERS = 2**15
+"""PyTorch goes over an array of up to this many numbers in one thread."""
+
+
+LANES = 64
+"""PyTorch's vector instructions take fewer numbers than this at once."""
 
 
 # Sums without rounding
 
 
 def on_grid(values: Tensor, terms: int) -> Tensor:
-    """Float64 rows (N, K), rounded to a grid of their own, so that the inner products of two such
-    rows of `terms` are exact.
+    """Rounds float64 rows (N, K), each to a grid of its own, so that the inner products of two such
+    rows of `terms` numbers are exact.
 
     Each value is a multiple of the row's step and at most 2^bits of them: a sum of products is a
     multiple of the product of the steps and at most terms * 2^(2 bits) <= 2^53 of them, as is every
     partial sum. With 600 terms, bits is 21.
     """
-    bits = (53 - math.ceil(math.log2(max(terms, 2)))) // 2
-    most = values.abs().amax(1, keepdim=True).clamp(min=2.0**-300)
-    step = (
-        most / torch.frexp(most).mantissa * 2.0**-bits
-    )  # a power of two: the next above `most`, parted
+    carry_bits = math.ceil(math.log2(max(terms, 2)))
+    bits = (53 - carry_bits) // 2
+    largest = values.abs().amax(1, keepdim=True).clamp(min=2.0**-300)
+    # The next power of two above `largest`, divided by 2^bits.
+    mantissa = torch.frexp(largest).mantissa
+    step = largest / mantissa * 2.0**-bits
     return (values / step).round_().mul_(step)
 
 
-class _Exact(nn.Module):
+class _ExactLinear(nn.Module):
     """A linear layer in float64 whose sums are exact."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.weight = on_grid(weight.detach().double(), weight.shape[1])
-        self.bias = 0.0 if bias is None else bias.detach().double()
+        self.bias: Tensor | float = 0.0
+        if bias is not None:
+            self.bias = bias.detach().double()
 
     def forward(self, x: Tensor) -> Tensor:
-        return on_grid(x, x.shape[1]) @ self.weight.T + self.bias
+        rounded = on_grid(x, x.shape[1])
+        return rounded @ self.weight.T + self.bias
 
 
-class _First(nn.Module):
-    """A first layer on sparse rows. It sums up each user by itself, in the precision of its table,
-    of which it makes no copy.
+class _SparseFirst(nn.Module):
+    """A first layer on sparse rows, with the result in float64.
+
+    It sums up each user alone, in the precision of its table, and makes no copy of the table.
     """
 
     def __init__(self, layer: SparseLinear) -> None:
         super().__init__()
-        self.table, self.bias = layer.weight.detach(), layer.bias.detach().double()
+        self.table = layer.weight.detach()
+        self.bias = layer.bias.detach().double()
 
     def forward(self, x: SparseRows) -> Tensor:
         return sparse_matmul(x, self.table).double() + self.bias
 
 
-def _exactly(module: nn.Module) -> None:
-    """Puts exact layers in place of the linear ones below, and float64 in place of other
+def _replace_layers(module: nn.Module) -> None:
+    """Puts exact layers in place of the linear ones in a module, and float64 in place of its other
     parameters; the last layer stays.
     """
     for name, child in module.named_children():
         if isinstance(child, nn.Linear | Transposed):
-            setattr(module, name, _Exact(child.weight, child.bias))
+            setattr(module, name, _ExactLinear(child.weight, child.bias))
         elif isinstance(child, SparseLinear):
-            setattr(module, name, _First(child))
+            setattr(module, name, _SparseFirst(child))
         elif not isinstance(child, Uncomputed):
-            _exactly(child)
-    for own in (module._parameters, module._buffers):
-        own |= {
-            k: v.detach().double() if v.is_floating_point() else v
-            for k, v in own.items()
-            if v is not None
-        }
+            _replace_layers(child)
+    stores: list[Any] = [module._parameters, module._buffers]
+    for tensors in stores:
+        for name, tensor in tensors.items():
+            if tensor is not None and tensor.is_floating_point():
+                tensors[name] = tensor.detach().double()
 
 
 def last_layer(model: VAE) -> DeferredLinear:
@@ -108,40 +116,48 @@ def _sizes(model: VAE) -> tuple[int, ...]:
 
 
 class Trunk:
-    """From histories to the codes z (B, d) and to the input of the last layer h (B, K), float64:
-    each row by its history alone.
+    """The network from histories to the codes z (B, d) and to the input h (B, K) of the last layer.
 
-    A few empty rows follow each block of users. They take the end of every array, which PyTorch
-    computes by other instructions.
+    Both are float64, and each row depends on its history alone. A few empty rows follow each block
+    of users. They take the end of every array, which PyTorch computes by other instructions.
     """
 
     def __init__(self, model: VAE) -> None:
-        self.model = copy.deepcopy(
-            model, {id(p): p for p in (*model.parameters(), *model.buffers())}
-        )
-        _exactly(self.model.eval())
-        widths = [m.weight.shape[0] for m in self.model.modules() if isinstance(m, _Exact)]
-        widths += [m.table.shape[1] for m in self.model.modules() if isinstance(m, _First)] + [
-            *_sizes(model)
-        ]
-        self.empty = -(-LANES // min(widths))
-        self.rows = max(1, SERIAL // max(widths) - self.empty)
+        # The copy shares the tensors of the model.
+        tensors = (*model.parameters(), *model.buffers())
+        shared = {id(tensor): tensor for tensor in tensors}
+        self.model = copy.deepcopy(model, shared)
+        _replace_layers(self.model.eval())
+        widths = [*_sizes(model)]
+        for module in self.model.modules():
+            if isinstance(module, _ExactLinear):
+                widths.append(module.weight.shape[0])
+            elif isinstance(module, _SparseFirst):
+                widths.append(module.table.shape[1])
+        self.empty_rows = -(-LANES // min(widths))
+        self.block_rows = max(1, SERIAL_NUMBERS // max(widths) - self.empty_rows)
 
     def __call__(self, x: SparseRows) -> tuple[Tensor, Tensor]:
-        """For rows (B, I)."""
-        parts = [
-            self._block(x, start, min(start + self.rows, len(x)))
-            for start in range(0, len(x), self.rows)
-        ]
-        z, h = (torch.cat(list(part)) for part in zip(*parts, strict=True))
-        return z, h
+        """Returns z and h of the rows (B, I)."""
+        codes = []
+        features = []
+        for start in range(0, len(x), self.block_rows):
+            stop = min(start + self.block_rows, len(x))
+            z, h = self._run_block(x, start, stop)
+            codes.append(z)
+            features.append(h)
+        return torch.cat(codes), torch.cat(features)
 
-    def _block(self, x: SparseRows, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        first, last = int(x.offsets[start]), int(x.offsets[stop])
-        offsets = (
-            torch.cat([x.offsets[start : stop + 1], x.offsets[stop].expand(self.empty)]) - first
-        )
-        z = self.model.encode(
-            SparseRows(offsets, x.columns[first:last], x.values[first:last].double(), x.width)
-        )[0]
-        return z[: stop - start], self.model.decode(z).natural.h[: stop - start]  # type: ignore[attr-defined]
+    def _run_block(self, x: SparseRows, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Returns z and h of the rows from `start` to `stop`."""
+        first = int(x.offsets[start])
+        last = int(x.offsets[stop])
+        empty = x.offsets[stop].expand(self.empty_rows)
+        offsets = torch.cat([x.offsets[start : stop + 1], empty]) - first
+        values = x.values[first:last].double()
+        block = SparseRows(offsets, x.columns[first:last], values, x.width)
+        z = self.model.encode(block)[0]
+        layer = self.model.decode(z)
+        h = layer.natural.h  # type: ignore[attr-defined]
+        rows = stop - start
+        return z[:rows], h[:rows]

@@ -3,13 +3,13 @@ most like one.
 
 A user gets the same items with the same scores, bit for bit, alone or among any others, whatever
 the number of threads. Floating point does not give that by itself: a matrix product adds up in
-another order for another number of rows. So everything that is added up here lies on a grid that is
-coarse enough for float64 to hold every sum exactly, and sums without rounding have no order.
+another order for another number of rows. So all terms of a sum here lie on a grid that is coarse
+enough for float64 to hold every sum exactly, and sums without rounding have no order.
 
 Scores are those of `VAE.item_scores`, up to the rounding of float32. They are found in two steps: a
-product in bfloat16 gives an upper bound for every item, and what could be among the best by that is
-scored exactly. Where the bounds do not prove that nothing better was left out, more is scored, in
-the end everything.
+product in bfloat16 gives an upper bound for every item, and the items whose bounds are among the
+best are scored exactly. Where the bounds do not prove that nothing better was left out, more items
+are scored, in the end all of them.
 """
 
 import copy
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..data import History
 from ..errors import ConfigError, DataError, one_line
-from ..evaluation.ranking import top_k
+from ..evaluation.ranking import TopK, top_k
 from ..run import Run, load
 from ..sparse import SparseRows
 from .bounds import FEW_USERS, ItemTable
@@ -38,13 +38,18 @@ if TYPE_CHECKING:
     from polars import DataFrame
     from scipy.sparse import csr_matrix
 
-TILE_USERS, TILE_BOUNDS = 512, 2**25
-"""Users whose bounds are computed at a time, and how many bounds these may be."""
+TILE_USERS = 512
+"""The bounds of up to this many users are computed at a time."""
 
 
-def _side_by_side(act: Callable[[np.ndarray], None], parts: list[np.ndarray]) -> None:
-    """`act` on each part, as many at a time as PyTorch has threads, each in one thread: then none
-    waits for another.
+TILE_BOUNDS = 2**25
+"""Up to this many bounds are computed at a time."""
+
+
+def _run_in_threads(act: Callable[[np.ndarray], None], parts: list[np.ndarray]) -> None:
+    """Calls `act` on each part, in as many threads as PyTorch has.
+
+    PyTorch uses one thread within each of them, so that none waits for another.
     """
     threads = torch.get_num_threads()
     if threads == 1 or len(parts) == 1:
@@ -57,7 +62,7 @@ def _side_by_side(act: Callable[[np.ndarray], None], parts: list[np.ndarray]) ->
         try:
             list(pool.map(act, parts))
         finally:
-            torch.set_num_threads(threads)  # of what all threads share
+            torch.set_num_threads(threads)  # all threads share part of this setting
 
 
 # What comes back
@@ -68,9 +73,9 @@ class Recommendation(NamedTuple):
 
     Attributes:
         item: its id.
-        title: what it is called; None in a run without titles.
-        score: by which it was ranked: the natural parameter of p(x | z), or a cosine; higher is
-            better.
+        title: its title; None in a run without titles.
+        score: the number it was ranked by, higher is better: the natural parameter of p(x | z), or
+            a cosine.
     """
 
     item: Any
@@ -80,14 +85,14 @@ class Recommendation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recommendations:
-    """Lists of many users, the best first. Where a user has fewer than k, the rest of the row is -1
-    and nan.
+    """Lists of many users, the best first. Where a user has fewer than k, the row ends with -1 and
+    nan.
 
     Attributes:
         users: (n,) the users' own ids.
         items: (n, k) int64, columns of the catalogue.
         scores: (n, k) float32.
-        catalogue: what the columns stand for.
+        catalogue: the items that the columns stand for.
     """
 
     users: np.ndarray
@@ -96,38 +101,39 @@ class Recommendations:
     catalogue: Catalogue
 
     def __len__(self) -> int:
-        """n."""
+        """The number of users, n."""
         return len(self.users)
 
     @property
     def counts(self) -> np.ndarray:
-        """How many items each user got, (n,)."""
+        """The number of items that each user got, (n,)."""
         return (self.items >= 0).sum(1)
 
     def to_frame(self) -> "DataFrame":
-        """A Polars frame with the columns user, rank (from 1), item, title (where known) and score,
-        by user, then rank.
+        """Makes a Polars frame with the columns user, rank (from 1), item, title (where known) and
+        score, by user, then rank.
         """
         import polars
 
-        row, rank = np.nonzero(self.items >= 0)
-        column = self.items[row, rank]
-        titles = (
-            {}
-            if self.catalogue.titles is None
-            else {"title": polars.Series(self.catalogue.titles).gather(column)}
-        )
-        columns = {
-            "user": polars.Series(self.users.tolist()).gather(row),
-            "rank": rank + 1,
-            "item": polars.Series(self.catalogue.ids.tolist()).gather(column),
+        row, position = np.nonzero(self.items >= 0)
+        column = self.items[row, position]
+        users = polars.Series(self.users.tolist())
+        ids = polars.Series(self.catalogue.ids.tolist())
+        columns: dict[str, Any] = {
+            "user": users.gather(row),
+            "rank": position + 1,
+            "item": ids.gather(column),
         }
-        return polars.DataFrame(columns | titles | {"score": self.scores[row, rank]})
+        if self.catalogue.titles is not None:
+            columns["title"] = polars.Series(self.catalogue.titles).gather(column)
+        columns["score"] = self.scores[row, position]
+        return polars.DataFrame(columns)
 
 
 class Recommender:
-    """A fitted run on interactions, made ready for recommending. It takes about six bytes for each
-    weight of the last layer.
+    """A fitted run on interactions, made ready for recommending.
+
+    It takes about six bytes for each weight of the last layer.
 
     Args:
         run: a run on interactions.
@@ -146,23 +152,23 @@ class Recommender:
             raise ConfigError(
                 "only a run on interactions recommends; this one was fitted to dense examples"
             )
-        self.run, self.catalogue = run, Catalogue(run.items)
+        self.run = run
+        self.catalogue = Catalogue(run.items)
+        model = run.model
+        if next(model.parameters()).is_cuda:
+            model = copy.deepcopy(model).cpu()
         with torch.no_grad():
-            self._trunk = Trunk(
-                copy.deepcopy(run.model).cpu()
-                if next(run.model.parameters()).is_cuda
-                else run.model
-            )
+            self._trunk = Trunk(model)
             self._table = ItemTable(last_layer(run.model))
 
     @classmethod
     def load(cls, folder: str | Path, *, allow_code: bool = False) -> "Recommender":
-        """From a run folder, by `lowerbound.load`. RunError if it is none."""
+        """Loads the run of a folder, as `lowerbound.load` does. RunError if there is none."""
         return cls(load(folder, allow_code=allow_code))
 
     @cached_property
     def item_vectors(self) -> np.ndarray:
-        """(I, d) float32."""
+        """The vectors of the items, (I, d) float32."""
         return item_vectors(self.run.model)
 
     def recommend(
@@ -174,29 +180,30 @@ class Recommender:
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
     ) -> list[Recommendation]:
-        """The best items for a user of whom only this history is known, the best first; fewer than
-        k where no more are left.
+        """Recommends the best items to a user of whom only this history is known, the best first.
+
+        There are fewer than k where no more are left.
 
         Args:
             history: items by id or title, or a mapping of them to weights.
-            k: how many.
-            exclude_seen: nothing of the history.
-            allow: nothing but these items.
-            deny: none of these items.
+            k: the length of the list.
+            exclude_seen: recommend nothing of the history.
+            allow: recommend nothing but these items.
+            deny: recommend none of these items.
 
         Raises:
             DataError: the history is empty, an item is not known, or nothing is left to recommend.
             ConfigError: k is not from 1 to the number of items that may be recommended.
         """
-        histories = self._histories({0: history})
+        histories = self._read_histories({0: history})
         if histories.matrix.nnz == 0:
             raise DataError("the history is empty: give one item or more")
-        found = self._many(histories, k, exclude_seen, allow, deny)
-        if not found.counts[0]:
+        lists = self._rank(histories, k, exclude_seen, allow, deny)
+        if not lists.counts[0]:
             raise DataError(
                 "nothing is left to recommend: the history holds every item that may be recommended"
             )
-        return self._listed(found.items[0], found.scores[0])
+        return self._name_items(lists.items[0], lists.scores[0])
 
     def recommend_many(
         self,
@@ -207,31 +214,29 @@ class Recommender:
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
     ) -> Recommendations:
-        """The best items for each of many users: what `recommend` gives each, to the last bit.
+        """Recommends to each of many users what `recommend` gives each, to the last bit.
 
         A user with an empty history gets nothing.
 
         Args:
             histories: a SciPy matrix (n, I) over the catalogue; a Polars frame with the columns
                 user, item and perhaps weight; a mapping of users to histories; or a `History`.
-            k: how many for each.
-            exclude_seen: nothing of the user's history.
-            allow: nothing but these items.
-            deny: none of these items.
+            k: the length of each list.
+            exclude_seen: recommend nothing of the user's history.
+            allow: recommend nothing but these items.
+            deny: recommend none of these items.
 
         Raises:
             DataError: no user has a history, an item is not known, or a weight is not above 0.
             ConfigError: k is not from 1 to the number of items that may be recommended.
         """
-        found = self._histories(histories)
-        if found.matrix.nnz == 0:
-            which = (
-                f"all {len(found.users)} histories are empty"
-                if len(found.users)
-                else "there are no histories"
-            )
-            raise DataError(f"{which}: there is nothing to recommend by")
-        return self._many(found, k, exclude_seen, allow, deny)
+        known = self._read_histories(histories)
+        users = len(known.users)
+        if users == 0:
+            raise DataError("there are no histories: there is nothing to recommend by")
+        if known.matrix.nnz == 0:
+            raise DataError(f"all {users} histories are empty: there is nothing to recommend by")
+        return self._rank(known, k, exclude_seen, allow, deny)
 
     def similar(
         self,
@@ -241,77 +246,99 @@ class Recommender:
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
     ) -> list[Recommendation]:
-        """The items most like one, by the cosine of the angle between their vectors (see
-        `item_vectors`), without itself.
+        """Finds the other items most like one, by the cosine of the angle between their vectors
+        (see `item_vectors`).
         """
-        column, vectors = self.catalogue.column(item), torch.from_numpy(self.item_vectors)
-        excluded = np.union1d(self._excluded(allow, deny), [column])
+        column = self.catalogue.column(item)
+        vectors = torch.from_numpy(self.item_vectors)
+        excluded = np.union1d(self._find_excluded(allow, deny), [column])
         self._refuse_k(k, len(vectors) - len(excluded))
-        norms = vectors.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
-        scores = (torch.mv(vectors, vectors[column] / norms[column]) / norms).clamp_(-1, 1)
+        smallest = torch.finfo(torch.float32).tiny
+        norms = vectors.norm(dim=1).clamp(min=smallest)
+        direction = vectors[column] / norms[column]
+        products = torch.mv(vectors, direction)
+        scores = (products / norms).clamp_(-1, 1)
         scores[torch.from_numpy(excluded)] = -torch.inf
         best = top_k(scores.unsqueeze(0), k)
-        return self._listed(best.indices[0].numpy(), best.values[0].numpy())
+        return self._name_items(best.indices[0].numpy(), best.values[0].numpy())
 
     def codes(self, histories: Any) -> np.ndarray:
-        """The posterior means of z1 of many users, (n, d) float32; `histories` as in
-        `recommend_many`. DataError for no user.
+        """Returns the posterior means of z1 of many users, (n, d) float32.
+
+        Args:
+            histories: as in `recommend_many`.
+
+        Raises:
+            DataError: there is no user.
         """
-        found = self._histories(histories)
-        if not len(found.users):
+        known = self._read_histories(histories)
+        if not len(known.users):
             raise DataError("there are no histories: there is nothing to encode")
         with torch.inference_mode():
-            return self._trunk(SparseRows.of(found.matrix))[0].float().numpy()
+            z, _ = self._trunk(SparseRows.of(known.matrix))
+            return z.float().numpy()
 
-    def _listed(self, columns: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
-        ids, pairs = self.catalogue.ids, zip(columns.tolist(), scores.tolist(), strict=True)
-        return [
-            Recommendation(ids[c : c + 1].tolist()[0], self.catalogue.title(c), score)
-            for c, score in pairs
-            if c >= 0
-        ]
+    def _name_items(self, columns: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
+        """Makes the list of one user of columns and scores; a column of -1 ends it."""
+        recommendations = []
+        for column, score in zip(columns.tolist(), scores.tolist(), strict=True):
+            if column < 0:
+                break
+            item = self.catalogue.ids[column : column + 1].tolist()[0]
+            title = self.catalogue.title(column)
+            recommendations.append(Recommendation(item, title, score))
+        return recommendations
 
     # Histories
 
-    def _histories(self, given: Any) -> Histories:
-        """What was given, as users and a matrix."""
+    def _read_histories(self, histories: Any) -> Histories:
+        """Reads histories of any of the forms that `recommend_many` takes."""
         from scipy.sparse import issparse
 
-        if isinstance(given, History):
-            return Histories(given.users, self._checked(given.matrix))
-        if issparse(given):
-            return Histories(np.arange(given.shape[0]), self._checked(given))
-        if isinstance(given, Mapping):
-            return self._of_mapping(given)
-        if hasattr(given, "get_column"):
-            return self._of_frame(given)
-        what = "a SciPy matrix, a Polars frame of user and item, or a mapping of users to items"
-        raise DataError(f"histories are {what}; got {type(given).__name__}")
-
-    def _checked(self, matrix: Any) -> "csr_matrix":
-        return check_matrix(matrix, len(self.catalogue.ids), self.run.schema.levels == 2)
-
-    def _of_mapping(self, given: Mapping[Any, Any]) -> Histories:
-        rows, columns, weights = [], [], []
-        for row, history in enumerate(given.values()):
-            items, own = items_and_weights(history)
-            rows += [row] * len(items)
-            columns += self.catalogue.columns(items).tolist()
-            weights += own or [1.0] * len(items)
-        users = np.empty(len(given), dtype=object)
-        users[:] = list(given)
-        return Histories(
-            users,
-            self._matrix(
-                np.array(rows, np.int64), np.array(columns, np.int64), weights, len(given)
-            ),
+        if isinstance(histories, History):
+            return Histories(histories.users, self._check_matrix(histories.matrix))
+        if issparse(histories):
+            matrix = self._check_matrix(histories)
+            return Histories(np.arange(histories.shape[0]), matrix)
+        if isinstance(histories, Mapping):
+            return self._read_mapping(histories)
+        if hasattr(histories, "get_column"):
+            return self._read_frame(histories)
+        raise DataError(
+            "histories are a SciPy matrix, a Polars frame of user and item, or a mapping of users "
+            f"to items; got {type(histories).__name__}"
         )
 
-    def _of_frame(self, frame: "DataFrame") -> Histories:
+    @property
+    def _is_binary(self) -> bool:
+        """Whether the run was fitted to interactions that count 1 each."""
+        return self.run.schema.levels == 2
+
+    def _check_matrix(self, matrix: Any) -> "csr_matrix":
+        return check_matrix(matrix, len(self.catalogue.ids), self._is_binary)
+
+    def _read_mapping(self, histories: Mapping[Any, Any]) -> Histories:
+        """Reads a mapping of users to lists of items, or to mappings of items to weights."""
+        rows = []
+        columns = []
+        weights = []
+        for row, history in enumerate(histories.values()):
+            items, item_weights = items_and_weights(history)
+            rows += [row] * len(items)
+            columns += self.catalogue.columns(items).tolist()
+            weights += item_weights
+        users = np.empty(len(histories), dtype=object)
+        users[:] = list(histories)
+        row_array = np.array(rows, np.int64)
+        column_array = np.array(columns, np.int64)
+        matrix = self._make_matrix(row_array, column_array, weights, len(users))
+        return Histories(users, matrix)
+
+    def _read_frame(self, frame: "DataFrame") -> Histories:
+        """Reads a Polars frame with the columns user, item and perhaps weight."""
         import polars
 
-        missing = [name for name in ("user", "item") if name not in frame.columns]
-        if missing:
+        if "user" not in frame.columns or "item" not in frame.columns:
             raise DataError(
                 "a frame of histories needs the columns user and item, got: "
                 f"{', '.join(frame.columns) or 'none'}"
@@ -319,21 +346,21 @@ class Recommender:
         if frame.select("user", "item").null_count().sum_horizontal().item():
             raise DataError("a frame of histories must have a user and an item in every row")
         users = frame["user"].unique(maintain_order=True)
-        known = frame["item"].unique(maintain_order=True)
-        columns = polars.Series(self.catalogue.columns(known.to_list()), dtype=polars.Int64)
-        row = frame["user"].replace_strict(
-            users, polars.int_range(len(users), eager=True), return_dtype=polars.Int64
-        )
-        column = frame["item"].replace_strict(known, columns, return_dtype=polars.Int64)
-        weights = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(len(frame))
-        return Histories(
-            users.to_numpy(), self._matrix(row.to_numpy(), column.to_numpy(), weights, len(users))
-        )
+        items = frame["item"].unique(maintain_order=True)
+        numbering = polars.int_range(len(users), eager=True)
+        columns = polars.Series(self.catalogue.columns(items.to_list()), dtype=polars.Int64)
+        row = frame["user"].replace_strict(users, numbering, return_dtype=polars.Int64)
+        column = frame["item"].replace_strict(items, columns, return_dtype=polars.Int64)
+        weights = np.ones(len(frame))
+        if "weight" in frame.columns:
+            weights = frame["weight"].to_numpy()
+        matrix = self._make_matrix(row.to_numpy(), column.to_numpy(), weights, len(users))
+        return Histories(users.to_numpy(), matrix)
 
-    def _matrix(
+    def _make_matrix(
         self, rows: np.ndarray, columns: np.ndarray, weights: Any, users: int
     ) -> "csr_matrix":
-        """Of interactions; where each counts 1, repeating one changes nothing."""
+        """Makes the matrix of interactions. Where each counts 1, repeating one changes nothing."""
         from scipy.sparse import csr_matrix
 
         try:
@@ -342,25 +369,27 @@ class Recommender:
             raise DataError(
                 f"weights of a history must be real numbers: {one_line(error, 160)}"
             ) from None
-        if self.run.schema.levels == 2 and (weights == 1).all():
-            rows, columns = np.unique(np.stack([rows, columns]), axis=1)
+        if self._is_binary and (weights == 1).all():
+            pairs = np.stack([rows, columns])
+            rows, columns = np.unique(pairs, axis=1)
             weights = np.ones(len(rows))
-        return self._checked(
-            csr_matrix((weights, (rows, columns)), shape=(users, len(self.catalogue.ids)))
-        )
+        shape = (users, len(self.catalogue.ids))
+        return self._check_matrix(csr_matrix((weights, (rows, columns)), shape=shape))
 
-    def _excluded(self, allow: Iterable[Any] | None, deny: Iterable[Any]) -> np.ndarray:
-        """Columns that nobody is recommended, ascending."""
-        allowed = np.full(len(self.catalogue.ids), allow is None)
+    def _find_excluded(self, allow: Iterable[Any] | None, deny: Iterable[Any]) -> np.ndarray:
+        """Finds the columns that nobody is recommended, ascending."""
+        is_allowed = np.full(len(self.catalogue.ids), allow is None)
         if allow is not None:
-            allowed[self.catalogue.columns(allow)] = True
-        allowed[self.catalogue.columns(deny)] = False
-        return np.flatnonzero(~allowed)
+            is_allowed[self.catalogue.columns(allow)] = True
+        is_allowed[self.catalogue.columns(deny)] = False
+        return np.flatnonzero(~is_allowed)
 
     def _refuse_k(self, k: int, available: int) -> None:
+        """ConfigError for a k that is not from 1 to the number of available items."""
         if available < 1:
             raise ConfigError("nothing may be recommended: allow and deny leave none of the items")
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= available:
+        is_integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
+        if not is_integer or not 1 <= k <= available:
             raise ConfigError(
                 f"k must be from 1 to {available}, the number of items that may be recommended, "
                 f"got {k}"
@@ -368,7 +397,7 @@ class Recommender:
 
     # Ranking
 
-    def _many(
+    def _rank(
         self,
         histories: Histories,
         k: int,
@@ -376,78 +405,118 @@ class Recommender:
         allow: Iterable[Any] | None,
         deny: Iterable[Any],
     ) -> Recommendations:
-        excluded = torch.from_numpy(self._excluded(allow, deny))
-        width, users = len(self.catalogue.ids), len(histories.users)
+        """Ranks the items for each user that has a history, tile by tile."""
+        excluded = torch.from_numpy(self._find_excluded(allow, deny))
+        width = len(self.catalogue.ids)
+        users = len(histories.users)
         self._refuse_k(k, width - len(excluded))
-        items, scores = np.full((users, k), -1, np.int64), np.full((users, k), np.nan, np.float32)
-        known = np.flatnonzero(np.diff(histories.matrix.indptr))
-        tile = max(1, min(TILE_USERS, TILE_BOUNDS // width, len(known)))
+        items = np.full((users, k), -1, np.int64)
+        scores = np.full((users, k), np.nan, np.float32)
 
-        def fill(rows: np.ndarray) -> None:
-            seen = SparseRows.of(histories.matrix if len(rows) == users else histories.matrix[rows])
+        def rank_tile(rows: np.ndarray) -> None:
+            matrix = histories.matrix
+            if len(rows) < users:
+                matrix = matrix[rows]
+            history = SparseRows.of(matrix)
+            exclusion = _Exclusion(excluded, history if exclude_seen else None)
             with torch.inference_mode():
-                items[rows], scores[rows] = self._best(
-                    self._trunk(seen)[1], _Hidden(excluded, seen if exclude_seen else None), k
-                )
+                _, h = self._trunk(history)
+                items[rows], scores[rows] = self._find_best(h, exclusion, k)
 
-        _side_by_side(fill, [known[start : start + tile] for start in range(0, len(known), tile)])
+        active = np.flatnonzero(np.diff(histories.matrix.indptr))
+        size = max(1, min(TILE_USERS, TILE_BOUNDS // width, len(active)))
+        tiles = []
+        for start in range(0, len(active), size):
+            tiles.append(active[start : start + size])
+        _run_in_threads(rank_tile, tiles)
         return Recommendations(histories.users, items, scores, self.catalogue)
 
-    def _best(self, h: Tensor, hidden: "_Hidden", k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The lists of the users of h (B, K): columns and scores, (B, k), -1 and nan where nothing
-        is left.
+    def _find_best(
+        self, h: Tensor, exclusion: "_Exclusion", k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Finds the lists of the users of h (B, K): columns and scores, (B, k).
+
+        They are -1 and nan where nothing is left.
         """
         h = on_grid(h, h.shape[1])
-        upper = hidden.apply(self._table.upper(h))
-        items, scores = torch.empty(len(h), k, dtype=torch.int64), torch.empty(len(h), k)
-        left = torch.arange(len(h))
-        for some in (2 * k + 12, 16 * k + 96):
-            if some < upper.shape[1] and len(left):
-                found, proven = self._among(
-                    h[left], upper if len(left) == len(h) else upper[left], k, some
-                )
-                items[left[proven]], scores[left[proven]] = (
-                    found.indices[proven],
-                    found.values[proven],
-                )
-                left = left[~proven]
-        for rows in left.split(FEW_USERS) if len(left) else ():
-            best = top_k(hidden.apply(self._table.all(h[rows]), rows), k)
-            items[rows], scores[rows] = best.indices, best.values
-        nothing = scores == -torch.inf
-        return items.masked_fill_(nothing, -1).numpy(), scores.masked_fill_(
-            nothing, torch.nan
-        ).numpy()
+        upper = exclusion.apply(self._table.upper(h))
+        users, width = upper.shape
+        items = torch.empty(users, k, dtype=torch.int64)
+        scores = torch.empty(users, k)
+        open_users = torch.arange(users)
+        for candidates in (2 * k + 12, 16 * k + 96):
+            if candidates >= width or not len(open_users):
+                continue
+            open_upper = upper
+            if len(open_users) < users:
+                open_upper = upper[open_users]
+            best, is_proven = self._rank_candidates(h[open_users], open_upper, k, candidates)
+            proven_users = open_users[is_proven]
+            items[proven_users] = best.indices[is_proven]
+            scores[proven_users] = best.values[is_proven]
+            open_users = open_users[~is_proven]
+        if len(open_users):
+            for rows in open_users.split(FEW_USERS):
+                all_scores = exclusion.apply(self._table.all(h[rows]), rows)
+                best = top_k(all_scores, k)
+                items[rows] = best.indices
+                scores[rows] = best.values
+        is_empty = scores == -torch.inf
+        items.masked_fill_(is_empty, -1)
+        scores.masked_fill_(is_empty, torch.nan)
+        return items.numpy(), scores.numpy()
 
-    def _among(self, h: Tensor, upper: Tensor, k: int, some: int) -> tuple[Any, Tensor]:
-        """The k best of the `some` items with the highest bounds, and for which users nothing
-        better can be left out.
+    def _rank_candidates(
+        self, h: Tensor, upper: Tensor, k: int, candidates: int
+    ) -> tuple[TopK, Tensor]:
+        """Ranks the items with the highest bounds by their exact scores.
+
+        Returns:
+            The k best, and for which users it is proven that nothing better was left out, (B,).
         """
-        chosen = top_k(upper, some)
+        chosen = top_k(upper, candidates)
         columns, order = chosen.indices.sort(1)
+        bounds = chosen.values.gather(1, order)
         scores = self._table.exact(h, columns)
-        scores.masked_fill_(chosen.values.gather(1, order) == -torch.inf, -torch.inf)
+        scores.masked_fill_(bounds == -torch.inf, -torch.inf)
         best = top_k(scores, k)
-        least = chosen.values[:, -1]
-        proven = (self._table.margin(least) < best.values[:, -1]) | (least == -torch.inf)
-        return best._replace(indices=columns.gather(1, best.indices)), proven
+        least_bound = chosen.values[:, -1]
+        least_score = best.values[:, -1]
+        nothing_left_out = least_bound == -torch.inf
+        is_proven = (self._table.margin(least_bound) < least_score) | nothing_left_out
+        best_columns = columns.gather(1, best.indices)
+        return TopK(best.values, best_columns), is_proven
 
 
-class _Hidden:
-    """What is not to be recommended: columns for everybody, and what each user has seen."""
+class _Exclusion:
+    """The items that are not to be recommended.
 
-    def __init__(self, columns: Tensor, seen: SparseRows | None) -> None:
-        self.columns, self.seen = columns, seen
+    Attributes:
+        columns: those for nobody.
+        histories: those of each user, or None.
+    """
+
+    def __init__(self, columns: Tensor, histories: SparseRows | None) -> None:
+        self.columns = columns
+        self.histories = histories
 
     def apply(self, scores: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Minus infinity there, in scores (B, I) of all users or of some rows."""
+        """Sets the scores (B, I) of these items to minus infinity.
+
+        Args:
+            scores: the scores of all users, or of a few.
+            rows: which users these are; None for all.
+        """
         if len(self.columns):
             scores.index_fill_(1, self.columns, -torch.inf)
-        if self.seen is not None and rows is None:
-            scores[self.seen.rows, self.seen.columns] = -torch.inf
-        elif self.seen is not None and rows is not None:
-            for at, row in enumerate(rows.tolist()):
-                scores[
-                    at, self.seen.columns[self.seen.offsets[row] : self.seen.offsets[row + 1]]
-                ] = -torch.inf
+        histories = self.histories
+        if histories is None:
+            return scores
+        if rows is None:
+            scores[histories.rows, histories.columns] = -torch.inf
+            return scores
+        for position, row in enumerate(rows.tolist()):
+            start = histories.offsets[row]
+            stop = histories.offsets[row + 1]
+            scores[position, histories.columns[start:stop]] = -torch.inf
         return scores

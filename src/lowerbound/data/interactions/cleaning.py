@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, one_line
-from .logs import Columns, RawLog, guarded, joined
+from .logs import Columns, RawLog, guarded, join_parts
 
 if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame, Series
 
-LONGEST = 2**10
-"""Most bytes of the text of an id or of a time."""
+LONGEST_TEXT = 2**10
+"""The text of an id or of a time may have this many bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """Clean interactions in the order of the source: user `users[user[k]]` with item
-    `items[item[k]]`, each pair once.
+    """Clean interactions in the order of the source, each pair of user and item once.
+
+    Interaction k is that of user `users[user[k]]` with item `items[item[k]]`.
 
     Attributes:
         name: the source as it appears in messages.
@@ -40,8 +41,8 @@ class Log:
         item: (n,) int64.
         weight: (n,) float64.
         time: (n,), or None where there are no timestamps or nobody asked for them.
-        part: (n,) of PARTS, where the source brings its own, else None.
-        facts: what was read and dropped, in counts.
+        part: (n,), where the source brings its own parts: 0 train, 1 valid, 2 test. Else None.
+        facts: counts of what was read and dropped.
     """
 
     name: str
@@ -55,30 +56,59 @@ class Log:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """n."""
+        """The number of interactions, n."""
         return len(self.user)
 
+    def count_by_user(self, mask: np.ndarray) -> np.ndarray:
+        """Counts the interactions of each user in a mask (n,), (U,) int64."""
+        return np.bincount(self.user[mask], minlength=len(self.users))
+
+    def count_by_item(self, mask: np.ndarray) -> np.ndarray:
+        """Counts the interactions of each item in a mask (n,), (I,) int64."""
+        return np.bincount(self.item[mask], minlength=len(self.items))
+
+    def select(self, rows: np.ndarray) -> "Log":
+        """Selects interactions by a mask (n,) or by their positions; all users and items stay."""
+        time = self.time
+        if time is not None:
+            time = time[rows]
+        part = self.part
+        if part is not None:
+            part = part[rows]
+        return replace(
+            self,
+            user=self.user[rows],
+            item=self.item[rows],
+            weight=self.weight[rows],
+            time=time,
+            part=part,
+        )
+
     def keep(self, mask: np.ndarray) -> "Log":
-        """The interactions where `mask`, and the users and items that still have any. DataError if
-        nothing is left.
+        """Keeps the interactions where `mask`, and the users and items that still have any.
+
+        Raises:
+            DataError: nothing is left.
         """
         if not mask.any():
             raise DataError(
-                f"{self.name} holds no interactions that are kept: {spoken(self.facts)}"
+                f"{self.name} holds no interactions that are kept: {describe_counts(self.facts)}"
             )
-        users, user = np.unique(self.user[mask], return_inverse=True)
-        items, item = np.unique(self.item[mask], return_inverse=True)
-        time, part = (None if a is None else a[mask] for a in (self.time, self.part))
-        ids = {"users": self.users[users], "items": self.items[items]}
-        return replace(
-            self, **ids, user=user, item=item, weight=self.weight[mask], time=time, part=part
-        )
+        kept = self.select(mask)
+        user_positions, user = np.unique(kept.user, return_inverse=True)
+        item_positions, item = np.unique(kept.item, return_inverse=True)
+        users = self.users[user_positions]
+        items = self.items[item_positions]
+        return replace(kept, users=users, items=items, user=user, item=item)
 
 
-def spoken(facts: dict[str, Any]) -> str:
-    """The counts among facts that are not 0, in words."""
-    counts = ((name, n) for name, n in facts.items() if isinstance(n, int) and n)
-    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts)
+def describe_counts(facts: dict[str, Any]) -> str:
+    """Describes the counts among facts that are not 0, for a message."""
+    counts = []
+    for name, number in facts.items():
+        if isinstance(number, int) and number:
+            counts.append(f"{number:,} {name.replace('_', ' ')}")
+    return ", ".join(counts)
 
 
 def _refuse_types(schema: Any, name: str) -> None:
@@ -87,41 +117,43 @@ def _refuse_types(schema: Any, name: str) -> None:
     """
     import polars
 
-    for column, called in (("user", "users"), ("item", "items"), ("time", "timestamps")):
-        kind = schema.get(column, polars.Int64())
-        if kind.is_nested() or kind.is_object() or kind == polars.Binary:
+    for column, plural in (("user", "users"), ("item", "items"), ("time", "timestamps")):
+        dtype = schema.get(column, polars.Int64())
+        if dtype.is_nested() or dtype.is_object() or dtype == polars.Binary:
             raise DataError(
-                f"{name}: the {called} are of type {kind}; allowed: numbers, texts, dates"
+                f"{name}: the {plural} are of type {dtype}; allowed: numbers, texts, dates"
             )
     rating = schema.get("rating")
     if rating is not None and not rating.is_numeric():
         raise DataError(f"{name}: the ratings are of type {rating}; allowed: numbers")
 
 
-def _refuse_long(frame: "LazyFrame", schema: Any, name: str) -> None:
-    """DataError for ids and times of any length: one that is there once in a file is looked at in
-    every row that has it.
+def _refuse_long_texts(frame: "LazyFrame", schema: Any, name: str) -> None:
+    """DataError for ids and times beyond `LONGEST_TEXT`.
+
+    A file may store a text once, and yet it is looked at in every row that has it.
     """
     import polars
     from polars import col
 
-    kinds = {column: schema[column] for column in ("user", "item", "time") if column in schema}
-    sizes = {c: col(c).str.len_bytes() for c, kind in kinds.items() if kind == polars.String}
-    sizes |= {
-        c: col(c).cat.len_bytes()
-        for c, kind in kinds.items()
-        if kind in (polars.Categorical, polars.Enum)
-    }
-    found = frame.select(size.max().alias(c) for c, size in sizes.items()).collect(
-        engine="streaming"
-    )
-    for column, longest in found.row(0, named=True).items() if sizes else ():
-        if longest is not None and longest > LONGEST:
-            raise DataError(f"{name} has a {column} of {longest} bytes; allowed: {LONGEST}")
+    texts = []
+    categories = []
+    for column in ("user", "item", "time"):
+        dtype = schema.get(column)
+        if dtype == polars.String:
+            texts.append(col(column).str.len_bytes().max())
+        elif dtype in (polars.Categorical, polars.Enum):
+            categories.append(col(column).cat.len_bytes().max())
+    sizes = frame.select(*texts, *categories).collect(engine="streaming")
+    if not sizes.width:
+        return
+    for column, size in sizes.row(0, named=True).items():
+        if size is not None and size > LONGEST_TEXT:
+            raise DataError(f"{name} has a {column} of {size} bytes; allowed: {LONGEST_TEXT}")
 
 
-def _ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
-    """NaN as a missing id; categories as texts."""
+def _normalize_ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
+    """Makes missing ids of NaN, and texts of categories."""
     import polars
 
     for column in ("user", "item"):
@@ -132,70 +164,78 @@ def _ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
     return frame
 
 
-def _collected(
+def _collect_rows(
     frame: "LazyFrame", threshold: float | None, name: str
 ) -> "tuple[DataFrame, dict[str, int]]":
-    """The rows with ids and with a rating of at least the threshold, and the counts. DataError for
-    bad ratings.
+    """Collects the rows with ids and with a rating of at least the threshold, and the counts.
+
+    Without ratings every rating is 1.
+
+    Raises:
+        DataError: a rating is missing, negative, NaN or infinite.
     """
     import polars
     from polars import col
 
-    rated = "rating" in frame.collect_schema().names()
     present = col("user").is_not_null() & col("item").is_not_null()
-    rating = col("rating").cast(polars.Float64) if rated else polars.lit(1.0)
-    good = (rating.is_finite() & (rating >= 0)).fill_null(False)
-    low = rating < threshold if threshold is not None else polars.lit(False)
-    sums = {
+    rating = polars.lit(1.0)
+    if "rating" in frame.collect_schema().names():
+        rating = col("rating").cast(polars.Float64)
+    valid = (rating.is_finite() & (rating >= 0)).fill_null(False)
+    low = polars.lit(False)
+    if threshold is not None:
+        low = rating < threshold
+    masks = {
         "missing_ids": ~present,
-        "bad": present & ~good,
-        "below_threshold": present & good & low,
+        "bad": present & ~valid,
+        "below_threshold": present & valid & low,
     }
-    counts = frame.select(
-        polars.len().alias("read"), *(s.cast(polars.Int64).sum().alias(k) for k, s in sums.items())
-    )
-    found = counts.collect(engine="streaming").row(0, named=True)
-    if found["bad"]:
+    sums = [polars.len().alias("read")]
+    for key, mask in masks.items():
+        number = mask.cast(polars.Int64).sum()
+        sums.append(number.alias(key))
+    counts = frame.select(sums).collect(engine="streaming").row(0, named=True)
+    if counts["bad"]:
         raise DataError(
-            f"{name} has {found['bad']} ratings that are missing, negative, NaN or infinite; "
+            f"{name} has {counts['bad']} ratings that are missing, negative, NaN or infinite; "
             "allowed: 0 and above"
         )
-    kept = (
-        frame.with_columns(rating.alias("rating"))
-        .filter(present & ~low)
-        .collect(engine="streaming")
-    )
-    return kept, {key: int(found[key]) for key in ("read", "missing_ids", "below_threshold")}
+    rated = frame.with_columns(rating.alias("rating"))
+    kept = rated.filter(present & ~low).collect(engine="streaming")
+    facts = {key: int(counts[key]) for key in ("read", "missing_ids", "below_threshold")}
+    return kept, facts
 
 
-def _codes(column: "Series") -> tuple[np.ndarray, np.ndarray]:
-    """The distinct ids, ascending, and the position of each entry's among them. Numbers too long
-    for NumPy become texts.
+def _encode_ids(column: "Series") -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distinct ids, ascending, and the position of each entry's id among them.
+
+    Numbers too long for NumPy become texts.
     """
     import polars
 
     if column.dtype in (polars.Int128, polars.UInt128):
-        short = column.cast(polars.Int64, strict=False)
-        column = column.cast(polars.String) if short.null_count() else short
+        texts = column.cast(polars.String)
+        numbers = column.cast(polars.Int64, strict=False)
+        column = texts if numbers.null_count() else numbers
     ids = column.unique().sort()
-    codes = column.replace_strict(
-        ids, polars.int_range(len(ids), eager=True), return_dtype=polars.Int64
-    )
+    numbering = polars.int_range(len(ids), eager=True)
+    codes = column.replace_strict(ids, numbering, return_dtype=polars.Int64)
     return ids.to_numpy(), codes.to_numpy()
 
 
-def _times(column: "Series", name: str) -> np.ndarray:
-    """Times as numbers: numbers as they are, dates and texts that are dates in microseconds.
-    DataError for others.
+def _times_as_numbers(column: "Series", name: str) -> np.ndarray:
+    """Returns numbers as they are; dates, and texts that are dates, become microseconds.
+
+    Raises:
+        DataError: a time is missing, or not all times are numbers or dates.
     """
     import polars
     from polars.exceptions import PolarsError
 
-    missing = (
-        len(column) - int(column.is_finite().sum())
-        if column.dtype.is_float()
-        else column.null_count()
-    )
+    if column.dtype.is_float():
+        missing = len(column) - int(column.is_finite().sum())
+    else:
+        missing = column.null_count()
     if missing:
         raise DataError(
             f"{name} has {missing} interactions without a timestamp; give each one, or another "
@@ -204,7 +244,9 @@ def _times(column: "Series", name: str) -> np.ndarray:
     if column.dtype.is_numeric():
         return column.to_numpy()
     try:
-        dates = column.str.to_datetime(time_zone="UTC") if column.dtype == polars.String else column
+        dates = column
+        if column.dtype == polars.String:
+            dates = column.str.to_datetime(time_zone="UTC")
         return dates.cast(polars.Datetime("us")).cast(polars.Int64).to_numpy()
     except PolarsError:
         first = one_line(repr(column[0]), 60)
@@ -213,85 +255,101 @@ def _times(column: "Series", name: str) -> np.ndarray:
         ) from None
 
 
-def _once(log: Log) -> Log:
-    """Each pair of user and item once, by rule 3."""
-    key = log.user * len(log.items) + log.item
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+def _merge_duplicates(log: Log) -> Log:
+    """Merges the rows of each pair of user and item, by rule 3."""
+    pairs = log.user * len(log.items) + log.item
+    _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
     log.facts["duplicates"] = len(log) - len(first)
     if len(first) == len(log):
         return log
-    own = np.ones(len(log), bool) if log.part is None else log.part == log.part[first][inverse]
-    weight, order, time = np.bincount(inverse, log.weight * own), np.argsort(first), log.time
-    if time is not None:
-        earliest = time[first]
-        np.minimum.at(earliest, inverse[own], time[own])
+    # Only the rows in the part of a pair's first row count.
+    counted = np.ones(len(log), bool)
+    if log.part is not None:
+        counted = log.part == log.part[first][inverse]
+    weight = np.bincount(inverse, log.weight * counted)
+    order = np.argsort(first)
+    time = None
+    if log.time is not None:
+        earliest = log.time[first]
+        np.minimum.at(earliest, inverse[counted], log.time[counted])
         time = earliest[order]
-    first, part = first[order], log.part
-    part = None if part is None else part[first]
-    return replace(
-        log, user=log.user[first], item=log.item[first], weight=weight[order], time=time, part=part
-    )
+    merged = log.select(first[order])
+    return replace(merged, weight=weight[order], time=time)
 
 
-def _single(log: Log) -> np.ndarray:
-    """The weights as the model sees them, (n,) float32. DataError for some beyond that."""
-    most = float(np.finfo(np.float32).max)
-    if beyond := int((log.weight > most).sum()):
-        what = "ratings, or sums of those of a user for an item,"
+def _float32_weights(log: Log) -> np.ndarray:
+    """Returns the weights as the model sees them, (n,) float32. DataError for weights beyond it."""
+    largest = float(np.finfo(np.float32).max)
+    beyond = int((log.weight > largest).sum())
+    if beyond:
         raise DataError(
-            f"{log.name} has {beyond} {what} beyond float32, such as {log.weight.max():g}; "
-            f"allowed: up to {most:.3g}"
+            f"{log.name} has {beyond} ratings, or sums of those of a user for an item, beyond "
+            f"float32, such as {log.weight.max():g}; allowed: up to {largest:.3g}"
         )
     return log.weight.astype(np.float32)
 
 
-def _common(log: Log, min_user_items: int, min_item_users: int) -> Log:
-    """Without rare items and then rare users, by rule 4."""
-    popular = np.bincount(log.item, minlength=len(log.items)) >= min_item_users
-    kept = popular[log.item]
-    active = np.bincount(log.user[kept], minlength=len(log.users)) >= min_user_items
-    log.facts.update(rare_items=int((~popular).sum()), rare_users=int((~active).sum()))
-    return log if popular.all() and active.all() else log.keep(kept & active[log.user])
+def _drop_rare(log: Log, min_user_items: int, min_item_users: int) -> Log:
+    """Drops rare items and then rare users, by rule 4."""
+    item_users = np.bincount(log.item, minlength=len(log.items))
+    is_popular = item_users >= min_item_users
+    kept = is_popular[log.item]
+    is_active = log.count_by_user(kept) >= min_user_items
+    log.facts["rare_items"] = int((~is_popular).sum())
+    log.facts["rare_users"] = int((~is_active).sum())
+    if is_popular.all() and is_active.all():
+        return log
+    return log.keep(kept & is_active[log.user])
 
 
 def clean(
-    tables: RawLog,
-    wanted: Columns,
+    source: RawLog,
+    columns: Columns,
     threshold: float | None = None,
     binary: bool = True,
     min_user_items: int = 1,
     min_item_users: int = 1,
 ) -> Log:
-    """The clean log of a source, by the rules above. With `binary` every weight is 1; else a weight
-    of 0 is dropped too.
+    """Cleans the log of a source by the rules above.
+
+    With `binary` every weight is 1; else an interaction of weight 0 is dropped too.
 
     Raises:
         DataError: a column is missing or of the wrong type, a rating is bad, or nothing is left.
     """
-    name = tables.name
-    frame = guarded(name, lambda: joined(tables, wanted))
+    name = source.name
+    frame = guarded(name, lambda: join_parts(source, columns))
     schema = guarded(name, frame.collect_schema)
     _refuse_types(schema, name)
     if threshold is not None and "rating" not in schema:
         raise DataError(
             f"{name} has no ratings for the threshold {threshold:g}; name their column by rating"
         )
-    guarded(name, lambda: _refuse_long(frame, schema, name))
-    rows, facts = guarded(name, lambda: _collected(_ids(frame, schema), threshold, name))
-    if not len(rows):
-        raise DataError(
-            f"{name} holds no interactions that are kept: {spoken(facts) or 'it is empty'}"
-        )
-    (users, user), (items, item) = guarded(
-        name, lambda: (_codes(rows["user"]), _codes(rows["item"]))
+    guarded(name, lambda: _refuse_long_texts(frame, schema, name))
+    rows, facts = guarded(
+        name, lambda: _collect_rows(_normalize_ids(frame, schema), threshold, name)
     )
-    time = guarded(name, lambda: _times(rows["time"], name)) if "time" in rows.columns else None
-    part = rows["part"].to_numpy() if len(tables.parts) > 1 else None
-    weight = np.ones(len(rows)) if binary else rows["rating"].to_numpy()
-    log = _once(Log(name, users, items, user, item, weight, time, part, facts))
+    if not len(rows):
+        counts = describe_counts(facts) or "it is empty"
+        raise DataError(f"{name} holds no interactions that are kept: {counts}")
+    users, user = guarded(name, lambda: _encode_ids(rows["user"]))
+    items, item = guarded(name, lambda: _encode_ids(rows["item"]))
+    time = None
+    if "time" in rows.columns:
+        time = guarded(name, lambda: _times_as_numbers(rows["time"], name))
+    part = None
+    if len(source.parts) > 1:
+        part = rows["part"].to_numpy()
+    weight = np.ones(len(rows))
+    if not binary:
+        weight = rows["rating"].to_numpy()
+    log = Log(name, users, items, user, item, weight, time, part, facts)
+    log = _merge_duplicates(log)
     if binary:
         log = replace(log, weight=np.ones(len(log)))
-    elif (nothing := _single(log) == 0).any():
-        facts["zero_weights"] = int(nothing.sum())
-        log = log.keep(~nothing)
-    return _common(log, min_user_items, min_item_users)
+    else:
+        is_zero = _float32_weights(log) == 0
+        if is_zero.any():
+            facts["zero_weights"] = int(is_zero.sum())
+            log = log.keep(~is_zero)
+    return _drop_rare(log, min_user_items, min_item_users)

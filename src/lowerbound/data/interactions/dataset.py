@@ -12,7 +12,7 @@ from ..dataset import Dataset, Examples
 from ..schema import Schema
 from .cleaning import Log, clean
 from .history import History, Items
-from .holdout import HeldOut, Split, SplitPart, given, hold_out
+from .holdout import HeldOut, Split, SplitPart, split_by_rule, split_given
 from .logs import RawLog, guarded
 from .spec import KIND, Interactions
 from .titles import names_of, positions, read_titles, titled
@@ -34,33 +34,34 @@ def from_frame(
     items: Items | None = None,
     other: bool = False,
 ) -> Dataset:
-    """A Polars (eager or lazy) or pandas frame of interactions as a `Dataset`.
+    """Makes a `Dataset` of a Polars (eager or lazy) or pandas frame of interactions.
 
     Args:
         frame: one interaction a row.
         how: as in a recipe; its `items` is the path of a file, which `titles` replaces.
         titles: a frame with the items' ids, title and perhaps genres.
         validation: how much is held out, as in `Data`.
-        test: likewise.
-        seed: of the splits.
-        name: of the data, in messages and in the fingerprint.
-        schema: a run's.
-        items: a run's catalogue, see `Data.open`.
-        other: likewise.
+        test: how much is held out, as in `Data`.
+        seed: the seed of the splits.
+        name: the name of the data, in messages and in the fingerprint.
+        schema: the schema of a run.
+        items: the catalogue of a run, see `Data.open`.
+        other: whether these are other data than the run's, see `Data.open`.
 
     Raises:
         DataError: it is no frame, or the data are not as they should be.
     """
     how = how or Interactions()
-    known = None if titles is None else titled(_polars(titles, "titles").collect(), how.item)
-    source = RawLog(name, {0: _polars(frame, name)}, known)
-    return split_log(
-        source, how, HeldOut(validation, test, seed, how.fold_in), schema, items, other
-    )
+    named_items = None
+    if titles is not None:
+        named_items = titled(_to_polars(titles, "titles").collect(), how.item)
+    source = RawLog(name, {0: _to_polars(frame, name)}, named_items)
+    held_out = HeldOut(validation, test, seed, how.fold_in)
+    return split_log(source, how, held_out, schema, items, other)
 
 
-def _polars(frame: Any, name: str) -> Any:
-    """A Polars LazyFrame of what may be another frame."""
+def _to_polars(frame: Any, name: str) -> Any:
+    """Makes a Polars LazyFrame of a Polars or pandas frame."""
     import polars
 
     if isinstance(frame, polars.LazyFrame | polars.DataFrame):
@@ -74,160 +75,181 @@ def _polars(frame: Any, name: str) -> Any:
 def split_log(
     source: RawLog,
     how: Interactions,
-    shares: HeldOut,
+    held_out: HeldOut,
     schema: Schema | None,
     items: Items | None,
     other: bool,
 ) -> Dataset:
-    """The source, cleaned and split, over its own catalogue or a run's."""
-    cut = (
-        _own(source, how, shares) if items is None else _for_run(source, how, shares, items, other)
-    )
-    full = SplitPart(np.arange(len(cut.log.users)), np.ones(len(cut.log), bool))
-    matrix = _matrix(cut.log, cut.train.users, cut.train.seen)
-    schema = _schema(source.name, matrix, how, schema)
-    catalogue = items or _catalogue(source, how, cut.log.items, matrix)
-    train, whole = (cast(Examples, _history(cut.log, side, schema)) for side in (cut.train, full))
-    held, test = (
-        cast(Examples, _history(cut.log, s, schema)) if s else None
-        for s in (cut.validation, cut.test)
-    )
-    facts = cut.log.facts | _size(cut.log)
-    return Dataset(
-        source.name, schema, train, held, test, whole, source.name, shares.seed, catalogue, facts
-    )
+    """Cleans and splits a source, over its own catalogue or that of a run.
+
+    Args:
+        source: the interactions.
+        how: how to clean and split them.
+        held_out: how much to hold out.
+        schema: the schema of a run, or None.
+        items: the catalogue of a run, or None.
+        other: whether these are other data than the run's.
+    """
+    if items is None:
+        split = _split_by_own_rules(source, how, held_out)
+    else:
+        split = _split_for_run(source, how, held_out, items, other)
+    log = split.log
+    matrix = _to_matrix(log, split.train.users, split.train.history)
+    schema = _make_schema(source.name, matrix, how, schema)
+    catalogue = items or _make_catalogue(source, how, log.items, matrix)
+    train = _to_examples(log, split.train, schema)
+    whole = _to_examples(log, SplitPart.everything(log), schema)
+    validation = None
+    if split.validation is not None:
+        validation = _to_examples(log, split.validation, schema)
+    test = None
+    if split.test is not None:
+        test = _to_examples(log, split.test, schema)
+    facts = log.facts | _describe_size(log)
+    name = source.name
+    seed = held_out.seed
+    return Dataset(name, schema, train, validation, test, whole, name, seed, catalogue, facts)
 
 
-def _own(source: RawLog, how: Interactions, shares: HeldOut) -> Split:
-    """The source by its own rules."""
+def _split_by_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Split:
+    """Cleans and splits a source by its own rules."""
     log = clean(
         source, how.columns, how.threshold, how.binary, how.min_user_items, how.min_item_users
     )
-    return hold_out(log, how.split, shares)
+    return split_by_rule(log, how.split, held_out)
 
 
-def _for_run(
-    source: RawLog, how: Interactions, shares: HeldOut, items: Items, other: bool
+def _split_for_run(
+    source: RawLog, how: Interactions, held_out: HeldOut, items: Items, other: bool
 ) -> Split:
-    """The source over the catalogue of a run: if it has this very catalogue by its own rules, it is
-    split by them.
+    """Cleans and splits a source over the catalogue of a run.
 
-    Else, or if it was asked for as `other` data: neither its rare users nor its rare items are
-    dropped, only (and counted) the items that the run does not know; of splits it has only those
-    that it brings, and times are of no use.
+    If its own rules lead to this very catalogue, they split it. Else, or if it was asked for as
+    `other` data, only the items that the run does not know are dropped, and counted. Rare users and
+    items stay then, the only splits are those that the source brings, and times are not read.
     """
-    own = None if other else _perhaps_own(source, how, shares)
-    if own is not None and [*own.log.items] == [*items.ids]:
-        return own
-    log = _mapped(
-        clean(source, replace(how.columns, timed=False), how.threshold, how.binary), items
-    )
+    if not other:
+        own_split = _try_own_rules(source, how, held_out)
+        if own_split is not None and [*own_split.log.items] == [*items.ids]:
+            return own_split
+    columns = replace(how.columns, timed=False)
+    log = _map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
     if log.part is not None:
-        return given(log, replace(shares, validation=0))
-    return Split(log, SplitPart(np.arange(len(log.users)), np.ones(len(log), bool)), None, None)
+        return split_given(log, replace(held_out, validation=0))
+    return Split(log, SplitPart.everything(log), None, None)
 
 
-def _perhaps_own(source: RawLog, how: Interactions, shares: HeldOut) -> Split | None:
-    """The source by its own rules; None if they make no sense for these data: what is wrong with
-    the data shows later.
+def _try_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Split | None:
+    """Splits a source by its own rules; None if they make no sense for these data.
+
+    What is wrong with the data themselves shows later.
     """
     try:
-        return _own(source, how, shares)
+        return _split_by_own_rules(source, how, held_out)
     except LowerboundError:
         return None
 
 
-def _mapped(log: Log, items: Items) -> Log:
-    """The log over another catalogue; users stay, items that it lacks go. DataError if it has none
-    of them.
+def _map_to_catalogue(log: Log, items: Items) -> Log:
+    """Maps a log to another catalogue: items that it lacks are dropped, and all users stay.
+
+    Raises:
+        DataError: the catalogue has none of the items.
     """
-    at = positions(log.items, items.ids)
-    if (at < 0).all():
-        theirs, known = (
-            f"{ids[:1].tolist()[0]!r}, ... ({len(ids)})" for ids in (log.items, items.ids)
-        )
+    columns = positions(log.items, items.ids)
+    is_unknown = columns < 0
+    if is_unknown.all():
         raise DataError(
-            f"{log.name} has no item that the model was trained on: its items are {theirs}, the "
-            f"model's {known}"
+            f"{log.name} has no item that the model was trained on: its items are "
+            f"{_describe_ids(log.items)}, the model's {_describe_ids(items.ids)}"
         )
-    log.facts["unknown_items"] = int((at < 0).sum())
-    kept = at[log.item] >= 0
-    time, part = (None if a is None else a[kept] for a in (log.time, log.part))
-    place = at[log.item[kept]]
-    return replace(
-        log,
-        items=items.ids,
-        user=log.user[kept],
-        item=place,
-        weight=log.weight[kept],
-        time=time,
-        part=part,
-    )
+    log.facts["unknown_items"] = int(is_unknown.sum())
+    kept = log.select(~is_unknown[log.item])
+    return replace(kept, items=items.ids, item=columns[kept.item])
 
 
-def _matrix(log: Log, users: np.ndarray, mask: np.ndarray) -> "csr_matrix":
-    """The interactions in `mask` of these users, one row for each, (n, I) float32."""
+def _describe_ids(ids: np.ndarray) -> str:
+    """Describes ids by the first of them and their number."""
+    first = ids[:1].tolist()[0]
+    return f"{first!r}, ... ({len(ids)})"
+
+
+def _to_matrix(log: Log, users: np.ndarray, mask: np.ndarray) -> "csr_matrix":
+    """Makes a matrix (n, I) float32 of the users' interactions in `mask`, one row a user."""
     from scipy.sparse import csr_matrix
 
-    row = np.full(len(log.users), -1)
-    row[users] = np.arange(len(users))
-    chosen = mask & (row[log.user] >= 0)
-    entries = (log.weight[chosen].astype(np.float32), (row[log.user[chosen]], log.item[chosen]))
-    matrix = csr_matrix(entries, shape=(len(users), len(log.items)))
+    row_of_user = np.full(len(log.users), -1)
+    row_of_user[users] = np.arange(len(users))
+    chosen = mask & (row_of_user[log.user] >= 0)
+    rows = row_of_user[log.user[chosen]]
+    weights = log.weight[chosen].astype(np.float32)
+    shape = (len(users), len(log.items))
+    matrix = csr_matrix((weights, (rows, log.item[chosen])), shape=shape)
     matrix.sort_indices()
     return matrix
 
 
-def _schema(name: str, matrix: "csr_matrix", how: Interactions, schema: Schema | None) -> Schema:
-    """What a model must know, or the schema of the run if the data fit it. DataError or ShapeError
-    if they do not.
+def _make_schema(
+    name: str, matrix: "csr_matrix", how: Interactions, schema: Schema | None
+) -> Schema:
+    """Makes the schema of the training matrix; that of a run stays, if the data fit it.
+
+    Raises:
+        DataError: the run was trained on another kind of data.
+        ShapeError: the run was trained on another number of items.
     """
-    own = Schema(
-        (matrix.shape[1],),
-        KIND,
-        2 if how.binary else None,
-        0.0,
-        float(matrix.data.max(initial=0.0)),
-    )
+    items = matrix.shape[1]
     if schema is None:
-        return own
+        levels = 2 if how.binary else None
+        high = float(matrix.data.max(initial=0.0))
+        return Schema((items,), KIND, levels, 0.0, high)
     if schema.kind != KIND:
         raise DataError(f"{name} is of kind {KIND}, the model was trained on kind {schema.kind}")
-    if schema.shape != own.shape:
-        raise ShapeError(
-            f"{name} has {own.shape[0]} items, the model was trained on {schema.shape[0]}"
-        )
+    if schema.shape != (items,):
+        raise ShapeError(f"{name} has {items} items, the model was trained on {schema.shape[0]}")
     return schema
 
 
-def _catalogue(source: RawLog, how: Interactions, ids: np.ndarray, train: "csr_matrix") -> Items:
-    """The items with their names and the number of their training users."""
-    named = source.items if how.items is None else read_titles(expand_home(how.items), how.item)
-    return Items(ids, *names_of(ids, named), np.bincount(train.indices, minlength=len(ids)))
+def _make_catalogue(
+    source: RawLog, how: Interactions, ids: np.ndarray, train: "csr_matrix"
+) -> Items:
+    """Makes the catalogue: the items with their names and the number of their training users."""
+    named_items = source.items
+    if how.items is not None:
+        named_items = read_titles(expand_home(how.items), how.item)
+    titles, genres = names_of(ids, named_items)
+    popularity = np.bincount(train.indices, minlength=len(ids))
+    return Items(ids, titles, genres, popularity)
 
 
-def _history(log: Log, side: SplitPart, schema: Schema) -> History:
-    seen = _matrix(log, side.users, side.seen)
-    wanted = None if side.wanted is None else _matrix(log, side.users, side.wanted)
-    return History(schema, seen, wanted, log.users[side.users], side.users, schema.levels)
+def _to_examples(log: Log, part: SplitPart, schema: Schema) -> Examples:
+    """Makes the `History` of one part of a split. `Dataset` takes it for `Examples`."""
+    history = _to_matrix(log, part.users, part.history)
+    targets = None
+    if part.targets is not None:
+        targets = _to_matrix(log, part.users, part.targets)
+    ids = log.users[part.users]
+    examples = History(schema, history, targets, ids, part.users, schema.levels)
+    return cast(Examples, examples)
 
 
-def _size(log: Log) -> dict[str, Any]:
-    users, items = len(log.users), len(log.items)
-    return {"kept": len(log), "users": users, "items": items, "density": len(log) / (users * items)}
+def _describe_size(log: Log) -> dict[str, Any]:
+    """Describes how much was kept; the density is the fraction of all pairs that interact."""
+    users = len(log.users)
+    items = len(log.items)
+    density = len(log) / (users * items)
+    return {"kept": len(log), "users": users, "items": items, "density": density}
 
 
 def described(facts: Mapping[str, Any]) -> str:
-    """One line for the facts of a data set of interactions: what it holds, and what was dropped of
-    what was read.
-    """
-    held = (
-        f"{facts['kept']:,} interactions of {facts['users']:,} users with {facts['items']:,} items"
+    """Describes in one line what a data set of interactions holds, and what was dropped of it."""
+    line = (
+        f"{facts['kept']:,} interactions of {facts['users']:,} users with {facts['items']:,} items "
+        f"(density {facts['density']:.3%}), of {facts['read']:,} read"
     )
-    dropped = {
-        k: n
-        for k, n in facts.items()
-        if n and k not in ("read", "kept", "users", "items", "density")
-    }
-    rest = "".join(f"; {n:,} {name.replace('_', ' ')}" for name, n in dropped.items())
-    return f"{held} (density {facts['density']:.3%}), of {facts['read']:,} read{rest}"
+    for name, number in facts.items():
+        is_dropped = name not in ("read", "kept", "users", "items", "density")
+        if is_dropped and number:
+            line += f"; {number:,} {name.replace('_', ' ')}"
+    return line

@@ -1,9 +1,9 @@
-"""Who and what is held out of a log of interactions. Every rule is deterministic in the log and the
+"""Which users or interactions of a log are held out. Every rule is deterministic in the log and the
 seed.
 
 "given" takes the source's own parts; "strong" holds out users; "random", "leave-one-out" and
-"temporal" hold out interactions of all users. A `Cut` says of each split what the model sees of its
-users, and what is to be found.
+"temporal" hold out interactions of all users. A `Split` says for each part what the model sees of
+its users, and what it has to find.
 """
 
 from collections.abc import Callable
@@ -16,23 +16,31 @@ from ...errors import ConfigError, DataError
 from ..splits import count
 from .cleaning import Log
 
-TRAIN, VALIDATION, TEST = 0, 1, 2
-"""Where an interaction belongs, in the order of time."""
+TRAIN = 0
+"""The part of interactions to train on. By time the parts stand in the order of their numbers."""
 
 
-ENOUGH = 5
-"""A held-out user with fewer items has them all folded in, and nothing to be found (Liang et al.
+VALIDATION = 1
+"""The part of interactions that validation has to find."""
+
+
+TEST = 2
+"""The part of interactions that the test has to find."""
+
+
+MIN_ITEMS_FOR_TARGETS = 5
+"""In "strong", a held-out user with fewer items is folded in whole and has no targets (Liang et al.
 2018).
 """
 
 
-FEWEST = 3
-"""A user with fewer items keeps them all in "leave-one-out"."""
+MIN_ITEMS_FOR_LEAVING_ONE = 3
+"""In "leave-one-out", all items of a user with fewer are for training."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """How much is held out (`Data` has the numbers) and how much of a held-out user is shown."""
+    """How much is held out, as in `Data`, and which fraction of a held-out user is folded in."""
 
     validation: float = 0.1
     test: float = 0.1
@@ -42,19 +50,29 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class SplitPart:
-    """One split: its users, ascending, and which interactions the model sees, and which it has to
-    find (None: none).
+    """One part of a split: its users, and their interactions as two masks over the log, (n,).
+
+    Attributes:
+        users: ascending positions in `Log.users`.
+        history: the interactions that the model sees.
+        targets: the interactions that it has to find; None where there are none to find.
     """
 
     users: np.ndarray
-    seen: np.ndarray
-    wanted: np.ndarray | None = None
+    history: np.ndarray
+    targets: np.ndarray | None = None
+
+    @classmethod
+    def everything(cls, log: Log) -> "SplitPart":
+        """All users with all their interactions, and nothing to be found."""
+        return cls(np.arange(len(log.users)), np.ones(len(log), bool))
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The splits of a log (which may have lost items that no training user has); None where a split
-    is empty.
+    """The parts of a log; None where a part is empty.
+
+    The log may have lost items that no training user has.
     """
 
     log: Log
@@ -63,64 +81,81 @@ class Split:
     test: SplitPart | None
 
 
-def _fractions(shares: HeldOut, split: str) -> None:
-    """ConfigError for numbers where only a fraction of interactions makes sense."""
+def _refuse_counts(held_out: HeldOut, split: str) -> None:
+    """ConfigError for counts where only a fraction of the interactions makes sense."""
     for name in ("validation", "test"):
-        if getattr(shares, name) >= 1:
-            got = f"data.{name}={getattr(shares, name):g}"
+        amount = getattr(held_out, name)
+        if amount >= 1:
             raise ConfigError(
-                f"{got} with the split {split!r}; allowed: a fraction below 1 of the interactions"
+                f"data.{name}={amount:g} with the split {split!r}; allowed: a fraction below 1 of "
+                "the interactions"
             )
 
 
-def _by_user(log: Log, part: np.ndarray) -> Split:
-    """The splits of all users: the test sees what training and validation hold. Every user is in
-    both, targets or not.
+def _split_by_part(log: Log, part: np.ndarray) -> Split:
+    """Splits by the part of each interaction, (n,); the test sees what the two parts before hold.
+
+    Every user is in both held-out parts, with targets or without.
+
+    Raises:
+        DataError: there are no training interactions.
     """
     everyone = np.arange(len(log.users))
-    sides = [
-        SplitPart(everyone, part < held, part == held) if (part == held).any() else None
-        for held in (VALIDATION, TEST)
-    ]
-    train = part == TRAIN
-    if not train.any():
+    held: dict[int, SplitPart | None] = {VALIDATION: None, TEST: None}
+    for number in held:
+        targets = part == number
+        if targets.any():
+            held[number] = SplitPart(everyone, part < number, targets)
+    is_training = part == TRAIN
+    if not is_training.any():
         raise DataError(f"{log.name} has no training interactions")
-    return Split(log, SplitPart(np.unique(log.user[train]), train), *sides)
+    train = SplitPart(np.unique(log.user[is_training]), is_training)
+    return Split(log, train, held[VALIDATION], held[TEST])
 
 
-def _ranks(log: Log, order: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Among the interactions in `mask`: how many of the same user come before each in `order`, and
-    how many it has.
+def _ranks_by_user(log: Log, order: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks each user's interactions in `mask` by the order of all, a permutation (n,).
+
+    Returns:
+        For each interaction, how many of the same user come before it, -1 outside the mask, and how
+        many interactions in the mask its user has. Both (n,).
     """
-    counts = np.bincount(log.user[mask], minlength=len(log.users))
-    chosen = order[mask[order]]
-    chosen = chosen[np.argsort(log.user[chosen], kind="stable")]
-    starts = np.cumsum(counts) - counts
+    counts = log.count_by_user(mask)
+    rows = order[mask[order]]
+    rows = rows[np.argsort(log.user[rows], kind="stable")]
+    first = np.cumsum(counts) - counts
+    first_of_user = first[log.user[rows]]
     rank = np.full(len(log), -1)
-    rank[chosen] = np.arange(len(chosen)) - starts[log.user[chosen]]
+    rank[rows] = np.arange(len(rows)) - first_of_user
     return rank, counts[log.user]
 
 
-def _shuffled(log: Log, seed: int) -> np.ndarray:
+def _shuffle(log: Log, seed: int) -> np.ndarray:
+    """Draws a permutation of the interactions, (n,)."""
     return np.random.default_rng([seed, len(log)]).permutation(len(log))
 
 
-def _sample(log: Log, shares: HeldOut, test: float, mask: np.ndarray) -> np.ndarray:
-    """Each interaction's part: of a user's k in `mask`, round(test k) and round(validation k) at
-    random, one at least kept.
+def _sample_parts(log: Log, held_out: HeldOut, test: float, mask: np.ndarray) -> np.ndarray:
+    """Draws the part of each interaction in `mask`; all others are for training.
 
-    Half goes to the even number; the test is served first.
+    Of a user's k interactions in `mask` round(test k) go to the test and round(validation k) to the
+    validation, but at least one stays. Half goes to the even number; the test is served first.
     """
-    rank, k = _ranks(log, _shuffled(log, shares.seed), mask)
-    tests = np.minimum(np.rint(test * k), k - 1)
-    held = np.minimum(np.rint(shares.validation * k), k - 1 - tests)
-    part = np.where(rank < tests, TEST, np.where(rank < tests + held, VALIDATION, TRAIN))
-    return np.where(mask, part, TRAIN)
+    rank, k = _ranks_by_user(log, _shuffle(log, held_out.seed), mask)
+    tests = np.rint(test * k)
+    tests = np.minimum(tests, k - 1)
+    validations = np.rint(held_out.validation * k)
+    validations = np.minimum(validations, k - 1 - tests)
+    part = np.full(len(log), TRAIN)
+    part[mask & (rank < tests + validations)] = VALIDATION
+    part[mask & (rank < tests)] = TEST
+    return part
 
 
-def given(log: Log, shares: HeldOut) -> Split:
-    """The source's own parts. Where it brings no validation, `validation` of each user's training
-    items are cut off.
+def split_given(log: Log, held_out: HeldOut) -> Split:
+    """Splits by the source's own parts.
+
+    Where it brings no validation, a fraction `validation` of each user's training items is cut off.
     """
     if log.part is None:
         raise ConfigError(
@@ -128,169 +163,187 @@ def given(log: Log, shares: HeldOut) -> Split:
             "is one log"
         )
     part = log.part
-    if shares.validation and not (part == VALIDATION).any():
-        _fractions(replace(shares, test=0), "given")
-        part = np.where(part == TRAIN, _sample(log, shares, 0.0, part == TRAIN), part)
-    cut = _by_user(log, part)
-    new = np.bincount(log.user[part == TRAIN], minlength=len(log.users)) == 0
-    log.facts.update(users_without_training=int(new.sum()))
-    return cut
+    if held_out.validation and not (part == VALIDATION).any():
+        _refuse_counts(replace(held_out, test=0), "given")
+        is_training = part == TRAIN
+        sampled = _sample_parts(log, held_out, 0.0, is_training)
+        part = np.where(is_training, sampled, part)
+    split = _split_by_part(log, part)
+    training_items = log.count_by_user(part == TRAIN)
+    log.facts["users_without_training"] = int((training_items == 0).sum())
+    return split
 
 
-def random(log: Log, shares: HeldOut) -> Split:
-    """Of each user's k items, round(test k) are for the test, round(validation k) for the
-    validation; one at least stays.
+def split_random(log: Log, held_out: HeldOut) -> Split:
+    """Splits each user's k items: round(test k) and round(validation k) are held out at random.
+
+    At least one stays for training.
     """
-    _fractions(shares, "random")
-    return _by_user(log, _sample(log, shares, shares.test, np.ones(len(log), bool)))
+    _refuse_counts(held_out, "random")
+    everything = np.ones(len(log), bool)
+    return _split_by_part(log, _sample_parts(log, held_out, held_out.test, everything))
 
 
-def leave_one_out(log: Log, shares: HeldOut) -> Split:
-    """Of each user with three items or more the last is for the test and the one before for the
-    validation.
+def split_leave_one_out(log: Log, held_out: HeldOut) -> Split:
+    """Holds out two items of each user with three or more: the last for the test, the one before
+    for the validation.
 
-    The last by time (of two at one time the later in the source); at random where there are no
-    times. `validation` or `test` of 0 switches its part off; other numbers all mean one.
+    The last is that by time, and of two at one time the later in the source. Without times it is
+    drawn at random. `validation` or `test` of 0 switches its part off; other numbers all mean one.
     """
-    order = _shuffled(log, shares.seed) if log.time is None else np.argsort(log.time, kind="stable")
-    rank, k = _ranks(log, order, np.ones(len(log), bool))
+    if log.time is None:
+        order = _shuffle(log, held_out.seed)
+    else:
+        order = np.argsort(log.time, kind="stable")
+    rank, k = _ranks_by_user(log, order, np.ones(len(log), bool))
+    has_enough = k >= MIN_ITEMS_FOR_LEAVING_ONE
     part = np.full(len(log), TRAIN)
     last = k - 1
-    for held, asked in ((TEST, shares.test), (VALIDATION, shares.validation)):
-        if asked:
-            part[(rank == last) & (k >= FEWEST)] = held
+    for number, amount in ((TEST, held_out.test), (VALIDATION, held_out.validation)):
+        if amount:
+            part[(rank == last) & has_enough] = number
             last = last - 1
-    return _by_user(log, part)
+    return _split_by_part(log, part)
 
 
-def temporal(log: Log, shares: HeldOut) -> Split:
-    """The last `test` of all interactions by time, and the `validation` before them. Those at the
-    time of a cut go before it.
+def split_temporal(log: Log, held_out: HeldOut) -> Split:
+    """Holds out the last `test` of all interactions by time, and the `validation` before them.
 
-    DataError if a part would be empty, or the source has no times.
+    Interactions at the very time of a boundary go before it.
+
+    Raises:
+        DataError: a part would be empty, or the source has no times.
     """
-    _fractions(shares, "temporal")
+    _refuse_counts(held_out, "temporal")
     if log.time is None:
         raise DataError(
             f"{log.name} has no timestamps; data.interactions.split='temporal' needs them"
         )
-    times, n = np.sort(log.time), len(log)
-    tests = count(shares.test, n)
-    ends = (n - tests - count(shares.validation, n), n - tests)
-    if ends[0] < 1:
+    n = len(log)
+    times = np.sort(log.time)
+    test_start = n - count(held_out.test, n)
+    validation_start = test_start - count(held_out.validation, n)
+    if validation_start < 1:
         raise DataError(
-            f"{log.name}: validation={shares.validation:g} and test={shares.test:g} leave no "
+            f"{log.name}: validation={held_out.validation:g} and test={held_out.test:g} leave no "
             "training interactions"
         )
-    part = sum((log.time > times[end - 1]).astype(int) for end in ends)
-    for held, asked in ((TRAIN, 1.0), (VALIDATION, shares.validation), (TEST, shares.test)):
-        if asked and not (part == held).any():
-            name = ("training", "validation", "test")[held]
+    after_training = log.time > times[validation_start - 1]
+    after_validation = log.time > times[test_start - 1]
+    part = after_training.astype(int) + after_validation.astype(int)
+    amounts = (1.0, held_out.validation, held_out.test)
+    for number, name in enumerate(("training", "validation", "test")):
+        if amounts[number] and not (part == number).any():
             raise DataError(
                 f"{log.name}: the {name} interactions by time are none; too many have the same "
                 "timestamp"
             )
-    _refuse_leakage(log, np.asarray(part))
-    return _by_user(log, np.asarray(part))
+    _refuse_leakage(log, log.time, part)
+    return _split_by_part(log, part)
 
 
-def _refuse_leakage(log: Log, part: np.ndarray) -> None:
-    """DataError if anything is as late as what is held out after it."""
-    assert log.time is not None
-    ends = [
-        (log.time[part == held].min(), log.time[part == held].max())
-        for held in range(3)
-        if (part == held).any()
-    ]
-    if any(before[1] >= after[0] for before, after in pairwise(ends)):
-        raise DataError(f"{log.name}: the parts by time overlap")
+def _refuse_leakage(log: Log, time: np.ndarray, part: np.ndarray) -> None:
+    """DataError if an interaction is as late as one of a later part."""
+    spans = []
+    for number in (TRAIN, VALIDATION, TEST):
+        times = time[part == number]
+        if len(times):
+            spans.append((times.min(), times.max()))
+    for (_, end), (start, _) in pairwise(spans):
+        if end >= start:
+            raise DataError(f"{log.name}: the parts by time overlap")
 
 
-def _held_out(log: Log, shares: HeldOut) -> list[np.ndarray]:
-    """The users of training, validation and test, each ascending; the permutation is that of Liang
-    et al.'s notebook.
+def _draw_users(log: Log, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws the users of training, validation and test, each ascending.
+
+    The permutation is that of Liang et al.'s notebook.
     """
     n = len(log.users)
-    held, tests = count(shares.validation, n), count(shares.test, n)
-    if held + tests >= n:
-        asked = f"validation={shares.validation:g} and test={shares.test:g}"
+    validations = count(held_out.validation, n)
+    tests = count(held_out.test, n)
+    if validations + tests >= n:
         raise DataError(
-            f"{log.name} has {n} users; {asked} would leave none to train on: at most {n - 1} can "
-            "be held out"
+            f"{log.name} has {n} users; validation={held_out.validation:g} and "
+            f"test={held_out.test:g} would leave none to train on: at most {n - 1} can be held out"
         )
-    order = np.random.RandomState(shares.seed % 2**32).permutation(n)
-    return [np.sort(part) for part in np.split(order, [n - held - tests, n - tests])]
+    stream = np.random.RandomState(held_out.seed % 2**32)
+    test_start = n - tests
+    validation_start = test_start - validations
+    train, validation, test = np.split(stream.permutation(n), [validation_start, test_start])
+    return np.sort(train), np.sort(validation), np.sort(test)
 
 
-def _targets(log: Log, users: np.ndarray, shares: HeldOut) -> np.ndarray:
-    """Which interactions of these held-out users are to be found: of k >= 5, int((1 - fold_in) k)
-    drawn by the seed anew.
+def _draw_targets(log: Log, users: np.ndarray, held_out: HeldOut) -> np.ndarray:
+    """Draws the targets of held-out users, a mask (n,): int((1 - fold_in) k) of a user's k >= 5.
 
-    The users come in ascending order and the items of each in the order of the source, as in Liang
-    et al.'s notebook, so that the same seed holds out the same.
+    The stream begins with the seed anew. The users come in ascending order and the items of each in
+    the order of the source, as in Liang et al.'s notebook, so that the same seed holds out the
+    same.
     """
-    stream = np.random.RandomState(shares.seed % 2**32)
-    share = round(1 - shares.fold_in, 9)  # 1 - 0.8 is a little less than 0.2, and int() would show
+    stream = np.random.RandomState(held_out.seed % 2**32)
+    # 1 - 0.8 is a little less than 0.2, and int() would show it.
+    fraction = round(1 - held_out.fold_in, 9)
     order = np.argsort(log.user, kind="stable")
-    starts = np.searchsorted(log.user[order], np.arange(len(log.users) + 1))
-    wanted = np.zeros(len(log), bool)
+    counts = np.bincount(log.user, minlength=len(log.users))
+    ends = np.cumsum(counts)
+    targets = np.zeros(len(log), bool)
     for user in users:
-        own = order[starts[user] : starts[user + 1]]
-        if len(own) >= ENOUGH:
-            wanted[own[stream.choice(len(own), size=int(share * len(own)), replace=False)]] = True
-    return wanted
+        rows = order[ends[user] - counts[user] : ends[user]]
+        if len(rows) >= MIN_ITEMS_FOR_TARGETS:
+            size = int(fraction * len(rows))
+            drawn = stream.choice(len(rows), size=size, replace=False)
+            targets[rows[drawn]] = True
+    return targets
 
 
-def strong(log: Log, shares: HeldOut) -> Split:
-    """Users held out whole (Liang et al. 2018, "strong generalisation"): part of each is folded in,
-    the rest to be found.
+def split_strong(log: Log, held_out: HeldOut) -> Split:
+    """Holds out whole users (Liang et al. 2018, "strong generalisation"): part of each is folded
+    in, and the other part is to be found.
 
-    The catalogue is what the training users have; what held-out users have beside it is dropped and
-    counted. A held-out user who has nothing else stays, with nothing seen.
+    The catalogue is what the training users have. Other items of held-out users are dropped and
+    counted. A held-out user who has no others stays, with an empty history.
     """
-    train, *held = _held_out(log, shares)
-    trained = np.isin(log.user, train)
-    known = np.bincount(log.item[trained], minlength=len(log.items)) > 0
-    kept = known[log.item]
-    log.facts.update(
-        items_of_held_out_users_only=int((~known).sum()), interactions_with_those=int((~kept).sum())
-    )
-    log = _without(log, known)
-    sides: list[SplitPart | None] = []
-    for users in held:
-        wanted = _targets(log, users, shares)
-        sides.append(SplitPart(users, ~wanted, wanted) if len(users) else None)
-    return Split(log, SplitPart(train, np.ones(len(log), bool)), *sides)
+    train_users, validation_users, test_users = _draw_users(log, held_out)
+    is_training = np.isin(log.user, train_users)
+    is_known = log.count_by_item(is_training) > 0
+    is_dropped = ~is_known[log.item]
+    log.facts["items_of_held_out_users_only"] = int((~is_known).sum())
+    log.facts["interactions_with_those"] = int(is_dropped.sum())
+    log = _drop_items(log, is_known)
+    parts: list[SplitPart | None] = []
+    for users in (validation_users, test_users):
+        part = None
+        if len(users):
+            targets = _draw_targets(log, users, held_out)
+            part = SplitPart(users, ~targets, targets)
+        parts.append(part)
+    train = SplitPart(train_users, np.ones(len(log), bool))
+    return Split(log, train, *parts)
 
 
-def _without(log: Log, known: np.ndarray) -> Log:
-    """The log without the items that are not `known`; all users stay."""
-    kept = known[log.item]
-    time = None if log.time is None else log.time[kept]
-    item = (np.cumsum(known) - 1)[log.item[kept]]
-    part = None if log.part is None else log.part[kept]
-    whole = {
-        "items": log.items[known],
-        "user": log.user[kept],
-        "item": item,
-        "weight": log.weight[kept],
-    }
-    return replace(log, **whole, time=time, part=part)
+def _drop_items(log: Log, is_known: np.ndarray) -> Log:
+    """Drops the items that are not known, a mask (I,); all users stay."""
+    kept = log.select(is_known[log.item])
+    new_columns = np.cumsum(is_known) - 1
+    return replace(kept, items=log.items[is_known], item=new_columns[kept.item])
 
 
 RULES: dict[str, Callable[[Log, HeldOut], Split]] = {
-    "given": given,
-    "strong": strong,
-    "random": random,
-    "leave-one-out": leave_one_out,
-    "temporal": temporal,
+    "given": split_given,
+    "strong": split_strong,
+    "random": split_random,
+    "leave-one-out": split_leave_one_out,
+    "temporal": split_temporal,
 }
+"""The functions that split a log, by their names in a recipe."""
 
 
-def hold_out(log: Log, split: str, shares: HeldOut) -> Split:
-    """The splits of a log by one of the RULES; "auto" is "given" for a source with its own parts,
-    else "strong".
+def split_by_rule(log: Log, rule: str, held_out: HeldOut) -> Split:
+    """Splits a log by one of the `RULES`.
+
+    "auto" is "given" for a source with its own parts, else "strong".
     """
-    return RULES[("strong" if log.part is None else "given") if split == "auto" else split](
-        log, shares
-    )
+    if rule == "auto":
+        rule = "strong" if log.part is None else "given"
+    return RULES[rule](log, held_out)

@@ -1,11 +1,12 @@
-"""Interactions as a source brings them. Polars reads files lazily, and only the columns that are
-needed.
+"""Interactions as a source brings them.
+
+Polars reads files lazily, and only the columns that are needed.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import DataError, LowerboundError, one_line, unknown
 from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
@@ -14,28 +15,35 @@ from ..files.tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separa
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
 
-USER = ("user_id", "userId", "uid")
+USER_ALIASES = ("user_id", "userId", "uid")
+"""Columns that are read as users where the file has no column "user"."""
 
 
-ITEM = ("item_id", "itemId", "movie_id", "movieId")
-"""Names that stand for the columns user and item where those are not there."""
+ITEM_ALIASES = ("item_id", "itemId", "movie_id", "movieId")
+"""Columns that are read as items where the file has no column "item"."""
 
 
-RATING = ("rating", "weight")
+RATING_COLUMNS = ("rating", "weight")
+"""Columns that are read as ratings where the recipe names none."""
 
 
-TIME = ("timestamp",)
+TIME_COLUMNS = ("timestamp",)
+"""Columns that are read as times where the recipe names none."""
 
 
-PARTS = (("train",), ("valid", "validation"), ("test",))
-"""Names of the files of a source that brings its own parts; a part is known by its position here.
+PART_STEMS = (("train",), ("valid", "validation"), ("test",))
+"""File names, without their endings, of a source that brings its own parts.
+
+The position of a name here is the number of its part.
 """
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns to read (`Interactions` has them): a rating or a time that is None is looked
-    for, or done without.
+    """Which columns to read; `Interactions` describes them.
+
+    A rating or a timestamp that is None is looked for under its usual names, and may be missing.
+    Times are read only if `timed`.
     """
 
     user: str = "user"
@@ -51,8 +59,7 @@ class RawLog:
 
     Attributes:
         name: the source as it appears in messages.
-        parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}, of which valid may be
-        missing.
+        parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}; valid may be missing.
         items: item, title and perhaps genres, where the source has them.
         texts: the parts from text files, all of whose columns are still texts.
     """
@@ -67,7 +74,10 @@ class RawLog:
 
 
 def _scan_csv(path: Path) -> "LazyFrame":
-    """All columns as texts, which `_typed` makes numbers of; what is no CSV shows here."""
+    """Scans a CSV or TSV file with all columns as texts, and fails early if it is none.
+
+    `_parse_texts` makes numbers of the texts.
+    """
     import polars
 
     refuse_packed(path)
@@ -77,9 +87,7 @@ def _scan_csv(path: Path) -> "LazyFrame":
 
 
 def _scan_npz(path: Path) -> "LazyFrame":
-    """A SciPy matrix: its row numbers are the users, its column numbers the items, its values the
-    weights.
-    """
+    """Reads a SciPy matrix: rows are users, columns are items, and values are weights."""
     import polars
     from scipy.sparse import load_npz
 
@@ -87,13 +95,11 @@ def _scan_npz(path: Path) -> "LazyFrame":
     stored = load_npz(path)  # which reads no pickles
     if stored.dtype.kind == "c":
         raise ValueError("its weights are complex numbers")
-    if hasattr(
-        stored, "check_format"
-    ):  # before anything goes by its offsets, which SciPy follows out of bounds
+    # SciPy follows a matrix's offsets out of bounds, so they are checked before any use.
+    if hasattr(stored, "check_format"):
         stored.check_format(full_check=True)
-    refuse_bomb(
-        path, 8 * stored.shape[0], path.stat().st_size
-    )  # what a matrix of rows needs, whatever it holds
+    # A matrix by rows needs this memory even if it holds nothing.
+    refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)
     matrix = stored.tocsr()
     matrix.check_format(full_check=True)
     matrix.eliminate_zeros()
@@ -107,26 +113,34 @@ SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
     ".parquet": scan_parquet,
     ".npz": _scan_npz,
 }
+"""The function that scans a file, by the file's ending."""
 
 
-def guarded(name: str, act: Callable[[], Any], what: str = "interactions") -> Any:
-    """What `act` returns. DataError, one line that names the source, where a library cannot read it
-    as `what`.
+def guarded(name: str, read: Callable[[], Any], content: str = "interactions") -> Any:
+    """Returns what `read` returns, and makes a `DataError` of any error of a library.
+
+    Args:
+        name: the source as it appears in messages.
+        read: a function that reads the source, or a part of it.
+        content: what the source should hold, as the message says it.
+
+    Raises:
+        DataError: a library cannot read the source. The message is one line that names it.
     """
     from polars.exceptions import PanicException
 
     try:
-        return act()
+        return read()
     except LowerboundError:
         raise
-    except (
-        Exception,
-        PanicException,
-    ) as error:  # the readers raise many kinds for a file that is damaged
-        raise DataError(f"{name} cannot be read as {what}: {unread(Path(name), error)}") from None
+    # The readers raise many kinds of errors for a damaged file.
+    except (Exception, PanicException) as error:
+        reason = unread(Path(name), error)
+        raise DataError(f"{name} cannot be read as {content}: {reason}") from None
 
 
 def _scan(path: Path) -> "LazyFrame":
+    """Scans a file of interactions. DataError if it is of no known kind, or cannot be read."""
     scan = SCANS.get(path.suffix.lower())
     if scan is None:
         raise DataError(
@@ -137,134 +151,182 @@ def _scan(path: Path) -> "LazyFrame":
 
 
 def parts_of(folder: Path) -> dict[int, Path]:
-    """The files of a folder that brings its own parts. DataError if train or test is missing."""
-    found = {
-        number: path
-        for number, stems in enumerate(PARTS)
-        for path in sorted(folder.iterdir(), reverse=True)
-        if path.stem in stems and path.suffix.lower() in SCANS and path.is_file()
-    }
-    if not {0, 2} <= set(found):
+    """Finds the files of a folder that brings its own parts, by their numbers in `PART_STEMS`.
+
+    Of several files of one part the first by name counts.
+
+    Raises:
+        DataError: train or test is missing.
+    """
+    paths = sorted(folder.iterdir())
+    parts: dict[int, Path] = {}
+    for number, stems in enumerate(PART_STEMS):
+        for path in paths:
+            if path.stem in stems and path.suffix.lower() in SCANS and path.is_file():
+                parts.setdefault(number, path)
+    if 0 not in parts or 2 not in parts:
         raise DataError(
             f"{folder} holds no train and test (and perhaps valid) files; allowed: each as "
             f"{', '.join(SCANS)}"
         )
-    return found
+    return parts
 
 
 def read_log(path: Path) -> RawLog:
-    """A file or a folder of interactions. DataError if it is of no known kind, or cannot be read."""
-    files = guarded(str(path), lambda: parts_of(path) if path.is_dir() else {0: path})
-    texts = frozenset(number for number, file in files.items() if file.suffix.lower() in TEXTS)
-    return RawLog(str(path), {number: _scan(file) for number, file in files.items()}, texts=texts)
+    """Reads a file or a folder of interactions.
+
+    Raises:
+        DataError: it is of no known kind, or cannot be read.
+    """
+
+    def find_files() -> dict[int, Path]:
+        if path.is_dir():
+            return parts_of(path)
+        return {0: path}
+
+    files = guarded(str(path), find_files)
+    frames = {}
+    texts = set()
+    for number, file in files.items():
+        frames[number] = _scan(file)
+        if file.suffix.lower() in TEXTS:
+            texts.add(number)
+    return RawLog(str(path), frames, texts=frozenset(texts))
 
 
 # Columns
 
 
-def whole(text: "Expr") -> "tuple[Expr, Expr]":
-    """A column of texts as whole numbers, and whether each text is one just as it would be written:
-    1 is, 001 is not.
+class Parsed(NamedTuple):
+    """A column of texts, parsed as numbers of one type.
+
+    Attributes:
+        numbers: the numbers, null where a text is none.
+        fits: one Boolean, whether every text is such a number.
+    """
+
+    numbers: "Expr"
+    fits: "Expr"
+
+
+def parse_whole_numbers(text: "Expr") -> Parsed:
+    """Parses texts as whole numbers; a text fits if the number would be written just so.
+
+    For example 1 fits, and 001 does not.
     """
     import polars
 
     number = text.cast(polars.Int64, strict=False)
-    return number, number.cast(polars.String).eq_missing(text).all()
+    return Parsed(number, number.cast(polars.String).eq_missing(text).all())
 
 
-def _number(text: "Expr", type_: Any) -> "tuple[Expr, Expr]":
-    """A column of texts as numbers of a type, and whether each of them is one or missing."""
-    number = text.cast(type_, strict=False)
-    return number, (number.is_not_null() | text.is_null()).all()
+def _parse_numbers(text: "Expr", dtype: Any) -> Parsed:
+    """Parses texts as numbers of a type; a missing text fits too."""
+    number = text.cast(dtype, strict=False)
+    return Parsed(number, (number.is_not_null() | text.is_null()).all())
 
 
-def _typed(frame: "LazyFrame") -> "LazyFrame":
-    """Columns of texts as what all their texts are; that is found in a pass over the file, as the
-    last may be no number.
+def _parse_texts(frame: "LazyFrame") -> "LazyFrame":
+    """Parses each column of texts as the first type that all its texts fit.
 
-    Ids are whole numbers or stay texts, of which only the empty one is missing: an item may be
-    called None.
+    This takes a pass over the file, since the last text may be no number. Ids are whole numbers or
+    stay texts. Only the empty id is missing, since an item may be called None.
     """
     import polars
 
-    found: dict[str, tuple[Expr, list[tuple[Expr, Expr]]]] = {}
+    texts: dict[str, Expr] = {}
+    choices: dict[str, list[Parsed]] = {}
     for name in frame.collect_schema().names():
-        text, real = polars.col(name).replace("", None), polars.Float64
+        text = polars.col(name).replace("", None)
         if name in ("user", "item"):
-            found[name] = text, [whole(text)]
+            choices[name] = [parse_whole_numbers(text)]
         else:
             text = text.str.strip_chars().replace(dict.fromkeys(MISSING))
-            found[name] = (
-                text,
-                [_number(text, t) for t in ((real,) if name == "rating" else (polars.Int64, real))],
-            )
-    checks = [
-        fits.alias(f"{name} {k}")
-        for name, (_, ways) in found.items()
-        for k, (_, fits) in enumerate(ways)
-    ]
-    fit = frame.select(checks).collect(engine="streaming").row(0, named=True)
-    first = {
-        n: next((as_ for k, (as_, _) in enumerate(w) if fit[f"{n} {k}"]), text)
-        for n, (text, w) in found.items()
-    }
-    return frame.with_columns(as_.alias(name) for name, as_ in first.items())
+            choices[name] = [_parse_numbers(text, polars.Float64)]
+            if name != "rating":
+                choices[name].insert(0, _parse_numbers(text, polars.Int64))
+        texts[name] = text
+    checks = []
+    for name, parsed in choices.items():
+        for position, choice in enumerate(parsed):
+            checks.append(choice.fits.alias(f"{name} {position}"))
+    fits = frame.select(checks).collect(engine="streaming").row(0, named=True)
+    columns = []
+    for name, parsed in choices.items():
+        column = texts[name]
+        for position, choice in reversed(list(enumerate(parsed))):
+            if fits[f"{name} {position}"]:
+                column = choice.numbers
+        columns.append(column.alias(name))
+    return frame.with_columns(columns)
 
 
-def _named(
+def _find_column(
     columns: list[str], asked: str, default: str, aliases: tuple[str, ...], name: str
 ) -> str:
-    """The column that was asked for; in place of a default one that is not there, the first of its
-    aliases.
+    """Finds the column that was asked for; if that is the default, its aliases count too.
+
+    Raises:
+        DataError: there is none.
     """
-    found = [c for c in (asked, *(aliases if asked == default else ())) if c in columns]
-    if not found:
-        raise DataError(one_line(unknown("column", asked, columns, f" in {name}")))
-    return found[0]
+    candidates = [asked]
+    if asked == default:
+        candidates += aliases
+    for candidate in candidates:
+        if candidate in columns:
+            return candidate
+    raise DataError(one_line(unknown("column", asked, columns, f" in {name}")))
 
 
-def _perhaps(
+def _find_optional_column(
     columns: list[str], asked: str | None, usual: tuple[str, ...], name: str
 ) -> str | None:
-    """The column that was asked for, or a usual one that is there, or None."""
+    """Finds the column that was asked for; if none was, the first usual one, or None.
+
+    Raises:
+        DataError: a column was asked for that is not there.
+    """
     if asked is not None:
-        return _named(columns, asked, "", (), name)
-    return next((c for c in usual if c in columns), None)
+        return _find_column(columns, asked, "", (), name)
+    return next((column for column in usual if column in columns), None)
 
 
-def _select(frame: "LazyFrame", wanted: Columns, name: str) -> "LazyFrame":
-    """The columns user and item and, where they are there and of use, rating and time; nothing else
-    is read.
+def _select(frame: "LazyFrame", columns: Columns, name: str) -> "LazyFrame":
+    """Selects the columns user and item and, where they are there and of use, rating and time."""
+    import polars
+
+    available = guarded(name, lambda: frame.collect_schema().names())
+    sources: dict[str, str | None] = {
+        "user": _find_column(available, columns.user, "user", USER_ALIASES, name),
+        "item": _find_column(available, columns.item, "item", ITEM_ALIASES, name),
+        "rating": _find_optional_column(available, columns.rating, RATING_COLUMNS, name),
+    }
+    if columns.timed:
+        sources["time"] = _find_optional_column(available, columns.timestamp, TIME_COLUMNS, name)
+    selected = []
+    for target, source in sources.items():
+        if source is not None:
+            selected.append(polars.col(source).alias(target))
+    return frame.select(selected)
+
+
+def join_parts(source: RawLog, columns: Columns) -> "LazyFrame":
+    """Joins all parts to one frame with the column part, train first.
+
+    A rating or a time that not all parts have is left out.
     """
     import polars
 
-    columns = guarded(name, lambda: frame.collect_schema().names())
-    found = {
-        "user": _named(columns, wanted.user, "user", USER, name),
-        "item": _named(columns, wanted.item, "item", ITEM, name),
-        "rating": _perhaps(columns, wanted.rating, RATING, name),
-        "time": _perhaps(columns, wanted.timestamp, TIME, name) if wanted.timed else None,
-    }
-    return frame.select(polars.col(c).alias(as_) for as_, c in found.items() if c is not None)
-
-
-def joined(tables: RawLog, wanted: Columns) -> "LazyFrame":
-    """All parts as one frame with the column part, train first; a rating or time that not all parts
-    have is left out.
-    """
-    import polars
-
-    chosen = {
-        number: _select(frame, wanted, tables.name)
-        for number, frame in sorted(tables.parts.items())
-    }
-    chosen = {
-        number: _typed(frame) if number in tables.texts else frame
-        for number, frame in chosen.items()
-    }
-    columns = [frame.collect_schema().names() for frame in chosen.values()]
-    shared = [c for c in columns[0] if all(c in others for others in columns)]
-    numbered = (
-        f.select(*shared, polars.lit(n, polars.UInt8).alias("part")) for n, f in chosen.items()
-    )
+    frames = {}
+    for number, frame in sorted(source.parts.items()):
+        frames[number] = _select(frame, columns, source.name)
+    for number in sorted(source.texts):
+        frames[number] = _parse_texts(frames[number])
+    names = [frame.collect_schema().names() for frame in frames.values()]
+    common = set(names[0]).intersection(*names)
+    shared = [name for name in names[0] if name in common]
+    numbered = []
+    for number, frame in frames.items():
+        part = polars.lit(number, polars.UInt8).alias("part")
+        numbered.append(frame.select(*shared, part))
     return polars.concat(numbered, how="vertical_relaxed")

@@ -9,9 +9,11 @@ from ...specs.registry import table
 from .logs import Columns
 
 KIND = "interactions"
+"""The kind of a `Schema` of interactions."""
 
 
-TIMED = ("leave-one-out", "temporal")
+TIMED_SPLITS = ("leave-one-out", "temporal")
+"""The splits that need times."""
 
 
 @checked
@@ -29,9 +31,9 @@ class Interactions:
             (and 0 is nothing), and a source without ratings has its repetitions counted.
         min_user_items: users with fewer items are dropped, after the items were.
         min_item_users: items with fewer users are dropped, in one pass before the users (Liang et
-        al. 2018).
+            al. 2018).
         split: what `validation` and `test` hold out: "given" takes the source's own files, "strong"
-            users (of whom `fold_in` is shown), "random", "leave-one-out" and "temporal"
+            users (the model sees a `fold_in` of each), "random", "leave-one-out" and "temporal"
             interactions of all users; "auto" is "given" for a source with its own files, else
             "strong". See `holdout`.
         fold_in: the fraction of a held-out user's interactions that the model sees, in "strong".
@@ -52,8 +54,9 @@ class Interactions:
 
     @property
     def columns(self) -> Columns:
-        """What is to be read; times only where the split needs them."""
-        return Columns(self.user, self.item, self.rating, self.timestamp, self.split in TIMED)
+        """The columns to read; times only where the split needs them."""
+        timed = self.split in TIMED_SPLITS
+        return Columns(self.user, self.item, self.rating, self.timestamp, timed)
 
 
 InteractionsTable = Annotated[Interactions | None, table(Interactions)]

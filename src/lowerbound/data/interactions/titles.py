@@ -1,4 +1,4 @@
-"""What items are called: a file of titles and genres beside the interactions."""
+"""Titles and genres of items, from a file beside the interactions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,134 +10,162 @@ from ...system.files import is_file
 from ..files.limits import refuse_bomb, refuse_packed
 from ..files.tables import TEXTS, refuse_repeated, scan_parquet, separator, text_bytes
 from .history import series
-from .logs import ITEM, guarded, whole
+from .logs import ITEM_ALIASES, guarded, parse_whole_numbers
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
 
 
-def _text(path: Path, item: str) -> "DataFrame":
-    """A CSV or TSV file; its ids are whole numbers or texts, as those of the interactions are."""
+def _read_text(path: Path, item: str) -> "DataFrame":
+    """Reads a CSV or TSV file; its ids are whole numbers or texts, as in the interactions."""
     import polars
 
-    form: dict[str, Any] = {"separator": separator(path), "encoding": "utf8-lossy", "glob": False}
+    options: dict[str, Any] = {
+        "separator": separator(path),
+        "encoding": "utf8-lossy",
+        "glob": False,
+    }
     refuse_packed(path)
-    columns = polars.read_csv(path, n_rows=0, **form).columns
+    columns = polars.read_csv(path, n_rows=0, **options).columns
     refuse_repeated(path, columns)
-    ids = _id_column(columns, item)
-    # Nothing but an empty field is missing here: a film may be called None.
-    types = {} if ids is None else {ids: polars.String}
-    frame = polars.read_csv(path, infer_schema_length=None, schema_overrides=types, **form)
+    ids = _find_ids(columns, item)
     if ids is None:
-        return frame
-    number, fits = whole(polars.col(ids))
-    return frame.with_columns(number) if frame.select(fits).item() else frame
+        return polars.read_csv(path, infer_schema_length=None, **options)
+    # Nothing but an empty field is missing here: a film may be called None.
+    types = {ids: polars.String}
+    frame = polars.read_csv(path, infer_schema_length=None, schema_overrides=types, **options)
+    parsed = parse_whole_numbers(polars.col(ids))
+    if frame.select(parsed.fits).item():
+        frame = frame.with_columns(parsed.numbers)
+    return frame
 
 
-def _parquet(path: Path) -> "DataFrame":
+def _read_parquet(path: Path) -> "DataFrame":
     import polars
 
     frame = scan_parquet(path)
     # Lists and bytes are not unpacked: in a file, few bytes may stand for any number of them.
-    flat = [
-        name
-        for name, kind in frame.collect_schema().items()
-        if not (kind.is_nested() or kind == polars.Binary)
-    ]
-    found = frame.select(flat).collect()
-    refuse_bomb(path, text_bytes(found), path.stat().st_size)
-    return found
+    flat = []
+    for name, dtype in frame.collect_schema().items():
+        if not (dtype.is_nested() or dtype == polars.Binary):
+            flat.append(name)
+    collected = frame.select(flat).collect()
+    refuse_bomb(path, text_bytes(collected), path.stat().st_size)
+    return collected
 
 
-def _id_column(columns: list[str], item: str) -> str | None:
-    """The column of ids, whatever its case; None if there is none."""
+def _find_ids(columns: list[str], item: str) -> str | None:
+    """Finds the column of ids, whatever its case; None if there is none."""
     names = {column.lower(): column for column in columns}
-    return next((names[n.lower()] for n in (item, "item", *ITEM) if n.lower() in names), None)
+    for candidate in (item, "item", *ITEM_ALIASES):
+        if candidate.lower() in names:
+            return names[candidate.lower()]
+    return None
 
 
 def read_titles(path: Path, item: str = "item") -> "DataFrame":
-    """A CSV, TSV or Parquet file of items as the columns item, title and, if it has them, genres.
+    """Reads a CSV, TSV or Parquet file of items.
 
     A column year goes into the title, `Fargo (1996)`. Names of columns are found whatever their
-    case. DataError if the file cannot be read, or has no ids or no titles.
-    """
+    case.
 
-    if path.suffix.lower() not in (*TEXTS, ".parquet"):
+    Returns:
+        A frame with the columns item, title and, if the file has them, genres.
+
+    Raises:
+        DataError: the file cannot be read, or has no ids or no titles.
+    """
+    is_text = path.suffix.lower() in TEXTS
+    if not is_text and path.suffix.lower() != ".parquet":
         raise DataError(
             f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet"
         )
     if not is_file(path):
         raise DataError(f"data.interactions.items={path}: there is no such file")
-    text = path.suffix.lower() in TEXTS
-    frame = guarded(
-        str(path), lambda: _text(path, item) if text else _parquet(path), "titles of items"
-    )
+
+    def read() -> "DataFrame":
+        if is_text:
+            return _read_text(path, item)
+        return _read_parquet(path)
+
+    frame = guarded(str(path), read, "titles of items")
     return titled(frame, item, str(path))
 
 
 def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of items") -> "DataFrame":
-    """A frame of items as the columns item, title and, if it has them, genres. DataError if ids or
-    titles are missing.
+    """Selects the columns item, title and, if there are any, genres of a frame of items.
+
+    Args:
+        frame: the items, one a row.
+        item: the column of ids.
+        name: the frame as it appears in messages.
+
+    Raises:
+        DataError: ids or titles are missing.
     """
     import polars
     from polars import col
 
     names = {column.lower(): column for column in frame.columns}
-    ids = _id_column(frame.columns, item)
+    ids = _find_ids(frame.columns, item)
     if ids is None or "title" not in names:
-        raise DataError(
-            one_line(
-                unknown("column", item if ids is None else "title", frame.columns, f" in {name}")
-            )
-        )
+        missing = item if ids is None else "title"
+        raise DataError(one_line(unknown("column", missing, frame.columns, f" in {name}")))
     title = col(names["title"]).cast(polars.String)
     if "year" in names:
         year = col(names["year"])
-        title = (
-            polars.when(year.is_null()).then(title).otherwise(polars.format("{} ({})", title, year))
-        )
-    genres = (
-        [col(names["genres"]).cast(polars.String).fill_null("").alias("genres")]
-        if "genres" in names
-        else []
-    )
-    return frame.select(col(ids).alias("item"), title.alias("title"), *genres)
+        with_year = polars.format("{} ({})", title, year)
+        title = polars.when(year.is_null()).then(title).otherwise(with_year)
+    columns = [col(ids).alias("item"), title.alias("title")]
+    if "genres" in names:
+        genres = col(names["genres"]).cast(polars.String)
+        columns.append(genres.fill_null("").alias("genres"))
+    return frame.select(columns)
 
 
-def same_type(one: "Series", other: "Series") -> "tuple[Series, Series]":
-    """Two columns of ids made comparable: those that differ in type as texts."""
+def _of_one_type(first: "Series", second: "Series") -> "tuple[Series, Series]":
+    """Makes two columns of ids comparable: as texts, if their types differ."""
     import polars
 
-    if one.dtype == other.dtype:
-        return one, other
-    return one.cast(polars.String), other.cast(polars.String)
+    if first.dtype == second.dtype:
+        return first, second
+    return first.cast(polars.String), second.cast(polars.String)
 
 
-def positions(ids: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Where each of `ids` stands in `among`, (n,) int64; -1 for those that are not there."""
+def positions(ids: np.ndarray, catalogue: np.ndarray) -> np.ndarray:
+    """Finds the position of each id in a catalogue of ids, (n,) int64; -1 if it is not there."""
     import polars
 
-    wanted, known = same_type(series(ids), series(among))
-    where = polars.int_range(len(known), eager=True)
-    return wanted.replace_strict(known, where, default=-1, return_dtype=polars.Int64).to_numpy()
+    asked, known = _of_one_type(series(ids), series(catalogue))
+    numbering = polars.int_range(len(known), eager=True)
+    return asked.replace_strict(known, numbering, default=-1, return_dtype=polars.Int64).to_numpy()
 
 
 def names_of(
     ids: np.ndarray, frame: "DataFrame | None"
 ) -> tuple[list[str] | None, list[str] | None]:
-    """The titles and genres of these items; an item that the frame lacks is called by its id. The
-    first row of an id counts.
+    """Looks up the titles and genres of items; the first row of an id counts.
+
+    An item that the frame lacks is called by its id, and has the genres "".
+
+    Returns:
+        One title for each id and one text of genres for each id; None for what the frame lacks.
     """
     if frame is None:
         return None, None
     rows = frame.unique("item", keep="first", maintain_order=True)
     at = positions(ids, rows["item"].to_numpy()).tolist()
-    titles, genres = (
-        rows["title"].to_list(),
-        rows["genres"].to_list() if "genres" in rows.columns else None,
-    )
-    called = [
-        titles[k] if k >= 0 and titles[k] is not None else str(i)
-        for k, i in zip(at, ids, strict=True)
-    ]
-    return called, None if genres is None else [genres[k] if k >= 0 else "" for k in at]
+    known_titles = rows["title"].to_list()
+    titles = []
+    for row, item in zip(at, ids, strict=True):
+        title = None
+        if row >= 0:
+            title = known_titles[row]
+        if title is None:
+            title = str(item)
+        titles.append(title)
+    if "genres" not in rows.columns:
+        return titles, None
+    known_genres = rows["genres"].to_list()
+    known_genres.append("")  # at -1, for the items that the frame lacks
+    return titles, [known_genres[row] for row in at]

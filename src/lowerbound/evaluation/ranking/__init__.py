@@ -1,8 +1,8 @@
 """Ranking metrics of any scorer over held-out interactions: one streaming pass for every metric and
 every cut k.
 
-A list never holds what is minus infinity. Ties go to the lower item index, whatever the batch size
-or number of threads.
+A list never holds an item whose score is minus infinity. Ties go to the lower item index, whatever
+the batch size or the number of threads.
 """
 
 from .metrics import CUTS, METRICS, cuts, metrics_by_name
@@ -12,8 +12,8 @@ from .top_k import TopK, top_k
 
 __all__ = [
     "CUTS",
-    "Holdout",
     "METRICS",
+    "Holdout",
     "Ranking",
     "Scorer",
     "Slice",

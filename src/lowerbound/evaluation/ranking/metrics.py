@@ -9,45 +9,67 @@ from torch import Tensor
 from ...errors import ConfigError, unknown
 
 CUTS = (5, 10, 20, 50, 100)
-"""The usual k."""
+"""A report measures the lists of these lengths k."""
 
 
 def cuts(items: int) -> tuple[int, ...]:
-    """The usual k that a catalogue of this size has; of the smallest, its size."""
-    return tuple(k for k in CUTS if k <= items) or (items,)
-
-
-def _discounts(k: int) -> Tensor:
-    """1 / log2(rank + 1) for the ranks 1 to k."""
-    return 1 / torch.arange(2, k + 2, dtype=torch.float64).log2()
+    """Returns the usual k that a catalogue of this size has; its size, if it is below them all."""
+    usual = tuple(k for k in CUTS if k <= items)
+    return usual or (items,)
 
 
 def _ranks(hits: Tensor) -> Tensor:
+    """The ranks 1 to k of a list."""
     return torch.arange(1, hits.shape[1] + 1, dtype=torch.float64)
 
 
+def _recall(hits: Tensor, n: Tensor) -> Tensor:
+    return hits.sum(1) / n
+
+
+def _recall_capped(hits: Tensor, n: Tensor) -> Tensor:
+    k = hits.shape[1]
+    return hits.sum(1) / n.clamp(max=k)
+
+
 def _ndcg(hits: Tensor, n: Tensor) -> Tensor:
-    gains = _discounts(hits.shape[1])
-    return hits @ gains / gains.cumsum(0)[n.clamp(max=len(gains)) - 1]
+    k = hits.shape[1]
+    gains = 1 / torch.arange(2, k + 2, dtype=torch.float64).log2()
+    ideal = gains.cumsum(0)[n.clamp(max=k) - 1]
+    return hits @ gains / ideal
+
+
+def _precision(hits: Tensor, n: Tensor) -> Tensor:
+    return hits.mean(1)
+
+
+def _hit_rate(hits: Tensor, n: Tensor) -> Tensor:
+    return hits.amax(1)
+
+
+def _reciprocal_rank(hits: Tensor, n: Tensor) -> Tensor:
+    return (hits / _ranks(hits)).amax(1)
 
 
 def _average_precision(hits: Tensor, n: Tensor) -> Tensor:
-    return (hits * hits.cumsum(1) / _ranks(hits)).sum(1) / n.clamp(max=hits.shape[1])
+    k = hits.shape[1]
+    precisions = hits * hits.cumsum(1) / _ranks(hits)
+    return precisions.sum(1) / n.clamp(max=k)
 
 
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "recall": lambda hits, n: hits.sum(1) / n,
-    "recall_capped": lambda hits, n: hits.sum(1) / n.clamp(max=hits.shape[1]),
+    "recall": _recall,
+    "recall_capped": _recall_capped,
     "ndcg": _ndcg,
-    "precision": lambda hits, n: hits.mean(1),
-    "hit_rate": lambda hits, n: hits.amax(1),
-    "mrr": lambda hits, n: (hits / _ranks(hits)).amax(1),
+    "precision": _precision,
+    "hit_rate": _hit_rate,
+    "mrr": _reciprocal_rank,
     "map": _average_precision,
 }
-"""Name -> the measure of each user (B,) float64, from the hits of a list of k (B, k) float64 and
-the n targets (B,) int64.
+"""The functions that measure each user, (B,) float64, by name.
 
-A target is a non-zero; how large does not matter.
+They take the hits of lists of length k, (B, k) float64, and the numbers n of targets, (B,) int64. A
+target is a non-zero; how large it is does not matter.
 
 - recall: hits / n.
 - recall_capped: hits / min(k, n), the "Recall@R" of Liang et al. 2018, section 4.2.
@@ -59,28 +81,35 @@ A target is a non-zero; how large does not matter.
 """
 
 
-def _cut(text: str) -> int:
-    return int(text) if re.fullmatch(r"[1-9]\d*", text) else 0
-
-
 def metrics_by_name(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[str, tuple[str, int]]:
-    """Full names of metrics to (metric, k). A name without "@k" stands for all of `ks`.
+    """Maps the full names of metrics to pairs (metric, k).
+
+    Args:
+        metrics: names such as "recall@20"; a name without "@k" stands for all of `ks`, and None for
+            all metrics.
+        ks: the lengths of the lists.
 
     Raises:
         ConfigError: a metric is not known, or a k is not 1 or more.
     """
-    found = {}
-    for name in METRICS if metrics is None else metrics:
-        kind, at, cut = name.partition("@")
-        if kind not in METRICS:
-            raise ConfigError(unknown("metric", kind, METRICS))
-        for k in [_cut(cut)] if at else ks:
+    if metrics is None:
+        metrics = list(METRICS)
+    pairs = {}
+    for name in metrics:
+        metric, at, cut = name.partition("@")
+        if metric not in METRICS:
+            raise ConfigError(unknown("metric", metric, METRICS))
+        named_ks: Sequence[int] = ks
+        if at:
+            is_number = re.fullmatch(r"[1-9]\d*", cut)
+            named_ks = [int(cut) if is_number else 0]
+        for k in named_ks:
             if k < 1:
+                got = f"{metric}@{cut}" if at else k
                 raise ConfigError(
-                    "a metric is cut at a k of 1 or more, as in recall@20, got "
-                    f"{f'{kind}@{cut}' if at else k!r}"
+                    f"a metric is cut at a k of 1 or more, as in recall@20, got {got!r}"
                 )
-            found[f"{kind}@{k}"] = (kind, int(k))
-    if not found:
+            pairs[f"{metric}@{k}"] = (metric, int(k))
+    if not pairs:
         raise ConfigError("there is no metric to measure: name a metric and a k")
-    return found
+    return pairs

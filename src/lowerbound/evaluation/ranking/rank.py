@@ -1,8 +1,8 @@
 """Ranking metrics of any scorer over held-out interactions: one streaming pass for every metric and
 every cut k.
 
-A list never holds what is minus infinity. Ties go to the lower item index, whatever the batch size
-or number of threads.
+A list never holds an item whose score is minus infinity. Ties go to the lower item index, whatever
+the batch size or the number of threads.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,17 +24,16 @@ from .top_k import TopK, top_k
 
 
 class Scorer(Protocol):
-    """Scores of every item for users of whom only a history is known: (B, I), higher is better,
-    minus infinity never.
+    """A function from the histories of users to scores of every item, (B, I).
+
+    A higher score is better, and no score is minus infinity.
     """
 
     def __call__(self, history: SparseRows, /) -> Tensor: ...
 
 
 class Holdout(Protocol):
-    """Users to measure on: what is known of them and, apart from it, what they are to be
-    recommended; both (n, I).
-    """
+    """Users to measure on: their histories and, held out from these, their targets; both (n, I)."""
 
     @property
     def matrix(self) -> csr_matrix: ...
@@ -49,17 +48,17 @@ class Holdout(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What one pass measured.
+    """The measures of one pass over the users.
 
     Attributes:
         metrics: for each name, such as "recall@20", the mean over the users ranked.
-        per_user: for each name the measure of each, (ranked,) float64.
+        per_user: for each name the measure of each user, (ranked,) float64.
         users: rows of the holdout that were ranked, those with a target, (ranked,) int64.
-        left_out: how many have no target and count in nothing.
-        targets: how many items each was to be recommended, (ranked,) int64.
+        left_out: the number of users without a target; they count in nothing.
+        targets: the number of targets of each user, (ranked,) int64.
         places: for each target, in the order of its user and then its column, its place 1... in the
             list of the largest k, and 0 if it is not there, (sum of targets,) int32.
-        columns: the column of each of them, int64.
+        columns: the column of each target in the same order, (sum of targets,) int64.
         coverage: for each k the fraction of the catalogue that stands in some list.
         mean_popularity_rank: for each k the mean over all recommended of the item's rank by
             popularity, 1 for the most popular one, equals at the mean of their ranks; None without
@@ -85,70 +84,19 @@ class Ranking:
         Raises:
             ConfigError: it was not measured.
         """
-        return self.metrics[_measured(self, name)]
+        _refuse_unmeasured(self, name)
+        return self.metrics[name]
 
 
-def _measured(ranking: Ranking, name: str) -> str:
+def _refuse_unmeasured(ranking: Ranking, name: str) -> None:
     if name not in ranking.per_user:
         raise ConfigError(unknown("metric", name, ranking.per_user))
-    return name
 
 
-@contextmanager
-def _hidden(scores: Tensor, history: SparseRows, hide: bool) -> Iterator[Tensor]:
-    """The scores with minus infinity at the history, put back afterwards; a copy of them only if
-    they cannot be written.
-    """
-    if not hide:
-        yield scores
-        return
-    scores = scores.clone() if scores.is_inference() or 0 in scores.stride() else scores
-    where = history.rows.to(scores.device), history.columns.to(scores.device)
-    kept = scores[where]
-    scores[where] = -torch.inf
-    try:
-        yield scores
-    finally:
-        scores[where] = kept
+# Lists
 
 
-def _found(keys: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """For `wanted` and the sorted `keys`: where each stands in them, and whether it does."""
-    at = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    return at, keys[at] == wanted
-
-
-class _Batch(NamedTuple):
-    """Users with a target: what was recommended (B, k), what of it there was at all, what hit, and
-    all targets.
-
-    `users` (B,) and `entries` say which they are of all users ranked, and which their targets are
-    of all targets.
-    """
-
-    users: Tensor
-    entries: Tensor
-    items: Tensor
-    given: Tensor
-    hits: Tensor
-    targets: SparseRows
-    places: Tensor
-
-
-def _judged(
-    users: Tensor, entries: Tensor, items: Tensor, given: Tensor, targets: SparseRows
-) -> _Batch:
-    """What of the lists is a target."""
-    width, k = targets.width, items.shape[1]
-    wanted = torch.arange(len(items))[:, None] * width + items
-    at, hits = _found(targets.rows * width + targets.columns, wanted)
-    hits &= given
-    places = torch.zeros(len(targets.columns), dtype=torch.int32)
-    places[at[hits]] = torch.arange(1, k + 1, dtype=torch.int32).expand_as(at)[hits]
-    return _Batch(users, entries, items, given, hits, targets, places)
-
-
-def _scores(scorer: Scorer, history: SparseRows) -> Tensor:
+def _score(scorer: Scorer, history: SparseRows) -> Tensor:
     scores = scorer(history)
     if scores.shape != history.shape:
         raise ShapeError(
@@ -157,20 +105,73 @@ def _scores(scorer: Scorer, history: SparseRows) -> Tensor:
     return scores
 
 
-def _listed(scorer: Scorer, history: SparseRows, k: int, hide: bool) -> TopK:
-    """The list of each user, on the CPU."""
-    with _hidden(_scores(scorer, history), history, hide) as scores:
+@contextmanager
+def _excluding(scores: Tensor, history: SparseRows) -> Iterator[Tensor]:
+    """Sets the scores of the history to minus infinity, and puts them back afterwards.
+
+    It works on a copy only if the scores cannot be written to.
+    """
+    if scores.is_inference() or 0 in scores.stride():
+        scores = scores.clone()
+    rows = history.rows.to(scores.device)
+    columns = history.columns.to(scores.device)
+    entries = (rows, columns)
+    kept = scores[entries]
+    scores[entries] = -torch.inf
+    try:
+        yield scores
+    finally:
+        scores[entries] = kept
+
+
+def _best_items(scorer: Scorer, history: SparseRows, k: int, exclude_seen: bool) -> TopK:
+    """Lists the k best items of each user, on the CPU."""
+    scores = _score(scorer, history)
+    if exclude_seen:
+        with _excluding(scores, history) as remaining:
+            best = top_k(remaining, k)
+    else:
         best = top_k(scores, k)
-    if (best.values[:, 0] == torch.inf).any():
+    is_infinite = best.values[:, 0] == torch.inf
+    if is_infinite.any():
         raise DataError(
-            f"the best scores of {int((best.values[:, 0] == torch.inf).sum())} of {len(history)} "
-            "users are infinite"
+            f"the best scores of {int(is_infinite.sum())} of {len(history)} users are infinite"
         )
     return TopK(best.values.cpu(), best.indices.cpu())
 
 
-def _targets(holdout: Holdout) -> csr_matrix:
-    """Its non-zeros, in the order of their columns."""
+# Targets
+
+
+class _RankedBatch(NamedTuple):
+    """The lists of B users, each with a target, and their targets.
+
+    Attributes:
+        users: the positions of the users among all users ranked, (B,).
+        entries: the positions of their targets among all targets, (entries,).
+        items: the lists, (B, k).
+        is_listed: false where there was nothing left to recommend, (B, k).
+        hits: whether an item of a list is a target, (B, k).
+        targets: the targets.
+        places: the place of each target in its list, 0 if it is not there, (entries,) int32.
+    """
+
+    users: Tensor
+    entries: Tensor
+    items: Tensor
+    is_listed: Tensor
+    hits: Tensor
+    targets: SparseRows
+    places: Tensor
+
+
+def _checked_targets(holdout: Holdout) -> csr_matrix:
+    """Returns the non-zero targets in the order of their columns.
+
+    Raises:
+        DataError: there is no target.
+        ShapeError: the targets do not fit the histories.
+    """
     if holdout.targets is None:
         raise DataError("there is nothing to rank for: this split holds no targets out")
     targets = csr_matrix(holdout.targets, copy=True)
@@ -185,71 +186,110 @@ def _targets(holdout: Holdout) -> csr_matrix:
     return targets
 
 
-def _batches(
+def _find_hits(items: Tensor, is_listed: Tensor, targets: SparseRows) -> tuple[Tensor, Tensor]:
+    """Finds the targets in the lists `items` (B, k).
+
+    Returns:
+        Which items are targets, (B, k), and the place of each target, 0 if it is not there.
+    """
+    users, k = items.shape
+    # A pair of user and item is one number; the numbers of the targets ascend.
+    rows = torch.arange(users)[:, None]
+    listed_pairs = rows * targets.width + items
+    target_pairs = targets.rows * targets.width + targets.columns
+    last = len(target_pairs) - 1
+    entries = torch.searchsorted(target_pairs, listed_pairs).clamp(max=last)
+    hits = target_pairs[entries] == listed_pairs
+    hits &= is_listed
+    places = torch.zeros(len(target_pairs), dtype=torch.int32)
+    ranks = torch.arange(1, k + 1, dtype=torch.int32).expand_as(items)
+    places[entries[hits]] = ranks[hits]
+    return hits, places
+
+
+def _rank_batches(
     scorer: Scorer,
     holdout: Holdout,
     targets: csr_matrix,
     k: int,
     size: int,
-    hide: bool,
+    exclude_seen: bool,
     processes: Processes,
-) -> Iterator[_Batch]:
-    """Every batch of users that is this process's and has a target; one without is not scored."""
-    some = np.diff(targets.indptr) > 0
-    users = torch.from_numpy(some.cumsum() - 1)
+) -> Iterator[_RankedBatch]:
+    """Ranks every batch of users that is this process's; a batch without targets is not scored."""
+    has_target = np.diff(targets.indptr) > 0
+    positions = torch.from_numpy(has_target.cumsum() - 1)
     for start in range(processes.rank * size, len(holdout), processes.world * size):
-        index = slice(start, min(start + size, len(holdout)))
-        kept = torch.from_numpy(some[index])
-        if kept.any():
-            values, items = _listed(scorer, holdout.batch(index), k, hide)
-            wanted = SparseRows.of(targets[index][kept.numpy()])
-            entries = torch.arange(
-                int(targets.indptr[index.start]), int(targets.indptr[index.stop])
-            )
-            yield _judged(
-                users[index][kept], entries, items[kept], values[kept] > -torch.inf, wanted
-            )
+        stop = min(start + size, len(holdout))
+        index = slice(start, stop)
+        kept = torch.from_numpy(has_target[index])
+        if not kept.any():
+            continue
+        values, items = _best_items(scorer, holdout.batch(index), k, exclude_seen)
+        items = items[kept]
+        is_listed = values[kept] > -torch.inf
+        batch_targets = SparseRows.of(targets[index][kept.numpy()])
+        first = int(targets.indptr[start])
+        entries = torch.arange(first, first + len(batch_targets.columns))
+        hits, places = _find_hits(items, is_listed, batch_targets)
+        users = positions[index][kept]
+        yield _RankedBatch(users, entries, items, is_listed, hits, batch_targets, places)
 
 
-class _Catalogue:
-    """What is recommended of the catalogue, for each k; popularity ranks are (I,), all multiples of
-    1/2: their sums are exact.
+# Measures
+
+
+class _Exposure:
+    """Counts what is recommended of the catalogue, for each k.
+
+    The popularity ranks are (I,), all multiples of 1/2, so that their sums are exact.
     """
 
-    def __init__(self, width: int, ks: Sequence[int], popularity: Tensor | None) -> None:
-        self.ks, self.ranks = ks, popularity
-        self.seen = torch.zeros(len(ks), width, dtype=torch.int8)
-        self.slots, self.sums = (
-            torch.zeros(len(ks), dtype=torch.int64),
-            torch.zeros(len(ks), dtype=torch.float64),
-        )
+    def __init__(self, width: int, ks: Sequence[int], popularity_ranks: Tensor | None) -> None:
+        self.ks = ks
+        self.popularity_ranks = popularity_ranks
+        self.is_recommended = torch.zeros(len(ks), width, dtype=torch.int8)
+        self.recommendations = torch.zeros(len(ks), dtype=torch.int64)
+        self.rank_sums = torch.zeros(len(ks), dtype=torch.float64)
 
-    def add(self, batch: _Batch) -> None:
+    def add(self, batch: _RankedBatch) -> None:
+        """Counts the lists of a batch."""
         for row, k in enumerate(self.ks):
-            items = batch.items[:, :k][batch.given[:, :k]]
-            self.seen[row, items] = 1
-            self.slots[row] += len(items)
-            self.sums[row] += 0.0 if self.ranks is None else self.ranks[items].sum()
+            is_listed = batch.is_listed[:, :k]
+            items = batch.items[:, :k][is_listed]
+            self.is_recommended[row, items] = 1
+            self.recommendations[row] += len(items)
+            if self.popularity_ranks is not None:
+                self.rank_sums[row] += self.popularity_ranks[items].sum()
 
     def join(self, processes: Processes) -> None:
-        """Takes in what the other processes have."""
-        self.seen = processes.gather(self.seen).amax(0)
-        self.slots, self.sums = (
-            processes.gather(self.slots).sum(0),
-            processes.gather(self.sums).sum(0),
-        )
+        """Adds what the other processes counted."""
+        self.is_recommended = processes.gather(self.is_recommended).amax(0)
+        self.recommendations = processes.gather(self.recommendations).sum(0)
+        self.rank_sums = processes.gather(self.rank_sums).sum(0)
 
     def coverage(self) -> dict[int, float]:
-        return dict(zip(self.ks, self.seen.double().mean(1).tolist(), strict=True))
+        """Returns the fraction of the catalogue that was recommended, for each k."""
+        fractions = self.is_recommended.double().mean(1)
+        return dict(zip(self.ks, fractions.tolist(), strict=True))
 
-    def mean_rank(self) -> dict[int, float] | None:
-        means = self.sums / self.slots.clamp(min=1)
-        return None if self.ranks is None else dict(zip(self.ks, means.tolist(), strict=True))
+    def mean_popularity_rank(self) -> dict[int, float] | None:
+        """Returns the mean rank by popularity over all recommended, for each k."""
+        if self.popularity_ranks is None:
+            return None
+        means = self.rank_sums / self.recommendations.clamp(min=1)
+        return dict(zip(self.ks, means.tolist(), strict=True))
 
 
-class _Measures(NamedTuple):
-    """What is kept of users: which they are of those ranked, and which targets they have; metrics
-    (B, names), places, lists.
+class _UserMeasures(NamedTuple):
+    """What is kept of users.
+
+    Attributes:
+        users: their positions among all users ranked, (B,).
+        entries: the positions of their targets among all targets, (entries,).
+        metrics: their measures, (B, names).
+        places: the places of their targets, (entries,).
+        top: the first of their lists, (B, kept).
     """
 
     users: Tensor
@@ -259,36 +299,45 @@ class _Measures(NamedTuple):
     top: Tensor
 
     @classmethod
-    def of(cls, batch: _Batch, names: Mapping[str, tuple[str, int]], kept: int) -> "_Measures":
-        """Those of a batch, with the first `kept` of each list."""
+    def from_batch(
+        cls, batch: _RankedBatch, names: Mapping[str, tuple[str, int]], kept: int
+    ) -> "_UserMeasures":
+        """Measures a batch, and keeps the first `kept` of each list."""
         hits = batch.hits.double()
-        metrics = torch.stack(
-            [METRICS[kind](hits[:, :k], batch.targets.counts) for kind, k in names.values()], 1
-        )
-        top = batch.items[:, :kept].masked_fill(~batch.given[:, :kept], -1)
+        counts = batch.targets.counts
+        columns = []
+        for metric, k in names.values():
+            measure = METRICS[metric]
+            columns.append(measure(hits[:, :k], counts))
+        metrics = torch.stack(columns, 1)
+        is_listed = batch.is_listed[:, :kept]
+        top = batch.items[:, :kept].masked_fill(~is_listed, -1)
         return cls(batch.users, batch.entries, metrics, batch.places, top)
 
     @classmethod
-    def none(cls, names: int, kept: int) -> "_Measures":
-        """Those of no user."""
-        where, metrics = (
-            torch.empty(0, dtype=torch.int64),
-            torch.empty(0, names, dtype=torch.float64),
-        )
-        return cls(
-            where, where, metrics, torch.empty(0, dtype=torch.int32), where.new_empty(0, kept)
-        )
+    def empty(cls, names: int, kept: int) -> "_UserMeasures":
+        """Returns the measures of no user."""
+        positions = torch.empty(0, dtype=torch.int64)
+        metrics = torch.empty(0, names, dtype=torch.float64)
+        places = torch.empty(0, dtype=torch.int32)
+        top = torch.empty(0, kept, dtype=torch.int64)
+        return cls(positions, positions, metrics, places, top)
 
-    def whole(self, processes: Processes, users: int, entries: int) -> "_Measures":
-        """Those of all users, in order, of which each process has some."""
-        metrics, top = (
-            processes.whole(each, self.users, users) for each in (self.metrics, self.top)
-        )
+    @classmethod
+    def concatenate(cls, parts: "list[_UserMeasures]") -> "_UserMeasures":
+        """Joins the measures of several batches."""
+        return cls(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+    def gather(self, processes: Processes, users: int, entries: int) -> "_UserMeasures":
+        """Gathers the measures of all users, in order, from the processes that share them."""
+        metrics = processes.whole(self.metrics, self.users, users)
+        top = processes.whole(self.top, self.users, users)
         places = processes.whole(self.places, self.entries, entries)
-        return _Measures(torch.arange(users), torch.arange(entries), metrics, places, top)
+        return _UserMeasures(torch.arange(users), torch.arange(entries), metrics, places, top)
 
 
-def refuse_other_counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
+def item_counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
+    """Returns the popularity as float64, (I,). ShapeError if it has not one count for each item."""
     counts = np.asarray(popularity, dtype=np.float64)
     if counts.shape != (width,):
         raise ShapeError(
@@ -297,11 +346,7 @@ def refuse_other_counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarr
     return counts
 
 
-def _popularity_ranks(popularity: Tensor | np.ndarray | None, width: int) -> Tensor | None:
-    """1 for the most popular item; equals have the mean of their ranks."""
-    if popularity is None:
-        return None
-    return torch.from_numpy(mean_ranks(-refuse_other_counts(popularity, width)))
+# One pass
 
 
 @torch.no_grad()
@@ -317,22 +362,23 @@ def rank(
     keep_top: bool = False,
     processes: Processes = ONE_PROCESS,
 ) -> Ranking:
-    """Every metric at every k, from one pass over the users; memory grows with users and targets,
-    not with users x items.
+    """Measures every metric at every k in one pass over the users.
+
+    Its memory grows with the users and the targets, not with users x items.
 
     Args:
-        scorer: gives (B, I) scores for histories; what it gives is written to and put back.
-        holdout: histories and targets. A user without a target is left out. A seen target counts
-            among the targets, but can be no hit where what is seen is left out.
+        scorer: gives (B, I) scores for histories; its scores are written to and put back.
+        holdout: histories and targets. A user without a target is left out. A target that is also
+            in the history counts among the targets, but can be no hit with `exclude_seen`.
         ks: the cuts.
         metrics: names of `METRICS`, each at all of `ks`, or at one as in "recall@20"; all of them
-        if None.
+            if None.
         batch: users scored at a time. It changes no figure.
         exclude_seen: recommend nothing of the history.
         popularity: how many users of the training set have each item, (I,).
         keep_top: also keep the lists.
-        processes: that share the work: each batch is ranked by exactly one of them, and all have
-            the result that one has alone.
+        processes: the processes that share the work. Exactly one of them ranks each batch, and all
+            have the result that one has alone.
 
     Raises:
         ConfigError: a metric is not known, a k is not from 1 to I, or `batch` is below 1.
@@ -341,53 +387,60 @@ def rank(
     """
     if batch < 1:
         raise ConfigError(f"batch must be 1 or more, got {batch}")
-    names, targets = metrics_by_name(metrics, ks), _targets(holdout)
+    names = metrics_by_name(metrics, ks)
+    targets = _checked_targets(holdout)
+    width = targets.shape[1]
     cuts = sorted({k for _, k in names.values()})
-    if cuts[-1] > targets.shape[1]:
-        raise ConfigError(
-            f"k must be from 1 to the {targets.shape[1]} items of the catalogue, got {cuts[-1]}"
-        )
-    catalogue = _Catalogue(targets.shape[1], cuts, _popularity_ranks(popularity, targets.shape[1]))
-    kept = cuts[-1] if keep_top else 0
-    parts = [_Measures.none(len(names), kept)]
-    for part in _batches(scorer, holdout, targets, cuts[-1], batch, exclude_seen, processes):
-        parts.append(_Measures.of(part, names, kept))
-        catalogue.add(part)
-    catalogue.join(processes)
+    longest = cuts[-1]
+    if longest > width:
+        raise ConfigError(f"k must be from 1 to the {width} items of the catalogue, got {longest}")
+    popularity_ranks = None
+    if popularity is not None:
+        popularity_ranks = torch.from_numpy(mean_ranks(-item_counts(popularity, width)))
+    exposure = _Exposure(width, cuts, popularity_ranks)
+    kept = longest if keep_top else 0
+    parts = [_UserMeasures.empty(len(names), kept)]
+    batches = _rank_batches(scorer, holdout, targets, longest, batch, exclude_seen, processes)
+    for ranked in batches:
+        parts.append(_UserMeasures.from_batch(ranked, names, kept))
+        exposure.add(ranked)
+    exposure.join(processes)
     counts = np.diff(targets.indptr)
-    own = _Measures(*(torch.cat(each) for each in zip(*parts, strict=True)))
-    found = own.whole(processes, int((counts > 0).sum()), targets.nnz)
-    per_user = dict(zip(names, found.metrics.T.contiguous(), strict=True))
+    users = np.flatnonzero(counts)
+    local = _UserMeasures.concatenate(parts)
+    measures = local.gather(processes, len(users), targets.nnz)
+    per_user = dict(zip(names, measures.metrics.T.contiguous(), strict=True))
     return Ranking(
         metrics={name: Estimate.of(values) for name, values in per_user.items()},
         per_user=per_user,
-        users=torch.from_numpy(np.flatnonzero(counts)),
-        left_out=int((counts == 0).sum()),
-        targets=torch.from_numpy(counts[counts > 0].astype(np.int64)),
-        places=found.places,
+        users=torch.from_numpy(users),
+        left_out=len(counts) - len(users),
+        targets=torch.from_numpy(counts[users].astype(np.int64)),
+        places=measures.places,
         columns=torch.from_numpy(targets.indices.astype(np.int64)),
-        coverage=catalogue.coverage(),
-        mean_popularity_rank=catalogue.mean_rank(),
-        top=found.top if keep_top else None,
+        coverage=exposure.coverage(),
+        mean_popularity_rank=exposure.mean_popularity_rank(),
+        top=measures.top if keep_top else None,
     )
 
 
 def difference(a: Ranking, b: Ranking, metric: str) -> Estimate:
-    """The mean over users of a's measure minus b's, user by user: its standard error is that of the
-    pairs.
+    """Returns the mean over users of a's measure minus b's.
+
+    The standard error is that of the differences, user by user.
 
     Raises:
         ConfigError: one of them did not measure it.
         DataError: they ranked for other users, or other targets of them.
     """
-    same = (
-        torch.equal(a.users, b.users)
-        and torch.equal(a.targets, b.targets)
-        and torch.equal(a.columns, b.columns)
-    )
-    if not same:
+    same_users = torch.equal(a.users, b.users)
+    same_counts = torch.equal(a.targets, b.targets)
+    if not (same_users and same_counts and torch.equal(a.columns, b.columns)):
         raise DataError(
             f"the rankings are not of the same users and targets: {len(a.users)} and "
             f"{len(b.users)} users"
         )
-    return Estimate.of(a.per_user[_measured(a, metric)] - b.per_user[_measured(b, metric)])
+    _refuse_unmeasured(a, metric)
+    _refuse_unmeasured(b, metric)
+    differences = a.per_user[metric] - b.per_user[metric]
+    return Estimate.of(differences)

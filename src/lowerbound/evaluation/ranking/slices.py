@@ -1,6 +1,6 @@
 """Rankings by the activity of users and the popularity of items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,16 +9,18 @@ from torch import Tensor
 
 from ...errors import ConfigError, ShapeError
 from ..statistics import Estimate, mean_ranks
-from .rank import Holdout, Ranking, refuse_other_counts
+from .rank import Holdout, Ranking, item_counts
 
 
 class Slice(NamedTuple):
-    """Users, or items, whose count (of the history, or of training users) is from `low` to `high`.
+    """Users, or items, whose count is from `low` to `high`.
+
+    The count of a user is the size of the history, that of an item the number of training users.
 
     Attributes:
-        low: the least count that is there.
-        high: the largest.
-        size: how many users, or items, these are.
+        low: the least count in the slice.
+        high: the largest count in the slice.
+        size: the number of its users, or items.
         metrics: means over users; those over no user at all are nan.
     """
 
@@ -28,82 +30,101 @@ class Slice(NamedTuple):
     metrics: dict[str, Estimate]
 
 
-def _groups(counts: np.ndarray, groups: int | Sequence[float]) -> list[np.ndarray]:
-    """Masks of the groups that are not empty: quantiles of the counts, or split at given counts
-    (each opens a group).
+def _group_masks(counts: np.ndarray, groups: int | Sequence[float]) -> list[np.ndarray]:
+    """Groups counts (n,), and returns the mask of each group that is not empty.
 
-    Equal counts are never parted, so that quantiles of few distinct counts may be fewer and of
-    uneven size.
+    A number of groups means quantiles of the counts. A list of counts splits at these; each opens a
+    group. Equal counts are never parted, so that quantiles of few distinct counts may be fewer and
+    of uneven size.
 
     Raises:
         ConfigError: there are fewer than one group.
     """
-    if isinstance(groups, int) and groups < 1:
-        raise ConfigError(f"groups must be 1 or more, got {groups}")
     if isinstance(groups, int):
-        group = np.floor((mean_ranks(counts) - 0.5) * groups / len(counts))
+        if groups < 1:
+            raise ConfigError(f"groups must be 1 or more, got {groups}")
+        quantiles = (mean_ranks(counts) - 0.5) * groups / len(counts)
+        group = np.floor(quantiles)
     else:
-        group = np.searchsorted(np.sort(np.asarray(groups, dtype=float)), counts, side="right")
-    return [group == g for g in np.unique(group)]
+        edges = np.sort(np.asarray(groups, dtype=float))
+        group = np.searchsorted(edges, counts, side="right")
+    return [group == number for number in np.unique(group)]
 
 
-def _slice(counts: np.ndarray, mask: np.ndarray, metrics: Mapping[str, Tensor]) -> Slice:
+def _make_slice(counts: np.ndarray, metrics: dict[str, Tensor]) -> Slice:
+    """Makes the slice of these counts from measures of each user."""
     means = {name: Estimate.of(values) for name, values in metrics.items()}
-    return Slice(float(counts[mask].min()), float(counts[mask].max()), int(mask.sum()), means)
+    low = float(counts.min())
+    high = float(counts.max())
+    return Slice(low, high, len(counts), means)
 
 
 def by_activity(
     ranking: Ranking, holdout: Holdout, *, groups: int | Sequence[float] = 4
 ) -> tuple[Slice, ...]:
-    """Every metric for the users ranked, apart by the size of their history: `groups` quantiles, or
-    split at given sizes.
+    """Slices every metric by the size of the users' histories.
+
+    Args:
+        ranking: the measures of the users ranked.
+        holdout: the histories.
+        groups: a number of quantiles, or the sizes to split at.
 
     Raises:
         ConfigError: there are fewer than one group.
     """
-    counts = np.diff(holdout.matrix.indptr)[ranking.users.numpy()]
-    masks = _groups(counts, groups)
-    return tuple(
-        _slice(counts, m, {name: v[torch.from_numpy(m)] for name, v in ranking.per_user.items()})
-        for m in masks
-    )
+    sizes = np.diff(holdout.matrix.indptr)[ranking.users.numpy()]
+    slices = []
+    for mask in _group_masks(sizes, groups):
+        rows = torch.from_numpy(mask)
+        metrics = {name: values[rows] for name, values in ranking.per_user.items()}
+        slices.append(_make_slice(sizes[mask], metrics))
+    return tuple(slices)
 
 
-def _recall(ranking: Ranking, mask: Tensor, k: int) -> Tensor:
-    """Of the targets under a mask, the fraction found among the first k, for each user that has
-    one.
+def _recall_of_targets(ranking: Ranking, mask: Tensor, k: int) -> Tensor:
+    """Measures the recall of the targets under a mask, for each user that has one.
+
+    It is the fraction of these targets that stands among the first k.
     """
-    user = torch.repeat_interleave(ranking.targets)[mask]
-    hits = ((ranking.places > 0) & (ranking.places <= k))[mask].double()
-    n = torch.bincount(user, minlength=len(ranking.targets))
-    return (torch.bincount(user, hits, minlength=len(n)) / n)[n > 0]
+    user_of_target = torch.repeat_interleave(ranking.targets)[mask]
+    is_hit = (ranking.places > 0) & (ranking.places <= k)
+    hits = is_hit[mask].double()
+    users = len(ranking.targets)
+    targets_of_user = torch.bincount(user_of_target, minlength=users)
+    hits_of_user = torch.bincount(user_of_target, hits, minlength=users)
+    recall = hits_of_user / targets_of_user
+    return recall[targets_of_user > 0]
 
 
 def by_item_popularity(
     ranking: Ranking, popularity: Tensor | np.ndarray, *, k: int, groups: int | Sequence[float] = 4
 ) -> tuple[Slice, ...]:
-    """Recall of the targets that are among the least to the most popular items: `groups` quantiles
-    of all items by count.
+    """Slices the recall by the popularity of the targets, from the least to the most popular items.
 
-    The mean is over the users that have a target in the group.
+    The mean of a slice is over the users that have a target in it.
+
+    Args:
+        ranking: the measures of the users ranked.
+        popularity: how many users of the training set have each item, (I,).
+        k: the recall is that of the first k of each list.
+        groups: a number of quantiles of all items, or the counts to split at.
 
     Raises:
         ConfigError: there are fewer than one group, or k is beyond the largest that was ranked.
-        DataError: `popularity` has another shape than (I,).
+        ShapeError: `popularity` has another shape than (I,).
     """
-    if not 1 <= k <= max(ranking.coverage):
+    longest = max(ranking.coverage)
+    if not 1 <= k <= longest:
         raise ConfigError(
-            f"k must be from 1 to {max(ranking.coverage)}, the longest list that was ranked, got "
-            f"{k}"
+            f"k must be from 1 to {longest}, the longest list that was ranked, got {k}"
         )
     width = len(popularity)
     if width <= int(ranking.columns.max()):
         raise ShapeError(f"popularity must have one count for each item, got {width}")
-    counts = refuse_other_counts(popularity, width)
-    masks = _groups(counts, groups)
-    return tuple(
-        _slice(
-            counts, m, {f"recall@{k}": _recall(ranking, torch.from_numpy(m)[ranking.columns], k)}
-        )
-        for m in masks
-    )
+    counts = item_counts(popularity, width)
+    slices = []
+    for mask in _group_masks(counts, groups):
+        is_in_group = torch.from_numpy(mask)[ranking.columns]
+        metrics = {f"recall@{k}": _recall_of_targets(ranking, is_in_group, k)}
+        slices.append(_make_slice(counts[mask], metrics))
+    return tuple(slices)
