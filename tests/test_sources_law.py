@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lowerbound.data.files.arrays import Npy
-from lowerbound.data.files.sources import Raw, Wanted, kinds, reader
+from lowerbound.data.files.sources import Raw, Wanted, all_readers, find_reader
 from lowerbound.errors import DataError
 from lowerbound.testing import check_source
 
@@ -112,7 +112,7 @@ FILES = [
     ("Table", write_table(".tsv")),
     ("Table", write_table(".parquet")),
 ]
-SOURCES = {type(source).__name__: source for source in kinds()}
+SOURCES = {type(source).__name__: source for source in all_readers()}
 
 
 def test_every_kind_of_source_is_checked_here():
@@ -125,7 +125,7 @@ def test_every_kind_of_source_is_checked_here():
 def test_a_source_keeps_the_laws(name, write, tmp_path):
     path = write(tmp_path)
     check_source(SOURCES[name], path)
-    assert type(reader(path)) is type(SOURCES[name])
+    assert type(find_reader(path)) is type(SOURCES[name])
 
 
 def test_the_wanted_size_and_columns_are_asked_for(tmp_path):
