@@ -1,26 +1,32 @@
-"""The laws, over the whole catalogue: a new family, network, noise, prior, objective or schedule is
-tested the day it exists.
+"""The laws, over the whole catalogue: a new family, network, noise, prior, objective, schedule or
+baseline is tested the day it exists. Trackers are in test_tracking.py, sources in
+test_sources_law.py, topologies and heads in test_contracts.py.
 
 A class is run with its defaults; the variants below add settings that take another path through its
 code.
 """
 
+import importlib.util
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowerbound import testing
+from lowerbound.baselines import Als, Baseline, Ease, Popularity
 from lowerbound.families import DiscretizedLogistic, Family, Normal, base
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
 from lowerbound.noise import Dropout, Noise
 from lowerbound.objectives import Elbo, Objective
-from lowerbound.priors import Mixture, Prior
+from lowerbound.priors import Mixture, Prior, StandardNormal
 from lowerbound.schedules import Constant, Cosine, Linear, OneCycle, Schedule
+from lowerbound.sparse import SparseRows
 from lowerbound.specs.registry import members
+from lowerbound.testing.baselines import make_interactions
 
 SHAPES = [(1, 28, 28), (1, 28, 20), (3, 33, 47), (3, 64, 64), (1, 5, 3)]
 
@@ -125,6 +131,25 @@ def test_objective(part):
 )
 def test_schedule(part):
     testing.check_schedule(part)
+
+
+def needs_its_library(part):
+    if isinstance(part, Als) and importlib.util.find_spec("implicit") is None:
+        pytest.skip("the library implicit is not installed")
+
+
+@everything("baselines", Baseline, Ease(l2=0.5), Als(factors=4, alpha=3.0))
+def test_baseline(part):
+    needs_its_library(part)
+    testing.check_baseline(part)
+
+
+@pytest.mark.parametrize("part", [Popularity(), Ease(l2=20.0)], ids=repr)
+def test_the_order_of_training_users_is_nothing_to_a_closed_form(part):
+    matrix = make_interactions()
+    rows = SparseRows.of(matrix)
+    scores = part.fit(matrix)(rows)
+    torch.testing.assert_close(part.fit(matrix[::-1])(rows), scores, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", testing.truths())
@@ -295,3 +320,128 @@ class Thawed(Schedule):
 def test_a_spec_that_can_change_is_refused():
     with pytest.raises(AssertionError, match="Thawed"):
         testing.check_schedule(Thawed())
+
+
+class FaultyNormal(torch.nn.Module):
+    """A standard normal prior with one fault."""
+
+    def __init__(self, size, fault):
+        super().__init__()
+        self.fault = fault
+        self.location = torch.nn.Parameter(torch.zeros(size))
+        self.calls = 0
+
+    def forward(self, context=None):
+        location = self.location
+        if self.fault == "forward" and context is None:
+            self.calls += 1
+            location = location + self.calls
+        if self.fault == "batch":
+            location = location.unsqueeze(0)
+        if self.fault == "dead weight":
+            location = location.detach()
+        d = Normal(variance=1.0)((location,), 1)
+        scales = {"density": (1.0, 0.5), "samples": (2.0, 1.0)}
+        if self.fault in scales:
+            return _Scaled(d, *scales[self.fault])
+        return d
+
+
+@dataclass(frozen=True)
+class FaultyPrior(Prior):
+    """A prior with one fault."""
+
+    fault: str
+
+    def build(self, place):
+        module = FaultyNormal(place.size, self.fault)
+        if self.fault == "unsaved":
+            module.location = None
+            shift = torch.randn(place.size)
+            module.forward = lambda context=None: Normal(variance=1.0)((shift.double(),), 1)
+        return module
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("batch", "batch"),
+        ("forward", "differ"),
+        ("dead weight", "no gradient reaches parameter 1"),
+        ("unsaved", "after saving and loading"),
+        ("density", "integral of the density"),
+        ("samples", "moment"),
+    ],
+)
+def test_a_faulty_prior_is_refused(fault, message):
+    testing.check_prior(StandardNormal())
+    with pytest.raises(AssertionError, match=message):
+        testing.check_prior(FaultyPrior(fault))
+
+
+class FaultyScorer:
+    """Scores of popularity with one fault."""
+
+    def __init__(self, fault, counts):
+        self.fault = fault
+        self.counts = counts
+        self.calls = 0
+
+    def __call__(self, history):
+        self.calls += 1
+        scores = self.counts.repeat(len(history), 1)
+        if self.fault == "type":
+            return scores.double()
+        if self.fault == "shape":
+            return scores[:1]
+        if self.fault == "not finite":
+            return scores / history.dense().sum(1, keepdim=True)
+        if self.fault == "one tensor":
+            if self.calls == 1:
+                self.first = scores
+            return self.first
+        if self.fault == "another call":
+            return scores + self.calls
+        if self.fault == "histories":
+            history.values.mul_(2)
+        if self.fault == "order":
+            return scores + torch.arange(len(history)).unsqueeze(1)
+        if self.fault == "batch":
+            return scores * len(history)
+        return scores
+
+
+@dataclass(frozen=True)
+class FaultyBaseline(Baseline):
+    """A baseline with one fault."""
+
+    fault: str
+
+    def fit(self, matrix):
+        counts = torch.from_numpy(np.asarray(matrix.sum(0), dtype=np.float32).ravel())
+        if self.fault == "matrix":
+            matrix.data[:] = 2
+        if self.fault == "another fit":
+            counts = counts + torch.rand(1)
+        return FaultyScorer(self.fault, counts)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("matrix", "fit changed its matrix"),
+        ("another fit", "two fits to the same matrix differ"),
+        ("type", "of torch.float64"),
+        ("shape", r"gave scores \(1, 12\)"),
+        ("not finite", "scores that are not finite"),
+        ("one tensor", "two calls give the same tensor"),
+        ("another call", "two calls with the same histories differ"),
+        ("histories", "scoring changed the histories"),
+        ("order", "the order of users matters"),
+        ("batch", "depend on others in the batch"),
+    ],
+)
+def test_a_faulty_baseline_is_refused(fault, message):
+    testing.check_baseline(FaultyBaseline("none"))
+    with pytest.raises(AssertionError, match=message):
+        testing.check_baseline(FaultyBaseline(fault))

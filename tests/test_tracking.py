@@ -15,6 +15,7 @@ import pytest
 
 import lowerbound
 from lowerbound.errors import ConfigError, Interrupted
+from lowerbound.testing import check_tracker
 from lowerbound.tracking import Tracker, Tracking, Watch, flat, installed, trackers, watch, watching
 
 # SQLAlchemy 2.1 says this of MLflow's own code.
@@ -257,6 +258,95 @@ def test_a_tracker_holds_what_it_was_told_and_goes_on_in_the_same_run(name, prep
     assert held["pictures"] == [1, 2, 4, 8]
     assert capfd.readouterr() == ("", "")
     assert children() == before
+
+
+@pytest.mark.parametrize("name", list(READERS))
+def test_a_tracker_keeps_the_laws(name, prepared):
+    before = children()
+    check_tracker(trackers()[name], prepared)
+    held = READERS[name](prepared)
+    assert held["points"] == [(epoch, pytest.approx(1 / epoch)) for epoch in range(1, 7)]
+    assert held["status"] == "finished"
+    assert children() == before
+
+
+class FaultyTracker(Tracker):
+    """A tracker with one fault."""
+
+    needs = ("json",)
+    fault = "none"
+
+    def __init__(self, folder, project, config, known):
+        self.folder = folder
+        self.id = known or "first"
+        if self.fault == "id of a number":
+            self.id = 7
+        if self.fault == "another run":
+            self.id = f"{known}+"
+        if self.fault == "config":
+            config.pop("model")
+        if self.fault == "nested tables":
+            ",".join(config["model"])
+            json.loads(config["model"])
+        if self.fault == "changed config" and known:
+            raise ValueError("a parameter cannot be changed")
+        (folder / "tracking" / "kept.json").write_text("{}")
+        if self.fault == "outside":
+            (folder / "kept.json").write_text("{}")
+
+    def scalars(self, values, epoch):
+        if self.fault == "scalars":
+            values["epoch"] = epoch
+        for value in values.values():
+            if self.fault == "nan" and np.isnan(value):
+                raise ValueError("no number")
+            if self.fault == "inf" and np.isinf(value):
+                raise OverflowError("too large")
+        if self.fault == "a new id":
+            self.id = "second"
+
+    def picture(self, name, image, epoch):
+        if self.fault == "grey" and image.shape[2] == 1:
+            raise ValueError("three channels")
+        if self.fault == "picture":
+            image[0] = 0
+
+    def file(self, path):
+        if self.fault == "file":
+            raise OSError("no files")
+
+    def close(self, status):
+        if self.fault == "status" and status == "interrupted":
+            raise KeyError(status)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("needs", "needs must be a tuple"),
+        ("id of a number", "id is 7, not a string"),
+        ("another run", r"the run '\+' went on as '\+\+'"),
+        ("config", "changed the configuration"),
+        ("nested tables", "for a run raised TypeError"),
+        ("changed config", "for a run raised ValueError: a parameter cannot be changed"),
+        ("outside", "outside tracking/"),
+        ("scalars", "changed the scalars"),
+        ("nan", "scalars with NaN and inf raised ValueError"),
+        ("inf", "scalars with NaN and inf raised OverflowError"),
+        ("a new id", "the id changed while the run was followed"),
+        ("grey", r"a picture \(6, 8, 1\) raised ValueError: three channels"),
+        ("picture", "changed a picture"),
+        ("file", "file raised OSError"),
+        ("status", "close with 'interrupted' raised KeyError"),
+    ],
+)
+def test_a_faulty_tracker_is_refused(fault, message, tmp_path, monkeypatch):
+    check_tracker(FaultyTracker, tmp_path / "good")
+    monkeypatch.setattr(FaultyTracker, "fault", fault)
+    if fault == "needs":
+        monkeypatch.setattr(FaultyTracker, "needs", "json")
+    with pytest.raises(AssertionError, match=message):
+        check_tracker(FaultyTracker, tmp_path / "faulty")
 
 
 def test_epochs_that_are_run_again_take_the_place_of_the_lost_ones(folder):

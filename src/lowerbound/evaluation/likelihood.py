@@ -1,7 +1,6 @@
 """The evidence lower bound and the log-likelihood of held-out examples, in nats per example."""
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -16,9 +15,9 @@ from .batches import Batches, chunk_size, chunks, evaluating, positive
 from .statistics import Estimate
 
 FLOATS_PER_WEIGHT = 4
-"""The float32 that the weight of a sample takes at a time.
+"""The float32 numbers whose memory the weight of one sample takes at the peak.
 
-It is put beside the others, and doubled in precision.
+The weights are joined, which copies them, and then doubled in precision.
 """
 
 
@@ -69,16 +68,6 @@ class Likelihood(NamedTuple):
     per_example: Tensor
 
 
-def _gather(terms: Terms, at: Tensor, total: int, processes: Processes) -> Terms:
-    """Returns the terms of all examples, of which this process has those `at`."""
-
-    def gather(values: Tensor) -> Tensor:
-        by_example = processes.whole(values.transpose(0, 1), at, total)
-        return by_example.transpose(0, 1)
-
-    return terms.map(gather)
-
-
 class _Parts:
     """The terms of chunks of examples, as they are measured by one of several processes."""
 
@@ -93,8 +82,19 @@ class _Parts:
         self.parts.append(terms.map(lambda values: values[:, :count].cpu().double()))
 
     def join(self, at: Tensor, total: int, processes: Processes) -> Terms:
-        """Returns the terms of all examples as those of one batch."""
-        return _gather(Terms.join(self.parts), at, total, processes)
+        """Returns the terms of all examples as those of one batch.
+
+        Args:
+            at: which of the examples this process has measured.
+            total: how many examples there are.
+            processes: that have measured the others.
+        """
+
+        def gather(values: Tensor) -> Tensor:
+            by_example = processes.whole(values.transpose(0, 1), at, total)
+            return by_example.transpose(0, 1)
+
+        return Terms.join(self.parts).map(gather)
 
 
 def _mean_loss(objective: Loss, terms: Terms, group: int) -> float:
@@ -151,14 +151,14 @@ def bound(
     with evaluating(model, seed):
         for batch in chunks(model, examples, size):
             share = processes.share(len(batch))
-            own = batch
+            part = batch
             if share.world > 1:
-                own = batch.take(share.rows)
+                part = batch.take(share.rows)
             with noise_of(share):
-                inference = model.infer(own, samples)
-            by_bound.add(model.terms_of(inference, own), share.size)
+                inference = model.infer(part, samples)
+            by_bound.add(model.terms_of(inference, part), share.size)
             if objective is not None and by_objective is not by_bound:
-                by_objective.add(model.terms_of(inference, own, objective.kl), share.size)
+                by_objective.add(model.terms_of(inference, part, objective.kl), share.size)
             places.append(start + share.rows[: share.size])
             start += len(batch)
     at = torch.cat(places)
@@ -176,16 +176,11 @@ def bound(
     return Bound(Estimate.of(elbo), mean, rate, loss, elbo, log_likelihood)
 
 
-def _portions(samples: int, most: int) -> Iterator[int]:
-    """Yields numbers of at most `most` whose sum is `samples`."""
-    for start in range(0, samples, most):
-        yield min(most, samples - start)
-
-
 def _log_weights(model: VAE, batch: Batch, samples: int, most: int) -> Tensor:
     """Draws the log weights of a batch, (samples, B), at most `most` samples at a time."""
     portions = []
-    for count in _portions(samples, most):
+    for start in range(0, samples, most):
+        count = min(most, samples - start)
         portions.append(model.terms(batch, count, "sampled").log_weight.cpu())
     return torch.cat(portions).double()
 
@@ -215,8 +210,9 @@ def importance_log_likelihood(
             total = torch.logsumexp(weights, 0)
             values.append(total - math.log(len(weights)))
             effective.append(torch.exp(2 * total - torch.logsumexp(2 * weights, 0)))
-    each = torch.cat(values)
-    return Likelihood(Estimate.of(each), samples, torch.cat(effective).mean().item(), each)
+    per_example = torch.cat(values)
+    effective_samples = torch.cat(effective).mean().item()
+    return Likelihood(Estimate.of(per_example), samples, effective_samples, per_example)
 
 
 def bits_per_dimension(log_likelihood: float, shape: tuple[int, ...]) -> float:

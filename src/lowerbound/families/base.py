@@ -162,7 +162,13 @@ def outside_unit(name: str, low: float, high: float) -> str | None:
 
 
 def grid_caveat(levels: int | None) -> str | None:
-    """Says that a density on values of a grid can be raised without limit, and is no probability."""
+    """Says that densities on a grid compare with densities on the same values alone.
+
+    Such a density can be raised without limit, and is no probability.
+
+    Returns:
+        None for data on no grid.
+    """
     if levels is None:
         return None
     return (

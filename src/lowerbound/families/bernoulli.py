@@ -15,9 +15,9 @@ from .base import Family, RowsDistribution, outside_unit
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The log-likelihood of Bernoulli variables: logits l and x -> the sum of x l - log(1 + exp(l)).
+    """The log-likelihood of Bernoulli variables with logits l: the sum of x l - log(1 + exp(l)).
 
-    The sum goes over the last dimension. It is written by hand because it is the largest
+    The sum goes over the last dimension. The function is written by hand because it is the largest
     elementwise work of a model of images: it takes half the time of the general function, which
     computes each term by itself. log(1 + exp(l)) = max(l, 0) - log sigmoid(|l|) is exact to the
     precision of l in absolute terms.
@@ -32,14 +32,14 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         logits, x = ctx.saved_tensors
-        by = by.unsqueeze(-1)
-        by_x = None
+        gradient = gradient.unsqueeze(-1)
+        x_gradient = None
         if ctx.needs_input_grad[1]:
-            by_x = (by * logits).sum_to_size(x.shape)
-        by_logits = ((x - logits.sigmoid()) * by).sum_to_size(logits.shape)
-        return by_logits, by_x
+            x_gradient = (gradient * logits).sum_to_size(x.shape)
+        logits_gradient = ((x - logits.sigmoid()) * gradient).sum_to_size(logits.shape)
+        return logits_gradient, x_gradient
 
 
 class _Bernoullis(Independent):
@@ -62,8 +62,8 @@ class Bernoulli(Family):
     """
 
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
-        each = _Bernoulli(logits=values[0], validate_args=False)
-        return _Bernoullis(each, event_dims, validate_args=False)
+        variables = _Bernoulli(logits=values[0], validate_args=False)
+        return _Bernoullis(variables, event_dims, validate_args=False)
 
     def of_rows(self, natural: DeferredLinear, free: Sequence[Tensor]) -> Distribution:
         return RowsDistribution(

@@ -54,7 +54,8 @@ class _ContinuousBernoulli(Distribution):
         # The inverse of the distribution function for t > 0; for t < 0 it is mirrored.
         size = self.t.abs()
         x = (1 + torch.log(u + (1 - u) * torch.exp(-size)) / size).clamp(0, 1)
-        return torch.where(self.small, u, torch.where(self.t > 0, x, 1 - x))
+        mirrored = torch.where(self.t > 0, x, 1 - x)
+        return torch.where(self.small, u, mirrored)
 
 
 @checked

@@ -36,7 +36,8 @@ class _DiscretizedLogistic(Distribution):
         width = torch.log(-torch.expm1(-self.step / self.scale))
         is_first = value < self.step / 2
         is_last = value > 1 - self.step / 2
-        return torch.where(is_first, upper, torch.where(is_last, lower, upper + lower + width))
+        not_first = torch.where(is_last, lower, upper + lower + width)
+        return torch.where(is_first, upper, not_first)
 
     @property
     def mean(self) -> Tensor:
@@ -76,8 +77,8 @@ class DiscretizedLogistic(Family):
     def __call__(self, values: Sequence[Tensor], event_dims: int) -> Distribution:
         mean = squash(values[0], self.mean)
         scale = torch.exp(bounded(values[1], 7.0))
-        each = _DiscretizedLogistic(mean, scale, self.levels)
-        return Independent(each, event_dims, validate_args=False)
+        variables = _DiscretizedLogistic(mean, scale, self.levels)
+        return Independent(variables, event_dims, validate_args=False)
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
         if levels == self.levels:

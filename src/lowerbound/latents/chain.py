@@ -58,26 +58,26 @@ class Chain(Latents):
             log_qs.append(log_q)
             below = z
             shape = torch.Size()  # above the first level, each draw below has one of its own
-        return self._inference(batch, posteriors, zs, log_qs)
+        return self._join_levels(batch, posteriors, zs, log_qs)
 
     def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:
         below = [batch.x, *zs[:-1]]
         pairs = zip(self.posteriors, below, strict=True)
         posteriors = [_apply(part, values, batch.given) for part, values in pairs]
-        return self._inference(batch, posteriors, zs, [None] * len(zs))
+        return self._join_levels(batch, posteriors, zs, [None] * len(zs))
 
-    def _inference(
+    def _join_levels(
         self,
         batch: Batch,
         posteriors: Sequence[Distribution],
         zs: Sequence[Tensor],
         log_qs: Sequence[Tensor | None],
     ) -> Inference:
+        """Joins values and posteriors with the priors at these values, level by level."""
         priors = self.priors_at(zs, batch)
         levels = []
-        for i, (z, q, p, log_q) in enumerate(
-            zip(zs, posteriors, priors.distributions, log_qs, strict=True)
-        ):
+        parts = zip(zs, posteriors, priors.distributions, log_qs, strict=True)
+        for i, (z, q, p, log_q) in enumerate(parts):
             is_top = i == len(zs) - 1
             levels.append(Level(z, q, p, is_top, log_q))
         return Inference(levels, priors.context)
@@ -92,7 +92,8 @@ class Chain(Latents):
             below_top = zs[-2]
         contexts = [*zs[1:], below_top]
         pairs = zip(self.priors, contexts, strict=True)
-        return Priors([_apply(part, context, given) for part, context in pairs], zs[0])
+        distributions = [_apply(part, context, given) for part, context in pairs]
+        return Priors(distributions, zs[0])
 
     def means(self, batch: Batch) -> LatentValues:
         means: list[Tensor] = []
@@ -131,7 +132,10 @@ class Chain(Latents):
         if level == len(self.sizes) - 1:
             top = self.generate(groups * draws, given=given).zs[level]
             return self.descend(top, level, given)
-        first = None if given is None else given[::draws]
-        above = self.generate(groups, given=first).zs[level + 1].repeat_interleave(draws, 0)
+        group_conditions = given
+        if given is not None:
+            group_conditions = given[::draws]
+        values = self.generate(groups, given=group_conditions)
+        above = values.zs[level + 1].repeat_interleave(draws, 0)
         z = _apply(self.priors[level], above, given).sample()
         return self.descend(z, level, given)

@@ -22,7 +22,7 @@ from . import conditionals
 from .vae import VAE
 
 LARGE_LAYER = 2**30
-"""The number of weights in one layer from which on the memory is asked for."""
+"""A model with more weights than this in one layer is compared with the memory of the machine."""
 
 
 def _whole_numbers(described: Any) -> Iterator[int]:
@@ -129,6 +129,7 @@ class Architecture:
         refuse_beyond_memory(weights, f"{weights:,} weights")
 
     def _build(self, shape: tuple[int, ...], sparse: bool) -> VAE:
+        """Builds the posteriors, the priors and the decoder, in this order."""
         # The order of construction is the order in which the weights are drawn.
         separate = self.heads == "separate"
         first = conditionals.encoder(
@@ -164,6 +165,7 @@ class Architecture:
     def _build_decoder(
         self, encoder: conditionals.Conditional, shape: tuple[int, ...], sparse: bool
     ) -> nn.Module:
+        """Builds the decoder, by the weights of the encoder where they are tied."""
         size = self.latent[0]
         if self.decoder_network == "tied":
             return conditionals.tied(self.network, encoder, self.likelihood, size, shape)

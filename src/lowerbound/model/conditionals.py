@@ -60,6 +60,7 @@ class Conditional(nn.Module):
         return self._distribution(context, self.network)
 
     def _distribution(self, context: Values, network: Callable[[Values], Any]) -> Distribution:
+        """Makes the distribution of what a network gives for contexts, with their batch shape."""
         batch_shape = context.shape[: context.dim() - self.context_dims]
         examples = context
         if isinstance(context, Tensor):

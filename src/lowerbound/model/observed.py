@@ -44,6 +44,6 @@ def observed_log_prob(p: Distribution, batch: Batch) -> Tensor:
         )
     hidden = without_unobserved(batch)
     assert hidden.observed is not None
-    each = p.base_dist.log_prob(hidden.x)
-    known = torch.where(hidden.observed, each, 0)
+    log_probs = p.base_dist.log_prob(hidden.x)
+    known = torch.where(hidden.observed, log_probs, 0)
     return known.flatten(-p.reinterpreted_batch_ndims).sum(-1)

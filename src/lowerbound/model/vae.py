@@ -52,7 +52,7 @@ class VAE(nn.Module):
         return self.latents.infer(self._encoder_input(batch), samples)
 
     def at(self, batch: Batch | Values, zs: list[Tensor]) -> Inference:
-        """Returns the latent levels of a batch at given values (K, B, d) of each, without drawing."""
+        """Returns the latent levels of a batch at given values (K, B, d) of each; draws nothing."""
         return self.latents.at(self._encoder_input(batch), zs)
 
     def refresh(self) -> None:
@@ -73,7 +73,7 @@ class VAE(nn.Module):
         return self.terms_of(self.infer(batch, samples), batch, kl)
 
     def terms_of(self, inference: Inference, batch: Batch | Values, kl: KL = "valid") -> Terms:
-        """Computes the terms of a batch (B, *shape) whose latent variables were inferred already."""
+        """Computes the terms of a batch (B, *shape) from its latent variables, as inferred."""
         batch = as_batch(batch)
         log_likelihood = self._log_likelihood(inference.context, batch)
         pairs = [rates(level, kl) for level in inference.levels]
@@ -110,7 +110,7 @@ class VAE(nn.Module):
         Returns:
             log p(x | z) + the sum over the levels of log p(z_i | parents), (K, B).
         """
-        batch = self._checked(batch)
+        batch = self._as_checked(batch)
         priors = self.latents.priors_at(zs, batch)
         total = self._log_likelihood(priors.context, batch)
         for p, z in zip(priors.distributions, zs, strict=True):
@@ -220,9 +220,15 @@ class VAE(nn.Module):
 
     def _encoder_input(self, batch: Batch | Values) -> Batch:
         """Checks a batch, and hides from the encoder what was not observed."""
-        return without_unobserved(self._checked(batch))
+        return without_unobserved(self._as_checked(batch))
 
-    def _checked(self, batch: Batch | Values) -> Batch:
+    def _as_checked(self, batch: Batch | Values) -> Batch:
+        """Returns what was given as a batch, if the model takes it.
+
+        Raises:
+            DataError: its values are of another kind or type.
+            ShapeError: its values or its conditions have another shape.
+        """
         batch = as_batch(batch)
         x = batch.x
         if isinstance(x, SparseRows) and not self.sparse:

@@ -15,6 +15,8 @@ from .base import Prior, Snapshot
 
 
 class _Composite(Snapshot):
+    """The mixture, with a copy of the posterior as it was when the prior was last refreshed."""
+
     log_weights: Tensor
     wide: Tensor
 

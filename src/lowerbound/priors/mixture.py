@@ -16,6 +16,8 @@ _DIAGONAL_NORMAL = Normal()
 
 
 class _Mixture(nn.Module):
+    """The mixture with its learned weights, means and variances."""
+
     def __init__(self, size: int, components: int, spread: float) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(components))

@@ -15,6 +15,8 @@ _UNIT_NORMAL = Normal(variance=1.0)
 
 
 class _StandardNormal(nn.Module):
+    """N(0, I) on the device and in the precision of its model."""
+
     location: Tensor
 
     def __init__(self, size: int) -> None:

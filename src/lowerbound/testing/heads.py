@@ -1,87 +1,104 @@
-"""The laws of families that own modules, such as flows."""
+"""The laws of families that own modules, such as flows, and of draws that processes share."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from ..distributed.processes import Share, noise_of
 from ..families import Family, FamilyWithHead, Place
 from ..latents import code, draw
-from .spec import require, require_close
+from .spec import require, require_close, require_shape
 
-_EVENT = (3,)
-"""The shape of the events of the checks."""
+EVENT = (3,)
+"""The shape of the events that the checks use."""
 
 
 def check_head(family: FamilyWithHead) -> None:
-    """Checks that a head gives distributions of the shapes that a model wants.
+    """Checks the distributions that the head of a family makes of features.
 
-    Where draws carry gradients it also checks that they reach the features and the weights, that
-    log q of the draw is that of the value, and that there is a point that stands for it.
+    The laws: batch, event, samples and densities have the promised shapes; densities are finite.
+    Where draws carry gradients, these reach the features and every weight, log q of the draw is
+    that of the value, and there is a point that stands for the distribution. Elsewhere the
+    gradients of the density reach them.
+
+    Raises:
+        AssertionError: says which law was broken.
     """
     name = type(family).__name__
-    features = family.features(_EVENT)
-    head = family.head(Place(_EVENT, (4,))).double()
+    head = family.head(Place(EVENT, (4,))).double()
     for batch_shape in ((5,), (2, 5)):
-        values = torch.randn(*batch_shape, *features).double().requires_grad_()
-        d = head(values)
+        shape = (*batch_shape, *family.features(EVENT))
+        features = torch.randn(shape).double().requires_grad_()
+        d = head(features)
         require(
-            d.batch_shape == batch_shape and d.event_shape == _EVENT,
+            d.batch_shape == batch_shape and d.event_shape == EVENT,
             f"{name}: batch {tuple(d.batch_shape)}, event {tuple(d.event_shape)}",
         )
         x = d.sample(torch.Size([7]))
-        require(x.shape == (7, *batch_shape, *_EVENT), f"{name}: a sample has {tuple(x.shape)}")
+        require_shape(f"{name}: a sample", x, (7, *batch_shape, *EVENT))
         log_prob = d.log_prob(x)
-        require(
-            log_prob.shape == (7, *batch_shape), f"{name}: log_prob has {tuple(log_prob.shape)}"
-        )
+        require_shape(f"{name}: log_prob", log_prob, (7, *batch_shape))
         require(log_prob.isfinite().all(), f"{name}: log_prob of a sample is not finite")
         if family.reparameterised:
-            _check_draws(name, head, d, values)
+            _check_draws(name, head, d, features)
+        else:
+            _check_reach(f"{name}: no gradient of log_prob", log_prob.sum(), head, features)
 
 
-def _check_draws(name: str, head: torch.nn.Module, d: object, features: Tensor) -> None:
+def _check_draws(name: str, head: nn.Module, d: Distribution, features: Tensor) -> None:
+    """Checks the draws of a posterior and the point that stands for it."""
     z, log_q = draw(d, torch.Size([7]))
     if log_q is not None:
-        require_close(
-            log_q.detach(),
-            d.log_prob(z).detach(),  # type: ignore[attr-defined]
-            1e-6,
-            f"{name}: log q of the draw against log q of the value",
-        )
-    require(code(d).shape == z.shape[1:], f"{name}: its code has shape {tuple(code(d).shape)}")
-    weights = [p for p in head.parameters() if p.requires_grad]
-    gradients = torch.autograd.grad(z.square().sum(), [features, *weights], allow_unused=True)
-    require(gradients[0] is not None, f"{name}: no gradient of a draw reaches the features")
+        expected = d.log_prob(z).detach()
+        where = f"{name}: log q of the draw against log q of the value"
+        require_close(log_q.detach(), expected, 1e-6, where)
+    require_shape(f"{name}: its code", code(d), tuple(z.shape[1:]))
+    _check_reach(f"{name}: no gradient of a draw", z.square().sum(), head, features)
+
+
+def _check_reach(what: str, loss: Tensor, head: nn.Module, features: Tensor) -> None:
+    """Checks that a loss depends on the features and on each weight of a head."""
+    weights = {}
+    for key, parameter in head.named_parameters():
+        if parameter.requires_grad:
+            weights[key] = parameter
+    leaves = [features, *weights.values()]
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    for key, gradient in zip(["the features", *weights], gradients, strict=True):
+        require(gradient is not None, f"{what} reaches {key}")
 
 
 def check_shared_draws(family: Family) -> None:
-    """Checks that the draws of one of several processes are its rows of the whole batch's."""
-    name = type(family).__name__
-    whole = 5
-    share = Share(rank=1, world=2, whole=whole)
-    head = None
-    if isinstance(family, FamilyWithHead):
-        head = family.head(Place(_EVENT, (4,))).double()
-        shapes = [(whole, *family.features(_EVENT))]
-    else:
-        shapes = [(whole, *_EVENT)] * family.parameters
+    """Checks that the draws of one of several processes are its rows of the whole batch's.
+
+    Raises:
+        AssertionError: the process draws noise of its own.
+    """
+    batch_size = 5
+    share = Share(rank=1, world=2, whole=batch_size)
+    head = family.head(Place(EVENT, (4,)))
+    shapes: list[tuple[int, ...]] = [(batch_size, *EVENT)] * family.parameters
+    if head is not None:
+        head = head.double()
+        shapes = [(batch_size, *family.features(EVENT))]
     values = [torch.randn(shape).double() for shape in shapes]
     free = [torch.randn(()).double() for _ in range(family.free)]
 
-    def sample(rows: Tensor) -> Tensor:
+    def draw_rows(rows: Tensor) -> Tensor:
         torch.manual_seed(7)
-        if head is not None:
-            return draw(head(values[0][rows]), torch.Size([4]))[0].detach()
-        q = family([*(value[rows] for value in values), *free], len(_EVENT))
-        return draw(q, torch.Size([4]))[0].detach()
+        chosen = [value[rows] for value in values]
+        if head is None:
+            return draw(family([*chosen, *free], len(EVENT)), torch.Size([4]))[0]
+        return draw(head(*chosen), torch.Size([4]))[0]
 
-    everyone = sample(torch.arange(whole))
-    with noise_of(share):
-        own = sample(share.rows)
+    with torch.no_grad():
+        all_draws = draw_rows(torch.arange(batch_size))
+        with noise_of(share):
+            draws = draw_rows(share.rows)
     require_close(
-        own,
-        everyone[:, share.rows],
+        draws,
+        all_draws[:, share.rows],
         1e-9,
-        f"{name}: the draws of a process against those of the whole batch; a posterior draws its "
-        "noise by distributed.processes.draw_shared",
+        f"{type(family).__name__}: the draws of a process against those of the whole batch; a "
+        "posterior draws its noise by distributed.processes.draw_shared",
     )
