@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..report.text import plain_number
 from .app import AllowCode, Json, Out, RunFolder, Source, command, show
-from .text import number, ranking_lines, report_lines, score_lines
+from .text import ranking_lines, report_lines, score_lines
 
 
 @command()
@@ -36,20 +37,20 @@ def evaluate(
 
 def likelihood_lines(measures: dict[str, Any]) -> list[str]:
     """Lays out the bound and the likelihood of a run on images or a table."""
-    rates = " ".join(map(number, measures["rate"]))
+    rates = " ".join(map(plain_number, measures["rate"]))
     active_units = " ".join(map(str, measures["active_units"]))
-    elbo = f"{number(measures['elbo'])} +- {number(measures['elbo_se'])}"
-    likelihood = f"{number(measures['log_likelihood'])} +- {number(measures['log_likelihood_se'])}"
+    elbo = f"{plain_number(measures['elbo'])} +- {plain_number(measures['elbo_se'])}"
+    likelihood = f"{plain_number(measures['log_likelihood'])} +- {plain_number(measures['log_likelihood_se'])}"
     effective_samples = f"{measures['effective_samples']:.1f} effective"
     drawn = f"{measures['samples']} importance samples, {effective_samples}"
     lines = [
         f"{measures['examples']:,} {measures['split']} examples; nats per example",
         f"ELBO                 {elbo}",
         f"log-likelihood       {likelihood}  ({drawn})",
-        f"log-likelihood term  {number(measures['log_likelihood_term'])}",
+        f"log-likelihood term  {plain_number(measures['log_likelihood_term'])}",
         f"rate of each level   {rates}",
         f"active units         {active_units}",
-        f"bits per dimension   {number(measures['bits_per_dim'], 4)}",
+        f"bits per dimension   {plain_number(measures['bits_per_dim'], 4)}",
     ]
     if measures["caveat"]:
         lines.append(f"note: {measures['caveat']}")

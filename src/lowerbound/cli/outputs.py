@@ -10,6 +10,7 @@ import numpy as np
 from ..data import Items, Split
 from ..errors import ConfigError
 from ..recommend import item_vectors
+from ..report.text import column_names
 from ..run import Run
 from ..system.files import replacing, write_frame
 from ..system.image_grid import tiles, to_unit_interval
@@ -80,18 +81,9 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     if ending == ".npy":
         write_array(path, values)
     else:
-        names = run.schema.columns or numbered("x", samples.shape[1])
+        names = column_names(run.schema.columns, samples.shape[1], "x")
         write_table(path, dict(zip(names, values.T, strict=True)))
     return n
-
-
-def numbered(name: str, count: int) -> list[str]:
-    """Numbers the names of columns from 1.
-
-    >>> numbered("x", 3)
-    ['x1', 'x2', 'x3']
-    """
-    return [f"{name}{number}" for number in range(1, count + 1)]
 
 
 def code_names(run: Run) -> list[str]:
@@ -101,7 +93,7 @@ def code_names(run: Run) -> list[str]:
     """
     names = []
     for level, size in enumerate(run.model.latents.sizes, 1):
-        names += numbered(f"z{level}_", size)
+        names += column_names((), size, f"z{level}_")
     return names
 
 
@@ -145,7 +137,7 @@ def write_items(run: Run, items: Items, path: Path) -> int:
     columns: dict[str, Any] = {"item": items.ids.tolist()}
     if items.titles is not None:
         columns["title"] = items.titles
-    names = numbered("v", vectors.shape[1])
+    names = column_names((), vectors.shape[1], "v")
     columns |= dict(zip(names, vectors.T, strict=True))
     write_table(path, columns)
     return len(vectors)

@@ -3,18 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from ..report.text import plain_number
+
 SPLITS = ("train", "validation", "test")
 """The splits in the order in which they are printed."""
 
 CUTS = ("10", "20", "50", "100")
 """The lengths k of recommended lists whose metrics are printed."""
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Formats a number for people; a value that is missing or NaN is a dash."""
-    if value is None or value != value:
-        return "-"
-    return f"{value:,.{digits}f}"
 
 
 def figures_table(summary: dict[str, Any]) -> list[str]:
@@ -36,10 +31,10 @@ def figures_table(summary: dict[str, Any]) -> list[str]:
 
 def bound_row(split: str, measures: dict[str, Any]) -> str:
     """Lays out the bound of one split and its terms as one row."""
-    elbo = number(measures["elbo"])
-    likelihood = number(measures["log_likelihood_term"])
-    objective = number(measures["objective"])
-    rates = " ".join(map(number, measures["rate"]))
+    elbo = plain_number(measures["elbo"])
+    likelihood = plain_number(measures["log_likelihood_term"])
+    objective = plain_number(measures["objective"])
+    rates = " ".join(map(plain_number, measures["rate"]))
     values = f"{elbo:>10}{likelihood:>15}{objective:>11}"
     return f"{split:<17}{values}  {rates}"
 
@@ -52,7 +47,7 @@ def ranking_table(splits: dict[str, dict[str, float]]) -> list[str]:
     lines = [f"{'ranking':<17}" + "".join(heads)]
     names = dict.fromkeys(name for metrics in splits.values() for name in metrics)
     for name in names:
-        cells = [f"{number(metrics.get(name), 4):>12}" for metrics in splits.values()]
+        cells = [f"{plain_number(metrics.get(name), 4):>12}" for metrics in splits.values()]
         lines.append(f"{name:<17}" + "".join(cells))
     return lines
 
@@ -100,7 +95,7 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
         row += f"{coverage:>18.1%}"
     lines.append(row)
     active_units = " ".join(map(str, measures["active_units"]))
-    rates = " ".join(map(number, measures["rate"]))
+    rates = " ".join(map(plain_number, measures["rate"]))
     lines.append(f"active units {active_units}, rate {rates} nats")
     if above_popularity and cuts:
         longest = cuts[-1]
@@ -111,9 +106,11 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
 
 def versus_popularity(difference: dict[str, float], metric: str) -> str:
     """Says in a sentence whether a model is better than recommending the same list to everybody."""
-    value = difference["value"]
-    error = difference["standard_error"]
-    if value > 2 * error:
+    from ..evaluation.statistics import Estimate
+
+    estimate = Estimate(**difference)
+    value, error = estimate
+    if estimate.is_clearly_above:
         return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
     return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
 
@@ -133,9 +130,9 @@ def score_lines(scores: Any) -> list[str]:
         head += f"{'own test split':>16}  AUROC"
     lines.append(head)
     for name, mean in summary["means"].items():
-        row = f"{name:<22}{number(mean['value']):>14}"
+        row = f"{name:<22}{plain_number(mean['value']):>14}"
         if own_means:
-            row += f"{number(own_means[name]['value']):>16}"
+            row += f"{plain_number(own_means[name]['value']):>16}"
         if name in summary["auroc"]:
             auroc = summary["auroc"][name]
             row += f"  {auroc['value']:.4f} +- {auroc['standard_error']:.4f}"
@@ -154,7 +151,7 @@ def score_lines(scores: Any) -> list[str]:
 
 def least_likely_row(row: dict[str, Any]) -> str:
     """Lays out one of the least likely examples."""
-    log_likelihood = number(row["log_likelihood"])
+    log_likelihood = plain_number(row["log_likelihood"])
     line = f"row {row['row']:>7}  log p(x) {log_likelihood:>12}  percentile {row['percentile']:.2f}"
     if "label" in row:
         line += f"  label {row['label']}"

@@ -21,7 +21,7 @@ from ..html import write
 from ..records import Picture, Section, Table
 from ..sections.about import subtitle
 from ..sections.training import CURVES, metric_rows
-from ..text import figure, listed, metric
+from ..text import format_number, join_names, metric_title
 from .measure import (
     MARK,
     Comparison,
@@ -149,7 +149,7 @@ def training(found: Comparison) -> Section | None:
 
 def ranking_training(found: Comparison) -> Section | None:
     """Shows the metric that decides of all runs by epoch on the same axes."""
-    title = metric(found.headline)
+    title = metric_title(found.headline)
     return _training_section(
         [_curve(found, found.headline, title, "mean over users", "curve_ranking")]
     )
@@ -197,7 +197,7 @@ def _quality(found: Comparison) -> Picture:
         "The whiskers are standard errors over users; whether two runs differ is told by those of "
         "the pairs, in the table."
     )
-    titles = [metric(name) for name in found.shown]
+    titles = [metric_title(name) for name in found.shown]
     return Picture(
         "quality", "Ranking", text, lambda ax: bars(titles, series, "mean over users", ax)
     )
@@ -327,7 +327,7 @@ def columns(found: Comparison) -> Section | None:
 
 
 def _distance_row(name: str, distances: np.ndarray) -> tuple[str, ...]:
-    return (name, *(figure(distance, 3) for distance in distances))
+    return (name, *(format_number(distance, 3) for distance in distances))
 
 
 def _marginals(
@@ -435,7 +435,7 @@ def compare(
         sections = _sections(found)
         # The numbers are written first: they say whose folder this is.
         write_json(folder / "comparison.json", found.describe())
-        title = listed([entry.name for entry in found.entries])
+        title = join_names([entry.name for entry in found.entries])
         text = f"{sizes(found)}; differences are to {found.first.name}"
         write(folder, title, text, sections)
     return found

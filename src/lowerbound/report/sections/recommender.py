@@ -77,11 +77,12 @@ def verdict(compared: Compared, other: str) -> tuple[str, bool]:
         A sentence, and whether the model is better by more than twice the standard error.
     """
     model = compared.rankings["model"]
-    value, standard_error = difference(model, compared.rankings[other], compared.headline)
+    estimate = difference(model, compared.rankings[other], compared.headline)
+    value, standard_error = estimate
     size = format_number(abs(value))
     error = f"(±\u00a0{format_number(standard_error)})"
     by = f"on the {compared.split} users its {metric_title(compared.headline)} is {size}"
-    if value > 2 * standard_error:
+    if estimate.is_clearly_above:
         return f"The model beats {other}: {by} above {error}.", True
     if value > 0:
         sentence = (
