@@ -7,7 +7,8 @@
 Names are imported when they are first used, so that `import lowerbound` is light.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .specs import lazy
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .recommend import Recommender
     from .run import Run, load
 
-__getattr__ = lazy.attributes(
+__getattr__: Callable[[str], Any] = lazy.attributes(
     __name__,
     {
         "anomalies": ("score",),

@@ -84,7 +84,8 @@ class Folded:
         values = history.values.cpu().float().numpy()
         columns = history.columns.cpu().numpy().astype(np.int32)
         offsets = history.offsets.cpu().numpy().astype(np.int32)
-        rows = csr_matrix((values, columns, offsets), shape=tuple(history.shape))
+        shape = (len(history), history.width)
+        rows = csr_matrix((values, columns, offsets), shape=shape)
         users = np.arange(len(history))
         user_factors = self.model.recalculate_user(users, rows)
         return torch.from_numpy(user_factors) @ self.factors.T
@@ -96,7 +97,8 @@ class Popularity(Baseline):
 
     def fit(self, matrix: csr_matrix) -> Counts:
         """Counts the users of each item."""
-        counts = np.asarray((matrix != 0).sum(0), dtype=np.float32)
+        has_item: Any = matrix != 0
+        counts = np.asarray(has_item.sum(0), dtype=np.float32)
         return Counts(torch.from_numpy(counts.ravel()))
 
 

@@ -54,7 +54,7 @@ class Interrupted(LowerboundError):
 
     def __init__(self, message: str, signal_number: int = 2) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signal_number
+        self.exit_code: int = 128 + signal_number
 
 
 def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> str:

@@ -111,7 +111,7 @@ class Noisy(nn.Module):
 
     def __init__(self, noise: Sequence[Noise], network: nn.Module) -> None:
         super().__init__()
-        self.noise = tuple(noise)
+        self.noise: tuple[Noise, ...] = tuple(noise)
         self.network = network
 
     def forward(self, x: Values) -> Tensor:

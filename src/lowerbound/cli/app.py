@@ -1,6 +1,7 @@
 """The Typer application, the options that several commands share, and the output of a result."""
 
 import json as jsonlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +36,7 @@ class Command(QuickHelp, TyperCommand):
         return super().get_short_help_str(limit=1000)
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Commands,
     help="Variational autoencoders for images, tables and interactions: fit, measure, look, use.",
     no_args_is_help=True,
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-command = partial(app.command, cls=Command)
+command: Callable[..., Any] = partial(app.command, cls=Command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 

@@ -8,7 +8,8 @@ Names are imported when they are first used, because a listing of the named sets
 nor torch.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..specs import lazy
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .spec import Data
     from .split import Split
 
-__getattr__ = lazy.attributes(
+__getattr__: Callable[[str], Any] = lazy.attributes(
     __name__,
     {
         "dataset": ("Dataset", "Examples"),

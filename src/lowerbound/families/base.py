@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint
 
 from ..errors import ConfigError
 from ..sparse import DeferredLinear, Reduction, SparseRows
@@ -189,7 +190,7 @@ class RowsDistribution(Distribution):
         dense: makes the same distribution for dense rows, from l computed.
     """
 
-    arg_constraints = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
 
     def __init__(
         self,

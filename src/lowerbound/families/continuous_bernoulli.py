@@ -1,7 +1,7 @@
 """The continuous Bernoulli, a density on [0, 1]."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ class _ContinuousBernoulli(Distribution):
     where black pixels are.
     """
 
-    arg_constraints = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.unit_interval
     has_rsample = True
 

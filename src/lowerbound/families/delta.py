@@ -18,7 +18,7 @@ class _Delta(Distribution):
     Its KL divergence from any density is infinite: an autoencoder has no bound.
     """
 
-    arg_constraints = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real
     has_rsample = True
 

@@ -1,7 +1,7 @@
 """The logistic distribution on a grid of levels."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ class _DiscretizedLogistic(Distribution):
     Both tails belong to the ends of the grid.
     """
 
-    arg_constraints = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.unit_interval
 
     def __init__(self, mean: Tensor, scale: Tensor, levels: int) -> None:

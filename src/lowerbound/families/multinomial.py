@@ -18,7 +18,7 @@ class _Multinomial(Distribution):
     `log_prob` takes the counts of any number of draws, in one given order.
     """
 
-    arg_constraints = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.one_hot
 
     def __init__(self, logits: Tensor, event_dims: int) -> None:

@@ -39,10 +39,10 @@ class Chain(Latents):
                 "a chain needs as many posteriors as priors and sizes, got "
                 f"{len(posteriors)}, {len(priors)}, {len(sizes)}"
             )
-        self.posteriors = nn.ModuleList(posteriors)
-        self.priors = nn.ModuleList(priors)
-        self.sizes = tuple(sizes)
-        self.context_shape = self.sizes[:1]
+        self.posteriors: nn.ModuleList = nn.ModuleList(posteriors)
+        self.priors: nn.ModuleList = nn.ModuleList(priors)
+        self.sizes: tuple[int, ...] = tuple(sizes)
+        self.context_shape: tuple[int, ...] = self.sizes[:1]
 
     def infer(self, batch: Batch, samples: int) -> Inference:
         posteriors: list[Distribution] = []

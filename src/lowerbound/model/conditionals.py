@@ -45,7 +45,7 @@ class Conditional(nn.Module):
         self.free: nn.Parameter | None = None
         if family.free:
             self.free = nn.Parameter(torch.zeros(family.free))
-        self.head = family.head(Place(event, context))
+        self.head: nn.Module | None = family.head(Place(event, context))
 
     def forward(self, context: Values) -> Distribution:
         return self._distribution(context, self.network)

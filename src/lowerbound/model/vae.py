@@ -41,7 +41,7 @@ class VAE(nn.Module):
         super().__init__()
         self.latents = latents
         self.decoder = decoder
-        self.shape = tuple(shape)
+        self.shape: tuple[int, ...] = tuple(shape)
         self.sparse = sparse
         self.conditions = conditions
 

@@ -20,7 +20,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
-        self.body = nn.Sequential(
+        self.body: nn.Sequential = nn.Sequential(
             ACTIVATIONS[activation](),
             nn.Conv2d(channels, channels, 3, padding=1),
             ACTIVATIONS[activation](),

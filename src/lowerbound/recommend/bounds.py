@@ -61,18 +61,18 @@ class ItemTable:
 
     def __init__(self, layer: DeferredLinear) -> None:
         items, terms = layer.weight.shape
-        self.bias = layer.bias.detach().double().cpu()
-        self.weight = torch.empty(items, terms)
+        self.bias: Tensor = layer.bias.detach().double().cpu()
+        self.weight: Tensor = torch.empty(items, terms)
         # The rows of the table are aligned to 32 numbers.
         columns = -(-(terms + 5) // 32) * 32
-        self.bounds = torch.zeros(items, columns, dtype=torch.bfloat16)
+        self.bounds: Tensor = torch.zeros(items, columns, dtype=torch.bfloat16)
         for start in range(0, items, CHUNK_ITEMS):
             stop = min(start + CHUNK_ITEMS, items)
             self._fill(slice(start, stop), layer.weight)
         self.bounds[:, terms + 2 : terms + 5] = _split_in_three(self.bias)
-        self.sum_rounding = columns * SUM_ROUNDING
+        self.sum_rounding: float = columns * SUM_ROUNDING
         largest_bias = float(self.bias.abs().max())
-        self.slack = 2 * self.sum_rounding * largest_bias
+        self.slack: float = 2 * self.sum_rounding * largest_bias
         self._memory = threading.local()
 
     def _fill(self, rows: slice, weight: Tensor) -> None:

@@ -127,7 +127,7 @@ class Trunk:
         # The copy shares the tensors of the model.
         tensors = (*model.parameters(), *model.buffers())
         shared = {id(tensor): tensor for tensor in tensors}
-        self.model = copy.deepcopy(model, shared)
+        self.model: VAE = copy.deepcopy(model, shared)
         _replace_layers(self.model.eval())
         widths = [*_sizes(model)]
         for module in self.model.modules():
@@ -135,8 +135,8 @@ class Trunk:
                 widths.append(module.weight.shape[0])
             elif isinstance(module, _SparseFirst):
                 widths.append(module.table.shape[1])
-        self.empty_rows = -(-LANES // min(widths))
-        self.block_rows = max(1, SERIAL_NUMBERS // max(widths) - self.empty_rows)
+        self.empty_rows: int = -(-LANES // min(widths))
+        self.block_rows: int = max(1, SERIAL_NUMBERS // max(widths) - self.empty_rows)
 
     def __call__(self, x: SparseRows) -> tuple[Tensor, Tensor]:
         """Returns z and h of the rows (B, I)."""

@@ -48,8 +48,8 @@ class Catalogue:
     """The items of a run, found by their ids or titles."""
 
     def __init__(self, items: Items) -> None:
-        self.ids = items.ids
-        self.titles = items.titles
+        self.ids: np.ndarray = items.ids
+        self.titles: list[str] | None = items.titles
 
     @cached_property
     def _by_id(self) -> dict[Any, int]:

@@ -153,7 +153,7 @@ class Recommender:
                 "only a run on interactions recommends; this one was fitted to dense examples"
             )
         self.run = run
-        self.catalogue = Catalogue(run.items)
+        self.catalogue: Catalogue = Catalogue(run.items)
         model = run.model
         if next(model.parameters()).is_cuda:
             model = copy.deepcopy(model).cpu()
@@ -299,7 +299,7 @@ class Recommender:
             return Histories(histories.users, self._check_matrix(histories.matrix))
         if issparse(histories):
             matrix = self._check_matrix(histories)
-            return Histories(np.arange(histories.shape[0]), matrix)
+            return Histories(np.arange(matrix.shape[0]), matrix)
         if isinstance(histories, Mapping):
             return self._read_mapping(histories)
         if hasattr(histories, "get_column"):

@@ -3,7 +3,8 @@
 Names are imported when they are first used: `report.text` needs neither matplotlib nor torch.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..specs import lazy
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from .comparison.page import compare
     from .report import glance, page
 
-__getattr__ = lazy.attributes(
+__getattr__: Callable[[str], Any] = lazy.attributes(
     __name__,
     {
         "comparison.measure": ("Comparison",),

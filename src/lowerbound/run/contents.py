@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -45,7 +45,7 @@ def read_table(folder: Path, name: str) -> dict[str, Any]:
 class _Typed(BaseModel):
     """The values that a file of a run must hold for its readers; the file may hold more."""
 
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
 class _Fingerprint(_Typed):

@@ -99,7 +99,7 @@ class Run:
         self.folder = folder
         self.recipe = recipe
         self.schema = schema
-        self.model = model.eval()
+        self.model: VAE = model.eval()
         self.summary = summary
         self.items = items
 

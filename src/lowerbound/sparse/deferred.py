@@ -45,9 +45,9 @@ class DeferredLinear:
     __slots__ = ("bias", "h", "weight")
 
     def __init__(self, h: Tensor, weight: Tensor, bias: Tensor) -> None:
-        self.h = h
-        self.weight = weight
-        self.bias = bias
+        self.h: Tensor = h
+        self.weight: Tensor = weight
+        self.bias: Tensor = bias
 
     @property
     def shape(self) -> torch.Size:

@@ -32,8 +32,8 @@ class SparseLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.weight = nn.Parameter(linear.weight.detach().T.contiguous())
-        self.bias = linear.bias
+        self.weight: nn.Parameter = nn.Parameter(linear.weight.detach().T.contiguous())
+        self.bias: nn.Parameter = linear.bias
 
     def forward(self, x: SparseRows | Tensor) -> Tensor:
         if isinstance(x, SparseRows):
@@ -49,7 +49,7 @@ class Uncomputed(Reader):
     def __init__(self, linear: nn.Module) -> None:
         super().__init__()
         self.linear = linear
-        self.reads = (linear,)
+        self.reads: tuple[nn.Module, ...] = (linear,)
 
     def forward(self, h: Tensor) -> DeferredLinear:
         return DeferredLinear(h, self.linear.weight, self.linear.bias)  # type: ignore[arg-type]
@@ -65,11 +65,11 @@ class Transposed(Reader):
 
     def __init__(self, of: nn.Module, inputs: int) -> None:
         super().__init__()
-        self.reads = (of,)
+        self.reads: tuple[nn.Module, ...] = (of,)
         self._inputs = inputs
         input_dim = 0 if isinstance(of, SparseLinear) else 1
         outputs = of.weight.shape[input_dim]  # type: ignore[index]
-        self.bias = nn.Parameter(torch.zeros(outputs))  # type: ignore[arg-type]
+        self.bias: nn.Parameter = nn.Parameter(torch.zeros(outputs))  # type: ignore[arg-type]
 
     @property
     def weight(self) -> Tensor:

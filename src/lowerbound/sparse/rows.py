@@ -27,10 +27,10 @@ class SparseRows:
     __slots__ = ("_column_order", "columns", "offsets", "values", "width")
 
     def __init__(self, offsets: Tensor, columns: Tensor, values: Tensor, width: int) -> None:
-        self.offsets = offsets
-        self.columns = columns
-        self.values = values
-        self.width = width
+        self.offsets: Tensor = offsets
+        self.columns: Tensor = columns
+        self.values: Tensor = values
+        self.width: int = width
         # The order of the entries by column, once it is known. Rows with the same places share the
         # list, so that each of them finds what another one has sorted.
         self._column_order: list[Tensor] = []

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class MLflow(Tracker):
     SQLite file of this run.
     """
 
-    needs = ("mlflow", "sqlalchemy", "alembic")
+    needs: ClassVar[tuple[str, ...]] = ("mlflow", "sqlalchemy", "alembic")
 
     def __init__(self, folder: Path, project: str, config: Mapping[str, Any], known: str) -> None:
         import logging
@@ -34,8 +34,8 @@ class MLflow(Tracker):
         if not mlflow.is_tracking_uri_set():
             store = f"sqlite:///{folder / 'tracking' / 'mlflow.db'}"
             artefacts = (folder / "tracking" / "mlflow").as_uri()
-        self.client = mlflow.MlflowClient(store)
-        self.id = known or self._create_run(project, folder.name, artefacts)
+        self.client: Any = mlflow.MlflowClient(store)
+        self.id: str = known or self._create_run(project, folder.name, artefacts)
         self.client.update_run(self.id, status="RUNNING")
         self._log_new_parameters(flat(config))
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,16 +15,17 @@ class TensorBoard(Tracker):
     hyperparameters.
     """
 
-    needs = ("tensorboard",)
+    needs: ClassVar[tuple[str, ...]] = ("tensorboard",)
 
     def __init__(self, folder: Path, project: str, config: Mapping[str, Any], known: str) -> None:
         from torch.utils.tensorboard import FileWriter
         from torch.utils.tensorboard.summary import hparams
 
         self.folder = folder
-        self.has_started = False
-        self.writer = FileWriter(str(folder / "tracking" / "tensorboard"))
-        *opening_summaries, self.success_summary = hparams(flat(config), {})
+        self.has_started: bool = False
+        self.writer: FileWriter = FileWriter(str(folder / "tracking" / "tensorboard"))
+        *opening_summaries, success_summary = hparams(flat(config), {})
+        self.success_summary: Any = success_summary
         for summary in opening_summaries:
             self.writer.add_summary(summary)
 

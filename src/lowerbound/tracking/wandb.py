@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,14 +15,14 @@ class WandB(Tracker):
     what an offline run left.
     """
 
-    needs = ("wandb",)
+    needs: ClassVar[tuple[str, ...]] = ("wandb",)
 
     def __init__(self, folder: Path, project: str, config: Mapping[str, Any], known: str) -> None:
         import wandb
 
         wandb.setup(wandb.Settings(login_timeout=60))  # nobody may be there to be asked for a key
         try:
-            self.run = wandb.init(
+            self.run: Any = wandb.init(
                 project=project,
                 name=folder.name,
                 dir=folder / "tracking",
@@ -36,7 +36,7 @@ class WandB(Tracker):
         except BaseException:
             self._end_service()
             raise
-        self.id = self.run.id
+        self.id: str = self.run.id
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
         self.run.log(dict(values), step=epoch)

@@ -93,7 +93,7 @@ class Watch:
     """
 
     def __init__(self, open_: Mapping[str, Tracker], pictures_every: int = 1) -> None:
-        self.open = dict(open_)
+        self.open: dict[str, Tracker] = dict(open_)
         self.pictures_every = pictures_every
 
     def _call_each(self, method: str, *arguments: Any) -> None:

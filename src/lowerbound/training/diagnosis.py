@@ -77,8 +77,8 @@ class Diagnosis:
         self.loader = loader
         self.objective = objective
         self.samples = samples
-        self.terms = columns[2:]
-        self.processes = loader.processes
+        self.terms: list[str] = columns[2:]
+        self.processes: Processes = loader.processes
         self.checkpoints = checkpoints
 
     def refuse_nonfinite_losses(self, metrics: Tensor, state: State) -> None:

@@ -117,7 +117,7 @@ class Compiled(nn.Module):
         self.needed = needed
         # The random numbers stay those of the model as it is, so that compilation changes no
         # figure beyond rounding.
-        self.fast = torch.compile(model, dynamic=False, options={"fallback_random": True})
+        self.fast: Any = torch.compile(model, dynamic=False, options={"fallback_random": True})
 
     def forward(self, x: Any, *arguments: Any) -> Any:
         """Returns what the model returns.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data import Dataset
 from ..distributed.launch import make_fabric, processes_of
+from ..distributed.processes import Processes
 from ..errors import ConfigError
 from ..model import VAE
 from ..objectives import Objective
@@ -65,22 +66,22 @@ class Fit:
         self.data = data
         self.objective = objective
         self.settings = settings
-        self.fabric = fabric or make_fabric(settings)
-        self.processes = processes_of(self.fabric)
+        self.fabric: Fabric = fabric or make_fabric(settings)
+        self.processes: Processes = processes_of(self.fabric)
         refuse_unfit(data, settings)
-        self.monitor = monitored(settings.monitor, data.train.schema.shape[0])
-        self.loader = Loader(data.train, settings, self.processes, self.fabric.device)
-        self.weights = Weights(model, self.fabric, settings, self.loader.batches)
-        self.sums = EpochSums(len(model.latents.sizes))
-        self.diagnosis = Diagnosis(
+        self.monitor: str = monitored(settings.monitor, data.train.schema.shape[0])
+        self.loader: Loader = Loader(data.train, settings, self.processes, self.fabric.device)
+        self.weights: Weights = Weights(model, self.fabric, settings, self.loader.batches)
+        self.sums: EpochSums = EpochSums(len(model.latents.sizes))
+        self.diagnosis: Diagnosis = Diagnosis(
             self.weights, self.loader, objective, settings.samples, self.sums.columns, checkpoints
         )
-        self.stepper = Stepper(
+        self.stepper: Stepper = Stepper(
             self.weights, self.loader, objective, settings, self.fabric, self.sums, self.diagnosis
         )
-        self.checkpoints = Checkpoints(checkpoints, self.stepper)
-        self.state = State()
-        self.follower = NOBODY
+        self.checkpoints: Checkpoints = Checkpoints(checkpoints, self.stepper)
+        self.state: State = State()
+        self.follower: Follower = NOBODY
 
     def resume(self) -> None:
         """Goes back to the newest checkpoint. RunError if there is none that is whole and fits."""

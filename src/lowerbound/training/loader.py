@@ -38,11 +38,11 @@ class Loader:
         device: torch.device,
     ) -> None:
         self.train = train
-        self.batch_size = settings.batch_size
-        self.seed = settings.seed
+        self.batch_size: int = settings.batch_size
+        self.seed: int = settings.seed
         self.processes = processes
         self.device = device
-        self.batches = math.ceil(len(train) / self.batch_size)
+        self.batches: int = math.ceil(len(train) / self.batch_size)
 
     def examples_before(self, epoch: int, batch: int) -> int:
         """Counts the examples of a run before a batch of an epoch, both from 0."""

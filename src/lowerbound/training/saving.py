@@ -3,12 +3,19 @@
 import time
 from pathlib import Path
 
+import torch
+from lightning_fabric import Fabric
+
+from ..distributed.processes import Processes
 from ..errors import RunError, one_line
+from ..recipe import Training
 from . import checkpoint
-from .diagnosis import broken_weight
+from .diagnosis import Diagnosis, broken_weight
 from .optimizing import load_optimizer_state
 from .state import State, read_state, refuse_fewer_epochs, write_checkpoint
 from .step import Stepper
+from .sums import EpochSums
+from .weights import Weights
 
 
 class Checkpoints:
@@ -21,15 +28,15 @@ class Checkpoints:
 
     def __init__(self, folder: Path | None, stepper: Stepper) -> None:
         self.folder = folder
-        self.fabric = stepper.fabric
-        self.processes = stepper.processes
-        self.settings = stepper.settings
-        self.batches = stepper.loader.batches
-        self.weights = stepper.weights
-        self.optimizer = stepper.optimizer
-        self.sums = stepper.sums
-        self.diagnosis = stepper.diagnosis
-        self.saved_at = time.monotonic()
+        self.fabric: Fabric = stepper.fabric
+        self.processes: Processes = stepper.processes
+        self.settings: Training = stepper.settings
+        self.batches: int = stepper.loader.batches
+        self.weights: Weights = stepper.weights
+        self.optimizer: torch.optim.Optimizer = stepper.optimizer
+        self.sums: EpochSums = stepper.sums
+        self.diagnosis: Diagnosis = stepper.diagnosis
+        self.saved_at: float = time.monotonic()
 
     def is_due(self, step: int) -> bool:
         """Says whether a checkpoint is due after this step, by its number or by the time."""

@@ -6,7 +6,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ..distributed.processes import Share, noise_of
+from ..distributed.processes import Processes, Share, noise_of
 from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
@@ -51,12 +51,12 @@ class Stepper:
         self.objective = objective
         self.settings = settings
         self.fabric = fabric
-        self.processes = loader.processes
+        self.processes: Processes = loader.processes
         self.sums = sums
         self.diagnosis = diagnosis
-        self.steps = loader.batches * settings.epochs
+        self.steps: int = loader.batches * settings.epochs
         lazy = lazy_weights(weights.learner, settings, self.processes.world)
-        self.noted = []
+        self.noted: list[torch.nn.Parameter] = []
         if self.processes.world > 1:
             self.noted = lazy
         optimizer = make_optimizer(settings, weights.learner)

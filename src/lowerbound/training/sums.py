@@ -23,10 +23,10 @@ class EpochSums:
     """
 
     def __init__(self, levels: int) -> None:
-        self.columns = ["objective", "elbo", "log_likelihood_term"]
+        self.columns: list[str] = ["objective", "elbo", "log_likelihood_term"]
         self.columns += [f"rate_{level}" for level in range(1, levels + 1)]
         self.columns.append("examples")
-        self.totals = torch.zeros(len(self.columns), dtype=torch.float64)
+        self.totals: Tensor = torch.zeros(len(self.columns), dtype=torch.float64)
         self.pending: list[Tensor] = []
 
     def add(self, loss: Tensor, terms: Terms, objective: Objective, examples: int) -> None:

@@ -3,7 +3,9 @@
 import copy
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -37,16 +39,16 @@ class Weights:
 
     def __init__(self, model: VAE, fabric: Fabric, settings: Training, batches: int) -> None:
         self.model = model
-        self.in_parts = keeps_parts(fabric)
-        self.learner = copy.deepcopy(model) if self.in_parts else model
+        self.in_parts: bool = keeps_parts(fabric)
+        self.learner: VAE = copy.deepcopy(model) if self.in_parts else model
         choice = settings.compile
         if choice == "auto" and fabric.world_size > 1:
             choice = False
         steps = batches * settings.epochs
         network = compiled(self.learner, choice, steps, settings.batch_size // fabric.world_size)
-        self.is_compiled = isinstance(network, Compiled)
-        self.wrapped = fabric.setup_module(network)
-        self.trained = {
+        self.is_compiled: bool = isinstance(network, Compiled)
+        self.wrapped: Any = fabric.setup_module(network)
+        self.trained: dict[str, torch.nn.Parameter] = {
             name: parameter
             for name, parameter in self.learner.named_parameters()
             if parameter.requires_grad

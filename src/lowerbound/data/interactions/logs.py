@@ -100,7 +100,7 @@ def _scan_npz(path: Path) -> "LazyFrame":
         stored.check_format(full_check=True)
     # A matrix by rows needs this memory even if it holds nothing.
     refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)
-    matrix = stored.tocsr()
+    matrix: Any = stored.tocsr()  # type: ignore[misc]
     matrix.check_format(full_check=True)
     matrix.eliminate_zeros()
     entries = matrix.tocoo()

@@ -57,7 +57,7 @@ class DenseFindings:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.has_bound = run.recipe.objective.has_bound
+        self.has_bound: bool = run.recipe.objective.has_bound
 
     @cached_property
     def data(self) -> Dataset:

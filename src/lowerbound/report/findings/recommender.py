@@ -4,6 +4,7 @@ vectors, rates.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,8 @@ def findings(run: Run) -> Findings:
     data = run.data()
     train = data.users("train")
     assert train is not None
-    popularity = np.asarray((train.matrix != 0).sum(0), dtype=np.int64).ravel()
+    has_item: Any = train.matrix != 0
+    popularity = np.asarray(has_item.sum(0), dtype=np.int64).ravel()
     vectors = item_vectors(run.model)
     method = run.recipe.report.projection
     known = np.argsort(-popularity, kind="stable")[:MAPPED_ITEMS]
