@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long check format bench peers install clean
+.PHONY: demo test test-long check docs format bench peers install clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, got " + sys.version) if sys.version_info < (3, 11) else None'
@@ -30,6 +30,11 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes lowerbound --ignoreexternal
+
+# The API reference, built from the docstrings; open build/api/index.html.
+docs: $(STAMP)
+	$(BIN)/python -m pdoc --docformat google --output-directory build/api lowerbound
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
