@@ -111,9 +111,11 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
 
 def versus_popularity(difference: dict[str, float], metric: str) -> str:
     """Says in a sentence whether a model is better than recommending the same list to everybody."""
-    value = difference["value"]
-    error = difference["standard_error"]
-    if value > 2 * error:
+    from ..evaluation import Estimate
+
+    lead = Estimate(**difference)
+    value, error = lead
+    if lead.is_clearly_above:
         return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
     return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
 

@@ -124,11 +124,3 @@ def shorten(text: str, longest: int = 40) -> str:
     if len(line) <= longest:
         return line
     return line[: longest - 1].rstrip() + "…"
-
-
-# The former names, which findings/ and comparison/ still use.
-figure = format_number
-spread = format_estimate
-metric = metric_title
-listed = join_names
-setting = format_setting

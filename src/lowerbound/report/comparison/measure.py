@@ -21,7 +21,7 @@ from ...evaluation.measure import (
 )
 from ...families import Multinomial
 from ...run import Run, check
-from ..text import listed, setting
+from ..text import format_setting, join_names
 
 CAUTIONS = {
     "train": ("Every run was trained on these examples: the figures say nothing of new ones."),
@@ -366,7 +366,7 @@ def _other_examples(first: Run, run: Run, split: str, data: str | Path | None) -
     causes = []
     for key, (ours, theirs) in settings([first, run]).items():
         if key.startswith("data.") and key not in without_say:
-            causes.append(f"{key} is {setting(ours)} and {setting(theirs)}")
+            causes.append(f"{key} is {format_setting(ours)} and {format_setting(theirs)}")
     cause = ", ".join(causes)
     if data is not None:
         return ConfigError(
@@ -568,7 +568,7 @@ def _autoencoder_warnings(entries: Sequence[Entry]) -> list[str]:
     if len(without) > 1:
         verb = "are autoencoders"
     warning = (
-        f"{listed(without)} {verb}, without a bound: only the log-likelihood term, which no "
+        f"{join_names(without)} {verb}, without a bound: only the log-likelihood term, which no "
         "rate limits, is common."
     )
     return [warning]

@@ -1,12 +1,11 @@
 """A comparison for people, as text."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ...evaluation import Estimate
 from ..records import Table
-from ..text import figure, metric, setting, spread
+from ..text import format_estimate, format_number, format_setting, metric_title, to_ascii
 from .measure import Comparison, Entry
 
 NAMED = {"elbo": "ELBO", "log_likelihood": "log p(x)", "log_likelihood_term": "log-likelihood term"}
@@ -21,7 +20,7 @@ METRIC_DIGITS = 4
 
 def name_measure(measure: str) -> str:
     """Names a measure for people."""
-    return NAMED.get(measure) or metric(measure)
+    return NAMED.get(measure) or metric_title(measure)
 
 
 def digits(found: Comparison) -> int:
@@ -75,10 +74,10 @@ def _figures_row(found: Comparison, entry: Entry) -> tuple[str, ...]:
     for name in found.shown:
         cells.append("–")
         if name in measures:
-            cells[-1] = spread(measures[name], digits(found))
+            cells[-1] = format_estimate(measures[name], digits(found))
         cells.append("–")
         if name in differences:
-            cells[-1] = spread(differences[name], digits(found), sign=True)
+            cells[-1] = format_estimate(differences[name], digits(found), sign=True)
     return tuple(cells)
 
 
@@ -98,11 +97,11 @@ def _models_row(entry: Entry) -> tuple[str, ...]:
     for rate in entry.rate:
         if rate is None:
             rate = math.nan
-        rates.append(figure(rate, 2))
+        rates.append(format_number(rate, 2))
     epochs = "–"
     if "epochs" in summary:
         epochs = f"{summary['epochs']:,}"
-    seconds = figure(summary.get("seconds", math.nan), 1)
+    seconds = format_number(summary.get("seconds", math.nan), 1)
     return (entry.name, " + ".join(rates) or "–", f"{entry.parameters:,}", epochs, seconds)
 
 
@@ -122,7 +121,7 @@ def settings_table(found: Comparison) -> Table:
         head.append(entry.name)
     rows = []
     for key, values in found.settings.items():
-        rows.append((key, *map(setting, values)))
+        rows.append((key, *map(format_setting, values)))
     return Table(tuple(head), tuple(rows), numbers=False)
 
 
@@ -150,8 +149,8 @@ def _verdict(found: Comparison, entry: Entry) -> str:
     doubt = ""
     if not difference.is_clear:
         doubt = ", which is within twice the standard error"
-    size = f"{figure(abs(difference.value), digits(found))}{unit}"
-    error = figure(difference.standard_error, digits(found))
+    size = f"{format_number(abs(difference.value), digits(found))}{unit}"
+    error = format_number(difference.standard_error, digits(found))
     return f"{subject} is {size} {side} that of {first} (±\u00a0{error}){doubt}."
 
 
@@ -171,22 +170,14 @@ def _align(table: Table) -> list[str]:
     return lines
 
 
-def _type(lines: Sequence[str]) -> list[str]:
-    """Writes figures as the other commands do."""
-    typed = []
-    for line in lines:
-        line = line.replace("±\u00a0", "+- ").replace("±", "+-")
-        typed.append(line.replace("−", "-").replace("–", "-"))
-    return typed
-
-
 def as_text(found: Comparison) -> list[str]:
     """Writes the comparison as lines for a terminal."""
     lines = [sizes(found)]
     for warning in found.warnings:
         lines.append(f"note: {warning}")
     table = _side_by_side(figures_table(found), models_table(found))
-    lines += _type([caption(found), *_align(table), *verdicts(found)])
+    for line in (caption(found), *_align(table), *verdicts(found)):
+        lines.append(to_ascii(line))
     if found.settings:
         lines += ["", *_align(settings_table(found))]
     else:

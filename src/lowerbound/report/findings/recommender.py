@@ -17,7 +17,7 @@ from ...evaluation.statistics import mean_ranks
 from ...recommend import item_vectors
 from ...run import Run
 from ..projection import Plane, plane
-from ..text import metric
+from ..text import metric_title
 
 EASE_MEMORY = 10**9
 """Bytes that a fit of EASE may take; over larger catalogues it is left out."""
@@ -229,8 +229,8 @@ def _fit_ease(
     if len(values) > 1 and chosen in (min(values), max(values)):
         edge = ", an end of that list, so that another might do better"
     note = (
-        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric(headline)} on the validation "
-        f"split{edge}."
+        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric_title(headline)} on the "
+        f"validation split{edge}."
     )
     return best, note
 
