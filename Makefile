@@ -34,7 +34,7 @@ check: $(STAMP)
 
 # The API reference, built from the docstrings; open build/api/index.html.
 docs: $(STAMP)
-	$(BIN)/python -m pdoc --docformat google --output-directory build/api lowerbound
+	$(BIN)/python docs/build_api.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -154,9 +154,9 @@ def test_the_bound_on_the_page_is_that_of_the_run(levels):
 
 def test_a_small_split_is_mapped_with_all_others(levels):
     look = DenseFindings(levels)
-    assert look.crowd_name == "120 of 1,797 examples of all splits"
-    assert len(look.means[0]) == len(look.labels) == len(look.crowd_scores) == 120
-    assert look.labels == [str(label) for label in look.crowd.labels]
+    assert look.mapped_name == "120 of 1,797 examples of all splits"
+    assert len(look.means[0]) == len(look.labels) == len(look.mapped_scores) == 120
+    assert look.labels == [str(label) for label in look.mapped.labels]
 
 
 def test_the_top_level_is_swept_in_units_of_its_prior_and_the_lower_one_in_those_of_its_codes(

@@ -106,11 +106,11 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
 
 def versus_popularity(difference: dict[str, float], metric: str) -> str:
     """Says in a sentence whether a model is better than recommending the same list to everybody."""
-    from ..evaluation.statistics import Estimate
+    from ..evaluation import Estimate
 
-    estimate = Estimate(**difference)
-    value, error = estimate
-    if estimate.is_clearly_above:
+    lead = Estimate(**difference)
+    value, error = lead
+    if lead.is_clearly_above:
         return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
     return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
 

@@ -1,5 +1,6 @@
-"""Measures of a fitted model. They work on `Terms` and `Level` records, on scores, and on any examples
-that come in batches.
+"""Measures of a fitted model.
+
+They work on `Terms` and `Level` records, on scores, and on any examples that come in batches.
 """
 
 from .detection import auroc, complexity, percentile, typicality

@@ -98,14 +98,14 @@ def split_log(
     matrix = _to_matrix(log, split.train.users, split.train.history)
     schema = _make_schema(source.name, matrix, how, schema)
     catalogue = items or _make_catalogue(source, how, log.items, matrix)
-    train = _to_examples(log, split.train, schema)
-    whole = _to_examples(log, SplitPart.everything(log), schema)
+    train = _to_history(log, split.train, schema)
+    whole = _to_history(log, SplitPart.everything(log), schema)
     validation = None
     if split.validation is not None:
-        validation = _to_examples(log, split.validation, schema)
+        validation = _to_history(log, split.validation, schema)
     test = None
     if split.test is not None:
-        test = _to_examples(log, split.test, schema)
+        test = _to_history(log, split.test, schema)
     facts = log.facts | _describe_size(log)
     name = source.name
     seed = held_out.seed
@@ -223,7 +223,7 @@ def _make_catalogue(
     return Items(ids, titles, genres, popularity)
 
 
-def _to_examples(log: Log, part: SplitPart, schema: Schema) -> History:
+def _to_history(log: Log, part: SplitPart, schema: Schema) -> History:
     """Makes the `History` of one part of a split."""
     history = _to_matrix(log, part.users, part.history)
     targets = None

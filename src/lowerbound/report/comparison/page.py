@@ -21,7 +21,7 @@ from ..html import write
 from ..records import Picture, Section, Table
 from ..sections.about import subtitle
 from ..sections.training import CURVES, metric_rows
-from ..text import format_number, join_names, metric_title
+from ..text import column_names, format_number, join_names, metric_title
 from .measure import (
     MARK,
     Comparison,
@@ -300,15 +300,13 @@ def columns(found: Comparison) -> Section | None:
     for entry in entries:
         drawn = entry.run.sample(COMPARED_ROWS, mean=False, seed=found.seed)
         samples.append(entry.run.schema.restore(drawn.numpy()))
-    column_names = list(schema.columns)
-    if not column_names:
-        column_names = [f"value {i + 1}" for i in range(schema.shape[0])]
+    titles = column_names(schema.columns, schema.shape[0])
     distances = np.stack([column_distances(data, part) for part in samples], axis=1)
     order = np.argsort(-distances.mean(1), kind="stable")[:SHOWN_COLUMNS]
-    shown = [column_names[i] for i in order]
+    shown = [titles[i] for i in order]
     which = "All columns"
-    if len(column_names) > SHOWN_COLUMNS:
-        which = f"The {SHOWN_COLUMNS} columns of {len(column_names)} that differ most"
+    if len(titles) > SHOWN_COLUMNS:
+        which = f"The {SHOWN_COLUMNS} columns of {len(titles)} that differ most"
     caption = (
         f"{which}: the greatest difference of the distribution functions (Kolmogorov and Smirnov) "
         f"of {len(data):,} {found.split} examples and {COMPARED_ROWS:,} samples of each run."
@@ -316,7 +314,7 @@ def columns(found: Comparison) -> Section | None:
     head = ("column", *(entry.name for entry in entries))
     rows = [_distance_row("mean of all columns", distances.mean(0))]
     for i in order:
-        rows.append(_distance_row(column_names[i], distances[i]))
+        rows.append(_distance_row(titles[i], distances[i]))
     pictures = []
     for i, (entry, part) in enumerate(zip(entries, samples, strict=True), 1):
         pictures.append(
@@ -331,10 +329,10 @@ def _distance_row(name: str, distances: np.ndarray) -> tuple[str, ...]:
 
 
 def _marginals(
-    file: str, name: str, data: np.ndarray, drawn: np.ndarray, column_names: list[str]
+    file: str, name: str, data: np.ndarray, drawn: np.ndarray, titles: list[str]
 ) -> Picture:
     text = "Examples (filled) and samples from the model (line)."
-    return Picture(file, name, text, lambda ax: marginals(data, drawn, column_names, ax), wide=True)
+    return Picture(file, name, text, lambda ax: marginals(data, drawn, titles, ax), wide=True)
 
 
 Part = Callable[[Comparison], Section | None]

@@ -1,12 +1,11 @@
 """A comparison for people, as text."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ...evaluation import Estimate
 from ..records import Table
-from ..text import format_estimate, format_number, format_setting, metric_title
+from ..text import format_estimate, format_number, format_setting, metric_title, to_ascii
 from .measure import Comparison, Entry
 
 NAMED = {"elbo": "ELBO", "log_likelihood": "log p(x)", "log_likelihood_term": "log-likelihood term"}
@@ -171,22 +170,14 @@ def _align(table: Table) -> list[str]:
     return lines
 
 
-def _type(lines: Sequence[str]) -> list[str]:
-    """Writes figures as the other commands do."""
-    typed = []
-    for line in lines:
-        line = line.replace("±\u00a0", "+- ").replace("±", "+-")
-        typed.append(line.replace("−", "-").replace("–", "-"))
-    return typed
-
-
 def as_text(found: Comparison) -> list[str]:
     """Writes the comparison as lines for a terminal."""
     lines = [sizes(found)]
     for warning in found.warnings:
         lines.append(f"note: {warning}")
     table = _side_by_side(figures_table(found), models_table(found))
-    lines += _type([caption(found), *_align(table), *verdicts(found)])
+    for line in (caption(found), *_align(table), *verdicts(found)):
+        lines.append(to_ascii(line))
     if found.settings:
         lines += ["", *_align(settings_table(found))]
     else:

@@ -157,7 +157,7 @@ class DenseFindings:
         return "all"
 
     @cached_property
-    def crowd(self) -> Examples:
+    def mapped(self) -> Examples:
         """The examples of maps and of the data beside samples: of that split, or of all where it
         has few.
         """
@@ -170,12 +170,12 @@ class DenseFindings:
         return examples.take(np.sort(chosen))
 
     @property
-    def crowd_name(self) -> str:
-        """What the crowd is called: "5,000 of 10,000 test examples"."""
+    def mapped_name(self) -> str:
+        """What the mapped examples are called: "5,000 of 10,000 test examples"."""
         split = self._mapped_split
         whole = len(self.data.split(split))
-        count = f"{len(self.crowd):,}"
-        if len(self.crowd) != whole:
+        count = f"{len(self.mapped):,}"
+        if len(self.mapped) != whole:
             count = f"{count} of {whole:,}"
         if split == "all":
             return f"{count} examples of all splits"
@@ -183,31 +183,31 @@ class DenseFindings:
 
     @cached_property
     def means(self) -> list[np.ndarray]:
-        """The posterior means of the crowd, (N, d) of each level."""
-        levels = self.run.encode(self.crowd)
+        """The posterior means of the mapped examples, (N, d) of each level."""
+        levels = self.run.encode(self.mapped)
         return [level.double().numpy() for level in levels]
 
     @cached_property
     def labels(self) -> list[str] | None:
-        """The labels of the crowd."""
-        if self.crowd.labels is None:
+        """The labels of the mapped examples."""
+        if self.mapped.labels is None:
             return None
-        return [str(label) for label in self.crowd.labels]
+        return [str(label) for label in self.mapped.labels]
 
     @cached_property
-    def crowd_scores(self) -> np.ndarray:
-        """The scores of the crowd, (N,)."""
-        bound = self._measures(self.crowd).bound
+    def mapped_scores(self) -> np.ndarray:
+        """The scores of the mapped examples, (N,)."""
+        bound = self._measures(self.mapped).bound
         return self.scored(bound)
 
     @cached_property
     def draws(self) -> list[np.ndarray]:
-        """One draw of the posterior of each level for the first of the crowd, (N, d)."""
-        parts: list[list[np.ndarray]] = [[] for _ in self.run.model.latents.sizes]
-        for _, inference in self._inferred(self.crowd.take(slice(0, DRAWN_EXAMPLES))):
-            for part, level in zip(parts, inference.levels, strict=True):
-                part.append(level.z[0].cpu().double().numpy())
-        return [np.concatenate(part) for part in parts]
+        """One draw of the posterior of each level for the first of the mapped examples, (N, d)."""
+        first = self.mapped.take(slice(0, DRAWN_EXAMPLES))
+        batches = []
+        for _, inference in self._inferred(first):
+            batches.append([level.z[0].cpu().double().numpy() for level in inference.levels])
+        return [np.concatenate(level) for level in zip(*batches, strict=True)]
 
     def _inferred(self, examples: Examples) -> Iterator[tuple[Tensor, Inference]]:
         """Yields batches that fit memory, each with one draw of its latents."""
@@ -221,8 +221,8 @@ class DenseFindings:
     def prior_draws(self) -> list[np.ndarray]:
         """Ancestral samples of each level, as many as there are draws of the posterior."""
         with evaluating(self.run.model, 0):
-            samples = self.run.model.latents.generate(len(self.draws[0])).zs
-            return [z.cpu().double().numpy() for z in samples]
+            samples = self.run.model.latents.generate(len(self.draws[0]))
+            return [z.cpu().double().numpy() for z in samples.zs]
 
     def frame(self, level: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the middle and the scale of each dimension of a level, (d,) each: those of the
@@ -298,17 +298,17 @@ class DenseFindings:
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """Draws from the model in the units of the source, (N, D): as many as the crowd, 1,000 at
+        """Draws from the model in the units of the source, (N, D): as many as are mapped, 1,000 at
         least.
         """
-        count = max(LEAST_SAMPLES, len(self.crowd))
+        count = max(LEAST_SAMPLES, len(self.mapped))
         drawn = self.run.sample(count, mean=False).double()
         return np.asarray(self.run.schema.restore(drawn.numpy()))
 
     @cached_property
     def values(self) -> np.ndarray:
-        """The crowd in the units of the source, (N, D)."""
-        x = self.crowd.batch(slice(None)).double()
+        """The mapped examples in the units of the source, (N, D)."""
+        x = self.mapped.batch(slice(None)).double()
         return np.asarray(self.run.schema.restore(x.numpy()))
 
     @cached_property
@@ -321,7 +321,8 @@ class DenseFindings:
             return None
         parts = []
         for x, inference in self._inferred(self.examples):
-            factors = getattr(self.run.model.decode(inference.context[0]), "base_dist", None)
+            p = self.run.model.decode(inference.context[0])
+            factors = getattr(p, "base_dist", None)
             if factors is None:
                 return None
             parts.append(np.asarray(factors.log_prob(x).cpu()))

@@ -231,8 +231,8 @@ def _fit_ease(
     if len(values) > 1 and chosen in (min(values), max(values)):
         edge = ", an end of that list, so that another might do better"
     note = (
-        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric_title(headline)} on the validation "
-        f"split{edge}."
+        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric_title(headline)} on the "
+        f"validation split{edge}."
     )
     return best, note
 

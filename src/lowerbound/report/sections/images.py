@@ -354,8 +354,8 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
     for first, last in zip(firsts, lasts, strict=True):
         lines.append(codes[first] * (1 - steps) + codes[last] * steps)
     between = _decode(findings, np.stack(lines))
-    first_originals = findings.shown(findings.crowd.batch(firsts))[:, None]
-    last_originals = findings.shown(findings.crowd.batch(lasts))[:, None]
+    first_originals = findings.shown(findings.mapped.batch(firsts))[:, None]
+    last_originals = findings.shown(findings.mapped.batch(lasts))[:, None]
     images = np.concatenate([first_originals, between, last_originals], axis=1)
     columns = ["original", *[""] * len(steps), "original"]
     return Picture(

@@ -110,7 +110,7 @@ def health(run: Run, findings: DenseFindings) -> Section | None:
     pictures = [*used.pictures]
     for level in range(len(findings.draws)):
         sentence, picture = _aggregate_posterior(findings, level)
-        if len(findings.crowd) >= COMPARED_EXAMPLES:
+        if len(findings.mapped) >= COMPARED_EXAMPLES:
             sentences.append(sentence)
         pictures.append(picture)
     return Section(
@@ -202,7 +202,7 @@ def _code_pictures(findings: DenseFindings, level: int) -> list[Picture]:
         histogram_picture = Picture(
             f"codes_{level + 1}",
             f"Codes{of_level}",
-            f"The posterior means of {findings.crowd_name}.",
+            f"The posterior means of {findings.mapped_name}.",
             lambda ax: histogram({"codes": means[:, 0]}, "z1", ax),
         )
         return [histogram_picture]
@@ -221,7 +221,7 @@ def _code_pictures(findings: DenseFindings, level: int) -> list[Picture]:
 
 def _map(findings: DenseFindings, codes: Plane, name: str, title: str) -> Picture:
     """Draws a map of codes, coloured by label, or by score where there are no labels."""
-    start = f"The posterior means of {findings.crowd_name}, coloured by"
+    start = f"The posterior means of {findings.mapped_name}, coloured by"
     labels = findings.labels
     if labels is not None:
         point_labels = labels[: len(codes.points)]
@@ -232,7 +232,7 @@ def _map(findings: DenseFindings, codes: Plane, name: str, title: str) -> Pictur
             lambda ax: classes(codes.points, point_labels, ax, axes=codes.axes),
         )
     score = findings.score_name
-    scores = findings.crowd_scores
+    scores = findings.mapped_scores
     return Picture(
         name,
         title,

@@ -77,20 +77,19 @@ def verdict(compared: Compared, other: str) -> tuple[str, bool]:
         A sentence, and whether the model is better by more than twice the standard error.
     """
     model = compared.rankings["model"]
-    estimate = difference(model, compared.rankings[other], compared.headline)
-    value, standard_error = estimate
-    size = format_number(abs(value))
-    error = f"(±\u00a0{format_number(standard_error)})"
+    lead = difference(model, compared.rankings[other], compared.headline)
+    size = format_number(abs(lead.value))
+    error = f"(±\u00a0{format_number(lead.standard_error)})"
     by = f"on the {compared.split} users its {metric_title(compared.headline)} is {size}"
-    if estimate.is_clearly_above:
+    if lead.is_clearly_above:
         return f"The model beats {other}: {by} above {error}.", True
-    if value > 0:
+    if lead.value > 0:
         sentence = (
             f"The model does not clearly beat {other}: {by} above, which is within twice the "
             f"standard error {error}."
         )
         return sentence, False
-    if value:
+    if lead.value:
         return f"The model does not beat {other}: {by} below {error}.", False
     return f"The model does not beat {other}: both score the same.", False
 
@@ -332,9 +331,8 @@ def maps(run: Run, findings: Findings) -> Section | None:
     pictures = []
     if findings.items is not None:
         pictures.append(_item_map(run, findings.items, len(findings.popularity)))
-    train = findings.data.train
-    if findings.users is not None and isinstance(train, History):
-        pictures.append(_user_map(findings.users, train))
+    if findings.users is not None:
+        pictures.append(_user_map(findings.users, findings.train))
     if not pictures:
         return None
     return Section("Maps", pictures=tuple(pictures))
@@ -369,7 +367,7 @@ def _first_genres(items: Items | None, rows: np.ndarray) -> list[str]:
 
 def _user_map(users: Plane, train: History) -> Picture:
     """Draws the map of training users, coloured by the number of their items."""
-    counts = np.diff(train.matrix.indptr)[users.rows].tolist()
+    counts = train.counts(users.rows).tolist()
     return Picture(
         "users",
         "Map of the users",

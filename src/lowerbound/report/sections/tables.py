@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...data import Dataset
-from ...evaluation.statistics import kolmogorov_smirnov
+from ...evaluation.statistics import column_distances
 from ...run import Run
 from ..figures import levels, marginals, matrix, pixels
 from ..findings.dense import DenseFindings
@@ -55,10 +55,7 @@ def columns(run: Run, findings: DenseFindings) -> Section | None:
     names = _column_names(run)
     data = findings.values
     samples = findings.samples
-    distances = []
-    for i in range(len(names)):
-        distances.append(kolmogorov_smirnov(data[:, i], samples[:, i]))
-    differences = np.array(distances)
+    differences = column_distances(data, samples)
     order = np.argsort(-differences, kind="stable")
     sentence = (
         f"The columns of the samples differ from the data by {differences.mean():.2f} in the mean "
@@ -117,7 +114,7 @@ def _histograms(findings: DenseFindings, names: list[str], shown: np.ndarray) ->
     return Picture(
         "marginals",
         "Columns",
-        f"{which}: {findings.crowd_name} (filled) and {len(samples):,} samples from the model "
+        f"{which}: {findings.mapped_name} (filled) and {len(samples):,} samples from the model "
         "(line).",
         lambda ax: marginals(data, samples, shown_names, ax),
         wide=True,
