@@ -15,7 +15,7 @@ the folder of `--keep`, so that a second call runs the working tree alone.
 rounding differs between processors.
 
 With `--make-runs` it writes the small runs in `tests/golden/runs` by the other revision, and what
-that measures of them into `tests/golden/measured.json`; `tests/test_unchanged.py` reads both.
+that measures of them into `tests/golden/measured.json`; `tests/house/test_unchanged.py` reads both.
 """
 
 import argparse

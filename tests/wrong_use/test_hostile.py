@@ -2,7 +2,7 @@
 and runs no code.
 
 The inputs are those of `benchmarks/hostile.py`: a sample here, thousands in the test marked slow.
-Inputs that once failed, or are likely to, are kept in `tests/hostile/LOADER/CASE/`: the files that
+Inputs that once failed, or are likely to, are kept in `tests/wrong_use/hostile/LOADER/CASE/`: the files that
 take the place of those of a valid source.
 """
 
@@ -42,7 +42,7 @@ CASES = sorted(case for case in (HERE / "hostile").glob("*/*") if case.is_dir())
 def _engine():
     """The module `benchmarks/hostile.py`, which is no part of the package."""
     spec = importlib.util.spec_from_file_location(
-        "hostile", HERE.parent / "benchmarks" / "hostile.py"
+        "hostile", HERE.parents[1] / "benchmarks" / "hostile.py"
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules["hostile"] = module
@@ -162,7 +162,7 @@ def test_the_judge_weighs_and_times(loader, monkeypatch):
 def test_the_judge_sees_code_that_runs(tmp_path):
     """In a process of its own, as a hook stays for good."""
     script = (
-        f"import sys, pickle, os; sys.path.insert(0, {str(HERE.parent / 'benchmarks')!r}); import "
+        f"import sys, pickle, os; sys.path.insert(0, {str(HERE.parents[1] / 'benchmarks')!r}); import "
         "hostile\n"
         "hostile.watch_for_code(); import colorsys\n"
         "assert not hostile.RAN, hostile.RAN\n"

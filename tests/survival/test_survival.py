@@ -42,7 +42,7 @@ def _script(name):
     """A module of `benchmarks/`, which is no part of the package; they import each other by
     name.
     """
-    folder = str(Path(__file__).parents[1] / "benchmarks")
+    folder = str(Path(__file__).parents[2] / "benchmarks")
     if folder not in sys.path:
         sys.path.append(folder)
     return importlib.import_module(name)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import lowerbound
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 KEPT = json.loads((GOLDEN / "measured.json").read_text(encoding="utf-8"))["runs"]
 

@@ -14,7 +14,7 @@ import torch
 
 from lowerbound import recipe
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(
     path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The joints of the house, each proven by a part of a user's own (tests/user_parts): one file
+"""The joints of the house, each proven by a part of a user's own (tests/laws/user_parts): one file
 each.
 """
 

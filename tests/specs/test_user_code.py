@@ -610,7 +610,7 @@ def test_the_first_of_two_distributions_counts(installed, tmp_path, monkeypatch)
 # The document
 
 
-EXTENDING = Path(__file__).parents[1] / "docs" / "extending.md"
+EXTENDING = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
 def test_the_example_of_the_document_works(tmp_path, monkeypatch, command):

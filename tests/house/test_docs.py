@@ -10,7 +10,7 @@ import pytest
 from lowerbound import recipe
 from lowerbound.cli import app
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -65,7 +65,7 @@ def test_every_file_that_the_documents_name_exists():
         ROOT / "docs" / "extending.md",
     ):
         for name in re.findall(
-            r"`((?:docs|tests|benchmarks)/[\w.]+)`", document.read_text(encoding="utf-8")
+            r"`((?:docs|tests|benchmarks)/[\w./]+)`", document.read_text(encoding="utf-8")
         ):
             assert (ROOT / name).exists(), f"{document.name} names {name}"
 
