@@ -40,13 +40,14 @@ def likelihood_lines(measures: dict[str, Any]) -> list[str]:
     rates = " ".join(map(plain_number, measures["rate"]))
     active_units = " ".join(map(str, measures["active_units"]))
     elbo = f"{plain_number(measures['elbo'])} +- {plain_number(measures['elbo_se'])}"
-    likelihood = f"{plain_number(measures['log_likelihood'])} +- {plain_number(measures['log_likelihood_se'])}"
+    likelihood = plain_number(measures["log_likelihood"])
+    likelihood_error = plain_number(measures["log_likelihood_se"])
     effective_samples = f"{measures['effective_samples']:.1f} effective"
     drawn = f"{measures['samples']} importance samples, {effective_samples}"
     lines = [
         f"{measures['examples']:,} {measures['split']} examples; nats per example",
-        f"ELBO                 {elbo}",
-        f"log-likelihood       {likelihood}  ({drawn})",
+        f"ELBO                 {elbo}  ({measures['draws']} draws of z for each example)",
+        f"log-likelihood       {likelihood} +- {likelihood_error}  ({drawn})",
         f"log-likelihood term  {plain_number(measures['log_likelihood_term'])}",
         f"rate of each level   {rates}",
         f"active units         {active_units}",
