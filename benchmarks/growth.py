@@ -55,7 +55,7 @@ def counted(value: int, work: Callable[[], Any], clock: Work) -> Case:
 
 def stepping(value: int, steps: Ours, given: argparse.Namespace) -> Case:
     """Training steps as a case."""
-    most = min(given.steps, steps.fit.batches)
+    most = min(given.steps, steps.fit.loader.batches)
     return counted(value, lambda: steps(1), lambda: steps(most))
 
 

@@ -258,7 +258,7 @@ def measure_peers(peers: dict[str, str], threads: int) -> dict[str, Any]:
     steps = Ours(fit)
     steps(2)
     found: dict[str, Any] = {
-        "ours": {"epoch": steps(fit.batches) * fit.batches, "ranking": our_ranking(fit, *parts)}
+        "ours": {"epoch": steps(fit.loader.batches) * fit.loader.batches, "ranking": our_ranking(fit, *parts)}
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.npz"

@@ -75,8 +75,10 @@ def _nan_batch():
     read = Loader.read
 
     def spoilt(self, order, batch, step):
-        x, share = read(self, order, batch, step)
-        return (x * math.nan if step == WORSE else x), share
+        examples, share = read(self, order, batch, step)
+        if step == WORSE:
+            examples = examples.with_values(examples.x * math.nan)
+        return examples, share
 
     Loader.read = spoilt
 
