@@ -257,8 +257,9 @@ def measure_peers(peers: dict[str, str], threads: int) -> dict[str, Any]:
     fit = our_fit(parts[0])
     steps = Ours(fit)
     steps(2)
+    batches = fit.loader.batches
     found: dict[str, Any] = {
-        "ours": {"epoch": steps(fit.loader.batches) * fit.loader.batches, "ranking": our_ranking(fit, *parts)}
+        "ours": {"epoch": steps(batches) * batches, "ranking": our_ranking(fit, *parts)}
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.npz"

@@ -2,8 +2,8 @@
 and runs no code.
 
 The inputs are those of `benchmarks/hostile.py`: a sample here, thousands in the test marked slow.
-Inputs that once failed, or are likely to, are kept in `tests/wrong_use/hostile/LOADER/CASE/`: the files that
-take the place of those of a valid source.
+Inputs that once failed, or are likely to, are kept in `tests/wrong_use/hostile/LOADER/CASE/`: the
+files that take the place of those of a valid source.
 """
 
 import importlib.util
@@ -162,8 +162,8 @@ def test_the_judge_weighs_and_times(loader, monkeypatch):
 def test_the_judge_sees_code_that_runs(tmp_path):
     """In a process of its own, as a hook stays for good."""
     script = (
-        f"import sys, pickle, os; sys.path.insert(0, {str(HERE.parents[1] / 'benchmarks')!r}); import "
-        "hostile\n"
+        f"import sys, pickle, os; sys.path.insert(0, {str(HERE.parents[1] / 'benchmarks')!r})\n"
+        "import hostile\n"
         "hostile.watch_for_code(); import colorsys\n"
         "assert not hostile.RAN, hostile.RAN\n"
         "exec('1'); pickle.loads(pickle.dumps(os.path.join)); os.system('true')\n"

@@ -105,8 +105,8 @@ def keep_freed_memory() -> None:
     """Lets the allocator of glibc keep freed tensors of up to 256 MiB for the next allocation.
 
     By default it gives them back to the system at each step. Each page that comes back costs a page
-    fault, and a step of a convolutional model has thousands of them (tests/system/test_machine.py counts
-    some). Without glibc this does nothing.
+    fault, and a step of a convolutional model has thousands of them, of which
+    tests/system/test_machine.py counts some. Without glibc this does nothing.
     """
     if not _keeping_forbidden.is_set():
         _keep()
