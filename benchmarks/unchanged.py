@@ -72,6 +72,24 @@ USER_PARTS = "the option --allow-code is new"
 INTENDED: tuple[Intended, ...] = (
     Intended("interface/help-*", "*", USER_PARTS),
     Intended("interface/wrong-7.messages.txt", "*", USER_PARTS),
+    *(
+        Intended("*/summary.json", key, ONE_DEFINITION)
+        for key in ("test.elbo", "test.log_likelihood_term", "test.objective", "test.rate.*")
+    ),
+    *(
+        Intended("*/evaluate.json", key, ONE_DEFINITION)
+        for key in ("draws", "elbo", "elbo_se", "log_likelihood_term", "rate.*")
+    ),
+    Intended("*/fit*.txt", "test    *", ONE_DEFINITION),
+    Intended("*/resume.txt", "test    *", ONE_DEFINITION),
+    Intended("*/evaluate-*.txt", "ELBO *", ONE_DEFINITION),
+    Intended("*/evaluate-*.txt", "log-likelihood term *", ONE_DEFINITION),
+    Intended("*/score*.txt", "elbo  *", ONE_DEFINITION),
+    Intended("*/score.json", "*.elbo.*", ONE_DEFINITION),
+    *(
+        Intended(file, "elbo", ONE_DEFINITION)
+        for file in ("*/scores.csv", "*/scores.parquet", "table/again.csv", "table/s.csv")
+    ),
 )
 """These differences are wanted."""
 
