@@ -46,7 +46,8 @@ from .system.machine import give_back_memory, hardware, keep_freed_memory, never
 from .system.progress import ProgressReport, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
-from .training import Fit, Follower, State, checkpoint
+from .training import Fit, Follower, State
+from .training.checkpoint import latest_checkpoint
 from .training.validation import measure_test
 
 MAY_CHANGE_ON_RESUME = (
@@ -558,7 +559,7 @@ def _can_go_on(folder: Path) -> bool:
 
     A run that ended before its first checkpoint starts again.
     """
-    if checkpoint.latest(folder / "checkpoint") is not None:
+    if latest_checkpoint(folder / "checkpoint") is not None:
         return True
     return (folder / "model.safetensors").exists()
 

@@ -12,7 +12,8 @@ from lowerbound.errors import ConfigError, DataError, ShapeError
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
 from lowerbound.families import Bernoulli, Normal, Place
 from lowerbound.latents import Chain, code
-from lowerbound.model import VAE, Architecture, conditionals
+from lowerbound.model import VAE, Architecture
+from lowerbound.model.conditionals import build_decoder, build_encoder
 from lowerbound.networks import MLP
 from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Reconstruction
@@ -43,7 +44,7 @@ def x():
 
 def ladder():
     latents = Ladder(5, (3, 2)).double()
-    decoder = conditionals.decoder(MLP((6,)), Normal(), 6, (5,)).double()
+    decoder = build_decoder(MLP((6,)), Normal(), 6, (5,)).double()
     return VAE(latents, decoder, (5,))
 
 
@@ -292,7 +293,7 @@ class Conditioned(torch.nn.Module):
         super().__init__()
         self.inputs = inputs
         self.table = torch.nn.Embedding(classes, 4)
-        self.inner = conditionals.encoder(MLP((8,)), Normal(), (inputs + 4,), event)
+        self.inner = build_encoder(MLP((8,)), Normal(), (inputs + 4,), event)
 
     def forward(self, context, given):
         embedded = self.table(given)

@@ -6,14 +6,14 @@ import torch
 from lowerbound.errors import RunError
 from lowerbound.networks import MLP
 from lowerbound.system import weights
-from lowerbound.training import checkpoint
+from lowerbound.training.checkpoint import flatten, load_checkpoint, save_checkpoint, unflatten
 
 GROUPS = {"model": {"a": torch.arange(3.0)}, "optimizer": {}}
 
 
 def test_round_trip(tmp_path):
-    checkpoint.save(tmp_path, 7, GROUPS, {"step": 7, "best_value": float("inf")})
-    groups, state = checkpoint.load(tmp_path)
+    save_checkpoint(tmp_path, 7, GROUPS, {"step": 7, "best_value": float("inf")})
+    groups, state = load_checkpoint(tmp_path)
     assert torch.equal(groups["model"]["a"], torch.arange(3.0))
     assert groups["optimizer"] == {}
     assert state == {"step": 7, "best_value": float("inf")}
@@ -21,20 +21,20 @@ def test_round_trip(tmp_path):
 
 def test_the_last_two_are_kept_and_the_newest_is_loaded(tmp_path):
     for step in (5, 40, 300, 9):
-        checkpoint.save(tmp_path, step, GROUPS, {"step": step})
+        save_checkpoint(tmp_path, step, GROUPS, {"step": step})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000040", "step-00000300"]
-    assert checkpoint.load(tmp_path)[1]["step"] == 300
+    assert load_checkpoint(tmp_path)[1]["step"] == 300
 
 
 def test_a_half_written_checkpoint_is_not_seen(tmp_path):
-    checkpoint.save(tmp_path, 1, GROUPS, {"step": 1})
+    save_checkpoint(tmp_path, 1, GROUPS, {"step": 1})
     (tmp_path / ".writing-x").mkdir()
-    assert checkpoint.load(tmp_path)[1]["step"] == 1
+    assert load_checkpoint(tmp_path)[1]["step"] == 1
 
 
 def test_an_empty_folder_has_nothing_to_resume(tmp_path):
     with pytest.raises(RunError, match="no checkpoint"):
-        checkpoint.load(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_state_of_an_optimiser_survives():
         return optimizer
 
     state = stepped().state_dict()["state"]
-    again = checkpoint.unflatten(checkpoint.flatten(state))
+    again = unflatten(flatten(state))
     assert again.keys() == state.keys()
     for index, entry in state.items():
         assert all(torch.equal(again[index][name], value) for name, value in entry.items())

@@ -20,7 +20,8 @@ from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Objective, Reconstruction
 from lowerbound.recipe import Training, optimizers
 from lowerbound.schedules import Cosine, Linear
-from lowerbound.training import Fit, Follower, State, checkpoint, derive_seed, make_optimizer
+from lowerbound.training import Fit, Follower, State, derive_seed, make_optimizer
+from lowerbound.training.checkpoint import load_checkpoint
 
 SETTINGS = Training(epochs=3, batch_size=128, learning_rate=3e-3, accelerator="cpu")
 
@@ -137,7 +138,7 @@ def test_an_interrupt_within_an_epoch_writes_a_checkpoint_that_goes_on_exactly(
 def test_a_checkpoint_within_an_epoch_holds_the_sums_of_its_examples(digits, tmp_path):
     with pytest.raises(Interrupted):
         stop_at(make(digits, checkpoints=tmp_path), 3).run()
-    groups, _ = checkpoint.load(tmp_path)
+    groups, _ = load_checkpoint(tmp_path)
     sums = groups["sums"]["sums"].sum(0) + groups["sums"]["pending"].sum((0, 1))
     assert sums[-1] == 3 * SETTINGS.batch_size
     assert sums.isfinite().all()
@@ -342,14 +343,14 @@ def test_an_optimisers_state_of_another_form_is_refused(digits, tmp_path, spoil)
     fit = make(digits, settings, checkpoints=tmp_path)
     fit.run()
     other = make(digits, settings, checkpoints=tmp_path)
-    load = checkpoint.load
+    load = load_checkpoint
 
     def spoilt(folder):
         groups, state = load(folder)
         return groups | {"optimizer": spoil(groups["optimizer"])}, state
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "load", spoilt)
+        patch.setattr("lowerbound.training.saving.load_checkpoint", spoilt)
         with pytest.raises(
             RunError, match="its optimiser's state is not that of Adam for these weights"
         ):
@@ -358,7 +359,7 @@ def test_an_optimisers_state_of_another_form_is_refused(digits, tmp_path, spoil)
 
 def test_a_checkpoint_that_is_not_finite_is_refused(digits, tmp_path):
     make(digits, dataclasses.replace(SETTINGS, epochs=1), checkpoints=tmp_path).run()
-    load = checkpoint.load
+    load = load_checkpoint
 
     def spoilt(folder):
         groups, state = load(folder)
@@ -366,7 +367,7 @@ def test_a_checkpoint_that_is_not_finite_is_refused(digits, tmp_path):
         return groups, state
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "load", spoilt)
+        patch.setattr("lowerbound.training.saving.load_checkpoint", spoilt)
         with pytest.raises(RunError, match=r"not a checkpoint of this run: its .* holds NaN"):
             make(digits, checkpoints=tmp_path).resume()
 

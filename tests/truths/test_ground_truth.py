@@ -13,7 +13,8 @@ from torch import nn
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
 from lowerbound.families import Bernoulli, Normal, Place
 from lowerbound.latents import Chain, Inference, Level, rate
-from lowerbound.model import VAE, Architecture, conditionals
+from lowerbound.model import VAE, Architecture
+from lowerbound.model.conditionals import build_decoder, build_encoder
 from lowerbound.networks import MLP
 from lowerbound.objectives import Elbo, Iwae
 from lowerbound.priors import Mixture, StandardNormal
@@ -39,14 +40,14 @@ class PPCA:
         )
         self.m = self.w.T @ self.w + s2 * np.eye(size)
         to_z = np.linalg.solve(self.m, self.w.T)
-        q = conditionals.encoder(MLP(()), Normal(), (data,), size).double()
+        q = build_encoder(MLP(()), Normal(), (data,), size).double()
         log_variance = np.log(s2 / np.diag(self.m))
         set_linear(
             q,
             torch.tensor(np.vstack([to_z, 0 * to_z])),
             torch.tensor(np.concatenate([-to_z @ self.b, log_variance])),
         )
-        p = conditionals.decoder(MLP(()), Normal(variance=variance), size, (data,)).double()
+        p = build_decoder(MLP(()), Normal(variance=variance), size, (data,)).double()
         set_linear(p, torch.tensor(self.w), torch.tensor(self.b))
         if p.free is not None:
             nn.init.constant_(p.free, math.log(s2))

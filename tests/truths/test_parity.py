@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from lowerbound.families import Bernoulli, Normal
-from lowerbound.model import Architecture, conditionals
+from lowerbound.model import Architecture
+from lowerbound.model.conditionals import build_decoder, build_encoder
 from lowerbound.networks import MLP, Conv
 from lowerbound.objectives import Elbo, PublishedHierarchical, Reconstruction
 
@@ -244,14 +245,12 @@ def test_heads(side, network, shape):
     """
     if side == "encoder":
         joint, separate = (
-            conditionals.encoder(network, Normal(), shape, 5, separate=s).double()
-            for s in (False, True)
+            build_encoder(network, Normal(), shape, 5, separate=s).double() for s in (False, True)
         )
         context = torch.rand(3, *shape).double()
     else:
         joint, separate = (
-            conditionals.decoder(network, Normal(), 5, shape, separate=s).double()
-            for s in (False, True)
+            build_decoder(network, Normal(), 5, shape, separate=s).double() for s in (False, True)
         )
         context = torch.randn(2, 3, 5).double()
     assert sum(p.numel() for p in joint.parameters()) == sum(

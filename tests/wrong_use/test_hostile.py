@@ -33,7 +33,7 @@ from lowerbound.data.interactions.titles import read_titles
 from lowerbound.data.named.fetch import _extract
 from lowerbound.errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from lowerbound.system.files import read_json
-from lowerbound.training import checkpoint
+from lowerbound.training.checkpoint import load_checkpoint, save_checkpoint
 
 HERE = Path(__file__).parent
 CASES = sorted(case for case in (HERE / "hostile").glob("*/*") if case.is_dir())
@@ -227,11 +227,11 @@ def test_names_in_the_files_of_a_run_are_not_followed(run, tmp_path):
 
 
 def test_no_checkpoint_is_read_through_a_link(tmp_path):
-    checkpoint.save(tmp_path / "a", 1, {"model": {}}, {"step": 1})
+    save_checkpoint(tmp_path / "a", 1, {"model": {}}, {"step": 1})
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "step-00000002").symlink_to(tmp_path / "a" / "step-00000001")
     with pytest.raises(RunError):
-        checkpoint.load(tmp_path / "b")
+        load_checkpoint(tmp_path / "b")
 
 
 def test_a_folder_of_images_may_hold_links_to_files_and_follows_none_to_folders(tmp_path):

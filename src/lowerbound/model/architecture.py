@@ -18,7 +18,7 @@ from ..priors import AnyPrior, StandardNormal
 from ..specs.checked import checked
 from ..specs.registry import values
 from ..system.machine import refuse_beyond_memory
-from . import conditionals
+from .conditionals import Conditional, build_decoder, build_encoder, build_tied_decoder
 from .vae import VAE
 
 LARGE_LAYER = 2**30
@@ -132,7 +132,7 @@ class Architecture:
         """Builds the posteriors, the priors and the decoder, in this order."""
         # The order of construction is the order in which the weights are drawn.
         separate = self.heads == "separate"
-        first = conditionals.encoder(
+        first = build_encoder(
             self.network,
             self.posterior,
             shape,
@@ -144,13 +144,13 @@ class Architecture:
         pairs = list(pairwise(self.latent))
         posteriors = [first]
         for below, above in pairs:
-            posterior = conditionals.encoder(
+            posterior = build_encoder(
                 self.level_network, self.posterior, (below,), above, separate=separate
             )
             posteriors.append(posterior)
         priors: list[nn.Module] = []
         for below, above in pairs:
-            prior = conditionals.decoder(
+            prior = build_decoder(
                 self.level_network, self.level_prior, above, (below,), separate=separate
             )
             priors.append(prior)
@@ -163,16 +163,16 @@ class Architecture:
         return VAE(latents, self._build_decoder(first, shape, sparse), shape, sparse)
 
     def _build_decoder(
-        self, encoder: conditionals.Conditional, shape: tuple[int, ...], sparse: bool
+        self, encoder: Conditional, shape: tuple[int, ...], sparse: bool
     ) -> nn.Module:
         """Builds the decoder, by the weights of the encoder where they are tied."""
         size = self.latent[0]
         if self.decoder_network == "tied":
-            return conditionals.tied(self.network, encoder, self.likelihood, size, shape)
+            return build_tied_decoder(self.network, encoder, self.likelihood, size, shape)
         network = self.decoder_network
         if network is None:
             network = self.network
         separate = self.heads == "separate"
-        return conditionals.decoder(
+        return build_decoder(
             network, self.likelihood, size, shape, separate=separate, sparse=sparse
         )

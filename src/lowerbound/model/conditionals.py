@@ -105,7 +105,7 @@ def _heads(family: Family, separate: bool) -> int:
     return 1
 
 
-def encoder(
+def build_encoder(
     network: Network,
     family: Family,
     shape: tuple[int, ...],
@@ -137,7 +137,7 @@ def encoder(
     return Conditional(body, family, len(shape), (size,), shape)
 
 
-def decoder(
+def build_decoder(
     network: Network,
     family: Family,
     size: int,
@@ -156,7 +156,7 @@ def decoder(
     return Conditional(body, family, 1, shape, (size,))
 
 
-def tied(
+def build_tied_decoder(
     network: Network, encoder: Conditional, family: Family, size: int, shape: tuple[int, ...]
 ) -> Conditional:
     """Builds p(x | z) with the transposed weights of the encoder of `network`.

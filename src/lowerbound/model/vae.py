@@ -9,7 +9,7 @@ from ..errors import ConfigError, DataError, ShapeError
 from ..latents import KL, Inference, Latents, rates
 from ..priors import Snapshot, StartsFromData
 from ..sparse import DeferredLinear, SparseRows
-from . import conditionals
+from .conditionals import Conditional
 from .observed import observed_log_prob, without_unobserved
 from .terms import Terms
 
@@ -174,7 +174,7 @@ class VAE(nn.Module):
         Raises:
             ConfigError: the decoder has no such bias.
         """
-        if not isinstance(self.decoder, conditionals.Conditional):
+        if not isinstance(self.decoder, Conditional):
             raise ConfigError(
                 "model.output_bias='data' is for decoders of recipes, got "
                 f"{type(self.decoder).__name__}"

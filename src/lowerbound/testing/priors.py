@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..families import Normal, Place
-from ..model import conditionals
+from ..model.conditionals import build_encoder
 from ..networks import MLP
 from ..priors import Prior, StartsFromData
 from .parts import saved_and_loaded
@@ -17,7 +17,7 @@ EXAMPLE = (4,)
 
 def _build_posterior(size: int) -> nn.Module:
     """Builds a posterior of the level that the prior is for, in float64."""
-    return conditionals.encoder(MLP(()), Normal(), EXAMPLE, size).double()
+    return build_encoder(MLP(()), Normal(), EXAMPLE, size).double()
 
 
 def _build_prior(prior: Prior, size: int, posterior: nn.Module) -> nn.Module:

@@ -10,7 +10,8 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from ..evaluation import importance_log_likelihood
 from ..families import ContinuousBernoulli, DiscretizedLogistic, Normal, Place
 from ..latents import Chain
-from ..model import VAE, conditionals
+from ..model import VAE
+from ..model.conditionals import build_decoder, build_encoder
 from ..networks import MLP
 from ..objectives import Elbo, Iwae
 from ..priors import StandardNormal
@@ -75,14 +76,14 @@ class _Step(NamedTuple):
 def _build_posterior(inputs: int, weight: Tensor, bias: Tensor, variance: Tensor) -> nn.Module:
     """Builds q = N(weight @ context + bias, diag(variance))."""
     size = len(bias)
-    q = conditionals.encoder(MLP(()), Normal(), (inputs,), size).double()
+    q = build_encoder(MLP(()), Normal(), (inputs,), size).double()
     set_linear(q, torch.cat([weight, torch.zeros_like(weight)]), torch.cat([bias, variance.log()]))
     return q
 
 
 def _build_decoder(inputs: int, weight: Tensor, bias: Tensor, variance: float) -> nn.Module:
     """Builds p = N(weight @ context + bias, variance I)."""
-    p = conditionals.decoder(MLP(()), Normal(variance=variance), inputs, (len(bias),)).double()
+    p = build_decoder(MLP(()), Normal(variance=variance), inputs, (len(bias),)).double()
     set_linear(p, weight, bias)
     return p
 

@@ -67,7 +67,7 @@ def unflatten(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
 # Writing ----------------------------------------------------------------------------------------
 
 
-def save(
+def save_checkpoint(
     folder: Path, step: int, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
 ) -> Path:
     """Writes a checkpoint and removes all but the last two.
@@ -135,7 +135,7 @@ def _remove(path: Path) -> None:
 # Reading ----------------------------------------------------------------------------------------
 
 
-def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Reads the newest whole checkpoint in `folder`. A line on standard error names damaged ones.
 
     Returns:
@@ -168,7 +168,7 @@ def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     return groups, state
 
 
-def latest(folder: Path) -> Path | None:
+def latest_checkpoint(folder: Path) -> Path | None:
     """Returns the newest checkpoint in a folder, whole or not, or None."""
     return next(iter(_newest_first(folder)), None)
 

@@ -15,7 +15,7 @@ from ..distributed.processes import Processes, noise_of
 from ..distributed.sharding import local_part
 from ..errors import NonFiniteError
 from ..objectives import Objective
-from . import checkpoint
+from .checkpoint import latest_checkpoint
 from .loader import Loader
 from .state import State
 from .weights import Weights
@@ -131,7 +131,7 @@ class Diagnosis:
     def _advice(self) -> str:
         kept = "there is no checkpoint yet"
         if self.checkpoints:
-            last = checkpoint.latest(self.checkpoints)
+            last = latest_checkpoint(self.checkpoints)
             if last:
                 kept = f"the last good checkpoint is {last}"
         return f"{kept}; try a smaller learning_rate, or clip, or training.on_nonfinite=skip"

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from ..distributed.processes import Processes
 from ..errors import RunError, one_line
 from ..recipe import Training
-from . import checkpoint
+from .checkpoint import flatten, load_checkpoint
 from .diagnosis import Diagnosis, broken_weight
 from .optimizing import load_optimizer_state
 from .state import State, read_state, refuse_fewer_epochs, write_checkpoint
@@ -61,7 +61,7 @@ class Checkpoints:
         self.weights.gather()
         self.diagnosis.refuse_broken_weights(state)
         sums = self.sums.to_tensors(pending, self.processes)
-        optimizer = checkpoint.flatten(self.optimizer.state_dict()["state"])
+        optimizer = flatten(self.optimizer.state_dict()["state"])
         groups = self.weights.to_groups() | {"optimizer": optimizer, "sums": sums}
         write_checkpoint(self.folder, state, groups, self.fabric)
 
@@ -73,7 +73,7 @@ class Checkpoints:
         """
         if self.folder is None:
             raise RunError("there is no checkpoint folder to resume from")
-        groups, values = checkpoint.load(self.folder)
+        groups, values = load_checkpoint(self.folder)
         try:
             state = read_state(values, self.batches)
             refuse_fewer_epochs(state, self.settings.epochs, self.folder)

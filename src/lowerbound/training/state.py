@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..distributed.sharding import all_gathered
 from ..errors import RunError
-from . import checkpoint
+from .checkpoint import save_checkpoint
 
 
 @dataclass
@@ -98,5 +98,5 @@ def write_checkpoint(
     is_first = fabric.is_global_zero
     whole = {name: all_gathered(tensors, wanted=is_first) for name, tensors in groups.items()}
     if is_first:
-        checkpoint.save(folder, state.step, whole, asdict(state))
+        save_checkpoint(folder, state.step, whole, asdict(state))
     fabric.barrier()
