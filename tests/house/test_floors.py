@@ -148,6 +148,8 @@ def imports_by_file(files):
             if is_typing and path.name == "__init__.py":
                 late.update(ast.walk(node))
         early = [parts for node, parts in imported_nodes(path, tree) if node not in late]
+        # `from . import part` reads the package itself first, which may import this very file.
+        early += [parts[:-1] for parts in early if len(parts) > 1]
         targets = {file_of(parts) for parts in early if parts[0] == "lowerbound"}
         found[path] = targets - {None, path}
     return found
@@ -195,6 +197,10 @@ def test_a_circle_is_found(tmp_path, monkeypatch):
     assert cycle(imports_by_file([one, two])) is None
     two.write_text("if TYPE_CHECKING:\n    from .one import b\n")
     assert cycle(imports_by_file([one, two])) == [one, two, one]
+    whole = package / "__init__.py"
+    whole.write_text("from .one import a\n")
+    one.write_text("from . import two\n")
+    assert cycle(imports_by_file([whole, one])) == [whole, one, whole]
 
 
 def test_the_architecture_is_drawn_from_this_order():
