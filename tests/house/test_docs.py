@@ -52,22 +52,22 @@ def test_every_command_of_the_readme_exists():
     assert used <= known
 
 
-def test_every_file_that_the_documents_name_exists():
-    for document in (
-        ROOT / "README.md",
-        ROOT / "CONTRIBUTING.md",
-        ROOT / "docs" / "architecture.md",
-        ROOT / "docs" / "recommend.md",
-        ROOT / "docs" / "gallery.md",
-        ROOT / "docs" / "anomalies.md",
-        ROOT / "docs" / "reliability.md",
-        ROOT / "docs" / "distributed.md",
-        ROOT / "docs" / "extending.md",
-    ):
-        for name in re.findall(
-            r"`((?:docs|tests|benchmarks)/[\w./]+)`", document.read_text(encoding="utf-8")
-        ):
-            assert (ROOT / name).exists(), f"{document.name} names {name}"
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_the_documents_name_exists(document):
+    """A file of Python may be named by the end of its path: `networks/conv.py`."""
+    text = document.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:docs|tests|benchmarks)/[\w./]+)`", text):
+        assert (ROOT / name).exists(), f"{document.name} names {name}"
+    folders = ("src", "tests", "benchmarks", "docs")
+    files = [f"/{path}" for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    for name in re.findall(r"`([\w./]+\.py)`", text):
+        assert any(path.endswith(f"/{name}") for path in files), f"{document.name} names {name}"
 
 
 def test_every_picture_is_there_and_small():

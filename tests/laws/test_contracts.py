@@ -8,6 +8,7 @@ from torch.distributions import Distribution, kl_divergence
 
 import lowerbound
 from lowerbound.batch import Batch, as_batch
+from lowerbound.data import Data
 from lowerbound.errors import ConfigError, DataError, ShapeError
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
 from lowerbound.families import Bernoulli, Normal, Place
@@ -18,6 +19,7 @@ from lowerbound.networks import MLP
 from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Reconstruction
 from lowerbound.priors import StandardNormal
+from lowerbound.recipe import Training
 from lowerbound.testing import (
     Rows,
     check_family,
@@ -26,6 +28,7 @@ from lowerbound.testing import (
     linear_gaussian,
     random_terms,
 )
+from lowerbound.training.execution import step_operations
 
 validates = Distribution._validate_args
 zuko = pytest.importorskip("zuko")
@@ -187,6 +190,18 @@ def test_a_fit_starts_a_vamp_prior_from_its_data(tmp_path):
     distance = torch.cdist(inputs.flatten(1), train.flatten(1)).min(1).values
     assert (distance < 1e-3).all()
     assert len(torch.unique(inputs, dim=0)) == 4
+
+
+def test_the_operations_of_a_step_with_a_vamp_prior_are_counted():
+    """The encoder is called with a parameter there, not with data."""
+    train = Data("digits").open().train
+    settings = Training(batch_size=2)
+    counts = []
+    for prior in (StandardNormal(), Vamp(components=2)):
+        model = Architecture((2,), MLP((6,)), prior=prior).build((1, 8, 8))
+        counts.append(step_operations(model, train, settings, Elbo(), 1))
+    encoder = 2 * (64 * 6 + 6 * 4)
+    assert counts[1] - counts[0] == 3 * 2 * encoder
 
 
 # Posteriors that own modules

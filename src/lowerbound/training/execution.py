@@ -44,7 +44,9 @@ def operations(step: Callable[[], Any]) -> int:
     # Imported where it is used, because it takes a third of a second.
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
+    # The counter hooks into the gradients of what a module is given. Where there are none, it fails
+    # on a module that is given a view of a parameter.
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
 
