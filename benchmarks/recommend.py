@@ -1,11 +1,14 @@
 """Recommenders: ours against a straightforward dense PyTorch Mult-VAE and, where they are
 installed, cornac and RecBole.
 
-    python benchmarks/recommend.py step      training steps, [I, 600, 200, 600, I], Gowalla's size,
-    in pairs python benchmarks/recommend.py ranking   all users ranked and measured
-    python benchmarks/recommend.py memory    peak memory of a fit, in a process of its own
-    python benchmarks/recommend.py peers --peers cornac=PYTHON recbole=PYTHON   an epoch and a
-    ranking, MovieLens-1M's size
+    python benchmarks/recommend.py step
+        training steps in pairs, [I, 600, 200, 600, I], Gowalla's size
+    python benchmarks/recommend.py ranking
+        all users ranked and measured
+    python benchmarks/recommend.py memory
+        peak memory of a fit, in a process of its own
+    python benchmarks/recommend.py peers --peers cornac=PYTHON recbole=PYTHON
+        an epoch and a ranking, MovieLens-1M's size
 
 The dense model is what most public code does: rows made dense, every matrix product in float32,
 `log_softmax` over all items, plain Adam, `.item()` at each step; its evaluation is that of Liang et
