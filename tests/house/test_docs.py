@@ -20,14 +20,28 @@ GALLERY = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
 
 ANOMALIES = (ROOT / "docs" / "anomalies.md").read_text(encoding="utf-8")
 
+EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+
 PICTURES = 1.5e6
 """Bytes of all pictures in the repository, at most."""
 
 
 @pytest.mark.parametrize(
     "code",
-    re.findall(r"```python\n(.*?)```", README + RECOMMEND + GALLERY + ANOMALIES, re.DOTALL),
-    ids=["first", "recommend", "compose", "recommend.md", "figures", "compare", "anomalies"],
+    [
+        *re.findall(r"```python\n(.*?)```", README + RECOMMEND + GALLERY + ANOMALIES, re.DOTALL),
+        re.findall(r"```python\n(.*?)```", EXTENDING, re.DOTALL)[-1],
+    ],
+    ids=[
+        "first",
+        "recommend",
+        "compose",
+        "recommend.md",
+        "figures",
+        "compare",
+        "anomalies",
+        "extending",
+    ],
 )
 def test_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -86,6 +86,59 @@ def test_a_wrong_claim_of_shared_parents_is_seen(x):
         check_latents(Wrong(5, (3, 2)), Batch(x))
 
 
+class SameDraws(Ladder):
+    def infer(self, batch, samples):
+        inference = super().infer(batch, samples)
+        return super().at(batch, [level.z[:1].expand_as(level.z) for level in inference.levels])
+
+
+class NoContext(Ladder):
+    def generate(self, n, top=None, given=None):
+        values = super().generate(n, top, given)
+        return values._replace(context=torch.zeros_like(values.context))
+
+
+class OneTop(Ladder):
+    def generate(self, n, top=None, given=None):
+        if top is None:
+            top = torch.zeros(n, self.sizes[1]).double()
+        return super().generate(n, top, given)
+
+
+class BlindDescent(Ladder):
+    def descend(self, z, level, given=None):
+        return super().descend(torch.zeros_like(z), level, given)
+
+
+class DrawingDescent(Ladder):
+    def descend(self, z, level, given=None):
+        if level == 1:
+            return super().generate(len(z), top=z).context
+        return super().descend(z, level, given)
+
+
+class ConstantVariation(Ladder):
+    def vary(self, level, groups, draws, given=None):
+        return super().vary(level, groups, draws, given)[:1].expand(groups * draws, -1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "law"),
+    [
+        (SameDraws, "infer gives the same draw of an example twice"),
+        (NoContext, "generate: the context against priors_at"),
+        (OneTop, "level 1: generate repeats a sample"),
+        (BlindDescent, "descend does not see level 0"),
+        (DrawingDescent, "descend twice from level 1"),
+        (ConstantVariation, "vary of level 0 gives one sample of a group twice"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_ladder_that_breaks_a_law_is_caught(wrong, law, x):
+    with pytest.raises(AssertionError, match=law):
+        check_latents(wrong(5, (3, 2)), Batch(x))
+
+
 def test_a_ladder_trains_is_measured_and_samples(x):
     model = ladder()
     before = bound(model, Rows(x), samples=20).elbo.value

@@ -21,6 +21,7 @@ from PIL import Image
 
 import lowerbound
 from lowerbound import data, evaluation, recipe
+from lowerbound.data.files.sources import all_readers
 from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
 from lowerbound.evaluation.ranking import METRICS
 from lowerbound.model import Architecture
@@ -29,6 +30,7 @@ from lowerbound.objectives import Elbo
 from lowerbound.sparse import SparseRows
 
 SETS = ", ".join(data.named_sets())
+KINDS = "; ".join(reader.summary for reader in all_readers())
 RECIPES = ", ".join(recipe.packaged())
 CORES = str(os.cpu_count())
 
@@ -781,7 +783,7 @@ WRONG = [
     (
         "an unknown kind of file",
         "fit table --data thing.xyz",
-        "HERE/thing.xyz is of no known kind; allowed: a .npy file of images or vectors; a .npz file with images, data, x or values (or train and test), and perhaps labels; a folder of IDX files (train-images-idx3-ubyte, t10k-images-idx3-ubyte, ...), plain or .gz; a folder of PNG or JPEG images; a table of numbers (.csv, .tsv, .parquet)",
+        f"HERE/thing.xyz is of no known kind; allowed: {KINDS}",
     ),
     (
         "an empty folder",

@@ -8,14 +8,17 @@ from torch.distributions import Distribution
 
 from ..batch import Batch, Values
 from ..errors import ConfigError
-from .levels import Inference, Latents, LatentValues, Level, Priors, code, draw
-
-
-def _apply(part: nn.Module, context: Values | None, given: Tensor | None) -> Distribution:
-    """Calls a conditional; one of a conditional model also takes the conditions."""
-    if given is None:
-        return part(context)
-    return part(context, given)
+from .levels import (
+    Inference,
+    Latents,
+    LatentValues,
+    Level,
+    Priors,
+    apply_conditional,
+    code,
+    draw,
+    draw_top,
+)
 
 
 class Chain(Latents):
@@ -51,7 +54,7 @@ class Chain(Latents):
         below: Values = batch.x
         shape = torch.Size([samples])
         for part in self.posteriors:
-            q = _apply(part, below, batch.given)
+            q = apply_conditional(part, below, batch.given)
             z, log_q = draw(q, shape)
             posteriors.append(q)
             zs.append(z)
@@ -63,7 +66,7 @@ class Chain(Latents):
     def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:
         below = [batch.x, *zs[:-1]]
         pairs = zip(self.posteriors, below, strict=True)
-        posteriors = [_apply(part, values, batch.given) for part, values in pairs]
+        posteriors = [apply_conditional(part, values, batch.given) for part, values in pairs]
         return self._join_levels(batch, posteriors, zs, [None] * len(zs))
 
     def _join_levels(
@@ -92,14 +95,14 @@ class Chain(Latents):
             below_top = zs[-2]
         contexts = [*zs[1:], below_top]
         pairs = zip(self.priors, contexts, strict=True)
-        distributions = [_apply(part, context, given) for part, context in pairs]
+        distributions = [apply_conditional(part, context, given) for part, context in pairs]
         return Priors(distributions, zs[0])
 
     def means(self, batch: Batch) -> LatentValues:
         means: list[Tensor] = []
         below: Values = batch.x
         for part in self.posteriors:
-            mean = code(_apply(part, below, batch.given))
+            mean = code(apply_conditional(part, below, batch.given))
             means.append(mean)
             below = mean
         return LatentValues(means, means[0])
@@ -108,22 +111,15 @@ class Chain(Latents):
         self, n: int, top: Tensor | None = None, given: Tensor | None = None
     ) -> LatentValues:
         if top is None:
-            top = self._draw_top(n, given)
+            top = draw_top(self.priors[-1], n, given)
         zs = [top]
         for part in reversed(self.priors[:-1]):
-            zs.insert(0, _apply(part, zs[0], given).sample())
+            zs.insert(0, apply_conditional(part, zs[0], given).sample())
         return LatentValues(zs, zs[0])
-
-    def _draw_top(self, n: int, given: Tensor | None) -> Tensor:
-        """Draws from the prior of the top level, (n, d)."""
-        p = _apply(self.priors[-1], None, given)
-        if len(p.batch_shape):  # conditions gave each sample a prior of its own
-            return p.sample()
-        return p.sample(torch.Size([n]))
 
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
         for part in reversed(self.priors[:level]):
-            z = _apply(part, z, given).mean
+            z = apply_conditional(part, z, given).mean
         return z
 
     def vary(self, level: int, groups: int, draws: int, given: Tensor | None = None) -> Tensor:
@@ -137,5 +133,5 @@ class Chain(Latents):
             group_conditions = given[::draws]
         values = self.generate(groups, given=group_conditions)
         above = values.zs[level + 1].repeat_interleave(draws, 0)
-        z = _apply(self.priors[level], above, given).sample()
+        z = apply_conditional(self.priors[level], above, given).sample()
         return self.descend(z, level, given)

@@ -13,7 +13,7 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from ..batch import Batch
+from ..batch import Batch, Values
 from ..errors import ConfigError
 
 KL = Literal["valid", "sampled", "everywhere"]
@@ -32,7 +32,8 @@ class Level(NamedTuple):
 
     Attributes:
         z: what was drawn from q, (K, B, d).
-        q: the posterior, batch shape (B,) at the first level and (K, B) above it.
+        q: the posterior. Its batch shape is (B,) at the level that is inferred first (the lowest of
+            a chain, the top of a ladder), and (K, B) at the others.
         p: the prior given its parents, batch shape (K, B); batch shape () at the top.
         shared: whether q and p have the same parents, so that their KL divergence is the rate.
         log_q: log q(z), (K, B), where it was computed with the draw. A flow computes it on the way,
@@ -173,6 +174,29 @@ def rate_per_dimension(level: Level) -> Tensor | None:
     return q.log_prob(level.z) - p.log_prob(level.z)
 
 
+def apply_conditional(
+    part: nn.Module, context: Values | None, given: Tensor | None
+) -> Distribution:
+    """Calls a conditional on its context; one of a conditional model takes the conditions too."""
+    if given is None:
+        return part(context)
+    return part(context, given)
+
+
+def draw_top(prior: nn.Module, n: int, given: Tensor | None = None) -> Tensor:
+    """Draws `n` samples, (n, d), from the prior of the top level.
+
+    Args:
+        prior: the module of the prior, which has no parents.
+        n: how many.
+        given: conditions (n, ...) of a conditional model.
+    """
+    p = apply_conditional(prior, None, given)
+    if len(p.batch_shape):  # conditions gave each sample a prior of its own
+        return p.sample()
+    return p.sample(torch.Size([n]))
+
+
 class Latents(nn.Module, ABC):
     """A topology of levels: `infer` goes from the data up, `generate` from the prior down.
 
@@ -221,7 +245,8 @@ class Latents(nn.Module, ABC):
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
         """Returns what the decoder sees, (n, *context), for given values (n, d) of one level.
 
-        The levels below it are at their prior means. Level 0 is the one next to the data.
+        The levels below it are at their prior means, and so are those above it where what the
+        decoder sees depends on them. Level 0 is the one next to the data.
         """
 
     @abstractmethod

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ..batch import Batch
+from ..batch import Batch, as_batch
 from ..distributed.processes import Share, noise_of
 from ..latents import Inference, Latents, LatentValues, log_posterior
 from .spec import require, require_close, require_shape
@@ -15,29 +15,35 @@ SAMPLES = 3
 """The draws of each example that the checks make."""
 
 
-def check_latents(latents: Latents, batch: Batch, *, seed: int = 0) -> None:
+def check_latents(latents: Latents, batch: Batch | Tensor, *, seed: int = 0) -> None:
     """Checks a topology on a batch of dense examples, two or more, in float64.
 
     It checks a copy. The laws: everything has the promised shape; log q is that of the draw; the
     levels at given values are those that were inferred, and nothing is drawn; a level is `shared`
-    exactly where its KL divergence is the rate; a process draws its rows of the whole batch's;
-    samples from the top down keep what they are given; examples do not depend on each other;
-    gradients reach every parameter.
+    exactly where its KL divergence is the rate; a process draws its rows of the whole batch's; the
+    draws of an example differ, and so do samples from the top down, which keep what they are given;
+    contexts are those of the values beside them; means and contexts of given values are not drawn;
+    examples do not depend on each other; gradients reach every parameter.
+
+    It does not see whether `vary` keeps the levels above the one that varies within a group.
 
     Raises:
         AssertionError: says which law was broken.
     """
     name = type(latents).__name__
     latents = copy.deepcopy(latents).double().eval()
+    batch = as_batch(batch)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         with torch.no_grad():
             inference = latents.infer(batch, SAMPLES)
             _check_shapes(name, latents, inference, len(batch))
+            _check_draws(name, inference)
             _check_given_values(name, latents, batch, inference)
             _check_shared(name, latents, batch, inference)
             _check_share(name, latents, batch, seed)
             _check_generation(name, latents, batch)
+            _check_contexts(name, latents, batch)
             _check_examples(name, latents, batch)
         torch.manual_seed(seed)
         _check_gradients(name, latents, batch)
@@ -69,6 +75,17 @@ def _check_shapes(name: str, latents: Latents, inference: Inference, size: int) 
         )
     context_shape = (SAMPLES, size, *latents.context_shape)
     require_shape(f"{name}: the context", inference.context, context_shape)
+
+
+def _check_draws(name: str, inference: Inference) -> None:
+    """Checks that the draws of an example differ, unless its posterior is one point."""
+    for i, level in enumerate(inference.levels):
+        is_point = torch.equal(level.q.sample(), level.q.sample())
+        is_repeated = torch.equal(level.z[0], level.z[1])
+        require(
+            is_point or not is_repeated,
+            f"{name}, level {i}: infer gives the same draw of an example twice",
+        )
 
 
 def _check_given_values(name: str, latents: Latents, batch: Batch, inference: Inference) -> None:
@@ -154,15 +171,48 @@ def _check_generation(name: str, latents: Latents, batch: Batch) -> None:
     top = values.zs[-1] + 1
     from_top = latents.generate(size, top=top, given=given)
     require(torch.equal(from_top.zs[-1], top), f"{name}: generate changed the given top level")
-    context_shape = latents.context_shape
+    for i, (z, others) in enumerate(zip(values.zs, from_top.zs, strict=True)):
+        require(not torch.equal(z[0], z[1]), f"{name}, level {i}: generate repeats a sample")
+        if i < len(values.zs) - 1:
+            again = latents.generate(size, top=top, given=given).zs[i]
+            require(not torch.equal(others, again), f"{name}, level {i}: generate draws nothing")
+
+
+def _check_contexts(name: str, latents: Latents, batch: Batch) -> None:
+    """Checks what the decoder sees: of values of all levels, of one level, and where one varies."""
+    size = len(batch)
+    given = batch.given
     groups = given
     if given is not None:
         groups = given[:2]
+    values = latents.generate(size, given=given)
+    _check_context_of(f"{name}: generate", latents, values, batch)
+    state = torch.get_rng_state()
+    _check_context_of(f"{name}: means", latents, latents.means(batch), batch)
     for level, z in enumerate(values.zs):
+        where = f"level {level}"
         below = latents.descend(z, level, given)
-        require_shape(f"{name}: descend from level {level}", below, (size, *context_shape))
+        require_shape(f"{name}: descend from {where}", below, (size, *latents.context_shape))
+        again = latents.descend(z, level, given)
+        require_close(again, below, 1e-9, f"{name}: descend twice from {where}")
+        moved = latents.descend(z + 1, level, given)
+        require(not torch.equal(moved, below), f"{name}: descend does not see {where}")
+    require(torch.equal(state, torch.get_rng_state()), f"{name}: means or descend draws")
+    for level in range(len(values.zs)):
         varied = latents.vary(level, 2, 3, groups)
-        require_shape(f"{name}: vary of level {level}", varied, (6, *context_shape))
+        require_shape(f"{name}: vary of level {level}", varied, (6, *latents.context_shape))
+        for one, other in ((0, 1), (4, 5)):
+            require(
+                not torch.equal(varied[one], varied[other]),
+                f"{name}: vary of level {level} gives one sample of a group twice",
+            )
+
+
+def _check_context_of(source: str, latents: Latents, values: LatentValues, batch: Batch) -> None:
+    """Checks that a context is the one of the values beside it."""
+    zs = [z.unsqueeze(0) for z in values.zs]
+    expected = latents.priors_at(zs, batch).context.squeeze(0)
+    require_close(values.context, expected, 1e-9, f"{source}: the context against priors_at")
 
 
 def _check_values(source: str, latents: Latents, values: LatentValues, size: int) -> None:

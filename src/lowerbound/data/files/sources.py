@@ -85,6 +85,9 @@ class Source(abc.ABC):
     def read(self, path: Path, wanted: Wanted) -> Raw:
         """Reads what is at a path.
 
+        What a file claims is weighed (`limits`) before as much is allocated. DataError is a
+        ValueError: let one that was raised here pass before the errors of a library are caught.
+
         Raises:
             DataError: it is not as it should be: one line that names the file.
         """

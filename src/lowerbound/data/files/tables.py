@@ -42,8 +42,8 @@ class Table(Source):
         frame = _read_frame(path, wanted.columns)
         if path.suffix.lower() != ".parquet":
             _refuse_no_header(frame, path)
-        frame = _select(frame, wanted.columns, path)
-        values = _to_numbers(frame, path)
+        frame = select_columns(frame, wanted.columns, path)
+        values = to_numbers(frame, path)
         return Raw(str(path), "table", values, None, columns=tuple(frame.columns))
 
 
@@ -195,7 +195,7 @@ def _read_parquet(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
 
     scan = scan_parquet(path)
     empty = polars.DataFrame(schema=scan.collect_schema())
-    names = _select(empty, columns, path).columns
+    names = select_columns(empty, columns, path).columns
     chosen = scan.select(names)
     # Columns of other types are not unpacked: one text, or the list in one row, may be of any size.
     _refuse_other_types(dict(chosen.collect_schema()), path)
@@ -240,7 +240,7 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _select(frame: "DataFrame", columns: tuple[str, ...] | None, path: Path) -> "DataFrame":
+def select_columns(frame: "DataFrame", columns: tuple[str, ...] | None, path: Path) -> "DataFrame":
     """Selects columns, in the order that is asked for; None selects all.
 
     Raises:
@@ -258,7 +258,7 @@ def _select(frame: "DataFrame", columns: tuple[str, ...] | None, path: Path) -> 
     return frame.select(columns)
 
 
-def _to_numbers(frame: "DataFrame", path: Path) -> np.ndarray:
+def to_numbers(frame: "DataFrame", path: Path) -> np.ndarray:
     """Converts a frame to float64 (N, D), rows contiguous.
 
     Raises:
@@ -320,6 +320,8 @@ def _describe_first_word(texts: "Series") -> str:
     frame = texts.to_frame().select(word=polars.first(), number=_as_number(polars.first()))
     is_no_number = polars.col("number").is_null() & polars.col("word").is_not_null()
     words = frame.with_row_index("row", 1).filter(is_no_number)
+    if words.is_empty():
+        return "numbers written as texts"
     row, word, _ = words.row(0)
     return f"{one_line(repr(word), 40)} in row {row}"
 
