@@ -11,9 +11,6 @@ NOISE_STREAM = 1
 VALIDATION_STREAM = 2
 """The stream of every measurement of the validation split, which makes epochs comparable."""
 
-TEST_STREAM = 3
-"""The stream of the measurement of the test split."""
-
 
 def derive_seed(*numbers: int) -> int:
     """Derives one seed below 2^63 from several numbers. Other numbers give an unrelated seed."""

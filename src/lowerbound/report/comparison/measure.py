@@ -19,7 +19,6 @@ from ...evaluation.measure import (
     MeasureSettings,
     measure_split,
 )
-from ...families import Multinomial
 from ...run import Run, check
 from ..text import format_setting, join_names
 
@@ -506,8 +505,9 @@ def _kinds(entries: Sequence[Entry]) -> list[str]:
             parts.append(entry.caveat)
         # A distribution over the places of the event, not over its values: its figures are of
         # another kind than all others.
-        if isinstance(entry.run.recipe.model.likelihood, Multinomial):
-            parts.append("Multinomial, of counts")
+        likelihood = entry.run.recipe.model.likelihood
+        if likelihood.over_places:
+            parts.append(f"{type(likelihood).__name__}, of counts")
         if entry.examples.draw != "none":
             parts.append("of pixels drawn by data.binarize")
         kinds.append("; ".join(parts) or "a normalised likelihood of the values")
