@@ -80,6 +80,7 @@ INTENDED: tuple[Intended, ...] = (
         Intended("*/evaluate.json", key, ONE_DEFINITION)
         for key in ("draws", "elbo", "elbo_se", "log_likelihood_term", "rate.*")
     ),
+    Intended("*/recipe.toml", "measured = *", ONE_DEFINITION),
     Intended("*/fit*.txt", "test    *", ONE_DEFINITION),
     Intended("*/resume.txt", "test    *", ONE_DEFINITION),
     Intended("*/evaluate-*.txt", "ELBO *", ONE_DEFINITION),
