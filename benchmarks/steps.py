@@ -12,7 +12,6 @@ has random numbers of 30 columns. Writes results/steps.json.
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,14 +20,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 4_000
 """Rows of the table of random numbers."""
-
-
-def export(revision: str, target: Path) -> None:
-    """Writes the package and the benchmarks of a revision below a folder."""
-    words = ["git", "archive", "--format=tar", revision, "src", "benchmarks"]
-    packed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
-    target.mkdir()
-    subprocess.run(["tar", "-x"], cwd=target, input=packed, check=True)
 
 
 def serve_steps(tree: Path, name: str, seconds: float, table: Path) -> None:
@@ -93,20 +84,26 @@ def main() -> None:
     """Measures one recipe after the other."""
     from common import arguments, parser, write
     from lowerbound import recipe as recipes
+    from unchanged import GateError, export, find_revision
 
+    names = sorted(recipes.packaged())
     words = parser(__doc__)
-    words.add_argument("--against", default="HEAD", metavar="REVISION")
-    words.add_argument("--recipe", nargs="+", default=sorted(recipes.packaged()))
+    words.add_argument("--against", required=True, metavar="REVISION")
+    words.add_argument("--recipe", nargs="+", choices=names, default=names)
     words.add_argument("--rounds", type=int, default=7)
     words.add_argument("--seconds", type=float, default=1.0, help="of one turn")
     given = arguments(words)
+    try:
+        revision = find_revision(given.against)
+    except GateError as error:
+        words.error(str(error))
     with tempfile.TemporaryDirectory() as folder:
         import numpy as np
 
         table = Path(folder) / "table.npy"
         np.save(table, np.random.default_rng(0).normal(size=(ROWS, 30)).astype(np.float32))
         old = Path(folder) / "revision"
-        export(given.against, old)
+        export(revision, old, ("src", "benchmarks"))
         trees = {"revision": old, "tree": ROOT}
         found = {name: measure(name, trees, table, given) for name in given.recipe}
     write("steps", {"recipes": found}, given)

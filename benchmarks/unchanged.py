@@ -604,11 +604,11 @@ def find_revision(name: str) -> str:
     return done.stdout.strip()
 
 
-def export(revision: str, target: Path) -> None:
-    """This writes `src/` of a revision below a folder, unless it is there."""
+def export(revision: str, target: Path, folders: Sequence[str] = ("src",)) -> None:
+    """This writes some folders of a revision below another folder, unless that is there."""
     if target.exists():
         return
-    words = ["git", "archive", "--format=tar", revision, "src"]
+    words = ["git", "archive", "--format=tar", revision, *folders]
     packed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
     unfinished = target.with_name(f"{target.name}-unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -59,11 +59,6 @@ def read_films(folder: Path) -> RawLog:
     return RawLog(str(folder), {0: ratings}, films)
 
 
-def has_films(folder: Path) -> bool:
-    """Says whether a folder holds ratings and films in one of the formats."""
-    return _find_format(folder) is not None
-
-
 def _find_format(folder: Path) -> tuple[str, str] | None:
     for pair in FORMATS:
         if all((folder / file).is_file() for file in pair):
