@@ -247,6 +247,9 @@ class Session:
             training.resume()
         if self.is_first:
             self._write_description(training.state)
+        if self.shows_progress:
+            for note in self.dataset.notes:
+                print_line(note)
         self.fabric.barrier()
 
     def _write_description(self, state: State) -> None:
@@ -314,6 +317,7 @@ class Session:
             "test": _figures_of_split(row, "test"),
             "caveat": self.caveat,
             "facts": self.dataset.facts,
+            "notes": list(self.dataset.notes),
             "versions": {
                 "lowerbound": __version__,
                 "torch": torch.__version__,

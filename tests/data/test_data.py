@@ -23,7 +23,7 @@ from lowerbound.data import Data, Dataset, Interactions, Schema, named_sets
 from lowerbound.data.files.parquet import unpacked
 from lowerbound.data.interactions.titles import read_titles
 from lowerbound.data.prepare import CHUNK, chunks
-from lowerbound.data.splits import cut
+from lowerbound.data.splits import OwnParts, SplitSizes, cut
 from lowerbound.errors import ConfigError, DataError, DownloadError, LowerboundError
 
 RNG = np.random.default_rng(0)
@@ -826,18 +826,19 @@ def test_every_example_is_in_exactly_one_split(
 ) -> None:
     train = None if given_part is None else max(1, int(n * given_part))
     among = n if train is None else train
+    sizes = SplitSizes(validation, test, seed)
     validations = round(validation * among) if validation < 1 else validation
     tests = n - train if train is not None else round(test * n) if test < 1 else test
     if validations + (tests if train is None else 0) >= among:
-        line(lambda: cut(n, train, validation, test, seed, "x"), f"{among} training examples")
+        line(lambda: cut(n, OwnParts(train), sizes, "x"), f"{among} training examples")
         return
-    rows = cut(n, train, validation, test, seed, "x")
+    rows = cut(n, OwnParts(train), sizes, "x")
     joined = np.concatenate([rows.train, rows.validation, rows.test])
     assert sorted(joined) == list(range(n))
     assert (len(rows.validation), len(rows.test)) == (validations, tests)
     assert len(rows.train) > 0
     assert all((np.diff(part) > 0).all() for part in (rows.train, rows.validation, rows.test))
-    again = cut(n, train, validation, test, seed, "x")
+    again = cut(n, OwnParts(train), sizes, "x")
     assert np.array_equal(again.train, rows.train)
     assert np.array_equal(again.validation, rows.validation)
 
@@ -845,13 +846,26 @@ def test_every_example_is_in_exactly_one_split(
 def test_the_split_is_frozen() -> None:
     # These rows must never change: an old run's validation split would leak into its training
     # split.
-    rows = cut(12, None, 3, 2, 7, "x")
+    rows = cut(12, OwnParts(), SplitSizes(3, 2, 7), "x")
     assert rows.validation.tolist() == [2, 4, 11]
     assert rows.test.tolist() == [3, 5]
 
 
 def test_seeds_give_other_splits() -> None:
-    assert not np.array_equal(cut(99, None, 9, 9, 0, "x").test, cut(99, None, 9, 9, 1, "x").test)
+    first = cut(99, OwnParts(), SplitSizes(9, 9, 0), "x")
+    second = cut(99, OwnParts(), SplitSizes(9, 9, 1), "x")
+    assert not np.array_equal(first.test, second.test)
+
+
+def test_the_parts_of_a_source_are_kept() -> None:
+    """A source's own validation part stands between its training and its test part."""
+    rows = cut(20, OwnParts(train=12, validation=5), SplitSizes(0.5, 0.5, 0), "x")
+    assert rows.train.tolist() == list(range(12))
+    assert rows.validation.tolist() == list(range(12, 17))
+    assert rows.test.tolist() == list(range(17, 20))
+    without_test = cut(20, OwnParts(validation=5), SplitSizes(0.5, 0.2, 0), "x")
+    assert without_test.validation.tolist() == list(range(15, 20))
+    assert (len(without_test.train), len(without_test.test)) == (12, 3)
 
 
 def test_too_few_examples_are_refused(tmp_path: Path) -> None:
@@ -859,7 +873,7 @@ def test_too_few_examples_are_refused(tmp_path: Path) -> None:
     line(
         Data(source, validation=15, test=5).open,
         "20 training examples",
-        "validation=15 and test=5",
+        "data.validation=15 and data.test=5",
         "at most 19",
     )
     assert len(Data(source, validation=15, test=4).open().train) == 1

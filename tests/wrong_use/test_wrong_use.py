@@ -988,17 +988,17 @@ WRONG = [
     (
         "one example for three splits",
         f"fit aevb-mnist {GREYS} --data one.npy",
-        "HERE/one.npy has 1 training examples; validation=2 and test=0.1 would leave none: at most 0 can be cut off",
+        "HERE/one.npy has 1 training examples; data.validation=2 and data.test=0.1 would leave none: at most 0 can be cut off",
     ),
     (
         "validation and test of all",
         "fit table --data good.csv --set data.validation=10 --set data.test=10",
-        "HERE/good.csv has 20 training examples; validation=10 and test=10 would leave none: at most 19 can be cut off",
+        "HERE/good.csv has 20 training examples; data.validation=10 and data.test=10 would leave none: at most 19 can be cut off",
     ),
     (
         "fractions beyond all",
         "fit table --data good.csv --set data.validation=0.6 --set data.test=0.6",
-        "HERE/good.csv has 20 training examples; validation=0.6 and test=0.6 would leave none: at most 19 can be cut off",
+        "HERE/good.csv has 20 training examples; data.validation=0.6 and data.test=0.6 would leave none: at most 19 can be cut off",
     ),
     (
         "one example and a half",

@@ -1,6 +1,7 @@
 """Dense examples, held whole as the source gave them, and a source opened into its splits."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -40,6 +41,7 @@ class Examples(Split):
         draw: binarisation: "none", anew by the key of each batch ("keyed"), or once by `seed`
             ("fixed").
         seed: of the draws.
+        names: what names each row of the whole source, (N,) each, by the names of columns.
     """
 
     schema: Schema
@@ -49,6 +51,7 @@ class Examples(Split):
     levels: int | None = None
     draw: Literal["none", "keyed", "fixed"] = "none"
     seed: int = 0
+    names: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def batch(self, index: Index, key: int = 0) -> Tensor:
         """Returns the examples at `index` as float32 (B, *shape).
@@ -180,10 +183,12 @@ class Examples(Split):
         """Refuses nothing: of examples nothing is held out."""
 
     def names_of_rows(self) -> dict[str, Any]:
-        """Returns the columns `row`, the position in the source, and `label` where there are
-        labels.
+        """Returns the columns `row`, the position in the source, what the source names its rows by
+        (such as `file`), and `label` where there are labels.
         """
         columns = {"row": self.rows}
+        for name, values in self.names.items():
+            columns[name] = values[self.rows]
         if self.labels is not None:
             columns["label"] = self.labels
         return columns
@@ -204,6 +209,7 @@ class Dataset:
         seed: of the splits.
         items: the catalogue that the columns of interactions stand for; None for dense examples.
         facts: counts of what was read, dropped and kept of interactions.
+        notes: sentences on how the source was read and what was left out.
     """
 
     name: str
@@ -216,6 +222,7 @@ class Dataset:
     seed: int
     items: Items | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> Split:
         """Returns a split as it is measured: what is drawn for it is drawn once.

@@ -19,7 +19,8 @@ from .checks import (
     refuse_narrow_columns,
 )
 from .dataset import Dataset, Examples
-from .files.sources import Raw, Wanted, find_reader, reason
+from .files.dialect import TextFormat
+from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
 from .interactions.dataset import split_log
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
@@ -28,7 +29,7 @@ from .interactions.spec import KIND, Interactions
 from .named.entries import NAMED, find_path, short_name
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
-from .splits import cut
+from .splits import OwnParts, SplitSizes, cut
 
 Binarize = Literal["none", "dynamic", "static"]
 """How pixels are drawn from their probabilities, see `Data`."""
@@ -40,17 +41,13 @@ class Preparation:
 
     Attributes:
         binarize: see `Data`.
-        size: the (height, width) of images; None: as they are.
-        grey: see `Data`.
         standardize: see `Data`.
-        columns: see `Data`.
+        wanted: what is asked of the reader of the source.
     """
 
     binarize: Binarize = "none"
-    size: tuple[int, int] | None = None
-    grey: bool = False
     standardize: bool | None = None
-    columns: tuple[str, ...] | None = None
+    wanted: Wanted = AS_IT_IS
 
     @property
     def is_binarized(self) -> bool:
@@ -62,21 +59,6 @@ class Preparation:
         if self.standardize is None:
             return kind == "table"
         return self.standardize
-
-
-@dataclass(frozen=True)
-class SplitSizes:
-    """How much is cut from the training part for the other splits, and by which seed.
-
-    Attributes:
-        validation: a fraction (below 1) or a number of examples.
-        test: likewise.
-        seed: the seed of the splits and of the fixed binarisation.
-    """
-
-    validation: float = 0.1
-    test: float = 0.1
-    seed: int = 0
 
 
 def open_examples(
@@ -96,13 +78,13 @@ def open_examples(
         ShapeError: its examples do not have the shape of the schema.
         ConfigError: an option makes no sense for this source.
     """
-    columns = preparation.columns
+    wanted = preparation.wanted
     if schema is not None and schema.columns:
-        columns = schema.columns
-    raw = _read(source, Wanted(preparation.size, columns))
+        wanted = replace(wanted, columns=schema.columns)
+    raw = _read(source, wanted)
     _refuse_unfit_options(raw, preparation)
-    raw = _resize(raw, preparation)
-    rows = cut(len(raw.values), raw.train, sizes.validation, sizes.test, sizes.seed, raw.name)
+    raw = _resize(raw, wanted)
+    rows = cut(len(raw.values), OwnParts(raw.train, raw.validation), sizes, raw.name)
     if schema is None:
         schema = _fit_schema(raw, rows.train, preparation)
     else:
@@ -115,6 +97,7 @@ def open_examples(
         labels=raw.labels,
         levels=raw.levels,
         seed=sizes.seed,
+        names=raw.names,
     )
     # Only the training split may be drawn anew in each batch. The splits that are measured keep
     # their draw, so that no number depends on the size of a batch.
@@ -132,6 +115,7 @@ def open_examples(
         whole=whole,
         source=source,
         seed=sizes.seed,
+        notes=raw.notes,
     )
 
 
@@ -139,6 +123,7 @@ def open_interactions(
     source: str,
     how: Interactions,
     held_out: HeldOut,
+    text: TextFormat,
     schema: Schema | None = None,
     items: Items | None = None,
     other: bool = False,
@@ -149,6 +134,7 @@ def open_interactions(
         source: the name of a set, or the path of a file or folder.
         how: how the log is read and cleaned.
         held_out: how much of it is held out.
+        text: how its text files are written, where the user has said so.
         schema: the schema of a run, see `Data.open`.
         items: the catalogue of a run, see `Data.open`.
         other: the data are other data than the run's, see `Data.open`.
@@ -158,7 +144,7 @@ def open_interactions(
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
     if source not in NAMED:
-        log = read_log(find_path(source))
+        log = read_log(find_path(source), text)
     elif NAMED[source].kind == KIND:
         log = NAMED[source].open()
     else:
@@ -195,12 +181,19 @@ def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
     Raises:
         ConfigError: there are such options.
     """
+    wanted = preparation.wanted
     options: dict[str, tuple[object, str]] = {
-        "size": (preparation.size, "image"),
-        "grey": (preparation.grey, "image"),
-        "columns": (preparation.columns, "table"),
+        "size": (wanted.size, "image"),
+        "grey": (wanted.grey, "image"),
+        "skip_broken": (wanted.skip_broken, "image"),
+        "columns": (wanted.columns, "table"),
+        "exclude": (wanted.exclude, "table"),
+        "ids": (wanted.ids, "table"),
+        "labels": (wanted.labels, "image or table"),
         "standardize": (preparation.standardize, "table or vector"),
     }
+    for name, value in vars(wanted.text).items():
+        options[name] = (value is not None, "table")
     refuse_misplaced_options(raw, options)
     if preparation.is_binarized and preparation.standardizes(raw.kind):
         raise ConfigError(
@@ -209,13 +202,13 @@ def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
         )
 
 
-def _resize(raw: Raw, preparation: Preparation) -> Raw:
+def _resize(raw: Raw, wanted: Wanted) -> Raw:
     """Makes images grey and gives them their size, where that is asked for."""
     values = raw.values
-    if preparation.grey:
+    if wanted.grey:
         values = to_grey(values)
-    if preparation.size is not None:
-        values = to_size(values, preparation.size)
+    if wanted.size is not None:
+        values = to_size(values, wanted.size)
     return replace(raw, values=values)
 
 

@@ -1,28 +1,44 @@
 """The [data] table of a recipe: its options, their checks, and how it is opened."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from ..errors import ConfigError, one_line
 from ..specs.checked import checked
 from .dataset import Dataset
+from .files.dialect import TextFormat
+from .files.sources import Wanted
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.spec import KIND, Interactions, InteractionsTable
 from .opening import (
     Binarize,
     Preparation,
-    SplitSizes,
     holds_interactions,
     open_examples,
     open_interactions,
 )
 from .schema import Schema
+from .splits import SplitSizes
 
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 """A size of images is written so: height x width."""
+
+
+DENSE_OPTIONS = (
+    "binarize",
+    "size",
+    "grey",
+    "standardize",
+    "columns",
+    "exclude",
+    "ids",
+    "labels",
+    "skip_broken",
+)
+"""The options that are for images, vectors or tables, and not for interactions."""
 
 
 @checked
@@ -43,6 +59,19 @@ class Data:
         standardize: subtract the training split's mean and divide by its deviation, column by
             column; None: for tables yes, for the rest no.
         columns: the columns of a table to read, in this order; None: all.
+        exclude: columns of a table to leave out: names, or patterns such as "note_*".
+        ids: columns of a table that name its rows: no values, but passed on to codes and scores.
+        labels: the column of labels of a table, or a file of labels beside a folder of images;
+            None: what the source brings.
+        skip_broken: files of a folder that cannot be used are passed over and counted.
+        encoding: of a text file, such as "utf-8", "utf-16" or "latin-1"; None: found from the file.
+        separator: of the fields of a text file, such as ";"; None: found from the file.
+        decimal: the decimal mark of a text file, "." or ","; None: found from the file.
+        quote: the quotation mark of a text file, "" for none; None: found from the file.
+        comment: lines of a text file that begin so are passed over; None: found from the file.
+        header: whether the first line of a text file has the names of its columns; None: found
+            from the file.
+        missing: the words that stand for a missing value in a text file; None: the usual ones.
         interactions: the source is a log of users and items, read and split as this table says.
             `validation` and `test` then count users or interactions, by its `split`.
     """
@@ -56,6 +85,17 @@ class Data:
     seed: Annotated[int, Field(ge=0)] = 0
     standardize: bool | None = None
     columns: list[str] | None = None
+    exclude: list[str] | None = None
+    ids: list[str] | None = None
+    labels: str | None = None
+    skip_broken: bool = False
+    encoding: str | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=8)] | None = None
+    decimal: Literal[".", ","] | None = None
+    quote: Annotated[str, Field(max_length=1)] | None = None
+    comment: Annotated[str, Field(min_length=1, max_length=8)] | None = None
+    header: bool | None = None
+    missing: list[str] | None = None
     interactions: InteractionsTable = None
 
     @field_validator("size")
@@ -111,7 +151,9 @@ class Data:
             return open_examples(self.source, self._preparation(), sizes, schema)
         self._refuse_dense_options()
         held_out = HeldOut(self.validation, self.test, self.seed, how.fold_in)
-        return open_interactions(self.source, how, held_out, schema, items, other)
+        return open_interactions(
+            self.source, how, held_out, self._text_format(), schema, items, other
+        )
 
     def _choose_interactions(self, schema: Schema | None) -> Interactions | None:
         """Returns how to read the source as interactions, or None if it holds none.
@@ -127,7 +169,7 @@ class Data:
 
     def _refuse_dense_options(self) -> None:
         """Raises ConfigError for an option that is for images, vectors or tables."""
-        for name in ("binarize", "size", "grey", "standardize", "columns"):
+        for name in DENSE_OPTIONS:
             value = getattr(self, name)
             if value and value != "none":
                 raise ConfigError(
@@ -143,4 +185,29 @@ class Data:
         columns = None
         if self.columns is not None:
             columns = tuple(self.columns)
-        return Preparation(self.binarize, size, self.grey, self.standardize, columns)
+        wanted = Wanted(
+            size,
+            self.grey,
+            columns,
+            exclude=tuple(self.exclude or ()),
+            ids=tuple(self.ids or ()),
+            labels=self.labels,
+            skip_broken=self.skip_broken,
+            text=self._text_format(),
+        )
+        return Preparation(self.binarize, self.standardize, wanted)
+
+    def _text_format(self) -> TextFormat:
+        """Returns what the recipe says of the way a text file is written."""
+        missing = None
+        if self.missing is not None:
+            missing = tuple(self.missing)
+        return TextFormat(
+            self.encoding,
+            self.separator,
+            self.decimal,
+            self.quote,
+            self.comment,
+            self.header,
+            missing,
+        )

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,19 +10,37 @@ import numpy as np
 
 from ...errors import DataError, one_line
 from ...specs.registry import members
+from .dialect import AS_FOUND, TextFormat
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What is asked of a reader.
+    """What is asked of a reader. `Data` explains each option.
 
     Attributes:
         size: the (height, width) of images; None: as they are.
+        grey: images become grey.
         columns: the columns of a table, in this order; None: all.
+        exclude: the columns of a table that are left out, by names or patterns.
+        ids: the columns of a table that name its rows, and are no values.
+        labels: the column of labels of a table, or the file of labels of a folder; None: what the
+            source brings.
+        skip_broken: files of a folder that cannot be used are passed over.
+        text: how a text file is written, where the user has said so.
     """
 
     size: tuple[int, int] | None = None
+    grey: bool = False
     columns: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    labels: str | None = None
+    skip_broken: bool = False
+    text: TextFormat = AS_FOUND
+
+
+AS_IT_IS = Wanted()
+"""Everything is read as it is."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,11 +51,15 @@ class Raw:
         name: the source as it appears in messages.
         kind: "image", "table" or "vector".
         values: (N, *shape), in memory or memory-mapped, in the source's units. The source's own
-            test part comes last.
+            parts stand in this order: train, validation, test.
         levels: the values are the whole numbers 0 .. levels - 1; None for real numbers.
         labels: (N,), where the source has them.
         train: the size of the source's own training part; None where it brings no test part.
+        validation: the size of the source's own validation part; None where it brings none.
         columns: the names of the columns of a table.
+        names: what names each row beside its position, by the names of columns, (N,) each: the
+            files of a folder, the ids of a table.
+        notes: sentences on how the source was read and what was left out.
 
     Raises:
         DataError: there are no examples, or another number of labels than of examples.
@@ -48,7 +71,10 @@ class Raw:
     levels: int | None
     labels: np.ndarray | None = None
     train: int | None = None
+    validation: int | None = None
     columns: tuple[str, ...] = ()
+    names: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses a source without examples, or with another number of labels than examples."""

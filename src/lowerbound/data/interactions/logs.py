@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import DataError, LowerboundError, one_line, unknown
+from ..files.dialect import AS_FOUND, TextFormat
 from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
 from ..files.tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
 
@@ -172,8 +173,12 @@ def parts_of(folder: Path) -> dict[int, Path]:
     return parts
 
 
-def read_log(path: Path) -> RawLog:
+def read_log(path: Path, text: TextFormat = AS_FOUND) -> RawLog:
     """Reads a file or a folder of interactions.
+
+    Args:
+        path: the file or folder.
+        text: how its text files are written, where the user has said so.
 
     Raises:
         DataError: it is of no known kind, or cannot be read.
