@@ -375,6 +375,16 @@ def test_coverage_and_popularity():
     assert rank(Table(scores), holdout, ks=(1,)).mean_popularity_rank is None
 
 
+def test_the_most_popular_item_has_the_first_rank():
+    """Whoever recommends the most popular item alone has the mean rank 1, the rarest the last."""
+    holdout = users([[], []], [[0], [1]], 4)
+    popularity = [9, 5, 2, 0]
+    popular = rank(Table([[4.0, 3, 2, 1]] * 2), holdout, ks=(1, 2), popularity=popularity)
+    rare = rank(Table([[1.0, 2, 3, 4]] * 2), holdout, ks=(1, 2), popularity=popularity)
+    assert popular.mean_popularity_rank == {1: 1.0, 2: 1.5}
+    assert rare.mean_popularity_rank == {1: 4.0, 2: 3.5}
+
+
 def test_memory_does_not_grow_with_users_times_items():
     items, n = 2000, 2000
     holdout = users([[]] * n, [[i % items] for i in range(n)], items)
