@@ -5,6 +5,7 @@ Each test here fails for a fault that was once put in by hand and noticed by no 
 """
 
 import copy
+import itertools
 import math
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_a_fit_equals_a_plain_loop(both):
 
 
 def test_the_objective_of_each_epoch_is_the_mean_of_its_losses(both, digits):
-    """The weight of the KL term goes on from epoch to epoch, in the loss and not in the log alone."""
+    """The weight of the KL term goes on from epoch to epoch, in the loss as in the log."""
     loop, fit = both
     sizes = [len(index) for index in loop.orders[0].split(BATCH)]
     losses = np.asarray(loop.losses).reshape(EPOCHS, len(sizes))
@@ -135,7 +136,7 @@ def test_each_epoch_has_an_order_of_its_own(both):
     for order, expected in zip(orders, loop.orders, strict=True):
         assert torch.equal(order, expected)
         assert torch.equal(order.sort().values, torch.arange(len(order)))
-    for earlier, later in zip(orders, orders[1:], strict=False):
+    for earlier, later in itertools.pairwise(orders):
         # Two independent orders agree in one place in the mean.
         assert (earlier == later).sum() < 10
 
@@ -198,7 +199,7 @@ def test_the_noise_of_a_fixed_binarisation_is_of_each_row_its_own(tmp_path):
 
 
 def test_the_phase_of_the_decoder_has_no_noise():
-    """With `noise = false` the encoder sees x as it is: its codes do not change from draw to draw."""
+    """With `noise = false` the encoder sees x as it is: its codes are the same in each draw."""
     data = Data("synthetic-interactions").open()
     torch.manual_seed(0)
     architecture = Architecture(
