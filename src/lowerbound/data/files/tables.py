@@ -183,10 +183,10 @@ def _choose_for_run(
         labels = None
     used = {*values, *found_ids, labels}
     extra = [name for name in names if name not in used and not _is_index(name, names)]
-    notes = ()
+    notes = []
     if extra:
-        notes = (f"{table}: columns that the run does not know are passed over: {_show(extra)}",)
-    return Choice(values, found_ids, labels, notes)
+        notes.append(f"{table}: columns that the run does not know are passed over: {_show(extra)}")
+    return Choice(values, found_ids, labels, tuple(notes))
 
 
 def _is_index(name: str, names: Sequence[str]) -> bool:

@@ -240,7 +240,7 @@ def _look_at_lines(found: Dialect, lines: list[str], asked: TextFormat) -> Diale
     if quote is None:
         quote = '"'
     separator = _read_separator_line(lines[0])
-    marks = COMMENT_MARKS
+    marks: tuple[str, ...] = COMMENT_MARKS
     if asked.comment is not None:
         marks = (asked.comment,)
     preamble = int(separator is not None)
@@ -529,8 +529,8 @@ def _count_lines(
     """Counts the lines and the separators of a piece in which nothing is quoted."""
     values = np.frombuffer(piece, np.uint8)
     is_end = values == LF
-    census.line_ends += np.count_nonzero(is_end)
-    census.separators += np.count_nonzero(values == separator[0])
+    census.line_ends += _count(is_end)
+    census.separators += _count(values == separator[0])
     if b"\r" in piece:
         text = before + piece + after
         census.lone_returns += piece.count(b"\r") - text.count(b"\r\n", 1)
@@ -573,10 +573,15 @@ def _count_quoted(census: Census, text: bytes, offset: int, separator: bytes, qu
     census.has_blank_lines |= bool((is_end & is_after_end & ~is_enclosed).any())
 
     is_lone_return = (inner == CR) & (values[2:] != LF)
-    census.lone_returns += np.count_nonzero(is_lone_return & ~is_enclosed)
-    census.separators += np.count_nonzero((inner == separator[0]) & ~is_enclosed)
-    census.line_ends += np.count_nonzero(is_end)
+    census.lone_returns += _count(is_lone_return & ~is_enclosed)
+    census.separators += _count((inner == separator[0]) & ~is_enclosed)
+    census.line_ends += _count(is_end)
     census.quotes += len(marks)
+
+
+def _count(is_there: np.ndarray) -> int:
+    """Counts the places where something is, as an integer of Python."""
+    return int(np.count_nonzero(is_there))
 
 
 def _note_spans(census: Census, ends: np.ndarray, before_ends: np.ndarray, offset: int) -> None:
@@ -723,8 +728,8 @@ def _count_separators(dialect: Dialect) -> int:
     count = 0
     with dialect.plain.open("rb") as file:
         while piece := file.read(PIECE):
-            count += np.count_nonzero(np.frombuffer(piece, np.uint8) == separator)
-    return int(count)
+            count += _count(np.frombuffer(piece, np.uint8) == separator)
+    return count
 
 
 def _numbered_lines(dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -772,7 +777,7 @@ def _look_at_fields(dialect: Dialect, asked: TextFormat) -> Dialect:
     columns = [f"column_{position}" for position in range(1, width + 1)]
     if header:
         columns = _read_names(rows[0], dialect.path)
-    missing = MISSING
+    missing: tuple[str, ...] = MISSING
     if asked.missing is not None:
         missing = ("", *asked.missing)
     return replace(
