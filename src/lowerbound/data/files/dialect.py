@@ -91,6 +91,7 @@ class Dialect:
             character between fields, and nothing before the header.
         columns: the names of its columns, from its header or `column_1`, `column_2`, ...
         encoding: Python's name of the encoding.
+        damaged: the number of its characters that are damaged, and read as U+FFFD.
         line_end: "LF" (which stands for CR LF too), "CR", or "mixed".
         separator: what separates fields; `BLANKS` for one or more spaces or tabs.
         decimal: the decimal mark.
@@ -113,6 +114,7 @@ class Dialect:
     plain: Path
     columns: tuple[str, ...]
     encoding: str = "utf-8"
+    damaged: int = 0
     line_end: str = "LF"
     separator: str = ","
     decimal: str = "."
@@ -166,6 +168,10 @@ class Dialect:
             findings.append(f"the decimal mark is {self.decimal!r} (data.decimal)")
         if self.encoding not in UTF8:
             findings.append(f"the encoding is {self.encoding} (data.encoding)")
+        if self.damaged:
+            findings.append(
+                f"characters that are damaged, and read as U+FFFD: {self.damaged} (data.encoding)"
+            )
         if self.line_end != "LF":
             findings.append(f"lines end in {self.line_end.replace('mixed', 'CR and in LF')}")
         if self.is_mended:

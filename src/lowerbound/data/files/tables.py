@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 INDEX_NAMES = ("", "Unnamed: 0", "__index_level_0__")
 """A column with one of these names is an index, as pandas and R write it."""
 
-LARGEST_EXACT = 2**53
+LARGEST_EXACT = 2.0**53
 """float64 has all whole numbers up to this one."""
 
 BOOLEANS = ("true", "false")
@@ -60,6 +60,7 @@ class Table(Source):
 
         try:
             if path.suffix.lower() == ".parquet":
+                _refuse_text_options(path, wanted)
                 return _read_parquet(path, wanted)
             return _read_text(path, wanted)
         except LowerboundError:
@@ -67,6 +68,13 @@ class Table(Source):
         # Polars raises a TypeError for a name that is not UTF-8.
         except (PolarsError, PanicException, OSError, ValueError, TypeError) as error:
             raise DataError(f"{path} cannot be read as a table: {reason(error)}") from None
+
+
+def _refuse_text_options(path: Path, wanted: Wanted) -> None:
+    """Refuses options that say how a text is written, for a file that is none."""
+    for option, value in vars(wanted.text).items():
+        if value is not None:
+            raise ConfigError(f"data.{option} is for text files; {path} is none")
 
 
 def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
@@ -201,8 +209,8 @@ def _refuse_unknown(columns: Iterable[str], names: Sequence[str], table: str, ke
         return
     others = ""
     if len(missing) > 1:
-        others = f" (nor {', '.join(map(repr, missing[1:]))})"
-    where = one_line(f"{others} in {table} ({key})", 240)
+        others = f", nor {one_line(', '.join(map(repr, missing[1:])), 200)},"
+    where = f"{others} in {table} ({key})"
     raise DataError(one_line(unknown("column", missing[0], names, where)))
 
 
@@ -316,6 +324,7 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
             "data.quote and data.separator"
         )
     choice = _leave_out_empty(frame, dialect, choice, wanted)
+    wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
     raw = _make_table(frame, choice, wanted, str(path))
     return replace(raw, notes=(*dialect.notes(), *raw.notes))
 
@@ -419,7 +428,7 @@ def _as_names(column: "Series") -> np.ndarray:
 
     texts = column.cast(polars.String, strict=False)
     numbers = texts.cast(polars.Int64, strict=False)
-    if not texts.null_count() and (numbers.cast(polars.String) == texts).all():
+    if numbers.cast(polars.String).equals(texts) and not texts.null_count():
         return numbers.to_numpy()
     return np.array(texts.fill_null("").to_list(), dtype=object)
 
@@ -428,12 +437,12 @@ def _note_rounded(
     frame: "DataFrame", choice: Choice, values: np.ndarray, name: str
 ) -> tuple[str, ...]:
     """Tells of columns with numbers so large that float64 lacks some whole numbers beside them."""
-    is_large = (np.abs(values) > LARGEST_EXACT).any(axis=0)
+    is_large = (np.abs(values) >= LARGEST_EXACT).any(axis=0)
     columns = [column for column, large in zip(choice.values, is_large, strict=True) if large]
     if not columns:
         return ()
     note = (
-        f"{name}: numbers beyond 2^53 are rounded in {_show(columns)}; if they are ids, name them "
+        f"{name}: numbers from 2^53 on are rounded in {_show(columns)}; if they are ids, name them "
         "in data.ids or data.exclude"
     )
     return (note,)
@@ -500,7 +509,7 @@ def _refuse_other_types(
             continue
         description = str(kind)
         if frame is not None and kind == polars.String:
-            row, word = _first_word(frame[name])
+            row, word = _first_word(frame[name], wanted.text.decimal or ".")
             description = f"{one_line(repr(word), 40)} in row {row}"
             hints.add(_explain(word))
         descriptions.append(f"{name!r} ({description})")
@@ -524,7 +533,7 @@ def _explain(word: str) -> str:
     """Explains why a word that looks like a number is none."""
     word = word.strip()
     if COMMA_DECIMAL.fullmatch(word):
-        return "; for a decimal comma set data.decimal=','"
+        return "; if the comma is a decimal mark set data.decimal=',', else write plain numbers"
     if GROUPED.fullmatch(word):
         return "; marks between thousands are not read: write plain numbers"
     if WITH_UNIT.fullmatch(word):
@@ -532,7 +541,7 @@ def _explain(word: str) -> str:
     return ""
 
 
-def _first_word(texts: "Series") -> tuple[int, str]:
+def _first_word(texts: "Series", decimal: str) -> tuple[int, str]:
     """Returns the first text of a column that is no number, after its row.
 
     Rows are counted from 1 below the header.
@@ -540,7 +549,7 @@ def _first_word(texts: "Series") -> tuple[int, str]:
     import polars
 
     # The text stands beside its number, whatever the column is called.
-    frame = texts.to_frame().select(word=polars.first(), number=_as_number(polars.first()))
+    frame = texts.to_frame().select(word=polars.first(), number=_as_number(polars.first(), decimal))
     is_no_number = polars.col("number").is_null() & polars.col("word").is_not_null()
     rows = frame.with_row_index("row", 1)
     words = rows.filter(is_no_number)

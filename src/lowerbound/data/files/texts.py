@@ -33,6 +33,7 @@ from .dialect import (
     MISSING,
     MOST_COLUMNS,
     SEPARATOR_LINE,
+    UTF8,
     Dialect,
     TextFormat,
     find_decimal,
@@ -78,6 +79,12 @@ MANY_ZEROS = 0.7
 LATIN_1_ONLY = bytes([0x81, 0x8D, 0x8F, 0x90, 0x9D])
 """Windows-1252 has no characters for these bytes."""
 
+MOST_DAMAGED = 0.1
+"""A text in UTF-8 may have this share of damaged ones among its characters beyond ASCII."""
+
+REPLACEMENT = "\ufffd"
+"""A damaged character is read as this one."""
+
 LF = 10
 CR = 13
 
@@ -120,25 +127,25 @@ def find_dialect(path: Path, asked: TextFormat = AS_FOUND) -> Dialect:
     refuse_special(path)
     status = path.stat()
     try:
-        return _find_dialect(path, asked, (status.st_mtime_ns, status.st_size))
+        return _find_dialect(path, asked, (path.absolute(), status.st_mtime_ns, status.st_size))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} cannot be unpacked: {one_line(error, 120)}") from None
 
 
 @lru_cache(maxsize=64)
-def _find_dialect(path: Path, asked: TextFormat, version: tuple[int, int]) -> Dialect:
-    """Finds the dialect of one version of a file."""
+def _find_dialect(path: Path, asked: TextFormat, version: tuple[Path, int, int]) -> Dialect:
+    """Finds the dialect of one version of a file, once."""
     dialect = _look_at_head(path, asked)
     if not dialect.is_plain:
-        dialect = _copy(dialect)
+        dialect = _copy(dialect, asked)
     census = take_census(dialect)
     if not census.is_utf8:
-        dialect = _copy(replace(dialect, encoding=_legacy_encoding(path, asked)))
+        dialect = _copy(dialect, asked)
         census = take_census(dialect)
     if census.lone_returns:
         dialect = replace(dialect, line_end="mixed")
     if census.lone_returns or census.has_blank_lines:
-        dialect = _copy(dialect)
+        dialect = _copy(dialect, asked)
         census = take_census(dialect)
     dialect = _settle_quotes(dialect, asked, census)
     dialect = _look_at_fields(dialect, asked)
@@ -177,7 +184,7 @@ def _look_at_head(path: Path, asked: TextFormat) -> Dialect:
     if not is_whole and len(lines) > 1:
         # The last line is cut.
         lines.pop()
-    return _look_at_lines(Dialect(path, path, (), encoding, line_end), lines, asked)
+    return _look_at_lines(Dialect(path, path, (), encoding, line_end=line_end), lines, asked)
 
 
 def _read_head(path: Path) -> tuple[bytes, bool]:
@@ -257,6 +264,11 @@ def _look_at_lines(found: Dialect, lines: list[str], asked: TextFormat) -> Diale
     separator = asked.separator or separator
     if separator is None:
         separator = find_separator(body, quote, usual_separator(found.path))
+    elif separator.replace("\\t", "\t") not in body[0]:
+        raise DataError(
+            f"{found.path} has no {separator!r} in its first line ({one_line(body[0], 60)!r}), by "
+            "which data.separator parts its fields; allowed: what stands between them"
+        )
     found = replace(
         found,
         separator=separator.replace("\\t", "\t"),
@@ -322,43 +334,57 @@ def _open_bytes(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _legacy_encoding(path: Path, asked: TextFormat) -> str:
-    """Returns the encoding of a text that is not UTF-8: Windows-1252, or Latin-1 if it is not that.
+def _settle_encoding(dialect: Dialect) -> Dialect:
+    """Finds the encoding of a text that is not wholly UTF-8.
 
-    Raises:
-        DataError: the user has asked for UTF-8.
+    It is UTF-8 with some damaged characters, which are counted, if nearly all of its characters are
+    sound. Else it is Windows-1252, or Latin-1 if it has bytes that Windows-1252 lacks.
     """
-    if asked.encoding is not None:
-        raise DataError(
-            f"{path} is no text in {asked.encoding}, which data.encoding asks for; without it the "
-            "encoding is found"
-        )
-    with _open_bytes(path) as file:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    damaged = 0
+    foreign = 0
+    encoding = "cp1252"
+    with _open_bytes(dialect.path) as file:
         while piece := file.read(PIECE):
             if piece.translate(None, LATIN_1_ONLY) != piece:
-                return "latin-1"
-    return "cp1252"
+                encoding = "latin-1"
+            text = decoder.decode(piece)
+            damaged += text.count(REPLACEMENT)
+            foreign += len(text) - _count(np.frombuffer(piece, np.uint8) < 0x80)
+    if damaged <= MOST_DAMAGED * foreign:
+        return replace(dialect, damaged=damaged)
+    return replace(dialect, encoding=encoding)
 
 
-def _copy(dialect: Dialect) -> Dialect:
+def _copy(dialect: Dialect, asked: TextFormat) -> Dialect:
     """Copies a file to plain lines: UTF-8, LF, one character between fields, nothing else.
 
     Raises:
-        DataError: it is no text in its encoding, is damaged, or unpacks to too much.
+        DataError: it is no text in its encoding, or unpacks to too much.
     """
-    number, target = tempfile.mkstemp(suffix=".csv", dir=_folder())
     try:
-        with (
-            _open_bytes(dialect.path) as file,
-            io.TextIOWrapper(file, dialect.encoding, newline=None) as text,
-            open(number, "w", encoding="utf-8", newline="\n") as plain,
-        ):
-            passed_over = _copy_lines(text, plain, dialect)
+        return _write_copy(dialect)
     except UnicodeError as error:
-        raise DataError(
-            f"{dialect.path} is no text in {dialect.encoding}: {one_line(error, 120)}; set "
-            "data.encoding"
-        ) from None
+        if asked.encoding is not None or dialect.encoding not in UTF8:
+            raise DataError(
+                f"{dialect.path} is no text in {dialect.encoding}: {one_line(error, 120)}; set "
+                "data.encoding to another, or leave it to be found"
+            ) from None
+    return _write_copy(_settle_encoding(dialect))
+
+
+def _write_copy(dialect: Dialect) -> Dialect:
+    """Writes the copy. UnicodeError if the file is no text in its encoding."""
+    errors = "strict"
+    if dialect.damaged:
+        errors = "replace"
+    number, target = tempfile.mkstemp(suffix=".csv", dir=_folder())
+    with (
+        open(number, "w", encoding="utf-8", newline="\n") as plain,
+        _open_bytes(dialect.path) as file,
+        io.TextIOWrapper(file, dialect.encoding, errors, newline=None) as text,
+    ):
+        passed_over = _copy_lines(text, plain, dialect)
     return replace(dialect, plain=Path(target), passed_over=passed_over)
 
 
@@ -696,7 +722,7 @@ def _mend(dialect: Dialect, asked: TextFormat) -> Dialect | None:
     """
     if not dialect.is_without_quotes:
         return None
-    mended = _copy(replace(dialect, is_mended=True, quote='"'))
+    mended = _copy(replace(dialect, is_mended=True, quote='"'), asked)
     census = take_census(mended)
     mended = _look_at_fields(replace(mended, rows=census.lines), asked)
     if _is_even(mended, census):
