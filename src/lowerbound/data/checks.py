@@ -45,6 +45,41 @@ def refuse_constant_columns(raw: Raw, is_constant: np.ndarray) -> None:
     _refuse_columns(raw, is_constant, "one value only")
 
 
+def leave_out_constant(raw: Raw, is_constant: np.ndarray, seed: int) -> Raw:
+    """Leaves the columns out of a table that have one value only in the training split.
+
+    A model can learn nothing of them, and nothing to standardise them by.
+
+    Args:
+        raw: the table.
+        is_constant: (D,) bool, for each column.
+        seed: the seed of the split, which the note names: another split may have other values.
+
+    Returns:
+        The table, with a note on what is left out; the same if nothing is.
+
+    Raises:
+        DataError: all columns have one value only.
+    """
+    if is_constant.all():
+        refuse_constant_columns(raw, is_constant)
+    if not is_constant.any():
+        return raw
+    left_out = [name for name, constant in zip(raw.columns, is_constant, strict=True) if constant]
+    columns = [name for name in raw.columns if name not in set(left_out)]
+    shown = one_line(", ".join(map(repr, left_out)), 160)
+    note = (
+        f"{raw.name}: {len(left_out)} of {len(raw.columns)} columns have one value only in the "
+        f"training split (data.seed={seed}) and are left out: {shown}"
+    )
+    return replace(
+        raw,
+        values=np.ascontiguousarray(raw.values[:, ~is_constant]),
+        columns=tuple(columns),
+        notes=(*raw.notes, note),
+    )
+
+
 def refuse_narrow_columns(raw: Raw, scale: np.ndarray) -> None:
     """Refuses columns whose deviation in the training split is too small to divide by.
 
@@ -70,7 +105,7 @@ def _refuse_columns(raw: Raw, is_bad: np.ndarray, fault: str) -> None:
         return
     if raw.columns:
         names = [raw.columns[position] for position in positions]
-        advice = "leave it out through data.columns"
+        advice = "leave it out through data.exclude"
     else:
         names = [str(position) for position in positions]
         advice = "leave it out, or set data.standardize=false"

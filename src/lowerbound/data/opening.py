@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError
 from .checks import (
+    leave_out_constant,
     match_kind,
     match_levels,
     refuse_beyond_one,
@@ -80,11 +81,14 @@ def open_examples(
     """
     wanted = preparation.wanted
     if schema is not None and schema.columns:
-        wanted = replace(wanted, columns=schema.columns)
+        wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
     raw = _read(source, wanted)
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
     rows = cut(len(raw.values), OwnParts(raw.train, raw.validation), sizes, raw.name)
+    if schema is None and raw.kind == "table":
+        low, high = span(raw.values, rows.train)
+        raw = leave_out_constant(raw, low == high, sizes.seed)
     if schema is None:
         schema = _fit_schema(raw, rows.train, preparation)
     else:
@@ -221,9 +225,8 @@ def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> S
     low, high = span(raw.values, train_rows)
     schema = Schema(raw.values.shape[1:], raw.kind, raw.levels, 0.0, 1.0, raw.columns)
     standardizes = preparation.standardizes(raw.kind)
-    if standardizes or raw.kind == "table":
-        refuse_constant_columns(raw, low == high)
     if standardizes:
+        refuse_constant_columns(raw, low == high)
         mean, scale = moments(raw.values, train_rows)
         refuse_narrow_columns(raw, scale)
         schema = replace(

@@ -27,6 +27,8 @@ class Wanted:
             source brings.
         skip_broken: files of a folder that cannot be used are passed over.
         text: how a text file is written, where the user has said so.
+        is_run: the columns are those of a run, which needs them all. Others are passed over, and
+            so are ids and labels that are not there.
     """
 
     size: tuple[int, int] | None = None
@@ -37,6 +39,7 @@ class Wanted:
     labels: str | None = None
     skip_broken: bool = False
     text: TextFormat = AS_FOUND
+    is_run: bool = False
 
 
 AS_IT_IS = Wanted()

@@ -1,37 +1,54 @@
-"""Tables of numbers: CSV, TSV and Parquet, through Polars."""
+"""Tables of numbers: text files and Parquet, through Polars, and frames of Polars."""
 
-import csv
-from collections import Counter
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, one_line, unknown
+from ...errors import ConfigError, DataError, LowerboundError, one_line, unknown
 from ...system.files import refuse_special
-from .limits import refuse_bomb, refuse_packed
+from .dialect import MISSING as MISSING
+from .dialect import Dialect, repeated, usual_separator
+from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
+from .texts import TEXTS as TEXTS
+from .texts import find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame, Series
 
-MISSING = ["NA", "N/A", "null", "NULL", "None", "?"]
-"""These words stand for a missing value in a CSV, beside the empty field."""
+INDEX_NAMES = ("", "Unnamed: 0", "__index_level_0__")
+"""A column with one of these names is an index, as pandas and R write it."""
 
-TEXTS = (".csv", ".tsv")
-"""Files with these suffixes are texts."""
+LARGEST_EXACT = 2.0**53
+"""float64 has all whole numbers up to this one."""
+
+BOOLEANS = ("true", "false")
+"""A column of these words, in any case, is read as ones and zeros."""
+
+GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s]\d{3})+([.,]\d+)?")
+"""A number with marks between its thousands."""
+
+COMMA_DECIMAL = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+"""A number that may have a decimal comma."""
+
+WITH_UNIT = re.compile(r"[^\w\s.,]?\s?[+-]?[\d.,]+\s?[^\d\s]{1,3}|[^\w\s.,+-]\s?[+-]?[\d.,]+")
+"""A number beside the sign of a currency, a percent sign or a short unit."""
 
 
 class Table(Source):
-    """Numeric and boolean columns of a CSV, TSV or Parquet file."""
+    """Numeric and boolean columns of a text file or a Parquet file."""
 
-    summary = "a table of numbers (.csv, .tsv, .parquet)"
+    summary = "a table of numbers (.csv, .tsv, .txt, .dat, .data, .tab, also with .gz; .parquet)"
 
     def claims(self, path: Path) -> bool:
-        """Says whether the file has one of the suffixes of `READERS`."""
-        return path.is_file() and path.suffix.lower() in READERS
+        """Says whether the name of the file is that of a text or of a Parquet file."""
+        return path.is_file() and (is_text(path) or path.suffix.lower() == ".parquet")
 
     def read(self, path: Path, wanted: Wanted) -> Raw:
         """Reads the columns that `wanted` names.
@@ -39,91 +56,215 @@ class Table(Source):
         Raises:
             DataError: columns cannot be used; the message names them, and says why.
         """
-        frame = _read_frame(path, wanted.columns)
-        if path.suffix.lower() != ".parquet":
-            _refuse_no_header(frame, path)
-        frame = select_columns(frame, wanted.columns, path)
-        values = to_numbers(frame, path)
-        return Raw(str(path), "table", values, None, columns=tuple(frame.columns))
+        from polars.exceptions import PanicException, PolarsError
 
-
-def separator(path: Path) -> str:
-    """Returns the character that separates the fields of a text file."""
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    return ","
-
-
-def _text_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the number and the fields of each line of a text file that is not empty.
-
-    A line whose fields hold line breaks has the number of its last line.
-
-    Raises:
-        ValueError: some kinds of damage.
-    """
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = csv.reader(file, delimiter=separator(path))
         try:
-            for fields in lines:
-                if fields:
-                    yield lines.line_num, fields
-        except csv.Error as error:
-            raise ValueError(str(error)) from None
+            if path.suffix.lower() == ".parquet":
+                _refuse_text_options(path, wanted)
+                return _read_parquet(path, wanted)
+            return _read_text(path, wanted)
+        except LowerboundError:
+            raise
+        # Polars raises a TypeError for a name that is not UTF-8.
+        except (PolarsError, PanicException, OSError, ValueError, TypeError) as error:
+            raise DataError(f"{path} cannot be read as a table: {reason(error)}") from None
 
 
-def refuse_repeated(path: Path, columns: list[str]) -> None:
-    """Refuses a header that has a name twice.
+def _refuse_text_options(path: Path, wanted: Wanted) -> None:
+    """Refuses options that say how a text is written, for a file that is none."""
+    for option, value in vars(wanted.text).items():
+        if value is not None:
+            raise ConfigError(f"data.{option} is for text files; {path} is none")
+
+
+def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
+    """Makes a table of a frame: of its columns as they are wanted.
 
     Args:
-        path: a text file.
-        columns: its columns as Polars read them, which renames a second `a` to `a_duplicated_0`.
+        frame: numbers and booleans; ids and labels may be of other types.
+        wanted: what is asked for.
+        name: the source as it appears in messages.
 
     Raises:
-        DataError: the header has a name more than once.
+        DataError: columns are not there, or hold anything but finite numbers.
+        ConfigError: the options contradict each other.
     """
-    if not any("_duplicated_" in column for column in columns):
+    frame = frame.rename(_normal_names(frame.columns, name))
+    choice = choose_columns(frame.columns, wanted, name)
+    return _make_table(frame.select(choice.all), choice, wanted, name)
+
+
+# Which columns
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The columns of a table, by what they are used for.
+
+    Attributes:
+        values: the columns of numbers.
+        ids: the columns that name the rows.
+        labels: the column of labels.
+        notes: sentences on what is left out.
+    """
+
+    values: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+    labels: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The columns that hold no values."""
+        if self.labels is None or self.labels in self.ids:
+            return self.ids
+        return (*self.ids, self.labels)
+
+    @property
+    def all(self) -> list[str]:
+        """All columns that are read."""
+        return [*self.values, *self.others]
+
+
+def choose_columns(names: Sequence[str], wanted: Wanted, table: str) -> Choice:
+    """Chooses columns of a table by their names, which are in composed form (`normal_name`).
+
+    Args:
+        names: the names of all columns.
+        wanted: what is asked for.
+        table: the table as it appears in messages.
+
+    Raises:
+        DataError: a column is not there, or none is left.
+        ConfigError: a column is asked for as a value and as an id or label.
+    """
+    ids = tuple(map(normal_name, wanted.ids))
+    labels = None
+    if wanted.labels is not None:
+        labels = normal_name(wanted.labels)
+    if wanted.is_run:
+        return _choose_for_run(names, wanted, table, ids, labels)
+    _refuse_unknown(ids, names, table, "data.ids")
+    if labels is not None:
+        _refuse_unknown([labels], names, table, "data.labels")
+    excluded = _match_patterns(wanted.exclude, names, table)
+    others = {*ids, labels}
+    if wanted.columns is not None:
+        values = [normal_name(column) for column in wanted.columns]
+        _refuse_unknown(values, names, table, "data.columns")
+        _refuse_two_uses(values, others, excluded)
+        return Choice(tuple(values), ids, labels)
+    left = [name for name in names if name not in excluded and name not in others]
+    indices = [name for name in left if _is_index(name, names)]
+    values = [name for name in left if name not in indices]
+    if not values:
+        raise DataError(
+            f"{table} has no columns of values left; it has {_show(names)}: see data.exclude, "
+            "data.ids and data.labels"
+        )
+    notes = []
+    if indices:
+        notes.append(
+            f"{table}: the column {_show(indices)} is an index, and no value (data.columns can "
+            "choose it)"
+        )
+    return Choice(tuple(values), ids, labels, tuple(notes))
+
+
+def _choose_for_run(
+    names: Sequence[str], wanted: Wanted, table: str, ids: tuple[str, ...], labels: str | None
+) -> Choice:
+    """Chooses the columns that a run was fitted on, in any order, and the others that are there.
+
+    Raises:
+        DataError: one of them is not there.
+    """
+    values = tuple(map(normal_name, wanted.columns or ()))
+    missing = [column for column in values if column not in names]
+    if missing:
+        raise DataError(
+            f"{table} lacks {len(missing)} of the {len(values)} columns that the run was fitted "
+            f"on: {_show(missing)}; it has {_show(names)}"
+        )
+    found_ids = tuple(name for name in ids if name in names)
+    if labels not in names:
+        labels = None
+    used = {*values, *found_ids, labels}
+    extra = [name for name in names if name not in used and not _is_index(name, names)]
+    notes = []
+    if extra:
+        notes.append(f"{table}: columns that the run does not know are passed over: {_show(extra)}")
+    return Choice(values, found_ids, labels, tuple(notes))
+
+
+def _is_index(name: str, names: Sequence[str]) -> bool:
+    """Says whether a column is an index by its name, and in a text file by its place."""
+    return name in INDEX_NAMES and (name == INDEX_NAMES[-1] or name == names[0])
+
+
+def _refuse_unknown(columns: Iterable[str], names: Sequence[str], table: str, key: str) -> None:
+    """Refuses columns that are not there, all in one line."""
+    missing = [column for column in columns if column not in names]
+    if not missing:
         return
-    _, names = next(_text_lines(path))
-    for name, count in Counter(names).items():
-        if count > 1 and name:
-            raise DataError(
-                f"{path} has the column {one_line(repr(name), 120)} more than once; allowed: each "
-                "name once"
+    others = ""
+    if len(missing) > 1:
+        others = f", nor {one_line(', '.join(map(repr, missing[1:])), 200)},"
+    where = f"{others} in {table} ({key})"
+    raise DataError(one_line(unknown("column", missing[0], names, where)))
+
+
+def _match_patterns(patterns: Sequence[str], names: Sequence[str], table: str) -> set[str]:
+    """Finds the names that match any of the patterns, such as `note_*`.
+
+    Raises:
+        DataError: a pattern matches none.
+    """
+    matched = set()
+    for pattern in patterns:
+        pattern = normal_name(pattern)
+        found = {name for name in names if name == pattern or fnmatchcase(name, pattern)}
+        if not found:
+            where = f" in {table} (data.exclude)"
+            raise DataError(one_line(unknown("column", pattern, names, where)))
+        matched |= found
+    return matched
+
+
+def _refuse_two_uses(values: Sequence[str], others: set[str | None], excluded: set[str]) -> None:
+    """Refuses columns that `data.columns` names together with another option."""
+    for name in values:
+        if name in others:
+            raise ConfigError(
+                f"data.columns names {name!r}, which data.ids or data.labels names too; allowed: "
+                "one use of a column"
             )
+        if name in excluded:
+            raise ConfigError(f"data.columns names {name!r}, which data.exclude leaves out")
 
 
-def unread(path: Path, error: BaseException) -> str:
-    """Explains in one line why Polars could not read a file, or one of a folder."""
-    if "found more fields" not in str(error):
-        return reason(error)
-    files = [path]
-    if path.is_dir():
-        files = sorted(path.iterdir())
-    messages = []
-    try:
-        for file in files:
-            if file.is_file() and file.suffix.lower() in TEXTS:
-                messages.append(_describe_ragged_line(file))
-    except (OSError, ValueError):
-        return reason(error)
-    for message in messages:
-        if message:
-            return one_line(message)
-    return reason(error)
+def _show(names: Iterable[str]) -> str:
+    """Shows names, not too many of them."""
+    return one_line(", ".join(map(repr, names)) or "none", 240)
 
 
-def _describe_ragged_line(path: Path) -> str | None:
-    """Describes the first line of a text file that has more fields than its header, if any has."""
-    lines = _text_lines(path)
-    _, header = next(lines, (0, []))
-    for number, fields in lines:
-        if len(fields) > len(header):
-            return (
-                f"line {number} of {path.name} has {len(fields)} fields, its header {len(header)} "
-                f"(parted by {separator(path)!r})"
-            )
-    return None
+def _normal_names(names: Sequence[str], table: str) -> dict[str, str]:
+    """Maps the names of columns to their composed form.
+
+    Raises:
+        DataError: two of them then are the same.
+    """
+    normal = {name: normal_name(name) for name in names}
+    name_twice = repeated(list(normal.values()))
+    if name_twice is not None:
+        raise DataError(
+            f"{table} has the column {one_line(repr(name_twice), 120)} more than once; allowed: "
+            "each name once"
+        )
+    return normal
+
+
+# Files
 
 
 def scan_parquet(path: Path) -> "LazyFrame":
@@ -158,108 +299,162 @@ def text_bytes(frame: "DataFrame") -> int:
     return sum(lengths.row(0))
 
 
-def _read_text(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
-    """Reads all columns of a text file; `columns` are chosen later, once its header is checked."""
+def _read_parquet(path: Path, wanted: Wanted) -> Raw:
+    scan = scan_parquet(path)
+    names = scan.collect_schema().names()
+    scan = scan.rename(_normal_names(names, str(path)))
+    choice = choose_columns(scan.collect_schema().names(), wanted, str(path))
+    # Columns of other types are not unpacked: one text, or the list in one row, may be of any size.
+    schema = scan.collect_schema()
+    types = {name: schema[name] for name in choice.values}
+    _refuse_other_types(types, str(path), wanted)
+    _refuse_nested({name: schema[name] for name in choice.others}, str(path))
+    frame = scan.select(choice.all).collect()
+    refuse_bomb(path, text_bytes(frame), path.stat().st_size)
+    return _make_table(frame, choice, wanted, str(path))
+
+
+def _read_text(path: Path, wanted: Wanted) -> Raw:
+    dialect = find_dialect(path, wanted.text)
+    choice = choose_columns(dialect.columns, wanted, str(path))
+    frame = _read_fields(dialect, choice)
+    if len(frame) != dialect.rows:
+        raise DataError(
+            f"{path} has {dialect.rows} lines of values, and {len(frame)} rows were read; see "
+            "data.quote and data.separator"
+        )
+    choice = _leave_out_empty(frame, dialect, choice, wanted)
+    wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
+    raw = _make_table(frame, choice, wanted, str(path))
+    return replace(raw, notes=(*dialect.notes(), *raw.notes))
+
+
+def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
+    """Reads the columns of a text file: of numbers, where all fields are numbers."""
+    from polars.exceptions import ComputeError
+
+    texts = scan_texts(dialect.path, dialect)
+    try:
+        scan = scan_texts(dialect.path, dialect, numbers=choice.values)
+        frame = scan.select(choice.values).collect()
+    except ComputeError:
+        # Some field is no number, or has a blank beside it.
+        frame = texts.select(choice.values).collect()
+        frame = _parse_spelled_numbers(frame, dialect, choice)
+    if choice.others:
+        frame = frame.hstack(texts.select(choice.others).collect())
+    return frame
+
+
+def _parse_spelled_numbers(frame: "DataFrame", dialect: Dialect, choice: Choice) -> "DataFrame":
+    """Converts those columns of texts to numbers whose texts all are numbers or Booleans."""
     import polars
 
-    refuse_packed(path)
-    frame = polars.read_csv(
-        path, separator=separator(path), null_values=MISSING, infer_schema_length=None, glob=False
-    )
-    refuse_repeated(path, frame.columns)
-    return _parse_spelled_numbers(frame)
+    texts = polars.col(choice.values).str.strip_chars()
+    words = list(dialect.missing)
+    frame = frame.with_columns(polars.when(~texts.is_in(words)).then(texts))
+    parsed = []
+    for name in choice.values:
+        column = frame[name]
+        numbers = column.to_frame().select(_as_number(polars.col(name), dialect.decimal))
+        if numbers[name].null_count() == column.null_count():
+            parsed.append(numbers[name])
+        elif _are_booleans(column):
+            parsed.append(column.str.to_lowercase() == "true")
+    return frame.with_columns(parsed)
 
 
-def _parse_spelled_numbers(frame: "DataFrame") -> "DataFrame":
-    """Converts those columns of texts to numbers whose texts all are numbers.
-
-    For a `nan`, an `Inf` or a space Polars takes a whole column for texts.
-    """
-    import polars
-
-    texts = polars.col(polars.String)
-    is_numeric = frame.select((_as_number(texts).is_not_null() | texts.is_null()).all())
-    numeric = [name for name in is_numeric.columns if is_numeric[name].item()]
-    return frame.with_columns(_as_number(polars.col(name)) for name in numeric)
+def _are_booleans(texts: "Series") -> bool:
+    return bool(texts.drop_nulls().str.to_lowercase().is_in(list(BOOLEANS)).all())
 
 
-def _as_number(text: "Expr") -> "Expr":
+def _as_number(text: "Expr", decimal: str = ".") -> "Expr":
     """Converts texts to float64; a text that is no number becomes missing."""
     import polars
 
-    return text.str.strip_chars().str.to_lowercase().cast(polars.Float64, strict=False)
+    text = text.str.strip_chars().str.to_lowercase()
+    if decimal == ",":
+        # A point is no decimal mark here, and may stand between thousands.
+        text = polars.when(~text.str.contains(".", literal=True)).then(text)
+        text = text.str.replace(",", ".", literal=True)
+    return text.cast(polars.Float64, strict=False)
 
 
-def _read_parquet(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
+def _leave_out_empty(
+    frame: "DataFrame", dialect: Dialect, choice: Choice, wanted: Wanted
+) -> Choice:
+    """Leaves out columns without a name and without values, as of a separator after each line."""
+    empty = []
+    for position, name in enumerate(dialect.columns, 1):
+        is_unnamed = dialect.header and name == f"column_{position}"
+        if is_unnamed and name in choice.values and frame[name].null_count() == len(frame):
+            empty.append(name)
+    if not empty or wanted.columns is not None or len(empty) == len(choice.values):
+        return choice
+    note = f"{dialect.path}: columns without a name and without values are left out: {_show(empty)}"
+    values = tuple(name for name in choice.values if name not in empty)
+    return replace(choice, values=values, notes=(*choice.notes, note))
+
+
+# Numbers
+
+
+def _make_table(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -> Raw:
+    """Makes a table of the chosen columns of a frame."""
+    values = to_numbers(frame.select(choice.values), name, wanted)
+    names = {column: _as_names(frame[column]) for column in choice.ids}
+    labels = None
+    if choice.labels is not None:
+        labels = _as_names(frame[choice.labels])
+    notes = (*choice.notes, *_note_rounded(frame, choice, values, name))
+    return Raw(
+        name,
+        "table",
+        values,
+        None,
+        labels=labels,
+        columns=choice.values,
+        names=names,
+        notes=notes,
+    )
+
+
+def _as_names(column: "Series") -> np.ndarray:
+    """Converts ids or labels to whole numbers, if each is written just so, or else to texts.
+
+    For example 1 is a whole number, and 001 is a text. A missing one is the empty text.
+    """
     import polars
 
-    scan = scan_parquet(path)
-    empty = polars.DataFrame(schema=scan.collect_schema())
-    names = select_columns(empty, columns, path).columns
-    chosen = scan.select(names)
-    # Columns of other types are not unpacked: one text, or the list in one row, may be of any size.
-    _refuse_other_types(dict(chosen.collect_schema()), path)
-    return chosen.collect()
+    texts = column.cast(polars.String, strict=False)
+    numbers = texts.cast(polars.Int64, strict=False)
+    if numbers.cast(polars.String).equals(texts) and not texts.null_count():
+        return numbers.to_numpy()
+    return np.array(texts.fill_null("").to_list(), dtype=object)
 
 
-READERS: dict[str, Callable[[Path, tuple[str, ...] | None], "DataFrame"]] = {
-    ".csv": _read_text,
-    ".tsv": _read_text,
-    ".parquet": _read_parquet,
-}
-"""The function that reads a file with each suffix."""
+def _note_rounded(
+    frame: "DataFrame", choice: Choice, values: np.ndarray, name: str
+) -> tuple[str, ...]:
+    """Tells of columns with numbers so large that float64 lacks some whole numbers beside them."""
+    is_large = (np.abs(values) >= LARGEST_EXACT).any(axis=0)
+    columns = [column for column, large in zip(choice.values, is_large, strict=True) if large]
+    if not columns:
+        return ()
+    note = (
+        f"{name}: numbers from 2^53 on are rounded in {_show(columns)}; if they are ids, name them "
+        "in data.ids or data.exclude"
+    )
+    return (note,)
 
 
-def _read_frame(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
-    from polars.exceptions import PanicException, PolarsError
-
-    try:
-        return READERS[path.suffix.lower()](path, columns)
-    except DataError:
-        raise
-    # Polars raises a TypeError for a name that is not UTF-8.
-    except (PolarsError, PanicException, OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read as a table: {unread(path, error)}") from None
-
-
-def _refuse_no_header(frame: "DataFrame", path: Path) -> None:
-    """Refuses a text file whose first line holds nothing but numbers."""
-    if all(_is_number(column) for column in frame.columns):
-        beginning = one_line(", ".join(frame.columns[:3]), 120)
-        raise DataError(
-            f"{path} has no names of columns: its first line is {beginning}, ...; put a line of "
-            "names before it"
-        )
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def select_columns(frame: "DataFrame", columns: tuple[str, ...] | None, path: Path) -> "DataFrame":
-    """Selects columns, in the order that is asked for; None selects all.
-
-    Raises:
-        DataError: a column is not there.
-    """
-    if columns is None:
-        return frame
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        others = ""
-        if len(missing) > 1:
-            others = f" (nor {', '.join(map(repr, missing[1:]))})"
-        where = f"{others} in {path}"
-        raise DataError(one_line(unknown("column", missing[0], frame.columns, where)))
-    return frame.select(columns)
-
-
-def to_numbers(frame: "DataFrame", path: Path) -> np.ndarray:
+def to_numbers(frame: "DataFrame", name: str, wanted: Wanted) -> np.ndarray:
     """Converts a frame to float64 (N, D), rows contiguous.
+
+    Args:
+        frame: the columns of values.
+        name: the table as it appears in messages.
+        wanted: what is asked for; a message says what to change of it.
 
     Raises:
         DataError: there is anything but finite numbers.
@@ -271,21 +466,34 @@ def to_numbers(frame: "DataFrame", path: Path) -> np.ndarray:
     for column in frame:
         if column.null_count() < len(column):
             types[column.name] = column.dtype
-    _refuse_other_types(types, path, frame)
+    _refuse_other_types(types, name, wanted, frame)
     numbers = frame.select(polars.all().cast(polars.Float64))
     values = np.ascontiguousarray(numbers.to_numpy())
-    _refuse_missing(frame, values, path)
+    _refuse_missing(frame, values, name, wanted)
     return values
 
 
+def _refuse_nested(types: dict[str, Any], table: str) -> None:
+    """Refuses ids and labels of types that are no words: lists, structures, bytes."""
+    import polars
+
+    for name, kind in types.items():
+        if kind.is_nested() or kind in (polars.Binary, polars.Object):
+            raise DataError(
+                f"{table} has the column {name!r} of type {one_line(kind, 80)}; allowed as ids "
+                "and labels (data.ids, data.labels): texts and numbers"
+            )
+
+
 def _refuse_other_types(
-    types: dict[str, Any], path: Path, frame: "DataFrame | None" = None
+    types: dict[str, Any], table: str, wanted: Wanted, frame: "DataFrame | None" = None
 ) -> None:
     """Refuses columns of types that hold no numbers.
 
     Args:
         types: the types of columns by their names.
-        path: the file, for the message.
+        table: the table as it appears in messages.
+        wanted: what is asked for.
         frame: the columns, where they are read: of texts the message shows the first that is no
             number.
 
@@ -295,38 +503,63 @@ def _refuse_other_types(
     import polars
 
     descriptions = []
+    hints = set()
     for name, kind in types.items():
         if kind.is_numeric() or kind in (polars.Boolean, polars.Null):
             continue
         description = str(kind)
         if frame is not None and kind == polars.String:
-            description = _describe_first_word(frame[name])
+            row, word = _first_word(frame[name], wanted.text.decimal or ".")
+            description = f"{one_line(repr(word), 40)} in row {row}"
+            hints.add(_explain(word))
         descriptions.append(f"{name!r} ({description})")
-    if descriptions:
-        shown = one_line(", ".join(descriptions), 300)
-        raise DataError(
-            f"{path} has columns that are not numbers: {shown}; leave them out through data.columns"
-        )
+    if not descriptions:
+        return
+    shown = one_line(", ".join(descriptions), 240)
+    explanation = "".join(sorted(hints))
+    raise DataError(
+        f"{table} has columns that are not numbers: {shown}{explanation}; {_way_out(wanted)}"
+    )
 
 
-def _describe_first_word(texts: "Series") -> str:
-    """Describes the first text of a column that is no number, with its row.
+def _way_out(wanted: Wanted) -> str:
+    """Says what can be done with columns that are no numbers."""
+    if wanted.is_run:
+        return "the run needs a number in each row"
+    return "leave them out through data.exclude, or choose others through data.columns"
+
+
+def _explain(word: str) -> str:
+    """Explains why a word that looks like a number is none."""
+    word = word.strip()
+    if COMMA_DECIMAL.fullmatch(word):
+        return "; if the comma is a decimal mark set data.decimal=',', else write plain numbers"
+    if GROUPED.fullmatch(word):
+        return "; marks between thousands are not read: write plain numbers"
+    if WITH_UNIT.fullmatch(word):
+        return "; currency signs, percent signs and units are not read: write plain numbers"
+    return ""
+
+
+def _first_word(texts: "Series", decimal: str) -> tuple[int, str]:
+    """Returns the first text of a column that is no number, after its row.
 
     Rows are counted from 1 below the header.
     """
     import polars
 
     # The text stands beside its number, whatever the column is called.
-    frame = texts.to_frame().select(word=polars.first(), number=_as_number(polars.first()))
+    frame = texts.to_frame().select(word=polars.first(), number=_as_number(polars.first(), decimal))
     is_no_number = polars.col("number").is_null() & polars.col("word").is_not_null()
-    words = frame.with_row_index("row", 1).filter(is_no_number)
+    rows = frame.with_row_index("row", 1)
+    words = rows.filter(is_no_number)
     if words.is_empty():
-        return "numbers written as texts"
+        words = rows.filter(polars.col("word").is_not_null())
     row, word, _ = words.row(0)
-    return f"{one_line(repr(word), 40)} in row {row}"
+    return row, word
 
 
-def _refuse_missing(frame: "DataFrame", values: np.ndarray, path: Path) -> None:
+def _refuse_missing(frame: "DataFrame", values: np.ndarray, table: str, wanted: Wanted) -> None:
     """Refuses columns with missing, NaN or infinite values, or some beyond float32.
 
     Raises:
@@ -341,9 +574,36 @@ def _refuse_missing(frame: "DataFrame", values: np.ndarray, path: Path) -> None:
             descriptions.append(
                 f"{name!r} ({len(rows)} of {len(frame)} rows, first in row {rows[0]})"
             )
-    if descriptions:
-        shown = one_line(", ".join(descriptions), 240)
-        raise DataError(
-            f"{path} has values that are missing, NaN, infinite or beyond float32 in {shown}; "
-            "fill or drop them, or leave the column out through data.columns"
-        )
+    if not descriptions:
+        return
+    shown = one_line(", ".join(descriptions), 240)
+    way_out = "fill or drop them, or leave the column out through data.exclude"
+    if wanted.is_run:
+        way_out = "the run needs a number in each row: fill or drop them"
+    raise DataError(
+        f"{table} has values that are missing, NaN, infinite or beyond float32 in {shown}; "
+        f"{way_out}"
+    )
+
+
+# What logs and titles still use
+
+
+def separator(path: Path) -> str:
+    """Returns the character that separates the fields of a text file."""
+    return usual_separator(path)
+
+
+def refuse_repeated(path: Path, columns: list[str]) -> None:
+    """Refuses a header that has a name twice.
+
+    Raises:
+        DataError: the header has a name more than once.
+    """
+    if any("_duplicated_" in column for column in columns):
+        find_dialect(path)
+
+
+def unread(path: Path, error: BaseException) -> str:
+    """Explains in one line why Polars could not read a file, or one of a folder."""
+    return reason(error)
