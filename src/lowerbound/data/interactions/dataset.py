@@ -13,9 +13,10 @@ from ..schema import Schema
 from .cleaning import Log, clean
 from .history import History, Items
 from .holdout import HeldOut, Split, SplitPart, split_by_rule, split_given
+from .ids import positions
 from .logs import RawLog, guarded
 from .spec import KIND, Interactions
-from .titles import names_of, positions, read_titles, titled
+from .titles import names_of, read_titles, titled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -107,9 +108,19 @@ def split_log(
     if split.test is not None:
         test = _to_history(log, split.test, schema)
     facts = log.facts | _describe_size(log)
-    name = source.name
-    seed = held_out.seed
-    return Dataset(name, schema, train, validation, test, whole, name, seed, catalogue, facts)
+    return Dataset(
+        name=source.name,
+        schema=schema,
+        train=train,
+        validation=validation,
+        test=test,
+        whole=whole,
+        source=source.name,
+        seed=held_out.seed,
+        items=catalogue,
+        facts=facts,
+        notes=log.notes,
+    )
 
 
 def _split_by_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Split:

@@ -19,9 +19,10 @@ from ..files.sources import reason
 from ..files.tables import scan_parquet, text_bytes
 from ..schema import Schema
 from ..split import Index, Split
+from .ids import series
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame
     from scipy.sparse import csr_matrix
 
 
@@ -265,12 +266,3 @@ def _columns(path: Path) -> list[str]:
                 "catalogue has"
             )
     return known
-
-
-def series(ids: np.ndarray) -> "Series":
-    """Returns ids as a Polars series: texts, which NumPy holds as objects, become strings."""
-    import polars
-
-    if ids.dtype == object:
-        return polars.Series("item", ids.tolist())
-    return polars.Series("item", ids)

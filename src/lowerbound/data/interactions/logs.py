@@ -6,52 +6,35 @@ Polars reads files lazily, and only the columns that are needed.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from ...errors import DataError, LowerboundError, one_line, unknown
+from ...errors import DataError, LowerboundError
 from ..files.dialect import AS_FOUND, TextFormat
 from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
 from ..files.tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
+from .columns import Columns, find_columns, find_places
+from .ids import Parsed, parse_whole_numbers
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
 
-USER_ALIASES = ("user_id", "userId", "uid")
-"""Columns that are read as users where the file has no column "user"."""
+LOOKED_AT = 100
+"""The first rows of a file without a header, which say whether its third column holds times."""
 
 
-ITEM_ALIASES = ("item_id", "itemId", "movie_id", "movieId")
-"""Columns that are read as items where the file has no column "item"."""
+LEAST_TIME = 100_000_000
+"""Numbers from here on are times and no ratings: seconds since 1970, in March 1973."""
 
 
-RATING_COLUMNS = ("rating", "weight")
-"""Columns that are read as ratings where the recipe names none."""
-
-
-TIME_COLUMNS = ("timestamp",)
-"""Columns that are read as times where the recipe names none."""
-
-
-PART_STEMS = (("train",), ("valid", "validation"), ("test",))
+PART_STEMS = (
+    ("train", "training"),
+    ("valid", "validation", "val", "dev"),
+    ("test", "testing"),
+)
 """File names, without their endings, of a source that brings its own parts.
 
 The position of a name here is the number of its part.
 """
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns to read; `Interactions` describes them.
-
-    A rating or a timestamp that is None is looked for under its usual names, and may be missing.
-    Times are read only if `timed`.
-    """
-
-    user: str = "user"
-    item: str = "item"
-    rating: str | None = None
-    timestamp: str | None = None
-    timed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +46,16 @@ class RawLog:
         parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}; valid may be missing.
         items: item, title and perhaps genres, where the source has them.
         texts: the parts from text files, all of whose columns are still texts.
+        headless: the parts from files without a header, whose columns are called by their numbers.
+        notes: sentences on how the files were read.
     """
 
     name: str
     parts: "dict[int, LazyFrame]"
     items: "DataFrame | None" = None
     texts: frozenset[int] = frozenset()
+    headless: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 # Files
@@ -202,29 +189,6 @@ def read_log(path: Path, text: TextFormat = AS_FOUND) -> RawLog:
 # Columns
 
 
-class Parsed(NamedTuple):
-    """A column of texts, parsed as numbers of one type.
-
-    Attributes:
-        numbers: the numbers, null where a text is none.
-        fits: one Boolean, whether every text is such a number.
-    """
-
-    numbers: "Expr"
-    fits: "Expr"
-
-
-def parse_whole_numbers(text: "Expr") -> Parsed:
-    """Parses texts as whole numbers; a text fits if the number would be written just so.
-
-    For example 1 fits, and 001 does not.
-    """
-    import polars
-
-    number = text.cast(polars.Int64, strict=False)
-    return Parsed(number, number.cast(polars.String).eq_missing(text).all())
-
-
 def _parse_numbers(text: "Expr", dtype: Any) -> Parsed:
     """Parses texts as numbers of a type; a missing text fits too."""
     number = text.cast(dtype, strict=False)
@@ -266,65 +230,75 @@ def _parse_texts(frame: "LazyFrame") -> "LazyFrame":
     return frame.with_columns(columns)
 
 
-def _find_column(
-    columns: list[str], asked: str, default: str, aliases: tuple[str, ...], name: str
-) -> str:
-    """Finds the column that was asked for; if that is the default, its aliases count too.
+def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":
+    """Selects the columns user and item and, where they are there and of use, rating and time.
 
-    Raises:
-        DataError: there is none.
+    Returns:
+        The columns of one part, and sentences on how they were found.
     """
-    candidates = [asked]
-    if asked == default:
-        candidates += aliases
-    for candidate in candidates:
-        if candidate in columns:
-            return candidate
-    raise DataError(one_line(unknown("column", asked, columns, f" in {name}")))
-
-
-def _find_optional_column(
-    columns: list[str], asked: str | None, usual: tuple[str, ...], name: str
-) -> str | None:
-    """Finds the column that was asked for; if none was, the first usual one, or None.
-
-    Raises:
-        DataError: a column was asked for that is not there.
-    """
-    if asked is not None:
-        return _find_column(columns, asked, "", (), name)
-    return next((column for column in usual if column in columns), None)
-
-
-def _select(frame: "LazyFrame", columns: Columns, name: str) -> "LazyFrame":
-    """Selects the columns user and item and, where they are there and of use, rating and time."""
     import polars
 
-    available = guarded(name, lambda: frame.collect_schema().names())
-    sources: dict[str, str | None] = {
-        "user": _find_column(available, columns.user, "user", USER_ALIASES, name),
-        "item": _find_column(available, columns.item, "item", ITEM_ALIASES, name),
-        "rating": _find_optional_column(available, columns.rating, RATING_COLUMNS, name),
-    }
-    if columns.timed:
-        sources["time"] = _find_optional_column(available, columns.timestamp, TIME_COLUMNS, name)
+    frame = source.parts[number]
+    schema = guarded(source.name, frame.collect_schema)
+    names = list(schema)
+    if number in source.headless:
+        is_time = _is_third_time(frame, names)
+        found = find_places(names, columns, is_time, source.name)
+    else:
+        hint = ""
+        if number in source.texts:
+            hint = "; if its first line is no header, set data.header=false"
+        found = find_columns(names, columns, source.name, hint)
     selected = []
-    for target, source in sources.items():
-        if source is not None:
-            selected.append(polars.col(source).alias(target))
-    return frame.select(selected)
+    for key, name in found.names.items():
+        target = key.replace("timestamp", "time")
+        selected.append(_plain_type(polars.col(name), schema[name]).alias(target))
+    return frame.select(selected), found.notes
 
 
-def join_parts(source: RawLog, columns: Columns) -> "LazyFrame":
+def _plain_type(column: "Expr", dtype: Any) -> "Expr":
+    """Makes texts of categories, and moments without a zone of those with one, in UTC.
+
+    The parts of a source may then have different categories and zones.
+    """
+    import polars
+
+    if dtype in (polars.Categorical, polars.Enum):
+        return column.cast(polars.String)
+    if dtype == polars.Datetime and dtype.time_zone is not None:
+        return column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return column
+
+
+def _is_third_time(frame: "LazyFrame", names: list[str]) -> bool:
+    """Says whether the last of three columns of texts holds times: dates, or large numbers."""
+    import polars
+
+    if len(names) != 3:
+        return False
+    texts = frame.select(polars.col(names[2]).cast(polars.String)).head(LOOKED_AT).collect()
+    column = texts.to_series().drop_nulls()
+    numbers = column.cast(polars.Float64, strict=False)
+    is_large = (numbers >= LEAST_TIME).fill_null(False)
+    is_date = column.str.contains(r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+    return bool((is_large | is_date).all()) and not column.is_empty()
+
+
+def join_parts(source: RawLog, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":
     """Joins all parts to one frame with the column part, train first.
 
     A rating or a time that not all parts have is left out.
+
+    Returns:
+        The frame, and sentences on how its columns were found.
     """
     import polars
 
     frames = {}
-    for number, frame in sorted(source.parts.items()):
-        frames[number] = _select(frame, columns, source.name)
+    notes: list[str] = []
+    for number in sorted(source.parts):
+        frames[number], found = _select(source, number, columns)
+        notes += found
     for number in sorted(source.texts):
         frames[number] = _parse_texts(frames[number])
     names = [frame.collect_schema().names() for frame in frames.values()]
@@ -334,4 +308,5 @@ def join_parts(source: RawLog, columns: Columns) -> "LazyFrame":
     for number, frame in frames.items():
         part = polars.lit(number, polars.UInt8).alias("part")
         numbered.append(frame.select(*shared, part))
-    return polars.concat(numbered, how="vertical_relaxed")
+    joined = polars.concat(numbered, how="vertical_relaxed")
+    return joined, tuple(dict.fromkeys(notes))

@@ -5,15 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, one_line, unknown
+from ...errors import DataError, one_line
 from ...system.files import is_file
 from ..files.limits import refuse_bomb, refuse_packed
 from ..files.tables import TEXTS, refuse_repeated, scan_parquet, separator, text_bytes
-from .history import series
-from .logs import ITEM_ALIASES, guarded, parse_whole_numbers
+from .columns import ITEMS, find_named, find_usual
+from .ids import parse_whole_numbers, positions, unify
+from .logs import guarded
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame
+
+TITLES = (
+    *("title", "itemtitle", "movietitle", "booktitle", "tracktitle", "songtitle", "producttitle"),
+    *("name", "itemname", "moviename", "artistname", "trackname", "songname", "productname"),
+    *("gamename", "description"),
+)
+"""The usual names of columns of titles, without case and marks (`columns.plain_name`)."""
+
+GENRES = ("genres", "genre")
+"""The usual names of columns of genres."""
 
 
 def _read_text(path: Path, item: str) -> "DataFrame":
@@ -55,12 +66,14 @@ def _read_parquet(path: Path) -> "DataFrame":
 
 
 def _find_ids(columns: list[str], item: str) -> str | None:
-    """Finds the column of ids, whatever its case; None if there is none."""
-    names = {column.lower(): column for column in columns}
-    for candidate in (item, "item", *ITEM_ALIASES):
-        if candidate.lower() in names:
-            return names[candidate.lower()]
-    return None
+    """Finds the column of ids; None if there is none.
+
+    It is called as that of the log, or by one of the usual names.
+    """
+    named = find_named(columns, item)
+    if named is not None:
+        return named
+    return next(iter(find_usual(columns, (*ITEMS, "id"))), None)
 
 
 def read_titles(path: Path, item: str = "item") -> "DataFrame":
@@ -106,39 +119,32 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     import polars
     from polars import col
 
-    names = {column.lower(): column for column in frame.columns}
     ids = _find_ids(frame.columns, item)
-    if ids is None or "title" not in names:
-        missing = item if ids is None else "title"
-        raise DataError(one_line(unknown("column", missing, frame.columns, f" in {name}")))
-    title = col(names["title"]).cast(polars.String)
-    if "year" in names:
-        year = col(names["year"])
+    found = find_usual([name for name in frame.columns if name != ids], TITLES)
+    if ids is None or not found:
+        raise DataError(_describe_missing(frame.columns, ids is None, not found, name))
+    title = col(found[0]).cast(polars.String).str.normalize("NFC")
+    years = find_usual(frame.columns, ("year",))
+    if years:
+        year = col(years[0])
         with_year = polars.format("{} ({})", title, year)
         title = polars.when(year.is_null()).then(title).otherwise(with_year)
-    columns = [col(ids).alias("item"), title.alias("title")]
-    if "genres" in names:
-        genres = col(names["genres"]).cast(polars.String)
-        columns.append(genres.fill_null("").alias("genres"))
-    return frame.select(columns)
+    columns = [unify(frame[ids]).alias("item"), title.alias("title")]
+    genres = find_usual(frame.columns, GENRES)
+    if genres:
+        text = col(genres[0]).cast(polars.String)
+        columns.append(text.fill_null("").alias("genres"))
+    return frame.select(columns).drop_nulls("item")
 
 
-def _of_one_type(first: "Series", second: "Series") -> "tuple[Series, Series]":
-    """Makes two columns of ids comparable: as texts, if their types differ."""
-    import polars
-
-    if first.dtype == second.dtype:
-        return first, second
-    return first.cast(polars.String), second.cast(polars.String)
-
-
-def positions(ids: np.ndarray, catalogue: np.ndarray) -> np.ndarray:
-    """Finds the position of each id in a catalogue of ids, (n,) int64; -1 if it is not there."""
-    import polars
-
-    asked, known = _of_one_type(series(ids), series(catalogue))
-    numbering = polars.int_range(len(known), eager=True)
-    return asked.replace_strict(known, numbering, default=-1, return_dtype=polars.Int64).to_numpy()
+def _describe_missing(columns: list[str], lacks_ids: bool, lacks_titles: bool, name: str) -> str:
+    """Words the message for a file of items without ids or titles."""
+    lacks = []
+    if lacks_ids:
+        lacks.append("no column of items (as data.interactions.item, or a usual name)")
+    if lacks_titles:
+        lacks.append("no column of titles (title, name, or a usual name)")
+    return one_line(f"{name} has {' and '.join(lacks)}; its columns: {', '.join(columns)}")
 
 
 def names_of(
