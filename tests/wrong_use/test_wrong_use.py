@@ -354,7 +354,7 @@ WRONG = [
     (
         "an unknown key of interactions",
         "fit table --data good.csv --set data.interactions.usr=x",
-        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, threshold, binary, min_user_items, min_item_users, split, fold_in, items",
+        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, threshold, binary, min_user_items, min_item_users, split, fold_in, items",
     ),
     (
         "a key below a value",
@@ -1048,12 +1048,12 @@ WRONG = [
     (
         "interactions without users",
         "fit multvae --data good.csv",
-        "unknown column 'user' in HERE/good.csv; allowed: a, b, c",
+        "HERE/good.csv has no column of users and no column of items; name what is there by data.interactions.user=COLUMN, data.interactions.item=COLUMN (its columns: a, b, c); if its first line is no header, set data.header=false",
     ),
     (
         "interactions without items",
         "fit multvae --data noitem.csv",
-        "unknown column 'item' in HERE/noitem.csv; allowed: user, stars",
+        "HERE/noitem.csv has no column of items; name what is there by data.interactions.item=COLUMN (its columns: user, stars); if its first line is no header, set data.header=false",
     ),
     (
         "no interactions",
@@ -1088,7 +1088,7 @@ WRONG = [
     (
         "no times to split by",
         "fit multvae --data rated.csv --set data.interactions.split=temporal",
-        "HERE/rated.csv has no timestamps; data.interactions.split='temporal' needs them",
+        "HERE/rated.csv has no column of times that is known as such, and data.interactions.split='temporal' needs one; name it by data.interactions.timestamp, or take data.interactions.split=random",
     ),
     (
         "no parts to take",
@@ -1113,7 +1113,7 @@ WRONG = [
     (
         "an unknown column of ratings",
         "fit multvae --data rated.csv --set data.interactions.rating=stars",
-        "unknown column 'stars' in HERE/rated.csv; allowed: user, item, rating",
+        "HERE/rated.csv has no column 'stars' of ratings; name what is there by data.interactions.rating=COLUMN (its columns: user, item, rating)",
     ),
     (
         "more users held out than there are",
@@ -1408,12 +1408,27 @@ WRONG = [
     (
         "k 0",
         "recommend users --history i1 -k 0",
-        "k must be from 1 to 12, the number of items that may be recommended, got 0",
+        "k must be a whole number from 1, got 0",
     ),
     (
-        "k beyond the catalogue",
-        "recommend users --history i1 -k 500",
-        "k must be from 1 to 12, the number of items that may be recommended, got 500",
+        "a history of several unknown items",
+        "recommend users --history nothing naught",
+        "no item 'nothing' among the 12 of this run, neither by id nor by title (nor is one of the other 1 of the history known)",
+    ),
+    (
+        "an unknown item that is an error",
+        "recommend users --history i1 nothing --unknown error",
+        "no item 'nothing' among the 12 of this run, neither by id nor by title",
+    ),
+    (
+        "another rule for unknown items",
+        "recommend users --history i1 --unknown ignore",
+        "unknown must be one of leave-out, error, got 'ignore'",
+    ),
+    (
+        "a list of items that is not there",
+        "recommend users --history i1 --deny gone.txt",
+        "gone.txt: there is no such file of items",
     ),
     (
         "k in words",
@@ -1720,7 +1735,7 @@ CALLS = [
         "k as a fraction",
         lambda f: users(f).recommend(["i1"], k=2.5),
         ConfigError,
-        "k must be from 1 to 12, the number of items that may be recommended, got 2.5",
+        "k must be a whole number from 1, got 2.5",
     ),
     (
         "histories of no users",
@@ -1732,7 +1747,7 @@ CALLS = [
         "histories in a list",
         lambda f: users(f).recommend_many([["i1"]]),
         DataError,
-        "histories are a SciPy matrix, a Polars frame of user and item, or a mapping of users to items; got list",
+        "histories are a SciPy matrix, a Polars or pandas frame of user and item, or a mapping of users to items; got list",
     ),
     (
         "a weight of a history below 0",

@@ -121,7 +121,7 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
         names: the columns of the log.
         asked: what the recipe names.
         source: the source as it appears in messages.
-        hint: what the message for missing columns ends with.
+        hint: what the message ends with where the usual names are not found.
 
     Raises:
         DataError: users or items are missing, or a column that the recipe names: one line that
@@ -146,7 +146,10 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
         elif not is_usual or key in ("user", "item"):
             missing[key] = None if is_usual else name
     if missing:
-        raise DataError(_describe_missing(missing, names, source) + hint)
+        message = _describe_missing(missing, names, source)
+        if None in missing.values():
+            message += hint
+        raise DataError(message)
     return Found(found, _describe_found(found, others))
 
 

@@ -55,13 +55,13 @@ def from_frame(
     how = how or Interactions()
     named_items = None
     if titles is not None:
-        named_items = titled(_to_polars(titles, "titles").collect(), how.item)
-    source = RawLog(name, {0: _to_polars(frame, name)}, named_items)
+        named_items = titled(to_polars(titles, "titles").collect(), how.item)
+    source = RawLog(name, {0: to_polars(frame, name)}, named_items)
     held_out = HeldOut(validation, test, seed, how.fold_in)
     return split_log(source, how, held_out, schema, items, other)
 
 
-def _to_polars(frame: Any, name: str) -> Any:
+def to_polars(frame: Any, name: str) -> Any:
     """Makes a Polars LazyFrame of a Polars or pandas frame."""
     import polars
 

@@ -246,7 +246,7 @@ def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, 
         found = find_places(names, columns, is_time, source.name)
     else:
         hint = ""
-        if number in source.texts:
+        if number in source.texts and columns.are_usual:
             hint = "; if its first line is no header, set data.header=false"
         found = find_columns(names, columns, source.name, hint)
     selected = []
