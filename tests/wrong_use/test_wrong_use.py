@@ -130,6 +130,7 @@ MAKE = {
     "archive.npy": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(60)),
     "array.npz": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + bytes(60)),
     "plays.csv": text(csv(PLAYS, "user,item")),
+    "lonely.csv": text("user,item\n" + "".join(f"{k},{k % 7}\n" for k in range(60))),
     "oneuser.csv": text("user,item\nu,a\nu,b\nu,c\n"),
     "rated.csv": text(
         csv([(f"u{k % 5}", f"i{k % 7}", k % 3) for k in range(30)], "user,item,rating")
@@ -893,7 +894,7 @@ WRONG = [
     (
         "no validation examples for patience",
         "fit table --data rows.csv",
-        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, or --set training.patience=none",
+        "rows has no validation split, for data.validation gave it no examples, and the recipe needs one; set training.patience=none, or raise data.validation",
     ),
     (
         "a column that is not there",
@@ -1043,7 +1044,7 @@ WRONG = [
     (
         "patience without validation",
         "fit table --data good.csv --set data.validation=0",
-        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, or --set training.patience=none",
+        "good has no validation split, for data.validation gave it no examples, and the recipe needs one; set training.patience=none, or raise data.validation",
     ),
     (
         "interactions without users",
@@ -1118,12 +1119,22 @@ WRONG = [
     (
         "more users held out than there are",
         "fit multvae --data rated.csv --set data.validation=5",
-        "HERE/rated.csv has 5 users; validation=5 and test=0.1 would leave none to train on: at most 4 can be held out",
+        "HERE/rated.csv has 5 users; data.validation=5 and data.test=0.1 would leave none to train on: at most 4 can be held out",
     ),
     (
         "one user",
         "fit multvae --data oneuser.csv",
-        "training.monitor=ndcg@100 needs interactions with a validation split; allowed: objective",
+        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, or raise data.validation",
+    ),
+    (
+        "users with one item each",
+        "fit multvae --data lonely.csv",
+        "nothing is held out to be found in the validation and the test split of lonely: its users have too few items for the split (strong: 5); set data.validation=0 and data.test=0 and training.monitor=objective, or another data.interactions.split",
+    ),
+    (
+        "users with one item each, and patience",
+        "fit multvae --data lonely.csv --set training.patience=3",
+        "nothing is held out to be found in the validation and the test split of lonely: its users have too few items for the split (strong: 5); set data.validation=0 and data.test=0 and training.monitor=objective and training.patience=none, or another data.interactions.split",
     ),
     (
         "images as interactions",

@@ -131,10 +131,9 @@ class History(Split):
         """Returns the column `user`: the users' own ids."""
         return {"user": self.users.tolist()}
 
-    def refuse_nothing_held_out(self, message: str) -> None:
-        """Raises DataError with this message if nothing was held out of these users."""
-        if self.targets is None or not self.targets.nnz:
-            raise DataError(message)
+    def lacks_targets(self) -> bool:
+        """Says whether nothing was held out of these users."""
+        return self.targets is None or not self.targets.nnz
 
 
 @dataclass(frozen=True, eq=False)

@@ -233,8 +233,8 @@ def split_temporal(log: Log, held_out: HeldOut) -> Split:
     validation_start = test_start - count(held_out.validation, n)
     if validation_start < 1:
         raise DataError(
-            f"{log.name}: validation={held_out.validation:g} and test={held_out.test:g} leave no "
-            "training interactions"
+            f"{log.name}: data.validation={held_out.validation:g} and "
+            f"data.test={held_out.test:g} would leave no training interactions"
         )
     after_training = time > times[validation_start - 1]
     after_validation = time > times[test_start - 1]
@@ -272,8 +272,9 @@ def _draw_users(log: Log, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray, np
     tests = count(held_out.test, n)
     if validations + tests >= n:
         raise DataError(
-            f"{log.name} has {n} users; validation={held_out.validation:g} and "
-            f"test={held_out.test:g} would leave none to train on: at most {n - 1} can be held out"
+            f"{log.name} has {n} users; data.validation={held_out.validation:g} and "
+            f"data.test={held_out.test:g} would leave none to train on: at most {n - 1} can be "
+            "held out"
         )
     stream = np.random.RandomState(held_out.seed % 2**32)
     test_start = n - tests
