@@ -6,11 +6,14 @@ and as categories. Blanks around a text do not count, and neither does how its a
 (Unicode NFC). Other texts stay as they are: `007`, `+7` and `7e0` are no numbers.
 """
 
+import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from ...errors import DataError
 
 if TYPE_CHECKING:
     from polars import Expr, Series
@@ -73,9 +76,19 @@ def unify(ids: "Series") -> "Series":
 
 
 def _unify_reals(ids: "Series") -> "Series":
-    """Makes whole numbers of real ones if all of them are."""
+    """Makes whole numbers of real ones if all of them are.
+
+    Raises:
+        DataError: they are too large for real numbers to tell neighbours apart.
+    """
     import polars
 
+    largest = ids.abs().max()
+    if ids.dtype == polars.Float64 and largest is not None and 2**53 < largest < math.inf:
+        raise DataError(
+            f"ids such as {largest:.0f} are real numbers, which do not tell neighbours beyond 2^53 "
+            "apart; give whole numbers or texts"
+        )
     is_whole = (ids == ids.floor()) & (ids.abs() < 2**63)
     if is_whole.all():
         return ids.cast(polars.Int64)

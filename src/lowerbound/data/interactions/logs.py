@@ -26,6 +26,10 @@ LEAST_TIME = 100_000_000
 """Numbers from here on are times and no ratings: seconds since 1970, in March 1973."""
 
 
+MOST_KEYS = 1000
+"""The lines of a file of JSON lines may have this many different keys."""
+
+
 PART_STEMS = (
     ("train", "training"),
     ("valid", "validation", "val", "dev"),
@@ -74,6 +78,22 @@ def _scan_csv(path: Path) -> "LazyFrame":
     return frame
 
 
+def _scan_json_lines(path: Path) -> "LazyFrame":
+    """Scans a file with one JSON object on each line, whose keys are columns.
+
+    Raises:
+        DataError: it is compressed, or there are more than `MOST_KEYS` keys.
+    """
+    import polars
+
+    refuse_packed(path)
+    frame = polars.scan_ndjson(path, infer_schema_length=None)
+    width = len(frame.collect_schema())
+    if width > MOST_KEYS:
+        raise DataError(f"{path} has lines with {width} keys in all; allowed: {MOST_KEYS}")
+    return frame
+
+
 def _scan_npz(path: Path) -> "LazyFrame":
     """Reads a SciPy matrix: rows are users, columns are items, and values are weights."""
     import polars
@@ -100,6 +120,8 @@ SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
     ".tsv": _scan_csv,
     ".parquet": scan_parquet,
     ".npz": _scan_npz,
+    ".jsonl": _scan_json_lines,
+    ".ndjson": _scan_json_lines,
 }
 """The function that scans a file, by the file's ending."""
 
@@ -127,31 +149,43 @@ def guarded(name: str, read: Callable[[], Any], content: str = "interactions") -
         raise DataError(f"{name} cannot be read as {content}: {reason}") from None
 
 
+def find_ending(path: Path) -> str | None:
+    """Finds the ending of a file among those of `SCANS`, whatever its case; None for others."""
+    name = path.name.lower()
+    return next((ending for ending in SCANS if name.endswith(ending)), None)
+
+
 def _scan(path: Path) -> "LazyFrame":
     """Scans a file of interactions. DataError if it is of no known kind, or cannot be read."""
-    scan = SCANS.get(path.suffix.lower())
-    if scan is None:
+    ending = find_ending(path)
+    if ending is None:
         raise DataError(
             f"{path} is no file of interactions; allowed: {', '.join(SCANS)}, or a folder with "
             "train and test"
         )
-    return guarded(str(path), lambda: scan(path))
+    return guarded(str(path), lambda: SCANS[ending](path))
 
 
 def parts_of(folder: Path) -> dict[int, Path]:
     """Finds the files of a folder that brings its own parts, by their numbers in `PART_STEMS`.
 
-    Of several files of one part the first by name counts.
-
     Raises:
-        DataError: train or test is missing.
+        DataError: train or test is missing, or a part is there twice.
     """
     paths = sorted(folder.iterdir())
     parts: dict[int, Path] = {}
     for number, stems in enumerate(PART_STEMS):
         for path in paths:
-            if path.stem in stems and path.suffix.lower() in SCANS and path.is_file():
-                parts.setdefault(number, path)
+            ending = find_ending(path)
+            is_part = ending is not None and path.name[: -len(ending)].lower() in stems
+            if not is_part or not path.is_file():
+                continue
+            if number in parts:
+                raise DataError(
+                    f"{folder} holds {parts[number].name} and {path.name}; allowed: one file of "
+                    "each part"
+                )
+            parts[number] = path
     if 0 not in parts or 2 not in parts:
         raise DataError(
             f"{folder} holds no train and test (and perhaps valid) files; allowed: each as "
