@@ -704,7 +704,7 @@ def test_temporal_puts_ties_on_the_earlier_side() -> None:
     line(lambda: from_frame(same, Interactions(split="temporal")), "validation", "same timestamp")
     line(
         lambda: from_frame(rows, Interactions(split="temporal"), validation=0.5, test=0.5),
-        "validation=0.5 and test=0.5",
+        "data.validation=0.5 and data.test=0.5",
     )
     line(
         lambda: from_frame(rows, Interactions(split="temporal"), test=2),

@@ -1,13 +1,13 @@
 """Which columns of a log are its users, items, ratings and times.
 
 A column that the recipe names is taken. Else the usual names are looked for, whatever their case
-and marks: `User-ID`, `userId` and `user_id` are one name. A file without a header has its columns
-called by their numbers, "1", "2" and so on, and its places count: user, item, rating, time.
+and marks: `User-ID`, `userId` and `user_id` are one name. In a file
+without a header places count: user, item, rating, time. There a column may be named by its number.
 """
 
 import difflib
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import DataError, one_line
 
@@ -193,7 +193,7 @@ def find_places(names: list[str], asked: Columns, third_is_time: bool, source: s
     """Finds the columns of a log without a header, by their places or by the numbers asked for.
 
     Args:
-        names: "1", "2" and so on.
+        names: "column_1", "column_2" and so on.
         asked: what the recipe names.
         third_is_time: of three columns the last holds times, and no ratings.
         source: the source as it appears in messages.
@@ -202,13 +202,15 @@ def find_places(names: list[str], asked: Columns, third_is_time: bool, source: s
         DataError: there are more columns than four and nothing says which are which, or a column
             that the recipe names is missing.
     """
+    asked = _name_numbers(asked)
     if not asked.are_usual:
         return find_columns(names, asked, source)
     if not 2 <= len(names) <= len(SURE_PLACES):
         raise DataError(
             f"{source} has no header and {len(names)} columns; allowed without more words: 2 to "
             f"{len(SURE_PLACES)} ({', '.join(SURE_PLACES)}); name them by their numbers, such as "
-            "data.interactions.user=1 and data.interactions.item=2"
+            "data.interactions.user=1 and data.interactions.item=2; if its first line is a header, "
+            "set data.header=true"
         )
     places = dict(zip(SURE_PLACES, names, strict=False))
     if third_is_time and len(names) == 3:
@@ -222,3 +224,13 @@ def find_places(names: list[str], asked: Columns, third_is_time: bool, source: s
     if not asked.timed:
         places.pop("timestamp", None)
     return Found(places, (f"it has no header and is read by place: {note}",))
+
+
+def _name_numbers(asked: Columns) -> Columns:
+    """Names the columns that are asked for by their numbers: `column_2` for `2`."""
+    names: dict[str, str] = {}
+    for key in SURE_PLACES:
+        name = getattr(asked, key)
+        if name is not None and name.isdecimal():
+            names[key] = f"column_{name}"
+    return replace(asked, **names)

@@ -3,15 +3,17 @@
 Polars reads files lazily, and only the columns that are needed.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, LowerboundError
-from ..files.dialect import AS_FOUND, TextFormat
+from ..files.dialect import AS_FOUND, MISSING, Dialect, TextFormat
 from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
-from ..files.tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
+from ..files.sources import reason
+from ..files.tables import scan_parquet
+from ..files.texts import TEXTS, find_dialect, scan_texts
 from .columns import Columns, find_columns, find_places
 from .ids import Parsed, parse_whole_numbers
 
@@ -49,33 +51,24 @@ class RawLog:
         name: the source as it appears in messages.
         parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}; valid may be missing.
         items: item, title and perhaps genres, where the source has them.
-        texts: the parts from text files, all of whose columns are still texts.
-        headless: the parts from files without a header, whose columns are called by their numbers.
-        notes: sentences on how the files were read.
+        dialects: how the parts from text files are written; all their columns are still texts.
     """
 
     name: str
     parts: "dict[int, LazyFrame]"
     items: "DataFrame | None" = None
-    texts: frozenset[int] = frozenset()
-    headless: frozenset[int] = frozenset()
-    notes: tuple[str, ...] = ()
+    dialects: Mapping[int, Dialect] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the text files are written."""
+        notes: list[str] = []
+        for _, dialect in sorted(self.dialects.items()):
+            notes += dialect.notes()
+        return tuple(notes)
 
 
 # Files
-
-
-def _scan_csv(path: Path) -> "LazyFrame":
-    """Scans a CSV or TSV file with all columns as texts, and fails early if it is none.
-
-    `_parse_texts` makes numbers of the texts.
-    """
-    import polars
-
-    refuse_packed(path)
-    frame = polars.scan_csv(path, separator=separator(path), infer_schema=False, glob=False)
-    refuse_repeated(path, frame.collect_schema().names())
-    return frame
 
 
 def _scan_json_lines(path: Path) -> "LazyFrame":
@@ -116,14 +109,20 @@ def _scan_npz(path: Path) -> "LazyFrame":
 
 
 SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
-    ".csv": _scan_csv,
-    ".tsv": _scan_csv,
     ".parquet": scan_parquet,
     ".npz": _scan_npz,
     ".jsonl": _scan_json_lines,
     ".ndjson": _scan_json_lines,
 }
-"""The function that scans a file, by the file's ending."""
+"""The function that scans a file that is no text, by the file's ending."""
+
+
+ENDINGS = (*TEXTS, *(f"{ending}.gz" for ending in TEXTS), *SCANS)
+"""Files of interactions have one of these endings."""
+
+
+ALLOWED = f"{', '.join(TEXTS)} (also with .gz), {', '.join(SCANS)}"
+"""The endings of files of interactions, for messages."""
 
 
 def guarded(name: str, read: Callable[[], Any], content: str = "interactions") -> Any:
@@ -145,25 +144,35 @@ def guarded(name: str, read: Callable[[], Any], content: str = "interactions") -
         raise
     # The readers raise many kinds of errors for a damaged file.
     except (Exception, PanicException) as error:
-        reason = unread(Path(name), error)
-        raise DataError(f"{name} cannot be read as {content}: {reason}") from None
+        raise DataError(f"{name} cannot be read as {content}: {reason(error)}") from None
 
 
 def find_ending(path: Path) -> str | None:
-    """Finds the ending of a file among those of `SCANS`, whatever its case; None for others."""
+    """Finds the ending of a file among `ENDINGS`, whatever its case; None for others."""
     name = path.name.lower()
-    return next((ending for ending in SCANS if name.endswith(ending)), None)
+    return next((ending for ending in ENDINGS if name.endswith(ending)), None)
 
 
-def _scan(path: Path) -> "LazyFrame":
-    """Scans a file of interactions. DataError if it is of no known kind, or cannot be read."""
+def _scan(path: Path, text: TextFormat) -> "tuple[LazyFrame, Dialect | None]":
+    """Scans a file of interactions.
+
+    Returns:
+        The frame and, of a text file, how it is written. All columns of a text file are texts then,
+        of which `_parse_texts` makes numbers.
+
+    Raises:
+        DataError: it is of no known kind, or cannot be read.
+    """
     ending = find_ending(path)
     if ending is None:
         raise DataError(
-            f"{path} is no file of interactions; allowed: {', '.join(SCANS)}, or a folder with "
-            "train and test"
+            f"{path} is no file of interactions; allowed: {ALLOWED}, or a folder with train and "
+            "test"
         )
-    return guarded(str(path), lambda: SCANS[ending](path))
+    if ending in SCANS:
+        return SCANS[ending](path), None
+    dialect = find_dialect(path, text)
+    return scan_texts(path, dialect), dialect
 
 
 def parts_of(folder: Path) -> dict[int, Path]:
@@ -189,7 +198,7 @@ def parts_of(folder: Path) -> dict[int, Path]:
     if 0 not in parts or 2 not in parts:
         raise DataError(
             f"{folder} holds no train and test (and perhaps valid) files; allowed: each as "
-            f"{', '.join(SCANS)}"
+            f"{ALLOWED}"
         )
     return parts
 
@@ -212,28 +221,32 @@ def read_log(path: Path, text: TextFormat = AS_FOUND) -> RawLog:
 
     files = guarded(str(path), find_files)
     frames = {}
-    texts = set()
+    dialects = {}
     for number, file in files.items():
-        frames[number] = _scan(file)
-        if file.suffix.lower() in TEXTS:
-            texts.add(number)
-    return RawLog(str(path), frames, texts=frozenset(texts))
+        frame, dialect = guarded(str(file), lambda file=file: _scan(file, text))
+        frames[number] = frame
+        if dialect is not None:
+            dialects[number] = dialect
+    return RawLog(str(path), frames, dialects=dialects)
 
 
 # Columns
 
 
-def _parse_numbers(text: "Expr", dtype: Any) -> Parsed:
+def _parse_numbers(text: "Expr", dtype: Any, decimal: str) -> Parsed:
     """Parses texts as numbers of a type; a missing text fits too."""
+    if decimal == ",":
+        text = text.str.replace(",", ".", literal=True)
     number = text.cast(dtype, strict=False)
     return Parsed(number, (number.is_not_null() | text.is_null()).all())
 
 
-def _parse_texts(frame: "LazyFrame") -> "LazyFrame":
+def _parse_texts(frame: "LazyFrame", dialect: Dialect) -> "LazyFrame":
     """Parses each column of texts as the first type that all its texts fit.
 
     This takes a pass over the file, since the last text may be no number. Ids are whole numbers or
-    stay texts. Only the empty id is missing, since an item may be called None.
+    stay texts. Only the empty id is missing, since an item may be called None, and what the user
+    has named as missing.
     """
     import polars
 
@@ -242,12 +255,14 @@ def _parse_texts(frame: "LazyFrame") -> "LazyFrame":
     for name in frame.collect_schema().names():
         text = polars.col(name).replace("", None)
         if name in ("user", "item"):
+            if dialect.missing != MISSING:
+                text = text.replace(dict.fromkeys(dialect.missing))
             choices[name] = [parse_whole_numbers(text)]
         else:
-            text = text.str.strip_chars().replace(dict.fromkeys(MISSING))
-            choices[name] = [_parse_numbers(text, polars.Float64)]
+            text = text.str.strip_chars().replace(dict.fromkeys(dialect.missing))
+            choices[name] = [_parse_numbers(text, polars.Float64, dialect.decimal)]
             if name != "rating":
-                choices[name].insert(0, _parse_numbers(text, polars.Int64))
+                choices[name].insert(0, _parse_numbers(text, polars.Int64, dialect.decimal))
         texts[name] = text
     checks = []
     for name, parsed in choices.items():
@@ -275,12 +290,13 @@ def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, 
     frame = source.parts[number]
     schema = guarded(source.name, frame.collect_schema)
     names = list(schema)
-    if number in source.headless:
+    dialect = source.dialects.get(number)
+    if dialect is not None and not dialect.header:
         is_time = _is_third_time(frame, names)
         found = find_places(names, columns, is_time, source.name)
     else:
         hint = ""
-        if number in source.texts and columns.are_usual:
+        if dialect is not None and columns.are_usual:
             hint = "; if its first line is no header, set data.header=false"
         found = find_columns(names, columns, source.name, hint)
     selected = []
@@ -333,8 +349,8 @@ def join_parts(source: RawLog, columns: Columns) -> "tuple[LazyFrame, tuple[str,
     for number in sorted(source.parts):
         frames[number], found = _select(source, number, columns)
         notes += found
-    for number in sorted(source.texts):
-        frames[number] = _parse_texts(frames[number])
+    for number, dialect in source.dialects.items():
+        frames[number] = _parse_texts(frames[number], dialect)
     names = [frame.collect_schema().names() for frame in frames.values()]
     common = set(names[0]).intersection(*names)
     shared = [name for name in names[0] if name in common]
