@@ -8,6 +8,7 @@ without a header places count: user, item, rating, time. There a column may be n
 import difflib
 import unicodedata
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...errors import DataError, one_line
 
@@ -172,7 +173,7 @@ def _describe_missing(missing: dict[str, str | None], names: list[str], source: 
 
 def _propose(key: str, name: str | None, names: list[str]) -> str:
     """Proposes a column for a key: the nearest name, or a likely one."""
-    nearest = difflib.get_close_matches(name or key, names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name or key, names, n=1, cutoff=0.6)
     if key == "user":
         nearest += find_usual(names, LIKELY_USERS)
     return [*nearest, "COLUMN"][0]
@@ -182,11 +183,15 @@ def _describe_found(found: dict[str, str], others: list[str]) -> tuple[str, ...]
     """Words the notes on columns that have other names than their keys, and on other candidates."""
     notes = []
     if any(name != key for key, name in found.items()):
-        read = [f"{PLURALS[key]} from {name!r}" for key, name in found.items()]
-        notes.append(f"it reads {', '.join(read)}")
+        notes.append(f"columns: {_list_columns(found)} (data.interactions names others)")
     if others:
         notes.append(f"other columns may be meant: {', '.join(others)}")
     return tuple(notes)
+
+
+def _list_columns(found: dict[str, str]) -> str:
+    """Lists what is read from which column."""
+    return ", ".join(f"{PLURALS[key]} from {name!r}" for key, name in found.items())
 
 
 def find_places(names: list[str], asked: Columns, third_is_time: bool, source: str) -> Found:
@@ -220,17 +225,17 @@ def find_places(names: list[str], asked: Columns, third_is_time: bool, source: s
             raise DataError(_describe_missing({key: name}, names, source))
         if name is not None:
             places[key] = name
-    note = ", ".join(f"{PLURALS[key]} in column {name}" for key, name in places.items())
+    note = f"columns by their places: {_list_columns(places)} (data.interactions names others)"
     if not asked.timed:
         places.pop("timestamp", None)
-    return Found(places, (f"it has no header and is read by place: {note}",))
+    return Found(places, (note,))
 
 
 def _name_numbers(asked: Columns) -> Columns:
     """Names the columns that are asked for by their numbers: `column_2` for `2`."""
-    names: dict[str, str] = {}
     for key in SURE_PLACES:
         name = getattr(asked, key)
         if name is not None and name.isdecimal():
-            names[key] = f"column_{name}"
-    return replace(asked, **names)
+            numbered: dict[str, Any] = {key: f"column_{name}"}
+            asked = replace(asked, **numbered)
+    return asked

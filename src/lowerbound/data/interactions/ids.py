@@ -6,7 +6,6 @@ and as categories. Blanks around a text do not count, and neither does how its a
 (Unicode NFC). Other texts stay as they are: `007`, `+7` and `7e0` are no numbers.
 """
 
-import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -83,10 +82,11 @@ def _unify_reals(ids: "Series") -> "Series":
     """
     import polars
 
-    largest = ids.abs().max()
-    if ids.dtype == polars.Float64 and largest is not None and 2**53 < largest < math.inf:
+    is_blurred = (ids.abs() > 2**53) & ids.is_finite()
+    if ids.dtype == polars.Float64 and is_blurred.any():
+        example = ids.filter(is_blurred)[0]
         raise DataError(
-            f"ids such as {largest:.0f} are real numbers, which do not tell neighbours beyond 2^53 "
+            f"ids such as {example:.0f} are real numbers, which do not tell neighbours beyond 2^53 "
             "apart; give whole numbers or texts"
         )
     is_whole = (ids == ids.floor()) & (ids.abs() < 2**63)

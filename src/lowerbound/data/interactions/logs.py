@@ -5,6 +5,7 @@ Polars reads files lazily, and only the columns that are needed.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,7 +224,7 @@ def read_log(path: Path, text: TextFormat = AS_FOUND) -> RawLog:
     frames = {}
     dialects = {}
     for number, file in files.items():
-        frame, dialect = guarded(str(file), lambda file=file: _scan(file, text))
+        frame, dialect = guarded(str(file), partial(_scan, file, text))
         frames[number] = frame
         if dialect is not None:
             dialects[number] = dialect
