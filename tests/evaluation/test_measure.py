@@ -311,6 +311,6 @@ def test_a_split_of_another_kind_is_refused_or_none(run, recommender):
     assert dense.held_out("test") is None
     assert users.held_out("train") is None
     assert users.held_out("test") is users.test
-    dense.test.refuse_nothing_held_out("nothing")
-    with pytest.raises(DataError, match="nothing was held out"):
-        users.train.refuse_nothing_held_out("nothing was held out")
+    assert users.train.lacks_targets()
+    assert not users.test.lacks_targets()
+    assert not dense.train.lacks_targets()

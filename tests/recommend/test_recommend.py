@@ -240,20 +240,22 @@ def test_fewer_rows_where_nothing_is_left():
         (lambda r: r.recommend("Fargo"), "a history is a list of items, got the text 'Fargo'"),
         (lambda r: r.recommend(7), "a history is a list of items, got int"),
         (lambda r: r.recommend([1, 2], 1, allow=[1, 2]), "nothing is left to recommend"),
-        (
-            lambda r: r.recommend([1], WIDTH + 1),
-            f"k must be from 1 to {WIDTH}, the number of items that may be recommended, got",
-        ),
-        (lambda r: r.recommend([1], 0), "k must be from 1"),
-        (lambda r: r.recommend([1], 3, allow=[1, 2]), "k must be from 1 to 2"),
-        (lambda r: r.recommend([1], WIDTH - 1, deny=[1, 2]), f"k must be from 1 to {WIDTH - 2}"),
+        (lambda r: r.recommend([1], 0), "k must be a whole number from 1, got 0"),
+        (lambda r: r.recommend([1], True), "k must be a whole number from 1, got True"),
+        (lambda r: r.recommend([1], allow=["x"]), "allow and deny leave none of the items"),
         (lambda r: r.recommend({1: -1.0}), "weights of a history must be numbers above 0, got -1"),
         (
             lambda r: r.recommend({1: float("nan")}),
             "weights of a history must be numbers above 0, got nan",
         ),
         (lambda r: r.recommend([WIDTH]), f"no item '{WIDTH}'"),
-        (lambda r: r.recommend([1], deny=["x"]), "no item 'x'"),
+        (
+            lambda r: r.recommend([WIDTH, "x", None]),
+            f"no item '{WIDTH}' among the {WIDTH} of this run, neither by id nor by title",
+        ),
+        (lambda r: r.recommend([WIDTH, "x"]), "(nor is one of the other 1 of the history known)"),
+        (lambda r: r.recommend_many({"a": [WIDTH]}), f"is known, such as {WIDTH}"),
+        (lambda r: r.similar(WIDTH), f"no item '{WIDTH}'"),
         (lambda r: r.recommend_many([[1, 2]]), "histories are a SciPy matrix"),
         (lambda r: r.recommend_many(csr_matrix((2, WIDTH))), "all 2 histories are empty"),
         (
@@ -277,7 +279,7 @@ def test_fewer_rows_where_nothing_is_left():
         ),
         (lambda r: r.codes({}), "there are no histories"),
         (lambda r: r.codes(csr_matrix((0, WIDTH))), "there are no histories"),
-        (lambda r: r.similar(3, WIDTH), f"k must be from 1 to {WIDTH - 1}"),
+        (lambda r: r.similar(3, 0), "k must be a whole number from 1, got 0"),
     ],
 )
 def test_a_mistake_is_one_line(act, line):
@@ -285,6 +287,94 @@ def test_a_mistake_is_one_line(act, line):
         act(ANY)
     assert line in str(told.value)
     assert "\n" not in str(told.value)
+
+
+UNKNOWN = [WIDTH, "new", None, float("nan")]
+
+
+def test_unknown_items_are_left_out_and_told_of():
+    """The lists are those of the known items alone, by every door."""
+    usual = ANY.recommend([3, 4], 5)
+    assert usual.unknown == ()
+    found = ANY.recommend([3, WIDTH, "new", 4, "new"], 5)
+    assert found == usual
+    assert found.unknown == (WIDTH, "new")
+    assert ANY.recommend({3: 1.0, "new": 7.0, 4: 1.0}, 5) == usual
+    many = ANY.recommend_many({"a": [3, 4, *UNKNOWN], "b": [7], "c": ["new"]}, 5)
+    assert many.items[0].tolist() == [one.item for one in usual]
+    assert many.counts.tolist() == [5, 5, 0]
+    assert [str(one) for one in many.unknown] == [str(WIDTH), "new", "None", "nan"]
+    rows = polars.DataFrame({"user": ["a", "a", "a", "b"], "item": ["3", "4", "new", "7"]})
+    for frame in (rows, rows.lazy(), rows.rename({"item": "Item-ID"})):
+        other = ANY.recommend_many(frame, 5)
+        assert np.array_equal(other.items, many.items[:2])
+        assert other.unknown == ("new",)
+
+
+def test_unknown_items_in_limits():
+    usual = ANY.recommend([3], 5)
+    found = ANY.recommend([3], 5, deny=["new"])
+    assert (found, found.unknown) == (usual, ("new",))
+    allowed = ANY.recommend([3], 5, allow=["new", usual[2].item])
+    assert (allowed, allowed.unknown) == ([usual[2]], ("new",))
+    assert ANY.similar(3, 2, deny=["new"]).unknown == ("new",)
+
+
+def test_unknown_items_may_be_an_error():
+    strict = Recommender(ANY.run, unknown="error")
+    for act in (
+        lambda: strict.recommend([3, "new"]),
+        lambda: strict.recommend_many({"a": [3], "b": ["new"]}),
+        lambda: strict.recommend([3], deny=["new"]),
+    ):
+        with pytest.raises(DataError, match="no item 'new'"):
+            act()
+    assert strict.recommend([3, 4], 5) == ANY.recommend([3, 4], 5)
+    with pytest.raises(ConfigError, match="unknown must be one of leave-out, error, got 'warn'"):
+        Recommender(ANY.run, unknown="warn")
+
+
+def test_there_are_fewer_than_k_where_no_more_are_left():
+    assert len(ANY.recommend([1], 10, allow=[1, 2, 3])) == 2
+    assert len(ANY.recommend([1], 10**15, deny=[2])) == WIDTH - 2
+    many = ANY.recommend_many({"a": [1], "b": [4]}, 10, allow=[1, 2, 3])
+    assert many.items.shape == (2, 3)
+    assert many.counts.tolist() == [2, 3]
+    assert len(ANY.similar(3, 10**15)) == WIDTH - 1
+
+
+def test_one_id_in_any_type():
+    """1, 1.0, "1", " 1" and NumPy's numbers are one item; 01 is another."""
+    usual = ANY.recommend([1, 2], 5)
+    for history in (
+        [1.0, 2.0],
+        ["1", "2"],
+        [" 1", "2 "],
+        ["1.0", "2.00"],
+        [np.int16(1), np.float32(2)],
+        np.array([1, 2], np.uint8),
+    ):
+        assert ANY.recommend(history, 5) == usual
+    assert ANY.recommend([1, 2, "01"], 5).unknown == ("01",)
+    typed = {
+        "category": polars.Series(["1", "2"], dtype=polars.Categorical),
+        "real": polars.Series([1.0, 2.0]),
+        "small": polars.Series([1, 2], dtype=polars.UInt8),
+        "text": polars.Series(["1 ", "2.0"]),
+    }
+    for items in typed.values():
+        many = ANY.recommend_many(polars.DataFrame({"user": [7, 7], "item": items}), 5)
+        assert many.items[0].tolist() == [one.item for one in usual]
+
+
+def test_an_accent_is_the_same_however_it_is_encoded():
+    composed, apart = "Am\u00e9lie", "Ame\u0301lie"
+    for known, asked in ((composed, apart), (apart, composed)):
+        by_title = Catalogue(Items(np.array([3, 5]), ["Fargo", known]))
+        by_id = Catalogue(Items(np.array(["Fargo", known], dtype=object)))
+        for name in (asked, f" {asked} "):
+            assert by_title.column(name) == by_id.column(name) == 1
+        assert by_title.column(asked.upper()) == 1
 
 
 def test_weights_where_there_are_none():
@@ -480,6 +570,26 @@ def test_command_limits(command, folder, tmp_path):
     assert "item-001" in {r["item"] for r in seen}
 
 
+def test_command_leaves_unknown_items_out(command, folder, tmp_path):
+    asked = ["recommend", folder, "--history", "item-001"]
+    usual = listed(command(*asked, "--json")[1])
+    code, out, _ = command(*asked, "itm-002", "nobody", "--json")
+    assert code == 0
+    assert listed(out) == usual
+    assert json.loads(out.splitlines()[-1])["unknown"] == ["itm-002", "nobody"]
+    lines = command(*asked, "itm-002")[1].splitlines()
+    assert lines[-1].startswith("1 item was left out: no item 'itm-002' among the 500 of this run")
+    assert "did you mean" in lines[-1]
+    lines = command(*asked, "--allow", "item-002", "item-003")[1].splitlines()
+    assert lines[-1] == "2 of 10: no more are left to recommend"
+    (tmp_path / "users.csv").write_text("user,item\na,item-001\na,new\nb,newer\n")
+    many = ["recommend", folder, "--users", tmp_path / "users.csv", "--out", tmp_path / "x.csv"]
+    assert "2 items of" in command(*many)[1]
+    code, _, err = command(*many, "--unknown", "error")
+    assert code == 2
+    assert "2 items of" in err
+
+
 def test_command_similar(command, folder):
     found = listed(
         command("recommend", folder, "--similar", "TASTE-1 item 0", "-k", 3, "--json")[1]
@@ -532,13 +642,15 @@ def test_command_for_many_users(command, folder, tmp_path, ending):
             ),
         ),
         (["--history", "taste-1 itm 3"], "did you mean 'taste-1 item 3'"),
-        (["--history", "item-001", "-k", "501"], "k must be from 1 to 500"),
-        (["--history", "item-001", "--deny", "nobody"], "no item 'nobody'"),
+        (["--history", "item-001", "x", "--unknown", "error"], "no item 'x' among the 500"),
+        (["--history", "item-001", "--deny", "x", "--unknown", "error"], "no item 'x' among"),
+        (["--history", "item-001", "--unknown", "no"], "unknown must be one of leave-out, error"),
+        (["--history", "item-001", "--deny", "no.txt"], "no.txt: there is no such file of items"),
         (["--history", "item-001", "--out", "x.csv"], "--out goes with --users"),
         (["--users", "nothere.csv", "--out", "x.csv"], "nothere.csv"),
         (["--users", "nothere.csv"], "--users needs --out FILE"),
         (["--users", "nothere.csv", "--out", "x.txt"], "ending must be one of .csv, .parquet"),
-        (["--similar", "item-001", "-k", "500"], "k must be from 1 to 499"),
+        (["--similar", "itm-001"], "no item 'itm-001' among the 500 of this run"),
     ],
 )
 def test_a_mistake_in_the_command(command, folder, tmp_path, monkeypatch, arguments, line):

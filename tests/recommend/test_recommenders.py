@@ -601,7 +601,9 @@ def test_a_split_that_holds_nothing_out_is_told_before_anything_is_written(tmp_p
         "user,item\n" + "\n".join(f"u{u},i{i}" for u in range(40) for i in (u % 7, 7 + u % 5))
     )
     with pytest.raises(
-        DataError, match=r"the validation split of few holds nothing out to be found"
+        DataError,
+        match=r"in the validation and the test split of few: .* set data.validation=0 and "
+        r"data.test=0 and training.monitor=objective, or another data.interactions.split",
     ):
         fitted(
             tmp_path / "run",

@@ -16,7 +16,7 @@ from lowerbound import recipe
 from lowerbound.cli import inspect as inspect_commands
 from lowerbound.data import named_sets
 from lowerbound.data.files.idx import parts
-from lowerbound.data.interactions.logs import SCANS, parts_of
+from lowerbound.data.interactions.logs import ENDINGS, parts_of
 from lowerbound.data.named.entries import HELD_FILMS, HELD_IDX, HELD_PARTS
 from lowerbound.data.named.fetch import holds
 from lowerbound.data.named.movielens import FORMATS
@@ -221,7 +221,7 @@ def test_films_are_held_in_each_format_that_is_read(tmp_path):
 
 
 def test_parts_are_held_in_each_format_that_is_read(tmp_path):
-    endings = [*SCANS, ".CSV", ".txt", ""]
+    endings = [*ENDINGS, ".CSV", ".doc", ""]
     for i, (train, test) in enumerate(itertools.product(endings, endings)):
         folder = files(tmp_path / str(i), [f"train{train}", f"test{test}"])
         assert holds(folder, HELD_PARTS) == readable(folder), (train, test)

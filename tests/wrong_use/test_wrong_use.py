@@ -130,6 +130,7 @@ MAKE = {
     "archive.npy": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(60)),
     "array.npz": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + bytes(60)),
     "plays.csv": text(csv(PLAYS, "user,item")),
+    "lonely.csv": text("user,item\n" + "".join(f"{k},{k % 7}\n" for k in range(60))),
     "oneuser.csv": text("user,item\nu,a\nu,b\nu,c\n"),
     "rated.csv": text(
         csv([(f"u{k % 5}", f"i{k % 7}", k % 3) for k in range(30)], "user,item,rating")
@@ -354,7 +355,7 @@ WRONG = [
     (
         "an unknown key of interactions",
         "fit table --data good.csv --set data.interactions.usr=x",
-        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, threshold, binary, min_user_items, min_item_users, split, fold_in, items",
+        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, threshold, binary, min_user_items, min_item_users, split, fold_in, items",
     ),
     (
         "a key below a value",
@@ -893,7 +894,7 @@ WRONG = [
     (
         "no validation examples for patience",
         "fit table --data rows.csv",
-        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, or --set training.patience=none",
+        "rows has no validation split, for data.validation gave it no examples, and the recipe needs one; set training.patience=none, or raise data.validation",
     ),
     (
         "a column that is not there",
@@ -1043,17 +1044,17 @@ WRONG = [
     (
         "patience without validation",
         "fit table --data good.csv --set data.validation=0",
-        "training.patience needs a validation split, and data.validation gave it no examples; raise data.validation, or --set training.patience=none",
+        "good has no validation split, for data.validation gave it no examples, and the recipe needs one; set training.patience=none, or raise data.validation",
     ),
     (
         "interactions without users",
         "fit multvae --data good.csv",
-        "unknown column 'user' in HERE/good.csv; allowed: a, b, c",
+        "HERE/good.csv has no column of users and no column of items; name what is there by data.interactions.user=COLUMN, data.interactions.item=COLUMN (its columns: a, b, c); if its first line is no header, set data.header=false",
     ),
     (
         "interactions without items",
         "fit multvae --data noitem.csv",
-        "unknown column 'item' in HERE/noitem.csv; allowed: user, stars",
+        "HERE/noitem.csv has no column of items; name what is there by data.interactions.item=COLUMN (its columns: user, stars); if its first line is no header, set data.header=false",
     ),
     (
         "no interactions",
@@ -1088,7 +1089,7 @@ WRONG = [
     (
         "no times to split by",
         "fit multvae --data rated.csv --set data.interactions.split=temporal",
-        "HERE/rated.csv has no timestamps; data.interactions.split='temporal' needs them",
+        "HERE/rated.csv has no column of times that is known as such, and data.interactions.split='temporal' needs one; name it by data.interactions.timestamp, or take data.interactions.split=random",
     ),
     (
         "no parts to take",
@@ -1113,17 +1114,27 @@ WRONG = [
     (
         "an unknown column of ratings",
         "fit multvae --data rated.csv --set data.interactions.rating=stars",
-        "unknown column 'stars' in HERE/rated.csv; allowed: user, item, rating",
+        "HERE/rated.csv has no column 'stars' of ratings; name what is there by data.interactions.rating=COLUMN (its columns: user, item, rating)",
     ),
     (
         "more users held out than there are",
         "fit multvae --data rated.csv --set data.validation=5",
-        "HERE/rated.csv has 5 users; validation=5 and test=0.1 would leave none to train on: at most 4 can be held out",
+        "HERE/rated.csv has 5 users; data.validation=5 and data.test=0.1 would leave none to train on: at most 4 can be held out",
     ),
     (
         "one user",
         "fit multvae --data oneuser.csv",
-        "training.monitor=ndcg@100 needs interactions with a validation split; allowed: objective",
+        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, or raise data.validation",
+    ),
+    (
+        "users with one item each",
+        "fit multvae --data lonely.csv",
+        "nothing is held out to be found in the validation and the test split of lonely: its users have too few items for the split (strong: 5); set data.validation=0 and data.test=0 and training.monitor=objective, or another data.interactions.split",
+    ),
+    (
+        "users with one item each, and patience",
+        "fit multvae --data lonely.csv --set training.patience=3",
+        "nothing is held out to be found in the validation and the test split of lonely: its users have too few items for the split (strong: 5); set data.validation=0 and data.test=0 and training.monitor=objective and training.patience=none, or another data.interactions.split",
     ),
     (
         "images as interactions",
@@ -1408,12 +1419,27 @@ WRONG = [
     (
         "k 0",
         "recommend users --history i1 -k 0",
-        "k must be from 1 to 12, the number of items that may be recommended, got 0",
+        "k must be a whole number from 1, got 0",
     ),
     (
-        "k beyond the catalogue",
-        "recommend users --history i1 -k 500",
-        "k must be from 1 to 12, the number of items that may be recommended, got 500",
+        "a history of several unknown items",
+        "recommend users --history nothing naught",
+        "no item 'nothing' among the 12 of this run, neither by id nor by title (nor is one of the other 1 of the history known)",
+    ),
+    (
+        "an unknown item that is an error",
+        "recommend users --history i1 nothing --unknown error",
+        "no item 'nothing' among the 12 of this run, neither by id nor by title",
+    ),
+    (
+        "another rule for unknown items",
+        "recommend users --history i1 --unknown ignore",
+        "unknown must be one of leave-out, error, got 'ignore'",
+    ),
+    (
+        "a list of items that is not there",
+        "recommend users --history i1 --deny gone.txt",
+        "gone.txt: there is no such file of items",
     ),
     (
         "k in words",
@@ -1720,7 +1746,7 @@ CALLS = [
         "k as a fraction",
         lambda f: users(f).recommend(["i1"], k=2.5),
         ConfigError,
-        "k must be from 1 to 12, the number of items that may be recommended, got 2.5",
+        "k must be a whole number from 1, got 2.5",
     ),
     (
         "histories of no users",
@@ -1732,7 +1758,7 @@ CALLS = [
         "histories in a list",
         lambda f: users(f).recommend_many([["i1"]]),
         DataError,
-        "histories are a SciPy matrix, a Polars frame of user and item, or a mapping of users to items; got list",
+        "histories are a SciPy matrix, a Polars or pandas frame of user and item, or a mapping of users to items; got list",
     ),
     (
         "a weight of a history below 0",

@@ -85,6 +85,10 @@ def repeat_list_options(arguments: list[str]) -> list[str]:
     return repeated
 
 
+LIST_ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
+"""A value of `--allow` or `--deny` with such an ending is a file of items."""
+
+
 class CommandWithLists(Command):
     """A command whose `LIST_OPTIONS` take several values."""
 
@@ -118,6 +122,10 @@ def recommend(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Also what the history holds.")
     ] = False,
+    unknown: Annotated[
+        str,
+        typer.Option(metavar="leave-out|error", help="What to do with items the run lacks."),
+    ] = "leave-out",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="With --users: .csv or .parquet.")
     ] = None,
@@ -130,19 +138,22 @@ def recommend(
     refuse_ambiguous_request({"--history": history, "--users": users, "--similar": similar}, out)
     from ..recommend import Recommender
 
-    recommender = Recommender.load(run, allow_code=allow_code)
+    recommender = Recommender.load(run, allow_code=allow_code, unknown=unknown)
     limits: dict[str, Any] = {"allow": read_items(allow), "deny": read_items(deny) or ()}
     exclude_seen = not include_seen
     if users is not None and out is not None:
         data = recommender.run.data(users)
+        unknown_items = data.facts.get("unknown_items", 0)
+        told = f"{unknown_items:,} items of {users} are not known to the run"
+        if unknown_items and unknown == "error":
+            raise DataError(f"{told}; --unknown leave-out leaves them out")
         lists = recommender.recommend_many(data.whole, k, exclude_seen=exclude_seen, **limits)
         result, lines = write_recommendations(lists, out)
-        unknown_items = data.facts.get("unknown_items", 0)
         if unknown_items:
-            lines.append(
-                f"{unknown_items:,} items of {users} are not known to the run and were left out"
-            )
-        show(result | {"unknown_items": unknown_items}, lines, json)
+            lines.append(f"{told} and were left out")
+        lines += describe_unknown(lists.unknown, recommender)
+        result |= {"unknown_items": unknown_items, "unknown": list(lists.unknown)}
+        show(result, lines, json)
         return
     if similar is not None:
         recommendations = recommender.similar(similar, k, **limits)
@@ -151,7 +162,21 @@ def recommend(
             history or [], k, exclude_seen=exclude_seen, **limits
         )
     items = [recommendation._asdict() for recommendation in recommendations]
-    show({"items": items}, recommendation_table(recommendations), json)
+    lines = recommendation_table(recommendations)
+    if len(items) < k:
+        lines.append(f"{len(items)} of {k}: no more are left to recommend")
+    lines += describe_unknown(recommendations.unknown, recommender)
+    show({"items": items, "unknown": list(recommendations.unknown)}, lines, json)
+
+
+def describe_unknown(unknown: tuple[Any, ...], recommender: Any) -> list[str]:
+    """Describes the items that a request names and the run does not know, in a line or none."""
+    if not unknown:
+        return []
+    first = recommender.catalogue.describe_unknown(unknown[0])
+    if len(unknown) == 1:
+        return [f"1 item was left out: {first}"]
+    return [f"{len(unknown):,} items were left out: {first}; and so on"]
 
 
 def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None:
@@ -184,7 +209,7 @@ def read_items(values: list[str] | None) -> list[str] | None:
     """Gives the items that an option names; a value that is a text file stands for its lines.
 
     Raises:
-        DataError: a file does not hold text.
+        DataError: a file does not hold text, or a value is called like a file that is not there.
     """
     from ..system.files import exists
 
@@ -195,6 +220,8 @@ def read_items(values: list[str] | None) -> list[str] | None:
         path = Path(value)
         if exists(path) and path.is_file():
             items += read_lines(path)
+        elif path.suffix.lower() in LIST_ENDINGS:
+            raise DataError(f"{value}: there is no such file of items")
         else:
             items.append(value)
     return items

@@ -179,8 +179,9 @@ class Examples(Split):
                 numbers.append(hash(x.tobytes()))
         return numbers
 
-    def refuse_nothing_held_out(self, message: str) -> None:
-        """Refuses nothing: of examples nothing is held out."""
+    def lacks_targets(self) -> bool:
+        """Says no: of examples nothing is to be found."""
+        return False
 
     def names_of_rows(self) -> dict[str, Any]:
         """Returns the columns `row`, the position in the source, what the source names its rows by

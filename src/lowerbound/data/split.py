@@ -96,8 +96,8 @@ class Split(ABC):
         return None
 
     @abstractmethod
-    def refuse_nothing_held_out(self, message: str) -> None:
-        """Raises DataError with this message if these are users of whom nothing was held out."""
+    def lacks_targets(self) -> bool:
+        """Says whether these are users of whom nothing was held out, to be found."""
 
 
 def positions(index: Index) -> np.ndarray | slice:

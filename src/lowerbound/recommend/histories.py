@@ -1,4 +1,8 @@
-"""Checks of the histories that a user of `Recommender` gives."""
+"""The histories that a user of `Recommender` gives, read and checked.
+
+There is one rule for items that the run does not know, whatever the form: they are left out, and
+told of; a `HistoryReader` that `refuses_unknown` raises an error instead.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..data import History
+from ..data.interactions.columns import ITEMS, USERS, Columns, find_named, find_usual
+from ..data.interactions.dataset import to_polars
+from ..errors import DataError, one_line
+from .items import Catalogue
 
 if TYPE_CHECKING:
+    from polars import DataFrame
     from scipy.sparse import csr_matrix
 
 
@@ -19,10 +28,144 @@ class Histories:
     Attributes:
         users: (n,) the users' own ids.
         matrix: (n, I) float32, the weights of their items.
+        unknown: the items that the run does not know, each once. They are left out.
     """
 
     users: np.ndarray
     matrix: "csr_matrix"
+    unknown: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class HistoryReader:
+    """Reads the histories of users of a run, in any of the forms that `recommend_many` takes.
+
+    Attributes:
+        catalogue: the items of the run.
+        is_binary: the run was fitted to interactions that count 1 each.
+        columns: the columns of frames, as the recipe of the run names them.
+        refuses_unknown: an item that the run does not know is an error.
+    """
+
+    catalogue: Catalogue
+    is_binary: bool
+    columns: Columns
+    refuses_unknown: bool = False
+
+    def read(self, histories: Any) -> Histories:
+        """Reads the histories.
+
+        Raises:
+            DataError: they are of no known form, or a weight is not above 0.
+        """
+        from scipy.sparse import issparse
+
+        if isinstance(histories, History):
+            return Histories(histories.users, self._check_matrix(histories.matrix))
+        if issparse(histories):
+            matrix = self._check_matrix(histories)
+            return Histories(np.arange(matrix.shape[0]), matrix)
+        if isinstance(histories, Mapping):
+            return self._read_mapping(histories)
+        if hasattr(type(histories), "columns"):
+            return self._read_frame(to_polars(histories, "a frame of histories").collect())
+        raise DataError(
+            "histories are a SciPy matrix, a Polars or pandas frame of user and item, or a "
+            f"mapping of users to items; got {type(histories).__name__}"
+        )
+
+    def find(self, items: Iterable[Any]) -> tuple[np.ndarray, tuple[Any, ...]]:
+        """Finds the columns of items, (n,) int64, -1 for those that are not known.
+
+        Returns:
+            The columns, and the unknown items, each once.
+
+        Raises:
+            DataError: an item is not known, and unknown ones are refused.
+        """
+        columns, unknown = self.catalogue.known(items)
+        if unknown and self.refuses_unknown:
+            raise DataError(self.catalogue.describe_unknown(unknown[0]))
+        return columns, each_once(unknown)
+
+    def _check_matrix(self, matrix: Any) -> "csr_matrix":
+        return check_matrix(matrix, len(self.catalogue.ids), self.is_binary)
+
+    def _read_mapping(self, histories: Mapping[Any, Any]) -> Histories:
+        """Reads a mapping of users to lists of items, or to mappings of items to weights."""
+        rows: list[int] = []
+        all_items: list[Any] = []
+        weights: list[Any] = []
+        for row, history in enumerate(histories.values()):
+            items, item_weights = items_and_weights(history)
+            rows += [row] * len(items)
+            all_items += items
+            weights += item_weights
+        columns, unknown = self.find(all_items)
+        users = np.empty(len(histories), dtype=object)
+        users[:] = list(histories)
+        matrix = self._make_matrix(np.array(rows, np.int64), columns, weights, len(users))
+        return Histories(users, matrix, unknown)
+
+    def _read_frame(self, frame: "DataFrame") -> Histories:
+        """Reads a frame with columns of users and items and perhaps a column weight."""
+        import polars
+
+        names = []
+        for asked, usual in ((self.columns.user, USERS), (self.columns.item, ITEMS)):
+            named = find_named(frame.columns, asked)
+            names += [*filter(None, [named]), *find_usual(frame.columns, usual)][:1]
+        if len(names) < 2:
+            raise DataError(
+                "a frame of histories needs the columns user and item, got: "
+                f"{', '.join(frame.columns) or 'none'}"
+            )
+        pairs = frame.select(polars.col(names[0]).alias("user"), polars.col(names[1]).alias("item"))
+        if pairs.null_count().sum_horizontal().item():
+            raise DataError("a frame of histories must have a user and an item in every row")
+        users = pairs["user"].unique(maintain_order=True)
+        items = pairs["item"].unique(maintain_order=True)
+        numbering = polars.int_range(len(users), eager=True)
+        found, unknown = self.find(items.to_list())
+        columns = polars.Series(found, dtype=polars.Int64)
+        row = pairs["user"].replace_strict(users, numbering, return_dtype=polars.Int64)
+        column = pairs["item"].replace_strict(items, columns, return_dtype=polars.Int64)
+        weights = np.ones(len(frame))
+        if "weight" in frame.columns:
+            weights = frame["weight"].to_numpy()
+        matrix = self._make_matrix(row.to_numpy(), column.to_numpy(), weights, len(users))
+        return Histories(users.to_numpy(), matrix, unknown)
+
+    def _make_matrix(
+        self, rows: np.ndarray, columns: np.ndarray, weights: Any, users: int
+    ) -> "csr_matrix":
+        """Makes the matrix of the interactions with known items.
+
+        Where each counts 1, repeating one changes nothing.
+        """
+        from scipy.sparse import csr_matrix
+
+        try:
+            weights = np.asarray(weights, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"weights of a history must be real numbers: {one_line(error, 160)}"
+            ) from None
+        is_known = columns >= 0
+        rows = rows[is_known]
+        columns = columns[is_known]
+        weights = weights[is_known]
+        if self.is_binary and (weights == 1).all():
+            pairs = np.stack([rows, columns])
+            rows, columns = np.unique(pairs, axis=1)
+            weights = np.ones(len(rows))
+        shape = (users, len(self.catalogue.ids))
+        return self._check_matrix(csr_matrix((weights, (rows, columns)), shape=shape))
+
+
+def each_once(items: Iterable[Any]) -> tuple[Any, ...]:
+    """Returns the items without those that were there before, told apart by their texts."""
+    return tuple({str(item): item for item in items}.values())
 
 
 def check_matrix(matrix: Any, width: int, binary: bool) -> "csr_matrix":

@@ -1,12 +1,14 @@
 """The items of a run by id and title."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from ..data import Items
+from ..data.interactions.ids import id_text
 from ..errors import DataError
 
 WORD_WEIGHT = 0.9
@@ -45,25 +47,28 @@ def near(name: str, names: Iterable[str], n: int = 3) -> list[str]:
 
 
 class Catalogue:
-    """The items of a run, found by their ids or titles."""
+    """The items of a run, found by their ids or titles.
+
+    Two spellings of an id are one by the rule of `data.interactions.ids`; titles are told apart by
+    neither the encoding of their accents nor the blanks around them.
+    """
 
     def __init__(self, items: Items) -> None:
         self.ids: np.ndarray = items.ids
         self.titles: list[str] | None = items.titles
 
     @cached_property
-    def _by_id(self) -> dict[Any, int]:
-        return {item: column for column, item in enumerate(self.ids.tolist())}
-
-    @cached_property
-    def _by_text(self) -> dict[str, int]:
-        return {str(item): column for item, column in self._by_id.items()}
+    def _by_id(self) -> dict[str, int]:
+        columns: dict[str, int] = {}
+        for column, item in enumerate(self.ids.tolist()):
+            columns.setdefault(id_text(item), column)
+        return columns
 
     @cached_property
     def _by_title(self) -> dict[str, list[int]]:
         columns: dict[str, list[int]] = {}
         for column, title in enumerate(self.titles or ()):
-            columns.setdefault(title, []).append(column)
+            columns.setdefault(_title_text(title), []).append(column)
         return columns
 
     @cached_property
@@ -74,17 +79,25 @@ class Catalogue:
         return columns
 
     def column(self, item: Any) -> int:
-        """Finds the column of an item by its id, its id as text, its title, or its title in other
-        case.
+        """Finds the column of an item by its id, its title, or its title in other case.
 
         Raises:
             DataError: there is no such item, or there are several.
         """
-        if isinstance(item, np.generic):
-            item = item.item()
+        column = self.find(item)
+        if column is None:
+            raise DataError(self.describe_unknown(item))
+        return column
+
+    def find(self, item: Any) -> int | None:
+        """Finds the column of an item as `column` does; None if there is no such item.
+
+        Raises:
+            DataError: there are several.
+        """
         columns = self._find_columns(item)
         if not columns:
-            self._refuse_unknown(str(item))
+            return None
         if len(columns) > 1:
             ids = [str(self.ids[column]) for column in columns[:5]]
             if len(columns) > 5:
@@ -95,31 +108,56 @@ class Catalogue:
         return columns[0]
 
     def _find_columns(self, item: Any) -> Sequence[int]:
-        if isinstance(item, str | int | float) and item in self._by_id:
-            return [self._by_id[item]]
-        text = str(item)
-        if text in self._by_text:
-            return [self._by_text[text]]
-        if text in self._by_title:
-            return self._by_title[text]
-        return self._by_folded_title.get(text.casefold(), [])
+        is_missing = item is None or item != item
+        if is_missing:
+            return []
+        text = id_text(item)
+        if text in self._by_id:
+            return [self._by_id[text]]
+        title = _title_text(str(item))
+        if title in self._by_title:
+            return self._by_title[title]
+        return self._by_folded_title.get(title.casefold(), [])
 
-    def _refuse_unknown(self, item: str) -> NoReturn:
-        """Raises a DataError that names the items nearest to an unknown one."""
-        message = (
-            f"no item {item!r} among the {len(self.ids)} of this run, neither by id nor by title"
-        )
-        suggestions = near(item, [*self._by_title, *self._by_text])
+    def describe_unknown(self, item: Any) -> str:
+        """Describes an item that is not known, with the nearest ones."""
+        count = len(self.ids)
+        message = f"no item {str(item)!r} among the {count} of this run, neither by id nor by title"
+        suggestions = near(str(item), [*self._by_title, *self._by_id])
         if suggestions:
             message += f"; did you mean {', '.join(map(repr, suggestions))}?"
-        raise DataError(message)
+        return message
 
     def columns(self, items: Iterable[Any]) -> np.ndarray:
-        """Finds the columns of several items, (n,) int64."""
+        """Finds the columns of several items, (n,) int64, as `column` does."""
         return np.array([self.column(item) for item in items], dtype=np.int64)
+
+    def known(self, items: Iterable[Any]) -> tuple[np.ndarray, list[Any]]:
+        """Finds the columns of several items, (n,) int64, -1 for those that are not known.
+
+        Returns:
+            The columns, and the items that are not known.
+
+        Raises:
+            DataError: several items have one of the names.
+        """
+        columns = []
+        unknown = []
+        for item in items:
+            column = self.find(item)
+            if column is None:
+                unknown.append(item)
+                column = -1
+            columns.append(column)
+        return np.array(columns, dtype=np.int64), unknown
 
     def title(self, column: int) -> str | None:
         """Returns the title of an item, or None where the run has no titles."""
         if self.titles is None:
             return None
         return self.titles[column]
+
+
+def _title_text(title: str) -> str:
+    """Returns a title in the spelling by which it is found."""
+    return unicodedata.normalize("NFC", title).strip()

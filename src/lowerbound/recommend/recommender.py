@@ -24,19 +24,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import History
-from ..errors import ConfigError, DataError, one_line
+from ..data import Interactions
+from ..errors import ConfigError, DataError
 from ..evaluation.ranking import TopK, top_k
 from ..run import Run, load
 from ..sparse import SparseRows
 from .bounds import FEW_USERS, ItemTable
 from .exact import Trunk, item_vectors, last_layer, on_grid
-from .histories import Histories, check_matrix, items_and_weights
+from .histories import Histories, HistoryReader, each_once
 from .items import Catalogue
 
 if TYPE_CHECKING:
     from polars import DataFrame
-    from scipy.sparse import csr_matrix
 
 TILE_USERS = 512
 """The bounds of up to this many users are computed at a time."""
@@ -44,6 +43,22 @@ TILE_USERS = 512
 
 TILE_BOUNDS = 2**25
 """Up to this many bounds are computed at a time."""
+
+
+UNKNOWN = ("leave-out", "error")
+"""What may become of items of a request that the run does not know."""
+
+
+def _bound_k(k: int, available: int) -> int:
+    """Returns k, or the number of available items if that is less.
+
+    Raises:
+        ConfigError: k is no whole number from 1.
+    """
+    is_integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
+    if not is_integer or k < 1:
+        raise ConfigError(f"k must be a whole number from 1, got {k}")
+    return min(int(k), available)
 
 
 def _run_in_threads(act: Callable[[np.ndarray], None], parts: list[np.ndarray]) -> None:
@@ -83,6 +98,20 @@ class Recommendation(NamedTuple):
     score: float
 
 
+class RecommendedItems(list[Recommendation]):
+    """The list of one user, the best first.
+
+    Attributes:
+        unknown: what the request named and the run does not know, each once. It was left out.
+    """
+
+    def __init__(
+        self, recommendations: Iterable[Recommendation], unknown: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(recommendations)
+        self.unknown = unknown
+
+
 @dataclass(frozen=True, eq=False)
 class Recommendations:
     """Lists of many users, the best first. Where a user has fewer than k, the row ends with -1 and
@@ -90,15 +119,18 @@ class Recommendations:
 
     Attributes:
         users: (n,) the users' own ids.
-        items: (n, k) int64, columns of the catalogue.
+        items: (n, k) int64, columns of the catalogue; k is at most the number of items that may be
+            recommended.
         scores: (n, k) float32.
         catalogue: the items that the columns stand for.
+        unknown: the items of the request that the run does not know, each once. They were left out.
     """
 
     users: np.ndarray
     items: np.ndarray
     scores: np.ndarray
     catalogue: Catalogue
+    unknown: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
         """The number of users, n."""
@@ -137,6 +169,8 @@ class Recommender:
 
     Args:
         run: a run on interactions.
+        unknown: what becomes of items of a request that the run does not know, such as those
+            younger than it: "leave-out" (they are told of), or "error".
 
     Attributes:
         run: the run.
@@ -144,16 +178,21 @@ class Recommender:
         item_vectors: (I, d) float32, rows of the weight of the decoder's last layer.
 
     Raises:
-        ConfigError: the run is not on interactions.
+        ConfigError: the run is not on interactions, or `unknown` is none of the two.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, unknown: str = "leave-out") -> None:
         if run.items is None:
             raise ConfigError(
                 "only a run on interactions recommends; this one was fitted to dense examples"
             )
+        if unknown not in UNKNOWN:
+            raise ConfigError(f"unknown must be one of {', '.join(UNKNOWN)}, got {unknown!r}")
         self.run = run
         self.catalogue: Catalogue = Catalogue(run.items)
+        how = run.recipe.data.interactions or Interactions()
+        is_binary = run.schema.levels == 2
+        self._reader = HistoryReader(self.catalogue, is_binary, how.columns, unknown == "error")
         model = run.model
         if next(model.parameters()).is_cuda:
             model = copy.deepcopy(model).cpu()
@@ -162,9 +201,11 @@ class Recommender:
             self._table = ItemTable(last_layer(run.model))
 
     @classmethod
-    def load(cls, folder: str | Path, *, allow_code: bool = False) -> "Recommender":
+    def load(
+        cls, folder: str | Path, *, allow_code: bool = False, unknown: str = "leave-out"
+    ) -> "Recommender":
         """Loads the run of a folder, as `lowerbound.load` does. RunError if there is none."""
-        return cls(load(folder, allow_code=allow_code))
+        return cls(load(folder, allow_code=allow_code), unknown)
 
     @cached_property
     def item_vectors(self) -> np.ndarray:
@@ -179,31 +220,42 @@ class Recommender:
         exclude_seen: bool = True,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
-    ) -> list[Recommendation]:
+    ) -> "RecommendedItems":
         """Recommends the best items to a user of whom only this history is known, the best first.
 
         There are fewer than k where no more are left.
 
         Args:
-            history: items by id or title, or a mapping of them to weights.
-            k: the length of the list.
+            history: items by id or title, or a mapping of them to weights. Items that the run
+                does not know are left out, and stand in `unknown` of the result.
+            k: the length of the list, at most.
             exclude_seen: recommend nothing of the history.
             allow: recommend nothing but these items.
             deny: recommend none of these items.
 
         Raises:
-            DataError: the history is empty, an item is not known, or nothing is left to recommend.
-            ConfigError: k is not from 1 to the number of items that may be recommended.
+            DataError: the history is empty, none of its items is known, or nothing is left to
+                recommend.
+            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
         """
-        histories = self._read_histories({0: history})
+        histories = self._reader.read({0: history})
         if histories.matrix.nnz == 0:
-            raise DataError("the history is empty: give one item or more")
+            raise DataError(self._describe_nothing_known(histories.unknown))
         lists = self._rank(histories, k, exclude_seen, allow, deny)
         if not lists.counts[0]:
             raise DataError(
                 "nothing is left to recommend: the history holds every item that may be recommended"
             )
-        return self._name_items(lists.items[0], lists.scores[0])
+        return self._name_items(lists.items[0], lists.scores[0], lists.unknown)
+
+    def _describe_nothing_known(self, unknown: tuple[Any, ...]) -> str:
+        """Words the message for a history of which no item is known."""
+        if not unknown:
+            return "the history is empty: give one item or more"
+        message = self.catalogue.describe_unknown(unknown[0])
+        if len(unknown) > 1:
+            message += f" (nor is one of the other {len(unknown) - 1} of the history known)"
+        return message
 
     def recommend_many(
         self,
@@ -216,26 +268,31 @@ class Recommender:
     ) -> Recommendations:
         """Recommends to each of many users what `recommend` gives each, to the last bit.
 
-        A user with an empty history gets nothing.
+        A user of whom no item is known gets nothing.
 
         Args:
-            histories: a SciPy matrix (n, I) over the catalogue; a Polars frame with the columns
-                user, item and perhaps weight; a mapping of users to histories; or a `History`.
-            k: the length of each list.
+            histories: a SciPy matrix (n, I) over the catalogue; a Polars or pandas frame with the
+                columns user, item (or as in the recipe of the run) and perhaps weight; a mapping of
+                users to histories; or a `History`. Items that the run does not know are left out,
+                and stand in `unknown` of the result.
+            k: the length of each list, at most.
             exclude_seen: recommend nothing of the user's history.
             allow: recommend nothing but these items.
             deny: recommend none of these items.
 
         Raises:
-            DataError: no user has a history, an item is not known, or a weight is not above 0.
-            ConfigError: k is not from 1 to the number of items that may be recommended.
+            DataError: no user has a history with a known item, or a weight is not above 0.
+            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
         """
-        known = self._read_histories(histories)
+        known = self._reader.read(histories)
         users = len(known.users)
         if users == 0:
             raise DataError("there are no histories: there is nothing to recommend by")
         if known.matrix.nnz == 0:
-            raise DataError(f"all {users} histories are empty: there is nothing to recommend by")
+            message = f"all {users} histories are empty: there is nothing to recommend by"
+            if known.unknown:
+                message += f"; none of their items is known, such as {known.unknown[0]!r}"
+            raise DataError(message)
         return self._rank(known, k, exclude_seen, allow, deny)
 
     def similar(
@@ -245,14 +302,21 @@ class Recommender:
         *,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
-    ) -> list[Recommendation]:
+    ) -> "RecommendedItems":
         """Finds the other items most like one, by the cosine of the angle between their vectors
         (see `item_vectors`).
+
+        There are fewer than k where no more are left.
+
+        Raises:
+            DataError: the item is not known.
+            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
         """
         column = self.catalogue.column(item)
         vectors = torch.from_numpy(self.item_vectors)
-        excluded = np.union1d(self._find_excluded(allow, deny), [column])
-        self._refuse_k(k, len(vectors) - len(excluded))
+        limits, unknown = self._find_excluded(allow, deny)
+        excluded = np.union1d(limits, [column])
+        k = _bound_k(k, len(vectors) - len(excluded))
         smallest = torch.finfo(torch.float32).tiny
         norms = vectors.norm(dim=1).clamp(min=smallest)
         direction = vectors[column] / norms[column]
@@ -260,7 +324,7 @@ class Recommender:
         scores = (products / norms).clamp_(-1, 1)
         scores[torch.from_numpy(excluded)] = -torch.inf
         best = top_k(scores.unsqueeze(0), k)
-        return self._name_items(best.indices[0].numpy(), best.values[0].numpy())
+        return self._name_items(best.indices[0].numpy(), best.values[0].numpy(), unknown)
 
     def codes(self, histories: Any) -> np.ndarray:
         """Returns the posterior means of z1 of many users, (n, d) float32.
@@ -271,14 +335,16 @@ class Recommender:
         Raises:
             DataError: there is no user.
         """
-        known = self._read_histories(histories)
+        known = self._reader.read(histories)
         if not len(known.users):
             raise DataError("there are no histories: there is nothing to encode")
         with torch.inference_mode():
             z, _ = self._trunk(SparseRows.of(known.matrix))
             return z.float().numpy()
 
-    def _name_items(self, columns: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
+    def _name_items(
+        self, columns: np.ndarray, scores: np.ndarray, unknown: tuple[Any, ...]
+    ) -> "RecommendedItems":
         """Makes the list of one user of columns and scores; a column of -1 ends it."""
         recommendations = []
         for column, score in zip(columns.tolist(), scores.tolist(), strict=True):
@@ -287,113 +353,26 @@ class Recommender:
             item = self.catalogue.ids[column : column + 1].tolist()[0]
             title = self.catalogue.title(column)
             recommendations.append(Recommendation(item, title, score))
-        return recommendations
+        return RecommendedItems(recommendations, unknown)
 
-    # Histories
+    # Requests
 
-    def _read_histories(self, histories: Any) -> Histories:
-        """Reads histories of any of the forms that `recommend_many` takes."""
-        from scipy.sparse import issparse
+    def _find_excluded(
+        self, allow: Iterable[Any] | None, deny: Iterable[Any]
+    ) -> tuple[np.ndarray, tuple[Any, ...]]:
+        """Finds the columns that nobody is recommended, ascending, and the unknown items.
 
-        if isinstance(histories, History):
-            return Histories(histories.users, self._check_matrix(histories.matrix))
-        if issparse(histories):
-            matrix = self._check_matrix(histories)
-            return Histories(np.arange(matrix.shape[0]), matrix)
-        if isinstance(histories, Mapping):
-            return self._read_mapping(histories)
-        if hasattr(histories, "get_column"):
-            return self._read_frame(histories)
-        raise DataError(
-            "histories are a SciPy matrix, a Polars frame of user and item, or a mapping of users "
-            f"to items; got {type(histories).__name__}"
-        )
-
-    @property
-    def _is_binary(self) -> bool:
-        """Whether the run was fitted to interactions that count 1 each."""
-        return self.run.schema.levels == 2
-
-    def _check_matrix(self, matrix: Any) -> "csr_matrix":
-        return check_matrix(matrix, len(self.catalogue.ids), self._is_binary)
-
-    def _read_mapping(self, histories: Mapping[Any, Any]) -> Histories:
-        """Reads a mapping of users to lists of items, or to mappings of items to weights."""
-        rows = []
-        columns = []
-        weights = []
-        for row, history in enumerate(histories.values()):
-            items, item_weights = items_and_weights(history)
-            rows += [row] * len(items)
-            columns += self.catalogue.columns(items).tolist()
-            weights += item_weights
-        users = np.empty(len(histories), dtype=object)
-        users[:] = list(histories)
-        row_array = np.array(rows, np.int64)
-        column_array = np.array(columns, np.int64)
-        matrix = self._make_matrix(row_array, column_array, weights, len(users))
-        return Histories(users, matrix)
-
-    def _read_frame(self, frame: "DataFrame") -> Histories:
-        """Reads a Polars frame with the columns user, item and perhaps weight."""
-        import polars
-
-        if "user" not in frame.columns or "item" not in frame.columns:
-            raise DataError(
-                "a frame of histories needs the columns user and item, got: "
-                f"{', '.join(frame.columns) or 'none'}"
-            )
-        if frame.select("user", "item").null_count().sum_horizontal().item():
-            raise DataError("a frame of histories must have a user and an item in every row")
-        users = frame["user"].unique(maintain_order=True)
-        items = frame["item"].unique(maintain_order=True)
-        numbering = polars.int_range(len(users), eager=True)
-        columns = polars.Series(self.catalogue.columns(items.to_list()), dtype=polars.Int64)
-        row = frame["user"].replace_strict(users, numbering, return_dtype=polars.Int64)
-        column = frame["item"].replace_strict(items, columns, return_dtype=polars.Int64)
-        weights = np.ones(len(frame))
-        if "weight" in frame.columns:
-            weights = frame["weight"].to_numpy()
-        matrix = self._make_matrix(row.to_numpy(), column.to_numpy(), weights, len(users))
-        return Histories(users.to_numpy(), matrix)
-
-    def _make_matrix(
-        self, rows: np.ndarray, columns: np.ndarray, weights: Any, users: int
-    ) -> "csr_matrix":
-        """Makes the matrix of interactions. Where each counts 1, repeating one changes nothing."""
-        from scipy.sparse import csr_matrix
-
-        try:
-            weights = np.asarray(weights, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"weights of a history must be real numbers: {one_line(error, 160)}"
-            ) from None
-        if self._is_binary and (weights == 1).all():
-            pairs = np.stack([rows, columns])
-            rows, columns = np.unique(pairs, axis=1)
-            weights = np.ones(len(rows))
-        shape = (users, len(self.catalogue.ids))
-        return self._check_matrix(csr_matrix((weights, (rows, columns)), shape=shape))
-
-    def _find_excluded(self, allow: Iterable[Any] | None, deny: Iterable[Any]) -> np.ndarray:
-        """Finds the columns that nobody is recommended, ascending."""
+        Raises:
+            ConfigError: nothing may be recommended.
+        """
         is_allowed = np.full(len(self.catalogue.ids), allow is None)
-        if allow is not None:
-            is_allowed[self.catalogue.columns(allow)] = True
-        is_allowed[self.catalogue.columns(deny)] = False
-        return np.flatnonzero(~is_allowed)
-
-    def _refuse_k(self, k: int, available: int) -> None:
-        """ConfigError for a k that is not from 1 to the number of available items."""
-        if available < 1:
+        allowed, unknown_allowed = self._reader.find(allow or ())
+        denied, unknown_denied = self._reader.find(deny)
+        is_allowed[allowed[allowed >= 0]] = True
+        is_allowed[denied[denied >= 0]] = False
+        if not is_allowed.any():
             raise ConfigError("nothing may be recommended: allow and deny leave none of the items")
-        is_integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
-        if not is_integer or not 1 <= k <= available:
-            raise ConfigError(
-                f"k must be from 1 to {available}, the number of items that may be recommended, "
-                f"got {k}"
-            )
+        return np.flatnonzero(~is_allowed), each_once(unknown_allowed + unknown_denied)
 
     # Ranking
 
@@ -406,10 +385,11 @@ class Recommender:
         deny: Iterable[Any],
     ) -> Recommendations:
         """Ranks the items for each user that has a history, tile by tile."""
-        excluded = torch.from_numpy(self._find_excluded(allow, deny))
+        columns, unknown = self._find_excluded(allow, deny)
+        excluded = torch.from_numpy(columns)
         width = len(self.catalogue.ids)
         users = len(histories.users)
-        self._refuse_k(k, width - len(excluded))
+        k = _bound_k(k, width - len(excluded))
         items = np.full((users, k), -1, np.int64)
         scores = np.full((users, k), np.nan, np.float32)
 
@@ -429,7 +409,8 @@ class Recommender:
         for start in range(0, len(active), size):
             tiles.append(active[start : start + size])
         _run_in_threads(rank_tile, tiles)
-        return Recommendations(histories.users, items, scores, self.catalogue)
+        unknown = each_once(histories.unknown + unknown)
+        return Recommendations(histories.users, items, scores, self.catalogue, unknown)
 
     def _find_best(
         self, h: Tensor, exclusion: "_Exclusion", k: int

@@ -13,7 +13,6 @@ from torch import Tensor
 from ..data import Dataset
 from ..distributed.launch import make_fabric, processes_of
 from ..distributed.processes import Processes
-from ..errors import ConfigError
 from ..model import VAE
 from ..objectives import Objective
 from ..recipe import Training
@@ -57,11 +56,6 @@ class Fit:
         fabric: Fabric | None = None,
         checkpoints: Path | None = None,
     ) -> None:
-        if settings.patience is not None and data.validation is None:
-            raise ConfigError(
-                "training.patience needs a validation split, and data.validation gave it no "
-                "examples; raise data.validation, or --set training.patience=none"
-            )
         self.model = model
         self.data = data
         self.objective = objective

@@ -2,7 +2,7 @@
 
 from ..data import Dataset, Split
 from ..distributed.processes import ONE_PROCESS, Processes
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..evaluation.measure import WATCHED, MeasureSettings, measure_split, monitored, watched
 from ..model import VAE
 from ..objectives import Objective
@@ -20,18 +20,11 @@ def refuse_unfit(data: Dataset, settings: Training) -> None:
         DataError: a split was to hold something out, and nothing could be.
     """
     if settings.monitor != "objective":
-        allowed = "interactions with a validation split; allowed: objective"
-        message = f"training.monitor={settings.monitor} needs {allowed}"
-        data.schema.refuse_dense(message)
-        if data.validation is None:
-            raise ConfigError(message)
-    for name, split in (("validation", data.validation), ("test", data.test)):
-        if split is not None:
-            split.refuse_nothing_held_out(
-                f"the {name} split of {data.name} holds nothing out to be found: its users have "
-                "too few items for the split "
-                f"(strong: 5); set data.{name}=0, or another data.interactions.split"
-            )
+        data.schema.refuse_dense(
+            f"training.monitor={settings.monitor} needs interactions with a validation split; "
+            "allowed: objective"
+        )
+    refuse_lacking_splits(data, settings)
     if settings.compile is True:
         data.schema.refuse_interactions(
             "training.compile is for dense examples; interactions need no compilation"
@@ -41,6 +34,46 @@ def refuse_unfit(data: Dataset, settings: Training) -> None:
             "training.clip needs the gradient of all rows, and LazyAdam has some of them only; "
             "take Adam"
         )
+
+
+def refuse_lacking_splits(data: Dataset, settings: Training) -> None:
+    """Refuses data whose splits do not have what the settings need.
+
+    One line says all that is to be set.
+
+    Raises:
+        ConfigError: the settings need a validation split, and there is none.
+        DataError: a split was to hold something out, and nothing could be.
+    """
+    empty = _splits_without_targets(data)
+    has_validation = data.validation is not None and "validation" not in empty
+    needed = [f"data.{name}=0" for name in empty]
+    if not has_validation and settings.monitor != "objective":
+        needed.append("training.monitor=objective")
+    if not has_validation and settings.patience is not None:
+        needed.append("training.patience=none")
+    if not needed:
+        return
+    changes = " and ".join(needed)
+    if empty:
+        raise DataError(
+            f"nothing is held out to be found in the {' and the '.join(empty)} split of "
+            f"{data.name}: its users have too few items for the split (strong: 5); set {changes}, "
+            "or another data.interactions.split"
+        )
+    raise ConfigError(
+        f"{data.name} has no validation split, for data.validation gave it no "
+        f"{data.schema.unit}, and the recipe needs one; set {changes}, or raise data.validation"
+    )
+
+
+def _splits_without_targets(data: Dataset) -> list[str]:
+    """Names the splits of users of whom nothing was held out."""
+    names = []
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        if split is not None and split.lacks_targets():
+            names.append(name)
+    return names
 
 
 def measured(

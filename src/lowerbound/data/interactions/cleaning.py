@@ -2,7 +2,7 @@
 
 The rules of cleaning, in this order; each counts what it drops:
 
-1. a row without a user or an item is dropped;
+1. a row without a user or an item is dropped (`ids` says when two ids are one);
 2. a row whose rating is below the threshold is dropped;
 3. rows of one user with one item become one, at the place of the first and at the earliest of their
    times; its weight is the sum of theirs. Where a source brings its own parts, a pair belongs to
@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, one_line
-from .logs import Columns, RawLog, guarded, join_parts
+from ...errors import DataError
+from .columns import Columns
+from .ids import encode
+from .logs import RawLog, guarded, join_parts
+from .times import times_as_numbers
 
 if TYPE_CHECKING:
-    from polars import DataFrame, LazyFrame, Series
+    from polars import DataFrame, LazyFrame
 
 LONGEST_TEXT = 2**10
 """The text of an id or of a time may have this many bytes."""
@@ -43,6 +46,7 @@ class Log:
         time: (n,), or None where there are no timestamps or nobody asked for them.
         part: (n,), where the source brings its own parts: 0 train, 1 valid, 2 test. Else None.
         facts: counts of what was read and dropped.
+        notes: sentences on how the source was read.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Log:
     time: np.ndarray | None = None
     part: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of interactions, n."""
@@ -152,15 +157,18 @@ def _refuse_long_texts(frame: "LazyFrame", schema: Any, name: str) -> None:
             raise DataError(f"{name} has a {column} of {size} bytes; allowed: {LONGEST_TEXT}")
 
 
-def _normalize_ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
-    """Makes missing ids of NaN, and texts of categories."""
+def _mark_missing_ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
+    """Makes missing ids of NaN and of blank texts."""
     import polars
+    from polars import col
 
     for column in ("user", "item"):
         if schema[column].is_float():
-            frame = frame.with_columns(polars.col(column).fill_nan(None))
-        if schema[column] in (polars.Categorical, polars.Enum):
-            frame = frame.with_columns(polars.col(column).cast(polars.String))
+            frame = frame.with_columns(col(column).fill_nan(None))
+        if schema[column] == polars.String:
+            is_blank = col(column).str.strip_chars() == ""
+            marked = polars.when(is_blank).then(None).otherwise(col(column))
+            frame = frame.with_columns(marked.alias(column))
     return frame
 
 
@@ -204,55 +212,6 @@ def _collect_rows(
     kept = rated.filter(present & ~low).collect(engine="streaming")
     facts = {key: int(counts[key]) for key in ("read", "missing_ids", "below_threshold")}
     return kept, facts
-
-
-def _encode_ids(column: "Series") -> tuple[np.ndarray, np.ndarray]:
-    """Returns the distinct ids, ascending, and the position of each entry's id among them.
-
-    Numbers too long for NumPy become texts.
-    """
-    import polars
-
-    if column.dtype in (polars.Int128, polars.UInt128):
-        texts = column.cast(polars.String)
-        numbers = column.cast(polars.Int64, strict=False)
-        column = texts if numbers.null_count() else numbers
-    ids = column.unique().sort()
-    numbering = polars.int_range(len(ids), eager=True)
-    codes = column.replace_strict(ids, numbering, return_dtype=polars.Int64)
-    return ids.to_numpy(), codes.to_numpy()
-
-
-def _times_as_numbers(column: "Series", name: str) -> np.ndarray:
-    """Returns numbers as they are; dates, and texts that are dates, become microseconds.
-
-    Raises:
-        DataError: a time is missing, or not all times are numbers or dates.
-    """
-    import polars
-    from polars.exceptions import PolarsError
-
-    if column.dtype.is_float():
-        missing = len(column) - int(column.is_finite().sum())
-    else:
-        missing = column.null_count()
-    if missing:
-        raise DataError(
-            f"{name} has {missing} interactions without a timestamp; give each one, or another "
-            "split"
-        )
-    if column.dtype.is_numeric():
-        return column.to_numpy()
-    try:
-        dates = column
-        if column.dtype == polars.String:
-            dates = column.str.to_datetime(time_zone="UTC")
-        return dates.cast(polars.Datetime("us")).cast(polars.Int64).to_numpy()
-    except PolarsError:
-        first = one_line(repr(column[0]), 60)
-        raise DataError(
-            f"{name}: timestamps such as {first} are neither numbers nor dates, not all of them"
-        ) from None
 
 
 def _merge_duplicates(log: Log) -> Log:
@@ -318,32 +277,35 @@ def clean(
         DataError: a column is missing or of the wrong type, a rating is bad, or nothing is left.
     """
     name = source.name
-    frame = guarded(name, lambda: join_parts(source, columns))
+    frame, notes = guarded(name, lambda: join_parts(source, columns))
     schema = guarded(name, frame.collect_schema)
     _refuse_types(schema, name)
     if threshold is not None and "rating" not in schema:
         raise DataError(
-            f"{name} has no ratings for the threshold {threshold:g}; name their column by rating"
+            f"{name} has no ratings for the threshold {threshold:g}; name their column by "
+            "data.interactions.rating"
         )
     guarded(name, lambda: _refuse_long_texts(frame, schema, name))
     rows, facts = guarded(
-        name, lambda: _collect_rows(_normalize_ids(frame, schema), threshold, name)
+        name, lambda: _collect_rows(_mark_missing_ids(frame, schema), threshold, name)
     )
     if not len(rows):
         counts = describe_counts(facts) or "it is empty"
         raise DataError(f"{name} holds no interactions that are kept: {counts}")
-    users, user = guarded(name, lambda: _encode_ids(rows["user"]))
-    items, item = guarded(name, lambda: _encode_ids(rows["item"]))
+    users, user = guarded(name, lambda: encode(rows["user"]))
+    items, item = guarded(name, lambda: encode(rows["item"]))
     time = None
     if "time" in rows.columns:
-        time = guarded(name, lambda: _times_as_numbers(rows["time"], name))
+        form = columns.time_format
+        time, how_times = guarded(name, lambda: times_as_numbers(rows["time"], name, form))
+        notes += how_times
     part = None
     if len(source.parts) > 1:
         part = rows["part"].to_numpy()
     weight = np.ones(len(rows))
     if not binary:
         weight = rows["rating"].to_numpy()
-    log = Log(name, users, items, user, item, weight, time, part, facts)
+    log = Log(name, users, items, user, item, weight, time, part, facts, source.notes + notes)
     log = _merge_duplicates(log)
     if binary:
         log = replace(log, weight=np.ones(len(log)))

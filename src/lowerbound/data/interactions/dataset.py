@@ -13,9 +13,10 @@ from ..schema import Schema
 from .cleaning import Log, clean
 from .history import History, Items
 from .holdout import HeldOut, Split, SplitPart, split_by_rule, split_given
+from .ids import positions
 from .logs import RawLog, guarded
 from .spec import KIND, Interactions
-from .titles import names_of, positions, read_titles, titled
+from .titles import describe_titles, names_of, read_titles, titled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -54,13 +55,13 @@ def from_frame(
     how = how or Interactions()
     named_items = None
     if titles is not None:
-        named_items = titled(_to_polars(titles, "titles").collect(), how.item)
-    source = RawLog(name, {0: _to_polars(frame, name)}, named_items)
+        named_items = titled(to_polars(titles, "titles").collect(), how.item)
+    source = RawLog(name, {0: to_polars(frame, name)}, named_items)
     held_out = HeldOut(validation, test, seed, how.fold_in)
     return split_log(source, how, held_out, schema, items, other)
 
 
-def _to_polars(frame: Any, name: str) -> Any:
+def to_polars(frame: Any, name: str) -> Any:
     """Makes a Polars LazyFrame of a Polars or pandas frame."""
     import polars
 
@@ -97,7 +98,11 @@ def split_log(
     log = split.log
     matrix = _to_matrix(log, split.train.users, split.train.history)
     schema = _make_schema(source.name, matrix, how, schema)
-    catalogue = items or _make_catalogue(source, how, log.items, matrix)
+    notes = log.notes
+    catalogue = items
+    if catalogue is None:
+        catalogue, how_titles = _make_catalogue(source, how, log.items, matrix)
+        notes += how_titles
     train = _to_history(log, split.train, schema)
     whole = _to_history(log, SplitPart.everything(log), schema)
     validation = None
@@ -107,9 +112,19 @@ def split_log(
     if split.test is not None:
         test = _to_history(log, split.test, schema)
     facts = log.facts | _describe_size(log)
-    name = source.name
-    seed = held_out.seed
-    return Dataset(name, schema, train, validation, test, whole, name, seed, catalogue, facts)
+    return Dataset(
+        name=source.name,
+        schema=schema,
+        train=train,
+        validation=validation,
+        test=test,
+        whole=whole,
+        source=source.name,
+        seed=held_out.seed,
+        items=catalogue,
+        facts=facts,
+        notes=notes,
+    )
 
 
 def _split_by_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Split:
@@ -213,14 +228,21 @@ def _make_schema(
 
 def _make_catalogue(
     source: RawLog, how: Interactions, ids: np.ndarray, train: "csr_matrix"
-) -> Items:
-    """Makes the catalogue: the items with their names and the number of their training users."""
+) -> tuple[Items, tuple[str, ...]]:
+    """Makes the catalogue: the items with their names and the number of their training users.
+
+    Returns:
+        The catalogue, and sentences on how its titles were read.
+    """
     named_items = source.items
+    notes: tuple[str, ...] = ()
     if how.items is not None:
-        named_items = read_titles(expand_home(how.items), how.item)
+        path = expand_home(how.items)
+        named_items = read_titles(path, how.item)
+        notes = describe_titles(path, ids, named_items)
     titles, genres = names_of(ids, named_items)
     popularity = np.bincount(train.indices, minlength=len(ids))
-    return Items(ids, titles, genres, popularity)
+    return Items(ids, titles, genres, popularity), notes
 
 
 def _to_history(log: Log, part: SplitPart, schema: Schema) -> History:

@@ -19,9 +19,10 @@ from ..files.sources import reason
 from ..files.tables import scan_parquet, text_bytes
 from ..schema import Schema
 from ..split import Index, Split
+from .ids import series
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame
     from scipy.sparse import csr_matrix
 
 
@@ -130,10 +131,9 @@ class History(Split):
         """Returns the column `user`: the users' own ids."""
         return {"user": self.users.tolist()}
 
-    def refuse_nothing_held_out(self, message: str) -> None:
-        """Raises DataError with this message if nothing was held out of these users."""
-        if self.targets is None or not self.targets.nnz:
-            raise DataError(message)
+    def lacks_targets(self) -> bool:
+        """Says whether nothing was held out of these users."""
+        return self.targets is None or not self.targets.nnz
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,12 +265,3 @@ def _columns(path: Path) -> list[str]:
                 "catalogue has"
             )
     return known
-
-
-def series(ids: np.ndarray) -> "Series":
-    """Returns ids as a Polars series: texts, which NumPy holds as objects, become strings."""
-    import polars
-
-    if ids.dtype == object:
-        return polars.Series("item", ids.tolist())
-    return polars.Series("item", ids)

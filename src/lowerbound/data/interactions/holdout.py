@@ -184,17 +184,28 @@ def split_random(log: Log, held_out: HeldOut) -> Split:
     return _split_by_part(log, _sample_parts(log, held_out, held_out.test, everything))
 
 
+def _times_of(log: Log, split: str) -> np.ndarray:
+    """Returns the times, (n,). DataError if the source has none."""
+    if log.time is None:
+        raise DataError(
+            f"{log.name} has no column of times that is known as such, and "
+            f"data.interactions.split='{split}' needs one; name it by data.interactions.timestamp, "
+            "or take data.interactions.split=random"
+        )
+    return log.time
+
+
 def split_leave_one_out(log: Log, held_out: HeldOut) -> Split:
     """Holds out two items of each user with three or more: the last for the test, the one before
     for the validation.
 
-    The last is that by time, and of two at one time the later in the source. Without times it is
-    drawn at random. `validation` or `test` of 0 switches its part off; other numbers all mean one.
+    The last is that by time, and of two at one time the later in the source. `validation` or `test`
+    of 0 switches its part off; other numbers all mean one.
+
+    Raises:
+        DataError: the source has no times.
     """
-    if log.time is None:
-        order = _shuffle(log, held_out.seed)
-    else:
-        order = np.argsort(log.time, kind="stable")
+    order = np.argsort(_times_of(log, "leave-one-out"), kind="stable")
     rank, k = _ranks_by_user(log, order, np.ones(len(log), bool))
     has_enough = k >= MIN_ITEMS_FOR_LEAVING_ONE
     part = np.full(len(log), TRAIN)
@@ -215,21 +226,18 @@ def split_temporal(log: Log, held_out: HeldOut) -> Split:
         DataError: a part would be empty, or the source has no times.
     """
     _refuse_counts(held_out, "temporal")
-    if log.time is None:
-        raise DataError(
-            f"{log.name} has no timestamps; data.interactions.split='temporal' needs them"
-        )
     n = len(log)
-    times = np.sort(log.time)
+    time = _times_of(log, "temporal")
+    times = np.sort(time)
     test_start = n - count(held_out.test, n)
     validation_start = test_start - count(held_out.validation, n)
     if validation_start < 1:
         raise DataError(
-            f"{log.name}: validation={held_out.validation:g} and test={held_out.test:g} leave no "
-            "training interactions"
+            f"{log.name}: data.validation={held_out.validation:g} and "
+            f"data.test={held_out.test:g} would leave no training interactions"
         )
-    after_training = log.time > times[validation_start - 1]
-    after_validation = log.time > times[test_start - 1]
+    after_training = time > times[validation_start - 1]
+    after_validation = time > times[test_start - 1]
     part = after_training.astype(int) + after_validation.astype(int)
     amounts = (1.0, held_out.validation, held_out.test)
     for number, name in enumerate(("training", "validation", "test")):
@@ -238,7 +246,7 @@ def split_temporal(log: Log, held_out: HeldOut) -> Split:
                 f"{log.name}: the {name} interactions by time are none; too many have the same "
                 "timestamp"
             )
-    _refuse_leakage(log, log.time, part)
+    _refuse_leakage(log, time, part)
     return _split_by_part(log, part)
 
 
@@ -264,8 +272,9 @@ def _draw_users(log: Log, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray, np
     tests = count(held_out.test, n)
     if validations + tests >= n:
         raise DataError(
-            f"{log.name} has {n} users; validation={held_out.validation:g} and "
-            f"test={held_out.test:g} would leave none to train on: at most {n - 1} can be held out"
+            f"{log.name} has {n} users; data.validation={held_out.validation:g} and "
+            f"data.test={held_out.test:g} would leave none to train on: at most {n - 1} can be "
+            "held out"
         )
     stream = np.random.RandomState(held_out.seed % 2**32)
     test_start = n - tests

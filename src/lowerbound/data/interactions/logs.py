@@ -3,55 +3,45 @@
 Polars reads files lazily, and only the columns that are needed.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from ...errors import DataError, LowerboundError, one_line, unknown
-from ..files.dialect import AS_FOUND, TextFormat
+from ...errors import DataError, LowerboundError
+from ..files.dialect import AS_FOUND, MISSING, Dialect, TextFormat
 from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
-from ..files.tables import MISSING, TEXTS, refuse_repeated, scan_parquet, separator, unread
+from ..files.sources import reason
+from ..files.tables import scan_parquet
+from ..files.texts import TEXTS, find_dialect, scan_texts
+from .columns import Columns, find_columns, find_places
+from .ids import Parsed, parse_whole_numbers
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
 
-USER_ALIASES = ("user_id", "userId", "uid")
-"""Columns that are read as users where the file has no column "user"."""
+LOOKED_AT = 100
+"""The first rows of a file without a header, which say whether its third column holds times."""
 
 
-ITEM_ALIASES = ("item_id", "itemId", "movie_id", "movieId")
-"""Columns that are read as items where the file has no column "item"."""
+LEAST_TIME = 100_000_000
+"""Numbers from here on are times and no ratings: seconds since 1970, in March 1973."""
 
 
-RATING_COLUMNS = ("rating", "weight")
-"""Columns that are read as ratings where the recipe names none."""
+MOST_KEYS = 1000
+"""The lines of a file of JSON lines may have this many different keys."""
 
 
-TIME_COLUMNS = ("timestamp",)
-"""Columns that are read as times where the recipe names none."""
-
-
-PART_STEMS = (("train",), ("valid", "validation"), ("test",))
+PART_STEMS = (
+    ("train", "training"),
+    ("valid", "validation", "val", "dev"),
+    ("test", "testing"),
+)
 """File names, without their endings, of a source that brings its own parts.
 
 The position of a name here is the number of its part.
 """
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns to read; `Interactions` describes them.
-
-    A rating or a timestamp that is None is looked for under its usual names, and may be missing.
-    Times are read only if `timed`.
-    """
-
-    user: str = "user"
-    item: str = "item"
-    rating: str | None = None
-    timestamp: str | None = None
-    timed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,28 +52,39 @@ class RawLog:
         name: the source as it appears in messages.
         parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}; valid may be missing.
         items: item, title and perhaps genres, where the source has them.
-        texts: the parts from text files, all of whose columns are still texts.
+        dialects: how the parts from text files are written; all their columns are still texts.
     """
 
     name: str
     parts: "dict[int, LazyFrame]"
     items: "DataFrame | None" = None
-    texts: frozenset[int] = frozenset()
+    dialects: Mapping[int, Dialect] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the text files are written."""
+        notes: list[str] = []
+        for _, dialect in sorted(self.dialects.items()):
+            notes += dialect.notes()
+        return tuple(notes)
 
 
 # Files
 
 
-def _scan_csv(path: Path) -> "LazyFrame":
-    """Scans a CSV or TSV file with all columns as texts, and fails early if it is none.
+def _scan_json_lines(path: Path) -> "LazyFrame":
+    """Scans a file with one JSON object on each line, whose keys are columns.
 
-    `_parse_texts` makes numbers of the texts.
+    Raises:
+        DataError: it is compressed, or there are more than `MOST_KEYS` keys.
     """
     import polars
 
     refuse_packed(path)
-    frame = polars.scan_csv(path, separator=separator(path), infer_schema=False, glob=False)
-    refuse_repeated(path, frame.collect_schema().names())
+    frame = polars.scan_ndjson(path, infer_schema_length=None)
+    width = len(frame.collect_schema())
+    if width > MOST_KEYS:
+        raise DataError(f"{path} has lines with {width} keys in all; allowed: {MOST_KEYS}")
     return frame
 
 
@@ -109,12 +110,20 @@ def _scan_npz(path: Path) -> "LazyFrame":
 
 
 SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
-    ".csv": _scan_csv,
-    ".tsv": _scan_csv,
     ".parquet": scan_parquet,
     ".npz": _scan_npz,
+    ".jsonl": _scan_json_lines,
+    ".ndjson": _scan_json_lines,
 }
-"""The function that scans a file, by the file's ending."""
+"""The function that scans a file that is no text, by the file's ending."""
+
+
+ENDINGS = (*TEXTS, *(f"{ending}.gz" for ending in TEXTS), *SCANS)
+"""Files of interactions have one of these endings."""
+
+
+ALLOWED = f"{', '.join(TEXTS)} (also with .gz), {', '.join(SCANS)}"
+"""The endings of files of interactions, for messages."""
 
 
 def guarded(name: str, read: Callable[[], Any], content: str = "interactions") -> Any:
@@ -136,39 +145,61 @@ def guarded(name: str, read: Callable[[], Any], content: str = "interactions") -
         raise
     # The readers raise many kinds of errors for a damaged file.
     except (Exception, PanicException) as error:
-        reason = unread(Path(name), error)
-        raise DataError(f"{name} cannot be read as {content}: {reason}") from None
+        raise DataError(f"{name} cannot be read as {content}: {reason(error)}") from None
 
 
-def _scan(path: Path) -> "LazyFrame":
-    """Scans a file of interactions. DataError if it is of no known kind, or cannot be read."""
-    scan = SCANS.get(path.suffix.lower())
-    if scan is None:
+def find_ending(path: Path) -> str | None:
+    """Finds the ending of a file among `ENDINGS`, whatever its case; None for others."""
+    name = path.name.lower()
+    return next((ending for ending in ENDINGS if name.endswith(ending)), None)
+
+
+def _scan(path: Path, text: TextFormat) -> "tuple[LazyFrame, Dialect | None]":
+    """Scans a file of interactions.
+
+    Returns:
+        The frame and, of a text file, how it is written. All columns of a text file are texts then,
+        of which `_parse_texts` makes numbers.
+
+    Raises:
+        DataError: it is of no known kind, or cannot be read.
+    """
+    ending = find_ending(path)
+    if ending is None:
         raise DataError(
-            f"{path} is no file of interactions; allowed: {', '.join(SCANS)}, or a folder with "
-            "train and test"
+            f"{path} is no file of interactions; allowed: {ALLOWED}, or a folder with train and "
+            "test"
         )
-    return guarded(str(path), lambda: scan(path))
+    if ending in SCANS:
+        return SCANS[ending](path), None
+    dialect = find_dialect(path, text)
+    return scan_texts(path, dialect), dialect
 
 
 def parts_of(folder: Path) -> dict[int, Path]:
     """Finds the files of a folder that brings its own parts, by their numbers in `PART_STEMS`.
 
-    Of several files of one part the first by name counts.
-
     Raises:
-        DataError: train or test is missing.
+        DataError: train or test is missing, or a part is there twice.
     """
     paths = sorted(folder.iterdir())
     parts: dict[int, Path] = {}
     for number, stems in enumerate(PART_STEMS):
         for path in paths:
-            if path.stem in stems and path.suffix.lower() in SCANS and path.is_file():
-                parts.setdefault(number, path)
+            ending = find_ending(path)
+            is_part = ending is not None and path.name[: -len(ending)].lower() in stems
+            if not is_part or not path.is_file():
+                continue
+            if number in parts:
+                raise DataError(
+                    f"{folder} holds {parts[number].name} and {path.name}; allowed: one file of "
+                    "each part"
+                )
+            parts[number] = path
     if 0 not in parts or 2 not in parts:
         raise DataError(
             f"{folder} holds no train and test (and perhaps valid) files; allowed: each as "
-            f"{', '.join(SCANS)}"
+            f"{ALLOWED}"
         )
     return parts
 
@@ -191,51 +222,32 @@ def read_log(path: Path, text: TextFormat = AS_FOUND) -> RawLog:
 
     files = guarded(str(path), find_files)
     frames = {}
-    texts = set()
+    dialects = {}
     for number, file in files.items():
-        frames[number] = _scan(file)
-        if file.suffix.lower() in TEXTS:
-            texts.add(number)
-    return RawLog(str(path), frames, texts=frozenset(texts))
+        frame, dialect = guarded(str(file), partial(_scan, file, text))
+        frames[number] = frame
+        if dialect is not None:
+            dialects[number] = dialect
+    return RawLog(str(path), frames, dialects=dialects)
 
 
 # Columns
 
 
-class Parsed(NamedTuple):
-    """A column of texts, parsed as numbers of one type.
-
-    Attributes:
-        numbers: the numbers, null where a text is none.
-        fits: one Boolean, whether every text is such a number.
-    """
-
-    numbers: "Expr"
-    fits: "Expr"
-
-
-def parse_whole_numbers(text: "Expr") -> Parsed:
-    """Parses texts as whole numbers; a text fits if the number would be written just so.
-
-    For example 1 fits, and 001 does not.
-    """
-    import polars
-
-    number = text.cast(polars.Int64, strict=False)
-    return Parsed(number, number.cast(polars.String).eq_missing(text).all())
-
-
-def _parse_numbers(text: "Expr", dtype: Any) -> Parsed:
+def _parse_numbers(text: "Expr", dtype: Any, decimal: str) -> Parsed:
     """Parses texts as numbers of a type; a missing text fits too."""
+    if decimal == ",":
+        text = text.str.replace(",", ".", literal=True)
     number = text.cast(dtype, strict=False)
     return Parsed(number, (number.is_not_null() | text.is_null()).all())
 
 
-def _parse_texts(frame: "LazyFrame") -> "LazyFrame":
+def _parse_texts(frame: "LazyFrame", dialect: Dialect) -> "LazyFrame":
     """Parses each column of texts as the first type that all its texts fit.
 
     This takes a pass over the file, since the last text may be no number. Ids are whole numbers or
-    stay texts. Only the empty id is missing, since an item may be called None.
+    stay texts. Only the empty id is missing, since an item may be called None, and what the user
+    has named as missing.
     """
     import polars
 
@@ -244,12 +256,14 @@ def _parse_texts(frame: "LazyFrame") -> "LazyFrame":
     for name in frame.collect_schema().names():
         text = polars.col(name).replace("", None)
         if name in ("user", "item"):
+            if dialect.missing != MISSING:
+                text = text.replace(dict.fromkeys(dialect.missing))
             choices[name] = [parse_whole_numbers(text)]
         else:
-            text = text.str.strip_chars().replace(dict.fromkeys(MISSING))
-            choices[name] = [_parse_numbers(text, polars.Float64)]
+            text = text.str.strip_chars().replace(dict.fromkeys(dialect.missing))
+            choices[name] = [_parse_numbers(text, polars.Float64, dialect.decimal)]
             if name != "rating":
-                choices[name].insert(0, _parse_numbers(text, polars.Int64))
+                choices[name].insert(0, _parse_numbers(text, polars.Int64, dialect.decimal))
         texts[name] = text
     checks = []
     for name, parsed in choices.items():
@@ -266,67 +280,78 @@ def _parse_texts(frame: "LazyFrame") -> "LazyFrame":
     return frame.with_columns(columns)
 
 
-def _find_column(
-    columns: list[str], asked: str, default: str, aliases: tuple[str, ...], name: str
-) -> str:
-    """Finds the column that was asked for; if that is the default, its aliases count too.
+def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":
+    """Selects the columns user and item and, where they are there and of use, rating and time.
 
-    Raises:
-        DataError: there is none.
+    Returns:
+        The columns of one part, and sentences on how they were found.
     """
-    candidates = [asked]
-    if asked == default:
-        candidates += aliases
-    for candidate in candidates:
-        if candidate in columns:
-            return candidate
-    raise DataError(one_line(unknown("column", asked, columns, f" in {name}")))
-
-
-def _find_optional_column(
-    columns: list[str], asked: str | None, usual: tuple[str, ...], name: str
-) -> str | None:
-    """Finds the column that was asked for; if none was, the first usual one, or None.
-
-    Raises:
-        DataError: a column was asked for that is not there.
-    """
-    if asked is not None:
-        return _find_column(columns, asked, "", (), name)
-    return next((column for column in usual if column in columns), None)
-
-
-def _select(frame: "LazyFrame", columns: Columns, name: str) -> "LazyFrame":
-    """Selects the columns user and item and, where they are there and of use, rating and time."""
     import polars
 
-    available = guarded(name, lambda: frame.collect_schema().names())
-    sources: dict[str, str | None] = {
-        "user": _find_column(available, columns.user, "user", USER_ALIASES, name),
-        "item": _find_column(available, columns.item, "item", ITEM_ALIASES, name),
-        "rating": _find_optional_column(available, columns.rating, RATING_COLUMNS, name),
-    }
-    if columns.timed:
-        sources["time"] = _find_optional_column(available, columns.timestamp, TIME_COLUMNS, name)
+    frame = source.parts[number]
+    schema = guarded(source.name, frame.collect_schema)
+    names = list(schema)
+    dialect = source.dialects.get(number)
+    if dialect is not None and not dialect.header:
+        is_time = _is_third_time(frame, names)
+        found = find_places(names, columns, is_time, source.name)
+    else:
+        hint = ""
+        if dialect is not None and columns.are_usual:
+            hint = "; if its first line is no header, set data.header=false"
+        found = find_columns(names, columns, source.name, hint)
     selected = []
-    for target, source in sources.items():
-        if source is not None:
-            selected.append(polars.col(source).alias(target))
-    return frame.select(selected)
+    for key, name in found.names.items():
+        target = key.replace("timestamp", "time")
+        selected.append(_plain_type(polars.col(name), schema[name]).alias(target))
+    return frame.select(selected), found.notes
 
 
-def join_parts(source: RawLog, columns: Columns) -> "LazyFrame":
+def _plain_type(column: "Expr", dtype: Any) -> "Expr":
+    """Makes texts of categories, and moments without a zone of those with one, in UTC.
+
+    The parts of a source may then have different categories and zones.
+    """
+    import polars
+
+    if dtype in (polars.Categorical, polars.Enum):
+        return column.cast(polars.String)
+    if dtype == polars.Datetime and dtype.time_zone is not None:
+        return column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return column
+
+
+def _is_third_time(frame: "LazyFrame", names: list[str]) -> bool:
+    """Says whether the last of three columns of texts holds times: dates, or large numbers."""
+    import polars
+
+    if len(names) != 3:
+        return False
+    texts = frame.select(polars.col(names[2]).cast(polars.String)).head(LOOKED_AT).collect()
+    column = texts.to_series().drop_nulls()
+    numbers = column.cast(polars.Float64, strict=False)
+    is_large = (numbers >= LEAST_TIME).fill_null(False)
+    is_date = column.str.contains(r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+    return bool((is_large | is_date).all()) and not column.is_empty()
+
+
+def join_parts(source: RawLog, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":
     """Joins all parts to one frame with the column part, train first.
 
     A rating or a time that not all parts have is left out.
+
+    Returns:
+        The frame, and sentences on how its columns were found.
     """
     import polars
 
     frames = {}
-    for number, frame in sorted(source.parts.items()):
-        frames[number] = _select(frame, columns, source.name)
-    for number in sorted(source.texts):
-        frames[number] = _parse_texts(frames[number])
+    notes: list[str] = []
+    for number in sorted(source.parts):
+        frames[number], found = _select(source, number, columns)
+        notes += found
+    for number, dialect in source.dialects.items():
+        frames[number] = _parse_texts(frames[number], dialect)
     names = [frame.collect_schema().names() for frame in frames.values()]
     common = set(names[0]).intersection(*names)
     shared = [name for name in names[0] if name in common]
@@ -334,4 +359,5 @@ def join_parts(source: RawLog, columns: Columns) -> "LazyFrame":
     for number, frame in frames.items():
         part = polars.lit(number, polars.UInt8).alias("part")
         numbered.append(frame.select(*shared, part))
-    return polars.concat(numbered, how="vertical_relaxed")
+    joined = polars.concat(numbered, how="vertical_relaxed")
+    return joined, tuple(dict.fromkeys(notes))

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ...specs.checked import checked
 from ...specs.registry import table
-from .logs import Columns
+from .columns import Columns
+from .times import DAY_FIRST, MONTH_FIRST
 
 KIND = "interactions"
 """The kind of a `Schema` of interactions."""
@@ -22,10 +23,16 @@ class Interactions:
     hold out.
 
     Attributes:
-        user: the column of users; in place of "user" also user_id, userId or uid.
-        item: the column of items; in place of "item" also item_id, itemId, movie_id or movieId.
-        rating: the column of ratings or weights; None: rating or weight, if there is one.
-        timestamp: the column of times, numbers or dates; None: timestamp, if there is one.
+        user: the column of users; in place of "user" also one of the usual names, such as User-ID
+            or customer_id (see `columns`). The columns of a file without a header are "1", "2" ...
+        item: the column of items; in place of "item" also one of the usual names, such as movieId,
+            ISBN or sku.
+        rating: the column of ratings or weights; None: rating, stars, plays or another usual name,
+            if there is one.
+        timestamp: the column of times, numbers or dates; None: timestamp, date or another usual
+            name, if there is one. The splits by time need one.
+        time_format: how times are written: "day-first", "month-first", or a format of strftime such
+            as "%m/%d/%Y"; None: found from the times (see `times`).
         threshold: interactions with a rating below it are dropped.
         binary: every kept interaction counts 1 (a rating of 0 too); else its rating is its weight
             (and 0 is nothing), and a source without ratings has its repetitions counted.
@@ -44,6 +51,7 @@ class Interactions:
     item: Annotated[str, Field(min_length=1)] = "item"
     rating: str | None = None
     timestamp: str | None = None
+    time_format: str | None = None
     threshold: float | None = None
     binary: bool = True
     min_user_items: Annotated[int, Field(ge=1)] = 1
@@ -52,11 +60,21 @@ class Interactions:
     fold_in: Annotated[float, Field(gt=0, lt=1)] = 0.8
     items: str | None = None
 
+    @field_validator("time_format")
+    @classmethod
+    def _check_time_format(cls, form: str | None) -> str | None:
+        if form is not None and form not in (DAY_FIRST, MONTH_FIRST) and "%" not in form:
+            raise ValueError(
+                f"{form!r} is no form of times; allowed: {DAY_FIRST}, {MONTH_FIRST}, or a format "
+                "such as '%m/%d/%Y'"
+            )
+        return form
+
     @property
     def columns(self) -> Columns:
         """The columns to read; times only where the split needs them."""
         timed = self.split in TIMED_SPLITS
-        return Columns(self.user, self.item, self.rating, self.timestamp, timed)
+        return Columns(self.user, self.item, self.rating, self.timestamp, timed, self.time_format)
 
 
 InteractionsTable = Annotated[Interactions | None, table(Interactions)]

@@ -1,43 +1,40 @@
 """Titles and genres of items, from a file beside the interactions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import DataError, one_line, unknown
+from ...errors import DataError, one_line
 from ...system.files import is_file
-from ..files.limits import refuse_bomb, refuse_packed
-from ..files.tables import TEXTS, refuse_repeated, scan_parquet, separator, text_bytes
-from .history import series
-from .logs import ITEM_ALIASES, guarded, parse_whole_numbers
+from ..files.dialect import AS_FOUND, TextFormat
+from ..files.limits import refuse_bomb
+from ..files.tables import scan_parquet, text_bytes
+from ..files.texts import TEXTS, find_dialect, is_text, scan_texts
+from .columns import ITEMS, find_named, find_usual
+from .ids import positions, unify
+from .logs import guarded
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame
+
+TITLES = (
+    *("title", "itemtitle", "movietitle", "booktitle", "tracktitle", "songtitle", "producttitle"),
+    *("name", "itemname", "moviename", "artistname", "trackname", "songname", "productname"),
+    *("gamename", "description"),
+)
+"""The usual names of columns of titles, without case and marks (`columns.plain_name`)."""
+
+GENRES = ("genres", "genre")
+"""The usual names of columns of genres."""
 
 
-def _read_text(path: Path, item: str) -> "DataFrame":
-    """Reads a CSV or TSV file; its ids are whole numbers or texts, as in the interactions."""
-    import polars
+def _read_text(path: Path, text: TextFormat) -> "DataFrame":
+    """Reads a text file; all its columns are texts.
 
-    options: dict[str, Any] = {
-        "separator": separator(path),
-        "encoding": "utf8-lossy",
-        "glob": False,
-    }
-    refuse_packed(path)
-    columns = polars.read_csv(path, n_rows=0, **options).columns
-    refuse_repeated(path, columns)
-    ids = _find_ids(columns, item)
-    if ids is None:
-        return polars.read_csv(path, infer_schema_length=None, **options)
-    # Nothing but an empty field is missing here: a film may be called None.
-    types = {ids: polars.String}
-    frame = polars.read_csv(path, infer_schema_length=None, schema_overrides=types, **options)
-    parsed = parse_whole_numbers(polars.col(ids))
-    if frame.select(parsed.fits).item():
-        frame = frame.with_columns(parsed.numbers)
-    return frame
+    Nothing but an empty field is missing here: a film may be called None.
+    """
+    return scan_texts(path, find_dialect(path, text)).collect()
 
 
 def _read_parquet(path: Path) -> "DataFrame":
@@ -55,19 +52,26 @@ def _read_parquet(path: Path) -> "DataFrame":
 
 
 def _find_ids(columns: list[str], item: str) -> str | None:
-    """Finds the column of ids, whatever its case; None if there is none."""
-    names = {column.lower(): column for column in columns}
-    for candidate in (item, "item", *ITEM_ALIASES):
-        if candidate.lower() in names:
-            return names[candidate.lower()]
-    return None
+    """Finds the column of ids; None if there is none.
+
+    It is called as that of the log, or by one of the usual names.
+    """
+    named = find_named(columns, item)
+    if named is not None:
+        return named
+    return next(iter(find_usual(columns, (*ITEMS, "id"))), None)
 
 
-def read_titles(path: Path, item: str = "item") -> "DataFrame":
-    """Reads a CSV, TSV or Parquet file of items.
+def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> "DataFrame":
+    """Reads a text or Parquet file of items.
 
     A column year goes into the title, `Fargo (1996)`. Names of columns are found whatever their
-    case.
+    case. How a text file is written is found from it: the log may be written in another way.
+
+    Args:
+        path: the file.
+        item: the column of ids.
+        text: how a text file is written, where that is known.
 
     Returns:
         A frame with the columns item, title and, if the file has them, genres.
@@ -75,17 +79,17 @@ def read_titles(path: Path, item: str = "item") -> "DataFrame":
     Raises:
         DataError: the file cannot be read, or has no ids or no titles.
     """
-    is_text = path.suffix.lower() in TEXTS
-    if not is_text and path.suffix.lower() != ".parquet":
+    if not is_text(path) and path.suffix.lower() != ".parquet":
         raise DataError(
-            f"data.interactions.items={path} is no file of items; allowed: .csv, .tsv, .parquet"
+            f"data.interactions.items={path} is no file of items; allowed: {', '.join(TEXTS)} "
+            "(also with .gz), .parquet"
         )
     if not is_file(path):
         raise DataError(f"data.interactions.items={path}: there is no such file")
 
     def read() -> "DataFrame":
-        if is_text:
-            return _read_text(path, item)
+        if is_text(path):
+            return _read_text(path, text)
         return _read_parquet(path)
 
     frame = guarded(str(path), read, "titles of items")
@@ -106,39 +110,32 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     import polars
     from polars import col
 
-    names = {column.lower(): column for column in frame.columns}
     ids = _find_ids(frame.columns, item)
-    if ids is None or "title" not in names:
-        missing = item if ids is None else "title"
-        raise DataError(one_line(unknown("column", missing, frame.columns, f" in {name}")))
-    title = col(names["title"]).cast(polars.String)
-    if "year" in names:
-        year = col(names["year"])
+    found = find_usual([name for name in frame.columns if name != ids], TITLES)
+    if ids is None or not found:
+        raise DataError(_describe_missing(frame.columns, ids is None, not found, name))
+    title = col(found[0]).cast(polars.String).str.normalize("NFC")
+    years = find_usual(frame.columns, ("year",))
+    if years:
+        year = col(years[0])
         with_year = polars.format("{} ({})", title, year)
         title = polars.when(year.is_null()).then(title).otherwise(with_year)
-    columns = [col(ids).alias("item"), title.alias("title")]
-    if "genres" in names:
-        genres = col(names["genres"]).cast(polars.String)
-        columns.append(genres.fill_null("").alias("genres"))
-    return frame.select(columns)
+    columns = [unify(frame[ids]).alias("item"), title.alias("title")]
+    genres = find_usual(frame.columns, GENRES)
+    if genres:
+        text = col(genres[0]).cast(polars.String)
+        columns.append(text.fill_null("").alias("genres"))
+    return frame.select(columns).drop_nulls("item")
 
 
-def _of_one_type(first: "Series", second: "Series") -> "tuple[Series, Series]":
-    """Makes two columns of ids comparable: as texts, if their types differ."""
-    import polars
-
-    if first.dtype == second.dtype:
-        return first, second
-    return first.cast(polars.String), second.cast(polars.String)
-
-
-def positions(ids: np.ndarray, catalogue: np.ndarray) -> np.ndarray:
-    """Finds the position of each id in a catalogue of ids, (n,) int64; -1 if it is not there."""
-    import polars
-
-    asked, known = _of_one_type(series(ids), series(catalogue))
-    numbering = polars.int_range(len(known), eager=True)
-    return asked.replace_strict(known, numbering, default=-1, return_dtype=polars.Int64).to_numpy()
+def _describe_missing(columns: list[str], lacks_ids: bool, lacks_titles: bool, name: str) -> str:
+    """Words the message for a file of items without ids or titles."""
+    lacks = []
+    if lacks_ids:
+        lacks.append("no column of items (as data.interactions.item, or a usual name)")
+    if lacks_titles:
+        lacks.append("no column of titles (title, name, or a usual name)")
+    return one_line(f"{name} has {' and '.join(lacks)}; its columns: {', '.join(columns)}")
 
 
 def names_of(
@@ -169,3 +166,14 @@ def names_of(
     known_genres = rows["genres"].to_list()
     known_genres.append("")  # at -1, for the items that the frame lacks
     return titles, [known_genres[row] for row in at]
+
+
+def describe_titles(path: Path, ids: np.ndarray, frame: "DataFrame") -> tuple[str, ...]:
+    """Describes how a file of titles is written, and how many items of the log it lacks."""
+    notes: tuple[str, ...] = ()
+    if is_text(path):
+        notes = find_dialect(path).notes()
+    lacking = int((positions(ids, frame["item"].to_numpy()) < 0).sum())
+    if lacking:
+        notes += (f"{path.name} has no title for {lacking:,} of {len(ids):,} items",)
+    return notes

@@ -116,9 +116,10 @@ HELD_FILMS: FilePatterns = (
 )
 """A folder holds a MovieLens set by these files, the formats of `movielens.FORMATS`."""
 
-HELD_PARTS: FilePatterns = (
-    (r"train\.(?i:csv|tsv|parquet|npz)", r"test\.(?i:csv|tsv|parquet|npz)"),
-)
+LOG_ENDINGS = r"\.((csv|tsv|txt|dat|data|tab)(\.gz)?|parquet|npz|jsonl|ndjson)"
+"""Files of interactions have these endings, those of `logs.ENDINGS`."""
+
+HELD_PARTS: FilePatterns = ((rf"(?i:train(ing)?{LOG_ENDINGS})", rf"(?i:test(ing)?{LOG_ENDINGS})"),)
 """A folder holds a set with its own parts by these files, as `logs.parts_of` finds them."""
 
 

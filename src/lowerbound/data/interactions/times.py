@@ -1,0 +1,244 @@
+"""The times of interactions as numbers that can be compared.
+
+These are read: numbers, such as seconds or milliseconds since 1970, as they are; dates and moments,
+of which those with a zone count in UTC; and texts of these forms:
+
+- the year first: 2020-01-31, 2020/1/31, 2020-01-31T10:00:00.5+02:00, 2020-01-31 10:00:00 UTC;
+- the year last, with four digits: 31/01/2020, 1/31/2020 3:05 PM, 31-01-2020 10:00, 31.01.2020.
+
+Of the year-last forms, dates parted by dots are read day first. For the others, day first and month
+first are both tried on all values. If both fit, nobody can know, and the user is asked.
+A moment without a zone is taken as one in UTC.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ConfigError, DataError, one_line
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Expr, Series
+
+DAY_FIRST = "day-first"
+MONTH_FIRST = "month-first"
+
+KEY = "data.interactions.time_format"
+"""The setting that says how times are written."""
+
+CLOCK = (
+    r"(?:[T ,]\s*(?<hour>\d{1,2}):(?<minute>\d{2})"
+    r"(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
+    r"\s*(?<half>[AaPp][Mm])?\s*(?:[Zz]|UTC|GMT|(?<sign>[+-])(?<off>\d{2}):?(?<set>\d{2})?)?)?\s*$"
+)
+"""The time of day, with or without a zone."""
+
+YEAR_FIRST = r"^\s*(?<year>\d{4})(?<mark>[-/.])(?<first>\d{1,2})[-/.](?<middle>\d{1,2})" + CLOCK
+
+YEAR_LAST = r"^\s*(?<first>\d{1,2})(?<mark>[-/.])(?<middle>\d{1,2})[-/.](?<year>\d{4})" + CLOCK
+
+MICROSECONDS = 1_000_000
+
+
+def times_as_numbers(
+    column: "Series", name: str, form: str | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns numbers as they are; dates, and texts that are dates, become microseconds.
+
+    Args:
+        column: the times, (n,).
+        name: the source as it appears in messages.
+        form: "day-first", "month-first", or a format of `strftime`; None: found from the times.
+
+    Returns:
+        The numbers, and sentences on how they were read.
+
+    Raises:
+        DataError: a time is missing, or not all times are numbers or dates.
+        ConfigError: the format is none.
+    """
+    import polars
+
+    _refuse_missing(column, name)
+    if column.dtype == polars.String:
+        return _read_texts(column, name, form)
+    if column.dtype.is_numeric():
+        return column.to_numpy(), ()
+    try:
+        return column.cast(polars.Datetime("us")).cast(polars.Int64).to_numpy(), ()
+    except polars.exceptions.PolarsError:
+        raise DataError(_no_time(name, column[0])) from None
+
+
+def _refuse_missing(column: "Series", name: str) -> None:
+    """Raises DataError if a time is missing."""
+    if column.dtype.is_float():
+        missing = len(column) - int(column.is_finite().sum())
+    else:
+        missing = column.null_count()
+    if missing:
+        raise DataError(
+            f"{name} has {missing} interactions without a timestamp; give each one, or another "
+            "split"
+        )
+
+
+def _no_time(name: str, example: object) -> str:
+    """Words the message for a time of no form that is read."""
+    shown = one_line(repr(example), 60)
+    return (
+        f"{name}: timestamps such as {shown} are neither numbers nor dates of a form that is read, "
+        "not all of them: 2020-01-31, 2020-01-31T10:00:00+02:00, 1/31/2020 3:05 PM, 31.01.2020 "
+        f"10:00; others by {KEY}, such as '%d %b %y'"
+    )
+
+
+def _read_texts(
+    column: "Series", name: str, form: str | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Reads times that are written as texts."""
+    import polars
+
+    if form is not None and "%" in form:
+        return _read_by_format(column, name, form), ()
+    numbers = column.str.strip_chars().cast(polars.Float64, strict=False)
+    if numbers.is_finite().all() and not numbers.null_count():
+        return numbers.to_numpy(), ()
+    # Each text is read once, however often it stands there.
+    texts = column.unique(maintain_order=True)
+    microseconds, notes = _read_dates(texts, name, form)
+    known = column.replace_strict(texts, microseconds, return_dtype=polars.Int64)
+    return known.to_numpy(), notes
+
+
+def _read_by_format(column: "Series", name: str, form: str) -> np.ndarray:
+    """Reads times by a format such as "%m/%d/%Y"; those with a zone count in UTC."""
+    import polars
+    from polars.exceptions import PolarsError
+
+    zone = "UTC" if "%z" in form else None
+    try:
+        times = column.str.strip_chars().str.to_datetime(form, strict=False, time_zone=zone)
+    except PolarsError as error:
+        raise ConfigError(f"{KEY}={form!r} is no format of dates: {one_line(error, 160)}") from None
+    is_other = times.is_null()
+    if is_other.any():
+        example = one_line(repr(column.filter(is_other)[0]), 60)
+        raise DataError(
+            f"{name}: {int(is_other.sum())} timestamps, such as {example}, are not written as "
+            f"{KEY}={form!r} says"
+        )
+    return times.cast(polars.Datetime("us")).cast(polars.Int64).to_numpy()
+
+
+def _read_dates(texts: "Series", name: str, form: str | None) -> "tuple[Series, tuple[str, ...]]":
+    """Reads texts that are dates, each in microseconds since 1970; the notes say in which order."""
+    import polars
+
+    plain = _read_plain(texts)
+    if plain is not None:
+        return plain, ()
+    frame = texts.alias("text").to_frame()
+    iso = _microseconds(frame, YEAR_FIRST, DAY_FIRST)
+    if not iso.null_count():
+        return iso, ()
+    day_first = iso.fill_null(_microseconds(frame, YEAR_LAST, DAY_FIRST))
+    month_first = iso.fill_null(_microseconds(frame, YEAR_LAST, MONTH_FIRST))
+    readings = {DAY_FIRST: day_first, MONTH_FIRST: month_first}
+    is_year_last = frame.select(polars.col("text").str.contains(YEAR_LAST)).to_series()
+    written_last = texts.filter(is_year_last)
+    fitting = [order for order, times in readings.items() if not times.null_count()]
+    if form is not None:
+        fitting = [order for order in fitting if order == form]
+    if not fitting:
+        raise DataError(_unfit(texts, readings, written_last, name, form))
+    order = fitting[0]
+    if len(fitting) == 2 and not (day_first == month_first).all():
+        _refuse_ambiguous(written_last, name)
+    return readings[order], (
+        f"its times, such as {written_last[0]!r}, are read {order.replace('-', ' ')}",
+    )
+
+
+def _read_plain(texts: "Series") -> "Series | None":
+    """Reads dates that all have the year first and all are of one form; None for others.
+
+    Polars is several times faster than `_microseconds`, but mixes no forms. It guesses the form
+    from the first text, and with the year first there is nothing to guess.
+    """
+    import polars
+    from polars.exceptions import PolarsError
+
+    if not texts.str.contains(r"^\d{4}-\d").all():
+        return None
+    try:
+        times = texts.str.to_datetime(time_zone="UTC", time_unit="us", strict=False)
+    except PolarsError:
+        return None
+    if times.null_count():
+        return None
+    return times.cast(polars.Int64)
+
+
+def _microseconds(frame: "DataFrame", form: str, order: str) -> "Series":
+    """Reads the texts of one form, in microseconds since 1970; null where a text is none."""
+    import polars
+    from polars import col
+
+    places = ("first", "middle")
+    if form == YEAR_LAST and order == DAY_FIRST:
+        places = ("middle", "first")
+    month, day = places
+    parts = frame.select(col("text").str.extract_groups(form)).unnest("text")
+    written = polars.format("{}-{}-{}", "year", col(month).str.zfill(2), col(day).str.zfill(2))
+    days = written.str.to_date("%Y-%m-%d", strict=False).cast(polars.Int64)
+    hour = _number("hour")
+    half = col("half").str.to_lowercase()
+    hour = polars.when(half.is_null()).then(hour).otherwise(hour % 12 + 12 * (half == "pm"))
+    is_hour = (
+        polars.when(half.is_null()).then(hour < 24).otherwise(_number("hour").is_between(1, 12))
+    )
+    is_clock = is_hour & (_number("minute") < 60) & (_number("second") <= 60)
+    seconds = (hour * 60 + _number("minute")) * 60 + _number("second") + days * 86_400
+    offset = (_number("off") * 60 + _number("set")) * 60
+    ahead = polars.when(col("sign") == "-").then(-offset).otherwise(offset)
+    fraction = col("fraction").fill_null("").str.pad_end(6, "0").str.head(6).cast(polars.Int64)
+    microseconds = (seconds - ahead) * MICROSECONDS + fraction
+    return parts.select(polars.when(is_clock).then(microseconds).alias("text")).to_series()
+
+
+def _number(part: str) -> "Expr":
+    """The number in a part of a text, 0 where the text has none."""
+    import polars
+
+    return polars.col(part).cast(polars.Int64).fill_null(0)
+
+
+def _refuse_ambiguous(written_last: "Series", name: str) -> None:
+    """Raises DataError for dates that may be read in both orders, unless dots part them all."""
+    if written_last.str.contains(r"^\s*\d+\.").all():
+        return
+    example = one_line(repr(written_last[0]), 60)
+    raise DataError(
+        f"{name}: timestamps such as {example} may be read day first or month first, and both fit "
+        f"all of them; say which: {KEY}={DAY_FIRST}, {MONTH_FIRST}, or a format such as '%m/%d/%Y'"
+    )
+
+
+def _unfit(
+    texts: "Series", readings: "dict[str, Any]", written_last: "Series", name: str, form: str | None
+) -> str:
+    """Words the message for dates that no order fits."""
+    unread = texts.filter(readings[DAY_FIRST].is_null() & readings[MONTH_FIRST].is_null())
+    if len(unread):
+        return _no_time(name, unread[0])
+    not_by_month = one_line(repr(texts.filter(readings[MONTH_FIRST].is_null()).first()), 60)
+    not_by_day = one_line(repr(texts.filter(readings[DAY_FIRST].is_null()).first()), 60)
+    if form == DAY_FIRST:
+        return f"{name}: timestamps such as {not_by_day} are no dates that are {KEY}={form}"
+    if form == MONTH_FIRST:
+        return f"{name}: timestamps such as {not_by_month} are no dates that are {KEY}={form}"
+    return (
+        f"{name} has timestamps that can only be read day first, such as {not_by_month}, and some "
+        f"that can only be read month first, such as {not_by_day}"
+    )
