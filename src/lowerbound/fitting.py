@@ -591,6 +591,8 @@ def _refuse_other_recipe(recipe: Recipe, folder: Path) -> None:
         for key in values.keys() | theirs[table].keys():
             if values.get(key) != theirs[table].get(key):
                 different.append(f"{table}.{key}")
+    if different == ["data.source"]:
+        return  # the data may have moved: their digest says whether they are the same
     raise RunError(
         f"{folder} is a run of another recipe, different in {', '.join(sorted(different))}; choose "
         "another --out"

@@ -134,7 +134,7 @@ def recommend(
     limits: dict[str, Any] = {"allow": read_items(allow), "deny": read_items(deny) or ()}
     exclude_seen = not include_seen
     if users is not None and out is not None:
-        data = recommender.run.data(users)
+        data = recommender.run.other_data(users)
         lists = recommender.recommend_many(data.whole, k, exclude_seen=exclude_seen, **limits)
         result, lines = write_recommendations(lists, out)
         unknown_items = data.facts.get("unknown_items", 0)

@@ -58,6 +58,7 @@ class Facts(_Typed):
     """The content of data.json, without its schema."""
 
     fingerprint: _Fingerprint = _Fingerprint()
+    facts: dict[str, Any] = {}
 
 
 FACTS_OF_INTERACTIONS = {"read", "kept", "users", "items", "density"}

@@ -7,6 +7,7 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch, Values
-from ..data import Dataset, Items, Schema, Split
+from ..data import Dataset, Items, Schema, Split, named_sets
+from ..data.dataset import PARTS
 from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..model import VAE
 from ..recipe import Recipe
 from ..specs.user_code import allowing_code
-from ..system.files import is_file, within
+from ..system.files import exists, expand_home, is_file, within
 from ..system.machine import refuse_beyond_memory
 from .contents import (
     FORMAT,
@@ -85,6 +87,7 @@ class Run:
         model: with its best weights, in evaluation mode.
         summary: what `fit` found, as `fit --json` prints it.
         items: the catalogue of a run on interactions, else None.
+        looked_at: the source that `data()` opens; None takes the run's own data.
     """
 
     def __init__(
@@ -102,22 +105,79 @@ class Run:
         self.model: VAE = model.eval()
         self.summary = summary
         self.items = items
+        self.looked_at: str | Path | None = None
 
     def data(self, source: str | Path | None = None) -> Dataset:
         """Opens the data of the run in its own splits, or another source, standardised as in
         training and not cut further.
 
+        A source that holds the very values that the run was fitted to, such as a file that has been
+        moved, is the run's own data, in its own splits.
+
         Raises:
-            DataError: the data of the run have changed since, so that their splits are not those of
-                the fit.
+            DataError: the data of the run are gone, or have changed since, so that their splits are
+                not those of the fit.
         """
-        if source is not None:
-            other = replace(self.recipe.data, source=str(source), validation=0, test=0)
-            return other.open(self.schema, self.items, other=True)
-        dataset = self.recipe.data.open(self.schema, self.items)
+        if source is None:
+            source = self.looked_at
+        if source is None:
+            return self._own_data()
+        dataset = self.other_data(source)
+        if not self._may_be_own(dataset):
+            return dataset
+        moved = self._open_own_from(source)
+        if self.is_own(moved):
+            return moved
+        return dataset
+
+    def other_data(self, source: str | Path) -> Dataset:
+        """Opens a source as other data than the run's own, whatever it holds: no split is cut from
+        it, and no user is left out.
+        """
+        other = replace(self.recipe.data, source=str(source), validation=0, test=0)
+        return other.open(self.schema, self.items, other=True)
+
+    def _own_data(self) -> Dataset:
+        """Opens what the run was fitted to, where the run looks for it."""
+        source = self.recipe.data.source
+        if source not in named_sets() and not exists(expand_home(source)):
+            raise DataError(
+                f"there is no file or folder {source!r}, which {self.folder} was fitted to; "
+                "--data SOURCE takes the same data from another place, or other data (data= in "
+                "Python)"
+            )
+        dataset = self._open_own_from(source)
         if is_file(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
         return dataset
+
+    def _open_own_from(self, source: str | Path) -> Dataset:
+        """Opens a source in the splits of the run's own data."""
+        own = replace(self.recipe.data, source=str(source))
+        return own.open(self.schema, self.items)
+
+    def _may_be_own(self, dataset: Dataset) -> bool:
+        """Says whether a source holds as much as the run was fitted to.
+
+        Only such a source is read once more and compared by its digest.
+        """
+        if not is_file(self.folder / "data.json"):
+            return False
+        description = read_table(self.folder, "data.json")
+        if self.items is not None:
+            return dataset.facts["read"] == description.get("facts", {}).get("read")
+        fingerprint = description.get("fingerprint", {})
+        return len(dataset.whole) == sum(fingerprint.get(part, 0) for part in PARTS)
+
+    def is_own(self, dataset: Dataset) -> bool:
+        """Says whether a dataset is what the run was fitted to, by the digest of its values."""
+        return digest_of(self.folder) == dataset.fingerprint()["sha256"]
+
+    def looking_at(self, source: str | Path | None) -> "Run":
+        """Returns the same run, whose `data()` is that of a source; None takes its own data."""
+        run = copy(self)
+        run.looked_at = source
+        return run
 
     def examples(
         self, source: str | Path | None = None, split: str | None = None
@@ -249,13 +309,17 @@ class Run:
             return torch.cat(parts)
 
 
+def digest_of(folder: Path) -> str | None:
+    """Reads the digest of the values that the run in a folder was fitted to; None if it has none."""
+    fingerprint = read_table(folder, "data.json").get("fingerprint")
+    if not isinstance(fingerprint, dict):
+        return None
+    return fingerprint.get("sha256")
+
+
 def unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
     """Raises `error` if these are not the values that the run in the folder was fitted to."""
-    fingerprint = read_table(folder, "data.json").get("fingerprint")
-    before = None
-    if isinstance(fingerprint, dict):
-        before = fingerprint.get("sha256")
-    if before != dataset.fingerprint()["sha256"]:
+    if digest_of(folder) != dataset.fingerprint()["sha256"]:
         advice = (
             "its splits would not be those of the fit; give the new values by --data (data= in "
             "Python)"
