@@ -7,7 +7,8 @@ import typer
 
 from ..report.text import plain_number
 from .app import AllowCode, Json, Out, RunFolder, Source, command, show
-from .text import ranking_lines, report_lines, score_lines
+from .scores import score_lines
+from .text import ranking_lines, report_lines
 
 
 @command()
@@ -119,6 +120,22 @@ def score(
     against: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Also the likelihood ratio to this run.")
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE", help="Also which examples are anomalous, at this rate of false alarms."
+        ),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="SCORE", help="The score whose cut makes the column anomalous.")
+    ] = "log_likelihood",
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN[=VALUE]",
+            help="Which examples are anomalies, to measure how well they are found.",
+        ),
+    ] = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -134,7 +151,16 @@ def score(
     other = None
     if against is not None:
         other = load(against, allow_code=allow_code)
-    scores = anomalies.score(fitted, data, split=split, samples=samples, against=other)
+    scores = anomalies.score(
+        fitted,
+        data,
+        split=split,
+        samples=samples,
+        against=other,
+        threshold=threshold,
+        by=by,
+        truth=truth,
+    )
     write_table(out, scores.to_frame())
     result = {"out": str(out)} | scores.summary()
     show(result, [*score_lines(scores), f"all scores in {out}"], json)

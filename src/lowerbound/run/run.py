@@ -2,7 +2,8 @@
 
 A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per
 epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json` prints),
-`checkpoint/` and `report/`.
+`reference.json` (what held-out examples score, of a run with a likelihood), `checkpoint/` and
+`report/`.
 """
 
 import math
@@ -38,7 +39,7 @@ from .contents import (
     refuse_mistyped,
 )
 
-__all__ = ["LATENT_USERS", "Run", "check", "load", "unchanged", "units"]
+__all__ = ["LATENT_USERS", "Run", "check", "digest_of", "load", "unchanged", "units"]
 
 
 def check(recipe: Recipe, examples: Split) -> str | None:
@@ -163,11 +164,15 @@ class Run:
         """
         if not is_file(self.folder / "data.json"):
             return False
-        description = read_table(self.folder, "data.json")
         if self.items is not None:
-            return dataset.facts["read"] == description.get("facts", {}).get("read")
-        fingerprint = description.get("fingerprint", {})
-        return len(dataset.whole) == sum(fingerprint.get(part, 0) for part in PARTS)
+            facts = read_table(self.folder, "data.json").get("facts", {})
+            return dataset.facts.get("read") == facts.get("read")
+        return len(dataset.whole) == sum(self.split_sizes().values())
+
+    def split_sizes(self) -> dict[str, int]:
+        """Returns how many examples or users each split of the run's own data has."""
+        fingerprint = read_table(self.folder, "data.json").get("fingerprint", {})
+        return {part: fingerprint.get(part, 0) for part in PARTS}
 
     def is_own(self, dataset: Dataset) -> bool:
         """Says whether a dataset is what the run was fitted to, by the digest of its values."""
@@ -310,20 +315,31 @@ class Run:
 
 
 def digest_of(folder: Path) -> str | None:
-    """Reads the digest of the values that the run in a folder was fitted to; None if it has none."""
+    """Reads the digest of what the run in a folder was fitted to; None if it has none."""
     fingerprint = read_table(folder, "data.json").get("fingerprint")
     if not isinstance(fingerprint, dict):
         return None
     return fingerprint.get("sha256")
 
 
-def unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
-    """Raises `error` if these are not the values that the run in the folder was fitted to."""
+NEW_VALUES = (
+    "its splits would not be those of the fit; give the new values by --data (data= in Python)"
+)
+"""The way out of data that have changed since a fit."""
+
+
+def unchanged(
+    dataset: Dataset, folder: Path, error: type[LowerboundError], advice: str = NEW_VALUES
+) -> None:
+    """Raises `error` if these are not the values that the run in the folder was fitted to.
+
+    Args:
+        dataset: what was opened.
+        folder: of the run.
+        error: the kind of the error.
+        advice: the way out, for its message.
+    """
     if digest_of(folder) != dataset.fingerprint()["sha256"]:
-        advice = (
-            "its splits would not be those of the fit; give the new values by --data (data= in "
-            "Python)"
-        )
         raise error(f"{dataset.source} is not what {folder} was fitted to: {advice}")
 
 

@@ -222,6 +222,24 @@ def _read_frame(path: Path, columns: tuple[str, ...] | None) -> "DataFrame":
         raise DataError(f"{path} cannot be read as a table: {unread(path, error)}") from None
 
 
+def read_column(path: Path, name: str) -> np.ndarray:
+    """Reads one column of a table, of texts, numbers or booleans, (N,); a missing value is None.
+
+    Raises:
+        DataError: there is no such column, or the file cannot be read.
+    """
+    import polars
+
+    if path.suffix.lower() != ".parquet":
+        frame = select_columns(_read_frame(path, None), (name,), path)
+    else:
+        scan = scan_parquet(path)
+        empty = polars.DataFrame(schema=scan.collect_schema())
+        frame = scan.select(select_columns(empty, (name,), path).columns).collect()
+        refuse_bomb(path, text_bytes(frame), path.stat().st_size)
+    return np.array(frame.to_series().to_list(), dtype=object)
+
+
 def _refuse_no_header(frame: "DataFrame", path: Path) -> None:
     """Refuses a text file whose first line holds nothing but numbers."""
     if all(_is_number(column) for column in frame.columns):
