@@ -27,7 +27,7 @@ FORMAT = 1
 MOST_EXAMPLES = 5000
 """Examples of a split that a reference takes, at most."""
 
-LEAST_EXAMPLES = 1000
+LEAST_EXAMPLES = 500
 """Examples of a split, as far as it has them, that a run keeps the scores of, at least."""
 
 PART_OF_TRAINING = 10

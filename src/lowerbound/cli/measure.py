@@ -60,16 +60,25 @@ def likelihood_lines(measures: dict[str, Any]) -> list[str]:
 
 
 @command()
-def report(run: RunFolder, allow_code: AllowCode = False, json: Json = False) -> None:
+def report(
+    run: RunFolder,
+    data: Source = None,
+    examples: Annotated[
+        int | None,
+        typer.Option(help="Measure at most so many examples [default: report.examples]."),
+    ] = None,
+    allow_code: AllowCode = False,
+    json: Json = False,
+) -> None:
     """Write the report of a run: one page that needs no other file, and its pictures as PNG and
     SVG.
     """
     from ..report import page
     from ..run import load
 
-    path = page(load(run, allow_code=allow_code), progress=True)
+    path = page(load(run, allow_code=allow_code), data, examples=examples, progress=True)
     result = {"page": str(path), "picture": str(path.with_name("overview.png"))}
-    show(result, report_lines(run), json)
+    show(result, report_lines(path.parent), json)
 
 
 @command()

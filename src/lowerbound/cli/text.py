@@ -61,11 +61,11 @@ def next_command(run: Any) -> str:
     return f"lowerbound recommend {run.folder} --history ITEM"
 
 
-def report_lines(run: Path) -> list[str]:
-    """Says where the report of a run is, if it has one."""
+def report_lines(folder: Path) -> list[str]:
+    """Says where a report is, if there is one in the folder."""
     lines = []
     for name, file in (("picture", "overview.png"), ("page", "index.html")):
-        path = run / "report" / file
+        path = folder / file
         if path.is_file():
             lines.append(f"{name:<9}{path}")
     return lines

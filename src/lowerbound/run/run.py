@@ -26,6 +26,7 @@ from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positiv
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..model import VAE
 from ..recipe import Recipe
+from ..specs import lazy
 from ..specs.user_code import allowing_code
 from ..system.files import exists, expand_home, is_file, within
 from ..system.machine import refuse_beyond_memory
@@ -88,7 +89,7 @@ class Run:
         model: with its best weights, in evaluation mode.
         summary: what `fit` found, as `fit --json` prints it.
         items: the catalogue of a run on interactions, else None.
-        looked_at: the source that `data()` opens; None takes the run's own data.
+        looked_at: what `data()` gives without a source; None opens the run's own data.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Run:
         self.model: VAE = model.eval()
         self.summary = summary
         self.items = items
-        self.looked_at: str | Path | None = None
+        self.looked_at: Dataset | None = None
 
     def data(self, source: str | Path | None = None) -> Dataset:
         """Opens the data of the run in its own splits, or another source, standardised as in
@@ -119,8 +120,8 @@ class Run:
             DataError: the data of the run are gone, or have changed since, so that their splits are
                 not those of the fit.
         """
-        if source is None:
-            source = self.looked_at
+        if source is None and self.looked_at is not None:
+            return self.looked_at
         if source is None:
             return self._own_data()
         dataset = self.other_data(source)
@@ -178,10 +179,10 @@ class Run:
         """Says whether a dataset is what the run was fitted to, by the digest of its values."""
         return digest_of(self.folder) == dataset.fingerprint()["sha256"]
 
-    def looking_at(self, source: str | Path | None) -> "Run":
-        """Returns the same run, whose `data()` is that of a source; None takes its own data."""
+    def looking_at(self, dataset: Dataset) -> "Run":
+        """Returns the same run, whose `data()` is what was opened here."""
         run = copy(self)
-        run.looked_at = source
+        run.looked_at = dataset
         return run
 
     def examples(
@@ -236,6 +237,28 @@ class Run:
         if self.items is None:
             return None
         return self.items.popularity
+
+    def report(
+        self,
+        source: str | Path | None = None,
+        *,
+        examples: int | None = None,
+        again: bool = False,
+    ) -> Any:
+        """Shows the report of the run in a notebook; it is written where there is none yet.
+
+        Args:
+            source: the data that it is measured on; None takes those of the run.
+            examples: the most examples that it is measured on, the first of them.
+            again: whether a report that is there is written again.
+
+        Returns:
+            A page that a notebook shows, and that can be opened as a file.
+        """
+        # Reports stand above runs, and are found by name: nothing here depends on them.
+        package = f"{__package__.rpartition('.')[0]}.report"
+        show = lazy.attributes(package, {"inline": ("show",)})("show")
+        return show(self, source, examples=examples, again=again)
 
     def encode(self, x: Batch | Values | Split) -> list[Tensor]:
         """Encodes a batch (N, *shape) or a whole split.
