@@ -46,13 +46,9 @@ LEAST_SAMPLES = 1_000
 LEAST_SCALE = 1e-6
 """The scale of a code that does not vary."""
 
-DRAWN_NUMBERS = 2**26
+DRAWN_NUMBERS = 2**25
 """Numbers of drawn examples that an estimate beside the bound takes: for large images fewer
-examples, or draws of each.
-
-Measured: a report of 6,000 colour images of 64x64 took 67 s of one core without this limit, of
-which 40 s were estimates over more examples than a picture shows. Images of 32x32 and tables of
-some hundred columns are not limited.
+examples, or draws of each. Of small ones (28x28) and of tables it bounds nothing.
 """
 
 LEAST_EXAMPLES = 100
