@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from . import __version__
+from . import __version__, anomalies
 from .data import Dataset, named_sets
 from .distributed.launch import make_fabric, processes_of
 from .distributed.supervision import launched
@@ -228,22 +228,8 @@ class Session:
             yield
 
     def begin(self, training: Fit) -> None:
-        """Goes to the checkpoint of a run that is resumed, and writes what the run is.
-
-        Raises:
-            RunError: the folder holds a run of another format, recipe or data.
-        """
+        """Goes to the checkpoint of a run that is resumed, and writes what the run is."""
         if self.is_resumed:
-            description = read_json(self.folder / "data.json")
-            version = None
-            if isinstance(description, dict):
-                version = description.get("format")
-            if version != FORMAT:
-                raise RunError(
-                    f"{self.folder}: a run of format {FORMAT} is needed, got {version!r}"
-                )
-            _refuse_other_recipe(self.recipe, self.folder)
-            unchanged(self.dataset, self.folder, RunError)
             training.resume()
         if self.is_first:
             self._write_description(training.state)
@@ -333,13 +319,19 @@ class Session:
         )
 
     def report(self, run: Run, trackers: Watch) -> None:
-        """Writes the weights and the summary, then the report, which the trackers get too."""
+        """Writes the weights and the summary, what held-out examples score, then the report, which
+        the trackers get too.
+        """
         if not self.is_first:
             return
         lock.refuse_moved(self.folder)
+        anomalies.forget(self.folder)
         weights = run.model.state_dict()
         save_tensors(self.folder / "model.safetensors", weights, {"format": str(FORMAT)})
         write_json(self.folder / "summary.json", run.summary)
+        with tolerate_errors("the reference of score"):
+            trained = len(self.dataset.train) * run.summary["epochs"]
+            anomalies.keep(run, self.dataset, trained)
         if self.recipe.report.write:
             command = f"lowerbound report {shlex.quote(str(self.folder))}"
             with tolerate_errors(f"the report ({command} tries again)"):
@@ -366,7 +358,8 @@ def open_session(
         progress: whether a bar is shown.
 
     Raises:
-        RunError: the folder holds a run already, or there is nothing to resume.
+        RunError: the folder holds a run already, or there is nothing to resume, or what is there is
+            of another format, recipe or data.
         DataError: the data cannot be read, or do not fit the likelihood or the noise.
         ConfigError: the model cannot be built.
     """
@@ -375,6 +368,8 @@ def open_session(
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = recipe.data.open()
+    if is_resumed:
+        _refuse_other_run(recipe, dataset, folder)
     caveat = check(recipe, dataset.train)
     for split in (dataset.validation, dataset.test):
         if split is not None:
@@ -581,10 +576,24 @@ def _is_blank(folder: Path) -> bool:
     return True
 
 
+def _refuse_other_run(recipe: Recipe, dataset: Dataset, folder: Path) -> None:
+    """Raises RunError if the folder's run is of another format, recipe or data."""
+    description = read_json(folder / "data.json")
+    version = None
+    if isinstance(description, dict):
+        version = description.get("format")
+    if version != FORMAT:
+        raise RunError(f"{folder}: a run of format {FORMAT} is needed, got {version!r}")
+    _refuse_other_recipe(recipe, folder)
+    advice = "give the same data by --data (data= in Python), or choose another --out"
+    unchanged(dataset, folder, RunError, advice)
+
+
 def _refuse_other_recipe(recipe: Recipe, folder: Path) -> None:
     """Raises RunError if the folder's run is of another recipe.
 
-    What does not change the weights of an epoch may differ.
+    What does not change the weights of an epoch may differ, and so may the place of the data, whose
+    digest is compared.
     """
     ours = _tables_that_count(recipe)
     theirs = _tables_that_count(load_recipe(folder / "recipe.toml"))
@@ -595,6 +604,8 @@ def _refuse_other_recipe(recipe: Recipe, folder: Path) -> None:
         for key in values.keys() | theirs[table].keys():
             if values.get(key) != theirs[table].get(key):
                 different.append(f"{table}.{key}")
+    if different == ["data.source"]:
+        return
     raise RunError(
         f"{folder} is a run of another recipe, different in {', '.join(sorted(different))}; choose "
         "another --out"

@@ -170,6 +170,9 @@ class Reporting:
     Args:
         write: whether the fit writes a report.
         points: largest number of examples on a map of the latent space.
+        examples: largest number of examples of a split that images and tables are measured on,
+            the first of them; None measures the bound on all, and estimates beside it on as many
+            as keep the report short.
         projection: method that maps latent spaces of more than two dimensions, beside the principal
             components: "tsne" of scikit-learn, or "opentsne" or "umap" where these libraries are
             installed.
@@ -177,6 +180,7 @@ class Reporting:
 
     write: bool = True
     points: PositiveInt = 5000
+    examples: PositiveInt | None = None
     projection: Literal["tsne", "opentsne", "umap"] = "tsne"
 
 

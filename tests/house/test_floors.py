@@ -39,7 +39,7 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 
 DOORS = {
     "recommend": {"report", "cli"},
-    "anomalies": {"report", "cli"},
+    "anomalies": {"report", "fitting", "cli"},
     "report": {"fitting", "cli"},
     "fitting": {"cli"},
     "testing": {"cli"},

@@ -6,20 +6,23 @@ import io
 import json
 import lzma
 import math
+import shutil
 
 import numpy as np
 import polars
 import pytest
 from PIL import Image, features
-from scipy.stats import norm
+from scipy.stats import beta, kstest, norm
 from sklearn.datasets import load_digits
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 import lowerbound
-from lowerbound.anomalies import ANOMALOUS
-from lowerbound.errors import ConfigError, DataError, ShapeError
-from lowerbound.evaluation import auroc, complexity, percentile, typicality
+from lowerbound.anomalies import ANOMALOUS, Threshold, examples_kept
+from lowerbound.cli.scores import least_likely_row
+from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
+from lowerbound.evaluation import auroc, average_precision, complexity, percentile, typicality
 from lowerbound.evaluation.detection import codecs
+from lowerbound.evaluation.measure import LIKELIHOOD_SAMPLES
 
 QUIET = {"report.write": False, "training.accelerator": "cpu"}
 
@@ -226,18 +229,291 @@ def test_the_means_are_what_evaluate_finds(run):
     )
 
 
-def test_the_training_examples_are_uniform_among_themselves(run):
-    frame = lowerbound.score(run, split="train", samples=3).to_frame()
-    uniform = (np.arange(len(frame)) + 0.5) / len(frame) * 100
-    assert frame["percentile"].sort().to_numpy() == pytest.approx(uniform)
-    assert frame["typicality_percentile"].sort().to_numpy() == pytest.approx(uniform)
+def test_the_reference_is_uniform_among_itself(run):
+    """It is the validation split, whatever the samples: kept with the run, or measured anew."""
+    for samples in (LIKELIHOOD_SAMPLES, 3):
+        scores = lowerbound.score(run, split="validation", samples=samples)
+        assert (scores.reference_split, scores.reference) == ("validation", 180)
+        frame = scores.to_frame()
+        uniform = (np.arange(len(frame)) + 0.5) / len(frame) * 100
+        assert frame["percentile"].sort().to_numpy() == pytest.approx(uniform)
+        assert frame["typicality_percentile"].sort().to_numpy() == pytest.approx(uniform)
 
 
-def test_few_training_examples_give_nearly_the_same_percentiles(run):
-    every, few = (lowerbound.score(run, samples=3, reference=n) for n in (5000, 300))
-    assert (every.reference, few.reference) == (len(run.data().train), 300)
+def test_ordinary_test_examples_are_uniform_among_the_reference(folder):
+    """Training examples of a model that overfits are above held-out ones; ordinary test examples
+    are not below them: Kolmogorov's bound at 0.1 % for 809 and 809 examples.
+    """
+    settings = {"data.source": str(folder / "digits.npz"), "model.likelihood.levels": 256}
+    settings |= {"data.validation": 0.45, "data.test": 0.45, "training.patience": None}
+    overfit = fit(folder, "overfit", **settings, **{"training.epochs": 150})
+    test = lowerbound.score(overfit, samples=5).columns["percentile"]
+    train = lowerbound.score(overfit, split="train", samples=5).columns["percentile"]
+    assert len(test) == 809
+    distance = np.abs(np.sort(test) / 100 - (np.arange(809) + 0.5) / 809)
+    assert distance.max() < 1.95 * math.sqrt(2 / 809)
+    assert train.mean() > test.mean() + 5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "split"),
+    [
+        ({"data.validation": 40, "data.test": 40}, "validation"),
+        ({"data.validation": 0, "data.test": 40, "training.patience": None}, "test"),
+        ({"data.validation": 0, "data.test": 0, "training.patience": None}, "train"),
+    ],
+)
+def test_the_reference_is_held_out_where_something_is(folder, tmp_path, sizes, split):
+    """And without held-out data the caveat says what the percentiles are."""
+    one = fit(tmp_path, "one", **{"training.epochs": 1}, **sizes)
+    for kept in (True, False):
+        if not kept:
+            (one.folder / "reference.json").unlink()
+        scores = lowerbound.score(one, split="train")
+        assert scores.reference_split == split
+        assert ("no held-out data" in str(scores.caveat)) == (split == "train")
+
+
+def test_few_examples_give_nearly_the_same_percentiles(run):
+    every, few = (lowerbound.score(run, samples=3, reference=n) for n in (5000, 90))
+    assert (every.reference, few.reference) == (180, 90)
     distance = np.abs(every.columns["percentile"] - few.columns["percentile"]).max()
-    assert 0 < distance < 100 * 1.95 / math.sqrt(300)  # Kolmogorov's bound, at 0.1 %
+    assert 0 < distance < 100 * 1.95 / math.sqrt(90)  # Kolmogorov's bound, at 0.1 %
+
+
+# What a run keeps
+
+
+def test_a_run_keeps_what_its_data_would_give(run, folder, monkeypatch):
+    """The same scores, percentiles, cuts and areas with the kept numbers as from the data."""
+    options = {"threshold": 0.05}
+    kept = lowerbound.score(run, folder / "noise.npy", **options)
+    monkeypatch.setattr("lowerbound.anomalies.reference.read", lambda folder: None)
+    measured = lowerbound.score(run, folder / "noise.npy", **options)
+    assert kept.to_frame().equals(measured.to_frame())
+    assert kept.thresholds == measured.thresholds
+    assert kept.own.keys() == measured.own.keys()
+    assert all(np.array_equal(kept.own[name], measured.own[name]) for name in kept.own)
+
+
+@pytest.mark.parametrize(
+    ("trained", "kept"), [(0, 500), (99_999, 500), (200_000, 1000), (10**7, 5000)]
+)
+def test_how_many_are_kept_depends_on_counts_alone(trained, kept):
+    """One example for each ten times twenty draws that the fit has made, within the limits."""
+    assert LIKELIHOOD_SAMPLES == 20, "the counts of this test are those of 20 samples"
+    assert examples_kept(trained) == kept
+
+
+def test_no_reference_without_a_likelihood(autoencoder, recommender):
+    assert not (autoencoder.folder / "reference.json").exists()
+    assert not (recommender.folder / "reference.json").exists()
+
+
+def test_new_weights_never_stand_beside_an_old_reference(folder, tmp_path, monkeypatch):
+    """A fit that ends between the two leaves no reference."""
+    one = fit(tmp_path, "one", **{"training.epochs": 1})
+    assert (one.folder / "reference.json").is_file()
+    monkeypatch.setattr("lowerbound.anomalies.keep", lambda *arguments: 1 / 0)
+    settings = QUIET | {"training.epochs": 2}
+    lowerbound.fit("digits", out=one.folder, settings=settings, resume=True, progress=False)
+    assert not (one.folder / "reference.json").exists()
+
+
+GOOD = {"elbo": [1.0], "log_likelihood": [1.0]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no json",
+        "[]",
+        "{}",
+        json.dumps({"format": 2, "samples": 20, "splits": {"test": GOOD}}),
+        json.dumps({"format": 1, "samples": 20, "splits": {}}),
+        json.dumps({"format": 1, "samples": 20, "splits": {"best": GOOD}}),
+        json.dumps({"format": 1, "samples": 20, "splits": {"test": GOOD | {"elbo": []}}}),
+        json.dumps({"format": 1, "samples": 20, "splits": {"test": GOOD | {"elbo": [math.nan]}}}),
+        json.dumps({"format": 1, "samples": 20, "splits": {"test": GOOD | {"elbo": [1.0, 2.0]}}}),
+    ],
+)
+def test_a_damaged_reference_is_one_line(run, tmp_path, content):
+    copied = tmp_path / "run"
+    shutil.copytree(run.folder, copied)
+    (copied / "reference.json").write_text(content)
+    with pytest.raises(RunError, match=r"reference\.json") as caught:
+        lowerbound.score(lowerbound.load(copied))
+    assert "\n" not in str(caught.value)
+
+
+# Thresholds
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_false_alarms_are_as_many_as_expected(end, rate):
+    """Over 2,000 sets of held-out scores the true rate has the stated mean, lies in the stated
+    interval as often as stated, and has the distribution Beta(k, n + 1 - k)."""
+    rng = np.random.default_rng(0)
+    count = 150
+    rates, inside = [], []
+    for _ in range(2000):
+        cut = Threshold.of("s", end, rng.normal(size=count), rate)
+        true_rate = norm.cdf(cut.cut) if end == "low" else norm.sf(cut.cut)
+        rates.append(true_rate)
+        inside.append(cut.interval[0] <= true_rate <= cut.interval[1])
+    k = math.floor(rate * (count + 1))
+    assert cut.rate == pytest.approx(k / (count + 1))
+    assert cut.rate <= rate
+    assert np.mean(rates) == pytest.approx(cut.rate, abs=4 * np.std(rates) / math.sqrt(2000))
+    assert np.mean(inside) == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
+    assert kstest(rates, beta(k, count + 1 - k).cdf).pvalue > 1e-3
+
+
+def test_a_cut_by_hand():
+    """Of the scores 1 to 9, a tenth: the least is the cut, and what is below it is anomalous."""
+    held_out = np.arange(1.0, 10.0)
+    low, high = (Threshold.of("s", end, held_out, 0.1) for end in ("low", "high"))
+    assert (low.cut, low.rate, high.cut, high.rate) == (1, 0.1, 9, 0.1)
+    values = np.array([0.5, 1.0, 9.0, 9.5, math.nan])
+    assert low.flags(values).tolist() == [True, False, False, False, True]
+    assert high.flags(values).tolist() == [False, False, False, True, True]
+    # Beta(1, 9) has the distribution function 1 - (1 - p)^9.
+    assert [1 - (1 - p) ** 9 for p in low.interval] == pytest.approx([0.025, 0.975])
+
+
+def test_a_threshold_flags_the_rows_beyond_its_cut(run, folder):
+    scores = lowerbound.score(run, folder / "noise.npy", threshold=0.05)
+    assert scores.thresholds.keys() == ANOMALOUS.keys() - {"log_ratio_against"}
+    cut = scores.thresholds["log_likelihood"].cut
+    column = scores.columns["log_likelihood"] < cut
+    assert scores.columns["anomalous"].tolist() == column.tolist()
+    assert scores.flagged()["log_likelihood"] == 200  # noise is anomalous
+    by_ratio = lowerbound.score(run, folder / "noise.npy", threshold=0.05, by="log_ratio")
+    cut = by_ratio.thresholds["log_ratio"].cut
+    assert by_ratio.columns["anomalous"].tolist() == (scores.columns["log_ratio"] < cut).tolist()
+    own = scores.summary()["thresholds"]["log_likelihood"]
+    low, high = own["interval"]
+    assert low / 2 < own["own_test_flagged"] / 359 < high * 2  # of ordinary examples
+
+
+# The truth
+
+
+def test_average_precision_by_hand():
+    """In the order + - + -, it is the mean of 1 / 1 and 2 / 3."""
+    marks = np.array([True, False, True, False])
+    assert average_precision(marks, np.array([4.0, 3, 2, 1])) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(marks, np.zeros(4)) == 0.5  # all tie
+
+
+def test_average_precision_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    marks = rng.random(300) < 0.1
+    scores = rng.integers(0, 30, 300) + 5.0 * marks  # with many ties
+    expected = average_precision_score(marks, scores)
+    assert average_precision(marks, scores) == pytest.approx(expected, abs=1e-12)
+
+
+def test_no_order_of_what_is_no_number():
+    numbers, holes = np.arange(4.0), np.array([1.0, math.nan, 2.0])
+    for call in (
+        lambda: auroc(numbers, holes),
+        lambda: auroc(holes, numbers),
+        lambda: percentile(numbers, holes),
+        lambda: average_precision(np.array([True, False, True]), holes),
+    ):
+        with pytest.raises(DataError, match=r"1 of 3 scores are no numbers \(nan\)") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    assert np.isnan(percentile(holes, numbers)).tolist() == [False, True, False]
+
+
+@pytest.fixture(scope="module")
+def mixed(folder):
+    """Digits, and at every fourth place noise, with labels that say so."""
+    images = (load_digits().images[:200] * 15).astype(np.uint8)
+    is_noise = np.arange(200) % 4 == 0
+    images[is_noise] = noise((8, 8), 50)
+    np.savez(folder / "mixed.npz", images=images, labels=is_noise.astype(int))
+    return folder / "mixed.npz", is_noise
+
+
+@pytest.mark.parametrize("truth", ["label", "label=1", "label!=0", "array"])
+def test_the_truth_measures_the_scores(run, mixed, truth):
+    path, is_noise = mixed
+    scores = lowerbound.score(run, path, samples=2, truth=is_noise if truth == "array" else truth)
+    found = scores.against_truth()
+    assert scores.columns["truth"].tolist() == is_noise.tolist()
+    assert found.keys() == ANOMALOUS.keys() - {"log_ratio_against"}
+    for name, measures in found.items():
+        sign = 1 if ANOMALOUS[name] == "high" else -1
+        values = sign * scores.columns[name]
+        assert measures.auroc.value == pytest.approx(roc_auc_score(is_noise, values))
+        assert measures.average_precision == pytest.approx(
+            average_precision_score(is_noise, values)
+        )
+    assert found["log_likelihood"].auroc.value > 0.99
+    assert abs(scores.auroc()["log_likelihood"].value - 0.5) < 0.25  # another question
+
+
+def table_of(path, rows, kind="csv"):
+    """A table of two normal columns, and a text column that says which rows are far out."""
+    rng = np.random.default_rng(rows)
+    is_bad = np.arange(rows) % 5 == 0
+    a, b = rng.normal(size=(2, rows)) + 6 * is_bad
+    frame = polars.DataFrame(
+        {"state": np.where(is_bad, "bad", "good"), "a": a, "b": b, "flag": is_bad}
+    )
+    path = path / f"t{rows}.{kind}"
+    getattr(frame, {"csv": "write_csv", "parquet": "write_parquet"}[kind])(path)
+    return path, is_bad
+
+
+@pytest.fixture(scope="module")
+def table(folder):
+    rng = np.random.default_rng(0)
+    frame = polars.DataFrame({name: rng.normal(size=200) for name in "ab"})
+    frame.write_csv(folder / "ab.csv")
+    settings = QUIET | {"training.epochs": 3}
+    return lowerbound.fit(
+        "table", data=folder / "ab.csv", out=folder / "ab", progress=False, settings=settings
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("truth", ["state=bad", "state!=good", "flag", "flag=true"])
+def test_the_truth_of_a_table_is_a_column_that_is_not_read(table, tmp_path, kind, truth):
+    path, is_bad = table_of(tmp_path, 60, kind)
+    scores = lowerbound.score(table, path, samples=2, truth=truth)
+    assert scores.truth.tolist() == is_bad.tolist()
+    assert scores.against_truth()["log_likelihood"].auroc.value > 0.95
+
+
+@pytest.mark.parametrize(
+    ("truth", "error", "line"),
+    [
+        ("state", ConfigError, "which values are anomalies? They are 'good', 'bad'; write state="),
+        ("state=worse", ConfigError, "no row has the value 'worse'; its values are 'good', 'bad'"),
+        ("stat", DataError, "unknown column 'stat' in .*; did you mean 'state'"),
+        ("a", ConfigError, "the model itself reads the column 'a'"),
+        ("state=bad,good", DataError, "every row is an anomaly"),
+        (np.zeros(60), DataError, "truth must have an anomaly and an ordinary example"),
+        (np.zeros(59), ConfigError, "one boolean for each of the 60 examples"),
+    ],
+    ids=str,
+)
+def test_a_truth_that_says_nothing_is_one_line(table, tmp_path, truth, error, line):
+    path, _ = table_of(tmp_path, 60)
+    with pytest.raises(error, match=line.replace("?", r"\?")) as caught:
+        lowerbound.score(table, path, samples=1, truth=truth)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_without_a_truth_are_named(table, tmp_path):
+    (tmp_path / "holes.csv").write_text("a,b,state\n1,2,good\n1,2,\n1,2,bad\n")
+    with pytest.raises(DataError, match="no value in the column 'state' in 1 rows, the first of"):
+        lowerbound.score(table, tmp_path / "holes.csv", samples=1, truth="state=bad")
 
 
 def test_noise_is_anomalous(run, folder):
@@ -379,10 +655,41 @@ def test_the_command_as_json(command, run, folder, tmp_path):
     assert code == 0
     assert (found["out"], found["examples"], found["samples"]) == (str(out), 200, 2)
     assert found["means"].keys() == found["own_test_means"].keys() == {*NAMES, "log_ratio_against"}
-    assert found["auroc"].keys() == ANOMALOUS.keys()
-    assert found["auroc"]["log_likelihood"]["value"] > 0.99
+    areas = found["auroc_against_own_test"]
+    assert areas.keys() == ANOMALOUS.keys()
+    assert areas["log_likelihood"]["value"] > 0.99
+    assert found["medians"].keys() == found["own_test_medians"].keys() == found["means"].keys()
     frame = polars.read_csv(out)
     assert found["means"]["elbo"]["value"] == pytest.approx(frame["elbo"].mean())
+    assert found["medians"]["elbo"] == pytest.approx(frame["elbo"].median())
+    assert (found["thresholds"], found["truth"]) == (None, None)
+
+
+def test_the_command_with_a_threshold_and_a_truth(command, run, mixed, tmp_path):
+    out = tmp_path / "scores.csv"
+    arguments = ("--data", mixed[0], "--out", out, "--threshold", 0.05, "--truth", "label")
+    code, printed, _ = command("score", run.folder, *arguments)
+    frame = polars.read_csv(out)
+    count = int(frame["anomalous"].sum())
+    assert code == 0
+    assert frame.columns == ["row", "label", *NAMES, "anomalous", "truth"]
+    assert 50 <= count < 80  # all of the noise, and some digits
+    assert f"anomalous by log_likelihood, which the column says: {count} of 200 examples" in printed
+    assert "cuts from 180 validation examples of the run" in printed
+    low, high = beta(9, 172).interval(0.95)  # the ninth of 180
+    assert f"{9 / 181:.2%} ({low:.2%} to {high:.2%})" in printed
+    assert "do these examples as a whole look like the run's own test split (359" in printed
+    assert "by your own labels 50 of 200 examples are anomalies" in printed
+
+
+def test_rows_are_named_by_their_file_or_their_own_columns():
+    row = {"row": 3, "label": 7, "file": "a/b.png", "log_likelihood": -1.0, "percentile": 2.0}
+    by_file = least_likely_row(row, {"row": [], "file": [], "label": []})
+    assert by_file.startswith("file a/b.png  log p(x)")
+    assert by_file.endswith("label 7")
+    row |= {"customer": "c-17"}
+    assert least_likely_row(row, {"row": [], "customer": []}).startswith("customer c-17  log p(x)")
+    assert least_likely_row(row, {"row": [], "label": []}).startswith("row 3 ")
 
 
 @pytest.mark.parametrize(
@@ -394,6 +701,14 @@ def test_the_command_as_json(command, run, folder, tmp_path):
         (["--out", "x.csv", "--data", "LARGE"], "shape (1, 9, 9)"),
         (["--out", "x.csv", "--against", "nowhere"], "nowhere is not a fitted run"),
         (["--out", "x.csv", "--against", "LEVELS17"], "the two must be alike"),
+        (["--out", "x.csv", "--threshold", "0.001"], "needs 999 held-out examples or more, got"),
+        (["--out", "x.csv", "--threshold", "1"], "between 0 and 1, such as 0.01, got 1.0"),
+        (
+            ["--out", "x.csv", "--threshold", "0.1", "--by", "elbow"],
+            "unknown score 'elbow' for the cut (by); did you mean 'elbo'?",
+        ),
+        (["--out", "x.csv", "--truth", "lable"], "unknown column 'lable' in"),
+        (["--out", "x.csv", "--truth", "label"], "write label=VALUE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -64,7 +64,7 @@ def fit(
     if summary["caveat"]:
         lines.append(f"note: {summary['caveat']}")
     lines.append(f"run      {run.folder}")
-    lines += report_lines(run.folder)
+    lines += report_lines(run.folder / "report")
     following = next_command(run)
     if allow_code:
         following += " --allow-code"

@@ -7,7 +7,8 @@ import typer
 
 from ..report.text import plain_number
 from .app import AllowCode, Json, Out, RunFolder, Source, command, show
-from .text import ranking_lines, report_lines, score_lines
+from .scores import score_lines
+from .text import ranking_lines, report_lines
 
 
 @command()
@@ -59,16 +60,25 @@ def likelihood_lines(measures: dict[str, Any]) -> list[str]:
 
 
 @command()
-def report(run: RunFolder, allow_code: AllowCode = False, json: Json = False) -> None:
+def report(
+    run: RunFolder,
+    data: Source = None,
+    examples: Annotated[
+        int | None,
+        typer.Option(help="Measure at most so many examples [default: report.examples]."),
+    ] = None,
+    allow_code: AllowCode = False,
+    json: Json = False,
+) -> None:
     """Write the report of a run: one page that needs no other file, and its pictures as PNG and
     SVG.
     """
     from ..report import page
     from ..run import load
 
-    path = page(load(run, allow_code=allow_code), progress=True)
+    path = page(load(run, allow_code=allow_code), data, examples=examples, progress=True)
     result = {"page": str(path), "picture": str(path.with_name("overview.png"))}
-    show(result, report_lines(run), json)
+    show(result, report_lines(path.parent), json)
 
 
 @command()
@@ -119,6 +129,22 @@ def score(
     against: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Also the likelihood ratio to this run.")
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE", help="Also which examples are anomalous, at this rate of false alarms."
+        ),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="SCORE", help="The score whose cut makes the column anomalous.")
+    ] = "log_likelihood",
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN[=VALUE]",
+            help="Which examples are anomalies, to measure how well they are found.",
+        ),
+    ] = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -134,7 +160,16 @@ def score(
     other = None
     if against is not None:
         other = load(against, allow_code=allow_code)
-    scores = anomalies.score(fitted, data, split=split, samples=samples, against=other)
+    scores = anomalies.score(
+        fitted,
+        data,
+        split=split,
+        samples=samples,
+        against=other,
+        threshold=threshold,
+        by=by,
+        truth=truth,
+    )
     write_table(out, scores.to_frame())
     result = {"out": str(out)} | scores.summary()
     show(result, [*score_lines(scores), f"all scores in {out}"], json)

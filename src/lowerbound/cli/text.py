@@ -61,11 +61,11 @@ def next_command(run: Any) -> str:
     return f"lowerbound recommend {run.folder} --history ITEM"
 
 
-def report_lines(run: Path) -> list[str]:
-    """Says where the report of a run is, if it has one."""
+def report_lines(folder: Path) -> list[str]:
+    """Says where a report is, if there is one in the folder."""
     lines = []
     for name, file in (("picture", "overview.png"), ("page", "index.html")):
-        path = run / "report" / file
+        path = folder / file
         if path.is_file():
             lines.append(f"{name:<9}{path}")
     return lines
@@ -113,49 +113,6 @@ def versus_popularity(difference: dict[str, float], metric: str) -> str:
     if lead.is_clearly_above:
         return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
     return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
-
-
-def score_lines(scores: Any) -> list[str]:
-    """Lays out the mean of each score and the least likely examples.
-
-    Where the source is not the run's own data, each score also has its mean over the run's own test
-    split, and its AUROC, which says how well it tells the source from that split.
-    """
-    summary = scores.summary()
-    own_means = summary["own_test_means"]
-    examples = f"{summary['examples']:,} {summary['split']} examples of {summary['source']}"
-    lines = [f"{examples}, {summary['samples']} importance samples each"]
-    head = f"{'mean':<22}{'of these':>14}"
-    if own_means:
-        head += f"{'own test split':>16}  AUROC"
-    lines.append(head)
-    for name, mean in summary["means"].items():
-        row = f"{name:<22}{plain_number(mean['value']):>14}"
-        if own_means:
-            row += f"{plain_number(own_means[name]['value']):>16}"
-        if name in summary["auroc"]:
-            auroc = summary["auroc"][name]
-            row += f"  {auroc['value']:.4f} +- {auroc['standard_error']:.4f}"
-        lines.append(row)
-    if own_means:
-        lines.append(
-            "AUROC: the probability that one of these looks more anomalous than one of the own "
-            f"test split ({summary['own_test_examples']:,} examples)"
-        )
-    lines.append("the least likely:")
-    lines += [least_likely_row(row) for row in scores.least_likely().iter_rows(named=True)]
-    if summary["caveat"]:
-        lines.append(f"note: {summary['caveat']}")
-    return lines
-
-
-def least_likely_row(row: dict[str, Any]) -> str:
-    """Lays out one of the least likely examples."""
-    log_likelihood = plain_number(row["log_likelihood"])
-    line = f"row {row['row']:>7}  log p(x) {log_likelihood:>12}  percentile {row['percentile']:.2f}"
-    if "label" in row:
-        line += f"  label {row['label']}"
-    return line
 
 
 def recommendation_table(recommendations: list[Any]) -> list[str]:

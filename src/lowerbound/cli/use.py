@@ -142,7 +142,7 @@ def recommend(
     limits: dict[str, Any] = {"allow": read_items(allow), "deny": read_items(deny) or ()}
     exclude_seen = not include_seen
     if users is not None and out is not None:
-        data = recommender.run.data(users)
+        data = recommender.run.other_data(users)
         unknown_items = data.facts.get("unknown_items", 0)
         told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and unknown == "error":

@@ -152,7 +152,7 @@ class Data:
         self._refuse_dense_options()
         held_out = HeldOut(self.validation, self.test, self.seed, how.fold_in)
         return open_interactions(
-            self.source, how, held_out, self._text_format(), schema, items, other
+            self.source, how, held_out, self.text_format(), schema, items, other
         )
 
     def _choose_interactions(self, schema: Schema | None) -> Interactions | None:
@@ -193,11 +193,11 @@ class Data:
             ids=tuple(self.ids or ()),
             labels=self.labels,
             skip_broken=self.skip_broken,
-            text=self._text_format(),
+            text=self.text_format(),
         )
         return Preparation(self.binarize, self.standardize, wanted)
 
-    def _text_format(self) -> TextFormat:
+    def text_format(self) -> TextFormat:
         """Returns what the recipe says of the way a text file is written."""
         missing = None
         if self.missing is not None:

@@ -3,7 +3,7 @@
 They work on `Terms` and `Level` records, on scores, and on any examples that come in batches.
 """
 
-from .detection import auroc, complexity, percentile, typicality
+from .detection import auroc, average_precision, complexity, percentile, typicality
 from .latent import LatentStatistics, latent_statistics
 from .likelihood import Bound, Likelihood, bits_per_dimension, bound, importance_log_likelihood
 from .ranking.rank import Ranking, difference, rank
@@ -20,6 +20,7 @@ __all__ = [
     "Slice",
     "TopK",
     "auroc",
+    "average_precision",
     "bits_per_dimension",
     "bound",
     "by_activity",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..errors import DataError
 from .statistics import Estimate
 
 Numbers = np.ndarray
@@ -21,13 +22,30 @@ LZMA_DICTIONARY = 2**16
 def percentile(values: Numbers, reference: Numbers) -> Numbers:
     """Finds the percentage of `reference` (M,) below each of `values` (N,), in [0, 100].
 
-    A tie counts half.
+    A tie counts half. A value that is no number has no percentage: nan.
+
+    Raises:
+        DataError: a number of the reference is nan.
     """
+    refuse_nan("the reference of percentiles", reference)
     doubles = np.asarray(reference, np.float64)
     ordered = np.sort(doubles)
     below = np.searchsorted(ordered, values, "left")
     below_or_equal = np.searchsorted(ordered, values, "right")
-    return 50 * (below + below_or_equal) / len(ordered)
+    percentages = 50 * (below + below_or_equal) / len(ordered)
+    return np.where(np.isnan(values), np.nan, percentages)
+
+
+def refuse_nan(what: str, values: Numbers) -> None:
+    """Raises DataError if some of these values (N,) are nan, which come neither before nor after
+    others.
+    """
+    count = int(np.isnan(np.asarray(values, np.float64)).sum())
+    if count:
+        raise DataError(
+            f"{what}: {count:,} of {len(values):,} scores are no numbers (nan), so that they have "
+            "no order; leave these examples out"
+        )
 
 
 def auroc(inside: Numbers, outside: Numbers) -> Estimate:
@@ -39,7 +57,12 @@ def auroc(inside: Numbers, outside: Numbers) -> Estimate:
     below 0.5 the score has it the wrong way round. The standard error is that of DeLong, DeLong &
     Clarke-Pearson 1988, from the variances of each example's own share of the area. It is nan where
     a side has a single example, and 0 for scores that do not overlap.
+
+    Raises:
+        DataError: a score is nan.
     """
+    refuse_nan("auroc of the examples inside", inside)
+    refuse_nan("auroc of the examples outside", outside)
     outside_shares = percentile(outside, inside) / 100
     inside_shares = percentile(inside, outside) / 100
     area = float(outside_shares.mean())
@@ -49,6 +72,30 @@ def auroc(inside: Numbers, outside: Numbers) -> Estimate:
     for shares in (outside_shares, inside_shares):
         variance += shares.var(ddof=1) / len(shares)
     return Estimate(area, math.sqrt(variance))
+
+
+def average_precision(marks: np.ndarray, scores: Numbers) -> float:
+    """Measures the average precision of a score that is high for anomalies.
+
+    It is the mean, over the anomalies, of the part of anomalies among all examples of a score as
+    high or higher; as many anomalies as ordinary examples that cannot be told apart give 0.5.
+    Without an interpolation, as `sklearn.metrics.average_precision_score` has it.
+
+    Args:
+        marks: which examples are anomalies, (N,) bool, some of them.
+        scores: (N,).
+
+    Raises:
+        DataError: a score is nan, or there is no anomaly.
+    """
+    refuse_nan("average precision", scores)
+    if not marks.any():
+        raise DataError("average precision: there is no anomaly among the examples")
+    _, group = np.unique(-scores, return_inverse=True)
+    examples = np.bincount(group)
+    anomalies = np.bincount(group, weights=marks)
+    precision = np.cumsum(anomalies) / np.cumsum(examples)
+    return float((precision * anomalies).sum() / anomalies.sum())
 
 
 def typicality(log_likelihood: Numbers, training: Numbers) -> Numbers:

@@ -11,6 +11,7 @@ from ..specs import lazy
 if TYPE_CHECKING:
     from .comparison.measure import Comparison
     from .comparison.page import compare
+    from .inline import InlinePage, show
     from .report import glance, page
 
 __getattr__: Callable[[str], Any] = lazy.attributes(
@@ -18,8 +19,9 @@ __getattr__: Callable[[str], Any] = lazy.attributes(
     {
         "comparison.measure": ("Comparison",),
         "comparison.page": ("compare",),
+        "inline": ("InlinePage", "show"),
         "report": ("glance", "page"),
     },
 )
 
-__all__ = ["Comparison", "compare", "glance", "page"]
+__all__ = ["Comparison", "InlinePage", "compare", "glance", "page", "show"]

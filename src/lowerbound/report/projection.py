@@ -149,6 +149,13 @@ def _perplexity(count: int) -> float:
     return min(30.0, (count - 1) / 3)
 
 
+def _processes(points: int) -> int:
+    """Returns how many threads look for the neighbours of points: -1 stands for all."""
+    if points > ONE_THREAD_POINTS:
+        return -1
+    return 1
+
+
 def _project_by_tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
 
@@ -157,6 +164,7 @@ def _project_by_tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
         init="pca",
         random_state=seed,
         max_iter=TSNE_ITERATIONS,
+        n_jobs=_processes(len(vectors)),
     )
     return np.asarray(tsne.fit_transform(vectors))
 
@@ -164,7 +172,11 @@ def _project_by_tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
 def _project_by_opentsne(vectors: np.ndarray, seed: int) -> np.ndarray:
     from openTSNE import TSNE
 
-    tsne = TSNE(perplexity=_perplexity(len(vectors)), random_state=seed, n_jobs=-1)
+    tsne = TSNE(
+        perplexity=_perplexity(len(vectors)),
+        random_state=seed,
+        n_jobs=_processes(len(vectors)),
+    )
     return np.asarray(tsne.fit(vectors))
 
 

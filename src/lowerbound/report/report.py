@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..data import Dataset
+from ..evaluation.batches import positive
 from ..run import Run
 from ..system.files import refuse_unwritable
 from ..system.progress import stages
@@ -28,20 +31,41 @@ KINDS = {"image": IMAGES, "table": TABLES, "vector": TABLES, "interactions": REC
 """What a report says of a run, by the kind of its data."""
 
 
-def page(run: Run, *, progress: bool = False) -> Path:
+def page(
+    run: Run,
+    source: str | Path | None = None,
+    *,
+    examples: int | None = None,
+    progress: bool = False,
+) -> Path:
     """Writes the report of a run into its folder.
 
     `report/index.html` is one file that needs no other. Its pictures stand beside it as PNG and
-    SVG, and some of them together in `report/overview.png`.
+    SVG, and some of them together in `report/overview.png`. The report of other data than the
+    run's own is in `report-NAME`, after the name of the source.
 
     Args:
         run: the run.
+        source: the data that it is measured on; None takes those of the run.
+        examples: takes the place of `report.examples`.
         progress: whether a bar on standard error shows the progress.
 
     Returns:
         The path of the page.
+
+    Raises:
+        ConfigError: `examples` is no such number, or a run on interactions is to be measured on
+            other data than its own.
+        DataError: the data are gone, or do not fit the run.
     """
     folder = run.folder / "report"
+    if source is not None:
+        run = run.looking_at(run.data(source))
+        folder = folder_of(run)
+    if examples is not None:
+        count = positive(examples, what="examples")
+        run = copy(run)
+        run.recipe = replace(run.recipe, report=replace(run.recipe.report, examples=count))
     name = run.folder.resolve().name
     kind = KINDS[run.schema.kind]
     refuse_unwritable(folder)
@@ -58,6 +82,13 @@ def page(run: Run, *, progress: bool = False) -> Path:
         path = write(folder, name, subtitle(run), made)
     _remove_other_pictures(folder, {*pictures, "overview"})
     return path
+
+
+def folder_of(run: Run) -> Path:
+    """Returns the folder of a report: that of other data than the run's own has their name."""
+    if run.looked_at is None or run.is_own(run.looked_at):
+        return run.folder / "report"
+    return run.folder / f"report-{run.looked_at.name}"
 
 
 def sections(run: Run, begins: Callable[[str], None] = lambda name: None) -> list[Section]:

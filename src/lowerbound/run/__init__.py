@@ -2,10 +2,21 @@
 
 A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per
 epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json` prints),
-`checkpoint/` and `report/`.
+`reference.json` (what held-out examples score, of a run with a likelihood), `checkpoint/` and
+`report/`.
 """
 
 from .contents import FORMAT, build
-from .run import LATENT_USERS, Run, check, load, unchanged, units
+from .run import LATENT_USERS, Run, check, digest_of, load, unchanged, units
 
-__all__ = ["FORMAT", "LATENT_USERS", "Run", "build", "check", "load", "unchanged", "units"]
+__all__ = [
+    "FORMAT",
+    "LATENT_USERS",
+    "Run",
+    "build",
+    "check",
+    "digest_of",
+    "load",
+    "unchanged",
+    "units",
+]

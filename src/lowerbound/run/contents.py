@@ -42,29 +42,30 @@ def read_table(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
-class _Typed(BaseModel):
+class Typed(BaseModel):
     """The values that a file of a run must hold for its readers; the file may hold more."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
-class _Fingerprint(_Typed):
+class _Fingerprint(Typed):
     train: int = 0
     validation: int = 0
     test: int = 0
 
 
-class Facts(_Typed):
+class Facts(Typed):
     """The content of data.json, without its schema."""
 
     fingerprint: _Fingerprint = _Fingerprint()
+    facts: dict[str, Any] = {}
 
 
 FACTS_OF_INTERACTIONS = {"read", "kept", "users", "items", "density"}
 """The names of the facts that a run on interactions tells of its data; other runs have no facts."""
 
 
-class _Summary(_Typed):
+class _Summary(Typed):
     """The content of summary.json."""
 
     epochs: Annotated[int, Field(ge=1, le=2**53)]
@@ -95,7 +96,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return refuse_mistyped(_Summary, summary, folder / "summary.json")
 
 
-def refuse_mistyped(kind: type[_Typed], table: dict[str, Any], path: Path) -> dict[str, Any]:
+def refuse_mistyped(kind: type[Typed], table: dict[str, Any], path: Path) -> dict[str, Any]:
     """Gives the table as it is. RunError if its values are not of this kind."""
     try:
         kind.model_validate(table)

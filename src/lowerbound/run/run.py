@@ -2,11 +2,13 @@
 
 A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per
 epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json` prints),
-`checkpoint/` and `report/`.
+`reference.json` (what held-out examples score, of a run with a likelihood), `checkpoint/` and
+`report/`.
 """
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,16 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch, Values
-from ..data import Dataset, Items, Schema, Split
+from ..data import Dataset, Items, Schema, Split, named_sets
+from ..data.dataset import PARTS
 from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..model import VAE
 from ..recipe import Recipe
+from ..specs import lazy
 from ..specs.user_code import allowing_code
-from ..system.files import is_file, within
+from ..system.files import exists, expand_home, is_file, within
 from ..system.machine import refuse_beyond_memory
 from .contents import (
     FORMAT,
@@ -36,7 +40,7 @@ from .contents import (
     refuse_mistyped,
 )
 
-__all__ = ["LATENT_USERS", "Run", "check", "load", "unchanged", "units"]
+__all__ = ["LATENT_USERS", "Run", "check", "digest_of", "load", "unchanged", "units"]
 
 
 def check(recipe: Recipe, examples: Split) -> str | None:
@@ -85,6 +89,7 @@ class Run:
         model: with its best weights, in evaluation mode.
         summary: what `fit` found, as `fit --json` prints it.
         items: the catalogue of a run on interactions, else None.
+        looked_at: what `data()` gives without a source; None opens the run's own data.
     """
 
     def __init__(
@@ -102,22 +107,83 @@ class Run:
         self.model: VAE = model.eval()
         self.summary = summary
         self.items = items
+        self.looked_at: Dataset | None = None
 
     def data(self, source: str | Path | None = None) -> Dataset:
         """Opens the data of the run in its own splits, or another source, standardised as in
         training and not cut further.
 
+        A source that holds the very values that the run was fitted to, such as a file that has been
+        moved, is the run's own data, in its own splits.
+
         Raises:
-            DataError: the data of the run have changed since, so that their splits are not those of
-                the fit.
+            DataError: the data of the run are gone, or have changed since, so that their splits are
+                not those of the fit.
         """
-        if source is not None:
-            other = replace(self.recipe.data, source=str(source), validation=0, test=0)
-            return other.open(self.schema, self.items, other=True)
-        dataset = self.recipe.data.open(self.schema, self.items)
+        if source is None and self.looked_at is not None:
+            return self.looked_at
+        if source is None:
+            return self._own_data()
+        dataset = self.other_data(source)
+        if not self._may_be_own(dataset):
+            return dataset
+        moved = self._open_own_from(source)
+        if self.is_own(moved):
+            return moved
+        return dataset
+
+    def other_data(self, source: str | Path) -> Dataset:
+        """Opens a source as other data than the run's own, whatever it holds: no split is cut from
+        it, and no user is left out.
+        """
+        other = replace(self.recipe.data, source=str(source), validation=0, test=0)
+        return other.open(self.schema, self.items, other=True)
+
+    def _own_data(self) -> Dataset:
+        """Opens what the run was fitted to, where the run looks for it."""
+        source = self.recipe.data.source
+        if source not in named_sets() and not exists(expand_home(source)):
+            raise DataError(
+                f"there is no file or folder {source!r}, which {self.folder} was fitted to; "
+                "--data SOURCE takes the same data from another place, or other data (data= in "
+                "Python)"
+            )
+        dataset = self._open_own_from(source)
         if is_file(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
         return dataset
+
+    def _open_own_from(self, source: str | Path) -> Dataset:
+        """Opens a source in the splits of the run's own data."""
+        own = replace(self.recipe.data, source=str(source))
+        return own.open(self.schema, self.items)
+
+    def _may_be_own(self, dataset: Dataset) -> bool:
+        """Says whether a source holds as much as the run was fitted to.
+
+        Only such a source is read once more and compared by its digest.
+        """
+        if not is_file(self.folder / "data.json"):
+            return False
+        if self.items is not None:
+            facts = read_table(self.folder, "data.json").get("facts", {})
+            return dataset.facts.get("read") == facts.get("read")
+        return len(dataset.whole) == sum(self.split_sizes().values())
+
+    def split_sizes(self) -> dict[str, int]:
+        """Returns how many examples or users each split of the run's own data has."""
+        fingerprint = read_table(self.folder, "data.json").get("fingerprint", {})
+        return {part: fingerprint.get(part, 0) for part in PARTS}
+
+    def is_own(self, dataset: Dataset) -> bool:
+        """Says whether a dataset is what the run was fitted to, by the digest of its values."""
+        return digest_of(self.folder) == dataset.fingerprint()["sha256"]
+
+    def looking_at(self, dataset: Dataset) -> "Run":
+        """Returns the same run, whose `data()` is what was opened here."""
+        run = copy(self)
+        run.looked_at = dataset
+        return run
 
     def examples(
         self, source: str | Path | None = None, split: str | None = None
@@ -171,6 +237,28 @@ class Run:
         if self.items is None:
             return None
         return self.items.popularity
+
+    def report(
+        self,
+        source: str | Path | None = None,
+        *,
+        examples: int | None = None,
+        again: bool = False,
+    ) -> Any:
+        """Shows the report of the run in a notebook; it is written where there is none yet.
+
+        Args:
+            source: the data that it is measured on; None takes those of the run.
+            examples: the most examples that it is measured on, the first of them.
+            again: whether a report that is there is written again.
+
+        Returns:
+            A page that a notebook shows, and that can be opened as a file.
+        """
+        # Reports stand above runs, and are found by name: nothing here depends on them.
+        package = f"{__package__.rpartition('.')[0]}.report"
+        show = lazy.attributes(package, {"inline": ("show",)})("show")
+        return show(self, source, examples=examples, again=again)
 
     def encode(self, x: Batch | Values | Split) -> list[Tensor]:
         """Encodes a batch (N, *shape) or a whole split.
@@ -249,17 +337,32 @@ class Run:
             return torch.cat(parts)
 
 
-def unchanged(dataset: Dataset, folder: Path, error: type[LowerboundError]) -> None:
-    """Raises `error` if these are not the values that the run in the folder was fitted to."""
+def digest_of(folder: Path) -> str | None:
+    """Reads the digest of what the run in a folder was fitted to; None if it has none."""
     fingerprint = read_table(folder, "data.json").get("fingerprint")
-    before = None
-    if isinstance(fingerprint, dict):
-        before = fingerprint.get("sha256")
-    if before != dataset.fingerprint()["sha256"]:
-        advice = (
-            "its splits would not be those of the fit; give the new values by --data (data= in "
-            "Python)"
-        )
+    if not isinstance(fingerprint, dict):
+        return None
+    return fingerprint.get("sha256")
+
+
+NEW_VALUES = (
+    "its splits would not be those of the fit; give the new values by --data (data= in Python)"
+)
+"""The way out of data that have changed since a fit."""
+
+
+def unchanged(
+    dataset: Dataset, folder: Path, error: type[LowerboundError], advice: str = NEW_VALUES
+) -> None:
+    """Raises `error` if these are not the values that the run in the folder was fitted to.
+
+    Args:
+        dataset: what was opened.
+        folder: of the run.
+        error: the kind of the error.
+        advice: the way out, for its message.
+    """
+    if digest_of(folder) != dataset.fingerprint()["sha256"]:
         raise error(f"{dataset.source} is not what {folder} was fitted to: {advice}")
 
 

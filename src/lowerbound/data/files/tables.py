@@ -1,7 +1,8 @@
 """Tables of numbers: text files and Parquet, through Polars, and frames of Polars."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, LowerboundError, one_line, unknown
 from ...system.files import refuse_special
+from .dialect import AS_FOUND, Dialect, TextFormat, repeated, usual_separator
 from .dialect import MISSING as MISSING
-from .dialect import Dialect, repeated, usual_separator
 from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
@@ -56,18 +57,47 @@ class Table(Source):
         Raises:
             DataError: columns cannot be used; the message names them, and says why.
         """
-        from polars.exceptions import PanicException, PolarsError
-
-        try:
+        with _refusing_damage(path):
             if path.suffix.lower() == ".parquet":
                 _refuse_text_options(path, wanted)
                 return _read_parquet(path, wanted)
             return _read_text(path, wanted)
-        except LowerboundError:
-            raise
-        # Polars raises a TypeError for a name that is not UTF-8.
-        except (PolarsError, PanicException, OSError, ValueError, TypeError) as error:
-            raise DataError(f"{path} cannot be read as a table: {reason(error)}") from None
+
+
+@contextmanager
+def _refusing_damage(path: Path) -> Iterator[None]:
+    """Makes a `DataError` of what Polars raises in a block that reads a table."""
+    from polars.exceptions import PanicException, PolarsError
+
+    try:
+        yield
+    except LowerboundError:
+        raise
+    # Polars raises a TypeError for a name that is not UTF-8.
+    except (PolarsError, PanicException, OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} cannot be read as a table: {reason(error)}") from None
+
+
+def read_column(path: Path, name: str, text: TextFormat = AS_FOUND) -> np.ndarray:
+    """Reads one column of a table, of texts, numbers or booleans, (N,); a missing value is None.
+
+    Args:
+        path: a text file or a Parquet file.
+        name: of the column.
+        text: how a text file is written, where the user has said so.
+
+    Raises:
+        DataError: there is no such column, or the file cannot be read.
+    """
+    with _refusing_damage(path):
+        if path.suffix.lower() == ".parquet":
+            frame = _read_parquet_columns(path, [name])
+        else:
+            dialect = find_dialect(path, text)
+            _refuse_unknown([name], dialect.columns, str(path))
+            fields = scan_texts(path, dialect).select(normal_name(name)).collect()
+            frame = _parse_spelled_numbers(fields, dialect, Choice((normal_name(name),)))
+    return np.array(frame.to_series().to_list(), dtype=object)
 
 
 def _refuse_text_options(path: Path, wanted: Wanted) -> None:
@@ -202,15 +232,19 @@ def _is_index(name: str, names: Sequence[str]) -> bool:
     return name in INDEX_NAMES and (name == INDEX_NAMES[-1] or name == names[0])
 
 
-def _refuse_unknown(columns: Iterable[str], names: Sequence[str], table: str, key: str) -> None:
-    """Refuses columns that are not there, all in one line."""
-    missing = [column for column in columns if column not in names]
+def _refuse_unknown(
+    columns: Iterable[str], names: Sequence[str], table: str, key: str | None = None
+) -> None:
+    """Refuses columns that are not there, all in one line, with the key that names them."""
+    missing = [column for column in columns if normal_name(column) not in names]
     if not missing:
         return
     others = ""
     if len(missing) > 1:
         others = f", nor {one_line(', '.join(map(repr, missing[1:])), 200)},"
-    where = f"{others} in {table} ({key})"
+    where = f"{others} in {table}"
+    if key is not None:
+        where += f" ({key})"
     raise DataError(one_line(unknown("column", missing[0], names, where)))
 
 
@@ -312,6 +346,19 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     frame = scan.select(choice.all).collect()
     refuse_bomb(path, text_bytes(frame), path.stat().st_size)
     return _make_table(frame, choice, wanted, str(path))
+
+
+def _read_parquet_columns(path: Path, columns: Sequence[str]) -> "DataFrame":
+    """Reads columns of numbers or texts."""
+    scan = scan_parquet(path)
+    scan = scan.rename(_normal_names(scan.collect_schema().names(), str(path)))
+    schema = scan.collect_schema()
+    _refuse_unknown(columns, schema.names(), str(path))
+    chosen = [normal_name(column) for column in columns]
+    _refuse_nested({name: schema[name] for name in chosen}, str(path))
+    frame = scan.select(chosen).collect()
+    refuse_bomb(path, text_bytes(frame), path.stat().st_size)
+    return frame
 
 
 def _read_text(path: Path, wanted: Wanted) -> Raw:

@@ -1,5 +1,6 @@
 """What the page of a run on images or tables shows; each number is measured when first read."""
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from ...evaluation.batches import chunk_size, chunks, evaluating
 from ...evaluation.latent import ACTIVE
 from ...evaluation.measure import (
     LATENT_EXAMPLES,
+    LEAST_DRAWS,
     LIKELIHOOD_EXAMPLES,
     LIKELIHOOD_SAMPLES,
     DenseMeasures,
@@ -44,6 +46,14 @@ LEAST_SAMPLES = 1_000
 LEAST_SCALE = 1e-6
 """The scale of a code that does not vary."""
 
+DRAWN_NUMBERS = 2**25
+"""Numbers of drawn examples that an estimate beside the bound takes: for large images fewer
+examples, or draws of each. Of small ones (28x28) and of tables it bounds nothing.
+"""
+
+LEAST_EXAMPLES = 100
+"""Examples that an estimate is taken from, at least, as far as there are so many."""
+
 MOST_TERMS = 2**28
 """Numbers, of all examples by all columns, that a table of likelihood terms may hold: 1 GB."""
 
@@ -65,30 +75,48 @@ class DenseFindings:
         return self.run.data()
 
     @cached_property
+    def is_own(self) -> bool:
+        """Whether the data are those that the run was fitted to."""
+        return self.run.looked_at is None or self.run.is_own(self.data)
+
+    @cached_property
     def split(self) -> str:
         """The split that is looked at: the test split before the validation split before the
-        training split.
+        training split; of data that the run was not fitted to all examples, or their test split.
         """
         for name in ("test", "validation"):
             if getattr(self.data, name) is not None:
                 return name
-        return "train"
+        if self.is_own:
+            return "train"
+        return "all"
+
+    @property
+    def has_train(self) -> bool:
+        """Whether there are training examples to compare those of the split with."""
+        return self.is_own and self.split != "train"
+
+    @property
+    def most(self) -> int | None:
+        """The most examples that are looked at, or None for as many as each estimate takes."""
+        return self.run.recipe.report.examples
 
     @cached_property
     def examples(self) -> Examples:
-        """The examples of that split."""
-        return self.data.examples(self.split)
+        """The examples of that split, or the first of them."""
+        return self.data.examples(self.split).take(slice(0, self.most))
 
     @cached_property
     def measured(self) -> DenseMeasures:
         """The bound of that split, and the log-likelihood and the latents of its first examples."""
         return self._measures(self.examples)
 
-    def _measures(self, examples: Examples) -> DenseMeasures:
+    def _measures(self, examples: Examples, draws: int | None = None) -> DenseMeasures:
         settings = MeasureSettings(
             samples=LIKELIHOOD_SAMPLES,
-            likelihood_examples=LIKELIHOOD_EXAMPLES,
+            likelihood_examples=self._affordable(LIKELIHOOD_EXAMPLES, LIKELIHOOD_SAMPLES),
             latent_examples=LATENT_EXAMPLES,
+            draws=draws,
             has_bound=self.has_bound,
         )
         return DenseMeasures(self.run.model, examples, settings)
@@ -103,11 +131,34 @@ class DenseFindings:
         """Returns the number of draws of z that the bound of each of these examples has."""
         return draws_for(len(examples))
 
+    def _affordable(self, most: int, draws: int) -> int:
+        """Returns how many examples an estimate with so many draws of each takes, at most `most`:
+        `DRAWN_NUMBERS` bounds them.
+        """
+        size = math.prod(self.run.schema.shape)
+        examples = max(DRAWN_NUMBERS // (draws * size), LEAST_EXAMPLES)
+        return min(examples, most, self.most or most)
+
+    def _affordable_draws(self, examples: Examples) -> int:
+        """Returns how many draws each of these examples gets where the bound is only looked at."""
+        size = math.prod(self.run.schema.shape)
+        draws = max(DRAWN_NUMBERS // (len(examples) * size), 1)
+        return min(draws, draws_for(len(examples)))
+
+    @cached_property
+    def train_examples(self) -> Examples:
+        """The first training examples."""
+        count = self._affordable(DRAWN_EXAMPLES, LEAST_DRAWS)
+        return self.data.examples("train").take(slice(0, count))
+
     @cached_property
     def train_bound(self) -> Bound:
         """The bound of the first training examples."""
-        first = self.data.examples("train").take(slice(0, DRAWN_EXAMPLES))
-        return self._measures(first).bound
+        return self._looked_at(self.train_examples)
+
+    def _looked_at(self, examples: Examples) -> Bound:
+        """Measures the bound of examples that are drawn beside others."""
+        return self._measures(examples, self._affordable_draws(examples)).bound
 
     @property
     def likelihood(self) -> Likelihood | None:
@@ -161,13 +212,24 @@ class DenseFindings:
         """The examples of maps and of the data beside samples: of that split, or of all where it
         has few.
         """
-        examples = self.examples
-        if self._mapped_split == "all":
-            examples = self.data.examples("all")
+        return self._mappable.take(self._mapped_rows)
+
+    @property
+    def _mappable(self) -> Examples:
+        """The examples of which some are mapped."""
+        if self._mapped_split == self.split:
+            return self.examples
+        return self.data.examples("all")
+
+    @cached_property
+    def _mapped_rows(self) -> np.ndarray:
+        """Which of these are mapped, ascending."""
         levels = len(self.run.model.latents.sizes)
         points = self.run.recipe.report.points * 2 // max(2, levels)
-        chosen = np.random.default_rng(0).permutation(len(examples))[:points]
-        return examples.take(np.sort(chosen))
+        if self.most is not None:
+            points = min(points, self.most)
+        chosen = np.random.default_rng(0).permutation(len(self._mappable))[:points]
+        return np.sort(chosen)
 
     @property
     def mapped_name(self) -> str:
@@ -197,8 +259,9 @@ class DenseFindings:
     @cached_property
     def mapped_scores(self) -> np.ndarray:
         """The scores of the mapped examples, (N,)."""
-        bound = self._measures(self.mapped).bound
-        return self.scored(bound)
+        if self._mapped_split == self.split:
+            return self.scores[self._mapped_rows]
+        return self.scored(self._looked_at(self.mapped))
 
     @cached_property
     def draws(self) -> list[np.ndarray]:

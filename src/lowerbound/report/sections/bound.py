@@ -5,7 +5,7 @@ import numpy as np
 from ...evaluation import Likelihood, bits_per_dimension
 from ...run import Run
 from ..figures import histogram
-from ..findings.dense import DRAWN_EXAMPLES, LIKELIHOOD_SAMPLES, DenseFindings
+from ..findings.dense import LIKELIHOOD_SAMPLES, DenseFindings
 from ..records import Picture, Section, Table
 from ..text import format_estimate, format_number
 
@@ -73,9 +73,8 @@ def _distribution(findings: DenseFindings) -> Picture:
     score = findings.score_name
     caption = f"The {score} of each {findings.split} example"
     series = {findings.split: findings.scores}
-    if findings.split != "train":
-        train_count = min(DRAWN_EXAMPLES, len(findings.data.train))
-        caption += f", and of {train_count:,} training examples"
+    if findings.has_train:
+        caption += f", and of {len(findings.train_examples):,} training examples"
         series["train"] = findings.scored(findings.train_bound)
     return Picture(
         "bounds",
@@ -86,15 +85,20 @@ def _distribution(findings: DenseFindings) -> Picture:
 
 
 def _warnings(findings: DenseFindings) -> tuple[str, ...]:
-    """Warns of examples whose bound is not a finite number."""
+    """Warns of data that the run was not fitted to, and of bounds that are not finite numbers."""
+    warnings = []
+    if not findings.is_own:
+        warnings.append(
+            f"What is measured here is measured on {findings.data.source}, which the run was not "
+            "fitted to."
+        )
     count = int((~np.isfinite(findings.scores)).sum())
-    if count == 0:
-        return ()
-    warning = (
-        f"The {findings.score_name} of {count:,} examples is not a finite number; they are left "
-        "out of the pictures."
-    )
-    return (warning,)
+    if count > 0:
+        warnings.append(
+            f"The {findings.score_name} of {count:,} examples is not a finite number; they are "
+            "left out of the pictures."
+        )
+    return tuple(warnings)
 
 
 def _doubts(findings: DenseFindings) -> tuple[str, ...]:

@@ -1,0 +1,20 @@
+"""Anomalies: how likely each example of a source is under a run, and which are unlike what the run
+was fitted to.
+"""
+
+from .measures import ANOMALOUS
+from .reference import OwnScores, examples_kept, forget, keep
+from .scores import Scores, TruthMeasures, score
+from .threshold import Threshold
+
+__all__ = [
+    "ANOMALOUS",
+    "OwnScores",
+    "Scores",
+    "Threshold",
+    "TruthMeasures",
+    "examples_kept",
+    "forget",
+    "keep",
+    "score",
+]
