@@ -65,8 +65,8 @@ def leave_out_constant(raw: Raw, is_constant: np.ndarray, seed: int) -> Raw:
         refuse_constant_columns(raw, is_constant)
     if not is_constant.any():
         return raw
-    left_out = [name for name, constant in zip(raw.columns, is_constant, strict=True) if constant]
-    columns = [name for name in raw.columns if name not in set(left_out)]
+    names = np.array(raw.columns, dtype=object)
+    left_out = names[is_constant].tolist()
     shown = one_line(", ".join(map(repr, left_out)), 160)
     note = (
         f"{raw.name}: {len(left_out)} of {len(raw.columns)} columns have one value only in the "
@@ -75,7 +75,7 @@ def leave_out_constant(raw: Raw, is_constant: np.ndarray, seed: int) -> Raw:
     return replace(
         raw,
         values=np.ascontiguousarray(raw.values[:, ~is_constant]),
-        columns=tuple(columns),
+        columns=tuple(names[~is_constant]),
         notes=(*raw.notes, note),
     )
 

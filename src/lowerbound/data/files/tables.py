@@ -29,6 +29,12 @@ INDEX_NAMES = ("", "Unnamed: 0", "__index_level_0__")
 LARGEST_EXACT = 2.0**53
 """float64 has all whole numbers up to this one."""
 
+MOST_SHOWN = 10
+"""A message shows so many columns."""
+
+COLUMNS_AT_ONCE = 2**10
+"""So many columns of texts are parsed at once."""
+
 BOOLEANS = ("true", "false")
 """A column of these words, in any case, is read as ones and zeros."""
 
@@ -96,7 +102,7 @@ def read_column(path: Path, name: str, text: TextFormat = AS_FOUND) -> np.ndarra
             dialect = find_dialect(path, text)
             _refuse_unknown([name], dialect.columns, str(path))
             fields = scan_texts(path, dialect).select(normal_name(name)).collect()
-            frame = _parse_spelled_numbers(fields, dialect, Choice((normal_name(name),)))
+            frame = _parse_spelled_numbers(fields, dialect)
     return np.array(frame.to_series().to_list(), dtype=object)
 
 
@@ -210,7 +216,8 @@ def _choose_for_run(
         DataError: one of them is not there.
     """
     values = tuple(map(normal_name, wanted.columns or ()))
-    missing = [column for column in values if column not in names]
+    known = set(names)
+    missing = [column for column in values if column not in known]
     if missing:
         raise DataError(
             f"{table} lacks {len(missing)} of the {len(values)} columns that the run was fitted "
@@ -236,7 +243,8 @@ def _refuse_unknown(
     columns: Iterable[str], names: Sequence[str], table: str, key: str | None = None
 ) -> None:
     """Refuses columns that are not there, all in one line, with the key that names them."""
-    missing = [column for column in columns if normal_name(column) not in names]
+    known = set(names)
+    missing = [column for column in columns if normal_name(column) not in known]
     if not missing:
         return
     others = ""
@@ -387,32 +395,56 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
     except ComputeError:
         # Some field is no number, or has a blank beside it.
         frame = texts.select(choice.values).collect()
-        frame = _parse_spelled_numbers(frame, dialect, choice)
+        frame = _parse_spelled_numbers(frame, dialect)
     if choice.others:
         frame = frame.hstack(texts.select(choice.others).collect())
     return frame
 
 
-def _parse_spelled_numbers(frame: "DataFrame", dialect: Dialect, choice: Choice) -> "DataFrame":
-    """Converts those columns of texts to numbers whose texts all are numbers or Booleans."""
+def _parse_spelled_numbers(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
+    """Converts those columns of texts to numbers whose texts all are numbers or Booleans.
+
+    The rest stays as it is after more columns of other texts than a message shows.
+    """
     import polars
 
-    texts = polars.col(choice.values).str.strip_chars()
+    columns: list[Series] = []
+    texts = 0
+    for start in range(0, frame.width, COLUMNS_AT_ONCE):
+        part = frame[:, start : start + COLUMNS_AT_ONCE]
+        if texts <= MOST_SHOWN:
+            part = _parse_part(part, dialect)
+        columns += part.get_columns()
+        texts += part.select(polars.col(polars.String)).width
+    return polars.DataFrame(columns)
+
+
+def _parse_part(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
+    """Converts some of the columns."""
+    import polars
+
+    texts = polars.all().str.strip_chars()
     words = list(dialect.missing)
     frame = frame.with_columns(polars.when(~texts.is_in(words)).then(texts))
-    parsed = []
-    for name in choice.values:
-        column = frame[name]
-        numbers = column.to_frame().select(_as_number(polars.col(name), dialect.decimal))
-        if numbers[name].null_count() == column.null_count():
-            parsed.append(numbers[name])
-        elif _are_booleans(column):
-            parsed.append(column.str.to_lowercase() == "true")
-    return frame.with_columns(parsed)
+    numbers = frame.select(_as_number(polars.all(), dialect.decimal))
+    are_numbers = _are_equal(frame.null_count(), numbers.null_count())
+    lowered = frame.select(polars.all().str.to_lowercase())
+    booleans = lowered.select(polars.all() == "true")
+    are_booleans = lowered.select(polars.all().is_in(list(BOOLEANS)).all()).row(0)
+    columns = []
+    for position, text in enumerate(frame.iter_columns()):
+        if are_numbers[position]:
+            columns.append(numbers.to_series(position))
+        elif are_booleans[position]:
+            columns.append(booleans.to_series(position))
+        else:
+            columns.append(text)
+    return polars.DataFrame(columns)
 
 
-def _are_booleans(texts: "Series") -> bool:
-    return bool(texts.drop_nulls().str.to_lowercase().is_in(list(BOOLEANS)).all())
+def _are_equal(first: "DataFrame", second: "DataFrame") -> list[bool]:
+    """Says of each column whether two frames of one row have the same in it."""
+    return [one == other for one, other in zip(first.row(0), second.row(0), strict=True)]
 
 
 def _as_number(text: "Expr", decimal: str = ".") -> "Expr":
@@ -549,11 +581,13 @@ def _refuse_other_types(
     """
     import polars
 
+    others = {}
+    for name, kind in types.items():
+        if not kind.is_numeric() and kind not in (polars.Boolean, polars.Null):
+            others[name] = kind
     descriptions = []
     hints = set()
-    for name, kind in types.items():
-        if kind.is_numeric() or kind in (polars.Boolean, polars.Null):
-            continue
+    for name, kind in list(others.items())[:MOST_SHOWN]:
         description = str(kind)
         if frame is not None and kind == polars.String:
             row, word = _first_word(frame[name], wanted.text.decimal or ".")
@@ -562,6 +596,8 @@ def _refuse_other_types(
         descriptions.append(f"{name!r} ({description})")
     if not descriptions:
         return
+    if len(others) > MOST_SHOWN:
+        descriptions.append("and others")
     shown = one_line(", ".join(descriptions), 240)
     explanation = "".join(sorted(hints))
     raise DataError(
