@@ -29,6 +29,7 @@ from .model import VAE, as_batch
 from .recipe import Recipe
 from .recipe import load as load_recipe
 from .report import glance, page, projection
+from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, unchanged
 from .specs.user_code import allowing_code
 from .system import lock
@@ -129,6 +130,9 @@ def fit(
 def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[str, Any]) -> Recipe:
     """Returns the recipe with all settings, and a source that is found from any folder.
 
+    Counts of examples that the recipe has for its own source do not apply to another one, see
+    `Recipe.fractions_for_other_data`.
+
     Args:
         recipe: as `fit` takes it.
         name: of the recipe, for the message.
@@ -139,7 +143,7 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
-    complete = recipe.replace(replaced)
+    complete = recipe.replace(recipe.fractions_for_other_data(replaced) | dict(replaced))
     source = complete.data.source
     if not source:
         raise ConfigError(
@@ -263,6 +267,9 @@ class Session:
 
     def train(self, training: Fit, trackers: Watch) -> State:
         """Trains to the end, and returns the state. The model then has the best weights."""
+        if self.shows_progress:
+            dataset = self.dataset
+            print_line(tell_splits(dataset.sizes, dataset.schema.unit, dataset.name))
         examples = len(self.dataset.train)
         epochs = self.recipe.training.epochs
         done = training.state.epoch * examples
@@ -293,6 +300,9 @@ class Session:
         device = next(self.model.parameters()).device
         return {
             "run": str(self.folder),
+            "source": self.dataset.name,
+            "unit": self.dataset.schema.unit,
+            "sizes": self.dataset.sizes,
             "parameters": sum(p.numel() for p in parameters),
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,

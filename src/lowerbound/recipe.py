@@ -6,7 +6,7 @@ A recipe has the tables `about`, `data`, `model`, `objective`, `training`, `repo
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -226,6 +226,33 @@ class Recipe:
         for key, value in settings.items():
             _put(described, key.split("."), value)
         return parse(described)
+
+    def fractions_for_other_data(self, settings: Mapping[str, Any]) -> dict[str, float]:
+        """Gives the fractions that take the place of counts which were meant for the own source.
+
+        A thousand examples for validation are right for MNIST, and not for a hundred photographs.
+        So where settings name another source, a count of the recipe does not apply, unless it is
+        among the settings: the default fraction of `Data` does.
+
+        Returns:
+            Settings of `data.validation` and `data.test`; empty where the source is the own one.
+        """
+        source = settings.get("data.source", self.data.source)
+        if Path(str(source)).resolve() == Path(self.data.source).resolve():
+            return {}
+        fractions = {}
+        for name in ("validation", "test"):
+            key = f"data.{name}"
+            is_count = getattr(self.data, name) >= 1
+            if is_count and key not in settings:
+                fractions[key] = default_of(Data, name)
+        return fractions
+
+
+def default_of(table: type, key: str) -> Any:
+    """Gives the default value of a key of a table."""
+    (found,) = [entry for entry in fields(table) if entry.name == key]
+    return found.default
 
 
 def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:
