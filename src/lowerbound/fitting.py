@@ -238,8 +238,10 @@ class Session:
         if self.is_first:
             self._write_description(training.state)
         if self.shows_progress:
-            for note in self.dataset.notes:
-                print_line(note)
+            dataset = self.dataset
+            splits = tell_splits(dataset.sizes, dataset.schema.unit, dataset.name)
+            for line in (*dataset.notes, splits):
+                print_line(line)
         self.fabric.barrier()
 
     def _write_description(self, state: State) -> None:
@@ -267,9 +269,6 @@ class Session:
 
     def train(self, training: Fit, trackers: Watch) -> State:
         """Trains to the end, and returns the state. The model then has the best weights."""
-        if self.shows_progress:
-            dataset = self.dataset
-            print_line(tell_splits(dataset.sizes, dataset.schema.unit, dataset.name))
         examples = len(self.dataset.train)
         epochs = self.recipe.training.epochs
         done = training.state.epoch * examples
