@@ -53,6 +53,7 @@ from .training.validation import measure_test
 
 MAY_CHANGE_ON_RESUME = (
     "epochs",
+    "steps",
     "devices",
     "nodes",
     "strategy",
@@ -377,6 +378,7 @@ def open_session(
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = recipe.data.open()
+    recipe = limit_epochs(recipe, len(dataset.train))
     if is_resumed:
         _refuse_other_run(recipe, dataset, folder)
     caveat = check(recipe, dataset.train)
@@ -390,6 +392,21 @@ def open_session(
         model.start_at(torch.from_numpy(dataset.train.mean()))
     shows_progress = progress and fabric.is_global_zero
     return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress)
+
+
+def limit_epochs(recipe: Recipe, examples: int) -> Recipe:
+    """Returns the recipe with the number of epochs that its number of optimiser steps allows.
+
+    Args:
+        recipe: with all settings.
+        examples: the number of training examples.
+    """
+    training = recipe.training
+    if training.steps is None:
+        return recipe
+    steps_in_epoch = math.ceil(examples / training.batch_size)
+    epochs = max(1, training.steps // steps_in_epoch)
+    return recipe.replace({"training.epochs": min(epochs, training.epochs)})
 
 
 def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:

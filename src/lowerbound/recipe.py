@@ -6,7 +6,7 @@ A recipe has the tables `about`, `data`, `model`, `objective`, `training`, `repo
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import field, fields
+from dataclasses import field
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +21,7 @@ from .objectives import AnyObjective, Elbo
 from .optimizers import WHOLE, optimizers
 from .schedules import AnySchedule, Constant
 from .specs.checked import checked
+from .specs.keys import default_of
 from .specs.registry import refuse_unloadable, table, values
 from .specs.wording import LONGEST_MESSAGE, explain
 from .system.files import exists
@@ -29,7 +30,14 @@ from .tracking import Tracking
 
 @checked
 class About:
-    """The purpose of a recipe in free texts; `lowerbound list recipes` shows the title."""
+    """The purpose of a recipe in free texts; `lowerbound list recipes` shows the title.
+
+    Attributes:
+        title: what is fitted, in a line.
+        source: where the settings are from.
+        expected: a figure that others have published or measured.
+        measured: our own figure.
+    """
 
     title: str = ""
     source: str = ""
@@ -61,7 +69,8 @@ class Training:
         batch_size: examples in one optimiser step, summed over all processes.
         samples: Monte-Carlo samples of z for each example (L, or the k of the importance-weighted
             bound).
-        optimizer: name of an optimiser of torch.optim, or of `lowerbound.optimizers`.
+        optimizer: name of an optimiser of torch.optim, or of `lowerbound.optimizers`; see
+            `lowerbound list optimizers`.
         optimizer_options: further arguments of the optimiser.
         learning_rate: step size of the optimiser; `schedule` multiplies it.
         schedule: factor of the learning rate over the run.
@@ -97,6 +106,8 @@ class Training:
             operations of a step keep busy, at most those that PyTorch has; a small model is faster
             on one thread.
         seed: seed of the weights, of the order of the data and of the noise.
+        steps: largest number of optimiser steps. There are then as many epochs as they suffice for,
+            at least one and at most `epochs`. None: `epochs` alone decides.
     """
 
     epochs: PositiveInt = 30
@@ -125,6 +136,7 @@ class Training:
     compile: bool | Literal["auto"] = "auto"
     threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
+    steps: PositiveInt | None = None
 
     def __post_init__(self) -> None:
         processes = self.devices * self.nodes
@@ -247,12 +259,6 @@ class Recipe:
             if is_count and key not in settings:
                 fractions[key] = default_of(Data, name)
         return fractions
-
-
-def default_of(table: type, key: str) -> Any:
-    """Gives the default value of a key of a table."""
-    (found,) = [entry for entry in fields(table) if entry.name == key]
-    return found.default
 
 
 def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:

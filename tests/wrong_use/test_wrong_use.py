@@ -749,12 +749,12 @@ WRONG = [
     (
         "DiscretizedLogistic on real numbers",
         "fit table --data good.csv --set model.likelihood=DiscretizedLogistic",
-        "model.likelihood does not fit HERE/good.csv: DiscretizedLogistic(levels=256) needs values on a grid of 256 levels, got real numbers",
+        "model.likelihood does not fit HERE/good.csv: DiscretizedLogistic(levels=256) needs values on a grid of 256 levels, got real numbers; set model.likelihood=Normal",
     ),
     (
         "DiscretizedLogistic on other levels",
         f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.likelihood={{type=\"DiscretizedLogistic\", levels=17}}'",
-        "model.likelihood does not fit HERE/grey.npy: DiscretizedLogistic(levels=17) needs values on a grid of 17 levels, got 256 levels",
+        "model.likelihood does not fit HERE/grey.npy: DiscretizedLogistic(levels=17) needs values on a grid of 17 levels, got 256 levels; set model.likelihood.levels=256",
     ),
     (
         "Multinomial below 0",

@@ -47,7 +47,7 @@ class Data:
     """The [data] table of a recipe: what to read, and how to cut and prepare it.
 
     Attributes:
-        source: name of a set, or path of a file or folder.
+        source: name of a set (see `lowerbound list data`), or path of a file or folder.
         binarize: draw each pixel from its probability (its value, which must lie in [0, 1]):
             "dynamic" draws the training split anew in every batch and the others once by `seed`;
             "static" draws all once.
