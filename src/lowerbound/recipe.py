@@ -37,12 +37,14 @@ class About:
         source: where the settings are from.
         expected: a figure that others have published or measured.
         measured: our own figure.
+        group: whom the recipe is for, one of `specs.listing.GROUPS`; "" for a recipe of one's own.
     """
 
     title: str = ""
     source: str = ""
     expected: str = ""
     measured: str = ""
+    group: str = ""
 
 
 @checked

@@ -75,9 +75,24 @@ def list_(
     lines = []
     for name, entries in catalogues.items():
         lines += ["", name]
-        for entry, summary in entries.items():
-            lines.append(f"  {entry:<{width}}  {summary}")
+        if name == "recipes":
+            lines += group_lines(listing.recipes_by_group(), width)
+        else:
+            lines += entry_lines(entries, width, "  ")
     show(catalogues, lines[1:], json)
+
+
+def entry_lines(entries: dict[str, str], width: int, indent: str) -> list[str]:
+    """Lays out the entries of a catalogue: the names in a column of this width."""
+    return [f"{indent}{entry:<{width}}  {summary}" for entry, summary in entries.items()]
+
+
+def group_lines(groups: dict[str, dict[str, str]], width: int) -> list[str]:
+    """Lays out the entries of a catalogue by groups, each below its words."""
+    lines = []
+    for words, entries in groups.items():
+        lines += [f"  {words}", *entry_lines(entries, width, "    ")]
+    return lines
 
 
 @app.command(name="show", cls=Command)

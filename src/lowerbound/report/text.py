@@ -83,6 +83,19 @@ def metric_title(name: str) -> str:
     return f"{title}{at}{k}"
 
 
+NAMED_MEASURES = {
+    "elbo": "ELBO",
+    "log_likelihood": "log p(x)",
+    "log_likelihood_term": "log-likelihood term",
+}
+"""The names of the measures in nats."""
+
+
+def name_measure(measure: str) -> str:
+    """Names a measure in nats, or a ranking metric, for people."""
+    return NAMED_MEASURES.get(measure) or metric_title(measure)
+
+
 def format_setting(value: Any) -> str:
     """Writes a value of a recipe; "–" for None."""
     if value is None:
