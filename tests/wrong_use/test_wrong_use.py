@@ -243,7 +243,7 @@ WRONG = [
     (
         "an unknown command",
         "fti",
-        "unknown command 'fti'; did you mean 'fit'? Allowed: fit, evaluate, report, compare, score, sample, encode, recommend, list, doctor; see lowerbound --help",
+        "unknown command 'fti'; did you mean 'fit'? Allowed: fit, evaluate, report, compare, score, sample, encode, recommend, list, show, doctor; see lowerbound --help",
     ),
     (
         "an unknown option",
@@ -1019,7 +1019,7 @@ WRONG = [
     (
         "half a size",
         f"fit aevb-mnist {GREYS} --data grey.npy --set data.size=64x",
-        "recipe: data.size: '64x' is no size; allowed: HEIGHTxWIDTH, such as 64x64",
+        "recipe: data.size: '64x' is no size; allowed: HEIGHTxWIDTH, such as 64x64, or auto",
     ),
     (
         "a size for a table",
@@ -1686,7 +1686,7 @@ CALLS = [
         "a wrong size in Python",
         lambda f: data.Data("digits", size="4"),
         ConfigError,
-        "Data: size: '4' is no size; allowed: HEIGHTxWIDTH, such as 64x64",
+        "Data: size: '4' is no size; allowed: HEIGHTxWIDTH, such as 64x64, or auto",
     ),
     (
         "a model of no latents",
