@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .model import VAE, Architecture
     from .recipe import Recipe, Training
     from .recommend import Recommender
+    from .report import compare
     from .run import Run, load
 
 __getattr__: Callable[[str], Any] = lazy.attributes(
@@ -30,6 +31,7 @@ __getattr__: Callable[[str], Any] = lazy.attributes(
         "model": ("VAE", "Architecture"),
         "recipe": ("Recipe", "Training"),
         "recommend": ("Recommender",),
+        "report": ("compare",),
         "run": ("Run", "load"),
     },
 )
@@ -42,6 +44,7 @@ __all__ = [
     "Run",
     "Training",
     "__version__",
+    "compare",
     "fit",
     "load",
     "score",

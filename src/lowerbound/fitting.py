@@ -29,6 +29,7 @@ from .model import VAE, as_batch
 from .recipe import Recipe
 from .recipe import load as load_recipe
 from .report import glance, page, projection
+from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, unchanged
 from .specs.user_code import allowing_code
 from .system import lock
@@ -52,6 +53,7 @@ from .training.validation import measure_test
 
 MAY_CHANGE_ON_RESUME = (
     "epochs",
+    "steps",
     "devices",
     "nodes",
     "strategy",
@@ -129,6 +131,9 @@ def fit(
 def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[str, Any]) -> Recipe:
     """Returns the recipe with all settings, and a source that is found from any folder.
 
+    Counts of examples that the recipe has for its own source do not apply to another one, see
+    `Recipe.fractions_for_other_data`.
+
     Args:
         recipe: as `fit` takes it.
         name: of the recipe, for the message.
@@ -139,7 +144,7 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
-    complete = recipe.replace(replaced)
+    complete = recipe.replace(recipe.fractions_for_other_data(replaced) | dict(replaced))
     source = complete.data.source
     if not source:
         raise ConfigError(
@@ -234,8 +239,10 @@ class Session:
         if self.is_first:
             self._write_description(training.state)
         if self.shows_progress:
-            for note in self.dataset.notes:
-                print_line(note)
+            dataset = self.dataset
+            splits = tell_splits(dataset.sizes, dataset.schema.unit, dataset.name)
+            for line in (*dataset.notes, splits):
+                print_line(line)
         self.fabric.barrier()
 
     def _write_description(self, state: State) -> None:
@@ -293,6 +300,9 @@ class Session:
         device = next(self.model.parameters()).device
         return {
             "run": str(self.folder),
+            "source": self.dataset.name,
+            "unit": self.dataset.schema.unit,
+            "sizes": self.dataset.sizes,
             "parameters": sum(p.numel() for p in parameters),
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
@@ -368,6 +378,7 @@ def open_session(
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     dataset = recipe.data.open()
+    recipe = limit_epochs(recipe, len(dataset.train))
     if is_resumed:
         _refuse_other_run(recipe, dataset, folder)
     caveat = check(recipe, dataset.train)
@@ -381,6 +392,21 @@ def open_session(
         model.start_at(torch.from_numpy(dataset.train.mean()))
     shows_progress = progress and fabric.is_global_zero
     return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress)
+
+
+def limit_epochs(recipe: Recipe, examples: int) -> Recipe:
+    """Returns the recipe with the number of epochs that its number of optimiser steps allows.
+
+    Args:
+        recipe: with all settings.
+        examples: the number of training examples.
+    """
+    training = recipe.training
+    if training.steps is None:
+        return recipe
+    steps_in_epoch = math.ceil(examples / training.batch_size)
+    epochs = max(1, training.steps // steps_in_epoch)
+    return recipe.replace({"training.epochs": min(epochs, training.epochs)})
 
 
 def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:

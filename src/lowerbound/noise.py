@@ -59,7 +59,11 @@ class _Elementwise(Noise):
 
 @checked
 class Dropout(_Elementwise):
-    """Sets each value to 0 with `probability` and scales the rest up by 1 / (1 - probability)."""
+    """Sets each value to 0 with `probability` and scales the rest up by 1 / (1 - probability).
+
+    Args:
+        probability: of a value to be set to 0.
+    """
 
     probability: float = Field(default=0.5, ge=0, lt=1)
 
@@ -69,7 +73,11 @@ class Dropout(_Elementwise):
 
 @checked
 class GaussianNoise(_Elementwise):
-    """Adds normal noise of this standard deviation; to sparse rows, at their entries."""
+    """Adds normal noise of this standard deviation; to sparse rows, at their entries.
+
+    Args:
+        scale: the standard deviation, in the units in which the model sees the values.
+    """
 
     scale: float = Field(default=0.1, gt=0)
 

@@ -64,7 +64,8 @@ class Elbo(Objective):
         beta: weight of the rates, a number or a schedule (Higgins et al. 2017).
         free_bits: nats per level below which its rate, averaged over the batch, is not reduced
             further (Kingma et al. 2016).
-        kl: how the rates are estimated.
+        kl: how the rates are estimated: "valid" in closed form where that is exact, "sampled" from
+            the draws, "everywhere" in closed form at every level, which below the top is no bound.
         per_entry: beta is multiplied by the number of interactions of the example (Shenbin et al.
             2020, RecVAE).
     """

@@ -21,6 +21,7 @@ from .objectives import AnyObjective, Elbo
 from .optimizers import WHOLE, optimizers
 from .schedules import AnySchedule, Constant
 from .specs.checked import checked
+from .specs.keys import default_of
 from .specs.registry import refuse_unloadable, table, values
 from .specs.wording import LONGEST_MESSAGE, explain
 from .system.files import exists
@@ -29,12 +30,21 @@ from .tracking import Tracking
 
 @checked
 class About:
-    """The purpose of a recipe in free texts; `lowerbound list recipes` shows the title."""
+    """The purpose of a recipe in free texts; `lowerbound list recipes` shows the title.
+
+    Attributes:
+        title: what is fitted, in a line.
+        source: where the settings are from.
+        expected: a figure that others have published or measured.
+        measured: our own figure.
+        group: whom the recipe is for, one of `specs.listing.GROUPS`; "" for a recipe of one's own.
+    """
 
     title: str = ""
     source: str = ""
     expected: str = ""
     measured: str = ""
+    group: str = ""
 
 
 @checked
@@ -61,7 +71,8 @@ class Training:
         batch_size: examples in one optimiser step, summed over all processes.
         samples: Monte-Carlo samples of z for each example (L, or the k of the importance-weighted
             bound).
-        optimizer: name of an optimiser of torch.optim, or of `lowerbound.optimizers`.
+        optimizer: name of an optimiser of torch.optim, or of `lowerbound.optimizers`; see
+            `lowerbound list optimizers`.
         optimizer_options: further arguments of the optimiser.
         learning_rate: step size of the optimiser; `schedule` multiplies it.
         schedule: factor of the learning rate over the run.
@@ -97,6 +108,8 @@ class Training:
             operations of a step keep busy, at most those that PyTorch has; a small model is faster
             on one thread.
         seed: seed of the weights, of the order of the data and of the noise.
+        steps: largest number of optimiser steps. There are then as many epochs as they suffice for,
+            at least one and at most `epochs`. None: `epochs` alone decides.
     """
 
     epochs: PositiveInt = 30
@@ -125,6 +138,7 @@ class Training:
     compile: bool | Literal["auto"] = "auto"
     threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
+    steps: PositiveInt | None = None
 
     def __post_init__(self) -> None:
         processes = self.devices * self.nodes
@@ -226,6 +240,27 @@ class Recipe:
         for key, value in settings.items():
             _put(described, key.split("."), value)
         return parse(described)
+
+    def fractions_for_other_data(self, settings: Mapping[str, Any]) -> dict[str, float]:
+        """Gives the fractions that take the place of counts which were meant for the own source.
+
+        A thousand examples for validation are right for MNIST, and not for a hundred photographs.
+        So where settings name another source, a count of the recipe does not apply, unless it is
+        among the settings: the default fraction of `Data` does.
+
+        Returns:
+            Settings of `data.validation` and `data.test`; empty where the source is the own one.
+        """
+        source = settings.get("data.source", self.data.source)
+        if Path(str(source)).resolve() == Path(self.data.source).resolve():
+            return {}
+        fractions = {}
+        for name in ("validation", "test"):
+            key = f"data.{name}"
+            is_count = getattr(self.data, name) >= 1
+            if is_count and key not in settings:
+                fractions[key] = default_of(Data, name)
+        return fractions
 
 
 def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:

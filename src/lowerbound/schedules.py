@@ -29,7 +29,11 @@ class Schedule(ABC):
 
 @checked
 class Constant(Schedule):
-    """Always `value`."""
+    """Always `value`.
+
+    Args:
+        value: the factor.
+    """
 
     value: float = 1.0
 
@@ -41,6 +45,11 @@ class Constant(Schedule):
 class Linear(Schedule):
     """From `start` to `stop` in a straight line over the first `steps` optimiser steps, then `stop`
     (KL annealing).
+
+    Args:
+        start: value at the first step.
+        stop: value from step number `steps` on.
+        steps: optimiser steps between the two.
     """
 
     start: float = 0.0
@@ -59,6 +68,11 @@ class Cosine(Schedule):
     fraction `warmup` of it.
 
     With a warm-up this is the one-cycle policy (Smith & Topin 2017) with one falling half-wave.
+
+    Args:
+        final: value at the end of the run.
+        warmup: fraction of the run in which the value rises to 1.
+        initial: value at the first step of the warm-up.
     """
 
     final: float = Field(default=0.0, ge=0)
@@ -78,7 +92,12 @@ class Cosine(Schedule):
 
 @checked
 class LinearDecay(Schedule):
-    """1 for the fraction `after` of the run, and then in a straight line to `final`."""
+    """1 for the fraction `after` of the run, and then in a straight line to `final`.
+
+    Args:
+        after: fraction of the run before the value falls.
+        final: value at the end of the run.
+    """
 
     after: float = Field(default=0.5, ge=0, lt=1)
     final: float = Field(default=0.05, ge=0)
@@ -94,6 +113,11 @@ class LinearDecay(Schedule):
 class OneCycle(Schedule):
     """The one-cycle policy (Smith & Topin 2017): a half-cosine up from `initial` over `warmup`, and
     one down to `final`.
+
+    Args:
+        warmup: fraction of the run in which the value rises to 1.
+        initial: value at the first step.
+        final: value at the end of the run.
     """
 
     warmup: float = Field(default=0.3, gt=0, lt=1)
@@ -118,6 +142,11 @@ class Stages(Schedule):
 
     The defaults are those of Burda et al. 2015, section 5: 10^(-i/7) for 3^i passes, i = 0 .. 7,
     which are 3,280 passes in all.
+
+    Args:
+        stages: number of stages.
+        growth: length of a stage over that of the one before.
+        decay: value of a stage over that of the one before.
     """
 
     stages: int = Field(default=8, ge=1)

@@ -210,3 +210,31 @@ def test_the_log_likelihood_of_bernoulli_variables_is_finite_at_any_logit(logit)
     torch.testing.assert_close(
         found, -torch.nn.functional.softplus(torch.tensor([logit, -logit])), rtol=1e-6, atol=1e-7
     )
+
+
+@pytest.mark.parametrize(
+    ("levels", "named"),
+    [
+        (256, "use model.likelihood=DiscretizedLogistic, ContinuousBernoulli or data.binarize"),
+        (17, "use model.likelihood=DiscretizedLogistic with model.likelihood.levels=17, "),
+        (None, "use ContinuousBernoulli or data.binarize"),
+    ],
+)
+def test_the_caveat_on_grey_pixels_names_a_likelihood_that_fits_first(levels, named):
+    """Where the pixels are on a grid: that of the grid, which is their true probability."""
+    caveat = Bernoulli().caveat(0.0, 1.0, levels)
+    assert caveat is not None
+    assert named in caveat
+    if levels is not None:
+        fitting = DiscretizedLogistic(levels=levels)
+        assert fitting.refuses(0.0, 1.0, levels) is None
+        assert fitting.caveat(0.0, 1.0, levels) is None
+
+
+def test_levels_that_do_not_fit_are_named_with_the_key_to_set():
+    refusal = DiscretizedLogistic().refuses(0.0, 1.0, 17)
+    assert refusal is not None
+    assert refusal.endswith("got 17 levels; set model.likelihood.levels=17")
+    refusal = DiscretizedLogistic().refuses(0.0, 1.0, None)
+    assert refusal is not None
+    assert refusal.endswith("got real numbers; set model.likelihood=Normal")

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,33 @@ def test_the_optimizers_are_those_that_a_recipe_can_name():
 def test_the_recipes_have_their_titles():
     assert listing.recipes() == {name: recipe.load(name).about.title for name in recipe.packaged()}
     assert list(listing.recipes()) == list(recipe.packaged())
+
+
+def test_each_recipe_stands_in_the_group_of_what_it_is_for():
+    """Each once, in one of the groups, and no group is empty."""
+    groups = listing.recipes_by_group()
+    assert list(groups) == list(listing.GROUPS.values())
+    assert all(groups.values())
+    listed = [name for entries in groups.values() for name in entries]
+    assert sorted(listed) == sorted(recipe.packaged())
+    for name in listed:
+        words = listing.GROUPS[recipe.load(name).about.group]
+        assert groups[words][name] == listing.recipes()[name]
+    assert list(groups[listing.GROUPS["images"]]) == ["images"]
+    assert list(groups[listing.GROUPS["table"]]) == ["table"]
+
+
+def test_the_command_lists_recipes_by_what_one_has(capsys):
+    """What is for everybody stands above what reproduces papers; `--json` has names and titles."""
+    inspect_commands.list_("recipes")
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line.strip() for line in lines if line.strip() in listing.GROUPS.values()]
+    assert heads == list(listing.GROUPS.values())
+    names = [line.split()[0] for line in lines if line.startswith("    ")]
+    assert sorted(names) == sorted(recipe.packaged())
+    assert names.index("images") < names.index("conv-mnist")
+    inspect_commands.list_("recipes", json=True)
+    assert json.loads(capsys.readouterr().out) == {"recipes": listing.recipes()}
 
 
 def test_the_data_sets_are_those_that_there_are():

@@ -162,3 +162,52 @@ def test_replacing_leaves_the_original_alone():
     before = plan.to_toml()
     plan.replace({"training.optimizer_options.eps": 7.0})
     assert plan.to_toml() == before
+
+
+# Counts that are for the recipe's own source
+
+
+COUNTED = sorted(
+    name
+    for name in recipes.packaged()
+    if max(recipes.load(name).data.validation, recipes.load(name).data.test) >= 1
+)
+
+
+def test_some_recipes_have_counts():
+    """Without them the tests below would hold nothing."""
+    assert {"conv-mnist", "aevb-mnist", "iwae-mnist", "hierarchical-mnist"} <= set(COUNTED)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_count_does_not_apply_to_another_source(name):
+    """The default fractions take its place: 1,000 examples of MNIST are none of 120 photographs."""
+    plan = recipes.load(name)
+    fractions = plan.fractions_for_other_data({"data.source": "photos"})
+    changed = plan.replace(fractions | {"data.source": "photos"}).data
+    assert (changed.validation, changed.test) == (0.1, 0.1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"data.source": "mnist"}, {"data.grey": True}], ids=str)
+def test_a_count_applies_to_the_own_source(settings):
+    assert recipes.load("conv-mnist").fractions_for_other_data(settings) == {}
+
+
+def test_a_count_that_was_typed_applies_to_any_source():
+    plan = recipes.load("conv-mnist").replace({"data.test": 7})
+    typed = {"data.source": "photos", "data.validation": 20}
+    assert plan.fractions_for_other_data(typed) == {"data.test": 0.1}
+
+
+def test_fractions_of_a_recipe_apply_to_any_source():
+    assert recipes.load("digits").data.test == 0.2
+    assert recipes.load("digits").fractions_for_other_data({"data.source": "photos"}) == {}
+
+
+def test_the_own_source_may_be_named_in_two_ways(tmp_path, monkeypatch):
+    """A path from here and the same path from the root are one source."""
+    monkeypatch.chdir(tmp_path)
+    plan = recipes.parse({"data": {"source": "photos", "validation": 5}})
+    assert plan.fractions_for_other_data({"data.source": str(tmp_path / "photos")}) == {}
+    other = {"data.source": str(tmp_path / "more")}
+    assert plan.fractions_for_other_data(other) == {"data.validation": 0.1}

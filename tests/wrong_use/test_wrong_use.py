@@ -243,7 +243,7 @@ WRONG = [
     (
         "an unknown command",
         "fti",
-        "unknown command 'fti'; did you mean 'fit'? Allowed: fit, evaluate, report, compare, score, sample, encode, recommend, list, doctor; see lowerbound --help",
+        "unknown command 'fti'; did you mean 'fit'? Allowed: fit, evaluate, report, compare, score, sample, encode, recommend, list, show, doctor; see lowerbound --help",
     ),
     (
         "an unknown option",
@@ -749,12 +749,12 @@ WRONG = [
     (
         "DiscretizedLogistic on real numbers",
         "fit table --data good.csv --set model.likelihood=DiscretizedLogistic",
-        "model.likelihood does not fit HERE/good.csv: DiscretizedLogistic(levels=256) needs values on a grid of 256 levels, got real numbers",
+        "model.likelihood does not fit HERE/good.csv: DiscretizedLogistic(levels=256) needs values on a grid of 256 levels, got real numbers; set model.likelihood=Normal",
     ),
     (
         "DiscretizedLogistic on other levels",
         f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.likelihood={{type=\"DiscretizedLogistic\", levels=17}}'",
-        "model.likelihood does not fit HERE/grey.npy: DiscretizedLogistic(levels=17) needs values on a grid of 17 levels, got 256 levels",
+        "model.likelihood does not fit HERE/grey.npy: DiscretizedLogistic(levels=17) needs values on a grid of 17 levels, got 256 levels; set model.likelihood.levels=256",
     ),
     (
         "Multinomial below 0",
@@ -1019,7 +1019,7 @@ WRONG = [
     (
         "half a size",
         f"fit aevb-mnist {GREYS} --data grey.npy --set data.size=64x",
-        "recipe: data.size: '64x' is no size; allowed: HEIGHTxWIDTH, such as 64x64",
+        "recipe: data.size: '64x' is no size; allowed: HEIGHTxWIDTH, such as 64x64, or auto",
     ),
     (
         "a size for a table",
@@ -1686,7 +1686,7 @@ CALLS = [
         "a wrong size in Python",
         lambda f: data.Data("digits", size="4"),
         ConfigError,
-        "Data: size: '4' is no size; allowed: HEIGHTxWIDTH, such as 64x64",
+        "Data: size: '4' is no size; allowed: HEIGHTxWIDTH, such as 64x64, or auto",
     ),
     (
         "a model of no latents",

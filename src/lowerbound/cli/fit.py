@@ -38,6 +38,7 @@ def fit(
     from .. import fitting
     from .. import recipe as recipes
     from ..data import described
+    from ..report.text import tell_splits
 
     run = fitting.fit(
         recipe,
@@ -55,6 +56,7 @@ def fit(
     lines = []
     if summary["facts"]:
         lines.append(described(summary["facts"]))
+    lines.append(tell_splits(summary["sizes"], summary["unit"], summary["source"]))
     lines.append(
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was "
         f"{summary['best_epoch']}), {summary['seconds']:.1f} s, "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from .. import __version__
 from ..errors import ConfigError, unknown
 from ..specs import listing
-from .app import Command, Json, app, command, show
+from .app import AllowCode, Command, Json, app, command, show
 
 
 def list_parts(module: str, base: str) -> dict[str, str]:
@@ -74,9 +75,73 @@ def list_(
     lines = []
     for name, entries in catalogues.items():
         lines += ["", name]
-        for entry, summary in entries.items():
-            lines.append(f"  {entry:<{width}}  {summary}")
+        if name == "recipes":
+            lines += group_lines(listing.recipes_by_group(), width)
+        else:
+            lines += entry_lines(entries, width, "  ")
     show(catalogues, lines[1:], json)
+
+
+def entry_lines(entries: dict[str, str], width: int, indent: str) -> list[str]:
+    """Lays out the entries of a catalogue: the names in a column of this width."""
+    return [f"{indent}{entry:<{width}}  {summary}" for entry, summary in entries.items()]
+
+
+def group_lines(groups: dict[str, dict[str, str]], width: int) -> list[str]:
+    """Lays out the entries of a catalogue by groups, each below its words."""
+    lines = []
+    for words, entries in groups.items():
+        lines += [f"  {words}", *entry_lines(entries, width, "    ")]
+    return lines
+
+
+@app.command(name="show", cls=Command)
+def show_keys(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Packaged name, TOML file, or folder of a run.")
+    ],
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", help="Only this key, or this table of keys.")
+    ] = None,
+    allow_code: AllowCode = False,
+    json: Json = False,
+) -> None:
+    """Show every key of a recipe: its value, its default, what it means, and what is allowed."""
+    from ..recipe import load
+    from ..specs.keys import keys_of
+    from ..specs.user_code import allowing_code
+    from .text import key_lines
+
+    with allowing_code(allow_code):
+        plan = load(recipe_of_run(recipe))
+    keys = list(keys_of(plan))
+    chosen = [entry for entry in keys if key is None or is_within(entry.name, key)]
+    if not chosen:
+        raise ConfigError(unknown("key", key, names_near(str(key), keys)))
+    result = {"recipe": recipe, "keys": [vars(entry) for entry in chosen]}
+    show(result, key_lines(chosen), json)
+
+
+def recipe_of_run(recipe: str) -> str:
+    """Gives the path of the recipe in the folder of a run, and all else as it is."""
+    from ..system.files import is_file
+
+    path = Path(recipe) / "recipe.toml"
+    if is_file(path):
+        return str(path)
+    return recipe
+
+
+def names_near(key: str, keys: list[Any]) -> list[str]:
+    """Lists the names that a wrong key may stand for: those of its table, or all tables."""
+    table = key.partition(".")[0]
+    names = [entry.name for entry in keys if entry.table == table]
+    return names or list(dict.fromkeys(entry.table for entry in keys))
+
+
+def is_within(name: str, key: str) -> bool:
+    """Says whether the dotted name of a key is a key itself, or one of a table."""
+    return name == key or name.startswith(f"{key}.")
 
 
 LIBRARIES = (

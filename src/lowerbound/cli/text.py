@@ -1,9 +1,12 @@
 """The text that the commands print for people."""
 
+import shutil
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..report.text import plain_number
+from ..report.text import format_setting, plain_number
 
 SPLITS = ("train", "validation", "test")
 """The splits in the order in which they are printed."""
@@ -113,6 +116,45 @@ def versus_popularity(difference: dict[str, float], metric: str) -> str:
     if lead.is_clearly_above:
         return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
     return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
+
+
+WIDEST = 100
+"""Lines that are wrapped have at most this many characters, on a wide terminal too."""
+
+
+def key_lines(keys: Sequence[Any]) -> list[str]:
+    """Lays out the keys of a recipe by tables: each with its value, then what is known of it."""
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    lines = []
+    table = None
+    for key in keys:
+        if key.table != table:
+            table = key.table
+            lines += ["", f"[{table}]"]
+        lines.append(f"{key.name} = {setting_text(key.value)}{default_text(key)}")
+        for text in (key.meaning, f"allowed: {key.allowed}"):
+            lines += textwrap.wrap(text, width, initial_indent=INDENT, subsequent_indent=INDENT)
+    return lines[1:]
+
+
+INDENT = "    "
+"""What is known of a key stands this far to the right of it."""
+
+
+def default_text(key: Any) -> str:
+    """Says what the default of a key is, where its value is another."""
+    if key.default == key.value:
+        return "  (the default)"
+    if key.is_required:
+        return "  (has no default)"
+    return f"  (default: {setting_text(key.default)})"
+
+
+def setting_text(value: Any) -> str:
+    """Writes a value as `--set` takes it: "none" for None."""
+    if value is None:
+        return "none"
+    return format_setting(value) or '""'
 
 
 def recommendation_table(recommendations: list[Any]) -> list[str]:

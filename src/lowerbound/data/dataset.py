@@ -276,6 +276,11 @@ class Dataset:
             return None
         return users
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of rows of each split, 0 where it is empty."""
+        return {name: len(getattr(self, name) or ()) for name in PARTS}
+
     def fingerprint(self) -> dict[str, Any]:
         """Returns what tells whether two runs saw the same data.
 
@@ -283,8 +288,7 @@ class Dataset:
         the digest covers the catalogue and what each split holds too.
         """
         facts: dict[str, Any] = {"source": self.source, "sha256": self._digest}
-        for name in PARTS:
-            facts[name] = len(getattr(self, name) or ())
+        facts |= self.sizes
         facts["seed"] = self.seed
         if self.items is not None:
             facts["interactions"] = self.facts["kept"]

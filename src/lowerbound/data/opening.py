@@ -21,6 +21,7 @@ from .checks import (
 )
 from .dataset import Dataset, Examples
 from .files.dialect import TextFormat
+from .files.sizes import AUTO, choose_size, tell_choice
 from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
 from .interactions.dataset import split_log
 from .interactions.history import Items
@@ -82,6 +83,9 @@ def open_examples(
     wanted = preparation.wanted
     if schema is not None and schema.columns:
         wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
+    if schema is not None and wanted.size == AUTO and schema.kind == "image":
+        _, height, width = schema.shape
+        wanted = replace(wanted, size=(height, width))
     raw = _read(source, wanted)
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
@@ -211,9 +215,15 @@ def _resize(raw: Raw, wanted: Wanted) -> Raw:
     values = raw.values
     if wanted.grey:
         values = to_grey(values)
-    if wanted.size is not None:
-        values = to_size(values, wanted.size)
-    return replace(raw, values=values)
+    size = wanted.size
+    notes = raw.notes
+    if size == AUTO:
+        own_size = values.shape[2:]
+        size = choose_size([own_size])
+        notes += tell_choice([own_size], size)
+    if size is not None:
+        values = to_size(values, size)
+    return replace(raw, values=values, notes=notes)
 
 
 def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> Schema:

@@ -9,6 +9,7 @@ from ..errors import ConfigError, one_line
 from ..specs.checked import checked
 from .dataset import Dataset
 from .files.dialect import TextFormat
+from .files.sizes import AUTO, Size
 from .files.sources import Wanted
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
@@ -46,11 +47,13 @@ class Data:
     """The [data] table of a recipe: what to read, and how to cut and prepare it.
 
     Attributes:
-        source: name of a set, or path of a file or folder.
+        source: name of a set (see `lowerbound list data`), or path of a file or folder.
         binarize: draw each pixel from its probability (its value, which must lie in [0, 1]):
             "dynamic" draws the training split anew in every batch and the others once by `seed`;
             "static" draws all once.
-        size: "64x64", height x width: images are resized to it, whatever their proportions.
+        size: "64x64", height x width: images are resized to it, whatever their proportions. "auto"
+            keeps images of one size up to 64 pixels, and else takes the median size, reduced so
+            that the longer side has 64; None: as they are.
         grey: colour images become grey.
         validation: a fraction (below 1) or a number of examples, cut at random from the training
             part; 0 for none.
@@ -101,8 +104,10 @@ class Data:
     @field_validator("size")
     @classmethod
     def _check_size(cls, size: str | None) -> str | None:
-        if size is not None and not SIZE.fullmatch(size):
-            raise ValueError(f"{size!r} is no size; allowed: HEIGHTxWIDTH, such as 64x64")
+        if size is not None and size != AUTO and not SIZE.fullmatch(size):
+            raise ValueError(
+                f"{size!r} is no size; allowed: HEIGHTxWIDTH, such as 64x64, or {AUTO}"
+            )
         return size
 
     @field_validator("validation", "test")
@@ -178,8 +183,10 @@ class Data:
 
     def _preparation(self) -> Preparation:
         """Returns the options that say how examples are prepared."""
-        size = None
-        if self.size is not None:
+        size: Size | Literal["auto"] | None = None
+        if self.size == AUTO:
+            size = AUTO
+        elif self.size is not None:
             height, width = self.size.split("x")
             size = (int(height), int(width))
         columns = None

@@ -13,6 +13,9 @@ from ..sparse import DeferredLinear
 from ..specs.checked import checked
 from .base import Family, RowsDistribution, outside_unit
 
+DEFAULT_LEVELS = 256
+"""`DiscretizedLogistic` is for pictures of this number of levels where nothing else is said."""
+
 
 class _CrossEntropy(torch.autograd.Function):
     """The log-likelihood of Bernoulli variables with logits l: the sum of x l - log(1 + exp(l)).
@@ -83,6 +86,15 @@ class Bernoulli(Family):
         if levels == 2:
             return None
         return (
-            "Bernoulli on grey values is a cross entropy, not a likelihood; use data.binarize or "
-            "ContinuousBernoulli"
+            "Bernoulli on grey values is a cross entropy, not a likelihood; use "
+            f"{_likelihood_of_levels(levels)}ContinuousBernoulli or data.binarize"
         )
+
+
+def _likelihood_of_levels(levels: int | None) -> str:
+    """Names the likelihood of values on a grid, where they are on one, to go before others."""
+    if levels is None:
+        return ""
+    if levels == DEFAULT_LEVELS:
+        return "model.likelihood=DiscretizedLogistic, "
+    return f"model.likelihood=DiscretizedLogistic with model.likelihood.levels={levels}, "

@@ -65,6 +65,10 @@ class _DiscretizedLogistic(Distribution):
 class DiscretizedLogistic(Family):
     """A true probability for pixels of `levels` values: the logistic distribution, rounded (Kingma
     et al. 2016).
+
+    Args:
+        levels: number of values that a pixel can have, 256 for pictures of 8 bits.
+        mean: link function of the mean: "sigmoid" keeps it in (0, 1).
     """
 
     levels: int = Field(default=256, ge=2)
@@ -86,7 +90,10 @@ class DiscretizedLogistic(Family):
         got = "real numbers"
         if levels is not None:
             got = f"{levels} levels"
+        advice = "set model.likelihood=Normal"
+        if levels is not None:
+            advice = f"set model.likelihood.levels={levels}"
         return (
             f"DiscretizedLogistic(levels={self.levels}) needs values on a grid of {self.levels} "
-            f"levels, got {got}"
+            f"levels, got {got}; {advice}"
         )

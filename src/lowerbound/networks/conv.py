@@ -19,6 +19,12 @@ class Conv(Network):
     The encoder is one convolution (padding `kernel_size // 2`) and activation per entry of
     `channels`, then a linear layer. The decoder is a linear layer, transposed convolutions without
     padding, and a last convolution that fits the size.
+
+    Args:
+        channels: of each convolution, from the data's side.
+        kernel_size: height and width of the kernels.
+        stride: steps of the kernels, by which the height and width are divided.
+        activation: its name.
     """
 
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)

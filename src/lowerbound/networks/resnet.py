@@ -38,6 +38,11 @@ class ResNet(Network):
 
     There is no batch normalisation: the bound of an example must not depend on the others in its
     batch.
+
+    Args:
+        channels: of each stage, from the data's side.
+        blocks: residual blocks in a stage.
+        activation: its name.
     """
 
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)

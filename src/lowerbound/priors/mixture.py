@@ -34,6 +34,10 @@ class _Mixture(nn.Module):
 class Mixture(Prior):
     """A learned mixture of diagonal normal distributions; its means start as N(0, spread^2). It has
     no closed-form KL.
+
+    Args:
+        components: number of normal distributions.
+        spread: standard deviation of their means before the fit.
     """
 
     components: int = Field(default=10, ge=1)

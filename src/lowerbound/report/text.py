@@ -5,7 +5,7 @@ Nothing here needs matplotlib or torch, so that commands can print without impor
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,6 +83,19 @@ def metric_title(name: str) -> str:
     return f"{title}{at}{k}"
 
 
+NAMED_MEASURES = {
+    "elbo": "ELBO",
+    "log_likelihood": "log p(x)",
+    "log_likelihood_term": "log-likelihood term",
+}
+"""The names of the measures in nats."""
+
+
+def name_measure(measure: str) -> str:
+    """Names a measure in nats, or a ranking metric, for people."""
+    return NAMED_MEASURES.get(measure) or metric_title(measure)
+
+
 def format_setting(value: Any) -> str:
     """Writes a value of a recipe; "–" for None."""
     if value is None:
@@ -98,6 +111,30 @@ def join_names(names: Sequence[str]) -> str:
         return names[0]
     first = ", ".join(names[:-1])
     return f"{first} and {names[-1]}"
+
+
+def tell_splits(sizes: Mapping[str, int], unit: str, source: str) -> str:
+    """Says what a fit trains, validates and tests on.
+
+    >>> tell_splits({"train": 96, "validation": 12, "test": 0}, "examples", "photos")
+    'trains on 96, validates on 12, tests on no examples of photos'
+
+    Args:
+        sizes: the number of rows of each split.
+        unit: what the rows are: "examples" or "users".
+        source: the name of the data.
+    """
+    counts = {split: _count_or_no(size) for split, size in sizes.items()}
+    return (
+        f"trains on {counts['train']}, validates on {counts['validation']}, tests on "
+        f"{counts['test']} {unit} of {source}"
+    )
+
+
+def _count_or_no(number: int) -> str:
+    if number:
+        return f"{number:,}"
+    return "no"
 
 
 def column_names(names: Sequence[str], count: int, prefix: str = "value ") -> list[str]:

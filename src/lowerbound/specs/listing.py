@@ -176,13 +176,40 @@ def optimizers() -> dict[str, str]:
     return listed
 
 
+GROUPS = {
+    "first": "for a first run",
+    "images": "for images of your own (--data FOLDER or FILE)",
+    "table": "for a table of your own (--data FILE)",
+    "interactions": "for interactions of your own, users and items (--data FILE)",
+    "published": "published systems and data sets, to reproduce and to compare with",
+}
+"""The groups of recipes by what a user has, in the order in which they are listed."""
+
+
 def recipes() -> dict[str, str]:
     """Lists the recipes that come with the package, each with its title."""
-    titles = {}
+    return {name: about["title"] for name, about in _abouts().items()}
+
+
+def recipes_by_group() -> dict[str, dict[str, str]]:
+    """Lists the recipes that come with the package by what they are for, each with its title.
+
+    Returns:
+        For each of `GROUPS`, by its words, the recipes of the group.
+    """
+    groups: dict[str, dict[str, str]] = {words: {} for words in GROUPS.values()}
+    for name, about in _abouts().items():
+        groups[GROUPS[about["group"]]][name] = about["title"]
+    return groups
+
+
+def _abouts() -> dict[str, dict[str, str]]:
+    """Reads the table `about` of each recipe that comes with the package."""
+    abouts = {}
     for path in sorted((HERE / "recipes").glob("*.toml")):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        titles[path.stem] = tables["about"]["title"]
-    return titles
+        abouts[path.stem] = tables["about"]
+    return abouts
 
 
 ENTRY_POINT_GROUPS = "lowerbound."

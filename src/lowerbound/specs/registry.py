@@ -109,7 +109,7 @@ def values(table: Any) -> dict[str, Any]:
     for name in field_names(table):
         value = getattr(table, name)
         if value is not None:
-            plain_values[name] = _plain(value)
+            plain_values[name] = plain(value)
     return plain_values
 
 
@@ -118,21 +118,21 @@ def describe(part: Any) -> dict[str, Any]:
     return {"type": type_name(type(part))} | values(part)
 
 
-def _is_table(value: Any) -> bool:
+def is_table(value: Any) -> bool:
     """Says whether a dataclass is a recipe table, whose class is fixed, and not a part."""
     return type(value).__bases__ == (object,)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Gives a value of a field as plain tables, lists, texts and numbers."""
     if dataclasses.is_dataclass(value):
-        if _is_table(value):
+        if is_table(value):
             return values(value)
         return describe(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

@@ -42,7 +42,8 @@ class Tracking:
     """The table of a recipe that says which trackers follow a run.
 
     Args:
-        to: names of trackers; a single name may be given without a list.
+        to: names of trackers (see `lowerbound list trackers`); a single name may be given without a
+            list.
         project: the name under which the trackers file the run.
         pictures_every: number of epochs between pictures.
     """

@@ -1,6 +1,8 @@
 """A folder of PNG or JPEG images, with sub-folders as labels."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import numpy as np
 from ...errors import DataError, one_line
 from ..prepare import resize_image
 from .limits import refuse_bomb
+from .sizes import AUTO, Size, choose_size, spread, tell_choice
 from .sources import Raw, Source, Wanted, reason
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ Progressive files have about ten.
 GREY_MODES = ("1", "L", "LA", "La")
 """Pillow has grey images of at most 8 bits in these modes."""
 
+LYING = (5, 6, 7, 8)
+"""The orientation tag of a camera has one of these values where height and width are exchanged."""
+
 BYTES_PER_PIXEL = 4
 """Pillow keeps a pixel in this many bytes."""
 
@@ -54,8 +60,12 @@ class Images(Source):
         """
         names = _find_images(path)
         files = [path / name for name in names]
-        values = _read_images(files, wanted.size)
-        return Raw(str(path), "image", values, 256, _labels(names))
+        size = wanted.size
+        notes: tuple[str, ...] = ()
+        if size == AUTO:
+            size, notes = _choose_size(files)
+        values = _read_images(files, size)
+        return Raw(str(path), "image", values, 256, _labels(names), notes=notes)
 
 
 def _find_images(folder: Path) -> list[Path]:
@@ -85,6 +95,48 @@ def _is_visible(path: Path) -> bool:
     return not is_hidden and path.name.lower() not in SYSTEM_FILES
 
 
+def _choose_size(paths: list[Path]) -> tuple[Size | None, tuple[str, ...]]:
+    """Chooses the size of a folder of images from their headers, and says what it chose.
+
+    Returns:
+        None where no image can be read, which is told of when they are decoded.
+    """
+    sizes = [size for size in map(_size_of, spread(paths)) if size is not None]
+    if not sizes:
+        return None, ()
+    chosen = choose_size(sizes)
+    return chosen, tell_choice(sizes, chosen)
+
+
+def _size_of(path: Path) -> Size | None:
+    """Reads the (height, width) of an upright image from its header; None if it has none."""
+    from PIL import ExifTags
+
+    try:
+        with _opened(path) as image:
+            width, height = image.size
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow raises many kinds of errors for a file that is damaged
+        return None
+    if orientation in LYING:
+        return width, height
+    return height, width
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator["Image"]:
+    """Opens an image, of which Pillow reads the header alone, for a block."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        # Pillow warns of metadata that are odd but harmless.
+        warnings.simplefilter("ignore")
+        # Pillow only warns of an image of a size that no one would mean; here that is an error.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            yield image
+
+
 def _read_images(paths: list[Path], size: tuple[int, int] | None) -> np.ndarray:
     """Decodes files to one array (N, C, H, W); grey images become RGB once one is in colour."""
     values: np.ndarray = np.empty(0, np.uint8)
@@ -110,17 +162,10 @@ def _read_images(paths: list[Path], size: tuple[int, int] | None) -> np.ndarray:
 
 def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     """Decodes one file to uint8 (C, H, W), of (height, width) `size` if that is not None."""
-    from PIL import Image
-
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of metadata that are odd but harmless.
-            warnings.simplefilter("ignore")
-            # Pillow only warns of an image of a size that no one would mean; here that is an error.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
-                _refuse_costly(image, path)
-                return _to_array(image, size)
+        with _opened(path) as image:
+            _refuse_costly(image, path)
+            return _to_array(image, size)
     # Pillow raises many kinds of errors for a file that is damaged.
     except Exception as error:
         raise DataError(f"{one_line(path)} cannot be used as an image: {reason(error)}") from None

@@ -4,13 +4,14 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from ...errors import DataError, one_line
 from ...specs.registry import members
 from .dialect import AS_FOUND, TextFormat
+from .sizes import Size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Wanted:
     """What is asked of a reader. `Data` explains each option.
 
     Attributes:
-        size: the (height, width) of images; None: as they are.
+        size: the (height, width) of images; "auto": chosen from what is there; None: as they are.
         grey: images become grey.
         columns: the columns of a table, in this order; None: all.
         exclude: the columns of a table that are left out, by names or patterns.
@@ -31,7 +32,7 @@ class Wanted:
             so are ids and labels that are not there.
     """
 
-    size: tuple[int, int] | None = None
+    size: Size | Literal["auto"] | None = None
     grey: bool = False
     columns: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -21,6 +21,10 @@ from ...evaluation.measure import (
 )
 from ...run import Run, check
 from ..text import format_setting, join_names
+from .frame import to_frame, to_latex
+
+if TYPE_CHECKING:
+    import polars
 
 CAUTIONS = {
     "train": ("Every run was trained on these examples: the figures say nothing of new ones."),
@@ -34,6 +38,12 @@ CAUTIONS = {
 
 MARK = "lowerbound comparison"
 """What `comparison.json` says it is, so that a page is only ever written over an earlier one."""
+
+NATS_DIGITS = 2
+"""Digits after the point of a number of nats."""
+
+METRIC_DIGITS = 4
+"""Digits after the point of a ranking metric."""
 
 UNTOLD_TABLES = ("about.", "report.", "tracking.")
 """Tables of a recipe that say nothing of the model."""
@@ -153,6 +163,13 @@ class Comparison:
         return self.first.measured.in_nats
 
     @property
+    def digits(self) -> int:
+        """The digits after the point that the measures are told with."""
+        if self.in_nats:
+            return NATS_DIGITS
+        return METRIC_DIGITS
+
+    @property
     def unit(self) -> str:
         """What is measured: "examples" or "users"."""
         return self.first.measured.unit
@@ -182,6 +199,20 @@ class Comparison:
             "warnings": list(self.warnings),
             "page": page,
         }
+
+    def to_frame(self) -> "polars.DataFrame":
+        """Returns a frame with one row for each run: its measures with their standard errors, and
+        the paired differences to the first run with those of the pairs.
+        """
+        return to_frame(self.describe()["runs"], self.shown)
+
+    def to_csv(self) -> str:
+        """Writes the frame as CSV."""
+        return self.to_frame().write_csv()
+
+    def to_latex(self) -> str:
+        """Writes the measures and the paired differences as a table in LaTeX (with booktabs)."""
+        return to_latex(self.describe()["runs"], self.shown, self.digits)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from ...errors import RunError
 from ...evaluation.measure import LIKELIHOOD_SAMPLES
 from ...evaluation.statistics import column_distances
-from ...run import Run
-from ...system.files import exists, read_json, write_json
+from ...run import Run, load
+from ...system.files import exists, read_json, write_json, write_text
 from ...system.progress import stages
 from ..figures import bars, grid, histogram, lines, marginals, strips
 from ..findings.dense import DenseFindings
@@ -21,7 +21,7 @@ from ..html import write
 from ..records import Picture, Section, Table
 from ..sections.about import subtitle
 from ..sections.training import CURVES, metric_rows
-from ..text import column_names, format_number, join_names, metric_title
+from ..text import column_names, format_number, join_names, metric_title, name_measure
 from .measure import (
     MARK,
     Comparison,
@@ -32,7 +32,7 @@ from .measure import (
     prepare,
     refuse,
 )
-from .text import figures_table, models_table, name_measure, settings_table, sizes, verdicts
+from .text import figures_table, models_table, settings_table, sizes, verdicts
 
 RECONSTRUCTED = 12
 """Examples that are reconstructed."""
@@ -392,8 +392,15 @@ def place(runs: Sequence[Run], run_names: Sequence[str], out: str | Path | None 
     return folder
 
 
+def opened(run: Run | str | Path) -> Run:
+    """Loads a run that is given by its folder."""
+    if isinstance(run, Run):
+        return run
+    return load(run)
+
+
 def compare(
-    runs: Sequence[Run],
+    runs: Sequence[Run | str | Path],
     out: str | Path | None = None,
     *,
     data: str | Path | None = None,
@@ -405,11 +412,11 @@ def compare(
     """Measures runs on the very same examples (see `measure`) and writes one page of it that needs
     no other file.
 
-    The folder gets `index.html`, each picture as PNG and SVG, and `comparison.json` with all
-    numbers.
+    The folder gets `index.html`, each picture as PNG and SVG, `comparison.json` with all numbers,
+    and `comparison.csv`, which `to_frame` of the comparison has as a frame.
 
     Args:
-        runs: two or more; differences are to the first.
+        runs: two or more, or their folders; differences are to the first.
         out: the folder of the page; by default `compare-A-B` beside the first run.
         data: see `measure`.
         split: see `measure`.
@@ -421,18 +428,20 @@ def compare(
         ConfigError, DataError: see `measure`.
         RunError: the folder holds something else than an earlier comparison, or cannot be written.
     """
-    refuse(runs)
+    loaded = [opened(run) for run in runs]
+    refuse(loaded)
     request = Request(data, split, samples, seed)
-    run_names = names([run.folder for run in runs])
-    folder = place(runs, run_names, out)
-    split, candidates = prepare(runs, run_names, request)
-    with stages("compare", len(runs) + 1, show=progress) as begins:
+    run_names = names([run.folder for run in loaded])
+    folder = place(loaded, run_names, out)
+    split, candidates = prepare(loaded, run_names, request)
+    with stages("compare", len(loaded) + 1, show=progress) as begins:
         found = measure_candidates(candidates, split, request, begins)
         begins("pictures")
         found = replace(found, page=folder / "index.html")
         sections = _sections(found)
         # The numbers are written first: they say whose folder this is.
         write_json(folder / "comparison.json", found.describe())
+        write_text(folder / "comparison.csv", found.to_csv())
         title = join_names([entry.name for entry in found.entries])
         text = f"{sizes(found)}; differences are to {found.first.name}"
         write(folder, title, text, sections)

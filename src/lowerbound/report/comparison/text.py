@@ -5,29 +5,8 @@ from dataclasses import replace
 
 from ...evaluation import Estimate
 from ..records import Table
-from ..text import format_estimate, format_number, format_setting, metric_title, to_ascii
+from ..text import format_estimate, format_number, format_setting, name_measure, to_ascii
 from .measure import Comparison, Entry
-
-NAMED = {"elbo": "ELBO", "log_likelihood": "log p(x)", "log_likelihood_term": "log-likelihood term"}
-"""Measures in nats, for people."""
-
-NATS_DIGITS = 2
-"""Digits after the point of a number of nats."""
-
-METRIC_DIGITS = 4
-"""Digits after the point of a ranking metric."""
-
-
-def name_measure(measure: str) -> str:
-    """Names a measure for people."""
-    return NAMED.get(measure) or metric_title(measure)
-
-
-def digits(found: Comparison) -> int:
-    """Returns the digits after the point that the measures of a comparison are told with."""
-    if found.in_nats:
-        return NATS_DIGITS
-    return METRIC_DIGITS
 
 
 def sizes(found: Comparison) -> str:
@@ -74,10 +53,10 @@ def _figures_row(found: Comparison, entry: Entry) -> tuple[str, ...]:
     for name in found.shown:
         cells.append("–")
         if name in measures:
-            cells[-1] = format_estimate(measures[name], digits(found))
+            cells[-1] = format_estimate(measures[name], found.digits)
         cells.append("–")
         if name in differences:
-            cells[-1] = format_estimate(differences[name], digits(found), sign=True)
+            cells[-1] = format_estimate(differences[name], found.digits, sign=True)
     return tuple(cells)
 
 
@@ -149,8 +128,8 @@ def _verdict(found: Comparison, entry: Entry) -> str:
     doubt = ""
     if not difference.is_clear:
         doubt = ", which is within twice the standard error"
-    size = f"{format_number(abs(difference.value), digits(found))}{unit}"
-    error = format_number(difference.standard_error, digits(found))
+    size = f"{format_number(abs(difference.value), found.digits)}{unit}"
+    error = format_number(difference.standard_error, found.digits)
     return f"{subject} is {size} {side} that of {first} (±\u00a0{error}){doubt}."
 
 

@@ -1,0 +1,86 @@
+"""A packaged recipe on data of one's own: what trains, validates and tests is right, and said."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lowerbound
+from lowerbound import recipe
+from lowerbound.cli import main
+
+FAST = {
+    "training.epochs": 1,
+    "training.threads": 1,
+    "training.compile": False,
+    "report.write": False,
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of 120 grey pictures."""
+    folder = tmp_path_factory.mktemp("own") / "photos"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(120):
+        values = random.integers(0, 256, (8, 8)).astype(np.uint8)
+        Image.fromarray(values).save(folder / f"{i:03}.png")
+    return folder
+
+
+def sizes(run):
+    return [run.summary["sizes"][split] for split in ("train", "validation", "test")]
+
+
+@pytest.mark.parametrize("name", ["conv-mnist", "aevb-mnist", "iwae-mnist", "hierarchical-mnist"])
+def test_a_recipe_of_mnist_fits_120_pictures(name, photos, tmp_path):
+    settings = FAST | {"data.binarize": "none"}
+    run = lowerbound.fit(name, data=photos, out=tmp_path / "run", settings=settings, progress=False)
+    assert sizes(run) == [96, 12, 12]
+    stored = recipe.load(tmp_path / "run" / "recipe.toml").data
+    assert (stored.validation, stored.test) == (0.1, 0.1)
+    data = lowerbound.load(tmp_path / "run").data()
+    assert [len(data.train), len(data.validation), len(data.test)] == [96, 12, 12]
+
+
+def test_another_source_may_be_set_in_any_way(photos, tmp_path):
+    """`data=`, the setting data.source, and a count that the user typed."""
+    typed = {"data.source": str(photos), "data.validation": 20}
+    run = lowerbound.fit("conv-mnist", out=tmp_path / "run", settings=FAST | typed, progress=False)
+    assert sizes(run) == [88, 20, 12]
+
+
+def test_a_run_on_other_data_is_resumed_by_its_own_fractions(photos, tmp_path):
+    arguments = {"data": photos, "out": tmp_path / "run", "progress": False}
+    lowerbound.fit("conv-mnist", settings=FAST, **arguments)
+    more = FAST | {"training.epochs": 2}
+    again = lowerbound.fit("conv-mnist", settings=more, resume=True, **arguments)
+    assert again.summary["epochs"] == 2
+    assert sizes(again) == [96, 12, 12]
+    stored = tmp_path / "run" / "recipe.toml"
+    whole = lowerbound.fit(stored, out=tmp_path / "whole", settings=more, progress=False)
+    assert sizes(whole) == [96, 12, 12]
+
+
+def run_command(capsys, monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["lowerbound", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    return capsys.readouterr()
+
+
+def test_a_fit_says_what_it_trains_validates_and_tests_on(photos, tmp_path, capsys, monkeypatch):
+    """It is said before the training, on standard error, and with the figures."""
+    sentence = "trains on 96, validates on 12, tests on 12 examples of photos"
+    set_fast = [f"--set={key}={json.dumps(value)}" for key, value in FAST.items()]
+    command = ["fit", "conv-mnist", "--data", photos, *set_fast]
+    printed = run_command(capsys, monkeypatch, *command, "--out", tmp_path / "text")
+    assert printed.out.startswith(f"{sentence}\n")
+    assert sentence in printed.err
+    printed = run_command(capsys, monkeypatch, *command, "--json", "--out", tmp_path / "json")
+    found = json.loads(printed.out)
+    assert found["sizes"] == {"train": 96, "validation": 12, "test": 12}
+    assert (found["source"], found["unit"]) == ("photos", "examples")
