@@ -21,6 +21,7 @@ from PIL import Image
 
 import lowerbound
 from lowerbound import data, evaluation, recipe
+from lowerbound.data.files.folders import SUFFIXES
 from lowerbound.data.files.sources import all_readers
 from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
 from lowerbound.evaluation.ranking import METRICS
@@ -31,6 +32,7 @@ from lowerbound.sparse import SparseRows
 
 SETS = ", ".join(data.named_sets())
 KINDS = "; ".join(reader.summary for reader in all_readers())
+PICTURES = f"files that end in {', '.join(SUFFIXES)}"
 RECIPES = ", ".join(recipe.packaged())
 CORES = str(os.cpu_count())
 
@@ -788,12 +790,12 @@ WRONG = [
     (
         "an empty folder",
         "fit table --data empty",
-        "HERE/empty holds no images; allowed: files that end in .png, .jpg, .jpeg",
+        f"HERE/empty holds no images; allowed: {PICTURES}",
     ),
     (
         "a folder of texts",
         "fit table --data notes",
-        "HERE/notes/a.txt is no image; allowed in a folder of images: .png, .jpg, .jpeg",
+        f"HERE/notes holds no images; it has 1 other files: a.txt; allowed: {PICTURES}",
     ),
     (
         "images of different sizes",
@@ -803,7 +805,7 @@ WRONG = [
     (
         "a broken image",
         f"fit aevb-mnist {GREYS} --data broken",
-        "HERE/broken/a.png cannot be used as an image: cannot identify image file 'HERE/broken/a.png'",
+        "HERE/broken/a.png cannot be used as an image: cannot identify it as an image",
     ),
     (
         "nan in a CSV",

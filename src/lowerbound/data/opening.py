@@ -81,6 +81,8 @@ def open_examples(
     wanted = preparation.wanted
     if schema is not None and schema.columns:
         wanted = replace(wanted, columns=schema.columns)
+    if schema is not None and schema.kind == "image":
+        wanted = replace(wanted, like=_before_drawing(schema, preparation))
     raw = _read(source, wanted)
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
@@ -236,6 +238,13 @@ def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> S
     greatest = schema.scaled(high, raw.levels).max()
     # They are rounded as the batches are, so that they bound these.
     return replace(schema, low=float(np.float32(least)), high=float(np.float32(greatest)))
+
+
+def _before_drawing(schema: Schema, preparation: Preparation) -> Schema:
+    """Returns the schema of images before pixels are drawn of them, which may have any levels."""
+    if preparation.is_binarized:
+        return replace(schema, levels=None)
+    return schema
 
 
 def _conform(raw: Raw, schema: Schema, preparation: Preparation) -> Raw:

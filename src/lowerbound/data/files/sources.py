@@ -10,7 +10,14 @@ import numpy as np
 
 from ...errors import DataError, one_line
 from ...specs.registry import members
+from ..schema import Schema
 from .dialect import AS_FOUND, TextFormat
+
+MAX_PIXELS = 2**29
+"""An image may have this many pixels unless the user allows more: 23,170 by 23,170.
+
+Decoding as many takes some seconds.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +33,9 @@ class Wanted:
         labels: the column of labels of a table, or the file of labels of a folder; None: what the
             source brings.
         skip_broken: files of a folder that cannot be used are passed over.
+        max_pixels: an image may have this many.
+        like: what a model reads, so that pictures of another size, colour or depth become as its
+            own; None: no model does. It has no levels where any will do.
         text: how a text file is written, where the user has said so.
     """
 
@@ -36,6 +46,8 @@ class Wanted:
     ids: tuple[str, ...] = ()
     labels: str | None = None
     skip_broken: bool = False
+    max_pixels: int = MAX_PIXELS
+    like: Schema | None = None
     text: TextFormat = AS_FOUND
 
 
