@@ -194,8 +194,11 @@ def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
         "labels": (wanted.labels, "image or table"),
         "standardize": (preparation.standardize, "table or vector"),
     }
+    kinds_of_texts = "table"
+    if wanted.labels is not None:
+        kinds_of_texts = "image or table"
     for name, value in vars(wanted.text).items():
-        options[name] = (value is not None, "table")
+        options[name] = (value is not None, kinds_of_texts)
     refuse_misplaced_options(raw, options)
     if preparation.is_binarized and preparation.standardizes(raw.kind):
         raise ConfigError(

@@ -124,7 +124,7 @@ def to_size(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         plane = values[place].astype(native_type)
         image = resize_image(Image.fromarray(plane), size)
         pixels = np.asarray(image)
-        if values.dtype.kind in "iu":
+        if values.dtype.kind != "f":
             pixels = np.rint(pixels)
         resized[place] = pixels.astype(values.dtype)
     return resized

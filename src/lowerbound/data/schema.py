@@ -105,9 +105,8 @@ class Schema:
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Converts values as the model sees them, (..., *shape), to the source's units.
 
-        Standardised values become float64 `value * scale + mean`. Values on levels become
-        0 .. levels - 1, rounded and clipped, uint8 or (above 256 levels) uint16. Others come back
-        as they are.
+        Standardised values become float64 `value * scale + mean`. Values on levels become uint8
+        0 .. levels - 1, rounded and clipped. Others come back as they are.
         """
         values = np.asarray(values)
         if self.mean:
@@ -117,7 +116,7 @@ class Schema:
             return values
         greatest = self.levels - 1
         rounded = np.rint(values * greatest)
-        return np.clip(rounded, 0, greatest).astype(np.min_scalar_type(greatest))
+        return np.clip(rounded, 0, greatest).astype(np.uint8)
 
 
 def _refuse_wrong_keys(schema_class: type[Schema], keys: Mapping[str, Any]) -> None:

@@ -139,7 +139,7 @@ def natural_key(name: str) -> tuple[object, ...]:
     How accents are encoded does not matter.
     """
     parts = []
-    for part in PurePosixPath(_composed(name)).parts:
+    for part in PurePosixPath(composed(name)).parts:
         # Texts and numbers alternate, so that only like is compared with like.
         pieces: list[str | int] = list(re.split(r"([0-9]+)", part))
         pieces[1::2] = map(int, pieces[1::2])
@@ -147,7 +147,7 @@ def natural_key(name: str) -> tuple[object, ...]:
     return (tuple(parts), name)
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """Writes the accents of a name in one way, which systems differ in."""
     return unicodedata.normalize("NFC", name)
 
@@ -157,8 +157,12 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def list_pictures(source: Path) -> Listing:
+def list_pictures(source: Path, beside: Path | None = None) -> Listing:
     """Lists the pictures of a folder, or the one at a path, without opening them.
+
+    Args:
+        source: the folder, or the picture.
+        beside: a file in the folder that is no picture and is not missed.
 
     Raises:
         DataError: there are none.
@@ -171,7 +175,7 @@ def list_pictures(source: Path) -> Listing:
     for name in _walk(source):
         if _is_picture(source / name):
             names.append(name)
-        else:
+        elif source / name != beside:
             others.append(name)
     names.sort(key=natural_key)
     others.sort(key=natural_key)
@@ -280,7 +284,7 @@ def _classes(names: Sequence[str], is_parted: bool = False) -> np.ndarray | None
     A picture that is in no folder has none. Where there is one, none has a class; but in a folder
     with parts, where a test part often is without classes, its class is the empty text.
     """
-    classes = [_composed(name.rpartition("/")[0]) for name in names]
+    classes = [composed(name.rpartition("/")[0]) for name in names]
     if not any(classes):
         return None
     if not all(classes) and not is_parted:

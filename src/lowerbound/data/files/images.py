@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..prepare import span
 from ..schema import Schema
 from .decoding import Decoded, decode_pictures, read_headers
 from .folders import SUFFIXES, Listing, list_pictures, readable
+from .labels import add_labels, find_labels
 from .pictures import Form, Header
 from .sources import Raw, Source, Wanted
 
@@ -42,7 +44,7 @@ class Images(Source):
         Raises:
             DataError: files cannot be used, or pictures are of unlike size; the message names them.
         """
-        listing = list_pictures(path)
+        listing = _list(path, wanted)
         headers, faults = read_headers(listing, wanted.max_pixels)
         form = _choose_form(listing, headers, faults, wanted)
         decoded = decode_pictures(listing, headers, form, wanted.max_pixels)
@@ -66,6 +68,26 @@ class Images(Source):
         )
 
 
+def _list(path: Path, wanted: Wanted) -> Listing:
+    """Lists the pictures of a source, with the labels of a file where they are wanted.
+
+    Other pictures than a model's need no labels.
+
+    Raises:
+        DataError: there are no pictures; or the file of labels is missing, or names none of them.
+    """
+    if wanted.labels is None:
+        return list_pictures(path)
+    try:
+        labels = find_labels(path, wanted.labels)
+        return add_labels(list_pictures(path, labels), labels, wanted.text)
+    except DataError as error:
+        if wanted.like is None:
+            raise
+        listing = list_pictures(path)
+        return replace(listing, notes=(*listing.notes, f"no labels: {error}"))
+
+
 def _choose_form(
     listing: Listing,
     headers: Sequence[Header | None],
@@ -85,14 +107,15 @@ def _choose_form(
         levels = 2**16
     model = wanted.like
     if model is not None and model.shape[0] in (1, 3):
-        return Form(*model.shape, levels=model.levels or levels)
+        channels, height, width = model.shape
+        return Form(channels, height, width, model.levels or levels)
     channels = 3
     if wanted.grey or all(header.is_grey for header in read):
         channels = 1
     size = wanted.size
     if size is None:
         size = _common_size(listing, headers, faults)
-    return Form(channels, *size, levels=levels)
+    return Form(channels, *size, levels)
 
 
 def _common_size(

@@ -5,7 +5,6 @@ read; what is transparent is laid over white; grey pictures of 16 bits keep them
 keep the upper 8; palettes, CMYK and other colours become RGB.
 """
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from .sources import reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM")
 """Pictures are read in these formats of Pillow."""
@@ -175,7 +175,7 @@ def decode(path: Path, form: Form, max_pixels: int) -> tuple[np.ndarray, bool]:
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> "Iterator[Image]":
+def _opened(path: Path, max_pixels: int) -> "Iterator[ImageFile]":
     """Opens a picture, and turns what Pillow raises for a damaged one into a DataError.
 
     Raises:
@@ -196,7 +196,7 @@ def _opened(path: Path, max_pixels: int) -> "Iterator[Image]":
         raise DataError(reason(error)) from None
 
 
-def _refuse_costly(image: "Image", path: Path, max_pixels: int) -> None:
+def _refuse_costly(image: "ImageFile", path: Path, max_pixels: int) -> None:
     """Refuses a picture of too many pixels or scans.
 
     Raises:
@@ -214,7 +214,7 @@ def _refuse_costly(image: "Image", path: Path, max_pixels: int) -> None:
             raise DataError(f"it has {scans} scans; allowed in a JPEG file: {MOST_SCANS}")
 
 
-def _lies_on_its_side(image: "Image", path: Path) -> bool:
+def _lies_on_its_side(image: "ImageFile", path: Path) -> bool:
     """Says whether the orientation swaps the height and the width that the header has."""
     # Pillow gives the size of a TIFF file turned already.
     if image.format == "TIFF":
@@ -226,12 +226,12 @@ def _lies_on_its_side(image: "Image", path: Path) -> bool:
     return image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
 
 
-def _has_sixteen_bits(image: "Image") -> bool:
+def _has_sixteen_bits(image: "ImageFile") -> bool:
     """Says whether the file has 16 bits a channel, of which Pillow gives 8."""
-    return any(re.search(r";16", str(tile)) for tile in image.tile)
+    return any(";16" in str(tile) for tile in image.tile)
 
 
-def _draft(image: "Image", form: Form, path: Path) -> None:
+def _draft(image: "ImageFile", form: Form, path: Path) -> None:
     """Lets a JPEG decoder work at a smaller scale where that is large enough."""
     if image.format not in ("JPEG", "MPO"):
         return
