@@ -189,9 +189,7 @@ def list_pictures(source: Path, beside: Path | None = None) -> Listing:
         )
     notes = []
     if others:
-        notes.append(
-            f"files passed over because they are no images: {len(others):,} ({shown(others)})"
-        )
+        notes.append(f"files that are no images and passed over: {len(others):,} ({shown(others)})")
     return _with_parts(Listing(source, tuple(names), notes=tuple(notes)))
 
 

@@ -96,6 +96,8 @@ def _choose_form(
 ) -> Form:
     """Chooses what all pictures become: what a model wants, what is asked for, or what they are.
 
+    Colours are kept if one picture has some, and more than 8 bits if all have them.
+
     Raises:
         DataError: no header can be read, or the pictures are of unlike size and none is asked for.
     """
@@ -103,7 +105,7 @@ def _choose_form(
     if not read:
         raise DataError(_describe_faults(listing, faults))
     levels = 2**8
-    if any(header.is_deep for header in read):
+    if all(header.is_deep for header in read):
         levels = 2**16
     model = wanted.like
     if model is not None and model.shape[0] in (1, 3):
@@ -196,11 +198,9 @@ def _describe_reading(
         notes.append(f"{count:,} of {total:,} images have transparent pixels, laid over white")
     cut = sum(header.is_cut or (header.is_deep and not form.is_deep) for header in headers)
     if cut:
-        notes.append(f"of {cut:,} of {total:,} images with 16 bits the upper 8 are read")
+        notes.append(f"{cut:,} of {total:,} images have 16 bits, of which the upper 8 are read")
     shallow = sum(not header.is_deep for header in headers)
-    if form.levels == 2**16 and shallow:
-        notes.append(f"{shallow:,} of {total:,} images have 8 bits, scaled to the 16 of the others")
-    elif form.levels != 2**8 and shallow:
+    if shallow and form.levels != 2**8:
         notes.append(f"the 8 bits of {shallow:,} of {total:,} images become {form.levels:,} levels")
     if wanted.like is not None:
         notes += _describe_fitting(headers, form, wanted)

@@ -1,8 +1,9 @@
 """One picture: what its header says, and how it is decoded.
 
 The rules: a picture is turned upright as its EXIF orientation says; of several frames the first is
-read; what is transparent is laid over white; grey pictures of 16 bits keep them, colours of 16 bits
-keep the upper 8; palettes, CMYK and other colours become RGB.
+read; what is transparent is laid over white; grey pictures of 16 bits keep them if all of a source
+have them, and else keep the upper 8, as colours of 16 bits do; palettes, CMYK and other colours
+become RGB.
 """
 
 import warnings
@@ -16,6 +17,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..prepare import resize_image, to_grey
+from .folders import OTHER_PICTURES
 from .limits import refuse_beyond_memory
 from .sources import reason
 
@@ -183,8 +185,12 @@ def _opened(path: Path, max_pixels: int) -> "Iterator[ImageFile]":
     """
     from PIL import Image, UnidentifiedImageError
 
+    suffix = path.suffix.lower()
+    if suffix in OTHER_PICTURES:
+        raise DataError(f"{suffix} is not read; convert it to JPEG, PNG or TIFF")
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # Pillow would map a file of which it has the name, and then garbles turned TIFF files.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             _refuse_costly(image, path, max_pixels)
             yield image
     except DataError:
