@@ -795,7 +795,7 @@ WRONG = [
     (
         "a folder of texts",
         "fit table --data notes",
-        f"HERE/notes holds no images; it has 1 other files: a.txt; allowed: {PICTURES}",
+        f"HERE/notes holds no images; its other files are 1: a.txt; allowed: {PICTURES}",
     ),
     (
         "images of different sizes",

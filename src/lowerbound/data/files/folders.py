@@ -180,11 +180,11 @@ def list_pictures(source: Path, beside: Path | None = None) -> Listing:
     names.sort(key=natural_key)
     others.sort(key=natural_key)
     if not names:
-        beside = ""
+        found = ""
         if others:
-            beside = f"; it has {len(others)} other files: {shown(others)}"
+            found = f"; its other files are {len(others):,}: {shown(others)}"
         raise DataError(
-            f"{one_line(source, 240)} holds no images{beside}; allowed: files that end in "
+            f"{one_line(source, 240)} holds no images{found}; allowed: files that end in "
             f"{', '.join(SUFFIXES)}"
         )
     notes = []
@@ -236,8 +236,8 @@ def _with_parts(listing: Listing) -> Listing:
     named = sorted(top for top, part in parts.items() if part is not None)
     notes = listing.notes
     if named:
-        names = ", ".join(map(readable, named))
-        notes += (f"beside the others, or without train, {names} are classes and no parts",)
+        words = ", ".join(map(readable, named))
+        notes += (f"beside the others, or without train, {words} are classes and no parts",)
     return replace(listing, labels=_classes(listing.names), notes=notes)
 
 
