@@ -197,6 +197,16 @@ def test_a_gif_is_its_first_frame(tmp_path):
     assert np.array_equal(pixels_of(tmp_path)[0], expected)
 
 
+@pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
+def test_further_frames_are_told_of(tmp_path, suffix):
+    first, second = (Image.fromarray(image) for image in COLOUR[:2])
+    first.save(tmp_path / f"a.{suffix}", save_all=True, append_images=[second])
+    fill(tmp_path, "b.png")
+    data = opened(tmp_path)
+    assert len(data.train) == 2
+    assert data.notes == ("1 of 2 images have frames or pages; the first is read",)
+
+
 def test_cmyk_and_palettes_become_rgb(tmp_path):
     cmyk = Image.fromarray(COLOUR[0]).convert("CMYK")
     cmyk.save(tmp_path / "a.tif")

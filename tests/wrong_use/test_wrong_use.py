@@ -146,6 +146,7 @@ MAKE = {
     "empty": folder(),
     "notes": folder(a_txt=b"x"),
     "broken": folder(a_png=b"\x89PNG broken"),
+    "two": folder(a_png=b"x", b_png=b"x"),
     "sizes": pictures((4, 5), (5, 5)),
     "points": pictures(*[(1, 1)] * 9),
     "cut.toml": text("[data]\nsource='digits'\n[model]\nlatent=[2"),
@@ -806,6 +807,21 @@ WRONG = [
         "a broken image",
         f"fit aevb-mnist {GREYS} --data broken",
         "HERE/broken/a.png cannot be used as an image: cannot identify it as an image",
+    ),
+    (
+        "several broken images",
+        f"fit aevb-mnist {GREYS} --data two",
+        "2 of the 2 image files of HERE/two cannot be used: a.png (cannot identify it as an image), b.png (cannot identify it as an image); mend or remove them, or pass over them with data.skip_broken=true",
+    ),
+    (
+        "images of too many pixels",
+        f"fit aevb-mnist {GREYS} --data sizes --set data.max_pixels=24",
+        "1 of the 2 image files of HERE/sizes cannot be used: b.png (it has 5x5 = 25 pixels; allowed: data.max_pixels=24, which can be raised); mend or remove them, or pass over them with data.skip_broken=true",
+    ),
+    (
+        "a file of labels that is not there",
+        f"fit aevb-mnist {GREYS} --data points --set data.labels=gone.csv",
+        "there is no file of labels 'gone.csv', nor in HERE/points; data.labels is the path of a .csv with a column of files and one of labels",
     ),
     (
         "nan in a CSV",

@@ -50,7 +50,7 @@ class Images(Source):
         decoded = decode_pictures(listing, headers, form, wanted.max_pixels)
         faults |= decoded.faults
         if faults and not (wanted.skip_broken and len(decoded.values)):
-            raise DataError(_describe_faults(listing, faults))
+            raise DataError(_describe_faults(listing, faults, wanted))
         used = listing.take(np.array([row for row in range(len(headers)) if row not in faults]))
         notes = _describe_reading([header for header in headers if header], form, wanted, decoded)
         if faults:
@@ -103,7 +103,7 @@ def _choose_form(
     """
     read = [header for header in headers if header is not None]
     if not read:
-        raise DataError(_describe_faults(listing, faults))
+        raise DataError(_describe_faults(listing, faults, wanted))
     levels = 2**8
     if all(header.is_deep for header in read):
         levels = 2**16
@@ -161,11 +161,16 @@ def _show(path: Path) -> str:
     return one_line(readable(str(path)), 160)
 
 
-def _describe_faults(listing: Listing, faults: Mapping[int, str]) -> str:
-    """Names the files that cannot be used, and what to do."""
+def _describe_faults(listing: Listing, faults: Mapping[int, str], wanted: Wanted) -> str:
+    """Names the files that cannot be used, and what to do.
+
+    The settings of a model are those of its fit, and no way out for other pictures.
+    """
     advice = ""
     if len(listing.names) > 1:
-        advice = "; mend or remove them, or pass over them with data.skip_broken=true"
+        advice = "; mend or remove them"
+        if wanted.like is None and not wanted.skip_broken:
+            advice += ", or pass over them with data.skip_broken=true"
     return f"{_name_faults(listing, faults)}{advice}"
 
 
@@ -202,6 +207,9 @@ def _describe_reading(
     shallow = sum(not header.is_deep for header in headers)
     if shallow and form.levels != 2**8:
         notes.append(f"the 8 bits of {shallow:,} of {total:,} images become {form.levels:,} levels")
+    animated = sum(header.has_frames for header in headers)
+    if animated:
+        notes.append(f"{animated:,} of {total:,} images have frames or pages; the first is read")
     if wanted.like is not None:
         notes += _describe_fitting(headers, form, wanted)
     if decoded.kept is not None:

@@ -8,7 +8,7 @@ become RGB.
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +66,7 @@ class Header:
         is_grey: it has no colours.
         is_deep: it is grey with more than 8 bits.
         is_cut: its colours have 16 bits, of which the upper 8 are read.
+        has_frames: it has several frames or pages, of which the first is read.
     """
 
     height: int
@@ -73,6 +74,7 @@ class Header:
     is_grey: bool
     is_deep: bool
     is_cut: bool
+    has_frames: bool
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def read_header(path: Path, max_pixels: int) -> Header:
         is_deep = image.mode in DEEP_MODES
         is_grey = is_deep or image.mode in GREY_MODES
         is_cut = not is_deep and _has_sixteen_bits(image)
-        return Header(height, width, is_grey, is_deep, is_cut)
+        return Header(height, width, is_grey, is_deep, is_cut, _has_frames(image))
 
 
 def decode(path: Path, form: Form, max_pixels: int) -> tuple[np.ndarray, bool]:
@@ -235,6 +237,14 @@ def _lies_on_its_side(image: "ImageFile", path: Path) -> bool:
 def _has_sixteen_bits(image: "ImageFile") -> bool:
     """Says whether the file has 16 bits a channel, of which Pillow gives 8."""
     return any(";16" in str(tile) for tile in image.tile)
+
+
+def _has_frames(image: "ImageFile") -> bool:
+    """Says whether a picture has more than one frame or page."""
+    # Pillow looks at the second frame, which may be damaged where the first is not.
+    with suppress(Exception):
+        return bool(getattr(image, "is_animated", False))
+    return False
 
 
 def _draft(image: "ImageFile", form: Form, path: Path) -> None:
