@@ -448,6 +448,22 @@ def test_pictures_become_what_a_model_reads_and_that_is_said(tmp_path):
     assert not grey.notes
 
 
+def test_grey_pictures_become_colour_for_a_model_of_colours(tmp_path):
+    save(tmp_path / "model" / "a.png", COLOUR[0])
+    schema = opened(tmp_path / "model").schema
+    save(tmp_path / "b.png", GREY[0])
+    data = Data(str(tmp_path / "b.png"), validation=0, test=0).open(schema)
+    assert np.array_equal(data.whole.values[0], [GREY[0]] * 3)
+
+
+def test_the_advice_on_broken_files_is_one_that_can_be_followed(tmp_path):
+    fill(tmp_path / "model", "a.png")
+    schema = opened(tmp_path / "model").schema
+    other = Data(str(broken_folder(tmp_path / "other")), validation=0, test=0)
+    with pytest.raises(DataError, match="mend or remove them$"):
+        other.open(schema)
+
+
 def test_pictures_get_the_levels_of_a_model(tmp_path):
     digits = Data("digits").open()
     assert digits.schema.levels == 17
@@ -532,7 +548,7 @@ def test_images_without_a_label_are_told_of(tmp_path):
         ("file,label\n1.png,x\n1.png,y\n", "two labels for 1.png: 'x' and 'y'"),
         ("file,label\n", "holds no labels"),
         ("file\n1.png\n", "a column of files and one of labels"),
-        ("", "a column of files and one of labels"),
+        ("", "a column of files and one of labels|is empty"),
         (b"\x1f\x8bxxxx", "compressed"),
     ],
 )
