@@ -319,6 +319,24 @@ def test_deep_pictures_are_resized_with_all_their_bits(tmp_path):
     assert np.array_equal(pixels_of(tmp_path, size="3x5")[0, 0], flat[:3, :5])
 
 
+@pytest.mark.parametrize("name", ["a.png", "big.tif"])
+def test_deep_pictures_of_either_byte_order_and_with_a_transparent_value(tmp_path, name):
+    if name == "a.png":
+        save(tmp_path / name, DEEP[0], transparency=int(DEEP[0, 2, 3]))
+        expected = np.where(DEEP[0] == DEEP[0, 2, 3], 2**16 - 1, DEEP[0])
+    else:
+        head = struct.pack(">2sHIH", b"MM", 42, 8, 8)
+        tags = [(256, 3, 8), (257, 3, 6), (258, 3, 16), (259, 3, 1), (262, 3, 1)]
+        tags += [(273, 4, 8 + 2 + 8 * 12 + 4), (278, 3, 6), (279, 4, 96)]
+        for tag, kind, value in tags:
+            packed = struct.pack(">HH" if kind == 3 else ">I", *[value, 0][: 2 if kind == 3 else 1])
+            head += struct.pack(">HHI", tag, kind, 1) + packed
+        content = head + bytes(4) + DEEP[0].astype(">u2").tobytes()
+        (tmp_path / name).write_bytes(content)
+        expected = DEEP[0]
+    assert np.array_equal(pixels_of(tmp_path)[0, 0], expected)
+
+
 def test_deep_greys_among_others_have_8_bits_and_that_is_said(tmp_path):
     save(tmp_path / "a.png", GREY[0])
     save(tmp_path / "b.png", DEEP[0])
@@ -424,6 +442,15 @@ def test_a_folder_that_cannot_be_looked_into_is_not_passed_over(tmp_path, monkey
     assert "Permission denied" in refusal(tmp_path)
 
 
+def test_links_to_folders_are_told_of(tmp_path):
+    fill(tmp_path / "set", "a/0.png")
+    fill(tmp_path / "elsewhere", "1.png")
+    (tmp_path / "set" / "cats.png").symlink_to(tmp_path / "elsewhere")
+    data = opened(tmp_path / "set")
+    assert files_of(data) == ["a/0.png"]
+    assert data.notes == ("links to folders, which are not followed: 1 (cats.png/)",)
+
+
 # One picture, and pictures for a model
 
 
@@ -460,7 +487,7 @@ def test_the_advice_on_broken_files_is_one_that_can_be_followed(tmp_path):
     fill(tmp_path / "model", "a.png")
     schema = opened(tmp_path / "model").schema
     other = Data(str(broken_folder(tmp_path / "other")), validation=0, test=0)
-    with pytest.raises(DataError, match="mend or remove them$"):
+    with pytest.raises(DataError, match=r"mend or remove them$"):
         other.open(schema)
 
 

@@ -796,7 +796,7 @@ WRONG = [
     (
         "a folder of texts",
         "fit table --data notes",
-        f"HERE/notes holds no images; its other files are 1: a.txt; allowed: {PICTURES}",
+        f"HERE/notes holds no images; files that are no images and passed over: 1 (a.txt); allowed: {PICTURES}",
     ),
     (
         "images of different sizes",

@@ -4,6 +4,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -173,24 +174,31 @@ def list_pictures(source: Path, beside: Path | None = None) -> Listing:
     names: list[str] = []
     others: list[str] = []
     for name in _walk(source):
-        if _is_picture(source / name):
+        if _is_picture(source, name):
             names.append(name)
         elif source / name != beside:
             others.append(name)
     names.sort(key=natural_key)
-    others.sort(key=natural_key)
+    notes = _describe_others(sorted(others, key=natural_key))
     if not names:
-        found = ""
-        if others:
-            found = f"; its other files are {len(others):,}: {shown(others)}"
+        found = "".join(f"; {note}" for note in notes)
         raise DataError(
             f"{one_line(source, 240)} holds no images{found}; allowed: files that end in "
             f"{', '.join(SUFFIXES)}"
         )
-    notes = []
-    if others:
-        notes.append(f"files that are no images and passed over: {len(others):,} ({shown(others)})")
-    return _with_parts(Listing(source, tuple(names), notes=tuple(notes)))
+    return _with_parts(Listing(source, tuple(names), notes=notes))
+
+
+def _describe_others(names: Sequence[str]) -> tuple[str, ...]:
+    """Says what in a folder is passed over: files, and links to folders."""
+    links = [name for name in names if name.endswith("/")]
+    files = [name for name in names if not name.endswith("/")]
+    notes: tuple[str, ...] = ()
+    if files:
+        notes += (f"files that are no images and passed over: {len(files):,} ({shown(files)})",)
+    if links:
+        notes += (f"links to folders, which are not followed: {len(links):,} ({shown(links)})",)
+    return notes
 
 
 def shown(names: Sequence[str]) -> str:
@@ -202,29 +210,38 @@ def shown(names: Sequence[str]) -> str:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Yields the paths of the visible files below a folder. Links to folders are not followed."""
+    """Yields the paths of the visible files below a folder, and of links to folders, with a "/".
+
+    What is behind such a link is not looked into: it may be the folder itself.
+    """
     folders = [""]
     while folders:
         folder = folders.pop()
         with os.scandir(root / folder) as entries:
             for entry in entries:
+                name = f"{folder}{entry.name}"
                 if entry.name.startswith(".") or entry.name.lower() in SYSTEM_FILES:
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(f"{folder}{entry.name}/")
+                    folders.append(f"{name}/")
+                elif entry.is_dir():
+                    yield f"{name}/"
                 elif entry.is_file():
-                    yield f"{folder}{entry.name}"
+                    yield name
 
 
-def _is_picture(path: Path) -> bool:
+def _is_picture(root: Path, name: str) -> bool:
     """Says whether a file is to be read as a picture: its name decides, or else its first bytes."""
-    suffix = path.suffix.lower()
+    if name.endswith("/"):
+        return False
+    suffix = PurePosixPath(name).suffix.lower()
     if suffix in SUFFIXES or suffix in OTHER_PICTURES:
         return True
     if suffix in NO_PICTURES:
         return False
-    with path.open("rb") as file:
+    with suppress(OSError), (root / name).open("rb") as file:
         return BEGINNINGS.match(file.read(12)) is not None
+    return False
 
 
 def _with_parts(listing: Listing) -> Listing:

@@ -199,6 +199,8 @@ def _opened(path: Path, max_pixels: int) -> "Iterator[ImageFile]":
         raise
     except UnidentifiedImageError:
         raise DataError("cannot identify it as an image") from None
+    except OSError as error:
+        raise DataError(error.strerror or reason(error)) from None
     # Pillow raises many kinds of errors for a file that is damaged.
     except Exception as error:
         raise DataError(reason(error)) from None
