@@ -512,7 +512,7 @@ def npz_seeds() -> list[Tree]:
 
 
 def image_seeds() -> list[Tree]:
-    """Folders of one image, of each kind that PNG and JPEG have."""
+    """Folders of one image, of each kind that PNG and JPEG have, and of other formats."""
     from PIL import Image
 
     def saved(image: Any, form: str, **options: Any) -> bytes:
@@ -543,6 +543,16 @@ def image_seeds() -> list[Tree]:
     jpegs = [grey, colour, colour.convert("CMYK")]
     files += [(f"{i}.jpg", saved(image, "JPEG", **more)) for i, image in enumerate(jpegs)]
     files.append(("progressive.jpg", saved(colour, "JPEG", progressive=True)))
+    clear = colour.convert("RGBA")
+    clear.putalpha(grey)
+    files += [(f"{form}.{form}", saved(clear, form, **more)) for form in ("webp", "tiff")]
+    files += [
+        (f"{packing}.tif", saved(grey, "TIFF", compression=packing))
+        for packing in ("tiff_lzw", "packbits", "tiff_adobe_deflate")
+    ]
+    files.append(("deep.tif", saved(grey.convert("I;16"), "TIFF")))
+    files += [(f"{form}.{form}", saved(colour, form)) for form in ("bmp", "ppm")]
+    files.append(("film.gif", saved(colour, "GIF", save_all=True, append_images=[clear])))
     return [{f"set/{name}": content} for name, content in files]
 
 

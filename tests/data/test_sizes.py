@@ -8,7 +8,6 @@ from PIL import Image
 
 import lowerbound
 from lowerbound.data import Data
-from lowerbound.data.files import sizes
 from lowerbound.data.files.sizes import choose_size
 
 LYING = 6
@@ -88,13 +87,6 @@ def test_arrays_of_large_images_are_resized_too(tmp_path):
     data = Data(str(tmp_path / "images.npy"), size="auto", validation=0, test=0).open()
     assert data.schema.shape == (1, 64, 52)
     assert any("of 100x80" in note for note in data.notes)
-
-
-def test_of_many_pictures_some_are_looked_at(folder, monkeypatch):
-    """Pictures that were not looked at have another size, and are resized all the same."""
-    monkeypatch.setattr(sizes, "LOOKED_AT", 2)
-    data = Data(str(folder), size="auto", validation=0, test=0).open()
-    assert data.schema.shape == (3, 48, 64)
 
 
 def test_a_run_reads_new_pictures_of_any_size_at_its_own(folder, tmp_path):

@@ -25,7 +25,13 @@ from PIL import Image
 import lowerbound
 from lowerbound import recipe as recipes
 from lowerbound.data import Data, Interactions, Schema
-from lowerbound.data.files.limits import FREE_BYTES, RATIO, refuse_bomb
+from lowerbound.data.files.limits import (
+    DEFLATE_RATIO,
+    FREE_BYTES,
+    RATIO,
+    refuse_bomb,
+    refuse_deflated,
+)
 from lowerbound.data.files.parquet import unpacked
 from lowerbound.data.files.tables import scan_parquet, text_bytes
 from lowerbound.data.interactions.dataset import from_frame
@@ -298,7 +304,7 @@ def test_a_parquet_file_is_weighed_before_it_is_unpacked(case, claim, monkeypatc
 
 
 def test_pipes_are_not_waited_for(tmp_path):
-    for name in ("train-images-idx3-ubyte", "train.csv", "test.csv", "x.png"):
+    for name in ("train-images-idx3-ubyte", "train.csv", "test.csv", "x.png", "x.bin"):
         os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match="no images"):
         Data(str(tmp_path)).open()
@@ -373,23 +379,52 @@ def test_what_is_claimed_is_weighed_against_what_is_there():
         refuse_bomb("x", FREE_BYTES + 1, 10)
 
 
-def test_packed_arrays_as_real_data_have_them_are_no_bombs(tmp_path, monkeypatch):
-    """Binary images with few black pixels are as dense as data get: above what is free, and still
-    below the ratio.
-    """
-    monkeypatch.setattr("lowerbound.data.files.limits.FREE_BYTES", 2**18)
-    values = (np.random.default_rng(0).random((2000, 28, 28), np.float32) < 0.02).astype(np.uint8)
+def test_a_deflated_file_holds_what_deflate_can_hold(monkeypatch):
+    """Beyond it the claim is a lie, and below it the memory decides."""
+    refuse_deflated("x", FREE_BYTES, 1)
+    with pytest.raises(DataError, match="at most 1032 times its size can be in it"):
+        refuse_deflated("x", FREE_BYTES + 1, FREE_BYTES // DEFLATE_RATIO)
+    monkeypatch.setattr("lowerbound.data.files.limits.available_memory", lambda: 2.0**20)
+    refuse_deflated("x", 2**19, 2**19)
+    with pytest.raises(DataError, match=r"x needs 0\.00 GiB of memory, which are not allocated"):
+        refuse_deflated("x", 2**19 + 1, 2**19)
+
+
+def test_zeros_are_as_dense_as_deflate_gets(tmp_path):
+    """The ratio is no bound that real data exceed."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("x", bytes(2**27))
+    held = (tmp_path / "x.zip").stat().st_size
+    assert 1000 * held < 2**27 < DEFLATE_RATIO * held
+
+
+def test_plain_arrays_that_compress_well_are_no_bombs(tmp_path, monkeypatch):
+    """Sprites of one colour, as binary images are: far above the ratio of texts."""
+    monkeypatch.setattr("lowerbound.data.files.limits.FREE_BYTES", 2**16)
+    values = np.zeros((400, 64, 64), np.uint8)
+    values[:, 20:40, 20:40] = 1
     np.savez_compressed(tmp_path / "x.npz", images=values)
+    assert values.nbytes > 2 * RATIO * (tmp_path / "x.npz").stat().st_size
     assert np.array_equal(Data(str(tmp_path / "x.npz")).open().whole.values[:, 0], values)
 
 
-def test_many_small_images_are_weighed_together(tmp_path, monkeypatch):
-    for i in range(5):
-        Image.fromarray(np.zeros((100, 100), np.uint8)).save(tmp_path / f"{i}.png")
-    monkeypatch.setattr("lowerbound.data.files.limits.FREE_BYTES", 40_000)
-    monkeypatch.setattr("lowerbound.data.files.limits.RATIO", 1)
-    with pytest.raises(DataError, match="the folder of images has"):
-        Data(str(tmp_path)).open()
+def test_a_picture_is_weighed_before_it_is_decoded(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((100, 100), np.uint8)).save(tmp_path / "a.png")
+    source = Data(str(tmp_path), validation=0, test=0, size="4x4")
+    assert len(source.open().train) == 1
+    monkeypatch.setattr("lowerbound.data.files.limits.available_memory", lambda: 100_000.0)
+    monkeypatch.setattr(Image.Image, "load", _raising(AssertionError("it is decoded")))
+    with pytest.raises(DataError, match=r"a\.png cannot be used as an image: it needs"):
+        source.open()
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_a_setting_that_is_named(tmp_path):
+    for i in range(2):
+        Image.fromarray(np.zeros((100, 101), np.uint8)).save(tmp_path / f"{i}.png")
+    many = Data(str(tmp_path), validation=0, test=0, max_pixels=10_099)
+    with pytest.raises(DataError, match=r"2 of the 2 .* 100x101 = 10,100 pixels.*data\.max_pixels"):
+        many.open()
+    assert len(Data(str(tmp_path), validation=0, test=0, max_pixels=10_100).open().train) == 2
 
 
 def test_a_jpeg_of_endless_scans_is_refused(tmp_path):

@@ -21,6 +21,7 @@ from PIL import Image
 
 import lowerbound
 from lowerbound import data, evaluation, recipe
+from lowerbound.data.files.folders import SUFFIXES
 from lowerbound.data.files.sources import all_readers
 from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
 from lowerbound.evaluation.ranking import METRICS
@@ -31,6 +32,7 @@ from lowerbound.sparse import SparseRows
 
 SETS = ", ".join(data.named_sets())
 KINDS = "; ".join(reader.summary for reader in all_readers())
+PICTURES = f"files that end in {', '.join(SUFFIXES)}"
 RECIPES = ", ".join(recipe.packaged())
 CORES = str(os.cpu_count())
 
@@ -145,6 +147,7 @@ MAKE = {
     "empty": folder(),
     "notes": folder(a_txt=b"x"),
     "broken": folder(a_png=b"\x89PNG broken"),
+    "two": folder(a_png=b"x", b_png=b"x"),
     "sizes": pictures((4, 5), (5, 5)),
     "points": pictures(*[(1, 1)] * 9),
     "cut.toml": text("[data]\nsource='digits'\n[model]\nlatent=[2"),
@@ -789,12 +792,12 @@ WRONG = [
     (
         "an empty folder",
         "fit table --data empty",
-        "HERE/empty holds no images; allowed: files that end in .png, .jpg, .jpeg",
+        f"HERE/empty holds no images; allowed: {PICTURES}",
     ),
     (
         "a folder of texts",
         "fit table --data notes",
-        "HERE/notes/a.txt is no image; allowed in a folder of images: .png, .jpg, .jpeg",
+        f"HERE/notes holds no images; files that are no images and passed over: 1 (a.txt); allowed: {PICTURES}",
     ),
     (
         "images of different sizes",
@@ -804,7 +807,22 @@ WRONG = [
     (
         "a broken image",
         f"fit aevb-mnist {GREYS} --data broken",
-        "HERE/broken/a.png cannot be used as an image: cannot identify image file 'HERE/broken/a.png'",
+        "HERE/broken/a.png cannot be used as an image: cannot identify it as an image",
+    ),
+    (
+        "several broken images",
+        f"fit aevb-mnist {GREYS} --data two",
+        "2 of the 2 image files of HERE/two cannot be used: a.png (cannot identify it as an image), b.png (cannot identify it as an image); mend or remove them, or pass over them with data.skip_broken=true",
+    ),
+    (
+        "images of too many pixels",
+        f"fit aevb-mnist {GREYS} --data sizes --set data.max_pixels=24",
+        "1 of the 2 image files of HERE/sizes cannot be used: b.png (it has 5x5 = 25 pixels; allowed: data.max_pixels=24, which can be raised); mend or remove them, or pass over them with data.skip_broken=true",
+    ),
+    (
+        "a file of labels that is not there",
+        f"fit aevb-mnist {GREYS} --data points --set data.labels=gone.csv",
+        "there is no file of labels 'gone.csv', nor in HERE/points; data.labels is the path of a .csv with a column of files and one of labels",
     ),
     (
         "nan in a CSV",

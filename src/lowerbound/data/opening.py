@@ -83,9 +83,11 @@ def open_examples(
     wanted = preparation.wanted
     if schema is not None and schema.columns:
         wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
-    if schema is not None and wanted.size == AUTO and schema.kind == "image":
-        _, height, width = schema.shape
-        wanted = replace(wanted, size=(height, width))
+    if schema is not None and schema.kind == "image":
+        wanted = replace(wanted, like=_before_drawing(schema, preparation))
+        if wanted.size == AUTO:
+            _, height, width = schema.shape
+            wanted = replace(wanted, size=(height, width))
     raw = _read(source, wanted)
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
@@ -200,8 +202,11 @@ def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
         "labels": (wanted.labels, "image or table"),
         "standardize": (preparation.standardize, "table or vector"),
     }
+    kinds_of_texts = "table"
+    if wanted.labels is not None:
+        kinds_of_texts = "image or table"
     for name, value in vars(wanted.text).items():
-        options[name] = (value is not None, "table")
+        options[name] = (value is not None, kinds_of_texts)
     refuse_misplaced_options(raw, options)
     if preparation.is_binarized and preparation.standardizes(raw.kind):
         raise ConfigError(
@@ -249,6 +254,13 @@ def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> S
     greatest = schema.scaled(high, raw.levels).max()
     # They are rounded as the batches are, so that they bound these.
     return replace(schema, low=float(np.float32(least)), high=float(np.float32(greatest)))
+
+
+def _before_drawing(schema: Schema, preparation: Preparation) -> Schema:
+    """Returns the schema of images before pixels are drawn of them, which may have any levels."""
+    if preparation.is_binarized:
+        return replace(schema, levels=None)
+    return schema
 
 
 def _conform(raw: Raw, schema: Schema, preparation: Preparation) -> Raw:

@@ -123,7 +123,10 @@ def to_size(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for place in np.ndindex(count, channels):
         plane = values[place].astype(native_type)
         image = resize_image(Image.fromarray(plane), size)
-        resized[place] = np.asarray(image).astype(values.dtype)
+        pixels = np.asarray(image)
+        if values.dtype.kind != "f":
+            pixels = np.rint(pixels)
+        resized[place] = pixels.astype(values.dtype)
     return resized
 
 

@@ -10,7 +10,7 @@ from ..specs.checked import checked
 from .dataset import Dataset
 from .files.dialect import TextFormat
 from .files.sizes import AUTO, Size
-from .files.sources import Wanted
+from .files.sources import MAX_PIXELS, Wanted
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.spec import KIND, Interactions, InteractionsTable
@@ -67,6 +67,8 @@ class Data:
         labels: the column of labels of a table, or a file of labels beside a folder of images;
             None: what the source brings.
         skip_broken: files of a folder that cannot be used are passed over and counted.
+        max_pixels: an image may have this many pixels. Larger ones are refused before they are
+            decoded, as a small file may hide billions.
         encoding: of a text file, such as "utf-8", "utf-16" or "latin-1"; None: found from the file.
         separator: of the fields of a text file, such as ";"; None: found from the file.
         decimal: the decimal mark of a text file, "." or ","; None: found from the file.
@@ -92,6 +94,7 @@ class Data:
     ids: list[str] | None = None
     labels: str | None = None
     skip_broken: bool = False
+    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
     encoding: str | None = None
     separator: Annotated[str, Field(min_length=1, max_length=8)] | None = None
     decimal: Literal[".", ","] | None = None
@@ -200,6 +203,7 @@ class Data:
             ids=tuple(self.ids or ()),
             labels=self.labels,
             skip_broken=self.skip_broken,
+            max_pixels=self.max_pixels,
             text=self.text_format(),
         )
         return Preparation(self.binarize, self.standardize, wanted)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import DataError
 from .arrays import from_array, join_parts
-from .limits import refuse_bomb
+from .limits import refuse_deflated
 from .sources import Raw, Source, Wanted, reason
 
 FILE_NAME = re.compile(r"(train|t10k|test)-(images|labels)[.-]idx\d-ubyte(\.gz)?")
@@ -76,7 +76,7 @@ def _read_array(file: IO[bytes], path: Path) -> np.ndarray:
             f"{path} claims the shape {shape}, {size} bytes; at most {LARGEST_ARRAY} are read from "
             "an IDX file"
         )
-    refuse_bomb(f"{path} (shape {shape})", size, path.stat().st_size)
+    refuse_deflated(f"{path} (shape {shape})", size, path.stat().st_size)
     values = np.empty(size, np.uint8)
     got = _fill(file, values)
     if got < size:

@@ -1,224 +1,265 @@
-"""A folder of PNG or JPEG images, with sub-folders as labels."""
+"""Pictures: one, or a folder of them, with its parts and classes."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import DataError, one_line
-from ..prepare import resize_image
-from .limits import refuse_bomb
-from .sizes import AUTO, Size, choose_size, spread, tell_choice
-from .sources import Raw, Source, Wanted, reason
+from ..prepare import span
+from ..schema import Schema
+from .decoding import Decoded, decode_pictures, read_headers
+from .folders import SUFFIXES, Listing, list_pictures, readable
+from .labels import add_labels, find_labels
+from .pictures import Form, Header
+from .sizes import AUTO, Size, choose_size, tell_choice
+from .sources import Raw, Source, Wanted
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
-"""The names of images end in one of these."""
-
-SYSTEM_FILES = ("thumbs.db", "desktop.ini")
-"""Systems leave these files in folders; names that begin with a dot are passed over too."""
-
-START_OF_SCAN = b"\xff\xda"
-"""A scan of a JPEG file begins with these bytes."""
-
-MOST_SCANS = 100
-"""A JPEG file may have this many scans, each of which passes over the whole image.
-
-Progressive files have about ten.
+DEPTHS = (8, 10, 12, 14, 16)
+"""Grey pictures of more than 8 bits have the levels of the least of these depths that holds their
+values: cameras and scanners write 10, 12 or 14 bits into 16.
 """
 
-GREY_MODES = ("1", "L", "LA", "La")
-"""Pillow has grey images of at most 8 bits in these modes."""
-
-LYING = (5, 6, 7, 8)
-"""The orientation tag of a camera has one of these values where height and width are exchanged."""
-
-BYTES_PER_PIXEL = 4
-"""Pillow keeps a pixel in this many bytes."""
+NAMED_FAULTS = 5
+"""A message names this many files that cannot be used."""
 
 
 class Images(Source):
-    """PNG and JPEG files anywhere below a folder, in the order of their paths."""
+    """A picture, or pictures anywhere below a folder, in the natural order of their paths."""
 
-    summary = "a folder of PNG or JPEG images"
+    summary = "a picture or a folder of pictures (PNG, JPEG, WebP, TIFF, BMP, GIF, PNM)"
     fallback = True
 
     def claims(self, path: Path) -> bool:
-        """Says whether the path is a folder. It may hold images if no other kind claims it."""
-        return path.is_dir()
+        """Says whether the path is a folder, or has the suffix of a picture.
+
+        A folder may hold pictures if no other kind claims it.
+        """
+        return path.is_dir() or (path.is_file() and path.suffix.lower() in SUFFIXES)
 
     def read(self, path: Path, wanted: Wanted) -> Raw:
-        """Decodes all images to uint8 (N, C, H, W).
+        """Decodes all pictures to uint8 or uint16 (N, C, H, W), by the rules of `pictures`.
 
         Raises:
-            DataError: a file is broken, or two are of unlike size; the message names them.
+            DataError: files cannot be used, or pictures are of unlike size; the message names them.
         """
-        names = _find_images(path)
-        files = [path / name for name in names]
-        size = wanted.size
-        notes: tuple[str, ...] = ()
-        if size == AUTO:
-            size, notes = _choose_size(files)
-        values = _read_images(files, size)
-        return Raw(str(path), "image", values, 256, _labels(names), notes=notes)
+        listing = _list(path, wanted)
+        headers, faults = read_headers(listing, wanted.max_pixels)
+        form = _choose_form(listing, headers, faults, wanted)
+        decoded = decode_pictures(listing, headers, form, wanted.max_pixels)
+        faults |= decoded.faults
+        if faults and not (wanted.skip_broken and len(decoded.values)):
+            raise DataError(_describe_faults(listing, faults, wanted))
+        used = listing.take(np.array([row for row in range(len(headers)) if row not in faults]))
+        read = [header for header in headers if header is not None]
+        notes = _describe_reading(read, form, wanted, decoded)
+        if faults:
+            notes.insert(0, f"{_name_faults(listing, faults)}; they are passed over")
+        return Raw(
+            str(path),
+            "image",
+            decoded.values,
+            _levels(path, decoded.values, form, wanted.like),
+            labels=used.labels,
+            train=used.train,
+            validation=used.validation,
+            names={"file": np.array([readable(name) for name in used.names])},
+            notes=(*used.notes, *notes),
+        )
 
 
-def _find_images(folder: Path) -> list[Path]:
-    """Finds the images below a folder, as relative paths in their order.
+def _list(path: Path, wanted: Wanted) -> Listing:
+    """Lists the pictures of a source, with the labels of a file where they are wanted.
+
+    Other pictures than a model's need no labels.
 
     Raises:
-        DataError: there are none, or there is a file of another kind.
+        DataError: there are no pictures; or the file of labels is missing, or names none of them.
     """
-    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    files.sort(key=lambda path: path.as_posix())
-    images = [path for path in files if _is_visible(path)]
-    if not images:
-        raise DataError(
-            f"{folder} holds no images; allowed: files that end in {', '.join(SUFFIXES)}"
-        )
-    for path in images:
-        if path.suffix.lower() not in SUFFIXES:
-            raise DataError(
-                f"{one_line(folder / path)} is no image; allowed in a folder of images: "
-                f"{', '.join(SUFFIXES)}"
-            )
-    return images
-
-
-def _is_visible(path: Path) -> bool:
-    is_hidden = any(part.startswith(".") for part in path.parts)
-    return not is_hidden and path.name.lower() not in SYSTEM_FILES
-
-
-def _choose_size(paths: list[Path]) -> tuple[Size | None, tuple[str, ...]]:
-    """Chooses the size of a folder of images from their headers, and says what it chose.
-
-    Returns:
-        None where no image can be read, which is told of when they are decoded.
-    """
-    sizes = [size for size in map(_size_of, spread(paths)) if size is not None]
-    if not sizes:
-        return None, ()
-    chosen = choose_size(sizes)
-    return chosen, tell_choice(sizes, chosen)
-
-
-def _size_of(path: Path) -> Size | None:
-    """Reads the (height, width) of an upright image from its header; None if it has none."""
-    from PIL import ExifTags
-
+    if wanted.labels is None:
+        return list_pictures(path)
     try:
-        with _opened(path) as image:
-            width, height = image.size
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # Pillow raises many kinds of errors for a file that is damaged
-        return None
-    if orientation in LYING:
-        return width, height
-    return height, width
+        labels = find_labels(path, wanted.labels)
+        return add_labels(list_pictures(path, labels), labels, wanted.text)
+    except DataError as error:
+        if wanted.like is None:
+            raise
+        listing = list_pictures(path)
+        return replace(listing, notes=(*listing.notes, f"no labels: {error}"))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator["Image"]:
-    """Opens an image, of which Pillow reads the header alone, for a block."""
-    from PIL import Image
+def _choose_form(
+    listing: Listing,
+    headers: Sequence[Header | None],
+    faults: Mapping[int, str],
+    wanted: Wanted,
+) -> Form:
+    """Chooses what all pictures become: what a model wants, what is asked for, or what they are.
 
-    with warnings.catch_warnings():
-        # Pillow warns of metadata that are odd but harmless.
-        warnings.simplefilter("ignore")
-        # Pillow only warns of an image of a size that no one would mean; here that is an error.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            yield image
-
-
-def _read_images(paths: list[Path], size: tuple[int, int] | None) -> np.ndarray:
-    """Decodes files to one array (N, C, H, W); grey images become RGB once one is in colour."""
-    values: np.ndarray = np.empty(0, np.uint8)
-    for row, path in enumerate(paths):
-        image = _decode(path, size)
-        if row == 0:
-            held = sum(file.stat().st_size for file in paths)
-            refuse_bomb("the folder of images", len(paths) * image.nbytes, held)
-            values = np.empty((len(paths), *image.shape), np.uint8)
-        if image.shape[1:] != values.shape[2:]:
-            first_size = "x".join(map(str, values.shape[2:]))
-            other_size = "x".join(map(str, image.shape[1:]))
-            raise DataError(
-                f"images differ in size: {one_line(paths[0], 160)} is {first_size}, "
-                f"{one_line(path, 160)} is {other_size} (height x width); "
-                f"resize them with --set data.size={first_size}"
-            )
-        if len(image) > values.shape[1]:
-            values = np.repeat(values, len(image), axis=1)
-        values[row] = image  # one channel is repeated over three
-    return values
-
-
-def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """Decodes one file to uint8 (C, H, W), of (height, width) `size` if that is not None."""
-    try:
-        with _opened(path) as image:
-            _refuse_costly(image, path)
-            return _to_array(image, size)
-    # Pillow raises many kinds of errors for a file that is damaged.
-    except Exception as error:
-        raise DataError(f"{one_line(path)} cannot be used as an image: {reason(error)}") from None
-
-
-def _refuse_costly(image: "Image", path: Path) -> None:
-    """Refuses an image whose decoding would take memory or time out of all proportion to its file.
+    Colours are kept if one picture has some, and more than 8 bits if all have them.
 
     Raises:
-        DataError: it has too many pixels or too many scans.
+        DataError: no header can be read, or the pictures are of unlike size and none is asked for.
     """
-    claimed = BYTES_PER_PIXEL * image.width * image.height
-    refuse_bomb("it", claimed, path.stat().st_size)
-    if image.format == "JPEG":
-        scans = path.read_bytes().count(START_OF_SCAN)
-        if scans > MOST_SCANS:
-            raise DataError(f"it has {scans} scans; allowed in a JPEG file: {MOST_SCANS}")
+    read = [header for header in headers if header is not None]
+    if not read:
+        raise DataError(_describe_faults(listing, faults, wanted))
+    levels = 2**8
+    if all(header.is_deep for header in read):
+        levels = 2**16
+    model = wanted.like
+    if model is not None and model.shape[0] in (1, 3):
+        channels, height, width = model.shape
+        return Form(channels, height, width, model.levels or levels)
+    channels = 3
+    if wanted.grey or all(header.is_grey for header in read):
+        channels = 1
+    size = wanted.size
+    if size == AUTO:
+        size = choose_size(_sizes(read))
+    if size is None:
+        size = _common_size(listing, headers, faults)
+    return Form(channels, *size, levels)
 
 
-def _to_array(image: "Image", size: tuple[int, int] | None) -> np.ndarray:
-    """Converts an image to uint8 (C, H, W), upright as the camera's orientation tag says."""
-    from PIL import ImageOps
-
-    picture = _to_eight_bits(ImageOps.exif_transpose(image))
-    if size is not None:
-        picture = resize_image(picture, size)
-    array = np.asarray(picture)
-    if array.ndim == 2:
-        return array[None]
-    return np.moveaxis(array, -1, 0)
+def _sizes(headers: Sequence[Header]) -> list[Size]:
+    """Returns the (height, width) of each picture."""
+    return [(header.height, header.width) for header in headers]
 
 
-def _to_eight_bits(image: "Image") -> "Image":
-    """Converts an image to grey (L) or RGB.
+def _common_size(
+    listing: Listing, headers: Sequence[Header | None], faults: Mapping[int, str]
+) -> tuple[int, int]:
+    """Returns the (height, width) of all pictures.
 
-    Alpha and palettes go: the colour under a transparent pixel is kept as stored.
+    Raises:
+        DataError: they differ; the message has all that is to be mended.
     """
-    if image.mode.startswith(("I", "F")):
-        raise DataError(
-            f"it has more than 8 bits a channel (mode {image.mode}); allowed: 8 bits, or a .npy "
-            "file"
+    sizes: Counter[tuple[int, int]] = Counter()
+    examples: dict[tuple[int, int], Path] = {}
+    for path, header in zip(listing.paths(), headers, strict=True):
+        if header is not None:
+            size = (header.height, header.width)
+            sizes[size] += 1
+            examples.setdefault(size, path)
+    (height, width), _ = sizes.most_common(1)[0]
+    if len(sizes) == 1:
+        return height, width
+    (first_size, first), (second_size, second) = list(examples.items())[:2]
+    more = ""
+    if len(sizes) > 2:
+        more = f", {len(sizes)} sizes in all"
+    if faults:
+        more += f"; {_name_faults(listing, faults)}"
+    raise DataError(
+        f"images differ in size: {_show(first)} is {_by(first_size)}, {_show(second)} is "
+        f"{_by(second_size)} (height x width){more}; resize them with --set "
+        f"data.size={_by((height, width))}"
+    )
+
+
+def _by(size: tuple[int, int]) -> str:
+    """Writes a (height, width) for a message."""
+    return "x".join(map(str, size))
+
+
+def _show(path: Path) -> str:
+    """Writes the path of a file for a message."""
+    return one_line(readable(str(path)), 160)
+
+
+def _describe_faults(listing: Listing, faults: Mapping[int, str], wanted: Wanted) -> str:
+    """Names the files that cannot be used, and what to do.
+
+    The settings of a model are those of its fit, and no way out for other pictures.
+    """
+    advice = ""
+    if len(listing.names) > 1:
+        advice = "; mend or remove them"
+        if wanted.like is None and not wanted.skip_broken:
+            advice += ", or pass over them with data.skip_broken=true"
+    return f"{_name_faults(listing, faults)}{advice}"
+
+
+def _name_faults(listing: Listing, faults: Mapping[int, str]) -> str:
+    """Names the files that cannot be used, and why."""
+    rows = sorted(faults)
+    if len(listing.names) == 1:
+        reason = one_line(faults[rows[0]], 200)
+        return f"{_show(listing.paths()[0])} cannot be used as an image: {reason}"
+    named = []
+    for row in rows[:NAMED_FAULTS]:
+        name = one_line(readable(listing.names[row]), 80)
+        named.append(f"{name} ({one_line(faults[row], 100)})")
+    if len(rows) > NAMED_FAULTS:
+        named.append("...")
+    return (
+        f"{len(rows):,} of the {len(listing.names):,} image files of {_show(listing.root)} cannot "
+        f"be used: {', '.join(named)}"
+    )
+
+
+def _describe_reading(
+    headers: Sequence[Header], form: Form, wanted: Wanted, decoded: Decoded
+) -> list[str]:
+    """Says which rules have changed pictures, in sentences."""
+    notes: list[str] = []
+    total = len(headers)
+    if wanted.size == AUTO:
+        notes += tell_choice(_sizes(headers), (form.height, form.width))
+    if decoded.transparent:
+        count = decoded.transparent
+        notes.append(f"{count:,} of {total:,} images have transparent pixels, laid over white")
+    cut = sum(header.is_cut or (header.is_deep and not form.is_deep) for header in headers)
+    if cut:
+        notes.append(f"{cut:,} of {total:,} images have 16 bits, of which the upper 8 are read")
+    shallow = sum(not header.is_deep for header in headers)
+    if shallow and form.levels != 2**8:
+        notes.append(f"the 8 bits of {shallow:,} of {total:,} images become {form.levels:,} levels")
+    animated = sum(header.has_frames for header in headers)
+    if animated:
+        notes.append(f"{animated:,} of {total:,} images have frames or pages; the first is read")
+    if wanted.like is not None:
+        notes += _describe_fitting(headers, form, wanted)
+    if decoded.kept is not None:
+        size = decoded.kept.stat().st_size / 2**30
+        notes.append(
+            f"the images take more than memory should hold: {decoded.kept} keeps them "
+            f"({size:,.2f} GiB), and may be removed"
         )
-    if image.mode in GREY_MODES:
-        return image.convert("L")
-    if image.mode == "P":
-        # A palette with transparent entries must pass through RGBA, or Pillow warns.
-        image = image.convert("RGBA")
-    return image.convert("RGB")
+    return notes
 
 
-def _labels(paths: list[Path]) -> np.ndarray | None:
-    """Returns the first sub-folder of each image, or None if an image is in none."""
-    for path in paths:
-        if len(path.parts) == 1:
-            return None
-    return np.array([path.parts[0] for path in paths])
+def _describe_fitting(headers: Sequence[Header], form: Form, wanted: Wanted) -> list[str]:
+    """Says what pictures had to change for a model, beyond what its recipe asks for."""
+    notes = []
+    total = len(headers)
+    resized = sum((header.height, header.width) != form.shape[1:] for header in headers)
+    if resized and wanted.size is None:
+        size = _by((form.height, form.width))
+        notes.append(f"{resized:,} of {total:,} images are resized to {size}, the model's size")
+    coloured = sum(not header.is_grey for header in headers)
+    if coloured and form.channels == 1 and not wanted.grey:
+        notes.append(f"{coloured:,} of {total:,} images in colour become grey, as the model's are")
+    return notes
+
+
+def _levels(path: Path, values: np.ndarray, form: Form, model: Schema | None) -> int:
+    """Returns the number of levels of pictures, or of those of a model.
+
+    Raises:
+        DataError: the values are beyond the levels of the model.
+    """
+    if not form.is_deep:
+        return form.levels
+    highest = int(span(values)[1].max())
+    if model is None or model.levels is None:
+        return 2 ** min(depth for depth in DEPTHS if highest < 2**depth)
+    if highest >= model.levels:
+        raise DataError(
+            f"{_show(path)} has values up to {highest:,}, and the model was trained on "
+            f"{model.levels:,} levels; fit one to images as bright as these"
+        )
+    return model.levels

@@ -1,8 +1,11 @@
 """Limits on what a file may cost. Nobody vouches for the files that are opened here.
 
-What a file claims is weighed before it is believed. A file may unpack to `FREE_BYTES` whatever its
-size, and beyond them to `RATIO` times its size. Real data, even binary images, stay far below that;
-a bomb of some kilobytes lies far above.
+What a file claims is weighed before it is believed. Images and arrays may be as large as the
+memory allows, of which one source may take `MEMORY_SHARE`: plain ones compress well, and a small
+file is no sign of a bomb. A deflated file cannot hold more than `DEFLATE_RATIO` times its size, so
+that a claim beyond it is a lie. Texts and tables may unpack to `FREE_BYTES` whatever their size,
+and beyond them to `RATIO` times their size: real ones stay far below that, a bomb of some kilobytes
+lies far above.
 """
 
 import zipfile
@@ -10,6 +13,16 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...system.files import refuse_special
+from ...system.machine import available_memory
+
+MEMORY_SHARE = 0.5
+"""A source may take this share of the memory that is available.
+
+The rest is for the model, and for what is made of the values.
+"""
+
+DEFLATE_RATIO = 1032
+"""A deflated file (gzip, zip) unpacks to at most this many times its size: 258 bytes for 2 bits."""
 
 FREE_BYTES = 2**26
 """A file of any size may unpack to this many bytes."""
@@ -55,6 +68,54 @@ def refuse_bomb(name: object, claimed: int, held: int) -> None:
         )
 
 
+def usable_memory() -> float:
+    """Returns the bytes that a source may take, infinity where the system does not tell."""
+    return MEMORY_SHARE * available_memory()
+
+
+def refuse_beyond_memory(name: object, needed: int, advice: str) -> None:
+    """Refuses a source that needs more memory than it may take, before it is allocated.
+
+    Args:
+        name: the source as it appears in the message.
+        needed: the bytes that it needs at once.
+        advice: what the user can do, which ends the message.
+
+    Raises:
+        DataError: it needs more than `usable_memory`.
+    """
+    usable = usable_memory()
+    if needed > usable:
+        raise DataError(
+            f"{name} needs {_in_gibibytes(needed)} of memory, which are not allocated; allowed: "
+            f"{_in_gibibytes(usable)}, {MEMORY_SHARE:.0%} of what is available; {advice}"
+        )
+
+
+def _in_gibibytes(count: float) -> str:
+    """Writes a number of bytes for a message."""
+    return f"{count / 2**30:,.2f} GiB"
+
+
+def refuse_deflated(name: object, claimed: int, held: int) -> None:
+    """Refuses a deflated source that claims more than can be in it, or than the memory holds.
+
+    Args:
+        name: the source as it appears in the message.
+        claimed: the bytes of values that it claims to hold.
+        held: its size in bytes.
+
+    Raises:
+        DataError: the source is refused.
+    """
+    if claimed > max(FREE_BYTES, DEFLATE_RATIO * held):
+        raise DataError(
+            f"{name} has {held} bytes and claims {claimed} bytes of values, which are not "
+            f"allocated: at most {DEFLATE_RATIO} times its size can be in it"
+        )
+    refuse_beyond_memory(name, claimed, "save the values as a .npy file, which is read in pieces")
+
+
 def refuse_zip_bomb(path: Path) -> None:
     """Refuses an archive that claims too much, or that is compressed as no archive of arrays is.
 
@@ -67,7 +128,7 @@ def refuse_zip_bomb(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     claimed = sum(member.file_size for member in members)
-    refuse_bomb(path, claimed, path.stat().st_size)
+    refuse_deflated(path, claimed, path.stat().st_size)
     for member in members:
         if member.compress_type not in ALLOWED_METHODS:
             raise DataError(

@@ -1,7 +1,6 @@
 """The size of pictures that are of unlike sizes, or larger than a small model can learn."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
@@ -16,9 +15,6 @@ LONGEST_SIDE = 64
 
 MULTIPLE = 4
 """A chosen height or width is a multiple of this, so that it can be halved twice."""
-
-LOOKED_AT = 1000
-"""At most this many pictures are looked at, at even distances."""
 
 
 def choose_size(sizes: Sequence[Size]) -> Size:
@@ -42,12 +38,6 @@ def choose_size(sizes: Sequence[Size]) -> Size:
 
 def _nearest_multiple(length: float) -> int:
     return max(MULTIPLE, MULTIPLE * round(length / MULTIPLE))
-
-
-def spread(paths: Sequence[Path]) -> Sequence[Path]:
-    """Picks at most `LOOKED_AT` of the paths, at even distances, the first among them."""
-    step = -(-len(paths) // LOOKED_AT)
-    return paths[::step]
 
 
 def tell_choice(sizes: Sequence[Size], chosen: Size) -> tuple[str, ...]:

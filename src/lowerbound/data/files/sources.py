@@ -10,8 +10,15 @@ import numpy as np
 
 from ...errors import DataError, one_line
 from ...specs.registry import members
+from ..schema import Schema
 from .dialect import AS_FOUND, TextFormat
 from .sizes import Size
+
+MAX_PIXELS = 2**29
+"""An image may have this many pixels unless the user allows more: 23,170 by 23,170.
+
+Decoding as many takes some seconds.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +34,9 @@ class Wanted:
         labels: the column of labels of a table, or the file of labels of a folder; None: what the
             source brings.
         skip_broken: files of a folder that cannot be used are passed over.
+        max_pixels: an image may have this many.
+        like: what a model reads, so that pictures of another size, colour or depth become as its
+            own; None: no model does. It has no levels where any will do.
         text: how a text file is written, where the user has said so.
         is_run: the columns are those of a run, which needs them all. Others are passed over, and
             so are ids and labels that are not there.
@@ -39,6 +49,8 @@ class Wanted:
     ids: tuple[str, ...] = ()
     labels: str | None = None
     skip_broken: bool = False
+    max_pixels: int = MAX_PIXELS
+    like: Schema | None = None
     text: TextFormat = AS_FOUND
     is_run: bool = False
 
