@@ -1,6 +1,5 @@
 """A file of labels beside a folder of pictures: a text with a column of files and one of labels."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +11,8 @@ from ...errors import DataError, one_line
 from ...system.files import expand_home, is_file
 from .dialect import TextFormat
 from .folders import Listing, composed, readable, shown
-from .limits import refuse_packed
 from .sources import reason
+from .texts import find_dialect, scan_texts
 
 FILE_COLUMNS = (
     "file",
@@ -34,12 +33,6 @@ FILE_COLUMNS = (
 
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "y", "species")
 """A column of one of these names has the labels."""
-
-SEPARATORS = (",", ";", "\t")
-"""One of these separates the fields."""
-
-LARGEST = 2**28
-"""A file of labels may have this many bytes."""
 
 
 def find_labels(root: Path, labels: str) -> Path:
@@ -66,9 +59,9 @@ def add_labels(listing: Listing, path: Path, text: TextFormat) -> Listing:
     Raises:
         DataError: the file cannot be read, names a picture twice, or names none of them.
     """
-    header, *rows = _read_rows(path, text)
+    header, rows, notes = _read_rows(path, text)
     if _names_picture(header, listing):
-        rows.insert(0, header)
+        rows.insert(0, tuple(header))
         header = [f"column_{place + 1}" for place in range(len(header))]
     file_place, label_place = _choose_columns(header)
     if not rows:
@@ -93,7 +86,7 @@ def add_labels(listing: Listing, path: Path, text: TextFormat) -> Listing:
         note += f"; {len(missing):,} images are not in it and have none: {shown(missing)}"
     if len(label_of) > len(used):
         note += f"; {len(label_of) - len(used):,} of its rows name no image that is there"
-    return replace(listing, labels=labels, notes=(*listing.notes, note))
+    return replace(listing, labels=labels, notes=(*listing.notes, note, *notes))
 
 
 def _first_known(keys: Sequence[str], known: Mapping[str, str]) -> str | None:
@@ -106,36 +99,32 @@ def _show(path: Path) -> str:
     return one_line(readable(str(path)), 160)
 
 
-def _read_rows(path: Path, text: TextFormat) -> list[list[str]]:
-    """Reads the fields of all lines that are not empty.
+def _read_rows(
+    path: Path, text: TextFormat
+) -> tuple[Sequence[str], list[tuple[str, ...]], tuple[str, ...]]:
+    """Reads the names of the columns and the fields of all lines.
+
+    Returns:
+        The names, the rows, and sentences on how the file is written.
 
     Raises:
-        DataError: the file cannot be read, or has fewer than two lines.
+        DataError: the file cannot be read, or has fewer than two columns.
     """
+    from polars.exceptions import PolarsError
+
     try:
-        refuse_packed(path)
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
-        content = path.read_text(encoding=text.encoding or "utf-8-sig", errors="replace")
-        lines = content.splitlines()
-        separator = text.separator or _find_separator(lines)
-        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
-    except DataError:
-        raise
-    except (OSError, ValueError, LookupError, csv.Error) as error:
+        dialect = find_dialect(path, text)
+        frame = scan_texts(path, dialect).fill_null("").collect()
+    except (OSError, ValueError, PolarsError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{_show(path)} cannot be read as labels: {reason(error)}") from None
-    if not rows or min(map(len, rows)) < 2:
+    if frame.width < 2:
         raise DataError(
             f"{_show(path)} cannot be read as labels: it needs a column of files and one of "
-            "labels in every line; data.separator names what parts them"
+            "labels; data.separator names what parts them"
         )
-    return rows
-
-
-def _find_separator(lines: Sequence[str]) -> str:
-    """Finds what separates the fields of the first line."""
-    first = "".join(lines[:1])
-    return max(SEPARATORS, key=first.count)
+    return frame.columns, frame.rows(), dialect.notes()
 
 
 def _names_picture(row: Sequence[str], listing: Listing) -> bool:
