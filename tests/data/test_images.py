@@ -14,6 +14,7 @@ import polars
 import pytest
 from PIL import Image
 
+import lowerbound
 from lowerbound.data import Data
 from lowerbound.data.files import decoding, limits
 from lowerbound.data.files.folders import list_pictures, natural_key
@@ -473,6 +474,30 @@ def test_pictures_become_what_a_model_reads_and_that_is_said(tmp_path):
     grey = Data(str(tmp_path / "model" / "3.png"), validation=0, test=0).open(schema)
     assert np.array_equal(grey.whole.values[0, 0], GREY[3])
     assert not grey.notes
+
+
+def test_a_run_says_how_it_read_other_pictures(tmp_path, capsys):
+    fill(tmp_path / "own", *(f"{i}.png" for i in range(9)))
+    settings = {
+        "data.binarize": "none",
+        "model.network": {"type": "MLP", "hidden": [4]},
+        "model.latent": [2],
+        "model.likelihood": "DiscretizedLogistic",
+        "training.epochs": 1,
+        "report.write": False,
+    }
+    run = lowerbound.fit(
+        "digits", data=tmp_path / "own", out=tmp_path / "run", settings=settings, progress=False
+    )
+    save(tmp_path / "other" / "a.webp", RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    (tmp_path / "other" / "b.txt").touch()
+    run.evaluate(tmp_path / "other", samples=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "lowerbound: files that are no images and passed over: 1 (b.txt)",
+        "lowerbound: 1 of 1 images are resized to 6x8, the model's size",
+        "lowerbound: 1 of 1 images in colour become grey, as the model's are",
+    ]
 
 
 def test_grey_pictures_become_colour_for_a_model_of_colours(tmp_path):

@@ -28,6 +28,7 @@ from ..model import VAE
 from ..recipe import Recipe
 from ..specs import lazy
 from ..specs.user_code import allowing_code
+from ..system.console import print_line
 from ..system.files import exists, expand_home, is_file, within
 from ..system.machine import refuse_beyond_memory
 from .contents import (
@@ -134,10 +135,13 @@ class Run:
 
     def other_data(self, source: str | Path) -> Dataset:
         """Opens a source as other data than the run's own, whatever it holds: no split is cut from
-        it, and no user is left out.
+        it, and no user is left out. How it was read is printed, as `fit` does.
         """
         other = replace(self.recipe.data, source=str(source), validation=0, test=0)
-        return other.open(self.schema, self.items, other=True)
+        dataset = other.open(self.schema, self.items, other=True)
+        for note in dataset.notes:
+            print_line(note)
+        return dataset
 
     def _own_data(self) -> Dataset:
         """Opens what the run was fitted to, where the run looks for it."""
