@@ -471,6 +471,10 @@ def test_pictures_become_what_a_model_reads_and_that_is_said(tmp_path):
     assert data.whole.values.shape == (1, 1, 6, 8)
     assert any("1 of 1 images are resized to 6x8, the model's size" in note for note in data.notes)
     assert any("in colour become grey" in note for note in data.notes)
+    for size in ("6x8", "auto"):
+        sized = Data(str(tmp_path / "one.webp"), validation=0, test=0, size=size).open(schema)
+        assert sized.notes == data.notes
+        assert np.array_equal(sized.whole.values, data.whole.values)
     grey = Data(str(tmp_path / "model" / "3.png"), validation=0, test=0).open(schema)
     assert np.array_equal(grey.whole.values[0, 0], GREY[3])
     assert not grey.notes

@@ -233,11 +233,11 @@ def _describe_reading(
 
 
 def _describe_fitting(headers: Sequence[Header], form: Form, wanted: Wanted) -> list[str]:
-    """Says what pictures had to change for a model, beyond what its recipe asks for."""
+    """Says what pictures had to change for a model."""
     notes = []
     total = len(headers)
     resized = sum((header.height, header.width) != form.shape[1:] for header in headers)
-    if resized and wanted.size is None:
+    if resized:
         size = _by((form.height, form.width))
         notes.append(f"{resized:,} of {total:,} images are resized to {size}, the model's size")
     coloured = sum(not header.is_grey for header in headers)
