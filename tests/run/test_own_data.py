@@ -84,3 +84,19 @@ def test_a_fit_says_what_it_trains_validates_and_tests_on(photos, tmp_path, caps
     found = json.loads(printed.out)
     assert found["sizes"] == {"train": 96, "validation": 12, "test": 12}
     assert (found["source"], found["unit"]) == ("photos", "examples")
+
+
+def test_a_fit_says_the_size_that_was_chosen(tmp_path, capsys, monkeypatch):
+    """With the figures, and in the summary: also where standard error is thrown away."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for i in range(10):
+        Image.new("RGB", (90, 120), (i, 2 * i, 3 * i)).save(folder / f"{i}.png")
+    set_fast = [f"--set={key}={json.dumps(value)}" for key, value in FAST.items()]
+    small = ["--set=model.network.channels=[4]", "--set=model.latent=[2]"]
+    command = ["fit", "images", "--data", folder, *set_fast, *small]
+    printed = run_command(capsys, monkeypatch, *command, "--out", tmp_path / "run")
+    sentence = "pictures of 120x90 (height x width) are resized to 64x48"
+    assert sentence in printed.out
+    assert sentence in printed.err
+    assert any(sentence in note for note in lowerbound.load(tmp_path / "run").summary["notes"])
