@@ -392,7 +392,7 @@ def test_a_threshold_flags_the_rows_beyond_its_cut(run, folder):
     by_ratio = lowerbound.score(run, folder / "noise.npy", threshold=0.05, by="log_ratio")
     cut = by_ratio.thresholds["log_ratio"].cut
     assert by_ratio.columns["anomalous"].tolist() == (scores.columns["log_ratio"] < cut).tolist()
-    own = scores.summary()["thresholds"]["log_likelihood"]
+    own = scores.summary()["thresholds"]["cuts"]["log_likelihood"]
     low, high = own["interval"]
     assert low / 2 < own["own_test_flagged"] / 359 < high * 2  # of ordinary examples
 

@@ -194,13 +194,13 @@ class Scores:
     def _described_thresholds(self) -> dict[str, Any] | None:
         if not self.thresholds:
             return None
-        described: dict[str, Any] = {"by": self.by}
+        cuts = {}
         counts = self.flagged()
         for name, threshold in self.thresholds.items():
             own_flagged = None
             if self.own is not None and name in self.own:
                 own_flagged = int(threshold.flags(self.own[name]).sum())
-            described[name] = {
+            cuts[name] = {
                 "anomalous": threshold.end,
                 "cut": threshold.cut,
                 "false_alarms": threshold.rate,
@@ -208,18 +208,18 @@ class Scores:
                 "flagged": counts[name],
                 "own_test_flagged": own_flagged,
             }
-        return described
+        return {"by": self.by, "cuts": cuts}
 
     def _described_truth(self) -> dict[str, Any] | None:
         if self.truth is None:
             return None
-        described: dict[str, Any] = {"anomalies": int(self.truth.sum())}
+        found = {}
         for name, measures in self.against_truth().items():
-            described[name] = {
+            found[name] = {
                 "auroc": measures.auroc._asdict(),
                 "average_precision": measures.average_precision,
             }
-        return described
+        return {"anomalies": int(self.truth.sum()), "found": found}
 
 
 def _means(columns: Columns) -> dict[str, Estimate]:

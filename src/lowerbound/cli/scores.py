@@ -28,7 +28,7 @@ def score_lines(scores: Any) -> list[str]:
     if summary["not_numbers"]:
         lines.append(
             f"note: log p(x) of {summary['not_numbers']:,} examples is no number (nan): their "
-            "values are beyond what the model can compute with"
+            "values are beyond what the model can compute with; no AUROC is given"
         )
     for note in (summary["left_out"], summary["caveat"]):
         if note:
@@ -87,23 +87,26 @@ def _threshold_lines(summary: dict[str, Any]) -> list[str]:
         f"cuts from {summary['reference']:,} {summary['reference_split']} examples of the run:",
         f"  {'':<20}{'anomalous':>16}{'these':>10}{'own test':>10}  expected false alarms (95 %)",
     ]
-    for name, threshold in thresholds.items():
-        if name == "by":
-            continue
-        side = "above"
-        if threshold["anomalous"] == "low":
-            side = "below"
-        cut = f"{side} {plain_number(threshold['cut'])}"
-        own = "-"
-        if threshold["own_test_flagged"] is not None:
-            own = f"{threshold['own_test_flagged']:,}"
-        low, high = threshold["interval"]
-        expected = f"{threshold['false_alarms']:.2%} ({low:.2%} to {high:.2%})"
-        lines.append(f"  {name:<20}{cut:>16}{threshold['flagged']:>10,}{own:>10}  {expected}")
-    count = thresholds[by]["flagged"]
+    for name, threshold in thresholds["cuts"].items():
+        lines.append(_threshold_row(name, threshold))
+    count = thresholds["cuts"][by]["flagged"]
     among = f"{summary['examples']:,} examples"
     lines.append(f"anomalous by {by}, which the column says: {count:,} of {among}")
     return lines
+
+
+def _threshold_row(name: str, threshold: dict[str, Any]) -> str:
+    """Lays out the cut on one score."""
+    side = "above"
+    if threshold["anomalous"] == "low":
+        side = "below"
+    cut = f"{side} {plain_number(threshold['cut'])}"
+    own = "-"
+    if threshold["own_test_flagged"] is not None:
+        own = f"{threshold['own_test_flagged']:,}"
+    low, high = threshold["interval"]
+    expected = f"{threshold['false_alarms']:.2%} ({low:.2%} to {high:.2%})"
+    return f"  {name:<20}{cut:>16}{threshold['flagged']:>10,}{own:>10}  {expected}"
 
 
 def _truth_lines(summary: dict[str, Any]) -> list[str]:
@@ -116,10 +119,9 @@ def _truth_lines(summary: dict[str, Any]) -> list[str]:
         f"by your own labels {among} are anomalies; how well each score finds them:",
         f"  {'':<20}{'AUROC':<18}  average precision",
     ]
-    for name, measures in truth.items():
-        if name != "anomalies":
-            area = _with_error(measures["auroc"])
-            lines.append(f"  {name:<20}{area:<18}  {measures['average_precision']:.4f}")
+    for name, measures in truth["found"].items():
+        area = _with_error(measures["auroc"])
+        lines.append(f"  {name:<20}{area:<18}  {measures['average_precision']:.4f}")
     share = truth["anomalies"] / summary["examples"]
     lines.append(f"  {'chance':<20}{'0.5':<18}  {share:.4f}")
     return lines
