@@ -161,6 +161,14 @@ def stamps(*texts: Any, form: str | None = None, dtype: Any = None) -> list[int]
     return [left["item"].item(), *reversed(order)]
 
 
+def test_a_format_is_kept_to_in_a_text_of_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,time\n1,7,01022020\n1,8,31012020\n1,9,02012020\n")
+    by_time = {"split": "leave-one-out", "data_test": 1}
+    assert entries(opened(path, **by_time), True, "test") == {(1, 8)}  # the largest number
+    told = opened(path, time_format="%d%m%Y", **by_time)
+    assert entries(told, True, "test") == {(1, 7)}
+
+
 def test_zones_count() -> None:
     assert stamps(
         "2020-01-01T10:00:00Z",
@@ -198,6 +206,8 @@ def test_a_format_may_be_given() -> None:
     assert stamps("Jan 5, 2020", "Dec 1, 2019", form="%b %d, %Y") == [1, 0]
     zoned = ("2020-01-01 10:00 +0200", "2020-01-01 09:00 +0000")
     assert stamps(*zoned, form="%Y-%m-%d %H:%M %z") == [0, 1]
+    assert stamps(20200131, 20191231, form="%Y%m%d") == [1, 0]
+    assert stamps(31012020, 11122019, form="%d%m%Y") == [1, 0]
     assert "not written as" in refusal(lambda: stamps("2020", "x", form="%Y-%m"))
 
 

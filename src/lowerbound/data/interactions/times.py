@@ -60,6 +60,8 @@ def times_as_numbers(
     import polars
 
     _refuse_missing(column, name)
+    if form is not None and "%" in form and column.dtype.is_integer():
+        column = column.cast(polars.String)
     if column.dtype == polars.String:
         return _read_texts(column, name, form)
     if column.dtype.is_numeric():
