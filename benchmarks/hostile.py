@@ -773,7 +773,7 @@ def titled(folder: Path) -> object:
 def filmed(folder: Path) -> object:
     """A folder of MovieLens, cleaned."""
     from lowerbound.data.interactions.cleaning import clean
-    from lowerbound.data.interactions.logs import Columns
+    from lowerbound.data.interactions.columns import Columns
     from lowerbound.data.interactions.titles import names_of
     from lowerbound.data.named.movielens import read_films
 

@@ -138,10 +138,10 @@ def test_the_last_item_of_a_user_is_the_last_in_every_form_of_time(
         options["time_format"] = ORDERS[form].replace(" ", "-")
     data = opened(path, **options)
     assert entries(data, True, "test") == truth
-    told = [note for note in data.notes if "its times" in note]
+    told = [note for note in data.notes if "times such as" in note]
     assert len(told) == (ORDERS[form] is not None)
     if ORDERS[form] is not None:
-        assert told[0].endswith(f"are read {ORDERS[form]}")
+        assert f"are read {ORDERS[form]} (data.interactions.time_format)" in told[0]
 
 
 def stamps(*texts: Any, form: str | None = None, dtype: Any = None) -> list[int]:
@@ -159,6 +159,14 @@ def stamps(*texts: Any, form: str | None = None, dtype: Any = None) -> list[int]
         order.append(pair[1])
         left = left.filter(pl.col("item") != pair[1])
     return [left["item"].item(), *reversed(order)]
+
+
+def test_a_format_is_kept_to_in_a_text_of_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,time\n1,7,01022020\n1,8,31012020\n1,9,02012020\n")
+    by_time = {"split": "leave-one-out", "data_test": 1}
+    assert entries(opened(path, **by_time), True, "test") == {(1, 8)}  # the largest number
+    told = opened(path, time_format="%d%m%Y", **by_time)
+    assert entries(told, True, "test") == {(1, 7)}
 
 
 def test_zones_count() -> None:
@@ -198,6 +206,8 @@ def test_a_format_may_be_given() -> None:
     assert stamps("Jan 5, 2020", "Dec 1, 2019", form="%b %d, %Y") == [1, 0]
     zoned = ("2020-01-01 10:00 +0200", "2020-01-01 09:00 +0000")
     assert stamps(*zoned, form="%Y-%m-%d %H:%M %z") == [0, 1]
+    assert stamps(20200131, 20191231, form="%Y%m%d") == [1, 0]
+    assert stamps(31012020, 11122019, form="%d%m%Y") == [1, 0]
     assert "not written as" in refusal(lambda: stamps("2020", "x", form="%Y-%m"))
 
 
@@ -484,3 +494,115 @@ def test_what_is_dropped_is_counted_in_one_line(tmp_path: Path) -> None:
     assert "of 4 read" in text
     for words in ("1 missing ids", "1 below threshold", "1 duplicates"):
         assert words in text
+
+
+# Texts
+
+
+ROWS = sorted(pairs())
+"""The pairs of the logs below."""
+
+
+def rows_of(separator: str = ",", more: str = "", end: str = "\n") -> str:
+    return "".join(f"{u}{separator}{i}{more}{end}" for u, i in ROWS)
+
+
+TEXTS = {
+    "log.csv": f"user;item\n{rows_of(';')}",
+    "tab.txt": f"user\titem\n{rows_of(chr(9))}",
+    "pipe.data": f"user|item\n{rows_of('|')}",
+    "colons.dat": f"user::item\n{rows_of('::')}",
+    "packed.csv.gz": f"user,item\n{rows_of()}",
+    "returns.csv": f"user,item\r{rows_of(end=chr(13))}",
+    "both.csv": f"user,item\r\n{rows_of(end=chr(13) + chr(10))}",
+    "comments.csv": f"# made by hand\n# twice\nuser,item\n{rows_of()}",
+    "quoted.csv": '"user","item"\n' + "".join(f'"{u}","{i}"\n' for u, i in ROWS),
+    "CASE.CSV": f"USER,ITEM\n{rows_of()}",
+    "bare.csv": rows_of(),
+    "bare.dat": rows_of("::"),
+    "bare.tsv": rows_of("\t"),
+    "rated.dat": rows_of("::", "::5::874965000"),
+    "rated.data": rows_of("\t", "\t5\t874965000"),
+    "timed.csv": rows_of(",", ",874965000"),
+    "dated.csv": rows_of(",", ",2020-01-31"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_of_every_dialect(tmp_path: Path, name: str) -> None:
+    data = opened(write(tmp_path, TEXTS[name], name))
+    assert entries(data) == set(ROWS)
+    assert data.facts["read"] == len(ROWS)
+    is_bare = name[:4] in ("bare", "rate", "time", "date")
+    assert any("by their places" in note for note in data.notes) == is_bare
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1", "cp1252"])
+def test_texts_of_every_encoding(tmp_path: Path, encoding: str) -> None:
+    rows = "".join(f"{u},Café №{i}\n".replace("№", "no ") for u, i in ROWS)
+    path = write(tmp_path, f"user,item\n{rows}", encoding=encoding)
+    assert entries(opened(path)) == {(u, f"Café no {i}") for u, i in ROWS}
+
+
+def test_places_of_a_log_without_a_header(tmp_path: Path) -> None:
+    rated = write(tmp_path, "1::7::5::30\n1::8::2::20\n1::9::4::10\n", "x.dat")
+    assert entries(opened(rated, threshold=3)) == {(1, 7), (1, 9)}
+    by_time = {"split": "leave-one-out", "data_test": 1}
+    assert entries(opened(rated, **by_time), True, "test") == {(1, 7)}
+    timed = write(tmp_path, "1,7,874965030\n1,8,874965020\n1,9,874965010\n", "t.csv")
+    assert entries(opened(timed, **by_time), True, "test") == {(1, 7)}
+    assert "no ratings for the threshold" in refusal(lambda: opened(timed, threshold=3))
+    named = opened(rated, user="2", item="1", timestamp="3", **by_time)
+    assert {item for _, item in entries(named)} == {1}
+    check_ins = "1,2010-10-17T01:48:53Z,39.7,-104.9,22847\n"
+    wide = write(tmp_path, 2 * check_ins, "check_ins.txt")
+    text = refusal(lambda: opened(wide))
+    assert "no header and 5 columns" in text
+    assert "data.interactions.user=1" in text
+    assert entries(opened(wide, user="1", item="5")) == {(1, 22847)}
+    text = refusal(lambda: opened(wide, user="1", item="9"))
+    assert "data.interactions.item" in text
+
+
+def test_a_header_may_be_set(tmp_path: Path) -> None:
+    path = write(tmp_path, "ann,fargo\nbob,alien\n")
+    assert "set data.header=false" in refusal(lambda: opened(path))
+    assert entries(opened(path, data_header=False)) == {("ann", "fargo"), ("bob", "alien")}
+
+
+def test_quotes_that_are_part_of_a_text_take_no_rows(tmp_path: Path) -> None:
+    names = ['"Heroes', 'Blue Monday 12"', '"weird" al', '7" single', "plain"]
+    rows = [(u, names[u % 5]) for u in range(40)] + [(u, f"song {u % 7}") for u in range(40)]
+    text = "".join(f"{u}\t{name}\n" for u, name in rows)
+    data = opened(write(tmp_path, f"user\titem\n{text}", "log.tsv"))
+    assert entries(data) == set(rows)
+    assert data.facts["read"] == 80
+    assert any("data.quote" in note for note in data.notes)
+    titles = "".join(f"{k},{name}\n" for k, name in enumerate(names))
+    path = write(tmp_path, f"item,title\n{titles}", "titles.csv")
+    plays = write(tmp_path, f"user,item\n{''.join(f'{u},{u % 5}{chr(10)}' for u in range(40))}")
+    named = opened(plays, items=str(path))
+    assert named.items.titles == names
+    assert any("titles.csv" in note and "data.quote" in note for note in named.notes)
+
+
+def test_titles_of_every_dialect(tmp_path: Path) -> None:
+    plays = write(tmp_path, "user,item\n1,0007\n1,0008\n2,0009\n")
+    books = '"ISBN";"Book-Title";"Book-Author"\n"0007";"Café; a novel";"X"\n"0008";"B";"Y"\n'
+    path = write(tmp_path, books, "BX-Books.csv", "latin-1")
+    data = opened(plays, items=str(path))
+    assert data.items.titles == ["Café; a novel", "B", "0009"]
+    assert "BX-Books.csv has no title for 1 of 3 items" in data.notes
+    films = write(tmp_path, "movieId\tname\tGenre\n7.0\tSeven\tx\n8\tEight\ty\n", "films.txt")
+    numbers = write(tmp_path, "user,item\n1,7\n1,8\n", "numbers.csv")
+    named = opened(numbers, items=str(films)).items
+    assert (named.titles, named.genres) == (["Seven", "Eight"], ["x", "y"])
+
+
+def test_decimal_commas_and_words_for_missing_values(tmp_path: Path) -> None:
+    path = write(tmp_path, "user;item;rating\n1;7;3,5\n1;8;2,0\n2;-;4,5\n")
+    assert entries(opened(path, threshold=3)) == {(1, "7"), (2, "-")}
+    data = opened(path, data_missing=["-"], binary=False)
+    assert entries(data) == {(1, 7), (1, 8)}
+    assert data.schema.high == 3.5
+    assert data.facts["missing_ids"] == 1

@@ -837,7 +837,7 @@ WRONG = [
     (
         "an interaction of too many fields",
         "fit multvae --data raggedplays.tsv",
-        "HERE/raggedplays.tsv cannot be read as interactions: line 3 of raggedplays.tsv has 3 fields, its header 2 (parted by '\\t')",
+        "line 3 of raggedplays.tsv has 3 fields, its header 2 (parted by '\\t'); set data.separator if it is another",
     ),
     (
         "a name twice in a header",
@@ -1082,7 +1082,7 @@ WRONG = [
     (
         "an array for interactions",
         "fit multvae --data grey.npy",
-        "HERE/grey.npy is no file of interactions; allowed: .csv, .tsv, .parquet, .npz, or a folder with train and test",
+        "HERE/grey.npy is no file of interactions; allowed: .csv, .tsv, .txt, .dat, .data, .tab (also with .gz), .parquet, .npz, .jsonl, .ndjson, or a folder with train and test",
     ),
     (
         "a NaN rating",

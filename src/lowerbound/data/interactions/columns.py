@@ -66,6 +66,11 @@ class Columns:
     time_format: str | None = None
 
     @property
+    def has_format(self) -> bool:
+        """Whether the recipe gives the format of times, such as "%m/%d/%Y"."""
+        return self.time_format is not None and "%" in self.time_format
+
+    @property
     def are_usual(self) -> bool:
         """Whether the recipe names neither users nor items."""
         return self.user == "user" and self.item == "item"

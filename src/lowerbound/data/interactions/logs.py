@@ -242,29 +242,51 @@ def _parse_numbers(text: "Expr", dtype: Any, decimal: str) -> Parsed:
     return Parsed(number, (number.is_not_null() | text.is_null()).all())
 
 
-def _parse_texts(frame: "LazyFrame", dialect: Dialect) -> "LazyFrame":
+def _clear_missing(name: str, dialect: Dialect) -> "Expr":
+    """Makes null of the words for missing values in a column of texts; of ids only those that the
+    user has named.
+    """
+    import polars
+
+    text = polars.col(name)
+    if name not in ("user", "item"):
+        return text.str.strip_chars().replace(dict.fromkeys(dialect.missing))
+    if dialect.missing == MISSING:
+        return text
+    return text.replace(dict.fromkeys(dialect.missing))
+
+
+def _list_choices(name: str, text: "Expr", dialect: Dialect) -> list[Parsed]:
+    """Lists the numbers that the texts of a column may be, the first to be tried first."""
+    import polars
+
+    if name in ("user", "item"):
+        return [parse_whole_numbers(text)]
+    reals = _parse_numbers(text, polars.Float64, dialect.decimal)
+    if name == "rating":
+        return [reals]
+    return [_parse_numbers(text, polars.Int64, dialect.decimal), reals]
+
+
+def _parse_texts(frame: "LazyFrame", dialect: Dialect, times_are_texts: bool) -> "LazyFrame":
     """Parses each column of texts as the first type that all its texts fit.
 
     This takes a pass over the file, since the last text may be no number. Ids are whole numbers or
     stay texts. Only the empty id is missing, since an item may be called None, and what the user
     has named as missing.
-    """
-    import polars
 
+    Args:
+        frame: the columns of one part.
+        dialect: how its file is written.
+        times_are_texts: times are written in a format that the user has given.
+    """
     texts: dict[str, Expr] = {}
     choices: dict[str, list[Parsed]] = {}
     for name in frame.collect_schema().names():
-        text = polars.col(name).replace("", None)
-        if name in ("user", "item"):
-            if dialect.missing != MISSING:
-                text = text.replace(dict.fromkeys(dialect.missing))
-            choices[name] = [parse_whole_numbers(text)]
-        else:
-            text = text.str.strip_chars().replace(dict.fromkeys(dialect.missing))
-            choices[name] = [_parse_numbers(text, polars.Float64, dialect.decimal)]
-            if name != "rating":
-                choices[name].insert(0, _parse_numbers(text, polars.Int64, dialect.decimal))
-        texts[name] = text
+        texts[name] = _clear_missing(name, dialect)
+        choices[name] = _list_choices(name, texts[name], dialect)
+        if name == "time" and times_are_texts:
+            choices[name] = []
     checks = []
     for name, parsed in choices.items():
         for position, choice in enumerate(parsed):
@@ -351,7 +373,7 @@ def join_parts(source: RawLog, columns: Columns) -> "tuple[LazyFrame, tuple[str,
         frames[number], found = _select(source, number, columns)
         notes += found
     for number, dialect in source.dialects.items():
-        frames[number] = _parse_texts(frames[number], dialect)
+        frames[number] = _parse_texts(frames[number], dialect, columns.has_format)
     names = [frame.collect_schema().names() for frame in frames.values()]
     common = set(names[0]).intersection(*names)
     shared = [name for name in names[0] if name in common]

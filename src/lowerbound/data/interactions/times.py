@@ -60,6 +60,8 @@ def times_as_numbers(
     import polars
 
     _refuse_missing(column, name)
+    if form is not None and "%" in form and column.dtype.is_integer():
+        column = column.cast(polars.String)
     if column.dtype == polars.String:
         return _read_texts(column, name, form)
     if column.dtype.is_numeric():
@@ -155,9 +157,9 @@ def _read_dates(texts: "Series", name: str, form: str | None) -> "tuple[Series, 
     order = fitting[0]
     if len(fitting) == 2 and not (day_first == month_first).all():
         _refuse_ambiguous(written_last, name)
-    return readings[order], (
-        f"its times, such as {written_last[0]!r}, are read {order.replace('-', ' ')}",
-    )
+    example = one_line(repr(written_last[0]), 60)
+    note = f"times such as {example} are read {order.replace('-', ' ')} ({KEY})"
+    return readings[order], (note,)
 
 
 def _read_plain(texts: "Series") -> "Series | None":
