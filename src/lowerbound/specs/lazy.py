@@ -3,12 +3,18 @@ itself takes little time.
 """
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def attributes(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Makes the `__getattr__` of a package (PEP 562) whose public names stand in its modules.
+def exports(
+    package: str, homes: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Makes the `__getattr__` and the `__dir__` of a package (PEP 562).
+
+    Its public names stand in its modules. `dir` shows those of `__all__`, whether they were used
+    already or not, and nothing that the package has for itself.
 
     No public name may equal the name of a module of the package: once that module is imported,
     Python finds it first and does not call `__getattr__`.
@@ -28,4 +34,7 @@ def attributes(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[
         module = importlib.import_module(f".{module_of[name]}", package)
         return getattr(module, name)
 
-    return import_attribute
+    def list_names() -> list[str]:
+        return sorted(sys.modules[package].__all__)
+
+    return import_attribute, list_names
