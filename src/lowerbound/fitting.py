@@ -44,7 +44,7 @@ from .system.files import (
     writing,
 )
 from .system.machine import give_back_memory, hardware, keep_freed_memory, never_keep_freed_memory
-from .system.progress import ProgressReport, bar
+from .system.progress import FitProgress, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
 from .training import Fit, Follower, State
@@ -273,8 +273,8 @@ class Session:
         examples = len(self.dataset.train)
         epochs = self.recipe.training.epochs
         done = training.state.epoch * examples
-        with bar(epochs, examples, done, show=self.shows_progress) as report_progress:
-            return training.run(_RunFollower(self, trackers, report_progress))
+        with bar(epochs, examples, done, show=self.shows_progress) as shown:
+            return training.run(_RunFollower(self, trackers, shown))
 
     def measure(self, state: State) -> Run:
         """Measures the test split, and makes the finished run."""
@@ -421,27 +421,30 @@ def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:
 
 
 class _RunFollower(Follower):
-    """It writes the metrics of each epoch, moves the bar, and tells the trackers.
+    """It writes the metrics of each epoch, shows the progress, and tells the trackers.
 
     Args:
         session: the fit that is followed.
         trackers: get the numbers of each epoch, and pictures now and then.
-        report_progress: moves the bar.
+        shown: shows how far the fit is.
     """
 
-    def __init__(self, session: Session, trackers: Watch, report_progress: ProgressReport) -> None:
+    def __init__(self, session: Session, trackers: Watch, shown: FitProgress) -> None:
         self.session = session
         self.trackers = trackers
-        self.report_progress = report_progress
+        self.shown = shown
 
     def progress(self, epoch: int, examples: int, text: str) -> None:
-        self.report_progress(epoch, examples, text)
+        self.shown.steps(epoch, examples, text)
 
     def epoch_done(self, history: list[dict[str, float]]) -> None:
         lock.refuse_moved(self.session.folder)
         _write_metrics(self.session.folder, history)
         scalars = dict(history[-1])
         epoch = int(scalars.pop("epoch"))
+        examples = epoch * len(self.session.dataset.train)
+        monitor = self.session.recipe.training.monitor
+        self.shown.epoch(epoch, examples, _epoch_text(scalars, monitor))
         self.trackers.scalars(scalars, epoch)
         if self.trackers.looks(epoch):
             with tolerate_errors("the pictures for the trackers"):
@@ -476,6 +479,35 @@ def _write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
     writer.writeheader()
     writer.writerows(history)
     write_text(folder / "metrics.csv", text.getvalue())
+
+
+FIGURES_OF_EPOCH = {
+    "train_elbo": "bound",
+    "train_log_likelihood_term": "log-likelihood term",
+    "validation_elbo": "validation bound",
+    "validation_log_likelihood_term": "validation log-likelihood term",
+}
+"""What is shown of an epoch, by the columns of metrics.csv. Of each split one figure is enough."""
+
+
+def _epoch_text(row: Mapping[str, float], monitor: str) -> str:
+    """Says what an epoch has come to: the bound of each split, and what chooses the weights.
+
+    Args:
+        row: of metrics.csv.
+        monitor: of the training.
+    """
+    parts = []
+    shown_splits = set()
+    for column, name in FIGURES_OF_EPOCH.items():
+        split, _, _ = column.partition("_")
+        if column in row and split not in shown_splits:
+            shown_splits.add(split)
+            parts.append(f"{name} {row[column]:.2f}")
+    chosen = row.get(f"validation_{monitor}")
+    if chosen is not None and monitor != "objective":
+        parts.append(f"{monitor} {chosen:.4f}")
+    return ", ".join(parts)
 
 
 def _figures_of_split(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
