@@ -184,9 +184,10 @@ class _Told:
         self._has_told: bool = False
 
     def steps(self, epoch: int, examples: int, text: str) -> None:
-        """Notes the time, and shows how far the fit is."""
+        """Notes the time, and shows how far the fit is within an epoch."""
         self._note(examples)
-        self.show(epoch, examples, text, ends_epoch=False)
+        if examples < epoch * self.examples:  # else the epoch is about to be told of
+            self.show(epoch, examples, text, ends_epoch=False)
 
     def epoch(self, epoch: int, examples: int, text: str) -> None:
         """Notes the time, and shows what the epoch has come to."""

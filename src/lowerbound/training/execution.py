@@ -133,13 +133,35 @@ class Compiled(nn.Module):
                 return self.fast(x, *arguments)
             return self.model(x, *arguments)
         except TorchDynamoException as error:
-            reason = " ".join(str(error).split())
-            message = one_line(f"the model cannot be compiled here: {reason}", 240)
-            if self.needed:
-                raise ConfigError(f"training.compile: {message}") from None
-            print_line(f"{message}; it is trained as it is")
-            self.fast = self.model
+            self.tell(error)
+            self.run_plainly()
             return self.model(x, *arguments)
+
+    @property
+    def runs_plainly(self) -> bool:
+        """Whether the model runs as it is, because it could not be compiled."""
+        return self.fast is self.model
+
+    def run_plainly(self) -> None:
+        """Lets the model run as it is from now on."""
+        self.fast = self.model
+
+    def tell(self, error: Exception) -> None:
+        """Prints one line on an error of the compiler's.
+
+        Raises:
+            ConfigError: compilation is `needed`.
+        """
+        # Imported where it is used: it belongs to the compiler, which is there by now.
+        from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+        reason = " ".join(str(error).split())
+        message = one_line(f"the model cannot be compiled here: {reason}", 240)
+        # A process that was ended while it compiled leaves files that are not whole.
+        advice = f"if a file of the compiler's cache is damaged, remove {cache_dir()}"
+        if self.needed:
+            raise ConfigError(f"training.compile: {message}; {advice}") from None
+        print_line(f"{message}; it is trained as it is; {advice}")
 
 
 def compiled(model: nn.Module, choice: bool | Literal["auto"], steps: int, size: int) -> nn.Module:

@@ -7,6 +7,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ..distributed.processes import Processes, Share, noise_of
+from ..errors import LowerboundError
 from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
@@ -76,15 +77,46 @@ class Stepper:
         Raises:
             NonFiniteError: the loss is not finite, and this is known without waiting for a device.
         """
-        batch, share = self.loader.read(order, state.batch, state.step)
         if self.noted:
             columns = self.loader.columns(order, state.batch)
             note_seen_rows(self.optimizer, self.noted, columns)
-        for parameter in self.weights.trained.values():
-            parameter.grad = None
         rate = self.learning_rate(state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        loss, terms, share = self._differentiate_anyway(order, state)
+        is_taken = self._update(loss)
+        self._count(state, loss, terms, share, is_taken)
+
+    def _differentiate_anyway(self, order: Tensor, state: State) -> tuple[Tensor, Terms, Share]:
+        """Does what `_differentiate` does; where the compiled model fails, by the model as it is.
+
+        The graph of the gradients is compiled, or read from the compiler's cache, only within the
+        backward pass. An error that the model has as it is, too, is its own and no compiler's.
+        """
+        try:
+            return self._differentiate(order, state)
+        except LowerboundError:
+            raise
+        except Exception as error:
+            compiled = self.weights.compiled
+            if compiled is None or compiled.runs_plainly:
+                raise
+            compiled.run_plainly()
+            found = self._differentiate(order, state)
+            compiled.tell(error)
+            return found
+
+    def _differentiate(self, order: Tensor, state: State) -> tuple[Tensor, Terms, Share]:
+        """Computes the loss of the next batch, its gradients, and what they were computed from.
+
+        It changes nothing but the gradients, and the noise depends on the step alone.
+
+        Raises:
+            NonFiniteError: the loss is not finite, and this is known without waiting for a device.
+        """
+        batch, share = self.loader.read(order, state.batch, state.step)
+        for parameter in self.weights.trained.values():
+            parameter.grad = None
         with noise_of(share):
             # Plain tensors, which is what a compiled model is to see.
             terms = self.weights.wrapped(
@@ -99,8 +131,12 @@ class Stepper:
             # Raises before the weights go wrong too.
             self._count(state, loss, terms, share)
             self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
-        is_taken = self._update(loss, share)
-        self._count(state, loss, terms, share, is_taken)
+        if share.world > 1:
+            # The mean over the processes is then the mean over the batch.
+            self.fabric.backward(loss * (share.size * share.world / share.whole))
+        else:
+            self.fabric.backward(loss)
+        return loss, terms, share
 
     def _is_broken(self, loss: Tensor) -> bool:
         """Says whether the loss is known not to be finite in a process, which stops the fit."""
@@ -109,20 +145,14 @@ class Stepper:
         is_finite = loss.detach().isfinite()
         return not is_true_in_all(is_finite, self.processes)
 
-    def _update(self, loss: Tensor, share: Share) -> bool:
-        """Updates the weights by the gradient of the loss, a mean over this process's share.
+    def _update(self, loss: Tensor) -> bool:
+        """Updates the weights by the gradients of the loss.
 
         Returns:
             Whether the weights were updated. With `on_nonfinite = "skip"` they are not where the
             loss or the gradient of any process is not finite.
         """
         settings = self.settings
-        if share.world > 1:
-            # The mean over the processes is then the mean over the batch.
-            loss_of_all = loss * (share.size * share.world / share.whole)
-            self.fabric.backward(loss_of_all)
-        else:
-            self.fabric.backward(loss)
         if settings.clip is not None:
             self.fabric.clip_gradients(
                 self.weights.wrapped,
