@@ -31,6 +31,7 @@ from .recipe import load as load_recipe
 from .report import glance, page, projection
 from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, unchanged
+from .run.contents import figures_of_split
 from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
@@ -308,9 +309,9 @@ class Session:
             "best_epoch": state.best_epoch,
             "seconds": state.seconds,
             "examples_per_second": examples_per_second,
-            "train": _figures_of_split(row, "train"),
-            "validation": _figures_of_split(row, "validation"),
-            "test": _figures_of_split(row, "test"),
+            "train": figures_of_split(row, "train"),
+            "validation": figures_of_split(row, "validation"),
+            "test": figures_of_split(row, "test"),
             "caveat": self.caveat,
             "facts": self.dataset.facts,
             "notes": list(self.dataset.notes),
@@ -508,27 +509,6 @@ def _epoch_text(row: Mapping[str, float], monitor: str) -> str:
     if chosen is not None and monitor != "objective":
         parts.append(f"{monitor} {chosen:.4f}")
     return ", ".join(parts)
-
-
-def _figures_of_split(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
-    """Returns the columns of one split in a row of the metrics, as the summary holds them.
-
-    The rates are one list. None where the row has no column of the split.
-    """
-    prefix = f"{split}_"
-    figures: dict[str, Any] = {}
-    rates = []
-    for column, value in row.items():
-        name = column.removeprefix(prefix)
-        if not column.startswith(prefix):
-            continue
-        if name.startswith("rate_"):
-            rates.append(value)
-        else:
-            figures[name] = value
-    if rates:
-        figures["rate"] = rates
-    return figures or None
 
 
 # The folder of a run ----------------------------------------------------------------------------

@@ -189,9 +189,14 @@ def rewritten(file, change):
     return lambda run: (run / file).write_text(change((run / file).read_text()))
 
 
+def without_weights(run):
+    (run / "model.safetensors").unlink()
+    shutil.rmtree(run / "checkpoint")
+
+
 CHANGED = {
     "twin": ("image", lambda run: None),
-    "unfinished": ("image", lambda run: (run / "model.safetensors").unlink()),
+    "unfinished": ("image", without_weights),
     "later": (
         "image",
         rewritten("data.json", lambda text: json.dumps(json.loads(text) | {"format": 99})),

@@ -136,7 +136,7 @@ def estimate(left: float, epochs: int, seconds_per_epoch: float) -> str | None:
         return None
     line = f"this fit takes about {about(left)} on this machine"
     fewer = max(1, int(LONG_SECONDS / seconds_per_epoch))
-    if fewer >= epochs:
+    if fewer > epochs / 2:
         return line
     first_look = about(fewer * seconds_per_epoch)
     return f"{line}; --set training.epochs={fewer} takes about {first_look}, for a first look"
