@@ -44,7 +44,13 @@ from .system.files import (
     write_text,
     writing,
 )
-from .system.machine import give_back_memory, hardware, keep_freed_memory, never_keep_freed_memory
+from .system.machine import (
+    give_back_memory,
+    hardware,
+    keep_freed_memory,
+    limit_threads,
+    never_keep_freed_memory,
+)
 from .system.progress import FitProgress, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
@@ -158,13 +164,14 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
 
 
 def prepare_process(recipe: Recipe) -> None:
-    """Refuses a recipe whose libraries are missing, and sets how this process frees memory."""
+    """Refuses a recipe whose libraries are missing, and sets the memory and threads of a fit."""
     watch.installed(recipe.tracking)
     if recipe.report.write:
         projection.installed(recipe.report.projection)
     if recipe.training.strategy == "fsdp":  # which is for those who are short of memory
         never_keep_freed_memory()
     keep_freed_memory()
+    limit_threads()
 
 
 # A session --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """One optimiser step: the batch, the forward and the backward pass, and the update."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from .loader import Loader
 from .optimizing import lazy_weights, make_optimizer, note_seen_rows
 from .state import State
 from .sums import EpochSums
+from .threads import ThreadChoice, same_bits
 from .weights import Weights
 
 
@@ -56,12 +58,25 @@ class Stepper:
         self.sums = sums
         self.diagnosis = diagnosis
         self.steps: int = loader.batches * settings.epochs
+        self._allowed_threads: tuple[int, int] | None = None
+        self._choice: ThreadChoice | None = None
         lazy = lazy_weights(weights.learner, settings, self.processes.world)
         self.noted: list[torch.nn.Parameter] = []
         if self.processes.world > 1:
             self.noted = lazy
         optimizer = make_optimizer(settings, weights.learner)
         self.optimizer: torch.optim.Optimizer = cast(Any, fabric.setup_optimizers(optimizer))
+
+    def choose_threads(self, usual: int, most: int) -> None:
+        """Lets the passes of whole batches have the fastest number of threads from the next step
+        on, of those that change no bit.
+
+        Args:
+            usual: the number that everything else has.
+            most: the largest number.
+        """
+        self._allowed_threads = (usual, most)
+        self._choice = None
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of a step (from 0)."""
@@ -83,9 +98,60 @@ class Stepper:
         rate = self.learning_rate(state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss, terms, share = self._differentiate_anyway(order, state)
+        with self._threads(order, state):
+            loss, terms, share = self._differentiate_anyway(order, state)
         is_taken = self._update(loss)
         self._count(state, loss, terms, share, is_taken)
+
+    def _threads(self, order: Tensor, state: State) -> AbstractContextManager[None]:
+        """Sets the number of threads for the passes of the next batch, within a block.
+
+        Batches of another size, the update and all measures have the usual number.
+        """
+        is_whole = (state.batch + 1) * self.settings.batch_size <= len(order)
+        if self._allowed_threads is None or not is_whole:
+            return nullcontext()
+        if self._choice is None:
+            usual, most = self._allowed_threads
+            numbers = [usual]
+            if self._may_choose_threads():
+                numbers = self._find_threads(order, state, usual, most)
+            self._choice = ThreadChoice(numbers)
+        return self._choice.for_step()
+
+    def _may_choose_threads(self) -> bool:
+        """Says whether one batch can tell which numbers of threads give the same bits.
+
+        Interactions have another number of values in each batch, phases another backward pass, and
+        a compiled model is compiled for its number of threads.
+        """
+        settings = self.settings
+        return (
+            settings.threads == "auto"
+            and self.fabric.device.type == "cpu"
+            and self.processes.world == 1
+            and not settings.phases
+            and not self.weights.is_compiled
+            and not self.weights.model.sparse
+        )
+
+    def _find_threads(self, order: Tensor, state: State, usual: int, most: int) -> list[int]:
+        """Finds the numbers of threads that give the next batch the bits of the usual one.
+
+        Modules that count what they see, as batch normalisation does, see nothing of it.
+        """
+        buffers = {name: t.clone() for name, t in self.weights.learner.named_buffers()}
+
+        def gradients() -> list[Tensor | None]:
+            loss, terms, _ = self._differentiate(order, state)
+            parameters = self.weights.trained.values()
+            return [loss, terms.log_weight, terms.rate, *(p.grad for p in parameters)]
+
+        try:
+            return same_bits(gradients, usual, most)
+        finally:
+            for name, tensor in self.weights.learner.named_buffers():
+                tensor.copy_(buffers[name])
 
     def _differentiate_anyway(self, order: Tensor, state: State) -> tuple[Tensor, Terms, Share]:
         """Does what `_differentiate` does; where the compiled model fails, by the model as it is.
