@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -139,7 +139,7 @@ class _Progress(Typed):
     epoch: Annotated[int, Field(ge=0, le=2**53)]
     step: Annotated[int, Field(ge=0, le=2**53)]
     best_epoch: Annotated[int, Field(ge=0)]
-    history: list[dict[str, int | float]]
+    history: list[dict[str, Annotated[float, AllowInfNan()]]]
     seconds: Annotated[float, Field(ge=0)]
 
     @model_validator(mode="after")
@@ -180,8 +180,8 @@ def read_stopped(folder: Path, epochs: int) -> Stopped:
     best_epoch = state["best_epoch"]
     if not epoch or not groups.get("best"):
         note = f"the run is unfinished: these are its weights after step {state['step']:,}"
-        return Stopped(groups.get("model", {}), {}, f"{note} of its first epoch")
-    row = state["history"][max(best_epoch, 1) - 1]
+        return Stopped(groups.get("model", {}), {}, note)
+    row = state["history"][best_epoch - 1]
     summary = {
         "run": str(folder),
         "epochs": epoch,

@@ -95,8 +95,9 @@ def limit_threads() -> None:
     OpenMP knows the affinity, but not what a container may take. Whoever has set OMP_NUM_THREADS
     has chosen.
     """
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(torch.get_num_threads(), allowed_cores()))
+    threads = torch.get_num_threads()
+    if threads > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(threads, allowed_cores()))
 
 
 def hardware(device: str = "cpu") -> str:
