@@ -16,6 +16,20 @@ def exports(
     Its public names stand in its modules. `dir` shows those of `__all__`, whether they were used
     already or not, and nothing that the package has for itself.
 
+    Args:
+        package: the name of the package.
+        homes: the public names that each module defines.
+    """
+
+    def list_names() -> list[str]:
+        return sorted(sys.modules[package].__all__)
+
+    return attributes(package, homes), list_names
+
+
+def attributes(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
+    """Makes the `__getattr__` of a package whose public names stand in its modules.
+
     No public name may equal the name of a module of the package: once that module is imported,
     Python finds it first and does not call `__getattr__`.
 
@@ -34,7 +48,4 @@ def exports(
         module = importlib.import_module(f".{module_of[name]}", package)
         return getattr(module, name)
 
-    def list_names() -> list[str]:
-        return sorted(sys.modules[package].__all__)
-
-    return import_attribute, list_names
+    return import_attribute
