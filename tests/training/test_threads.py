@@ -67,10 +67,18 @@ def test_no_more_threads_are_taken_than_cores_are_allowed(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("most", "numbers"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (8, [1, 2, 4, 8])]
+    ("usual", "most", "numbers"),
+    [
+        (1, 1, [1]),
+        (1, 2, [1, 2]),
+        (2, 3, [1, 2, 3]),
+        (1, 64, [1, 2, 4]),
+        (64, 64, [16, 32, 64]),
+        (6, 12, [2, 4, 6, 8, 12]),
+    ],
 )
-def test_powers_of_two_and_the_largest_number_are_tried(most, numbers):
-    assert numbers_to_try(most) == numbers
+def test_numbers_from_a_quarter_to_four_times_the_usual_one_are_tried(usual, most, numbers):
+    assert numbers_to_try(usual, most) == numbers
 
 
 def test_numbers_that_give_other_bits_are_left_out():

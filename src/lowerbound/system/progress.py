@@ -222,7 +222,9 @@ class _Bar(_Told):
     def show(self, epoch: int, examples: int, text: str, *, ends_epoch: bool) -> None:
         """Moves the bar."""
         rate = _rate(self._progress.tasks[0].speed or 0.0)
-        self._progress.update(self._task, completed=examples, epoch=epoch, rate=rate, text=text)
+        self._progress.update(self._task, completed=examples, epoch=epoch, rate=rate)
+        if not ends_epoch:  # what an epoch has come to is too long for a line with a bar
+            self._progress.update(self._task, text=text)
 
 
 class _Lines(_Told):

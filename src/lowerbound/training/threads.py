@@ -106,18 +106,19 @@ def _busy_threads(available: int, operations: Callable[[], int]) -> int:
 # The choice among numbers that give the same ----------------------------------------------------
 
 
-def numbers_to_try(most: int) -> list[int]:
-    """Returns the powers of two below a number of threads, and the number itself.
+def numbers_to_try(usual: int, most: int) -> list[int]:
+    """Returns numbers of threads that may be faster than the usual one: powers of two, and the
+    largest number, from a quarter of the usual one to four times as many.
 
-    >>> numbers_to_try(6)
+    >>> numbers_to_try(2, 6)
     [1, 2, 4, 6]
     """
-    numbers = [1]
-    while 2 * numbers[-1] < most:
-        numbers.append(2 * numbers[-1])
-    if most > 1:
-        numbers.append(most)
-    return numbers
+    numbers = {usual, most}
+    power = 1
+    while power < most:
+        numbers.add(power)
+        power *= 2
+    return sorted(number for number in numbers if usual <= 4 * number <= 16 * usual)
 
 
 def same_bits(work: Callable[[], Sequence[Tensor | None]], usual: int, most: int) -> list[int]:
@@ -135,32 +136,33 @@ def same_bits(work: Callable[[], Sequence[Tensor | None]], usual: int, most: int
     Returns:
         The numbers, the usual one first.
     """
-    wanted = _bits(work())
+    others = [number for number in numbers_to_try(usual, most) if number != usual]
     same = [usual]
+    if not others:
+        return same
+    wanted = [_copy(tensor) for tensor in work()]
     try:
-        for number in numbers_to_try(most):
-            if number != usual:
-                torch.set_num_threads(number)
-                if _are_equal(_bits(work()), wanted):
-                    same.append(number)
+        for number in others:
+            torch.set_num_threads(number)
+            if all(map(_is_equal, work(), wanted)):
+                same.append(number)
     finally:
         torch.set_num_threads(usual)
     return same
 
 
-def _bits(tensors: Sequence[Tensor | None]) -> list[Tensor]:
-    """Copies tensors as dense ones; one that is None is left out."""
-    copies = []
-    for tensor in tensors:
-        if tensor is not None:
-            copies.append(tensor.detach().to_dense().clone())
-    return copies
+def _copy(tensor: Tensor | None) -> Tensor | None:
+    if tensor is None:
+        return None
+    return tensor.detach().clone()
 
 
-def _are_equal(found: list[Tensor], wanted: list[Tensor]) -> bool:
-    if len(found) != len(wanted):
-        return False
-    return all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+def _is_equal(found: Tensor | None, wanted: Tensor | None) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    if found.is_sparse:
+        return torch.equal(found.to_dense(), wanted.to_dense())
+    return torch.equal(found, wanted)
 
 
 class ThreadChoice:
