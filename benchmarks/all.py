@@ -55,6 +55,7 @@ JOBS = {
         )
     ],
     "startup": [Job("startup.py", "", "--rounds 5", "--rounds 11")],
+    "neighbours": [Job("neighbours.py", "", "--rounds 2", "--rounds 7")],
     "growth": [Job("growth.py", "", "--rounds 3", "--rounds 7")],
     "sharding": [Job("sharding.py", "", "--rounds 1", "--rounds 5")],
     "recommend": [

@@ -277,6 +277,25 @@ def startup(results: Path) -> str:
     return f"{table(head, rows)}\n\n{rounds(result)}, the fit once. {machine(result)}."
 
 
+def neighbours(results: Path) -> str:
+    """A fit of each kind on a machine that is not alone."""
+    result = found(results, "neighbours")
+    if result is None:
+        return missing("neighbours.py")
+    rows = []
+    for kind, counts in result["measured"].items():
+        for spins, situations in counts.items():
+            for name, one in situations.items():
+                label = f"{kind}, {name}"
+                if len(counts) > 1:
+                    label += f", {int(spins):,} spins"
+                free = f"{one['free_cores']:.3g}"
+                rows.append([label, free, cell(one["seconds"]), cell(one["per_free_core"])])
+    rows += [[name, "-", error, "-"] for name, error in result["errors"].items()]
+    head = ["fit", "free cores", "seconds", "times the quiet time per free core"]
+    return f"{table(head, rows)}\n\n{rounds(result)}. {machine(result)}."
+
+
 def growth(results: Path) -> str:
     """A table for each axis, and the picture."""
     result = found(results, "growth")
@@ -368,6 +387,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "quality": quality,
     "likelihood": likelihood,
     "startup": startup,
+    "neighbours": neighbours,
     "growth": growth,
     "sharding": sharding,
     "recommend": recommend,

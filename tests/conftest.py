@@ -2,6 +2,7 @@
 every machine.
 """
 
+import os
 import sys
 
 import pytest
@@ -18,8 +19,9 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 # The tests' tensors are tiny: threads that wait for each other on a busy machine cost twenty times
-# what they bring.
+# what they bring. The processes that tests start inherit the variable.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

@@ -4,15 +4,19 @@
 >>> run = lowerbound.fit("digits", progress=False)  # doctest: +SKIP
 >>> run.evaluate()["log_likelihood"]  # doctest: +SKIP
 
-Names are imported when they are first used, so that `import lowerbound` is light.
+Names are imported when they are first used, so that `import lowerbound` is light. What must be set
+before PyTorch is loaded is set here.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .specs import lazy
+from .system.waiting import spin_briefly
 
 __version__ = "0.1.0"
+
+spin_briefly()
 
 if TYPE_CHECKING:
     from .anomalies import score
@@ -23,7 +27,9 @@ if TYPE_CHECKING:
     from .report import compare
     from .run import Run, load
 
-__getattr__: Callable[[str], Any] = lazy.attributes(
+__getattr__: Callable[[str], Any]
+__dir__: Callable[[], list[str]]
+__getattr__, __dir__ = lazy.exports(
     __name__,
     {
         "anomalies": ("score",),

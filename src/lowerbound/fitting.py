@@ -31,6 +31,7 @@ from .recipe import load as load_recipe
 from .report import glance, page, projection
 from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, unchanged
+from .run.contents import figures_of_split
 from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
@@ -43,8 +44,14 @@ from .system.files import (
     write_text,
     writing,
 )
-from .system.machine import give_back_memory, hardware, keep_freed_memory, never_keep_freed_memory
-from .system.progress import ProgressReport, bar
+from .system.machine import (
+    give_back_memory,
+    hardware,
+    keep_freed_memory,
+    limit_threads,
+    never_keep_freed_memory,
+)
+from .system.progress import FitProgress, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
 from .training import Fit, Follower, State
@@ -157,13 +164,14 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
 
 
 def prepare_process(recipe: Recipe) -> None:
-    """Refuses a recipe whose libraries are missing, and sets how this process frees memory."""
+    """Refuses a recipe whose libraries are missing, and sets the memory and threads of a fit."""
     watch.installed(recipe.tracking)
     if recipe.report.write:
         projection.installed(recipe.report.projection)
     if recipe.training.strategy == "fsdp":  # which is for those who are short of memory
         never_keep_freed_memory()
     keep_freed_memory()
+    limit_threads()
 
 
 # A session --------------------------------------------------------------------------------------
@@ -273,8 +281,8 @@ class Session:
         examples = len(self.dataset.train)
         epochs = self.recipe.training.epochs
         done = training.state.epoch * examples
-        with bar(epochs, examples, done, show=self.shows_progress) as report_progress:
-            return training.run(_RunFollower(self, trackers, report_progress))
+        with bar(epochs, examples, done, show=self.shows_progress) as shown:
+            return training.run(_RunFollower(self, trackers, shown))
 
     def measure(self, state: State) -> Run:
         """Measures the test split, and makes the finished run."""
@@ -308,9 +316,9 @@ class Session:
             "best_epoch": state.best_epoch,
             "seconds": state.seconds,
             "examples_per_second": examples_per_second,
-            "train": _figures_of_split(row, "train"),
-            "validation": _figures_of_split(row, "validation"),
-            "test": _figures_of_split(row, "test"),
+            "train": figures_of_split(row, "train"),
+            "validation": figures_of_split(row, "validation"),
+            "test": figures_of_split(row, "test"),
             "caveat": self.caveat,
             "facts": self.dataset.facts,
             "notes": list(self.dataset.notes),
@@ -421,27 +429,30 @@ def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:
 
 
 class _RunFollower(Follower):
-    """It writes the metrics of each epoch, moves the bar, and tells the trackers.
+    """It writes the metrics of each epoch, shows the progress, and tells the trackers.
 
     Args:
         session: the fit that is followed.
         trackers: get the numbers of each epoch, and pictures now and then.
-        report_progress: moves the bar.
+        shown: shows how far the fit is.
     """
 
-    def __init__(self, session: Session, trackers: Watch, report_progress: ProgressReport) -> None:
+    def __init__(self, session: Session, trackers: Watch, shown: FitProgress) -> None:
         self.session = session
         self.trackers = trackers
-        self.report_progress = report_progress
+        self.shown = shown
 
     def progress(self, epoch: int, examples: int, text: str) -> None:
-        self.report_progress(epoch, examples, text)
+        self.shown.steps(epoch, examples, text)
 
     def epoch_done(self, history: list[dict[str, float]]) -> None:
         lock.refuse_moved(self.session.folder)
         _write_metrics(self.session.folder, history)
         scalars = dict(history[-1])
         epoch = int(scalars.pop("epoch"))
+        examples = epoch * len(self.session.dataset.train)
+        monitor = self.session.recipe.training.monitor
+        self.shown.epoch(epoch, examples, _epoch_text(scalars, monitor))
         self.trackers.scalars(scalars, epoch)
         if self.trackers.looks(epoch):
             with tolerate_errors("the pictures for the trackers"):
@@ -478,25 +489,33 @@ def _write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
     write_text(folder / "metrics.csv", text.getvalue())
 
 
-def _figures_of_split(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
-    """Returns the columns of one split in a row of the metrics, as the summary holds them.
+FIGURES_OF_EPOCH = {
+    "train_elbo": "bound",
+    "train_log_likelihood_term": "log-likelihood term",
+    "validation_elbo": "validation bound",
+    "validation_log_likelihood_term": "validation log-likelihood term",
+}
+"""What is shown of an epoch, by the columns of metrics.csv. Of each split one figure is enough."""
 
-    The rates are one list. None where the row has no column of the split.
+
+def _epoch_text(row: Mapping[str, float], monitor: str) -> str:
+    """Says what an epoch has come to: the bound of each split, and what chooses the weights.
+
+    Args:
+        row: of metrics.csv.
+        monitor: of the training.
     """
-    prefix = f"{split}_"
-    figures: dict[str, Any] = {}
-    rates = []
-    for column, value in row.items():
-        name = column.removeprefix(prefix)
-        if not column.startswith(prefix):
-            continue
-        if name.startswith("rate_"):
-            rates.append(value)
-        else:
-            figures[name] = value
-    if rates:
-        figures["rate"] = rates
-    return figures or None
+    parts = []
+    shown_splits = set()
+    for column, name in FIGURES_OF_EPOCH.items():
+        split, _, _ = column.partition("_")
+        if column in row and split not in shown_splits:
+            shown_splits.add(split)
+            parts.append(f"{name} {row[column]:.2f}")
+    chosen = row.get(f"validation_{monitor}")
+    if chosen is not None and monitor != "objective":
+        parts.append(f"{monitor} {chosen:.4f}")
+    return ", ".join(parts)
 
 
 # The folder of a run ----------------------------------------------------------------------------

@@ -105,8 +105,9 @@ class Training:
             operations. It takes some ten seconds at the start and needs a C++ compiler. "auto"
             compiles where it pays: small models and long runs of one process.
         threads: threads for the matrix products of one process. "auto" takes as many as the
-            operations of a step keep busy, at most those that PyTorch has; a small model is faster
-            on one thread.
+            operations of a step keep busy, at most those that PyTorch has and the cores that the
+            process may use; a small model is faster on one thread. Where another number gives the
+            same bits and is faster, steps take that one.
         seed: seed of the weights, of the order of the data and of the noise.
         steps: largest number of optimiser steps. There are then as many epochs as they suffice for,
             at least one and at most `epochs`. None: `epochs` alone decides.

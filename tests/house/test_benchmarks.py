@@ -35,8 +35,8 @@ def script(name):
     return importlib.import_module(name)
 
 
-common, published, loops, page, runner, peers = map(
-    script, ("common", "published", "loops", "page", "all", "peers")
+common, published, loops, page, runner, peers, neighbours = map(
+    script, ("common", "published", "loops", "page", "all", "peers", "neighbours")
 )
 
 
@@ -267,6 +267,21 @@ def results(tmp_path):
                 "without a report": {"error": "killed"},
             },
         ),
+        "neighbours": result(
+            cores=2,
+            measured={
+                "MLP": {
+                    "1000": {
+                        "one neighbour": {
+                            "seconds": spread(4.0),
+                            "free_cores": 1.0,
+                            "per_free_core": spread(1.1),
+                        }
+                    }
+                }
+            },
+            errors={"recommender, 1000 spins, quiet": "no such data"},
+        ),
         "growth": result(axes={"levels": {"rows": [row, row | {"value": 2}], "errors": {}}}),
         "recommend-step": result(
             dense_seconds=spread(3.0), ours_seconds=spread(1.0), ratio=spread(3.0)
@@ -281,6 +296,27 @@ def results(tmp_path):
     for name, found in write.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("situation", "cores", "free"),
+    [
+        ("quiet", 2, 2.0),
+        ("one neighbour", 2, 1.0),
+        ("two neighbours", 2, 2 / 3),
+        ("two neighbours", 8, 6.0),
+        ("one CPU", 8, 1.0),
+    ],
+)
+def test_free_cores_are_those_of_no_neighbour_or_a_share(situation, cores, free):
+    assert neighbours.SITUATIONS[situation].free_cores(cores) == pytest.approx(free)
+
+
+def test_what_a_fit_loses_to_neighbours_is_counted_per_free_core():
+    lost = neighbours.lost({"quiet": [2.0, 4.0], "one neighbour": [6.0, 8.0]}, cores=2)
+    assert lost["quiet"]["per_free_core"]["median"] == 1.0
+    ratio = lost["one neighbour"]["per_free_core"]
+    assert (ratio["least"], ratio["greatest"]) == (1.0, 1.5)
 
 
 def test_the_page_has_a_place_for_every_table(tmp_path):
@@ -303,6 +339,8 @@ def test_the_page_has_a_place_for_every_table(tmp_path):
         ),
         "1 of 2 seeds reached it | 75.0 |",
         "without a report | killed |",
+        "| MLP, one neighbour | 1 | 4.00 (2.00 to 8.00) | 1.10 (0.55 to 2.20) |",
+        "| recommender, 1000 spins, quiet | - | no such data | - |",
         "| cornac | no wheel |",
         "a machine; Linux; lowerbound 1, torch 2, python 3",
     ],

@@ -28,7 +28,7 @@ from lowerbound.testing import (
     linear_gaussian,
     random_terms,
 )
-from lowerbound.training.execution import step_operations
+from lowerbound.training.threads import step_operations
 
 validates = Distribution._validate_args
 zuko = pytest.importorskip("zuko")

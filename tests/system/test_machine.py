@@ -1,5 +1,6 @@
 """What is known of the machine, and how it hands out memory."""
 
+import os
 import subprocess
 import sys
 
@@ -73,3 +74,37 @@ def test_without_glibc_nothing_happens(monkeypatch):
 def test_the_hardware_is_told():
     assert "cores" in machine.hardware()
     assert machine.processor()
+
+
+LIMITED = """
+import os, sys, joblib, torch
+os.environ.pop("OMP_NUM_THREADS", None)
+{}
+from lowerbound.system.machine import allowed_cores, limit_threads
+torch.set_num_threads(3)
+joblib.cpu_count = lambda: 2  # what a container may take
+limit_threads()
+print(torch.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "threads"), [("", 2), ("os.environ['OMP_NUM_THREADS'] = '3'", 3)]
+)
+def test_pytorch_has_no_more_threads_than_cores_are_allowed_unless_the_user_says_so(
+    chosen, threads
+):
+    code = LIMITED.format(chosen)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == threads
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity as Linux has it")
+def test_a_process_that_is_limited_to_one_cpu_may_use_one_core():
+    allowed = os.sched_getaffinity(0)
+    assert machine.allowed_cores() <= len(allowed)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert machine.allowed_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)

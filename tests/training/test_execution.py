@@ -1,4 +1,4 @@
-"""How a model is run changes no figure."""
+"""Whether a model is compiled changes no figure."""
 
 import warnings
 
@@ -9,41 +9,13 @@ from lowerbound.errors import ConfigError
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP, Conv
 from lowerbound.training import execution
-from lowerbound.training.execution import Compiled, compiled, compiler, operations, threads
+from lowerbound.training.execution import Compiled, compiled, compiler
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning"
 )  # torch's own, where it compiles
 
 LONG = execution.COMPILED_STEPS
-
-
-def test_the_operations_of_linear_layers_are_two_for_each_weight_and_example():
-    model = torch.nn.Sequential(
-        torch.nn.Linear(7, 5, bias=False), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False)
-    )
-    assert operations(lambda: model(torch.zeros(11, 7))) == 2 * 11 * (7 * 5 + 5 * 3)
-
-
-@pytest.mark.parametrize(
-    ("choice", "work", "expected"),
-    [
-        ("auto", 0, 1),
-        ("auto", execution.PER_THREAD, 1),
-        ("auto", 2 * execution.PER_THREAD, 2),
-        ("auto", 1e15, 3),
-        (2, 0, 2),
-    ],
-)
-def test_threads_are_as_many_as_the_work_keeps_busy_and_are_given_back(choice, work, expected):
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        with threads(choice, lambda: int(work)) as count:
-            assert torch.get_num_threads() == count == expected
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -20,7 +22,7 @@ from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Objective, Reconstruction
 from lowerbound.recipe import Training, optimizers
 from lowerbound.schedules import Cosine, Linear
-from lowerbound.training import Fit, Follower, State, derive_seed, make_optimizer
+from lowerbound.training import Fit, Follower, State, derive_seed, execution, make_optimizer
 from lowerbound.training.checkpoint import load_checkpoint
 
 SETTINGS = Training(epochs=3, batch_size=128, learning_rate=3e-3, accelerator="cpu")
@@ -294,6 +296,106 @@ def test_a_compiled_model_trains_the_same_curve(digits):
         for choice in (False, True)
     )
     assert fast[-1]["validation_elbo"] == pytest.approx(plain[-1]["validation_elbo"], abs=0.01)
+
+
+class _FailsBackwards(torch.autograd.Function):
+    """The identity, whose gradients the compiler cannot read."""
+
+    @staticmethod
+    def forward(ctx, values):
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, gradients):
+        raise ImportError("cache/x.main.so: file too short")
+
+
+def _fake_compile(model, **options):
+    """Stands for `torch.compile` with a damaged cache: its forward pass is that of the model."""
+
+    def compiled_model(*arguments):
+        return model(*arguments).map(_FailsBackwards.apply)
+
+    return compiled_model
+
+
+def test_a_compiled_model_whose_gradients_fail_trains_as_it_is(digits, monkeypatch, capsys):
+    plain = make(digits)
+    plain.run()
+    monkeypatch.setattr(execution, "COMPILED_STEPS", 0)
+    monkeypatch.setattr(execution, "compiler", lambda: "g++")
+    monkeypatch.setattr(torch, "compile", _fake_compile)
+    fast = make(digits)
+    assert fast.weights.is_compiled
+    fast.run()
+    assert torch.equal(weights(plain), weights(fast))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "compiled" in line]
+    assert len(lines) == 1
+    assert "cannot be compiled here: cache/x.main.so: file too short; it is trained as" in lines[0]
+    needed = make(digits, dataclasses.replace(SETTINGS, compile=True))
+    with pytest.raises(ConfigError, match=r"training\.compile: .*file too short; if a file of"):
+        needed.run()
+
+
+def test_an_error_that_the_model_has_by_itself_is_no_error_of_the_compiler(
+    digits, monkeypatch, capsys
+):
+    monkeypatch.setattr(execution, "compiler", lambda: "g++")
+    monkeypatch.setattr(torch, "compile", lambda model, **options: model.__call__)
+    fit = make(digits, dataclasses.replace(SETTINGS, compile=True))
+
+    def fail(*arguments):
+        raise ValueError("my own layer")
+
+    monkeypatch.setattr(fit.model, "terms", fail)
+    with pytest.raises(ValueError, match="my own layer"):
+        fit.run()
+    assert "compiled" not in capsys.readouterr().err
+
+
+COMPILED_FIT = """
+import warnings
+from lowerbound.data import Data
+from lowerbound.model import Architecture
+from lowerbound.networks import MLP
+from lowerbound.objectives import Elbo
+from lowerbound.recipe import Training
+from lowerbound.training import Fit, execution
+
+warnings.simplefilter("ignore")  # torch's own, while it compiles
+execution.COMPILED_STEPS = 0
+data = Data("digits", validation=200, test=200).open()
+model = Architecture(latent=(2,), network=MLP((5,))).build(data.schema.shape)
+settings = Training(epochs=1, batch_size=700, accelerator="cpu")
+fit = Fit(model, data, Elbo(), settings)
+fit.run()
+print(fit.weights.is_compiled)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(execution.compiler() is None, reason="no C++ compiler")
+def test_a_damaged_file_in_the_compilers_cache_costs_one_line_wherever_it_is_needed(tmp_path):
+    """An interrupt while the compiler writes leaves an empty library behind."""
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+
+    def run():
+        return subprocess.run(
+            [sys.executable, "-c", COMPILED_FIT], env=environment, capture_output=True, text=True
+        )
+
+    first = run()
+    assert first.stdout == "True\n", first.stderr
+    libraries = sorted(tmp_path.rglob("*.main.so"), key=lambda path: path.stat().st_mtime_ns)
+    for damaged in (libraries[0], libraries[-1]):  # of the forward and of the backward pass
+        whole = damaged.read_bytes()
+        damaged.write_bytes(b"")
+        done = run()
+        damaged.write_bytes(whole)
+        assert (done.returncode, done.stdout) == (0, "False\n")
+        assert "Traceback" not in done.stderr
+        assert "file too short" in done.stderr
+        assert str(tmp_path) in done.stderr.splitlines()[-1]
 
 
 # What a review found

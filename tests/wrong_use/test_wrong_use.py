@@ -189,9 +189,15 @@ def rewritten(file, change):
     return lambda run: (run / file).write_text(change((run / file).read_text()))
 
 
+def without_weights(run):
+    (run / "model.safetensors").unlink()
+    shutil.rmtree(run / "checkpoint")
+
+
 CHANGED = {
     "twin": ("image", lambda run: None),
-    "unfinished": ("image", lambda run: (run / "model.safetensors").unlink()),
+    "unfinished": ("image", without_weights),
+    "stopped": ("image", lambda run: (run / "model.safetensors").unlink()),
     "later": (
         "image",
         rewritten("data.json", lambda text: json.dumps(json.loads(text) | {"format": 99})),
@@ -1939,13 +1945,13 @@ def test_a_run_that_goes_wrong_by_itself_exits_with_1(command, fitted, tmp_path,
 def test_a_refusal_leaves_a_run_as_it_was_and_it_goes_on(command, fitted, tmp_path, monkeypatch):
     """What is refused for a run that is not finished does not end it: it can be resumed."""
     monkeypatch.chdir(tmp_path)
-    make("unfinished", tmp_path, fitted)
+    make("stopped", tmp_path, fitted)
     kind, *words = shlex.split(FITTED["image"])
     source, rest = fitted / words[1], [*words[2:], *shlex.split(FAST)]
-    go_on = ["fit", kind, "--data", source, *rest, "--out", "unfinished", "--resume"]
+    go_on = ["fit", kind, "--data", source, *rest, "--out", "stopped", "--resume"]
     assert command(*go_on, "--seed", 7)[0] == 2
     assert command(*go_on)[0] == 0
-    assert command("evaluate", "unfinished", "--samples", 2)[0] == 0
+    assert command("evaluate", "stopped", "--samples", 2)[0] == 0
 
 
 def test_a_command_that_is_not_told_what_to_do_shows_its_help(command):

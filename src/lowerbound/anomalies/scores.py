@@ -12,7 +12,7 @@ from ..errors import ConfigError, ShapeError, unknown
 from ..evaluation import Estimate, auroc, average_precision
 from ..evaluation.batches import positive, refuse_seed
 from ..evaluation.measure import LIKELIHOOD_SAMPLES, MeasureSettings
-from ..run import Run, check, digest_of, load
+from ..run import Run, digest_of, load
 from .measures import ANOMALOUS, Columns, Scorer
 from .reference import find_own
 from .threshold import Threshold
@@ -320,7 +320,7 @@ def score(
     own = None
     if home.test is not None and examples.digest() != digest_of(run.folder):
         own = scorer.scores(home.test, likely)
-    caveats = (check(run.recipe, examples), _caveat_of(home.reference_split))
+    caveats = (run.caveat(examples), _caveat_of(home.reference_split))
     return Scores(
         names=examples.names_of_rows(),
         scores=scorer.scores(scorer.measure(examples), likely),

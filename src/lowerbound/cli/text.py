@@ -104,6 +104,8 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
         longest = cuts[-1]
         difference = above_popularity[f"ndcg@{longest}"]
         lines.append(versus_popularity(difference, f"NDCG@{longest}"))
+    if measures["caveat"]:
+        lines.append(f"note: {measures['caveat']}")
     return lines
 
 

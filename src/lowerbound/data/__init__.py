@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from .spec import Data
     from .split import Split
 
-__getattr__: Callable[[str], Any] = lazy.attributes(
+__getattr__: Callable[[str], Any]
+__dir__: Callable[[], list[str]]
+__getattr__, __dir__ = lazy.exports(
     __name__,
     {
         "dataset": ("Dataset", "Examples"),

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..batch import Batch, Values, as_batch
 from ..errors import ConfigError, DataError, one_line
-from ..system.machine import keep_freed_memory
+from ..system.machine import keep_freed_memory, limit_threads
 
 CHUNK_NUMBERS = 2**20
 """The numbers of the event in one chunk of samples x examples.
@@ -52,6 +52,7 @@ def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
     """
     refuse_seed(seed)
     keep_freed_memory()
+    limit_threads()
     modes = {module: module.training for module in model.modules()}
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)

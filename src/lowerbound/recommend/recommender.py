@@ -28,6 +28,7 @@ from ..data import Interactions
 from ..errors import ConfigError, DataError
 from ..evaluation.ranking import TopK, top_k
 from ..run import Run, load
+from ..run.display import as_html, as_text
 from ..sparse import SparseRows
 from .bounds import FEW_USERS, ItemTable
 from .exact import Trunk, item_vectors, last_layer, on_grid
@@ -206,6 +207,18 @@ class Recommender:
     ) -> "Recommender":
         """Loads the run of a folder, as `lowerbound.load` does. RunError if there is none."""
         return cls(load(folder, allow_code=allow_code), unknown)
+
+    def __repr__(self) -> str:
+        """Returns what recommends, and the figures of its run, one a line."""
+        return as_text(self._title, self.run.facts())
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the same as a table."""
+        return as_html(self._title, self.run.facts())
+
+    @property
+    def _title(self) -> str:
+        return f"Recommender of {len(self.catalogue.ids):,} items, run {self.run.folder}"
 
     @cached_property
     def item_vectors(self) -> np.ndarray:

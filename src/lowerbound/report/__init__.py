@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .inline import InlinePage, show
     from .report import glance, page
 
-__getattr__: Callable[[str], Any] = lazy.attributes(
+__getattr__: Callable[[str], Any]
+__dir__: Callable[[], list[str]]
+__getattr__, __dir__ = lazy.exports(
     __name__,
     {
         "comparison.measure": ("Comparison",),

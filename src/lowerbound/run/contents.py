@@ -1,13 +1,14 @@
 """Readers of the files of a run folder, which refuse what no run has written."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..data import Schema
@@ -17,6 +18,7 @@ from ..recipe import Recipe
 from ..specs.wording import explain
 from ..system.files import read_json, within
 from ..system.weights import load_tensors, load_weights
+from ..training.checkpoint import load_checkpoint
 
 FORMAT = 1
 """The version of the run folder; a folder of another version is refused."""
@@ -96,6 +98,27 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return refuse_mistyped(_Summary, summary, folder / "summary.json")
 
 
+def figures_of_split(row: Mapping[str, float], split: str) -> dict[str, Any] | None:
+    """Returns the columns of one split in a row of the metrics, as the summary holds them.
+
+    The rates are one list. None where the row has no column of the split.
+    """
+    prefix = f"{split}_"
+    figures: dict[str, Any] = {}
+    rates = []
+    for column, value in row.items():
+        name = column.removeprefix(prefix)
+        if not column.startswith(prefix):
+            continue
+        if name.startswith("rate_"):
+            rates.append(value)
+        else:
+            figures[name] = value
+    if rates:
+        figures["rate"] = rates
+    return figures or None
+
+
 def refuse_mistyped(kind: type[Typed], table: dict[str, Any], path: Path) -> dict[str, Any]:
     """Gives the table as it is. RunError if its values are not of this kind."""
     try:
@@ -110,19 +133,93 @@ WEIGHT_TYPES = {torch.float32, torch.float64, torch.float16, torch.bfloat16}
 """The weights of a run have one of these types."""
 
 
-def read_model(plan: Recipe, schema: Schema, path: Path) -> VAE:
-    """Builds the model of a run, and loads its weights.
+class _Progress(Typed):
+    """The values of a checkpoint's state that are read of a run that was stopped."""
+
+    epoch: Annotated[int, Field(ge=0, le=2**53)]
+    step: Annotated[int, Field(ge=0, le=2**53)]
+    best_epoch: Annotated[int, Field(ge=0)]
+    history: list[dict[str, Annotated[float, AllowInfNan()]]]
+    seconds: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "_Progress":
+        if not self.best_epoch <= self.epoch == len(self.history):
+            raise ValueError("its epochs do not agree")
+        return self
+
+
+class Stopped(NamedTuple):
+    """What a run has come to that was not finished.
+
+    Attributes:
+        tensors: the best weights so far, or the last ones where no epoch is done.
+        summary: what is known of `summary.json`.
+        note: says in a sentence what these weights are.
+    """
+
+    tensors: dict[str, Tensor]
+    summary: dict[str, Any]
+    note: str
+
+
+def read_stopped(folder: Path, epochs: int) -> Stopped:
+    """Reads what a run has come to out of its newest whole checkpoint.
+
+    Args:
+        folder: of the run.
+        epochs: that its recipe plans.
+
+    Raises:
+        RunError: no checkpoint is whole, or they are none of a run.
+    """
+    checkpoints = within(folder, "checkpoint")
+    groups, state = load_checkpoint(checkpoints, ("model", "best"))
+    refuse_mistyped(_Progress, state, checkpoints / "state.json")
+    epoch = state["epoch"]
+    best_epoch = state["best_epoch"]
+    if not epoch or not groups.get("best"):
+        note = f"the run is unfinished: these are its weights after step {state['step']:,}"
+        return Stopped(groups.get("model", {}), {}, note)
+    row = state["history"][best_epoch - 1]
+    summary = {
+        "run": str(folder),
+        "epochs": epoch,
+        "best_epoch": best_epoch,
+        "seconds": state["seconds"],
+        "test": None,
+    }
+    for split in ("train", "validation"):
+        summary[split] = figures_of_split(row, split)
+    note = f"the run is unfinished, in epoch {min(epoch + 1, epochs):,} of {epochs:,}: these are"
+    return Stopped(
+        groups["best"], summary, f"{note} its best weights so far, of epoch {best_epoch}"
+    )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Reads the weights of a finished run. RunError if they are damaged."""
+    try:
+        return load_tensors(path)
+    except RunError as error:
+        raise RunError(one_line(error)) from None
+
+
+def read_model(plan: Recipe, schema: Schema, tensors: Mapping[str, Tensor], path: Path) -> VAE:
+    """Builds the model of a run with its weights.
 
     A recipe may ask for a model of any size. So a draft without memory is built first, and the
     model itself only where the draft fits the weights.
 
+    Args:
+        plan: of the run.
+        schema: of its data.
+        tensors: the weights.
+        path: where they were read, for messages.
+
     Raises:
         RunError: the weights are damaged, or those of another model.
     """
-    try:
-        tensors = load_tensors(path)
-    except RunError as error:
-        raise RunError(one_line(error)) from None
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(kinds) != 1 or not kinds <= WEIGHT_TYPES:
         got = ", ".join(sorted(map(str, kinds))) or "none"

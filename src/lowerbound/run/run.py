@@ -31,15 +31,19 @@ from ..specs.user_code import allowing_code
 from ..system.console import print_line
 from ..system.files import exists, expand_home, is_file, within
 from ..system.machine import refuse_beyond_memory
+from ..training.checkpoint import latest_checkpoint
 from .contents import (
     FORMAT,
     Facts,
     read_model,
     read_schema,
+    read_stopped,
     read_summary,
     read_table,
+    read_weights,
     refuse_mistyped,
 )
+from .display import as_html, as_text, facts_of_run
 
 __all__ = ["LATENT_USERS", "Run", "check", "digest_of", "load", "unchanged", "units"]
 
@@ -91,6 +95,7 @@ class Run:
         summary: what `fit` found, as `fit --json` prints it.
         items: the catalogue of a run on interactions, else None.
         looked_at: what `data()` gives without a source; None opens the run's own data.
+        unfinished: says what the weights are of a run that was stopped before its end, else None.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Run:
         model: VAE,
         summary: dict[str, Any],
         items: Items | None = None,
+        unfinished: str | None = None,
     ) -> None:
         self.folder = folder
         self.recipe = recipe
@@ -109,6 +115,28 @@ class Run:
         self.summary = summary
         self.items = items
         self.looked_at: Dataset | None = None
+        self.unfinished = unfinished
+
+    def __repr__(self) -> str:
+        """Returns what the run is and its figures, one a line."""
+        return as_text(f"Run {self.folder}", self.facts())
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the same as a table."""
+        return as_html(f"Run {self.folder}", self.facts())
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Lists what the run is and what it has come to, as names and values for people."""
+        return facts_of_run(self.folder, self.recipe, self.summary, self.unfinished)
+
+    def caveat(self, examples: Split) -> str | None:
+        """Returns what must be said beside figures of these examples, or None.
+
+        Raises:
+            DataError: the likelihood or the noise does not fit the values; says why.
+        """
+        caveats = (self.unfinished, check(self.recipe, examples))
+        return "; ".join(caveat for caveat in caveats if caveat) or None
 
     def data(self, source: str | Path | None = None) -> Dataset:
         """Opens the data of the run in its own splits, or another source, standardised as in
@@ -228,7 +256,7 @@ class Run:
         """
         samples = positive(samples)
         split, examples = self.examples(source, split)
-        caveat = check(self.recipe, examples)
+        caveat = self.caveat(examples)
         settings = MeasureSettings(
             split=split, seed=seed, samples=samples, popularity=self._popularity
         )
@@ -371,7 +399,10 @@ def unchanged(
 
 
 def load(folder: str | Path, *, allow_code: bool = False) -> Run:
-    """Loads a fitted run from its folder alone.
+    """Loads a run from its folder alone.
+
+    Of a run that was stopped, or that is still being fitted, the newest whole checkpoint gives the
+    best weights so far, and one line says so.
 
     Args:
         folder: the run folder.
@@ -384,17 +415,7 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
         LowerboundError: another of its kinds, where its recipe or its catalogue are not right.
     """
     folder = Path(folder)
-    known = ("recipe.toml", "data.json", "model.safetensors")
-    missing = [name for name in known if not is_file(within(folder, name))]
-    if missing:
-        unfinished = (
-            "; it was not finished: go on with fit --resume"
-            if missing == ["model.safetensors"]
-            else ""
-        )
-        raise RunError(
-            f"{one_line(folder)} is not a fitted run: {', '.join(missing)} missing{unfinished}"
-        )
+    is_finished = _refuse_no_run(folder)
     facts = read_table(folder, "data.json")
     version = facts.get("format")
     if version != FORMAT:
@@ -405,7 +426,39 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     with allowing_code(allow_code):
         plan = recipes.load(folder / "recipe.toml")
     schema = read_schema(facts, folder)
-    model = read_model(plan, schema, folder / "model.safetensors")
-    summary = read_summary(folder) if is_file(within(folder, "summary.json")) else {}
+    note = None
+    summary: dict[str, Any] = {}
+    if is_finished:
+        path = folder / "model.safetensors"
+        tensors = read_weights(path)
+        if is_file(within(folder, "summary.json")):
+            summary = read_summary(folder)
+    else:
+        path = folder / "checkpoint"
+        tensors, summary, note = read_stopped(folder, plan.training.epochs)
+    model = read_model(plan, schema, tensors, path)
     items = Items.read(within(folder, "items.parquet"), schema.shape[0]) if model.sparse else None
-    return Run(folder, plan, schema, model, summary, items)
+    if note:
+        print_line(f"{one_line(folder)}: {note}; fit --resume goes on")
+    return Run(folder, plan, schema, model, summary, items, note)
+
+
+def _refuse_no_run(folder: Path) -> bool:
+    """Raises RunError for a folder that holds no run.
+
+    Returns:
+        Whether the run is finished; else it has a checkpoint.
+    """
+    known = ("recipe.toml", "data.json", "model.safetensors")
+    missing = [name for name in known if not is_file(within(folder, name))]
+    is_stopped = missing == ["model.safetensors"]
+    if is_stopped and latest_checkpoint(within(folder, "checkpoint")) is not None:
+        return False
+    if missing:
+        advice = ""
+        if is_stopped:
+            advice = "; it was not finished: go on with fit --resume"
+        raise RunError(
+            f"{one_line(folder)} is not a fitted run: {', '.join(missing)} missing{advice}"
+        )
+    return True

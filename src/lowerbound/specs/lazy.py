@@ -3,12 +3,32 @@ itself takes little time.
 """
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 
+def exports(
+    package: str, homes: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Makes the `__getattr__` and the `__dir__` of a package (PEP 562).
+
+    Its public names stand in its modules. `dir` shows those of `__all__`, whether they were used
+    already or not, and nothing that the package has for itself.
+
+    Args:
+        package: the name of the package.
+        homes: the public names that each module defines.
+    """
+
+    def list_names() -> list[str]:
+        return sorted(sys.modules[package].__all__)
+
+    return attributes(package, homes), list_names
+
+
 def attributes(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Makes the `__getattr__` of a package (PEP 562) whose public names stand in its modules.
+    """Makes the `__getattr__` of a package whose public names stand in its modules.
 
     No public name may equal the name of a module of the package: once that module is imported,
     Python finds it first and does not call `__getattr__`.

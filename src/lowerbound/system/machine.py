@@ -76,6 +76,30 @@ def processor() -> str:
     return name or platform.processor() or platform.machine()
 
 
+def allowed_cores() -> int:
+    """Returns the number of cores that this process may use.
+
+    These are fewer than the machine has where its affinity (`taskset`), or the share of processor
+    time that its control group may take (a container), leaves it fewer.
+    """
+    # Imported where it is used, because it takes a tenth of a second.
+    from joblib import cpu_count
+
+    return max(1, cpu_count())
+
+
+@cache
+def limit_threads() -> None:
+    """Lets PyTorch have no more threads than this process may use cores, once in a process.
+
+    OpenMP knows the affinity, but not what a container may take. Whoever has set OMP_NUM_THREADS
+    has chosen.
+    """
+    threads = torch.get_num_threads()
+    if threads > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(threads, allowed_cores()))
+
+
 def hardware(device: str = "cpu") -> str:
     """Describes the device of the weights, the processor, its cores and the threads in use."""
     cpu = f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -135,8 +135,14 @@ def _remove(path: Path) -> None:
 # Reading ----------------------------------------------------------------------------------------
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def load_checkpoint(
+    folder: Path, wanted: Collection[str] | None = None
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Reads the newest whole checkpoint in `folder`. A line on standard error names damaged ones.
+
+    Args:
+        folder: of the checkpoints.
+        wanted: names of the groups of tensors that are read; None reads all.
 
     Returns:
         The groups of tensors by name, and the state.
@@ -147,9 +153,10 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[st
     damages: list[str] = []
     for path in _newest_first(folder):
         try:
-            groups, state = _read(path)
+            groups, state = _read(path, wanted)
         except (OSError, RunError) as error:
-            damages.append(str(error))
+            if path.exists():  # else a fit that goes on has removed it, as it does with old ones
+                damages.append(str(error))
             continue
         if damages:
             print_line(f"damaged: {'; '.join(damages)}; going on from {path.name}")
@@ -159,9 +166,14 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[st
     raise RunError(f"there is no checkpoint in {folder} to resume from")
 
 
-def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def _read(
+    folder: Path, wanted: Collection[str] | None
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     _refuse_damage(folder)
-    groups = {path.stem: load_tensors(path) for path in sorted(folder.glob("*.safetensors"))}
+    groups = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        if wanted is None or path.stem in wanted:
+            groups[path.stem] = load_tensors(path)
     state = read_json(folder / "state.json")
     if not isinstance(state, dict):
         raise RunError(f"{folder / 'state.json'}: not the state of a fit")

@@ -1,32 +1,19 @@
-"""How a model is run while it is trained: on how many threads, and compiled or not.
+"""Whether a model is compiled while it is trained.
 
-None of it changes the function that is computed. What is chosen depends on the model, its settings
-and the machine alone, so that a run that is resumed goes on as it began.
+This does not change the function that is computed. What is chosen depends on the model, its
+settings and the machine alone, so that a run that is resumed goes on as it began.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
-from ..data import Split
 from ..errors import ConfigError, one_line
-from ..evaluation.batches import evaluating, placed
-from ..model import VAE
-from ..objectives import Objective
-from ..recipe import Training
 from ..system.console import print_line
-
-PER_THREAD = 3e8
-"""Operations of a step for which one more thread pays. Small models are faster on one thread
-(measured: benchmarks/training.py).
-"""
-
 
 COMPILED_STEPS = 20_000
 """Steps of a fit from which on compilation pays.
@@ -34,69 +21,6 @@ COMPILED_STEPS = 20_000
 It takes about twenty seconds, and saves about a millisecond a step of a small model (measured:
 benchmarks/training.py --compile false).
 """
-
-
-# Threads ----------------------------------------------------------------------------------------
-
-
-def operations(step: Callable[[], Any]) -> int:
-    """Counts the floating-point operations of the matrix products and convolutions in a call."""
-    # Imported where it is used, because it takes a third of a second.
-    from torch.utils.flop_counter import FlopCounterMode
-
-    # The counter hooks into the gradients of what a module is given. Where there are none, it fails
-    # on a module that is given a view of a parameter.
-    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops()
-
-
-def step_operations(
-    model: VAE,
-    train: Split,
-    settings: Training,
-    objective: Objective,
-    processes: int,
-) -> int:
-    """Counts the floating-point operations of one training step in one of the processes.
-
-    The backward pass has twice the operations of the forward pass. Two examples are counted for
-    all.
-    """
-    examples = min(2, len(train))
-    with evaluating(model, 0):
-        batch = placed(model, train.batch(slice(0, examples)))
-        forward = operations(lambda: model.terms(batch, settings.samples, objective.kl))
-    both_passes = 3 * forward
-    return both_passes * settings.batch_size // (examples * processes)
-
-
-@contextmanager
-def threads(count: int | Literal["auto"], operations: Callable[[], int]) -> Iterator[int]:
-    """Sets the number of threads for matrix products within the block, and yields it.
-
-    Args:
-        count: the number, or "auto" for as many of PyTorch's threads as a step keeps busy.
-        operations: counts the operations of a step; it is called where there is a choice only.
-    """
-    before = torch.get_num_threads()
-    chosen = _busy_threads(before, operations) if count == "auto" else count
-    torch.set_num_threads(chosen)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
-
-
-def _busy_threads(available: int, operations: Callable[[], int]) -> int:
-    """Returns how many of the threads a step keeps busy, at least one."""
-    if available == 1:
-        return 1
-    busy = max(1, round(operations() / PER_THREAD))
-    return min(available, busy)
-
-
-# Compilation ------------------------------------------------------------------------------------
 
 
 class Compiled(nn.Module):
@@ -133,13 +57,35 @@ class Compiled(nn.Module):
                 return self.fast(x, *arguments)
             return self.model(x, *arguments)
         except TorchDynamoException as error:
-            reason = " ".join(str(error).split())
-            message = one_line(f"the model cannot be compiled here: {reason}", 240)
-            if self.needed:
-                raise ConfigError(f"training.compile: {message}") from None
-            print_line(f"{message}; it is trained as it is")
-            self.fast = self.model
+            self.tell(error)
+            self.run_plainly()
             return self.model(x, *arguments)
+
+    @property
+    def runs_plainly(self) -> bool:
+        """Whether the model runs as it is, because it could not be compiled."""
+        return self.fast is self.model
+
+    def run_plainly(self) -> None:
+        """Lets the model run as it is from now on."""
+        self.fast = self.model
+
+    def tell(self, error: Exception) -> None:
+        """Prints one line on an error of the compiler's.
+
+        Raises:
+            ConfigError: compilation is `needed`.
+        """
+        # Imported where it is used: it belongs to the compiler, which is there by now.
+        from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+        reason = " ".join(str(error).split())
+        message = one_line(f"the model cannot be compiled here: {reason}", 240)
+        # A process that was ended while it compiled leaves files that are not whole.
+        advice = f"if a file of the compiler's cache is damaged, remove {cache_dir()}"
+        if self.needed:
+            raise ConfigError(f"training.compile: {message}; {advice}") from None
+        print_line(f"{message}; it is trained as it is; {advice}")
 
 
 def compiled(model: nn.Module, choice: bool | Literal["auto"], steps: int, size: int) -> nn.Module:

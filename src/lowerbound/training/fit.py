@@ -17,8 +17,8 @@ from ..model import VAE
 from ..objectives import Objective
 from ..recipe import Training
 from ..system.interrupts import interrupts
+from ..system.machine import allowed_cores
 from .diagnosis import Diagnosis
-from .execution import step_operations, threads
 from .follower import NOBODY, Follower
 from .loader import Loader
 from .phases import ends_phase, phase_of
@@ -28,6 +28,7 @@ from .state import State
 from .step import Stepper
 from .stopping import interruption, one_fit_at_a_time
 from .sums import EpochSums
+from .threads import step_operations, threads
 from .validation import measured, monitored, refuse_unfit
 from .weights import Weights
 
@@ -98,7 +99,9 @@ class Fit:
             examples = self.loader.examples_before(state.epoch, 0)
             self.follower.progress(state.epoch + 1, examples, "compiling")
         started = time.perf_counter() - state.seconds
-        with one_fit_at_a_time(), interrupts() as signal_received, self.threads():
+        most = min(torch.get_num_threads(), allowed_cores())
+        with one_fit_at_a_time(), interrupts() as signal_received, self.threads() as usual:
+            self.stepper.choose_threads(usual, most)
             while state.epoch < epochs and not state.stopped:
                 order = self.loader.order(state.epoch)
                 self._begin_epoch()

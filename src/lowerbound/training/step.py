@@ -1,5 +1,6 @@
 """One optimiser step: the batch, the forward and the backward pass, and the update."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -7,6 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ..distributed.processes import Processes, Share, noise_of
+from ..errors import LowerboundError
 from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
@@ -15,6 +17,7 @@ from .loader import Loader
 from .optimizing import lazy_weights, make_optimizer, note_seen_rows
 from .state import State
 from .sums import EpochSums
+from .threads import ThreadChoice, same_bits
 from .weights import Weights
 
 
@@ -55,12 +58,25 @@ class Stepper:
         self.sums = sums
         self.diagnosis = diagnosis
         self.steps: int = loader.batches * settings.epochs
+        self._allowed_threads: tuple[int, int] | None = None
+        self._choice: ThreadChoice | None = None
         lazy = lazy_weights(weights.learner, settings, self.processes.world)
         self.noted: list[torch.nn.Parameter] = []
         if self.processes.world > 1:
             self.noted = lazy
         optimizer = make_optimizer(settings, weights.learner)
         self.optimizer: torch.optim.Optimizer = cast(Any, fabric.setup_optimizers(optimizer))
+
+    def choose_threads(self, usual: int, most: int) -> None:
+        """Lets the passes of whole batches have the fastest number of threads from the next step
+        on, of those that change no bit.
+
+        Args:
+            usual: the number that everything else has.
+            most: the largest number.
+        """
+        self._allowed_threads = (usual, most)
+        self._choice = None
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of a step (from 0)."""
@@ -76,15 +92,97 @@ class Stepper:
         Raises:
             NonFiniteError: the loss is not finite, and this is known without waiting for a device.
         """
-        batch, share = self.loader.read(order, state.batch, state.step)
         if self.noted:
             columns = self.loader.columns(order, state.batch)
             note_seen_rows(self.optimizer, self.noted, columns)
-        for parameter in self.weights.trained.values():
-            parameter.grad = None
         rate = self.learning_rate(state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        with self._threads(order, state):
+            loss, terms, share = self._differentiate_anyway(order, state)
+        is_taken = self._update(loss)
+        self._count(state, loss, terms, share, is_taken)
+
+    def _threads(self, order: Tensor, state: State) -> AbstractContextManager[None]:
+        """Sets the number of threads for the passes of the next batch, within a block.
+
+        Batches of another size, the update and all measures have the usual number.
+        """
+        is_whole = (state.batch + 1) * self.settings.batch_size <= len(order)
+        if self._allowed_threads is None or not is_whole:
+            return nullcontext()
+        if self._choice is None:
+            usual, most = self._allowed_threads
+            numbers = [usual]
+            if self._may_choose_threads():
+                numbers = self._find_threads(order, state, usual, most)
+            self._choice = ThreadChoice(numbers)
+        return self._choice.for_step()
+
+    def _may_choose_threads(self) -> bool:
+        """Says whether one batch can tell which numbers of threads give the same bits.
+
+        Interactions have another number of values in each batch, phases another backward pass, and
+        a compiled model is compiled for its number of threads.
+        """
+        settings = self.settings
+        return (
+            settings.threads == "auto"
+            and self.fabric.device.type == "cpu"
+            and self.processes.world == 1
+            and not settings.phases
+            and not self.weights.is_compiled
+            and not self.weights.model.sparse
+        )
+
+    def _find_threads(self, order: Tensor, state: State, usual: int, most: int) -> list[int]:
+        """Finds the numbers of threads that give the next batch the bits of the usual one.
+
+        Modules that count what they see, as batch normalisation does, see nothing of it.
+        """
+        buffers = {name: t.clone() for name, t in self.weights.learner.named_buffers()}
+
+        def gradients() -> list[Tensor | None]:
+            loss, terms, _ = self._differentiate(order, state)
+            parameters = self.weights.trained.values()
+            return [loss, terms.log_weight, terms.rate, *(p.grad for p in parameters)]
+
+        try:
+            return same_bits(gradients, usual, most)
+        finally:
+            for name, tensor in self.weights.learner.named_buffers():
+                tensor.copy_(buffers[name])
+
+    def _differentiate_anyway(self, order: Tensor, state: State) -> tuple[Tensor, Terms, Share]:
+        """Does what `_differentiate` does; where the compiled model fails, by the model as it is.
+
+        The graph of the gradients is compiled, or read from the compiler's cache, only within the
+        backward pass. An error that the model has as it is, too, is its own and no compiler's.
+        """
+        try:
+            return self._differentiate(order, state)
+        except LowerboundError:
+            raise
+        except Exception as error:
+            compiled = self.weights.compiled
+            if compiled is None or compiled.runs_plainly:
+                raise
+            compiled.run_plainly()
+            found = self._differentiate(order, state)
+            compiled.tell(error)
+            return found
+
+    def _differentiate(self, order: Tensor, state: State) -> tuple[Tensor, Terms, Share]:
+        """Computes the loss of the next batch, its gradients, and what they were computed from.
+
+        It changes nothing but the gradients, and the noise depends on the step alone.
+
+        Raises:
+            NonFiniteError: the loss is not finite, and this is known without waiting for a device.
+        """
+        batch, share = self.loader.read(order, state.batch, state.step)
+        for parameter in self.weights.trained.values():
+            parameter.grad = None
         with noise_of(share):
             # Plain tensors, which is what a compiled model is to see.
             terms = self.weights.wrapped(
@@ -99,8 +197,12 @@ class Stepper:
             # Raises before the weights go wrong too.
             self._count(state, loss, terms, share)
             self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
-        is_taken = self._update(loss, share)
-        self._count(state, loss, terms, share, is_taken)
+        if share.world > 1:
+            # The mean over the processes is then the mean over the batch.
+            self.fabric.backward(loss * (share.size * share.world / share.whole))
+        else:
+            self.fabric.backward(loss)
+        return loss, terms, share
 
     def _is_broken(self, loss: Tensor) -> bool:
         """Says whether the loss is known not to be finite in a process, which stops the fit."""
@@ -109,20 +211,14 @@ class Stepper:
         is_finite = loss.detach().isfinite()
         return not is_true_in_all(is_finite, self.processes)
 
-    def _update(self, loss: Tensor, share: Share) -> bool:
-        """Updates the weights by the gradient of the loss, a mean over this process's share.
+    def _update(self, loss: Tensor) -> bool:
+        """Updates the weights by the gradients of the loss.
 
         Returns:
             Whether the weights were updated. With `on_nonfinite = "skip"` they are not where the
             loss or the gradient of any process is not finite.
         """
         settings = self.settings
-        if share.world > 1:
-            # The mean over the processes is then the mean over the batch.
-            loss_of_all = loss * (share.size * share.world / share.whole)
-            self.fabric.backward(loss_of_all)
-        else:
-            self.fabric.backward(loss)
         if settings.clip is not None:
             self.fabric.clip_gradients(
                 self.weights.wrapped,

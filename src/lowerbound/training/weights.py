@@ -32,6 +32,7 @@ class Weights:
     Attributes:
         model: the model that is measured, saved, and given the best weights in the end.
         learner: the model whose parameters the optimiser changes.
+        compiled: the learner with its compiled form, or None where it is not compiled.
         wrapped: the learner as a step calls it: compiled where it pays, and wrapped by Fabric.
         trained: the learner's trainable parameters, by name.
         best: the best weights so far as a state dict of the learner; empty before the first epoch.
@@ -46,7 +47,9 @@ class Weights:
             choice = False
         steps = batches * settings.epochs
         network = compiled(self.learner, choice, steps, settings.batch_size // fabric.world_size)
-        self.is_compiled: bool = isinstance(network, Compiled)
+        self.compiled: Compiled | None = None
+        if isinstance(network, Compiled):
+            self.compiled = network
         self.wrapped: Any = fabric.setup_module(network)
         self.trained: dict[str, torch.nn.Parameter] = {
             name: parameter
@@ -56,6 +59,11 @@ class Weights:
         if self.in_parts:
             model.to(fabric.device, next(self.learner.parameters()).dtype)
         self.best: dict[str, Tensor] = {}
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether steps are computed by a compiled model."""
+        return self.compiled is not None and not self.compiled.runs_plainly
 
     def begin_phase(self, phase: Phase) -> None:
         """Sets training mode, and lets the part of the model learn that the phase trains."""

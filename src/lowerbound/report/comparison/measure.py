@@ -19,7 +19,7 @@ from ...evaluation.measure import (
     MeasureSettings,
     measure_split,
 )
-from ...run import Run, check
+from ...run import Run
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex
 
@@ -348,7 +348,7 @@ def prepare(
     split, views = common(runs, request.data, request.split)
     candidates = []
     for run, name, examples in zip(runs, run_names, views, strict=True):
-        candidates.append(Candidate(name, run, examples, check(run.recipe, examples)))
+        candidates.append(Candidate(name, run, examples, run.caveat(examples)))
     return split, candidates
 
 

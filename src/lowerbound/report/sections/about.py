@@ -6,12 +6,10 @@ from typing import Any
 
 from ...data import described
 from ...run import Run, units
+from ...run.display import Fact, describe_model, latent_sizes, source_name
 from ...system.files import is_file, read_json
 from ..records import Section, Table
 from ..text import metric_title
-
-Fact = tuple[str, str]
-"""A name and a value."""
 
 
 def subtitle(run: Run) -> str:
@@ -21,18 +19,10 @@ def subtitle(run: Run) -> str:
     if not title:
         network = type(model.network).__name__
         likelihood = type(model.likelihood).__name__
-        sizes = _latent_sizes(run)
+        sizes = latent_sizes(run.recipe)
         dimensions = "dimension" if sizes == "1" else "dimensions"
         title = f"{network} with {sizes} latent {dimensions}, {likelihood} likelihood"
-    return f"{title}, on {_source_name(run)}"
-
-
-def _latent_sizes(run: Run) -> str:
-    return " + ".join(str(size) for size in run.recipe.model.latent)
-
-
-def _source_name(run: Run) -> str:
-    return run.recipe.data.source.rsplit("/", 1)[-1]
+    return f"{title}, on {source_name(run.recipe)}"
 
 
 def about(run: Run) -> Section:
@@ -43,6 +33,8 @@ def about(run: Run) -> Section:
     if standardisation:
         sentences.append(f"Of the likelihood: {standardisation}.")
     warnings = []
+    if run.unfinished:
+        warnings.append(f"{run.unfinished}.")
     caveat = run.recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels)
     if caveat:
         warnings.append(f"Of the likelihood: {caveat}.")
@@ -69,7 +61,7 @@ def _facts(run: Run) -> tuple[Fact, ...]:
     facts = [("data", _data(run))]
     if is_file(run.folder / "data.json"):
         facts.append(("splits", _split_sizes(run)))
-    facts.append(("model", _model(run)))
+    facts.append(("model", describe_model(run.recipe)))
     objective = type(recipe.objective).__name__
     monitor = metric_title(recipe.training.monitor)
     facts.append(("objective", f"{objective}; the best weights by {monitor}"))
@@ -90,8 +82,8 @@ def _data(run: Run) -> str:
     """Names the source of a run and, as far as the summary tells, what it holds."""
     facts = run.summary.get("facts")
     if not facts:
-        return _source_name(run)
-    return f"{_source_name(run)}: {described(facts)}"
+        return source_name(run.recipe)
+    return f"{source_name(run.recipe)}: {described(facts)}"
 
 
 def _split_sizes(run: Run) -> str:
@@ -102,20 +94,6 @@ def _split_sizes(run: Run) -> str:
         if sizes.get(name):
             counts.append(f"{sizes[name]:,} {name}")
     return f"{', '.join(counts)} {run.schema.unit}"
-
-
-def _model(run: Run) -> str:
-    """Describes a model in one line."""
-    model = run.recipe.model
-    network = type(model.network).__name__
-    hidden = getattr(model.network, "hidden", ())
-    if hidden:
-        widths = " × ".join(str(width) for width in hidden)
-        network = f"{network} {widths}"
-    posterior = type(model.posterior).__name__
-    likelihood = type(model.likelihood).__name__
-    latent = _latent_sizes(run)
-    return f"{network}, {latent} latent, {posterior} posterior, {likelihood} likelihood"
 
 
 def _duration(summary: dict[str, Any]) -> list[Fact]:

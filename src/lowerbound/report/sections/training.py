@@ -195,7 +195,7 @@ def _outcome(run: Run) -> tuple[str, ...]:
         f"Of {epochs:,} epochs the best by {monitor} on the validation split was "
         f"{summary['best_epoch']:,}."
     )
-    if epochs < run.recipe.training.epochs:
+    if epochs < run.recipe.training.epochs and not run.unfinished:
         sentence += " Training stopped early."
     return (sentence,)
 
@@ -205,7 +205,7 @@ def _warnings(run: Run, rows: MetricRows) -> tuple[str, ...]:
     summary = run.summary
     messages = []
     losses = _finite_column(rows, "validation_objective")
-    best_is_last = summary.get("best_epoch") == summary.get("epochs")
+    best_is_last = summary.get("best_epoch") == summary.get("epochs") and not run.unfinished
     if summary.get("validation") and best_is_last and (not losses or _is_improving(losses)):
         epochs = summary["epochs"]
         name = run.folder.resolve().name
