@@ -11,6 +11,7 @@ from lowerbound.batch import Batch, as_batch
 from lowerbound.data import Data
 from lowerbound.errors import ConfigError, DataError, ShapeError
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
+from lowerbound.evaluation.proposal import DEFENSIVE, POSTERIOR_ALONE, fitting
 from lowerbound.families import Bernoulli, Normal, Place
 from lowerbound.latents import Chain, code
 from lowerbound.model import VAE, Architecture
@@ -153,6 +154,24 @@ def test_a_ladder_trains_is_measured_and_samples(x):
     assert [z.shape[1] for z in model.encode(x)] == [3, 2]
     statistics = latent_statistics(model, Rows(x), samples=4)
     assert [len(rate) for rate in statistics.rate_per_dimension] == [3, 2]
+
+
+@pytest.mark.parametrize("name", ["ladder", "flow"])
+def test_the_mixture_of_the_importance_samples_is_for_every_model(name, x):
+    """Log p(x) is that by draws of the posterior alone, of a topology that infers from the top
+    down, and of posteriors that own modules.
+    """
+    model = ladder()
+    if name == "flow":
+        spec = Architecture((3,), MLP((6,)), posterior=FlowPosterior(), likelihood=Normal())
+        model = spec.build((5,)).double()
+    fit_steps(model, x, Elbo())  # so that the posterior alone is a proposal to be trusted
+    assert fitting(DEFENSIVE, model, Batch(x)) == DEFENSIVE
+    found = importance_log_likelihood(model, Rows(x), samples=20_000)
+    alone = importance_log_likelihood(model, Rows(x), samples=20_000, proposal=POSTERIOR_ALONE)
+    error = torch.sqrt(1 / found.effective + 1 / alone.effective)
+    assert error.max() < 0.1
+    assert ((found.per_example - alone.per_example).abs() < 5 * error).all()
 
 
 def test_the_rates_of_a_ladder_are_unbiased_in_both_forms(x):

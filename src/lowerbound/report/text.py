@@ -70,7 +70,7 @@ def _with_minus_signs(number: str) -> str:
 
 def to_ascii(text: str) -> str:
     """Writes the numbers of a text as a terminal shows them: "-0.12 +- 0.01" for "−0.12 ± 0.01"."""
-    replacements = {"±\u00a0": "+- ", "±": "+-", "−": "-", "–": "-"}
+    replacements = {"±\u00a0": "+- ", "±": "+-", "−": "-", "–": "-", "≥": ">=", "≤": "<="}
     for typographic, plain in replacements.items():
         text = text.replace(typographic, plain)
     return text

@@ -66,7 +66,7 @@ class Entry:
         measured: its measures on these examples.
         caveat: what a report must say of the likelihood on these examples.
         differences: the mean of this run's values minus the first run's, example by example, with
-            the standard error of these pairs; empty for the first run.
+            the standard error of these pairs (see `Measured.difference`); empty for the first run.
     """
 
     name: str
@@ -108,13 +108,19 @@ class Entry:
             "measures": {name: estimate._asdict() for name, estimate in self.measures.items()},
             "differences": {name: estimate._asdict() for name, estimate in differences.items()},
             "rate": list(self.rate),
-            "effective_samples": self.measured.effective_samples,
+            **self._diagnosis(),
             "parameters": self.parameters,
             "epochs": summary.get("epochs"),
             "best_epoch": summary.get("best_epoch"),
             "seconds": summary.get("seconds"),
             "caveat": self.caveat,
         }
+
+    def _diagnosis(self) -> dict[str, Any]:
+        """Returns what tells how far the log-likelihood may be believed, as JSON has it."""
+        if self.measured.importance is None:
+            return {"effective_samples": None}
+        return self.measured.importance.diagnosis()
 
 
 @dataclass(frozen=True, eq=False)
@@ -570,7 +576,7 @@ def _warnings(
         )
     elif entries[0].caveat:
         warnings.append(f"Of the likelihood of all runs: {entries[0].caveat}.")
-    return warnings + _autoencoder_warnings(entries)
+    return warnings + _autoencoder_warnings(entries) + _looseness_warnings(entries)
 
 
 def _count_trained_on(entry: Entry) -> str | None:
@@ -603,3 +609,39 @@ def _autoencoder_warnings(entries: Sequence[Entry]) -> list[str]:
         "rate limits, is common."
     )
     return [warning]
+
+
+def _looseness_warnings(entries: Sequence[Entry]) -> list[str]:
+    """Warns of estimates of log p(x) that are not to be relied on, and of differences which may be
+    nothing but that one estimate is further below the truth than the other.
+    """
+    warnings = []
+    for entry in entries:
+        importance = entry.measured.importance
+        if importance is not None and importance.doubt is not None:
+            warnings.append(f"Of {entry.name}: {importance.doubt}.")
+    for entry in entries[1:]:
+        if _may_be_of_estimates(entries[0], entry):
+            warnings.append(
+                f"The difference in log p(x) of {entry.name} may be one of the estimates alone: "
+                f"that of {entry.name} is about {_looseness(entry):.2f} nats below the truth, that "
+                f"of {entries[0].name} about {_looseness(entries[0]):.2f}; take more samples."
+            )
+    return warnings
+
+
+def _looseness(entry: Entry) -> float:
+    """Returns about how many nats the estimate of log p(x) is below the truth."""
+    assert entry.measured.importance is not None
+    return entry.measured.importance.looseness
+
+
+def _may_be_of_estimates(first: Entry, entry: Entry) -> bool:
+    """Says whether the difference in log p(x) is clear by the spread over the examples, and is not
+    where the looseness of the two estimates is held against it.
+    """
+    widened = (entry.differences or {}).get("log_likelihood")
+    if widened is None:
+        return False
+    spread = Estimate.of(entry.each["log_likelihood"] - first.each["log_likelihood"])
+    return spread.is_clear and not widened.is_clear

@@ -28,7 +28,10 @@ def caption(found: Comparison) -> str:
         which = "of all"
         if found.weighed < found.examples:
             which = f"of the first {found.weighed:,}"
-        text += f" log p(x) is {which}, with {found.samples} importance samples each."
+        text += (
+            f" log p(x) is {which}, with {found.samples} importance samples each: a lower bound, "
+            "and the ± of its differences holds how loose it may be."
+        )
     left_out = found.first.measured.left_out
     if left_out:
         text += f" {left_out:,} users without a held-out item are left out."
@@ -53,11 +56,18 @@ def _figures_row(found: Comparison, entry: Entry) -> tuple[str, ...]:
     for name in found.shown:
         cells.append("–")
         if name in measures:
-            cells[-1] = format_estimate(measures[name], found.digits)
+            cells[-1] = _sign(name) + format_estimate(measures[name], found.digits)
         cells.append("–")
         if name in differences:
             cells[-1] = format_estimate(differences[name], found.digits, sign=True)
     return tuple(cells)
+
+
+def _sign(measure: str) -> str:
+    """Returns the sign before the estimate of a measure: log p(x) is estimated from below."""
+    if measure == "log_likelihood":
+        return "≥ "
+    return ""
 
 
 def models_table(found: Comparison) -> Table:
