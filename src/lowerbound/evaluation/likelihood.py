@@ -141,11 +141,18 @@ class Likelihood(NamedTuple):
             "effective_samples": self.effective_samples,
             "effective_samples_median": self.median_effective_samples,
             "effective_samples_least": self.least_effective_samples,
-            "pareto_k_threshold": self.pareto_threshold,
+            "pareto_k_threshold": _known(self.pareto_threshold),
             "pareto_k_above": self.unreliable,
-            "log_likelihood_looseness": self.looseness,
+            "log_likelihood_looseness": _known(self.looseness),
             "log_likelihood_doubt": self.doubt,
         }
+
+
+def _known(number: float) -> float | None:
+    """Returns a number as JSON has it: None for what is not known."""
+    if math.isnan(number):
+        return None
+    return number
 
 
 class _Parts:

@@ -93,7 +93,9 @@ def fitting(proposal: Proposal, model: VAE, batch: Batch) -> Proposal:
     """
     if proposal == POSTERIOR_ALONE or model.sparse:
         return POSTERIOR_ALONE
-    for level in model.infer(batch).levels:
+    with torch.random.fork_rng():  # so that it is no part of the draws
+        levels = model.infer(batch).levels
+    for level in levels:
         is_real = support_of(level.q) is constraints.real
         if not is_real or not level.q.log_prob(level.z).isfinite().all():
             return POSTERIOR_ALONE

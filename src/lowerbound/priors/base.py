@@ -39,16 +39,17 @@ class Prior(ABC):
 def sees_examples(module: nn.Module, place: Place) -> bool:
     """Says whether the module of a prior is another distribution for each example.
 
-    It is asked, not told: the prior of no examples has no batch shape, and one that has use for
-    its context has the batch shape of that.
+    It is asked, not told: a prior that has no use for its context has no batch shape, and another
+    one has that of the context. A draft without memory is not asked.
 
     Args:
-        module: that a prior has built.
+        module: that a prior has just built.
         place: where it was built for, with a context.
     """
     assert place.context is not None
-    parameter = next(module.parameters(), torch.zeros(()))
-    context = torch.zeros(2, *place.context, device=parameter.device, dtype=parameter.dtype)
+    context = torch.zeros(2, *place.context)
+    if context.is_meta:
+        return False
     with torch.no_grad(), torch.random.fork_rng():
         return len(module(context).batch_shape) > 0
 

@@ -36,6 +36,10 @@ CAUTIONS = {
 }
 """What must be known of a split that is not the test split."""
 
+LEAST_LOOSENESS = 0.01
+"""Estimates of log p(x) that are nearer than this to the truth, in nats, are told without a word.
+"""
+
 MARK = "lowerbound comparison"
 """What `comparison.json` says it is, so that a page is only ever written over an earlier one."""
 
@@ -644,4 +648,5 @@ def _may_be_of_estimates(first: Entry, entry: Entry) -> bool:
     if widened is None:
         return False
     spread = Estimate.of(entry.each["log_likelihood"] - first.each["log_likelihood"])
-    return spread.is_clear and not widened.is_clear
+    is_worth_saying = _looseness(first) + _looseness(entry) >= LEAST_LOOSENESS  # nan is not
+    return is_worth_saying and spread.is_clear and not widened.is_clear
