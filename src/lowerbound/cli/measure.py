@@ -23,7 +23,7 @@ def asked_samples(samples: int | None) -> int:
         ConfigError: it is below 1.
     """
     from ..evaluation.batches import positive
-    from ..evaluation.measure import LIKELIHOOD_SAMPLES
+    from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 
     if samples is None:
         return LIKELIHOOD_SAMPLES
@@ -88,7 +88,8 @@ def _weights(measures: dict[str, Any]) -> str:
     """
     threshold = plain_number(measures["pareto_k_threshold"])
     tail = f"Pareto k above {threshold} for {measures['pareto_k_above']:.1%} of the examples"
-    return f"{tail}; about {plain_number(measures['log_likelihood_looseness'])} below the truth"
+    looseness = plain_number(measures["log_likelihood_looseness"])
+    return f"{tail}; about {looseness} nats below the truth"
 
 
 @command()

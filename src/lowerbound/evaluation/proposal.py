@@ -103,9 +103,9 @@ def fitting(proposal: Proposal, model: VAE, batch: Batch) -> Proposal:
 
 
 class _Component(NamedTuple):
-    """One part of the mixture: `count` of the draws; `factor` None is the prior."""
+    """One part of the mixture: so many of the draws; `factor` None is the prior."""
 
-    count: int
+    draws: int
     factor: float | None
 
 
@@ -132,8 +132,8 @@ class Sampler:
             count = math.floor(stretch.share * self.samples)
             others.append(_Component(count, stretch.factor(dimensions)))
         others.append(_Component(math.floor(self.proposal.prior * self.samples), None))
-        rest = self.samples - sum(part.count for part in others)
-        return [part for part in (_Component(rest, 1.0), *others) if part.count]
+        rest = self.samples - sum(part.draws for part in others)
+        return [part for part in (_Component(rest, 1.0), *others) if part.draws]
 
     def log_weights(self, batch: Batch, draws: range) -> Tensor:
         """Draws log p(x, z) - log of the density of the mixture for some of the K draws.
@@ -157,7 +157,7 @@ class Sampler:
         """Computes the log density of the mixture at the values of the levels, (K, B)."""
         log_densities = []
         for part in self.components:
-            log_share = math.log(part.count / self.samples)
+            log_share = math.log(part.draws / self.samples)
             log_densities.append(_log_density(levels, part.factor) + log_share)
         return torch.logsumexp(torch.stack(log_densities), 0)
 
@@ -166,7 +166,7 @@ class Sampler:
         parts = []
         first = 0
         for part in self.components:
-            end = first + part.count
+            end = first + part.draws
             count = min(end, draws.stop) - max(first, draws.start)
             if count > 0:
                 parts.append(self._draw_from(part, batch, count))

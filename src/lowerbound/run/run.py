@@ -23,12 +23,8 @@ from ..data import Dataset, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
-from ..evaluation.measure import (
-    LATENT_USERS,
-    LIKELIHOOD_SAMPLES,
-    MeasureSettings,
-    measure_split,
-)
+from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
+from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..model import VAE
 from ..recipe import Recipe
 from ..specs import lazy

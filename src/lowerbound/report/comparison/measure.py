@@ -12,13 +12,8 @@ from ...data import Split
 from ...errors import ConfigError, LowerboundError
 from ...evaluation import Estimate
 from ...evaluation.batches import positive
-from ...evaluation.measure import (
-    LIKELIHOOD_EXAMPLES,
-    LIKELIHOOD_SAMPLES,
-    Measured,
-    MeasureSettings,
-    measure_split,
-)
+from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
+from ...evaluation.measure import LIKELIHOOD_EXAMPLES, Measured, MeasureSettings, measure_split
 from ...run import Run, check
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex

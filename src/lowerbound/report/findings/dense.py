@@ -12,10 +12,10 @@ from ...data import Dataset, Examples
 from ...evaluation import Bound, LatentStatistics, Likelihood
 from ...evaluation.batches import chunk_size, chunks, evaluating
 from ...evaluation.latent import ACTIVE
+from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...evaluation.measure import (
     LEAST_DRAWS,
     LIKELIHOOD_EXAMPLES,
-    LIKELIHOOD_SAMPLES,
     DenseMeasures,
     MeasureSettings,
     draws_for,

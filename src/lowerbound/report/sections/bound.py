@@ -104,5 +104,5 @@ def _warnings(findings: DenseFindings) -> tuple[str, ...]:
         )
     likelihood = findings.likelihood
     if likelihood is not None and likelihood.doubt is not None:
-        warnings.append(f"{likelihood.doubt}.")
+        warnings.append(f"Of log p(x): {likelihood.doubt}.")
     return tuple(warnings)
