@@ -96,6 +96,13 @@ def name_measure(measure: str) -> str:
     return NAMED_MEASURES.get(measure) or metric_title(measure)
 
 
+def bound_sign(measure: str) -> str:
+    """Returns the sign before the estimate of a measure: log p(x) is estimated from below."""
+    if measure == "log_likelihood":
+        return "≥ "
+    return ""
+
+
 def format_setting(value: Any) -> str:
     """Writes a value of a recipe; "–" for None."""
     if value is None:

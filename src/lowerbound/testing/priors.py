@@ -74,7 +74,8 @@ def _check_module(prior: Prior, size: int) -> None:
         f"{name}: forward() and forward(None) differ",
     )
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    require_gradients(f"{name}.log_prob, z first", log_prob.square().sum(), [z, *weights])
+    total = log_prob.square().sum() + seen.log_prob(z[:, :2]).square().sum()
+    require_gradients(f"{name}.log_prob, z first", total, [z, *weights])
     again = _build_prior(prior, size, posterior)
     again.load_state_dict(saved_and_loaded(module))
     require(

@@ -5,7 +5,14 @@ from dataclasses import replace
 
 from ...evaluation import Estimate
 from ..records import Table
-from ..text import format_estimate, format_number, format_setting, name_measure, to_ascii
+from ..text import (
+    bound_sign,
+    format_estimate,
+    format_number,
+    format_setting,
+    name_measure,
+    to_ascii,
+)
 from .measure import Comparison, Entry
 
 
@@ -56,18 +63,11 @@ def _figures_row(found: Comparison, entry: Entry) -> tuple[str, ...]:
     for name in found.shown:
         cells.append("–")
         if name in measures:
-            cells[-1] = _sign(name) + format_estimate(measures[name], found.digits)
+            cells[-1] = bound_sign(name) + format_estimate(measures[name], found.digits)
         cells.append("–")
         if name in differences:
             cells[-1] = format_estimate(differences[name], found.digits, sign=True)
     return tuple(cells)
-
-
-def _sign(measure: str) -> str:
-    """Returns the sign before the estimate of a measure: log p(x) is estimated from below."""
-    if measure == "log_likelihood":
-        return "≥ "
-    return ""
 
 
 def models_table(found: Comparison) -> Table:
