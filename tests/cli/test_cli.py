@@ -13,6 +13,7 @@ from PIL import Image
 
 from lowerbound import recipe
 from lowerbound.cli import inspect
+from lowerbound.evaluation.likelihood import LIKELIHOOD_SAMPLES
 
 FAST = [
     "--set",
@@ -84,6 +85,13 @@ def test_fit_draws_the_overview(run):
         assert np.asarray(picture.convert("L")).std() > 10  # not an empty sheet
 
 
+@pytest.mark.parametrize("name", ["evaluate", "compare", "score"])
+def test_the_help_names_the_number_of_importance_samples(lowerbound, name):
+    """It is a constant of a module that help is too quick to import."""
+    _, out, _ = lowerbound(name, "--help")
+    assert f"[default: {LIKELIHOOD_SAMPLES}]" in " ".join(out.split())
+
+
 def test_evaluate(lowerbound, run):
     code, out, _ = lowerbound("evaluate", run[0], "--samples", 5, "--json")
     found = last(out)
@@ -92,6 +100,14 @@ def test_evaluate(lowerbound, run):
     assert code == 0
     assert set(keys.split()) <= found.keys()
     assert found["samples"] == 5
+    assert found["rate"] == pytest.approx([sum(rate) for rate in found["rate_per_dimension"]])
+    assert found["pareto_k_above"] is None  # of five
+    code, out, _ = lowerbound("evaluate", run[0], "--samples", 30)
+    assert "log-likelihood       >= -" in out
+    assert "(30 importance samples; effective: median " in out
+    assert "Pareto k above 0.32 for " in out
+    assert " nats below the truth" in out
+    assert "(of log p(x), for each pixel)" in out
     code, out, _ = lowerbound("evaluate", run[0], "--samples", 5, "--split", "validation")
     assert code == 0
     assert "ELBO" in out

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import genpareto
 
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.evaluation import (
@@ -16,6 +17,7 @@ from lowerbound.evaluation import (
     importance_log_likelihood,
     latent_statistics,
 )
+from lowerbound.evaluation.statistics import pareto_k, pareto_shape, pareto_threshold
 from lowerbound.objectives import Elbo
 from lowerbound.testing import Rows, linear_gaussian
 
@@ -150,3 +152,92 @@ def test_an_objective_with_free_bits_is_measured_on_all_examples_at_once():
     objective = Elbo(free_bits=levels[0] + 0.01)
     found = bound(truth.model, Rows(x), objective=objective)
     assert found.objective == pytest.approx(-found.log_likelihood_term + levels[0] + 0.01, rel=1e-9)
+
+
+# The tail of importance weights ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [-0.5, 0.0, 0.3, 0.7, 1.0, 1.5])
+def test_the_shape_of_a_generalised_pareto_distribution(shape):
+    """Draws of a known k: the mean of 300 estimates from 2,000 values each is k, but for the prior
+    of ten values; one estimate is that of maximum likelihood by SciPy, within a standard error of
+    it.
+    """
+    draws = genpareto(shape).rvs((2_000, 300), random_state=0)
+    found = pareto_shape(torch.tensor(draws))
+    expected = (2_000 * shape + 10 * 0.5) / 2_010
+    assert abs(found.mean() - expected) < 4 * found.std() / math.sqrt(300) + 0.01
+    theirs = genpareto.fit(draws[:, 0], floc=0)[0]
+    assert abs(found[0] - theirs) < (1 + max(shape, 0)) / math.sqrt(2_000)
+    torch.testing.assert_close(pareto_shape(torch.tensor(draws) * 7), found)
+
+
+def test_the_shape_of_importance_weights():
+    """p = N(0, 1) and q = N(0, s^2): the weights have the tail k = 1 - s^2, for s^2 < 1 (their
+    moments of order above 1 / k are infinite), and none where q is wider.
+    """
+    torch.manual_seed(0)
+    for variance, expected in ((0.5, 0.5), (0.25, 0.75), (2.0, -1.0)):
+        z = math.sqrt(variance) * torch.randn(100_000, 40).double()
+        log_weights = z**2 / (2 * variance) - z**2 / 2
+        found = pareto_k(log_weights)
+        if expected > 0:
+            assert abs(found.mean() - expected) < 0.12
+        else:
+            assert found.mean() < 0
+
+
+def test_the_tail_is_the_largest_weights():
+    """3 sqrt(S) of them, where that is less than a fifth."""
+    torch.manual_seed(0)
+    log_weights = 3 * torch.randn(400, 5).double()
+    top = log_weights.sort(0, descending=True).values
+    weights = torch.exp(top - top[0])
+    expected = pareto_shape(weights[:60] - weights[60])
+    torch.testing.assert_close(pareto_k(log_weights), expected)
+    torch.testing.assert_close(pareto_k(log_weights - 5_000), expected)
+
+
+def test_degenerate_weights_have_a_shape_that_says_so():
+    one = torch.full((100, 1), -2_000.0)
+    one[3] = 0
+    assert pareto_k(one).item() == math.inf
+    assert pareto_k(torch.zeros(100, 1)).item() == -math.inf
+    assert pareto_k(1e-6 * torch.randn(100, 1)).item() == -math.inf
+    assert math.isnan(pareto_k(torch.full((100, 1), -math.inf)).item())
+    assert math.isnan(pareto_k(torch.randn(24, 1)).item()) == (math.ceil(24 / 5) < 5)
+
+
+@pytest.mark.parametrize(("samples", "threshold"), [(100, 0.5), (1_000, 2 / 3), (10**6, 0.7)])
+def test_the_threshold_of_pareto_k(samples, threshold):
+    assert pareto_threshold(samples) == pytest.approx(threshold)
+
+
+def test_an_estimate_is_widened_by_other_errors():
+    assert Estimate(1.0, 3.0).widened(4.0, 0.0) == Estimate(1.0, 5.0)
+    assert math.isnan(Estimate(1.0, 3.0).widened(math.nan).standard_error)
+
+
+# Active units ------------------------------------------------------------------------------------
+
+
+def test_active_units_above_the_first_level_do_not_hang_on_the_seed():
+    """A unit of level 2 whose variance is a fifth above, or below, the limit is counted, or not,
+    with every seed, though most of what varies is noise of level 1.
+    """
+    truth = linear_gaussian(2, size=2)
+    x = truth.sample(400)
+    first, second = (
+        next(m for m in part.modules() if isinstance(m, torch.nn.Linear))
+        for part in truth.model.latents.posteriors
+    )
+    with torch.no_grad():
+        means = truth.model.encode(x)[0]
+        second.weight.zero_()
+        for unit, variance in ((0, 0.012), (1, 0.008)):
+            second.weight[unit, unit] = math.sqrt(variance / means[:, unit].var(correction=0))
+        first.bias[2:] = math.log(0.5)
+    counts = [
+        latent_statistics(truth.model, Rows(x), seed=seed).active_units[1] for seed in range(20)
+    ]
+    assert counts == [1] * 20

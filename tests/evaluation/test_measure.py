@@ -122,7 +122,7 @@ def test_the_likelihood_of_a_comparison_is_that_of_evaluate(run, tmp_path):
     alone = run.evaluate(samples=3)
     estimate = Estimate(alone["log_likelihood"], alone["log_likelihood_se"])
     assert compared.measures["log_likelihood"] == estimate
-    assert compared.measured.effective_samples == alone["effective_samples"]
+    assert compared.measured.importance.effective_samples == alone["effective_samples"]
 
 
 def test_the_command_line_says_the_same(run, command):

@@ -11,15 +11,17 @@ from lowerbound.batch import Batch, as_batch
 from lowerbound.data import Data
 from lowerbound.errors import ConfigError, DataError, ShapeError
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
-from lowerbound.families import Bernoulli, Normal, Place
+from lowerbound.evaluation.proposal import DEFENSIVE, POSTERIOR_ALONE, fitting
+from lowerbound.families import Bernoulli, Multinomial, Normal, Place
 from lowerbound.latents import Chain, code
 from lowerbound.model import VAE, Architecture
 from lowerbound.model.conditionals import build_decoder, build_encoder
 from lowerbound.networks import MLP
 from lowerbound.noise import Dropout
 from lowerbound.objectives import Elbo, Iwae, Reconstruction
-from lowerbound.priors import StandardNormal
+from lowerbound.priors import Composite, Mixture, Prior, StandardNormal
 from lowerbound.recipe import Training
+from lowerbound.specs.checked import checked
 from lowerbound.testing import (
     Rows,
     check_family,
@@ -155,6 +157,24 @@ def test_a_ladder_trains_is_measured_and_samples(x):
     assert [len(rate) for rate in statistics.rate_per_dimension] == [3, 2]
 
 
+@pytest.mark.parametrize("name", ["ladder", "flow"])
+def test_the_mixture_of_the_importance_samples_is_for_every_model(name, x):
+    """Log p(x) is that by draws of the posterior alone, of a topology that infers from the top
+    down, and of posteriors that own modules.
+    """
+    model = ladder()
+    if name == "flow":
+        spec = Architecture((3,), MLP((6,)), posterior=FlowPosterior(), likelihood=Normal())
+        model = spec.build((5,)).double()
+    fit_steps(model, x, Elbo())  # so that the posterior alone is a proposal to be trusted
+    assert fitting(DEFENSIVE, model, Batch(x)) == DEFENSIVE
+    found = importance_log_likelihood(model, Rows(x), samples=20_000)
+    alone = importance_log_likelihood(model, Rows(x), samples=20_000, proposal=POSTERIOR_ALONE)
+    error = torch.sqrt(1 / found.effective + 1 / alone.effective)
+    assert error.max() < 0.1
+    assert ((found.per_example - alone.per_example).abs() < 5 * error).all()
+
+
 def test_the_rates_of_a_ladder_are_unbiased_in_both_forms(x):
     """The closed form and the draws estimate the same rate, level by level."""
     model = ladder()
@@ -203,6 +223,64 @@ def test_log_joint_of_a_ladder(x):
 
 def test_a_vamp_prior_keeps_the_laws():
     check_prior(Vamp())
+
+
+@checked
+class SeesExamples(Prior):
+    """N(features of the example, I): a user's own prior that sees the examples."""
+
+    def build(self, place):
+        return SeesExamplesModule(place)
+
+
+class SeesExamplesModule(torch.nn.Module):
+    def __init__(self, place):
+        super().__init__()
+        self.size = place.size
+        self.mean = torch.nn.Linear(place.context[-1], place.size)
+
+    def forward(self, context=None):
+        mean = self.mean.bias
+        if context is not None:
+            mean = self.mean(context)
+        return Normal(variance=1.0)((mean,), 1)
+
+
+@pytest.mark.parametrize("latent", [(2,), (3, 2)])
+def test_a_prior_that_sees_the_examples_is_none_of_dense_data(latent):
+    """Of one level it would see x, of several the level below, which hangs on x."""
+    for prior in (SeesExamples(), Composite()):
+        with pytest.raises(ConfigError, match=f"{type(prior).__name__} sees the examples"):
+            Architecture(latent, MLP((6,)), prior=prior, likelihood=Normal()).build((5,))
+    spec = Architecture((2,), MLP((6,)), prior=SeesExamples(), likelihood=Multinomial())
+    assert spec.build((5,), sparse=True).sparse
+
+
+@pytest.mark.parametrize("prior", [StandardNormal(), Mixture(), Vamp(), Flow()], ids=repr)
+def test_a_prior_that_does_not_is_built_with_the_weights_of_before(prior):
+    """To ask it draws no number: the weights of the decoder, which are drawn later, are the same
+    with a prior that has none.
+    """
+    torch.manual_seed(0)
+    spec = Architecture((2,), MLP((6,)), prior=prior, likelihood=Normal())
+    model = spec.build((5,))
+    after = torch.rand(())
+    torch.manual_seed(0)
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "lowerbound.model.architecture.sees_examples",
+            lambda module, place: bool(asked.append(place)),
+        )
+        unasked = spec.build((5,))
+    assert len(asked) == 1
+    assert torch.equal(after, torch.rand(()))
+    for one, other in zip(model.parameters(), unasked.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_prior_that_sees_the_examples_keeps_the_laws():
+    check_prior(SeesExamples())
 
 
 def test_a_flow_prior_keeps_the_laws():

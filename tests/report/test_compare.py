@@ -1,9 +1,11 @@
 """Runs beside each other: the same examples for all, errors of the pairs, and what is refused."""
 
+import functools
 import html.parser
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +13,13 @@ import torch
 
 import lowerbound
 from lowerbound.errors import ConfigError, RunError
-from lowerbound.evaluation import bound, importance_log_likelihood
+from lowerbound.evaluation import Estimate, bound, importance_log_likelihood
+from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.evaluation.ranking import rank
 from lowerbound.report import compare
 from lowerbound.report.comparison.measure import common, measure, names, settings
-from lowerbound.report.comparison.page import overlaid, place
-from lowerbound.report.comparison.text import as_text
+from lowerbound.report.comparison.page import _difference, overlaid, place
+from lowerbound.report.comparison.text import as_text, verdicts
 from lowerbound.report.findings.dense import DenseFindings
 
 FAST = {"training.epochs": 2, "model.network.hidden": [32], "report.write": False}
@@ -56,7 +59,7 @@ def autoencoder(home):
 
 @pytest.fixture(scope="module")
 def found(run, other):
-    return measure([run, other], samples=3)
+    return measure([run, other], samples=4)
 
 
 def log(folder, users=60, items=30):
@@ -122,13 +125,11 @@ def test_the_error_is_that_of_the_pairs(run, other, found):
         for r in (run, other)
     )
     assert found.entries[1].differences["elbo"] == pytest.approx(by_hand(theirs - ours), rel=1e-9)
-    ours, theirs = (
-        importance_log_likelihood(r.model, examples, samples=3).per_example.numpy()
-        for r in (run, other)
-    )
-    assert found.entries[1].differences["log_likelihood"] == pytest.approx(
-        by_hand(theirs - ours), rel=1e-9
-    )
+    ours, theirs = (importance_log_likelihood(r.model, examples, samples=4) for r in (run, other))
+    value, error = by_hand((theirs.per_example - ours.per_example).numpy())
+    assert ours.looseness > 0
+    error = math.hypot(error, ours.looseness, theirs.looseness)
+    assert found.entries[1].differences["log_likelihood"] == pytest.approx((value, error), rel=1e-9)
     unpaired = math.hypot(*(entry.measures["elbo"].standard_error for entry in found.entries))
     assert (
         found.entries[1].differences["elbo"].standard_error < unpaired
@@ -138,13 +139,15 @@ def test_the_error_is_that_of_the_pairs(run, other, found):
 def test_a_run_is_as_good_as_its_copy(run, tmp_path):
     shutil.copytree(run.folder, tmp_path / "copy")
     found = measure([run, lowerbound.load(tmp_path / "copy")], samples=2)
-    assert set(found.entries[1].differences.values()) == {(0.0, 0.0)}
+    differences = found.entries[1].differences
+    assert {difference.value for difference in differences.values()} == {0.0}
+    assert differences["elbo"] == differences["log_likelihood_term"] == (0.0, 0.0)
     assert found.settings == {}
     assert "all settings are equal" in as_text(found)
 
 
 def test_the_figures_are_those_of_evaluate(run, found):
-    alone = run.evaluate(samples=3)
+    alone = run.evaluate(samples=4)
     entry = found.entries[0]
     assert entry.measures["elbo"].value == pytest.approx(
         alone["elbo"], abs=0.3 * alone["elbo_se"]
@@ -274,7 +277,7 @@ def test_new_examples_bring_no_warning(drawn, tmp_path):
     np.savez(
         tmp_path / "new.npz", images=np.random.default_rng(1).random((30, 4, 4), dtype=np.float32)
     )
-    found = measure(drawn[:2], data=tmp_path / "new.npz", samples=1)
+    found = measure(drawn[:2], data=tmp_path / "new.npz")
     assert (found.split, found.examples, found.source) == ("all", 30, "new.npz")
     assert found.warnings == ()
 
@@ -333,7 +336,7 @@ def test_nothing_but_an_earlier_comparison_is_written_over(run, other, tmp_path)
 
 @pytest.fixture(scope="module")
 def written(run, other, autoencoder, home):
-    return compare([run, other, autoencoder], home / "page", samples=2)
+    return compare([run, other, autoencoder], home / "page", samples=4)
 
 
 def test_the_page_has_all_runs_side_by_side(written):
@@ -446,3 +449,95 @@ def test_the_command_fails_in_one_line(command, run, moved, tmp_path):
         assert (code, out) == (2, "")
         assert len(err.strip().splitlines()) == 1
     assert not list(run.folder.parent.glob("compare-*moved*"))
+
+
+# What is not there.
+
+
+def test_log_p_is_told_as_a_lower_bound(found, written):
+    text = "\n".join(as_text(found))
+    assert text.count(">= -") == 2
+    words = Reader(written.page).text
+    assert "≥ −" in words
+    assert "holds how loose it may be" in words
+    assert r"$\geq -" in found.to_latex()
+
+
+def with_another_scale(run, folder, factor):
+    """The same model with a posterior of another scale: p(x) is the same."""
+    shutil.copytree(run.folder, folder)
+    made = lowerbound.load(folder)
+    (posterior,) = made.model.latents.posteriors
+    layer = [part for part in posterior.modules() if isinstance(part, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        layer.bias[len(layer.bias) // 2 :] += 2 * math.log(factor)
+    return made
+
+
+@pytest.fixture(scope="module")
+def narrow(run, tmp_path_factory):
+    return with_another_scale(run, tmp_path_factory.mktemp("scale") / "narrow", 0.15)
+
+
+def test_the_same_likelihood_by_another_encoder_is_no_difference(run, narrow):
+    """With the encoder's variance changed the ELBO is another one, and log p(x) is not: no error
+    of the pairs says that it is, with few draws or many.
+    """
+    for samples in (10, 100):
+        found = measure([run, narrow], samples=samples)
+        differences = found.entries[1].differences
+        assert differences["elbo"].is_clear
+        assert differences["elbo"].value < -1
+        assert not differences["log_likelihood"].is_clear
+
+
+def test_a_difference_that_is_one_of_the_estimates_is_told(run, narrow, monkeypatch):
+    """With draws of the posterior alone the estimates differ by nats: that is said, and that the
+    weights have heavy tails.
+    """
+    monkeypatch.setattr(
+        "lowerbound.evaluation.measure.importance_log_likelihood",
+        functools.partial(importance_log_likelihood, proposal=POSTERIOR_ALONE),
+    )
+    found = measure([run, narrow], samples=40)
+    entry = found.entries[1]
+    assert entry.measured.importance.looseness > 0.1
+    told = [warning for warning in found.warnings if "may be one of the estimates" in warning]
+    clear = Estimate.of(entry.each["log_likelihood"] - found.first.each["log_likelihood"]).is_clear
+    assert clear
+    assert len(told) == (not entry.differences["log_likelihood"].is_clear)
+    (heavy,) = [warning for warning in found.warnings if "Of narrow:" in warning]
+    assert "too heavy a tail" in heavy
+    assert f"note: {heavy}" in as_text(found)
+
+
+def with_difference(found, value, error):
+    """A comparison whose second run has this difference by the measure that decides."""
+    first, second = found.entries[:2]
+    differences = dict(second.differences) | {found.headline: Estimate(value, error)}
+    return replace(found, entries=(first, replace(second, differences=differences)))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (3.0, "3.00 nats above that of plain (±\u00a01.00)."),
+        (-3.0, "3.00 nats below that of plain (±\u00a01.00)."),
+        (1.5, "1.50 nats above that of plain (±\u00a01.00), which is within twice the"),
+        (-1.5, "1.50 nats below that of plain (±\u00a01.00), which is within twice the"),
+        (0.0, "is equal to that of plain."),
+    ],
+)
+def test_the_verdict_says_the_side_and_the_doubt(found, value, words):
+    (verdict,) = verdicts(with_difference(found, value, 1.0))
+    assert words in verdict
+
+
+def test_the_picture_of_the_differences_counts_both_sides(found):
+    picture = _difference(found, 1)
+    values = (found.entries[1].each["elbo"] - found.first.each["elbo"]).numpy()
+    above = f"above 0 for {(values > 0).mean():.0%} of them"
+    below = f"below 0 for {(values < 0).mean():.0%}"
+    assert (values > 0).mean() != (values < 0).mean()
+    assert above in picture.caption
+    assert below in picture.caption

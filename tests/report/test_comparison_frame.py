@@ -29,12 +29,12 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(folders):
-    return lowerbound.compare(folders, samples=3)
+    return lowerbound.compare(folders, samples=4)
 
 
 def test_folders_and_runs_are_compared_alike(folders, found):
     runs = [lowerbound.load(folder) for folder in folders]
-    again = lowerbound.compare(runs, samples=3)
+    again = lowerbound.compare(runs, samples=4)
     assert again.to_frame().equals(found.to_frame())
 
 

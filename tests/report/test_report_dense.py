@@ -13,13 +13,17 @@ from PIL import Image
 
 import lowerbound
 from lowerbound import recipe
+from lowerbound.data import Schema
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound
+from lowerbound.evaluation.likelihood import LIKELIHOOD_SAMPLES
+from lowerbound.evaluation.measure import dimension_of
 from lowerbound.latents import Inference
 from lowerbound.report import figures, page, projection
 from lowerbound.report.findings.dense import DenseFindings
 from lowerbound.report.records import Picture
 from lowerbound.report.report import sections
+from lowerbound.report.sections import bound as bounds
 from lowerbound.report.sections import images, latent, tables, training
 
 SMALL = {
@@ -150,6 +154,57 @@ def test_the_bound_on_the_page_is_that_of_the_run(levels):
     assert look.bound.elbo == found.elbo
     assert np.array_equal(look.order, np.argsort(found.per_example.numpy(), kind="stable"))
     assert len(look.scores) == len(levels.data().test) == 359
+
+
+def bound_section(run):
+    look = DenseFindings(run)
+    return look, bounds.measured(run, look)
+
+
+def test_the_bound_says_what_its_figures_are(levels):
+    """log p(x) is a lower bound; the bits are those of the ELBO, by pixel, and not those of the
+    likelihood term beside it.
+    """
+    look, section = bound_section(levels)
+    rows = dict(section.tables[0].rows)
+    (name,) = (name for name in rows if name.startswith("log p(x)"))
+    likelihood = look.likelihood
+    assert likelihood.samples == LIKELIHOOD_SAMPLES
+    assert f"median {likelihood.median_effective_samples:.1f}, least" in name
+    assert rows[name].startswith("≥ −")
+    bits = -look.bound.elbo.value / (64 * math.log(2))
+    assert rows["bits for each pixel, of the ELBO"] == f"≤ {bits:.4f}"
+
+
+@pytest.mark.parametrize("unreliable", [0.05, 0.4])
+def test_heavy_tails_of_the_importance_weights_are_told(levels, unreliable):
+    look, _ = bound_section(levels)
+    shapes = torch.zeros(359)
+    shapes[: round(359 * unreliable)] = 0.9
+    vars(look.measured)["likelihood"] = look.likelihood._replace(pareto_k=shapes)
+    warnings = bounds.measured(levels, look).warnings
+    told = [warning for warning in warnings if "too heavy a tail (Pareto k above 0.50)" in warning]
+    assert len(told) == (unreliable > 0.1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "name"),
+    [
+        ((1, 8, 8), "image", "pixel"),
+        ((3, 8, 8), "image", "channel of a pixel"),
+        ((7,), "table", "column"),
+        ((7,), "vector", "value"),
+    ],
+)
+def test_bits_are_counted_by_what_a_dimension_is(shape, kind, name):
+    assert dimension_of(Schema(shape, kind, 256, 0.0, 1.0)) == name
+
+
+def test_the_sum_of_the_rates_by_dimension_is_the_rate_of_the_table(levels):
+    """The same draws, and the same examples."""
+    look, _ = bound_section(levels)
+    for rate, total in zip(look.latent.rate_per_dimension, look.bound.rate, strict=True):
+        assert float(rate.sum()) == pytest.approx(total, rel=1e-6)
 
 
 def test_a_small_split_is_mapped_with_all_others(levels):

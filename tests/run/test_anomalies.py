@@ -22,7 +22,7 @@ from lowerbound.cli.scores import least_likely_row
 from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
 from lowerbound.evaluation import auroc, average_precision, complexity, percentile, typicality
 from lowerbound.evaluation.detection import codecs
-from lowerbound.evaluation.measure import LIKELIHOOD_SAMPLES
+from lowerbound.evaluation.likelihood import LIKELIHOOD_SAMPLES
 
 QUIET = {"report.write": False, "training.accelerator": "cpu"}
 

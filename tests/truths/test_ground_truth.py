@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal, norm
 from torch import nn
 
 from lowerbound.evaluation import bound, importance_log_likelihood, latent_statistics
+from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.families import Bernoulli, Normal, Place
 from lowerbound.latents import Chain, Inference, Level, rate
 from lowerbound.model import VAE, Architecture
@@ -127,7 +128,7 @@ def test_estimates_of_the_gap_and_of_log_p(ppca):
     assert abs(measured.elbo.value - (truth.mean() - ppca.gap())) < 5 * error
     found = importance_log_likelihood(ppca.model, rows, samples=2000)
     off = found.per_example.numpy() - truth
-    assert abs(off.mean()) < ppca.gap() / 5
+    assert abs(off.mean()) < ppca.gap() / 50
     assert (
         truth.mean() - importance_log_likelihood(ppca.model, rows, samples=1).log_likelihood.value
         > ppca.gap() / 2
@@ -153,7 +154,7 @@ def test_exact_posteriors_make_every_log_weight_the_evidence(chain):
     sampled = chain.model.terms(x, samples=6, kl="sampled")
     np.testing.assert_allclose(-Elbo(kl="sampled")(sampled).item(), truth.mean(), rtol=1e-9)
     np.testing.assert_allclose(-Iwae()(terms).item(), truth.mean(), rtol=1e-9)
-    found = importance_log_likelihood(chain.model, Rows(x), samples=5)
+    found = importance_log_likelihood(chain.model, Rows(x), samples=5, proposal=POSTERIOR_ALONE)
     np.testing.assert_allclose(found.per_example, truth, rtol=1e-9)
     np.testing.assert_allclose(found.effective_samples, 5, rtol=1e-9)
 

@@ -16,6 +16,7 @@ from lowerbound.evaluation import (
     importance_log_likelihood,
     latent_statistics,
 )
+from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.families import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Normal
 from lowerbound.families.base import bounded
 from lowerbound.latents import rate
@@ -268,7 +269,9 @@ def test_trap_number_of_importance_samples(samples, n, drawn, cramped):
     truth = linear_gaussian()
     record = drawn(truth.model)
     x = truth.sample(n)
-    found = importance_log_likelihood(truth.model, Rows(x), samples=samples)
+    found = importance_log_likelihood(
+        truth.model, Rows(x), samples=samples, proposal=POSTERIOR_ALONE
+    )
     assert sum(k * b for k, b in record) == samples * n
     assert all(k * b <= 7 for k, b in record)
     assert found.samples == samples
@@ -505,11 +508,13 @@ def test_delta_has_no_bound():
 def test_effective_samples_are_kish():
     """(sum w)^2 / sum w^2 by hand, from the same draws."""
     model, x = small(), binary(4)
-    found = importance_log_likelihood(model, Rows(x), samples=6, seed=2)
+    found = importance_log_likelihood(model, Rows(x), samples=6, seed=2, proposal=POSTERIOR_ALONE)
     torch.manual_seed(2)
     with torch.no_grad():
         w = np.exp(model.eval().terms(x, 6).log_weight.numpy())
-    assert found.effective_samples == pytest.approx(
-        (w.sum(0) ** 2 / (w**2).sum(0)).mean(), rel=1e-9
-    )
+    effective = w.sum(0) ** 2 / (w**2).sum(0)
+    np.testing.assert_allclose(found.effective, effective, rtol=1e-9)
+    assert found.effective_samples == pytest.approx(effective.mean(), rel=1e-9)
+    assert found.median_effective_samples == pytest.approx(np.median(effective), rel=1e-9)
+    assert found.least_effective_samples == pytest.approx(effective.min(), rel=1e-9)
     np.testing.assert_allclose(found.per_example, np.log(w.mean(0)), rtol=1e-9)

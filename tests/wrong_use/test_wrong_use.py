@@ -666,6 +666,11 @@ WRONG = [
         "recipe: model: posterior must have draws with gradients (Normal, Delta), got Bernoulli",
     ),
     (
+        "a prior that sees the examples, for images",
+        "fit digits --set model.prior=Composite",
+        "model.prior Composite sees the examples: with it the bound is none on log p(x), and says nothing of what sample draws; it is for recipes on interactions (recvae). For images and tables set model.prior to one that does not, such as StandardNormal or Mixture",
+    ),
+    (
         "a likelihood without a density",
         "fit table --data good.csv --set model.likelihood=Delta",
         "recipe: model: likelihood must have a density; Delta has none",

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from ..data import Dataset
 from ..errors import DataError, RunError
-from ..evaluation.measure import LIKELIHOOD_SAMPLES, MeasureSettings
+from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
+from ..evaluation.measure import MeasureSettings
 from ..run import Run
 from ..run.contents import Typed, read_table, refuse_mistyped
 from ..system.files import is_file, within, write_json

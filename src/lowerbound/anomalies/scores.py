@@ -11,7 +11,8 @@ from ..data import Schema
 from ..errors import ConfigError, ShapeError, unknown
 from ..evaluation import Estimate, auroc, average_precision
 from ..evaluation.batches import positive, refuse_seed
-from ..evaluation.measure import LIKELIHOOD_SAMPLES, MeasureSettings
+from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
+from ..evaluation.measure import MeasureSettings
 from ..run import Run, digest_of, load
 from .measures import ANOMALOUS, Columns, Scorer
 from .reference import find_own

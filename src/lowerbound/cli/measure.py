@@ -10,6 +10,25 @@ from .app import AllowCode, Json, Out, RunFolder, Source, command, show
 from .scores import score_lines
 from .text import ranking_lines, report_lines
 
+Samples = Annotated[
+    int | None, typer.Option(help="Importance samples for each example [default: 100].")
+]
+"""The option of all commands that estimate log p(x); its default is `LIKELIHOOD_SAMPLES`."""
+
+
+def asked_samples(samples: int | None) -> int:
+    """Returns the number of importance samples that was asked for, or else the usual one.
+
+    Raises:
+        ConfigError: it is below 1.
+    """
+    from ..evaluation.batches import positive
+    from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
+
+    if samples is None:
+        return LIKELIHOOD_SAMPLES
+    return positive(samples)
+
 
 @command()
 def evaluate(
@@ -18,18 +37,17 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="train, validation, test or all [default: test].")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 100,
+    samples: Samples = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender
     ranks.
     """
-    from ..evaluation.batches import positive
     from ..run import load
 
     fitted = load(run, allow_code=allow_code)
-    measures = fitted.evaluate(data, split=split, samples=positive(samples))
+    measures = fitted.evaluate(data, split=split, samples=asked_samples(samples))
     if "metrics" in measures:
         show(measures, ranking_lines(measures), json)
     else:
@@ -43,20 +61,35 @@ def likelihood_lines(measures: dict[str, Any]) -> list[str]:
     elbo = f"{plain_number(measures['elbo'])} +- {plain_number(measures['elbo_se'])}"
     likelihood = plain_number(measures["log_likelihood"])
     likelihood_error = plain_number(measures["log_likelihood_se"])
-    effective_samples = f"{measures['effective_samples']:.1f} effective"
-    drawn = f"{measures['samples']} importance samples, {effective_samples}"
+    median = f"median {plain_number(measures['effective_samples_median'], 1)}"
+    least = f"least {plain_number(measures['effective_samples_least'], 1)}"
+    drawn = f"{measures['samples']} importance samples; effective: {median}, {least}"
+    bits = plain_number(measures["bits_per_dim"], 4)
     lines = [
         f"{measures['examples']:,} {measures['split']} examples; nats per example",
         f"ELBO                 {elbo}  ({measures['draws']} draws of z for each example)",
-        f"log-likelihood       {likelihood} +- {likelihood_error}  ({drawn})",
+        f"log-likelihood       >= {likelihood} +- {likelihood_error}  ({drawn})",
         f"log-likelihood term  {plain_number(measures['log_likelihood_term'])}",
         f"rate of each level   {rates}",
         f"active units         {active_units}",
-        f"bits per dimension   {plain_number(measures['bits_per_dim'], 4)}",
+        f"bits per dimension   <= {bits} (of log p(x), for each {measures['dimension']})",
     ]
-    if measures["caveat"]:
-        lines.append(f"note: {measures['caveat']}")
+    if measures["pareto_k_above"] is not None:
+        lines.insert(3, f"  its weights        {_weights(measures)}")
+    for note in ("log_likelihood_doubt", "caveat"):
+        if measures[note]:
+            lines.append(f"note: {measures[note]}")
     return lines
+
+
+def _weights(measures: dict[str, Any]) -> str:
+    """Says how many of the examples have importance weights with a heavy tail, and how far the
+    estimate may be below the truth.
+    """
+    threshold = plain_number(measures["pareto_k_threshold"])
+    tail = f"Pareto k above {threshold} for {measures['pareto_k_above']:.1%} of the examples"
+    looseness = plain_number(measures["log_likelihood_looseness"])
+    return f"{tail}; about {looseness} nats below the truth"
 
 
 @command()
@@ -90,7 +123,7 @@ def compare(
     split: Annotated[
         str | None, typer.Option(help="train, validation, test or all [default: test].")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 20,
+    samples: Samples = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Of the page [default: beside RUN]."),
@@ -111,7 +144,7 @@ def compare(
         out,
         data=data,
         split=split,
-        samples=samples,
+        samples=asked_samples(samples),
         progress=True,
     )
     show(comparison.describe(), as_text(comparison), json)
@@ -125,7 +158,7 @@ def score(
     split: Annotated[
         str | None, typer.Option(help="train, validation, test or all [default: test].")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Importance samples for each example.")] = 20,
+    samples: Samples = None,
     against: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Also the likelihood ratio to this run.")
     ] = None,
@@ -164,7 +197,7 @@ def score(
         fitted,
         data,
         split=split,
-        samples=samples,
+        samples=asked_samples(samples),
         against=other,
         threshold=threshold,
         by=by,

@@ -15,6 +15,13 @@ ACTIVE = 0.01
 (Burda et al. 2015, section 5.2.)
 """
 
+DRAWS = 10
+"""Draws of z for each example, unless somebody asks for another number.
+
+The posterior means above the first level are means over draws of the level below: with two draws,
+the active units of a chain differ from seed to seed.
+"""
+
 
 class LatentStatistics(NamedTuple):
     """What each level carries, the one next to the data first.
@@ -61,9 +68,12 @@ def _mean_over_examples(rates: list[Tensor | None]) -> Tensor | None:
 
 
 def latent_statistics(
-    model: VAE, examples: Batches, *, samples: int = 2, seed: int = 0
+    model: VAE, examples: Batches, *, samples: int = DRAWS, seed: int = 0
 ) -> LatentStatistics:
     """Measures the rate by dimension and the active units over `examples`.
+
+    The draws are those of `likelihood.bound` with as many samples and the same seed, so that the
+    rates by dimension add up to the rate of the bound.
 
     Args:
         model: put in evaluation mode for the while.

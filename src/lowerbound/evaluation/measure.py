@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from ..baselines import Counts
-from ..data import Examples, History, Split
+from ..data import Examples, History, Schema, Split
 from ..distributed.processes import ONE_PROCESS, Processes
 from ..errors import ConfigError, DataError
 from ..model import VAE
 from .batches import Batches, evaluating
 from .latent import LatentStatistics, latent_statistics
 from .likelihood import (
+    LIKELIHOOD_SAMPLES,
     Bound,
     Likelihood,
     Loss,
@@ -51,12 +52,6 @@ MOST_DRAWS = 50
 
 LIKELIHOOD_EXAMPLES = 1_000
 """Examples of a split whose log-likelihood is estimated for a report or a comparison."""
-
-LIKELIHOOD_SAMPLES = 20
-"""Importance samples for each of them, unless somebody asks for another number."""
-
-LATENT_EXAMPLES = 2_000
-"""Examples of a split that the latent statistics of a report are taken from."""
 
 LATENT_USERS = 2_000
 """Users of a split that the rates of a recommender are taken from."""
@@ -130,6 +125,17 @@ def deciding_metric(monitor: str, items: int) -> str:
     return f"ndcg@{cuts(items)[-1]}"
 
 
+def dimension_of(schema: Schema) -> str:
+    """Says what one of the dimensions is that bits are counted by: "pixel"."""
+    if schema.kind == "table":
+        return "column"
+    if schema.kind != "image":
+        return "value"
+    if schema.shape[0] == 1:
+        return "pixel"
+    return "channel of a pixel"
+
+
 @dataclass(frozen=True)
 class MeasureSettings:
     """How a split is measured.
@@ -139,7 +145,6 @@ class MeasureSettings:
         seed: of all draws.
         samples: importance samples for each example.
         likelihood_examples: the first examples, whose log-likelihood is estimated; None takes all.
-        latent_examples: the first examples, which the latent statistics are of; None takes all.
         draws: draws of z for the bound of each example; None takes `draws_for` the split.
         has_bound: whether the model has a bound; an autoencoder has none.
         monitor: the setting `training.monitor`, which says what ranking metric decides.
@@ -151,7 +156,6 @@ class MeasureSettings:
     seed: int = 0
     samples: int = LIKELIHOOD_SAMPLES
     likelihood_examples: int | None = None
-    latent_examples: int | None = None
     draws: int | None = None
     has_bound: bool = True
     monitor: str = "objective"
@@ -203,8 +207,8 @@ class Measured(ABC):
         """
 
     @property
-    def effective_samples(self) -> float | None:
-        """The mean effective number of the importance samples, if there are any."""
+    def importance(self) -> Likelihood | None:
+        """The importance-sampled log-likelihood, if there is one."""
         return None
 
     @property
@@ -315,9 +319,10 @@ class DenseMeasures(Measured):
 
     @cached_property
     def latent(self) -> LatentStatistics:
-        """What the latents carry of the first examples."""
-        first = self.examples.take(slice(0, self.settings.latent_examples))
-        return latent_statistics(self.model, first, seed=self.settings.seed)
+        """What the latents carry, by the draws of the bound."""
+        return latent_statistics(
+            self.model, self.examples, samples=max(self.draws, 2), seed=self.settings.seed
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -356,15 +361,21 @@ class DenseMeasures(Measured):
         return ()
 
     @property
-    def effective_samples(self) -> float | None:
-        """The mean effective number of the importance samples; of an autoencoder None."""
+    def importance(self) -> Likelihood | None:
+        """The importance-sampled log-likelihood of the first examples; of an autoencoder None."""
         if self.settings.has_bound:
-            return self.likelihood.effective_samples
+            return self.likelihood
         return None
 
     def difference(self, first: "DenseMeasures", name: str) -> Estimate:
-        """Measures the mean of this minus `first`, example by example, by one measure."""
-        return Estimate.of(self.per_row(name) - first.per_row(name))
+        """Measures the mean of this minus `first`, example by example, by one measure.
+
+        That of the log-likelihood is of two lower bounds: its error holds how loose they may be.
+        """
+        difference = Estimate.of(self.per_row(name) - first.per_row(name))
+        if name != "log_likelihood":
+            return difference
+        return difference.widened(first.likelihood.looseness, self.likelihood.looseness)
 
     def describe(self) -> dict[str, Any]:
         """Returns all numbers, in nats per example."""
@@ -376,10 +387,11 @@ class DenseMeasures(Measured):
             "log_likelihood": value,
             "log_likelihood_se": standard_error,
             "samples": self.likelihood.samples,
-            "effective_samples": self.likelihood.effective_samples,
+            **self.likelihood.diagnosis(),
             "rate": list(self.bound.rate),
             "active_units": list(self.latent.active_units),
             "bits_per_dim": bits_per_dimension(value, self.model.shape),
+            "dimension": dimension_of(self.examples.schema),
             "examples": len(self.examples),
             "log_likelihood_term": self.bound.log_likelihood_term,
             "rate_per_dimension": _plain_rates(self.latent),

@@ -14,7 +14,7 @@ from ..families import AnyFamily, Bernoulli, Normal, Place
 from ..latents import Chain
 from ..networks import MLP, AnyNetwork
 from ..noise import AnyNoise
-from ..priors import AnyPrior, StandardNormal
+from ..priors import AnyPrior, StandardNormal, sees_examples
 from ..specs.checked import checked
 from ..specs.registry import values
 from ..system.machine import refuse_beyond_memory
@@ -158,9 +158,25 @@ class Architecture:
         if len(self.latent) > 1:
             seen_by_top = self.latent[-2:-1]
         place = Place(self.latent[-1:], seen_by_top, posteriors[-1])
-        priors.append(self.prior.build(place))
+        priors.append(self._build_prior(place, sparse))
         latents = Chain(posteriors, priors, self.latent)
         return VAE(latents, self._build_decoder(first, shape, sparse), shape, sparse)
+
+    def _build_prior(self, place: Place, sparse: bool) -> nn.Module:
+        """Builds the prior of the top level.
+
+        Raises:
+            ConfigError: it sees the examples, and these are images or rows of a table.
+        """
+        prior = self.prior.build(place)
+        if not sparse and sees_examples(prior, place):
+            raise ConfigError(
+                f"model.prior {type(self.prior).__name__} sees the examples: with it the bound is "
+                "none on log p(x), and says nothing of what sample draws; it is for recipes on "
+                "interactions (recvae). For images and tables set model.prior to one that does "
+                "not, such as StandardNormal or Mixture"
+            )
+        return prior
 
     def _build_decoder(
         self, encoder: Conditional, shape: tuple[int, ...], sparse: bool

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from ..specs.registry import part
-from .base import Prior, Snapshot, StartsFromData
+from .base import Prior, Snapshot, StartsFromData, sees_examples
 from .composite import Composite
 from .mixture import Mixture
 from .standard import StandardNormal
@@ -21,4 +21,5 @@ __all__ = [
     "Snapshot",
     "StandardNormal",
     "StartsFromData",
+    "sees_examples",
 ]

@@ -1,6 +1,8 @@
 """The contract of priors: a frozen spec builds a module that gives p(z).
 
 The context of the module is what the posterior of its level sees; most priors have no use for it.
+A prior that has is another distribution for each example, and no prior of a bound on log p(x): it
+is for models that rank items, and is refused for images and tables (`sees_examples`).
 
 To add one, write a file in this package with a frozen dataclass below `Prior`. The registry, the
 recipes and the laws find it.
@@ -8,6 +10,7 @@ recipes and the laws find it.
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import nn
 
 from ..batch import Values
@@ -31,6 +34,24 @@ class Prior(ABC):
     def refuses_posterior(self, family: Family) -> str | None:
         """Says why a posterior of this family cannot go with the prior, or returns None."""
         return None
+
+
+def sees_examples(module: nn.Module, place: Place) -> bool:
+    """Says whether the module of a prior is another distribution for each example.
+
+    It is asked, not told: a prior that has no use for its context has no batch shape, and another
+    one has that of the context. A draft without memory is not asked.
+
+    Args:
+        module: that a prior has just built.
+        place: where it was built for, with a context.
+    """
+    assert place.context is not None
+    context = torch.zeros(2, *place.context)
+    if context.is_meta:
+        return False
+    with torch.no_grad(), torch.random.fork_rng():
+        return len(module(context).batch_shape) > 0
 
 
 class Snapshot(nn.Module, ABC):

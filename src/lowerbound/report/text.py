@@ -70,7 +70,7 @@ def _with_minus_signs(number: str) -> str:
 
 def to_ascii(text: str) -> str:
     """Writes the numbers of a text as a terminal shows them: "-0.12 +- 0.01" for "−0.12 ± 0.01"."""
-    replacements = {"±\u00a0": "+- ", "±": "+-", "−": "-", "–": "-"}
+    replacements = {"±\u00a0": "+- ", "±": "+-", "−": "-", "–": "-", "≥": ">=", "≤": "<="}
     for typographic, plain in replacements.items():
         text = text.replace(typographic, plain)
     return text
@@ -94,6 +94,13 @@ NAMED_MEASURES = {
 def name_measure(measure: str) -> str:
     """Names a measure in nats, or a ranking metric, for people."""
     return NAMED_MEASURES.get(measure) or metric_title(measure)
+
+
+def bound_sign(measure: str) -> str:
+    """Returns the sign before the estimate of a measure: log p(x) is estimated from below."""
+    if measure == "log_likelihood":
+        return "≥ "
+    return ""
 
 
 def format_setting(value: Any) -> str:

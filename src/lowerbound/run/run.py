@@ -23,6 +23,7 @@ from ..data import Dataset, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
+from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..model import VAE
 from ..recipe import Recipe
@@ -238,7 +239,7 @@ class Run:
         source: str | Path | None = None,
         *,
         split: str | None = None,
-        samples: int = 100,
+        samples: int = LIKELIHOOD_SAMPLES,
         seed: int = 0,
     ) -> dict[str, Any]:
         """Measures what the model makes of a split.

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import constraints, kl_divergence
 
 from ..errors import ConfigError
+from ..evaluation.proposal import support_of
 from ..families import Family, FamilyWithHead, Normal
 from ..sparse import DeferredLinear, SparseRows
 from .heads import check_head, check_shared_draws
-from .quadrature import MOST_ERRORS, check_moments, check_total, point_masses, support_of
+from .quadrature import MOST_ERRORS, check_moments, check_total, point_masses
 from .spec import (
     DRAWS,
     check_spec,

@@ -32,7 +32,8 @@ def _build_prior(prior: Prior, size: int, posterior: nn.Module) -> nn.Module:
 def check_prior(prior: Prior, *, size: int = 3, seed: int = 0) -> None:
     """Checks a prior of a level of this size, in float64.
 
-    The laws: it is one distribution of the level's events, without a batch; gradients reach every
+    The laws: it is one distribution of the level's events, without a batch, or with the batch of
+    the examples if it sees them (`priors.sees_examples`); gradients reach every
     weight and the values whose density it gives; saved weights give the same density; on a level
     of size 1 the density integrates to one, and its samples have its moments. The rule of
     integration reaches 1,500 quartile distances from the median: a prior of heavier tails, or
@@ -59,6 +60,11 @@ def _check_module(prior: Prior, size: int) -> None:
         d.batch_shape == () and d.event_shape == (size,),
         f"{name}: batch {d.batch_shape}, event {d.event_shape}",
     )
+    seen = module(torch.rand(2, *EXAMPLE).double())
+    require(
+        seen.batch_shape in ((), (2,)),
+        f"{name}: batch {seen.batch_shape} of two examples",
+    )
     z = d.sample(torch.Size([5, 4])).requires_grad_()
     log_prob = d.log_prob(z)
     require_shape(f"{name}: a sample", z, (5, 4, size))
@@ -68,7 +74,8 @@ def _check_module(prior: Prior, size: int) -> None:
         f"{name}: forward() and forward(None) differ",
     )
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    require_gradients(f"{name}.log_prob, z first", log_prob.square().sum(), [z, *weights])
+    total = log_prob.square().sum() + seen.log_prob(z[:, :2]).square().sum()
+    require_gradients(f"{name}.log_prob, z first", total, [z, *weights])
     again = _build_prior(prior, size, posterior)
     again.load_state_dict(saved_and_loaded(module))
     require(

@@ -1,28 +1,17 @@
 """Sums and integrals over the values of a distribution of one number."""
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from ..evaluation.proposal import support_of
 from .spec import require, require_close
 
 MOST_ERRORS = 5
 """A moment of samples may be off by at most this number of standard errors."""
-
-
-def support_of(d: Distribution) -> Any:
-    """Returns the support of one value; a distribution that has none is taken for a real one."""
-    try:
-        support: Any = d.support
-    except NotImplementedError:
-        return constraints.real
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return support
 
 
 def quadrature(d: Distribution, levels: int | None = None) -> tuple[Tensor, Tensor]:

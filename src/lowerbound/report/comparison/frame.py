@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..text import name_measure, plain_number
+from ..text import bound_sign, name_measure, plain_number
 
 if TYPE_CHECKING:
     import polars
@@ -87,7 +87,8 @@ def to_latex(runs: Sequence[Described], measures: Sequence[str], digits: int) ->
     for run in runs:
         cells = [escape(run["name"])]
         for name in measures:
-            cells.append(_latex_number(*_estimate(run["measures"], name), digits))
+            sign = bound_sign(name).replace("≥", r"\geq")
+            cells.append(_latex_number(*_estimate(run["measures"], name), digits, sign))
             cells.append(_latex_number(*_estimate(run["differences"], name), digits))
         lines.append(_latex_row(cells))
     lines += [r"\bottomrule", r"\end{tabular}"]
@@ -98,11 +99,11 @@ def _latex_row(cells: Any) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _latex_number(value: float | None, error: float | None, digits: int) -> str:
-    """Writes an estimate in mathematical mode; a dash where there is none."""
+def _latex_number(value: float | None, error: float | None, digits: int, sign: str = "") -> str:
+    """Writes an estimate in mathematical mode, behind a sign; a dash where there is none."""
     if value is None:
         return "--"
-    number = plain_number(value, digits).replace(",", "{,}")
+    number = sign + plain_number(value, digits).replace(",", "{,}")
     if error is None:
         return f"${number}$"
     return rf"${number} \pm {plain_number(error, digits)}$"

@@ -12,13 +12,8 @@ from ...data import Split
 from ...errors import ConfigError, LowerboundError
 from ...evaluation import Estimate
 from ...evaluation.batches import positive
-from ...evaluation.measure import (
-    LIKELIHOOD_EXAMPLES,
-    LIKELIHOOD_SAMPLES,
-    Measured,
-    MeasureSettings,
-    measure_split,
-)
+from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
+from ...evaluation.measure import LIKELIHOOD_EXAMPLES, Measured, MeasureSettings, measure_split
 from ...run import Run
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex
@@ -35,6 +30,10 @@ CAUTIONS = {
     "all": ("These are the examples of all splits: the runs were trained on most of them."),
 }
 """What must be known of a split that is not the test split."""
+
+LEAST_LOOSENESS = 0.01
+"""Estimates of log p(x) that are nearer than this to the truth, in nats, are told without a word.
+"""
 
 MARK = "lowerbound comparison"
 """What `comparison.json` says it is, so that a page is only ever written over an earlier one."""
@@ -66,7 +65,7 @@ class Entry:
         measured: its measures on these examples.
         caveat: what a report must say of the likelihood on these examples.
         differences: the mean of this run's values minus the first run's, example by example, with
-            the standard error of these pairs; empty for the first run.
+            the standard error of these pairs (see `Measured.difference`); empty for the first run.
     """
 
     name: str
@@ -108,13 +107,19 @@ class Entry:
             "measures": {name: estimate._asdict() for name, estimate in self.measures.items()},
             "differences": {name: estimate._asdict() for name, estimate in differences.items()},
             "rate": list(self.rate),
-            "effective_samples": self.measured.effective_samples,
+            **self._diagnosis(),
             "parameters": self.parameters,
             "epochs": summary.get("epochs"),
             "best_epoch": summary.get("best_epoch"),
             "seconds": summary.get("seconds"),
             "caveat": self.caveat,
         }
+
+    def _diagnosis(self) -> dict[str, Any]:
+        """Returns what tells how far the log-likelihood may be believed, as JSON has it."""
+        if self.measured.importance is None:
+            return {"effective_samples": None}
+        return self.measured.importance.diagnosis()
 
 
 @dataclass(frozen=True, eq=False)
@@ -570,7 +575,7 @@ def _warnings(
         )
     elif entries[0].caveat:
         warnings.append(f"Of the likelihood of all runs: {entries[0].caveat}.")
-    return warnings + _autoencoder_warnings(entries)
+    return warnings + _autoencoder_warnings(entries) + _looseness_warnings(entries)
 
 
 def _count_trained_on(entry: Entry) -> str | None:
@@ -603,3 +608,40 @@ def _autoencoder_warnings(entries: Sequence[Entry]) -> list[str]:
         "rate limits, is common."
     )
     return [warning]
+
+
+def _looseness_warnings(entries: Sequence[Entry]) -> list[str]:
+    """Warns of estimates of log p(x) that are not to be relied on, and of differences which may be
+    nothing but that one estimate is further below the truth than the other.
+    """
+    warnings = []
+    for entry in entries:
+        importance = entry.measured.importance
+        if importance is not None and importance.doubt is not None:
+            warnings.append(f"Of {entry.name}: {importance.doubt}.")
+    for entry in entries[1:]:
+        if _may_be_of_estimates(entries[0], entry):
+            warnings.append(
+                f"The difference in log p(x) of {entry.name} may be one of the estimates alone: "
+                f"that of {entry.name} is about {_looseness(entry):.2f} nats below the truth, that "
+                f"of {entries[0].name} about {_looseness(entries[0]):.2f}; take more samples."
+            )
+    return warnings
+
+
+def _looseness(entry: Entry) -> float:
+    """Returns about how many nats the estimate of log p(x) is below the truth."""
+    assert entry.measured.importance is not None
+    return entry.measured.importance.looseness
+
+
+def _may_be_of_estimates(first: Entry, entry: Entry) -> bool:
+    """Says whether the difference in log p(x) is clear by the spread over the examples, and is not
+    where the looseness of the two estimates is held against it.
+    """
+    widened = (entry.differences or {}).get("log_likelihood")
+    if widened is None:
+        return False
+    spread = Estimate.of(entry.each["log_likelihood"] - first.each["log_likelihood"])
+    is_worth_saying = _looseness(first) + _looseness(entry) >= LEAST_LOOSENESS  # nan is not
+    return is_worth_saying and spread.is_clear and not widened.is_clear

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...errors import RunError
-from ...evaluation.measure import LIKELIHOOD_SAMPLES
+from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...evaluation.statistics import column_distances
 from ...run import Run, load
 from ...system.files import exists, read_json, write_json, write_text

@@ -5,7 +5,14 @@ from dataclasses import replace
 
 from ...evaluation import Estimate
 from ..records import Table
-from ..text import format_estimate, format_number, format_setting, name_measure, to_ascii
+from ..text import (
+    bound_sign,
+    format_estimate,
+    format_number,
+    format_setting,
+    name_measure,
+    to_ascii,
+)
 from .measure import Comparison, Entry
 
 
@@ -28,7 +35,10 @@ def caption(found: Comparison) -> str:
         which = "of all"
         if found.weighed < found.examples:
             which = f"of the first {found.weighed:,}"
-        text += f" log p(x) is {which}, with {found.samples} importance samples each."
+        text += (
+            f" log p(x) is {which}, with {found.samples} importance samples each: a lower bound, "
+            "and the ± of its differences holds how loose it may be."
+        )
     left_out = found.first.measured.left_out
     if left_out:
         text += f" {left_out:,} users without a held-out item are left out."
@@ -53,7 +63,7 @@ def _figures_row(found: Comparison, entry: Entry) -> tuple[str, ...]:
     for name in found.shown:
         cells.append("–")
         if name in measures:
-            cells[-1] = format_estimate(measures[name], found.digits)
+            cells[-1] = bound_sign(name) + format_estimate(measures[name], found.digits)
         cells.append("–")
         if name in differences:
             cells[-1] = format_estimate(differences[name], found.digits, sign=True)

@@ -3,14 +3,12 @@
 import numpy as np
 
 from ...evaluation import Likelihood, bits_per_dimension
+from ...evaluation.measure import dimension_of
 from ...run import Run
 from ..figures import histogram
-from ..findings.dense import LIKELIHOOD_SAMPLES, DenseFindings
+from ..findings.dense import DenseFindings
 from ..records import Picture, Section, Table
 from ..text import format_estimate, format_number
-
-FEW_EFFECTIVE_SAMPLES = 2.0
-"""An importance-sampled log-likelihood of fewer effective samples than this says little."""
 
 
 def measured(run: Run, findings: DenseFindings) -> Section:
@@ -19,8 +17,7 @@ def measured(run: Run, findings: DenseFindings) -> Section:
     caption = f"{_measured_examples(findings)}; nats per example, ± standard error over examples."
     return Section(
         title,
-        _doubts(findings),
-        _warnings(findings),
+        warnings=_warnings(findings),
         tables=(Table(("", findings.split), _rows(findings), caption),),
         pictures=(_distribution(findings),),
     )
@@ -39,18 +36,23 @@ def _rows(findings: DenseFindings) -> tuple[tuple[str, str], ...]:
             rows.append((name, format_number(rate, 2)))
     if findings.likelihood is not None:
         rows.append(_likelihood_row(findings.likelihood))
-        bits = bits_per_dimension(bound.elbo.value, findings.run.schema.shape)
-        rows.append(("bits per dimension, of the ELBO", format_number(bits, 4)))
+        schema = findings.run.schema
+        bits = bits_per_dimension(bound.elbo.value, schema.shape)
+        name = f"bits for each {dimension_of(schema)}, of the ELBO"
+        rows.append((name, f"≤ {format_number(bits, 4)}"))
     return tuple(rows)
 
 
 def _likelihood_row(likelihood: Likelihood) -> tuple[str, str]:
-    example_count = len(likelihood.per_example)
-    name = (
-        f"log p(x) ({LIKELIHOOD_SAMPLES} importance samples, "
-        f"{likelihood.effective_samples:.1f} effective, first {example_count:,} examples)"
+    effective = (
+        f"effective: median {likelihood.median_effective_samples:.1f}, "
+        f"least {likelihood.least_effective_samples:.1f}"
     )
-    return name, format_estimate(likelihood.log_likelihood, 2)
+    name = (
+        f"log p(x) ({likelihood.samples} importance samples; {effective}; first "
+        f"{len(likelihood.per_example):,} examples)"
+    )
+    return name, f"≥ {format_estimate(likelihood.log_likelihood, 2)}"
 
 
 def _measured_examples(findings: DenseFindings) -> str:
@@ -85,7 +87,9 @@ def _distribution(findings: DenseFindings) -> Picture:
 
 
 def _warnings(findings: DenseFindings) -> tuple[str, ...]:
-    """Warns of data that the run was not fitted to, and of bounds that are not finite numbers."""
+    """Warns of data that the run was not fitted to, of bounds that are not finite numbers, and of a
+    log p(x) that hangs on few draws.
+    """
     warnings = []
     if not findings.is_own:
         warnings.append(
@@ -98,15 +102,7 @@ def _warnings(findings: DenseFindings) -> tuple[str, ...]:
             f"The {findings.score_name} of {count:,} examples is not a finite number; they are "
             "left out of the pictures."
         )
-    return tuple(warnings)
-
-
-def _doubts(findings: DenseFindings) -> tuple[str, ...]:
-    """Says so where the importance-sampled log-likelihood hangs on few draws."""
     likelihood = findings.likelihood
-    if likelihood is None or likelihood.effective_samples >= FEW_EFFECTIVE_SAMPLES:
-        return ()
-    samples = f"{likelihood.effective_samples:.1f} of {LIKELIHOOD_SAMPLES} samples"
-    return (
-        f"log p(x) hangs on {samples}: it is a lower bound, and the truth may be well above it.",
-    )
+    if likelihood is not None and likelihood.doubt is not None:
+        warnings.append(f"Of log p(x): {likelihood.doubt}.")
+    return tuple(warnings)

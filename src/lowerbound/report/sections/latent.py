@@ -11,7 +11,7 @@ from ...evaluation import LatentStatistics
 from ...evaluation.statistics import kolmogorov_smirnov
 from ...run import Run
 from ..figures import classes, histogram, marginals, rates, shades
-from ..findings.dense import DRAWN_EXAMPLES, DenseFindings
+from ..findings.dense import DenseFindings
 from ..projection import Plane, plane, principal
 from ..records import Picture, Section
 
@@ -104,8 +104,8 @@ def health(run: Run, findings: DenseFindings) -> Section | None:
     """Shows whether the latents are in use and the likelihood fits; None for an autoencoder."""
     if findings.latent is None:
         return None
-    count = min(len(findings.examples), DRAWN_EXAMPLES)
-    used = usage(findings.latent, "example", f"{count:,} {findings.split} examples")
+    examples = f"{len(findings.examples):,} {findings.split} examples"
+    used = usage(findings.latent, "example", examples)
     sentences = [*used.sentences]
     pictures = [*used.pictures]
     for level in range(len(findings.draws)):
