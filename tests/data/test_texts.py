@@ -73,7 +73,7 @@ ENCODINGS = {
     encoding=st.sampled_from(sorted(ENCODINGS)),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
     quoted=st.booleans(),
-    comments=st.sampled_from(["", "# station 7", "% made by hand", "// one", "sep"]),
+    comments=st.sampled_from(["", "# station 7", "% made by hand on Sunday", "// one", "sep"]),
     final=st.booleans(),
     header=st.booleans(),
 )

@@ -39,6 +39,7 @@ from .dialect import (
     find_decimal,
     find_header,
     find_separator,
+    is_value,
     repeated,
     split_line,
     text_suffix,
@@ -303,8 +304,12 @@ def _keep_marked_lines(found: Dialect, lines: list[str], body: list[str]) -> Dia
             wide.append(line)
     if not wide or find_header(rows[0], rows[1:], find_decimal(rows, found.separator)):
         return found
-    if len(wide) == 1 and lines[found.preamble - 1] == wide[0]:
+    words = split_line(_unmark(wide[0]), found.separator, found.quote)
+    are_words = not any(is_value(word, ".") for word in words)
+    if len(wide) == 1 and are_words and lines[found.preamble - 1] == wide[0]:
         return replace(found, preamble=found.preamble - 1, is_header_marked=True)
+    if len(wide) == 1:
+        return found
     return replace(found, preamble=lines.index(wide[0]))
 
 
