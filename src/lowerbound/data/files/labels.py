@@ -1,6 +1,5 @@
 """A file of labels beside a folder of pictures: a text with a column of files and one of labels."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +11,8 @@ from ...errors import DataError, one_line
 from ...system.files import expand_home, is_file
 from .dialect import TextFormat
 from .folders import Listing, composed, readable, shown
-from .limits import refuse_packed
 from .sources import reason
+from .texts import find_dialect, scan_texts
 
 FILE_COLUMNS = (
     "file",
@@ -34,9 +33,6 @@ FILE_COLUMNS = (
 
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "y", "species")
 """A column of one of these names has the labels."""
-
-SEPARATORS = (",", ";", "\t")
-"""One of these separates the fields."""
 
 LARGEST = 2**28
 """A file of labels may have this many bytes."""
@@ -107,35 +103,29 @@ def _show(path: Path) -> str:
 
 
 def _read_rows(path: Path, text: TextFormat) -> list[list[str]]:
-    """Reads the fields of all lines that are not empty.
+    """Reads the names of the columns and the fields of each line below them.
 
     Raises:
-        DataError: the file cannot be read, or has fewer than two lines.
+        DataError: the file cannot be read, or has fewer than two columns.
     """
+    from polars.exceptions import PanicException, PolarsError
+
     try:
-        refuse_packed(path)
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has {path.stat().st_size} bytes; allowed: {LARGEST}")
-        content = path.read_text(encoding=text.encoding or "utf-8-sig", errors="replace")
-        lines = content.splitlines()
-        separator = text.separator or _find_separator(lines)
-        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+        dialect = find_dialect(path, text)
+        frame = scan_texts(path, dialect).collect()
     except DataError:
         raise
-    except (OSError, ValueError, LookupError, csv.Error) as error:
+    except (OSError, ValueError, PolarsError, PanicException) as error:
         raise DataError(f"{_show(path)} cannot be read as labels: {reason(error)}") from None
-    if not rows or min(map(len, rows)) < 2:
+    if len(dialect.columns) < 2:
         raise DataError(
             f"{_show(path)} cannot be read as labels: it needs a column of files and one of "
             "labels in every line; data.separator names what parts them"
         )
-    return rows
-
-
-def _find_separator(lines: Sequence[str]) -> str:
-    """Finds what separates the fields of the first line."""
-    first = "".join(lines[:1])
-    return max(SEPARATORS, key=first.count)
+    rows = [[field or "" for field in row] for row in frame.iter_rows()]
+    return [list(dialect.columns), *rows]
 
 
 def _names_picture(row: Sequence[str], listing: Listing) -> bool:

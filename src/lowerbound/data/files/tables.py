@@ -12,12 +12,10 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, LowerboundError, one_line, unknown
 from ...system.files import refuse_special
-from .dialect import AS_FOUND, Dialect, TextFormat, is_value, repeated, usual_separator
-from .dialect import MISSING as MISSING
+from .dialect import AS_FOUND, Dialect, TextFormat, is_value, repeated
 from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
-from .texts import TEXTS as TEXTS
 from .texts import find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
@@ -403,8 +401,13 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
 
 
 def _plain_numbers(dialect: Dialect, columns: Sequence[str]) -> list[str]:
-    """Returns those of the columns whose fields in the sample are numbers without blanks."""
-    plain = []
+    """Returns those of the columns whose fields in the sample are numbers without blanks.
+
+    With a decimal comma there are none, since Polars then takes a point for one too.
+    """
+    plain: list[str] = []
+    if dialect.decimal == ",":
+        return plain
     for name, fields in zip(dialect.columns, zip(*dialect.sample, strict=False), strict=False):
         if all(field == field.strip() and is_value(field, dialect.decimal) for field in fields):
             plain.append(name)
@@ -679,26 +682,3 @@ def _refuse_missing(frame: "DataFrame", values: np.ndarray, table: str, wanted: 
         f"{table} has values that are missing, NaN, infinite or beyond float32 in {shown}; "
         f"{way_out}"
     )
-
-
-# What logs and titles still use
-
-
-def separator(path: Path) -> str:
-    """Returns the character that separates the fields of a text file."""
-    return usual_separator(path)
-
-
-def refuse_repeated(path: Path, columns: list[str]) -> None:
-    """Refuses a header that has a name twice.
-
-    Raises:
-        DataError: the header has a name more than once.
-    """
-    if any("_duplicated_" in column for column in columns):
-        find_dialect(path)
-
-
-def unread(path: Path, error: BaseException) -> str:
-    """Explains in one line why Polars could not read a file, or one of a folder."""
-    return reason(error)

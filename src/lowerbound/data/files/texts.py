@@ -894,9 +894,9 @@ def scan_texts(path: Path, dialect: Dialect, numbers: Sequence[str] = ()) -> "La
     Args:
         path: the file.
         dialect: how it is written.
-        numbers: these columns are read as float64, and the words of `dialect.missing` are null in
-            all. An error of Polars is raised later if a field is no number, perhaps for a blank
-            beside it.
+        numbers: these columns are read as float64 with a decimal point, and the words of
+            `dialect.missing` are null in all. An error of Polars is raised later if a field is no
+            number, perhaps for a blank beside it.
     """
     import polars
 
@@ -912,7 +912,6 @@ def scan_texts(path: Path, dialect: Dialect, numbers: Sequence[str] = ()) -> "La
         infer_schema=False,
         schema_overrides=dict.fromkeys(numbers, polars.Float64),
         null_values=missing,
-        decimal_comma=bool(numbers) and dialect.decimal == ",",
         glob=False,
         with_column_names=lambda _: columns,
     )
