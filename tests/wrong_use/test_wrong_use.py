@@ -119,7 +119,10 @@ MAKE = {
     "rows.csv": text(csv(REAL[:4], "a,b,c")),
     "empty.csv": text(""),
     "header.csv": text("a,b,c\n"),
-    "nohead.csv": text("1,2\n3,4\n"),
+    "money.csv": text("a,b\n$1,2\n$3,4\n"),
+    "thousands.csv": text("a;b\n1.234,5;2\n3;4\n"),
+    "comma.csv": text('a,b\n"1,5",2\n"3,5",4\n'),
+    "dashes.csv": text("a,b\n1,-\n2,n/a\n3,4\n"),
     "text.csv": text("a,b,c\n1,2,x\n3,4,y\n5,6,z\n"),
     "missing.csv": text("a,b,c\n1,2,3\n,5,6\n4,1,2\n7,8,1\n"),
     "nan.csv": text("a,b,c\n1,2, Inf\n3,5,6\n4,nan,2\n7,NaN,1\n"),
@@ -838,12 +841,12 @@ WRONG = [
     (
         "nan in a CSV",
         "fit table --data nan.csv",
-        "HERE/nan.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 4 rows, first in row 3), 'c' (1 of 4 rows, first in row 1); fill or drop them, or leave the column out through data.columns",
+        "HERE/nan.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 4 rows, first in row 3), 'c' (1 of 4 rows, first in row 1); fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "a line with more fields than names",
         "fit table --data ragged.csv",
-        "HERE/ragged.csv cannot be read as a table: line 4 of ragged.csv has 4 fields, its header 3 (parted by ',')",
+        "line 4 of ragged.csv has 4 fields, its header 3 (parted by ','); set data.separator if it is another",
     ),
     (
         "an interaction of too many fields",
@@ -883,7 +886,7 @@ WRONG = [
     (
         "an empty CSV",
         "fit table --data empty.csv",
-        "HERE/empty.csv cannot be read as a table: empty CSV",
+        "HERE/empty.csv is empty; allowed: a line of names, and a line for each row",
     ),
     (
         "nothing but a header",
@@ -891,34 +894,19 @@ WRONG = [
         "HERE/header.csv holds no examples: its array has the shape (0, 3)",
     ),
     (
-        "no header",
-        "fit table --data nohead.csv",
-        "HERE/nohead.csv has no names of columns: its first line is 1, 2, ...; put a line of names before it",
-    ),
-    (
         "text in a column",
         "fit table --data text.csv",
-        "HERE/text.csv has columns that are not numbers: 'c' ('x' in row 1); leave them out through data.columns",
+        "HERE/text.csv has columns that are not numbers: 'c' ('x' in row 1); leave them out through data.exclude, or choose others through data.columns",
     ),
     (
         "a missing value",
         "fit table --data missing.csv",
-        "HERE/missing.csv has values that are missing, NaN, infinite or beyond float32 in 'a' (1 of 4 rows, first in row 2); fill or drop them, or leave the column out through data.columns",
-    ),
-    (
-        "a constant column",
-        "fit table --data constant.csv",
-        "HERE/constant.csv: one value only in the training split's column 'b'; leave it out through data.columns",
-    ),
-    (
-        "a constant column that is not standardised",
-        "fit table --data constant.csv --set data.standardize=false",
-        "HERE/constant.csv: one value only in the training split's column 'b'; leave it out through data.columns",
+        "HERE/missing.csv has values that are missing, NaN, infinite or beyond float32 in 'a' (1 of 4 rows, first in row 2); fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "one row",
         "fit table --data row.csv",
-        "HERE/row.csv: one value only in the training split's column 'a', 'b', 'c'; leave it out through data.columns",
+        "HERE/row.csv: one value only in the training split's column 'a', 'b', 'c'; leave it out through data.exclude",
     ),
     (
         "no validation examples for patience",
@@ -928,7 +916,72 @@ WRONG = [
     (
         "a column that is not there",
         'fit table --data good.csv --set \'data.columns=["a","z"]\'',
-        "unknown column 'z' in HERE/good.csv; allowed: a, b, c",
+        "unknown column 'z' in HERE/good.csv (data.columns); allowed: a, b, c",
+    ),
+    (
+        "two columns that are not there",
+        'fit table --data good.csv --set \'data.columns=["a","y","z"]\'',
+        "unknown column 'y', nor 'z', in HERE/good.csv (data.columns); allowed: a, b, c",
+    ),
+    (
+        "a pattern that matches no column",
+        'fit table --data good.csv --set \'data.exclude=["a","note_*"]\'',
+        "unknown column 'note_*' in HERE/good.csv (data.exclude); allowed: a, b, c",
+    ),
+    (
+        "all columns left out",
+        "fit table --data good.csv --set 'data.exclude=[\"*\"]'",
+        "HERE/good.csv has no columns of values left; it has 'a', 'b', 'c': see data.exclude, data.ids and data.labels",
+    ),
+    (
+        "an id that is not there",
+        "fit table --data good.csv --set 'data.ids=[\"name\"]'",
+        "unknown column 'name' in HERE/good.csv (data.ids); allowed: a, b, c",
+    ),
+    (
+        "labels that are not there",
+        "fit table --data good.csv --set data.labels=y",
+        "unknown column 'y' in HERE/good.csv (data.labels); allowed: a, b, c",
+    ),
+    (
+        "a column as a value and as an id",
+        'fit table --data good.csv --set \'data.ids=["a"]\' --set \'data.columns=["a","b"]\'',
+        "data.columns names 'a', which data.ids or data.labels names too; allowed: one use of a column",
+    ),
+    (
+        "a column that is both asked for and left out",
+        'fit table --data good.csv --set \'data.exclude=["a"]\' --set \'data.columns=["a","b"]\'',
+        "data.columns names 'a', which data.exclude leaves out",
+    ),
+    (
+        "a separator that is in no line",
+        "fit table --data good.csv --set 'data.separator=\";\"'",
+        "HERE/good.csv has no ';' in its first line ('a,b,c'), by which data.separator parts its fields; allowed: what stands between them",
+    ),
+    (
+        "an unknown encoding",
+        "fit table --data good.csv --set data.encoding=utf-99",
+        "data.encoding=utf-99 is no encoding of this text; allowed: those of Python, such as utf-8, utf-16, latin-1 or cp1252",
+    ),
+    (
+        "signs of a currency",
+        "fit table --data money.csv",
+        "HERE/money.csv has columns that are not numbers: 'a' ('$1' in row 1); currency signs, percent signs and units are not read: write plain numbers; leave them out through data.exclude, or choose others through data.columns",
+    ),
+    (
+        "points between thousands",
+        "fit table --data thousands.csv --set 'data.decimal=\",\"'",
+        "HERE/thousands.csv has columns that are not numbers: 'a' ('1.234,5' in row 1); marks between thousands are not read: write plain numbers; leave them out through data.exclude, or choose others through data.columns",
+    ),
+    (
+        "a comma that may be a decimal mark",
+        "fit table --data comma.csv",
+        "HERE/comma.csv has columns that are not numbers: 'a' ('1,5' in row 1); if the comma is a decimal mark set data.decimal=',', else write plain numbers; leave them out through data.exclude, or choose others through data.columns",
+    ),
+    (
+        "dashes for missing values",
+        "fit table --data dashes.csv",
+        "HERE/dashes.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 3 rows, first in row 1); fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "no columns",
@@ -1314,7 +1367,7 @@ WRONG = [
     (
         "a column too few",
         "evaluate table --data narrow.csv",
-        "unknown column 'c' in narrow.csv; allowed: a, b",
+        "narrow.csv lacks 1 of the 3 columns that the run was fitted on: 'c'; it has 'a', 'b'",
     ),
     (
         "images for a table",
@@ -1401,7 +1454,7 @@ WRONG = [
     (
         "encode other columns",
         "encode table --data narrow.csv --out z.npy",
-        "unknown column 'c' in narrow.csv; allowed: a, b",
+        "narrow.csv lacks 1 of the 3 columns that the run was fitted on: 'c'; it has 'a', 'b'",
     ),
     (
         "encode below a file",

@@ -252,7 +252,7 @@ def find_separator(lines: Sequence[str], quote: str, usual: str) -> str:
 
     It gives most lines the width of the first, which is more than 1. Of several the one counts
     between which most fields are numbers, then the one that gives most fields. Blanks count only
-    where nothing else gives all lines the same width.
+    where they give all lines the same width and nothing else does, or leaves as many numbers.
 
     Args:
         lines: the first lines of a file, without comments.
@@ -266,7 +266,8 @@ def find_separator(lines: Sequence[str], quote: str, usual: str) -> str:
         if score > best_score:
             best = separator
             best_score = score
-    if best_score[0] < 1 and _score(lines, BLANKS, quote)[0] == 1:
+    blanks_score = _score(lines, BLANKS, quote)
+    if blanks_score[0] == 1 and blanks_score[:2] > best_score[:2]:
         return BLANKS
     return best
 

@@ -110,14 +110,14 @@ def _read_rows(
     Raises:
         DataError: the file cannot be read, or has fewer than two columns.
     """
-    from polars.exceptions import PolarsError
+    from polars.exceptions import PanicException, PolarsError
 
     try:
         dialect = find_dialect(path, text)
         frame = scan_texts(path, dialect).fill_null("").collect()
-    except (OSError, ValueError, PolarsError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except (OSError, ValueError, PolarsError, PanicException) as error:
         raise DataError(f"{_show(path)} cannot be read as labels: {reason(error)}") from None
     if frame.width < 2:
         raise DataError(

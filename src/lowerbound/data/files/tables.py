@@ -12,12 +12,10 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, LowerboundError, one_line, unknown
 from ...system.files import refuse_special
-from .dialect import AS_FOUND, Dialect, TextFormat, repeated, usual_separator
-from .dialect import MISSING as MISSING
+from .dialect import AS_FOUND, Dialect, TextFormat, is_value, repeated
 from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
-from .texts import TEXTS as TEXTS
 from .texts import find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
@@ -389,16 +387,32 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
     from polars.exceptions import ComputeError
 
     texts = scan_texts(dialect.path, dialect)
+    numbers = _plain_numbers(dialect, choice.values)
     try:
-        scan = scan_texts(dialect.path, dialect, numbers=choice.values)
+        scan = scan_texts(dialect.path, dialect, numbers=numbers)
         frame = scan.select(choice.values).collect()
     except ComputeError:
-        # Some field is no number, or has a blank beside it.
+        # Some field below the sample is no number, or has a blank beside it.
         frame = texts.select(choice.values).collect()
-        frame = _parse_spelled_numbers(frame, dialect)
+    frame = _parse_spelled_numbers(frame, dialect)
     if choice.others:
         frame = frame.hstack(texts.select(choice.others).collect())
     return frame
+
+
+def _plain_numbers(dialect: Dialect, columns: Sequence[str]) -> list[str]:
+    """Returns those of the columns whose fields in the sample are numbers without blanks.
+
+    With a decimal comma there are none, since Polars then takes a point for one too.
+    """
+    plain: list[str] = []
+    if dialect.decimal == ",":
+        return plain
+    for name, fields in zip(dialect.columns, zip(*dialect.sample, strict=False), strict=False):
+        if all(field == field.strip() and is_value(field, dialect.decimal) for field in fields):
+            plain.append(name)
+    known = set(plain)
+    return [name for name in columns if name in known]
 
 
 def _parse_spelled_numbers(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
@@ -412,15 +426,16 @@ def _parse_spelled_numbers(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
     texts = 0
     for start in range(0, frame.width, COLUMNS_AT_ONCE):
         part = frame[:, start : start + COLUMNS_AT_ONCE]
-        if texts <= MOST_SHOWN:
-            part = _parse_part(part, dialect)
+        spelled = part.select(polars.col(polars.String))
+        if spelled.width and texts <= MOST_SHOWN:
+            part = part.with_columns(_parse_part(spelled, dialect))
+            texts += part.select(polars.col(polars.String)).width
         columns += part.get_columns()
-        texts += part.select(polars.col(polars.String)).width
-    return polars.DataFrame(columns)
+    return frame.with_columns(columns)
 
 
-def _parse_part(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
-    """Converts some of the columns."""
+def _parse_part(frame: "DataFrame", dialect: Dialect) -> "list[Series]":
+    """Converts some columns of texts, where that can be done."""
     import polars
 
     texts = polars.all().str.strip_chars()
@@ -439,7 +454,7 @@ def _parse_part(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
             columns.append(booleans.to_series(position))
         else:
             columns.append(text)
-    return polars.DataFrame(columns)
+    return columns
 
 
 def _are_equal(first: "DataFrame", second: "DataFrame") -> list[bool]:
@@ -667,26 +682,3 @@ def _refuse_missing(frame: "DataFrame", values: np.ndarray, table: str, wanted: 
         f"{table} has values that are missing, NaN, infinite or beyond float32 in {shown}; "
         f"{way_out}"
     )
-
-
-# What logs and titles still use
-
-
-def separator(path: Path) -> str:
-    """Returns the character that separates the fields of a text file."""
-    return usual_separator(path)
-
-
-def refuse_repeated(path: Path, columns: list[str]) -> None:
-    """Refuses a header that has a name twice.
-
-    Raises:
-        DataError: the header has a name more than once.
-    """
-    if any("_duplicated_" in column for column in columns):
-        find_dialect(path)
-
-
-def unread(path: Path, error: BaseException) -> str:
-    """Explains in one line why Polars could not read a file, or one of a folder."""
-    return reason(error)

@@ -39,6 +39,7 @@ from .dialect import (
     find_decimal,
     find_header,
     find_separator,
+    is_value,
     repeated,
     split_line,
     text_suffix,
@@ -303,8 +304,12 @@ def _keep_marked_lines(found: Dialect, lines: list[str], body: list[str]) -> Dia
             wide.append(line)
     if not wide or find_header(rows[0], rows[1:], find_decimal(rows, found.separator)):
         return found
-    if len(wide) == 1 and lines[found.preamble - 1] == wide[0]:
+    words = split_line(_unmark(wide[0]), found.separator, found.quote)
+    are_words = not any(is_value(word, ".") for word in words)
+    if len(wide) == 1 and are_words and lines[found.preamble - 1] == wide[0]:
         return replace(found, preamble=found.preamble - 1, is_header_marked=True)
+    if len(wide) == 1:
+        return found
     return replace(found, preamble=lines.index(wide[0]))
 
 
@@ -475,7 +480,8 @@ class Census:
         spans: for the first quoted texts of several lines, the places of their first and last LF.
         span_count: the number of all quoted texts of several lines.
         first_span: the number of line ends before the first of them ends its first line.
-        last_text: the number of marks before the last line end within a quoted text.
+        texts: the quoted texts.
+        last_text: the last of them that has a line end in it, counted from 1.
         last_byte: the last byte of the file.
     """
 
@@ -490,7 +496,8 @@ class Census:
     spans: list[list[int]] = field(default_factory=list)
     span_count: int = 0
     first_span: int = 0
-    last_text: int = -1
+    texts: int = 0
+    last_text: int = 0
     last_byte: bytes = b"\n"
 
     @property
@@ -587,11 +594,14 @@ def _count_quoted(census: Census, text: bytes, offset: int, separator: bytes, qu
     is_border[list(separator + b"\r\n" + quote)] = True
     neighbours = np.where(is_enclosed[marks], values[marks], values[marks + 2])
     census.is_quoted &= bool(is_border[neighbours].all())
+    # A mark after a mark is a doubled one, and begins no other text.
+    is_beginning = is_enclosed[marks] & (values[marks] != quote[0])
 
     is_end = inner == LF
     if (is_end & is_enclosed).any():
         ends = np.flatnonzero(is_end)
-        _note_spans(census, ends, np.searchsorted(marks, ends) + census.quotes, offset)
+        texts = np.append(0, np.cumsum(is_beginning))[np.searchsorted(marks, ends)]
+        _note_spans(census, ends, is_enclosed[ends], texts + census.texts, offset)
     # The place before the first byte of the file is a line end, and there is none before that.
     previous = values[:-2]
     before_previous = np.concatenate([previous[:1], previous[:-1]])
@@ -603,6 +613,7 @@ def _count_quoted(census: Census, text: bytes, offset: int, separator: bytes, qu
     census.separators += _count((inner == separator[0]) & ~is_enclosed)
     census.line_ends += _count(is_end)
     census.quotes += len(marks)
+    census.texts += _count(is_beginning)
 
 
 def _count(is_there: np.ndarray) -> int:
@@ -610,22 +621,23 @@ def _count(is_there: np.ndarray) -> int:
     return int(np.count_nonzero(is_there))
 
 
-def _note_spans(census: Census, ends: np.ndarray, before_ends: np.ndarray, offset: int) -> None:
+def _note_spans(
+    census: Census, ends: np.ndarray, is_enclosed: np.ndarray, texts: np.ndarray, offset: int
+) -> None:
     """Notes the quoted texts of several lines: those that hold line ends.
 
     Args:
         census: where they are noted.
         ends: the places of the line ends of a piece.
-        before_ends: for each the number of quotation marks before it, odd within a text.
+        is_enclosed: for each whether it is within a quoted text.
+        texts: for each the number of quoted texts that begin before it in the file.
         offset: the place of the piece in the file.
     """
-    enclosed = np.flatnonzero(before_ends % 2)
-    if not len(enclosed):
-        return
+    enclosed = np.flatnonzero(is_enclosed)
     census.enclosed_ends += len(enclosed)
     if not census.span_count:
         census.first_span = census.line_ends + int(enclosed[0])
-    texts, firsts = np.unique(before_ends[enclosed], return_index=True)
+    texts, firsts = np.unique(texts[enclosed], return_index=True)
     lasts = np.append(firsts[1:], len(enclosed)) - 1
     census.span_count += len(texts) - int(texts[0] == census.last_text)
     for text, first, last in list(zip(texts, firsts, lasts, strict=True))[:MOST_SPANS]:
@@ -882,9 +894,9 @@ def scan_texts(path: Path, dialect: Dialect, numbers: Sequence[str] = ()) -> "La
     Args:
         path: the file.
         dialect: how it is written.
-        numbers: these columns are read as float64, and the words of `dialect.missing` are null in
-            all. An error of Polars is raised later if a field is no number, perhaps for a blank
-            beside it.
+        numbers: these columns are read as float64 with a decimal point, and the words of
+            `dialect.missing` are null in all. An error of Polars is raised later if a field is no
+            number, perhaps for a blank beside it.
     """
     import polars
 
@@ -900,7 +912,6 @@ def scan_texts(path: Path, dialect: Dialect, numbers: Sequence[str] = ()) -> "La
         infer_schema=False,
         schema_overrides=dict.fromkeys(numbers, polars.Float64),
         null_values=missing,
-        decimal_comma=bool(numbers) and dialect.decimal == ",",
         glob=False,
         with_column_names=lambda _: columns,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ..files.limits import refuse_packed
-from ..files.tables import refuse_repeated
+from ..files.texts import find_dialect
 from ..interactions.logs import RawLog, guarded
 from ..interactions.titles import read_titles
 
@@ -95,9 +95,9 @@ def _read_20m(ratings: Path, items: Path) -> tuple["LazyFrame", "DataFrame"]:
     """Reads MovieLens 20M, and the others as CSV."""
     import polars
 
-    refuse_packed(ratings)
+    # This refuses what is no plain text of equal lines.
+    find_dialect(ratings)
     frame = polars.scan_csv(ratings, schema_overrides={"rating": polars.Float64}, glob=False)
-    refuse_repeated(ratings, frame.collect_schema().names())
     return frame, read_titles(items)
 
 
