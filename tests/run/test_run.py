@@ -53,6 +53,7 @@ def test_the_folder_holds_what_it_should(run):
         "metrics.csv",
         "model.safetensors",
         "summary.json",
+        "reference.json",
         "checkpoint",
     }
     assert recipes.load(run.folder / "recipe.toml") == run.recipe

@@ -212,6 +212,14 @@ def test_no_file_of_a_run_may_be_a_link_that_leads_out(run, tmp_path, name):
         (copy / name).unlink()
 
 
+def test_no_reference_is_read_through_a_link(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "reference.json").rename(tmp_path / "reference.json")
+    (copy / "reference.json").symlink_to(tmp_path / "reference.json")
+    with pytest.raises(RunError, match="leads out of its folder"):
+        lowerbound.score(lowerbound.load(copy))
+
+
 def test_a_link_to_a_run_and_a_link_within_it_are_fine(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     (copy / "model.safetensors").rename(copy / "weights")

@@ -1195,6 +1195,11 @@ WRONG = [
         "there is no run in new to resume",
     ),
     (
+        "resume with other data",
+        "fit table --data rows.csv --out table --resume --set model.network.hidden=[4] --set training.epochs=1 --set report.write=false --set training.accelerator=cpu --set model.latent=[2]",
+        "HERE/rows.csv is not what table was fitted to: give the same data by --data (data= in Python), or choose another --out",
+    ),
+    (
         "resume with another recipe",
         "fit digits --out image --resume",
         "image is a run of another recipe, different in data.source, data.test, data.validation, model.likelihood, model.network, training.batch_size, training.learning_rate, training.optimizer, training.patience, training.schedule; choose another --out",
@@ -1252,7 +1257,7 @@ WRONG = [
     (
         "evaluate after the data went",
         "evaluate moved",
-        f"there is no file or folder 'FITTED/gone.npy'; allowed: a path, or one of {SETS}",
+        "there is no file or folder 'FITTED/gone.npy', which moved was fitted to; --data SOURCE takes the same data from another place, or other data (data= in Python)",
     ),
     ("no importance samples", "evaluate image --samples 0", "samples must be 1 or more, got 0"),
     (
@@ -1267,8 +1272,8 @@ WRONG = [
     ),
     (
         "a split that is not there",
-        "evaluate table --data good.csv --split validation",
-        "good has no validation split (data.validation gave it no examples); it has: train, all",
+        "evaluate table --data rows.csv --split validation",
+        "rows has no validation split (data.validation gave it no examples); it has: train, all",
     ),
     (
         "smaller images",
@@ -1325,6 +1330,41 @@ WRONG = [
         "score with no samples",
         "score image --out s.csv --samples 0",
         "samples must be 1 or more, got 0",
+    ),
+    (
+        "a threshold that is no rate",
+        "score image --out s.csv --threshold 5",
+        "threshold is a rate of false alarms between 0 and 1, such as 0.01, got 5.0",
+    ),
+    (
+        "a threshold of too few examples",
+        "score image --out s.csv --threshold 0.1",
+        "a false-alarm rate of 0.1 needs 9 held-out examples or more, got 2; the least rate of these is 0.33",
+    ),
+    (
+        "a cut on no score",
+        "score table --out s.csv --threshold 0.5 --by percentile",
+        "unknown score 'percentile' for the cut (by); allowed: elbo, log_likelihood, typicality",
+    ),
+    (
+        "a truth that the model reads",
+        "score table --data rows.csv --out s.csv --truth b=1",
+        "truth b=1: the model itself reads the column 'b'; leave it out of the fit through data.columns",
+    ),
+    (
+        "a truth that is no column",
+        "score table --data wide.csv --out s.csv --truth e",
+        "unknown column 'e' in wide.csv; allowed: a, b, c, d",
+    ),
+    (
+        "a truth that images lack",
+        "score image --out s.csv --truth label",
+        "unknown column 'label' in FITTED/grey.npy as truth; allowed: none",
+    ),
+    (
+        "a truth of many values",
+        "score table --data wide.csv --out s.csv --truth d=7",
+        "truth d=7: no row has the value '7'; its values are '1.002', '2.346'",
     ),
     (
         "score users",
@@ -1396,6 +1436,16 @@ WRONG = [
         "report nothing",
         "report empty",
         "empty is not a fitted run: recipe.toml, data.json, model.safetensors missing",
+    ),
+    (
+        "report on no examples",
+        "report image --examples 0",
+        "examples must be 1 or more, got 0",
+    ),
+    (
+        "report a recommender on other data",
+        "report users --data rated.csv",
+        "the report of a run on interactions is of its own data; rated.csv holds others, which evaluate takes",
     ),
     ("compare one run", "compare image", "compare needs two runs or more, got 1"),
     (

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..data import Dataset
+from ..errors import ConfigError
 from ..evaluation.batches import positive
 from ..run import Run
 from ..system.files import refuse_unwritable
@@ -85,9 +86,18 @@ def page(
 
 
 def folder_of(run: Run) -> Path:
-    """Returns the folder of a report: that of other data than the run's own has their name."""
+    """Returns the folder of a report: that of other data than the run's own has their name.
+
+    Raises:
+        ConfigError: these are other interactions, which have no report.
+    """
     if run.looked_at is None or run.is_own(run.looked_at):
         return run.folder / "report"
+    if run.items is not None:
+        raise ConfigError(
+            f"the report of a run on interactions is of its own data; {run.looked_at.source} holds "
+            "others, which evaluate takes"
+        )
     return run.folder / f"report-{run.looked_at.name}"
 
 
