@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from . import memory
 from .checks import (
     leave_out_constant,
     match_kind,
@@ -26,8 +27,9 @@ from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
 from .interactions.dataset import split_log
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
-from .interactions.logs import read_log
+from .interactions.logs import RawLog, read_log
 from .interactions.spec import KIND, Interactions
+from .memory import DataSource, is_in_memory, refuse_absent, source_text
 from .named.entries import NAMED, find_path, short_name
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
@@ -64,12 +66,12 @@ class Preparation:
 
 
 def open_examples(
-    source: str, preparation: Preparation, sizes: SplitSizes, schema: Schema | None = None
+    source: DataSource, preparation: Preparation, sizes: SplitSizes, schema: Schema | None = None
 ) -> Dataset:
     """Reads a source of images, tables or vectors, splits it, and prepares it.
 
     Args:
-        source: the name of a set, or the path of a file or folder.
+        source: the name of a set, the path of a file or folder, or data in memory.
         preparation: how the examples are prepared.
         sizes: how the source is split.
         schema: the schema of a run: the data are read as that run's were. None: the schema comes
@@ -117,20 +119,20 @@ def open_examples(
     if preparation.binarize == "dynamic":
         train = replace(train, draw="keyed")
     return Dataset(
-        name=short_name(source),
+        name=_short_name(source),
         schema=schema,
         train=train,
         validation=_take_if_any(whole, rows.validation),
         test=_take_if_any(whole, rows.test),
         whole=whole,
-        source=source,
+        source=source_text(source),
         seed=sizes.seed,
         notes=raw.notes,
     )
 
 
 def open_interactions(
-    source: str,
+    source: DataSource,
     how: Interactions,
     held_out: HeldOut,
     text: TextFormat,
@@ -141,7 +143,7 @@ def open_interactions(
     """Reads a source of interactions, cleans it, and splits it.
 
     Args:
-        source: the name of a set, or the path of a file or folder.
+        source: the name of a set, the path of a file or folder, or data in memory.
         how: how the log is read and cleaned.
         held_out: how much of it is held out.
         text: how its text files are written, where the user has said so.
@@ -153,27 +155,52 @@ def open_interactions(
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
-    if source not in NAMED:
-        log = read_log(find_path(source), text)
-    elif NAMED[source].kind == KIND:
-        log = NAMED[source].open()
-    else:
-        raise ConfigError(f"data.interactions is for sources of interactions; {source} is none")
+    log = _read_log(source, text, items)
     dataset = split_log(log, how, held_out, schema, items, other)
-    return replace(dataset, name=short_name(source), source=source)
+    return replace(dataset, name=_short_name(source), source=source_text(source))
 
 
-def holds_interactions(source: str) -> bool:
+def holds_interactions(source: DataSource) -> bool:
     """Says whether a source is a named set of interactions."""
+    if is_in_memory(source):
+        return False
     return source in NAMED and NAMED[source].kind == KIND
 
 
-def _read(source: str, wanted: Wanted) -> Raw:
-    """Reads a named set, or what is at a path.
+def _short_name(source: DataSource) -> str:
+    """Shortens a source to a few words, for titles."""
+    if is_in_memory(source):
+        return "data in memory"
+    return short_name(source)
+
+
+def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawLog:
+    """Reads the interactions of a named set, at a path or in memory.
 
     Raises:
-        DataError: the source is neither, or cannot be read.
+        DataError: the source is none of these, or cannot be read.
+        ConfigError: the named set holds no interactions.
     """
+    if is_in_memory(source):
+        return memory.read_log(source, items)
+    refuse_absent(source)
+    if source not in NAMED:
+        return read_log(find_path(source), text)
+    if NAMED[source].kind != KIND:
+        raise ConfigError(f"data.interactions is for sources of interactions; {source} is none")
+    log: RawLog = NAMED[source].open()
+    return log
+
+
+def _read(source: DataSource, wanted: Wanted) -> Raw:
+    """Reads a named set, or what is at a path or in memory.
+
+    Raises:
+        DataError: the source is none of these, or cannot be read.
+    """
+    if is_in_memory(source):
+        return memory.read_examples(source, wanted)
+    refuse_absent(source)
     if source in NAMED:
         raw: Raw = NAMED[source].open()
         return raw

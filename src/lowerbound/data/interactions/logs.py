@@ -90,23 +90,34 @@ def _scan_json_lines(path: Path) -> "LazyFrame":
 
 def _scan_npz(path: Path) -> "LazyFrame":
     """Reads a SciPy matrix: rows are users, columns are items, and values are weights."""
-    import polars
     from scipy.sparse import load_npz
 
     refuse_zip_bomb(path)
     stored = load_npz(path)  # which reads no pickles
-    if stored.dtype.kind == "c":
-        raise ValueError("its weights are complex numbers")
     # SciPy follows a matrix's offsets out of bounds, so they are checked before any use.
     if hasattr(stored, "check_format"):
         stored.check_format(full_check=True)
     # A matrix by rows needs this memory even if it holds nothing.
     refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)
-    matrix: Any = stored.tocsr()  # type: ignore[misc]
-    matrix.check_format(full_check=True)
-    matrix.eliminate_zeros()
-    entries = matrix.tocoo()
-    return polars.LazyFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
+    return matrix_frame(stored).lazy()
+
+
+def matrix_frame(matrix: Any) -> "DataFrame":
+    """Makes a frame with the columns user, item and weight of a SciPy matrix of users x items.
+
+    Raises:
+        ValueError: its weights are no real numbers, or its offsets lead out of it.
+    """
+    import polars
+
+    if matrix.dtype.kind not in "buif":
+        raise ValueError(f"its weights are of type {matrix.dtype}")
+    by_rows: Any = matrix.tocsr(copy=True)
+    by_rows.check_format(full_check=True)
+    by_rows.sum_duplicates()
+    by_rows.eliminate_zeros()
+    entries = by_rows.tocoo()
+    return polars.DataFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
 
 
 SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
