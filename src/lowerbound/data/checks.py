@@ -216,11 +216,7 @@ def _hint_at_levels(raw: Raw, schema: Schema) -> str:
     if schema.levels is None and raw.levels is not None and schema.low >= 0 and schema.high <= 1:
         return f" in [0, 1]; divide by {raw.levels - 1}"
     if raw.levels is None and schema.levels is not None:
-        low, high = extremes(raw.values)
-        if low >= 0 and high <= 1:
-            greatest = schema.levels - 1
-            return f"; multiply by {greatest} and round, and save whole numbers"
-        return f"; {advise_scaling(low, high)} are taken"
+        return f"; {advise_scaling(*extremes(raw.values), schema.levels)}"
     return ""
 
 

@@ -137,8 +137,10 @@ def _describe_reals(low: float, high: float, kind: str) -> tuple[str, ...]:
     return (f"values from {low:g} to {high:g} stay as they are; {advise_scaling(low, high)}",)
 
 
-def advise_scaling(low: float, high: float) -> str:
-    """Says how values from `low` to `high` are brought into [0, 1], as a clause."""
+def advise_scaling(low: float, high: float, levels: int = 256) -> str:
+    """Says how real numbers from `low` to `high` become shares of white, or levels, as a clause."""
+    if low >= 0 and high <= 1:
+        return f"multiply by {levels - 1} and round, and save whole numbers, for {levels} levels"
     if low >= 0 and high <= GREATEST_BYTE:
         way = "divide by 255, or round and save as uint8,"
     elif low >= -1 and high <= 1:

@@ -19,7 +19,8 @@ from .files.arrays import from_array
 from .files.sources import Raw, Wanted, reason
 from .files.tables import table_of_frame
 from .interactions.history import Items
-from .interactions.logs import RawLog, matrix_frame
+from .interactions.logs import RawLog
+from .interactions.matrices import matrix_frame
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -122,7 +123,7 @@ def read_examples(source: InMemory, wanted: Wanted) -> Raw:
         for key, values in found.items():
             members[key] = Member(values.shape, values.dtype, values.view)
         return read_members(members, name)
-    if _is_sparse(found):
+    if is_sparse_matrix(found):
         raise DataError(
             f"{name} is sparse: users x items, for a recipe of interactions such as multvae; "
             ".toarray() makes vectors of its rows"
@@ -152,20 +153,39 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
             "matrix of users x items"
         )
     if isinstance(found, np.ndarray):
+        _refuse_pairs(found, name)
         found = _to_sparse(found, name)
-    if not _is_sparse(found):
-        return RawLog(name, {0: found.lazy()})
+    if not is_sparse_matrix(found):
+        return RawLog(name, {0: found.lazy()})  # type: ignore[union-attr]
     frame = matrix_frame(found)
     if items is not None and found.shape[1] == len(items):
         frame = frame.with_columns(item=_series_of(items.ids[frame["item"].to_numpy()]))
     return RawLog(name, {0: frame.lazy()})
 
 
+def is_matrix(source: InMemory) -> bool:
+    """Says whether data in memory are a matrix, sparse or not, and no frame."""
+    is_dense = isinstance(source, np.ndarray | Tensor) and source.ndim == 2
+    return is_dense or is_sparse_matrix(source)
+
+
+def to_sparse(source: InMemory) -> Any:
+    """Makes a SciPy matrix of a matrix of users x items.
+
+    Raises:
+        DataError: it holds no numbers.
+    """
+    found = to_plain(source)
+    if isinstance(found, np.ndarray):
+        return _to_sparse(found, _name(source))
+    return found
+
+
 def _to_sparse(values: np.ndarray, name: str) -> SparseMatrix:
     """Makes a sparse matrix of a dense one of users x items.
 
     Raises:
-        DataError: it is none, or may be a list of pairs as well.
+        DataError: it is none.
     """
     from scipy.sparse import csr_matrix
 
@@ -175,14 +195,22 @@ def _to_sparse(values: np.ndarray, name: str) -> SparseMatrix:
             "interactions; allowed: a matrix of users x items, a frame with the columns user and "
             "item"
         )
-    if values.shape[1] in (2, 3, 4):
+    matrix: SparseMatrix = csr_matrix(values)
+    return matrix
+
+
+def _refuse_pairs(values: np.ndarray, name: str) -> None:
+    """Refuses a dense matrix that may be a list of users and items as well.
+
+    Raises:
+        DataError: it has two to four columns.
+    """
+    if values.ndim == 2 and values.shape[1] in (2, 3, 4):
         raise DataError(
             f"{name} of shape {values.shape} may hold users x items, or a user and an item a row: "
             "give a frame with the columns user and item, or a scipy.sparse.csr_matrix of users x "
             "items"
         )
-    matrix: SparseMatrix = csr_matrix(values)
-    return matrix
 
 
 # From what was given to arrays, named arrays, frames and sparse matrices --------------------------
@@ -212,7 +240,7 @@ def _convert(source: Any) -> Any:
         return _from_tensor(source)
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    if _is_sparse(source):
+    if is_sparse_matrix(source):
         return source
     if isinstance(source, torch.utils.data.Dataset):
         return _from_dataset(source)
@@ -245,6 +273,8 @@ def to_frame(source: Any) -> "DataFrame | None":
         return source
     if isinstance(source, polars.Series):
         return source.to_frame()
+    if hasattr(source, "iloc") and hasattr(source, "to_frame"):
+        source = source.to_frame()  # a column of pandas
     if hasattr(source, "iloc") and hasattr(source, "columns"):
         return _from_pandas(source)
     if hasattr(source, "__arrow_c_stream__"):
@@ -434,7 +464,7 @@ def _example_and_label(entry: Any) -> tuple[np.ndarray, Any]:
     return _to_array(entry[0]), label
 
 
-def _is_sparse(source: Any) -> bool:
+def is_sparse_matrix(source: Any) -> bool:
     """Says whether this is a SciPy matrix of any sparse format."""
     return hasattr(source, "tocsr") and hasattr(source, "shape")
 
@@ -454,7 +484,7 @@ def _name(source: Any) -> str:
         return "the array"
     if isinstance(source, Mapping | tuple):
         return "the arrays"
-    if _is_sparse(source):
+    if is_sparse_matrix(source):
         return "the matrix"
     if hasattr(source, "columns"):
         return "the frame"

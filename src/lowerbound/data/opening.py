@@ -29,7 +29,8 @@ from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.logs import RawLog, read_log
 from .interactions.spec import KIND, Interactions
-from .memory import DataSource, is_in_memory, refuse_absent, source_text
+from .levels import extremes
+from .memory import DataSource, InMemory, is_in_memory, refuse_absent, source_text
 from .named.entries import NAMED, find_path, short_name
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
@@ -131,6 +132,35 @@ def open_examples(
     )
 
 
+def open_shares(source: InMemory, schema: Schema) -> Examples | None:
+    """Reads images or vectors in memory that are shares of white, for a run on levels.
+
+    Such a model sees levels as their shares k / (levels - 1), so that floats from 0 to 1 are what
+    it sees already, on its levels or between them.
+
+    Args:
+        source: the data.
+        schema: of the run.
+
+    Returns:
+        The examples, or None where the data or the run are of another kind.
+
+    Raises:
+        DataError: the data cannot be read.
+        ShapeError: the examples do not have the shape of the schema.
+    """
+    if schema.levels is None or schema.mean or schema.is_sparse:
+        return None
+    raw = memory.read_examples(source, AS_IT_IS)
+    if raw.levels is not None or raw.kind != schema.kind:
+        return None
+    low, high = extremes(raw.values)
+    if low < 0 or high > 1:
+        return None
+    raw = match_kind(raw, schema)
+    return Examples(schema, raw.values, np.arange(len(raw.values)), raw.labels)
+
+
 def open_interactions(
     source: DataSource,
     how: Interactions,
@@ -162,16 +192,15 @@ def open_interactions(
 
 def holds_interactions(source: DataSource) -> bool:
     """Says whether a source is a named set of interactions."""
-    if is_in_memory(source):
-        return False
-    return source in NAMED and NAMED[source].kind == KIND
+    name = source_text(source)
+    return name in NAMED and NAMED[name].kind == KIND
 
 
 def _short_name(source: DataSource) -> str:
     """Shortens a source to a few words, for titles."""
     if is_in_memory(source):
         return "data in memory"
-    return short_name(source)
+    return short_name(source_text(source))
 
 
 def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawLog:
@@ -183,12 +212,13 @@ def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawL
     """
     if is_in_memory(source):
         return memory.read_log(source, items)
-    refuse_absent(source)
-    if source not in NAMED:
-        return read_log(find_path(source), text)
-    if NAMED[source].kind != KIND:
-        raise ConfigError(f"data.interactions is for sources of interactions; {source} is none")
-    log: RawLog = NAMED[source].open()
+    name = source_text(source)
+    refuse_absent(name)
+    if name not in NAMED:
+        return read_log(find_path(name), text)
+    if NAMED[name].kind != KIND:
+        raise ConfigError(f"data.interactions is for sources of interactions; {name} is none")
+    log: RawLog = NAMED[name].open()
     return log
 
 
@@ -200,11 +230,12 @@ def _read(source: DataSource, wanted: Wanted) -> Raw:
     """
     if is_in_memory(source):
         return memory.read_examples(source, wanted)
-    refuse_absent(source)
-    if source in NAMED:
-        raw: Raw = NAMED[source].open()
+    name = source_text(source)
+    refuse_absent(name)
+    if name in NAMED:
+        raw: Raw = NAMED[name].open()
         return raw
-    path = find_path(source)
+    path = find_path(name)
     try:
         return find_reader(path).read(path, wanted)
     # A folder may not be looked into, or holds paths that are too long to be looked at.

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import DataError, one_line
 from ...system.machine import refuse_beyond_memory
-from .arrays import from_array, join_parts, refuse_other_file
+from .arrays import PARTS, from_array, join_parts, refuse_other_file
 from .limits import refuse_bomb, refuse_zip_bomb
 from .sources import Raw, Source, Wanted, reason
 
@@ -150,15 +150,16 @@ def _read(member: Member, key: str, name: str) -> np.ndarray:
 
 def _choose_values(members: Mapping[str, Member], name: str) -> dict[str, str]:
     """Chooses the members that hold the examples: their names by parts, or one as "all"."""
+    named = {key: member for key, member in members.items() if Name(key).is_values}
+    usable = {key: member for key, member in named.items() if member.holds_numbers}
     parts: dict[str | None, dict[str, str]] = {}
-    for key in members:
+    for key in usable or named:
         found = Name(key)
-        if found.is_values and found.word is not None:
-            parts.setdefault(found.part, {})[found.word] = key
+        parts.setdefault(found.part, {})[str(found.word)] = key
     if None in parts:
         return {"all": _first_by_word(parts[None])}
-    by_part = {}
-    for part in ("train", "validation", "test"):
+    by_part: dict[str, str] = {}
+    for part in PARTS:
         if part in parts:
             by_part[part] = _first_by_word(parts[part])
     if "train" in by_part or len(by_part) == 1:
@@ -216,7 +217,7 @@ def _read_labels(
     Raises:
         DataError: there are more or fewer than examples.
     """
-    keys = {}
+    keys: dict[str | None, str] = {}
     for key in members:
         found = Name(key)
         if found.is_labels:

@@ -17,6 +17,7 @@ from ..files.tables import scan_parquet
 from ..files.texts import TEXTS, find_dialect, scan_texts
 from .columns import Columns, find_columns, find_places
 from .ids import Parsed, parse_whole_numbers
+from .matrices import matrix_frame
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
@@ -100,24 +101,6 @@ def _scan_npz(path: Path) -> "LazyFrame":
     # A matrix by rows needs this memory even if it holds nothing.
     refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)
     return matrix_frame(stored).lazy()
-
-
-def matrix_frame(matrix: Any) -> "DataFrame":
-    """Makes a frame with the columns user, item and weight of a SciPy matrix of users x items.
-
-    Raises:
-        ValueError: its weights are no real numbers, or its offsets lead out of it.
-    """
-    import polars
-
-    if matrix.dtype.kind not in "buif":
-        raise ValueError(f"its weights are of type {matrix.dtype}")
-    by_rows: Any = matrix.tocsr(copy=True)
-    by_rows.check_format(full_check=True)
-    by_rows.sum_duplicates()
-    by_rows.eliminate_zeros()
-    entries = by_rows.tocoo()
-    return polars.DataFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
 
 
 SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
