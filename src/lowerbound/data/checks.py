@@ -133,21 +133,31 @@ def refuse_beyond_one(raw: Raw) -> None:
 
 
 def match_kind(raw: Raw, schema: Schema) -> Raw:
-    """Gives a source the channels, or the columns, of the schema of a run.
+    """Gives a source the kind of the schema of a run, where both are numbers in columns.
 
-    Grey images are repeated over the channels for a model of colour images. Vectors are rows of the
-    run's table, and rows of a table are the run's vectors.
+    Vectors are rows of the run's table, and rows of a table are the run's vectors.
 
     Raises:
         DataError: the source is of another kind.
-        ShapeError: its examples are of another shape.
     """
     if {raw.kind, schema.kind} == {"table", "vector"}:
-        raw = replace(raw, kind=schema.kind, columns=schema.columns)
+        return replace(raw, kind=schema.kind, columns=schema.columns)
     if raw.kind != schema.kind:
         raise DataError(
             f"{raw.name} is of kind {raw.kind}, the model was trained on kind {schema.kind}"
+            f"{_hint_at_one(raw, schema)}"
         )
+    return raw
+
+
+def match_shape(raw: Raw, schema: Schema) -> Raw:
+    """Gives a source of the kind of a run the channels of its schema.
+
+    Grey images are repeated over the channels for a model of colour images.
+
+    Raises:
+        ShapeError: its examples are of another shape.
+    """
     shape = raw.values.shape[1:]
     is_image = raw.kind == "image"
     if is_image and shape == (1, *schema.shape[1:]):
@@ -162,6 +172,13 @@ def match_kind(raw: Raw, schema: Schema) -> Raw:
             f"{schema.shape}{hint}"
         )
     return raw
+
+
+def _hint_at_one(raw: Raw, schema: Schema) -> str:
+    """Says what is missing where a single image was given, as a clause; "" elsewhere."""
+    if raw.kind == "vector" and raw.values.shape == schema.shape[1:]:
+        return "; of one image its first axis must be 1"
+    return ""
 
 
 def match_levels(raw: Raw, schema: Schema, is_binarized: bool) -> Raw:

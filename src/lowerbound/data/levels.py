@@ -141,12 +141,12 @@ def advise_scaling(low: float, high: float, levels: int = 256) -> str:
     """Says how real numbers from `low` to `high` become shares of white, or levels, as a clause."""
     if low >= 0 and high <= 1:
         return f"multiply by {levels - 1} and round, and save whole numbers, for {levels} levels"
-    if low >= 0 and high <= GREATEST_BYTE:
+    if low >= 0 and GREATEST_BYTE // 2 < high <= GREATEST_BYTE:
         way = "divide by 255, or round and save as uint8,"
     elif low >= -1 and high <= 1:
         way = "(x + 1) / 2"
     elif low >= 0:
-        way = f"divide by {high:g}, or round and save as uint16,"
+        way = f"divide by the value of white (here {high:g} or more)"
     else:
         way = f"(x - {low:g}) / {high - low:g}"
     return f"{way} for pixels in [0, 1]"

@@ -342,9 +342,7 @@ def _from_array(values: np.ndarray) -> Any:
     import polars
 
     if np.ma.is_masked(values):
-        raise DataError(
-            "the array has masked values, which are missing; fill them, or leave them out"
-        )
+        raise DataError("the array has masked values, which are missing; fill or drop them")
     values = np.asarray(values)
     if values.dtype.names is None:
         return values

@@ -15,6 +15,7 @@ from .checks import (
     leave_out_constant,
     match_kind,
     match_levels,
+    match_shape,
     refuse_beyond_one,
     refuse_constant_columns,
     refuse_misplaced_options,
@@ -92,6 +93,8 @@ def open_examples(
             _, height, width = schema.shape
             wanted = replace(wanted, size=(height, width))
     raw = _read(source, wanted)
+    if schema is not None:
+        raw = match_kind(raw, schema)
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
     rows = cut(len(raw.values), OwnParts(raw.train, raw.validation), sizes, raw.name)
@@ -157,7 +160,7 @@ def open_shares(source: InMemory, schema: Schema) -> Examples | None:
     low, high = extremes(raw.values)
     if low < 0 or high > 1:
         return None
-    raw = match_kind(raw, schema)
+    raw = match_shape(raw, schema)
     return Examples(schema, raw.values, np.arange(len(raw.values)), raw.labels)
 
 
@@ -322,13 +325,13 @@ def _before_drawing(schema: Schema, preparation: Preparation) -> Schema:
 
 
 def _conform(raw: Raw, schema: Schema, preparation: Preparation) -> Raw:
-    """Changes a source to what the model with this schema reads.
+    """Changes a source of the kind of a schema to what the model with this schema reads.
 
     Raises:
         DataError: it does not fit; the message names both.
         ShapeError: its examples are of another shape.
     """
-    raw = match_kind(raw, schema)
+    raw = match_shape(raw, schema)
     if preparation.is_binarized:
         refuse_beyond_one(raw)
     if schema.mean:

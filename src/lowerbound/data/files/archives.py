@@ -253,10 +253,7 @@ def _as_column(
             "example"
         )
     if labels.size != count:
-        return (
-            None,
-            f"labels of shape {labels.shape} as {key!r} are left out: one an example is read",
-        )
+        return None, f"{key!r} of shape {labels.shape} is left out: labels are one an example"
     return labels.reshape(count), None
 
 
