@@ -19,7 +19,7 @@ from .files.arrays import from_array
 from .files.sources import Raw, Wanted, reason
 from .files.tables import table_of_frame
 from .interactions.history import Items
-from .interactions.logs import RawLog
+from .interactions.logs import RawLog, guarded
 from .interactions.matrices import matrix_frame
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
         found = _to_sparse(found, name)
     if not is_sparse_matrix(found):
         return RawLog(name, {0: found.lazy()})  # type: ignore[union-attr]
-    frame = matrix_frame(found)
+    frame = guarded(name, lambda: matrix_frame(found))
     if items is not None and found.shape[1] == len(items):
         frame = frame.with_columns(item=_series_of(items.ids[frame["item"].to_numpy()]))
     return RawLog(name, {0: frame.lazy()})
@@ -275,11 +275,20 @@ def to_frame(source: Any) -> "DataFrame | None":
         return source.to_frame()
     if hasattr(source, "iloc") and hasattr(source, "to_frame"):
         source = source.to_frame()  # a column of pandas
-    if hasattr(source, "iloc") and hasattr(source, "columns"):
+    if _is_frame(source):
         return _from_pandas(source)
     if hasattr(source, "__arrow_c_stream__"):
         return polars.DataFrame(source)
     return None
+
+
+def _is_frame(source: Any) -> bool:
+    """Says whether this is a frame of Polars or pandas."""
+    import polars
+
+    if isinstance(source, polars.DataFrame | polars.LazyFrame):
+        return True
+    return hasattr(source, "iloc") and hasattr(source, "columns")
 
 
 def _from_pandas(frame: Any) -> "DataFrame":
@@ -366,7 +375,7 @@ def _from_mapping(mapping: Mapping[Any, Any]) -> Any:
             columns[key] = values
             arrays[key] = np.empty(0)
             continue
-        if hasattr(values, "columns"):
+        if _is_frame(values):
             raise DataError("a dict of frames is not read; give one frame")
         arrays[key] = _to_array(values)
         columns[key] = arrays[key]
@@ -484,6 +493,6 @@ def _name(source: Any) -> str:
         return "the arrays"
     if is_sparse_matrix(source):
         return "the matrix"
-    if hasattr(source, "columns"):
+    if _is_frame(source):
         return "the frame"
     return f"the {type(source).__name__}"

@@ -26,7 +26,10 @@ def matrix_frame(matrix: Any) -> "DataFrame":
     by_rows.sum_duplicates()
     by_rows.eliminate_zeros()
     entries = by_rows.tocoo()
-    return polars.DataFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
+    weights = entries.data
+    if weights.dtype == np.bool_:
+        weights = weights.astype(np.uint8)
+    return polars.DataFrame({"user": entries.row, "item": entries.col, "weight": weights})
 
 
 def check_matrix(matrix: Any, ids: np.ndarray, binary: bool) -> "csr_matrix":
