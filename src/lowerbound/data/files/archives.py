@@ -368,7 +368,7 @@ def _open_hdf5(path: Path) -> AbstractContextManager[Any]:
         DataError: h5py is not installed.
     """
     try:
-        import h5py  # type: ignore[import-not-found, unused-ignore]
+        import h5py
     except ImportError:
         raise DataError(
             f'{path} is an HDF5 file, which h5py reads: pip install "lowerbound[hdf5]"'
