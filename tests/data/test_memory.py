@@ -357,7 +357,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(
         (np.zeros((9, 3)), ["users x items, or a user and an item a row", "a frame"]),
         (GREY, ["(20, 5, 7)", "no interactions"]),
         ({"images": GREY}, ["no interactions", "a frame"]),
-        (polars.DataFrame({"who": [1], "what": [2]}), ["'user'", "who, what"]),
+        (polars.DataFrame({"who": [1], "what": [2]}), ["no column of users", "who, what"]),
         (csr_matrix(MATRIX * 1j), ["complex128"]),
     ],
 )

@@ -10,8 +10,10 @@ from .prepare import chunks, span
 GREATEST_BYTE = 255
 """The greatest level of 8-bit pixels."""
 
-DEPTHS = (10, 12, 14, 16)
-"""The bits of a pixel that has more than eight: as cameras, scanners and microscopes have them."""
+DEPTHS = (8, 10, 12, 14, 16)
+"""Whole numbers have the levels of the least of these depths that holds them: cameras and scanners
+write 10, 12 or 14 bits into 16.
+"""
 
 
 class Levelled(NamedTuple):
@@ -96,7 +98,7 @@ def _levels_of_whole_numbers(low: float, high: float, kind: str, is_share: bool)
         return 256 if reaches_both_ends else None
     if high <= 1:
         return 2 if low < high else 256
-    for bits in (8, *DEPTHS):
+    for bits in DEPTHS:
         if high < 2**bits:
             return 2**bits
     return None
