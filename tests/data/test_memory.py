@@ -358,7 +358,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(
         (GREY, ["(20, 5, 7)", "no interactions"]),
         ({"images": GREY}, ["no interactions", "a frame"]),
         (polars.DataFrame({"who": [1], "what": [2]}), ["no column of users", "who, what"]),
-        (csr_matrix(MATRIX * 1j), ["complex128"]),
+        (csr_matrix(MATRIX * 1j), ["complex numbers"]),
     ],
 )
 def test_what_holds_no_interactions_is_refused(source: Any, words: list[str]) -> None:

@@ -145,8 +145,12 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
     Raises:
         DataError: it is nothing that can be read, or holds no interactions.
     """
-    found = to_plain(source)
+    import polars
+
     name = _name(source)
+    if isinstance(source, polars.LazyFrame):
+        return RawLog(name, {0: source})
+    found = to_plain(source)
     if isinstance(found, dict):
         raise DataError(
             f"{name} are no interactions; allowed: a frame with the columns user and item, a "

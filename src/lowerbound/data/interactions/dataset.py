@@ -64,6 +64,10 @@ def from_frame(
 
 def to_polars(frame: Any, name: str) -> Any:
     """Makes a Polars LazyFrame of a frame of Polars, pandas, or a library that speaks Arrow."""
+    import polars
+
+    if isinstance(frame, polars.LazyFrame):
+        return frame
     found = guarded(name, lambda: to_frame(frame), "a frame")
     if found is None:
         raise DataError(f"{name} cannot be read as a frame: it is a {type(frame).__name__}")
