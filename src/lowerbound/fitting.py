@@ -21,9 +21,11 @@ from lightning_fabric import Fabric
 
 from . import __version__, anomalies
 from .data import Dataset, named_sets
+from .data.memory import DataSource, InMemory, is_in_memory, source_text
 from .distributed.launch import make_fabric, processes_of
+from .distributed.processes import Processes
 from .distributed.supervision import launched
-from .errors import ConfigError, RunError, one_line
+from .errors import ConfigError, DataError, RunError, one_line
 from .evaluation.batches import evaluating, placed
 from .model import VAE, as_batch
 from .recipe import Recipe
@@ -79,7 +81,7 @@ They do not change the weights of an epoch.
 def fit(
     recipe: str | Path | Recipe,
     *,
-    data: str | Path | None = None,
+    data: DataSource | None = None,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -94,7 +96,10 @@ def fit(
 
     Args:
         recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
-        data: a source that takes the place of the recipe's.
+        data: a source that takes the place of the recipe's: the name of a set, a path, or data in
+            memory (arrays and tensors of images (N, H, W) or (N, H, W, C) or of vectors (N, D),
+            frames, matrices of users x items; see `lowerbound.data.memory`). What is in memory is
+            in no file of the run: once the run is loaded, it must be given again.
         out: the run folder; by default `runs/NAME`, with a number if that exists.
         settings: values for dotted keys of the recipe, `{"model.latent": [4]}`.
         seed: takes the place of `training.seed`.
@@ -109,8 +114,11 @@ def fit(
     """
     name = "run" if isinstance(recipe, Recipe) else Path(recipe).stem
     replaced: dict[str, Any] = {}
+    held = None
+    if data is not None and is_in_memory(data):
+        held = data
     if data is not None:
-        replaced["data.source"] = str(data)
+        replaced["data.source"] = source_text(data)
     if seed is not None:
         replaced["training.seed"] = seed
     if devices is not None:
@@ -121,7 +129,9 @@ def fit(
     prepare_process(complete)
     fabric = make_fabric(complete.training, all_used=complete.objective.has_bound)
     with launched(fabric):
-        session = open_session(complete, fabric, name, out, resume=resume, progress=progress)
+        session = open_session(
+            complete, fabric, name, out, held=held, resume=resume, progress=progress
+        )
         training = session.prepare_training()
         with session.lock_folder():
             session.begin(training)
@@ -190,6 +200,7 @@ class Session:
         caveat: what a report must say of the likelihood on these data, or None.
         model: with its first weights; it is trained in place.
         shows_progress: whether this process shows a bar.
+        held: the data where they are in memory, else None.
     """
 
     recipe: Recipe
@@ -200,6 +211,7 @@ class Session:
     caveat: str | None
     model: VAE
     shows_progress: bool
+    held: InMemory | None = None
 
     @property
     def is_first(self) -> bool:
@@ -332,9 +344,11 @@ class Session:
 
     def make_run(self, summary: dict[str, Any]) -> Run:
         """Makes a run of the model as it is now."""
-        return Run(
+        run = Run(
             self.folder, self.recipe, self.dataset.schema, self.model, summary, self.dataset.items
         )
+        run.held = self.held
+        return run
 
     def report(self, run: Run, trackers: Watch) -> None:
         """Writes the weights and the summary, what held-out examples score, then the report, which
@@ -362,6 +376,7 @@ def open_session(
     name: str,
     out: str | Path | None,
     *,
+    held: InMemory | None,
     resume: bool,
     progress: bool,
 ) -> Session:
@@ -372,6 +387,7 @@ def open_session(
         fabric: device and processes.
         name: of the recipe, for the default folder.
         out: the run folder, or None for the default.
+        held: the data where they are in memory, else None.
         resume: whether the fit goes on from what the folder holds.
         progress: whether a bar is shown.
 
@@ -385,7 +401,9 @@ def open_session(
         folder = find_folder(name, out, resume=resume)
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
-    dataset = recipe.data.open()
+    dataset = recipe.data.open(source=held)
+    if held is not None:
+        _refuse_different_data(dataset, processes_of(fabric))
     recipe = limit_epochs(recipe, len(dataset.train))
     if is_resumed:
         _refuse_other_run(recipe, dataset, folder)
@@ -399,7 +417,26 @@ def open_session(
     if recipe.model.output_bias == "data":
         model.start_at(torch.from_numpy(dataset.train.mean()))
     shows_progress = progress and fabric.is_global_zero
-    return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress)
+    return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress, held)
+
+
+def _refuse_different_data(dataset: Dataset, processes: Processes) -> None:
+    """Refuses data in memory that are not the same in all processes.
+
+    Each process runs the user's program from its start, and makes the data for itself.
+
+    Raises:
+        DataError: they differ.
+    """
+    if processes.world == 1:
+        return
+    first_digits = int(dataset.fingerprint()["sha256"][:12], 16)
+    numbers = processes.gather(torch.tensor([first_digits], dtype=torch.float64))
+    if len(numbers.unique()) > 1:
+        raise DataError(
+            "the data in memory are others in each process, which all run the program that makes "
+            "them: make the same by a seed, or write them to a file and give its path"
+        )
 
 
 def limit_epochs(recipe: Recipe, examples: int) -> Recipe:

@@ -101,7 +101,7 @@ def line(act: Callable[[], Any], *words: str, kind: type[LowerboundError] = Data
         (np.asfortranarray(REAL), REAL),
         (GREY.reshape(20, -1), GREY.reshape(20, -1) / 255),
         (GREY > 100, (GREY > 100)[:, None]),
-        (GREY.astype(np.int64), GREY[:, None]),
+        (GREY.astype(np.int64), GREY[:, None] / 255),
     ],
     ids=[
         "grey",
@@ -139,7 +139,9 @@ def test_npy_batches_are_the_obvious_values(
         (GREY > 9, 2),
         ((GREY > 9).astype(np.uint8), 2),
         (GREY / 255, None),
-        (GREY.astype(int), None),
+        (GREY.astype(int), 256),
+        (GREY.astype(np.float32), 256),
+        (np.zeros((3, 5, 7), np.uint8), 256),
     ],
 )
 def test_levels_follow_from_the_type(
@@ -227,7 +229,7 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], str], list[str]]] = {
     "empty": (lambda f: npy(f, np.zeros((0, 4))), ["(0, 4)"]),
     "no columns": (lambda f: npy(f, np.zeros((4, 0))), ["(4, 0)"]),
     "huge": (lambda f: npy(f, np.full((2, 2), 1e300)), ["4 values", "(0, 0)"]),
-    "npz keys": (lambda f: _npz(f, pictures=GREY), ["pictures", "images"]),
+    "npz keys": (lambda f: _npz(f, these=GREY, those=GREY), ["these (20, 5, 7)", "images"]),
     "npz objects": (lambda f: _npz(f, images=np.array([{}], object)), ["x.npz"]),
     "npz labels": (lambda f: _npz(f, images=GREY, labels=np.arange(3)), ["(3,)", "(20,)"]),
     "npz parts": (lambda f: _npz(f, train=GREY, test=GREY[:, 1:]), ["(20, 5, 7)", "(20, 4, 7)"]),
@@ -692,7 +694,7 @@ def test_all_but_black_images_are_still_grey_to_a_grey_model(tmp_path: Path) -> 
     [
         (GREY[:, 1:], {}, ["(1, 4, 7)", "(1, 5, 7)", "data.size"]),
         (COLOUR, {}, ["(3, 5, 7)", "(1, 5, 7)", "data.grey"]),
-        (GREY / 255, {}, ["real numbers", "256 levels"]),
+        (GREY / 254, {}, ["real numbers", "256 levels"]),
         (GREY, {"binarize": "dynamic"}, ["2 levels", "256 levels"]),
         (REAL, {}, ["kind vector", "kind image"]),
     ],

@@ -45,6 +45,14 @@ def write_npz_parts(folder):
     return folder / "parts.npz"
 
 
+def write_hdf5(folder):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "images.h5", "w") as file:
+        file["train/images"] = PIXELS[:4]
+        file.create_dataset("test/images", data=PIXELS[4:], compression="gzip")
+    return folder / "images.h5"
+
+
 def idx(values):
     header = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
     return header + values.astype(np.uint8).tobytes()
@@ -104,6 +112,7 @@ FILES = [
     ("Npy", write_npy_binary),
     ("Npz", write_npz),
     ("Npz", write_npz_parts),
+    ("Hdf5", write_hdf5),
     ("Idx", write_idx),
     ("Idx", write_idx_packed),
     ("Images", write_images),

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import lowerbound
 from lowerbound import recipe as recipes
-from lowerbound.errors import ConfigError, DataError, RunError
+from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
 from lowerbound.evaluation import bound
 from lowerbound.run import check
 
@@ -235,7 +235,7 @@ def test_a_report_says_where_a_likelihood_is_none(likelihood, binarize, says):
 
 def test_a_table_is_standardised_as_in_training_and_sampled_in_its_own_units(table):
     run, values = table
-    samples = run.schema.restore(run.sample(4000, mean=False).numpy())
+    samples = run.sample(4000, mean=False).numpy()
     assert np.allclose(samples.mean(0), values.mean(0), atol=0.25 * values.std(0).max())
     assert np.allclose(samples.std(0), values.std(0), rtol=0.35)
 
@@ -355,6 +355,7 @@ def test_values_that_the_likelihood_cannot_have_are_refused_in_every_split(tmp_p
     np.savez(tmp_path / "half.npz", train=random.random((60, 3)), test=random.random((9, 3)) * 300)
     settings = {
         "report.write": False,
+        "data.standardize": False,
         "model.likelihood": "Bernoulli",
         "training.epochs": 1,
         "training.accelerator": "cpu",
@@ -558,14 +559,22 @@ ARRAY = np.zeros((2, 1, 8, 8), np.float32)
             r"samples must be a whole number, got 1\.5",
         ),
         (lambda r: r.evaluate(samples=10**23), ConfigError, "more memory than this machine has"),
-        (lambda r: r.encode(ARRAY), DataError, "tensors or sparse rows, got ndarray"),
-        (lambda r: r.encode([1]), DataError, "tensors or sparse rows, got list"),
-        (lambda r: r.reconstruct(ARRAY), DataError, "tensors or sparse rows, got ndarray"),
+        (lambda r: r.encode(ARRAY[:, 0, :7]), ShapeError, r"shape \(1, 7, 8\), the model was"),
+        (lambda r: r.encode([1]), ShapeError, r"the array has 1 axes, shape \(1,\)"),
+        (lambda r: r.encode(1), DataError, "data of type int are not read; allowed: a path or"),
+        (lambda r: r.reconstruct(ARRAY + 17), DataError, "256 levels, the model was trained on 17"),
+        (lambda r: r.reconstruct(ARRAY - 0.5), DataError, "real numbers, the model was trained on"),
         (
-            lambda r: r.decode(np.zeros((2, 3))),
+            lambda r: r.decode([[0.0, 0.0, 0.0]]),
             DataError,
-            r"latents of shape \(\.\.\., 3\), got ndarray",
+            r"latents of shape \(\.\.\., 3\), got list",
         ),
+        (
+            lambda r: r.decode(np.zeros((2, 2))),
+            DataError,
+            r"latents of shape \(\.\.\., 3\), got \(2, 2\)",
+        ),
+        (lambda r: r.sample(2, units="levels"), ConfigError, "unknown units 'levels'"),
         (
             lambda r: r.decode(torch.zeros(2, 3), 1),
             DataError,

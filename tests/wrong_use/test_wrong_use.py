@@ -23,6 +23,7 @@ import lowerbound
 from lowerbound import data, evaluation, recipe
 from lowerbound.data.files.folders import SUFFIXES
 from lowerbound.data.files.sources import all_readers
+from lowerbound.data.memory import ALLOWED
 from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
 from lowerbound.evaluation.ranking import METRICS
 from lowerbound.model import Architecture
@@ -92,6 +93,7 @@ MAKE = {
     "small.npy": array(GREY[:, :4, :4]),
     "colour.npy": array(np.stack([GREY] * 3, -1)),
     "floats.npy": array((GREY / 255).astype(np.float32)),
+    "between.npy": array((GREY / 256).astype(np.float32)),
     "beyond.npy": array((GREY / 51).astype(np.float32)),
     "black.npy": array(np.zeros((9, 6, 6), np.uint8)),
     "dots.npy": array(GREY[:, :1, :1]),
@@ -109,7 +111,7 @@ MAKE = {
     "empty.npy": text(""),
     "half.npy": half,
     "labels.npz": arrays(x=GREY, labels=np.arange(4)),
-    "keys.npz": arrays(foo=GREY),
+    "keys.npz": arrays(foo=GREY, bar=GREY),
     "parts.npz": arrays(train=GREY, test=GREY[:, :4]),
     "good.csv": text(csv(REAL, "a,b,c")),
     "narrow.csv": text(csv(REAL[:, :2], "a,b")),
@@ -761,7 +763,7 @@ WRONG = [
     (
         "Bernoulli on pixels beyond 1",
         "fit aevb-mnist --set data.binarize=none --set data.validation=2 --data beyond.npy",
-        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers",
+        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers; divide by the value of white (here 5 or more) for pixels in [0, 1]",
     ),
     (
         "DiscretizedLogistic on real numbers",
@@ -1056,12 +1058,12 @@ WRONG = [
     (
         "labels of another number",
         f"fit aevb-mnist {GREYS} --data labels.npz",
-        "HERE/labels.npz has labels of shape (4,); allowed: (12,), one an example",
+        "HERE/labels.npz has labels of shape (4,) as 'labels'; allowed: (12,), one an example",
     ),
     (
         "an unknown key in an .npz",
         f"fit aevb-mnist {GREYS} --data keys.npz",
-        "HERE/keys.npz holds foo; allowed: one of images, data, x, values, or train and test (and labels)",
+        "HERE/keys.npz holds foo (12, 6, 6), bar (12, 6, 6); allowed: the examples as one of images, data, x, values, arr_0, or as train and test (x_train, train_images, ...), and labels (y, y_train, ...); or one array alone",
     ),
     (
         "parts of different sizes",
@@ -1121,7 +1123,7 @@ WRONG = [
     (
         "binarised pixels beyond 1",
         "fit aevb-mnist --set data.validation=2 --data beyond.npy",
-        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers",
+        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers; divide by the value of white (here 5 or more) for pixels in [0, 1]",
     ),
     (
         "patience without validation",
@@ -1361,8 +1363,8 @@ WRONG = [
     ),
     (
         "other levels",
-        "evaluate image --data floats.npy",
-        "floats.npy has real numbers, the model was trained on 256 levels",
+        "evaluate image --data between.npy",
+        "between.npy has real numbers, the model was trained on 256 levels; multiply by 255 and round, and save whole numbers, for 256 levels",
     ),
     (
         "a column too few",
@@ -1690,6 +1692,54 @@ CALLS = [
         lambda f: image(f).decode(torch.zeros(2, 3)),
         ShapeError,
         "this model decodes latents of shape (..., 2), got (2, 3)",
+    ),
+    (
+        "data of a type that nobody reads",
+        lambda f: lowerbound.fit("table", data=5, progress=False),
+        DataError,
+        f"data of type int are not read; allowed: {ALLOWED}",
+    ),
+    (
+        "arrays of several shapes",
+        lambda f: image(f).encode([GREY[0], GREY[0, :4]]),
+        DataError,
+        "a list of arrays needs one shape, got (4, 6), (6, 6)",
+    ),
+    (
+        "pixels on other levels in memory",
+        lambda f: image(f).encode(GREY * 2.5),
+        DataError,
+        "the array has real numbers, the model was trained on 256 levels; divide by the value of white (here 637.5 or more) for pixels in [0, 1]",
+    ),
+    (
+        "pixels below black in memory",
+        lambda f: image(f).reconstruct(torch.from_numpy(GREY / 127.5 - 1)),
+        DataError,
+        "the tensor has real numbers, the model was trained on 256 levels; (x + 1) / 2 for pixels in [0, 1]",
+    ),
+    (
+        "one image that is no batch in memory",
+        lambda f: image(f).encode(GREY[0]),
+        DataError,
+        "the array is of kind vector, the model was trained on kind image; of one image its first axis must be 1",
+    ),
+    (
+        "a tuple of three",
+        lambda f: image(f).evaluate((GREY, GREY, GREY)),
+        DataError,
+        "a tuple is read as (x, y) or ((x_train, y_train), (x_test, y_test)) alone",
+    ),
+    (
+        "masked values",
+        lambda f: image(f).evaluate(np.ma.masked_less(GREY, 9)),
+        DataError,
+        "the array has masked values, which are missing; fill or drop them",
+    ),
+    (
+        "units that there are not",
+        lambda f: image(f).sample(2, units="levels"),
+        ConfigError,
+        "unknown units 'levels'; allowed: data, model",
     ),
     (
         "a ranking of images",

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..data import Schema
+from ..data.memory import DataSource, source_text
 from ..errors import ConfigError, ShapeError, unknown
 from ..evaluation import Estimate, auroc, average_precision
 from ..evaluation.batches import positive, refuse_seed
@@ -237,7 +238,7 @@ def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float]]:
 
 def score(
     run: Run,
-    source: str | Path | None = None,
+    source: DataSource | None = None,
     *,
     split: str | None = None,
     samples: int = LIKELIHOOD_SAMPLES,
@@ -281,7 +282,7 @@ def score(
 
     Args:
         run: what the examples are measured by.
-        source: other data; None takes those of the run.
+        source: other data, as `Run.data` takes them; None takes those of the run.
         split: "train", "validation", "test" or "all"; None is "test", or "all" for a source that
             brings no test part.
         samples: importance samples for each example.
@@ -326,7 +327,7 @@ def score(
         names=examples.names_of_rows(),
         scores=scorer.scores(scorer.measure(examples), likely),
         own=own,
-        source=str(source or run.recipe.data.source),
+        source=source_text(run.recipe.data.source if source is None else source),
         split=name,
         samples=samples,
         reference=len(likely),

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data import Split, named_sets
+from ..data.files.dialect import TextFormat
 from ..data.files.tables import Table, read_column
+from ..data.memory import DataSource, is_in_memory, source_text, to_frame
 from ..errors import ConfigError, DataError, one_line, unknown
 from ..run import Run
 from ..system.files import expand_home
@@ -115,7 +116,9 @@ def word_of(cell: Any) -> str:
     return str(cell)
 
 
-def read_truth(truth: str | np.ndarray, run: Run, source: object, examples: Split) -> np.ndarray:
+def read_truth(
+    truth: str | np.ndarray, run: Run, source: DataSource | None, examples: Split
+) -> np.ndarray:
     """Finds which examples of a source are anomalies, (N,) bool.
 
     Args:
@@ -137,6 +140,10 @@ def read_truth(truth: str | np.ndarray, run: Run, source: object, examples: Spli
             f"truth {asked.text}: the model itself reads the column {asked.column!r}; leave it out "
             "of the fit through data.columns"
         )
+    if source is None:
+        source = run.recipe.data.source
+        if run.held is not None:
+            source = run.held
     return asked.marks(_cells(asked, run, source, examples))
 
 
@@ -153,19 +160,16 @@ def _one_for_each(truth: np.ndarray, count: int) -> np.ndarray:
     return marks
 
 
-def _cells(asked: Truth, run: Run, source: object, examples: Split) -> np.ndarray:
+def _cells(asked: Truth, run: Run, source: DataSource, examples: Split) -> np.ndarray:
     """Finds the values of the column for each example, (N,)."""
-    data = run.recipe.data
-    source = str(source or data.source)
     named = examples.names_of_rows()
     if asked.column in named:
         return np.asarray(named[asked.column])
-    path = expand_home(Path(source))
-    is_table = source not in named_sets() and Table().claims(path)
-    if not is_table:
+    path = source_text(source)
+    column = _read_column_of(source, asked.column, run.recipe.data.text_format())
+    if column is None:
         names = [name for name in named if name != "row"]
-        raise ConfigError(unknown("column", asked.column, names, f" in {source} as truth"))
-    column = read_column(path, asked.column, data.text_format())
+        raise ConfigError(unknown("column", asked.column, names, f" in {path} as truth"))
     if len(column) <= examples.rows.max():
         raise DataError(
             f"{path} has {len(column):,} rows in the column {asked.column!r}, fewer than there are "
@@ -179,3 +183,20 @@ def _cells(asked: Truth, run: Run, source: object, examples: Split) -> np.ndarra
             f"first of them {missing[0]} (counted from 0)"
         )
     return cells
+
+
+def _read_column_of(source: DataSource, name: str, text: TextFormat) -> np.ndarray | None:
+    """Reads a column of a table in a file or in memory, (N,); None where there is no such table.
+
+    Raises:
+        DataError: there is no such column, or the file cannot be read.
+    """
+    if is_in_memory(source):
+        frame = to_frame(source)
+        if frame is None or name not in frame.columns:
+            return None
+        return np.array(frame[name].to_list(), dtype=object)
+    path = expand_home(source_text(source))
+    if source in named_sets() or not Table().claims(path):
+        return None
+    return read_column(path, name, text)

@@ -73,7 +73,7 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     if run.schema.kind == "image":
         allowed = (".png", ".npy")
     ending = suffix(path, allowed)
-    samples = run.sample(n, mean=ending == ".png", seed=seed).numpy()
+    samples = run.sample(n, mean=ending == ".png", seed=seed, units="model").numpy()
     if ending == ".png":
         write_png(path, to_unit_interval(samples, run.schema.low, run.schema.high))
         return n

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, ShapeError, one_line
 from .files.sources import Raw
+from .levels import advise_scaling, extremes, from_shares
 from .prepare import span
 from .schema import Schema
 
@@ -132,18 +133,31 @@ def refuse_beyond_one(raw: Raw) -> None:
 
 
 def match_kind(raw: Raw, schema: Schema) -> Raw:
-    """Gives a source the channels of the schema of a run.
+    """Gives a source the kind of the schema of a run, where both are numbers in columns.
+
+    Vectors are rows of the run's table, and rows of a table are the run's vectors.
+
+    Raises:
+        DataError: the source is of another kind.
+    """
+    if {raw.kind, schema.kind} == {"table", "vector"}:
+        return replace(raw, kind=schema.kind, columns=schema.columns)
+    if raw.kind != schema.kind:
+        raise DataError(
+            f"{raw.name} is of kind {raw.kind}, the model was trained on kind {schema.kind}"
+            f"{_hint_at_one(raw, schema)}"
+        )
+    return raw
+
+
+def match_shape(raw: Raw, schema: Schema) -> Raw:
+    """Gives a source of the kind of a run the channels of its schema.
 
     Grey images are repeated over the channels for a model of colour images.
 
     Raises:
-        DataError: the source is of another kind.
         ShapeError: its examples are of another shape.
     """
-    if raw.kind != schema.kind:
-        raise DataError(
-            f"{raw.name} is of kind {raw.kind}, the model was trained on kind {schema.kind}"
-        )
     shape = raw.values.shape[1:]
     is_image = raw.kind == "image"
     if is_image and shape == (1, *schema.shape[1:]):
@@ -160,28 +174,67 @@ def match_kind(raw: Raw, schema: Schema) -> Raw:
     return raw
 
 
+def _hint_at_one(raw: Raw, schema: Schema) -> str:
+    """Says what is missing where a single image was given, as a clause; "" elsewhere."""
+    if raw.kind == "vector" and raw.values.shape == schema.shape[1:]:
+        return "; of one image its first axis must be 1"
+    return ""
+
+
 def match_levels(raw: Raw, schema: Schema, is_binarized: bool) -> Raw:
-    """Gives a source the levels of the schema of a run.
+    """Gives a source the levels of the schema of a run, where its values can be in them.
+
+    Whole numbers that the levels of the run hold are on them. Real numbers that all are shares
+    k / (levels - 1) become these levels. A run on real numbers takes whole ones within its span.
 
     Raises:
-        DataError: it has other levels.
+        DataError: the values cannot be on these levels; the message names both.
     """
-    is_binary_file = raw.levels == 2 and raw.values.dtype == np.uint8
-    if is_binary_file and schema.levels == 256:
-        # These are grey images that happen to be all but black.
-        return replace(raw, levels=256)
     levels = raw.levels
     if is_binarized:
         levels = 2
-    if levels != schema.levels:
-        hint = ""
-        if schema.levels == 2:
-            hint = "; data.binarize, when a run is fitted, makes 2 levels of images"
-        raise DataError(
-            f"{raw.name} has {_describe_levels(levels)}, the model was trained on "
-            f"{_describe_levels(schema.levels)}{hint}"
-        )
-    return raw
+    if levels == schema.levels:
+        return raw
+    matched = None
+    if not is_binarized:
+        matched = _try_levels(raw, schema)
+    if matched is not None:
+        return matched
+    raise DataError(
+        f"{raw.name} has {_describe_levels(levels)}, the model was trained on "
+        f"{_describe_levels(schema.levels)}{_hint_at_levels(raw, schema)}"
+    )
+
+
+def _try_levels(raw: Raw, schema: Schema) -> Raw | None:
+    """Returns a source on the levels of a schema, or None if its values cannot be on them."""
+    if raw.levels is None:
+        if schema.levels is None:
+            return raw
+        levels = from_shares(raw.values, schema.levels)
+        if levels is None:
+            return None
+        return replace(raw, values=levels, levels=schema.levels)
+    greatest = extremes(raw.values)[1]
+    if schema.levels is None:
+        is_within = greatest <= max(1.0, schema.high)
+    else:
+        # True is white, and no level.
+        is_within = raw.values.dtype != np.bool_ and greatest < schema.levels
+    if not is_within:
+        return None
+    return replace(raw, levels=schema.levels)
+
+
+def _hint_at_levels(raw: Raw, schema: Schema) -> str:
+    """Says how a source gets the levels of a schema, as a clause; "" where nothing is known."""
+    if schema.levels == 2:
+        return "; data.binarize, when a run is fitted, makes 2 levels of images"
+    if schema.levels is None and raw.levels is not None and schema.low >= 0 and schema.high <= 1:
+        return f" in [0, 1]; divide by {raw.levels - 1}"
+    if raw.levels is None and schema.levels is not None:
+        return f"; {advise_scaling(*extremes(raw.values), schema.levels)}"
+    return ""
 
 
 def _describe_levels(levels: int | None) -> str:

@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from . import memory
 from .checks import (
     leave_out_constant,
     match_kind,
     match_levels,
+    match_shape,
     refuse_beyond_one,
     refuse_constant_columns,
     refuse_misplaced_options,
@@ -26,8 +28,10 @@ from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
 from .interactions.dataset import split_log
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
-from .interactions.logs import read_log
+from .interactions.logs import RawLog, read_log
 from .interactions.spec import KIND, Interactions
+from .levels import extremes
+from .memory import DataSource, InMemory, is_in_memory, refuse_absent, source_text
 from .named.entries import NAMED, find_path, short_name
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
@@ -64,12 +68,12 @@ class Preparation:
 
 
 def open_examples(
-    source: str, preparation: Preparation, sizes: SplitSizes, schema: Schema | None = None
+    source: DataSource, preparation: Preparation, sizes: SplitSizes, schema: Schema | None = None
 ) -> Dataset:
     """Reads a source of images, tables or vectors, splits it, and prepares it.
 
     Args:
-        source: the name of a set, or the path of a file or folder.
+        source: the name of a set, the path of a file or folder, or data in memory.
         preparation: how the examples are prepared.
         sizes: how the source is split.
         schema: the schema of a run: the data are read as that run's were. None: the schema comes
@@ -89,6 +93,8 @@ def open_examples(
             _, height, width = schema.shape
             wanted = replace(wanted, size=(height, width))
     raw = _read(source, wanted)
+    if schema is not None:
+        raw = match_kind(raw, schema)
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
     rows = cut(len(raw.values), OwnParts(raw.train, raw.validation), sizes, raw.name)
@@ -117,20 +123,49 @@ def open_examples(
     if preparation.binarize == "dynamic":
         train = replace(train, draw="keyed")
     return Dataset(
-        name=short_name(source),
+        name=_short_name(source),
         schema=schema,
         train=train,
         validation=_take_if_any(whole, rows.validation),
         test=_take_if_any(whole, rows.test),
         whole=whole,
-        source=source,
+        source=source_text(source),
         seed=sizes.seed,
         notes=raw.notes,
     )
 
 
+def open_shares(source: InMemory, schema: Schema) -> Examples | None:
+    """Reads images or vectors in memory that are shares of white, for a run on levels.
+
+    Such a model sees levels as their shares k / (levels - 1), so that floats from 0 to 1 are what
+    it sees already, on its levels or between them.
+
+    Args:
+        source: the data.
+        schema: of the run.
+
+    Returns:
+        The examples, or None where the data or the run are of another kind.
+
+    Raises:
+        DataError: the data cannot be read.
+        ShapeError: the examples do not have the shape of the schema.
+    """
+    if schema.levels is None or schema.mean or schema.is_sparse:
+        return None
+    raw = memory.read_examples(source, AS_IT_IS)
+    if raw.levels is not None or raw.kind != schema.kind:
+        return None
+    low, high = extremes(raw.values)
+    if low < 0 or high > 1:
+        return None
+    raw = match_shape(raw, schema)
+    return Examples(schema, raw.values, np.arange(len(raw.values)), raw.labels)
+
+
 def open_interactions(
-    source: str,
+    source: DataSource,
     how: Interactions,
     held_out: HeldOut,
     text: TextFormat,
@@ -141,7 +176,7 @@ def open_interactions(
     """Reads a source of interactions, cleans it, and splits it.
 
     Args:
-        source: the name of a set, or the path of a file or folder.
+        source: the name of a set, the path of a file or folder, or data in memory.
         how: how the log is read and cleaned.
         held_out: how much of it is held out.
         text: how its text files are written, where the user has said so.
@@ -153,31 +188,57 @@ def open_interactions(
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
-    if source not in NAMED:
-        log = read_log(find_path(source), text)
-    elif NAMED[source].kind == KIND:
-        log = NAMED[source].open()
-    else:
-        raise ConfigError(f"data.interactions is for sources of interactions; {source} is none")
+    log = _read_log(source, text, items)
     dataset = split_log(log, how, held_out, schema, items, other)
-    return replace(dataset, name=short_name(source), source=source)
+    return replace(dataset, name=_short_name(source), source=source_text(source))
 
 
-def holds_interactions(source: str) -> bool:
+def holds_interactions(source: DataSource) -> bool:
     """Says whether a source is a named set of interactions."""
-    return source in NAMED and NAMED[source].kind == KIND
+    name = source_text(source)
+    return name in NAMED and NAMED[name].kind == KIND
 
 
-def _read(source: str, wanted: Wanted) -> Raw:
-    """Reads a named set, or what is at a path.
+def _short_name(source: DataSource) -> str:
+    """Shortens a source to a few words, for titles."""
+    if is_in_memory(source):
+        return "data in memory"
+    return short_name(source_text(source))
+
+
+def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawLog:
+    """Reads the interactions of a named set, at a path or in memory.
 
     Raises:
-        DataError: the source is neither, or cannot be read.
+        DataError: the source is none of these, or cannot be read.
+        ConfigError: the named set holds no interactions.
     """
-    if source in NAMED:
-        raw: Raw = NAMED[source].open()
+    if is_in_memory(source):
+        return memory.read_log(source, items)
+    name = source_text(source)
+    refuse_absent(name)
+    if name not in NAMED:
+        return read_log(find_path(name), text)
+    if NAMED[name].kind != KIND:
+        raise ConfigError(f"data.interactions is for sources of interactions; {name} is none")
+    log: RawLog = NAMED[name].open()
+    return log
+
+
+def _read(source: DataSource, wanted: Wanted) -> Raw:
+    """Reads a named set, or what is at a path or in memory.
+
+    Raises:
+        DataError: the source is none of these, or cannot be read.
+    """
+    if is_in_memory(source):
+        return memory.read_examples(source, wanted)
+    name = source_text(source)
+    refuse_absent(name)
+    if name in NAMED:
+        raw: Raw = NAMED[name].open()
         return raw
-    path = find_path(source)
+    path = find_path(name)
     try:
         return find_reader(path).read(path, wanted)
     # A folder may not be looked into, or holds paths that are too long to be looked at.
@@ -264,13 +325,13 @@ def _before_drawing(schema: Schema, preparation: Preparation) -> Schema:
 
 
 def _conform(raw: Raw, schema: Schema, preparation: Preparation) -> Raw:
-    """Changes a source to what the model with this schema reads.
+    """Changes a source of the kind of a schema to what the model with this schema reads.
 
     Raises:
         DataError: it does not fit; the message names both.
         ShapeError: its examples are of another shape.
     """
-    raw = match_kind(raw, schema)
+    raw = match_shape(raw, schema)
     if preparation.is_binarized:
         refuse_beyond_one(raw)
     if schema.mean:

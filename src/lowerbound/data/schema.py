@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, one_line, unknown
+from .levels import type_of_levels
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
 """Each kind of source, with the number of axes that an example of it has."""
@@ -19,8 +20,8 @@ class Schema:
     Attributes:
         shape: the shape of one example: (C, H, W) for images, (D,) for tables and vectors.
         kind: "image", "table", "vector" or "interactions".
-        levels: the values lie on {0, 1/(levels-1), ..., 1}: 256 for uint8 images, 2 for binary
-            data; None for real numbers.
+        levels: the values lie on {0, 1/(levels-1), ..., 1}: 256 for 8-bit images, 2 for
+            binary data; None for real numbers.
         low: the least value of the training split as the model sees it.
         high: the greatest value of the training split as the model sees it.
         columns: the names of the columns of a table, else empty.
@@ -105,8 +106,9 @@ class Schema:
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Converts values as the model sees them, (..., *shape), to the source's units.
 
-        Standardised values become float64 `value * scale + mean`. Values on levels become uint8
-        0 .. levels - 1, rounded and clipped. Others come back as they are.
+        Standardised values become float64 `value * scale + mean`. Values on levels become whole
+        numbers 0 .. levels - 1, rounded and clipped: uint8, or uint16 where there are more than
+        256. Others come back as they are.
         """
         values = np.asarray(values)
         if self.mean:
@@ -116,7 +118,7 @@ class Schema:
             return values
         greatest = self.levels - 1
         rounded = np.rint(values * greatest)
-        return np.clip(rounded, 0, greatest).astype(np.uint8)
+        return np.clip(rounded, 0, greatest).astype(type_of_levels(self.levels))
 
 
 def _refuse_wrong_keys(schema_class: type[Schema], keys: Mapping[str, Any]) -> None:

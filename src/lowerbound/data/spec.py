@@ -14,6 +14,7 @@ from .files.sources import MAX_PIXELS, Wanted
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.spec import KIND, Interactions, InteractionsTable
+from .memory import DataSource, source_text
 from .opening import (
     Binarize,
     Preparation,
@@ -134,7 +135,11 @@ class Data:
         return columns
 
     def open(
-        self, schema: Schema | None = None, items: Items | None = None, other: bool = False
+        self,
+        schema: Schema | None = None,
+        items: Items | None = None,
+        other: bool = False,
+        source: DataSource | None = None,
     ) -> Dataset:
         """Reads the source, splits it, and prepares it.
 
@@ -146,6 +151,7 @@ class Data:
                 splits that the source itself brings are made.
             other: the interactions are other data than the run's even where they have its very
                 catalogue. Without it, such data are the run's own, cleaned and split by its rules.
+            source: another source, which may be in memory, in place of the table's.
 
         Raises:
             DataError: the source is missing, damaged, or does not fit the schema: one line that
@@ -153,17 +159,19 @@ class Data:
             ShapeError: its examples do not have the shape of the schema.
             ConfigError: an option makes no sense for this source.
         """
-        how = self._choose_interactions(schema)
+        if source is None:
+            source = self.source
+        how = self._choose_interactions(source, schema)
         if how is None:
             sizes = SplitSizes(self.validation, self.test, self.seed)
-            return open_examples(self.source, self._preparation(), sizes, schema)
-        self._refuse_dense_options()
+            return open_examples(source, self._preparation(), sizes, schema)
+        self._refuse_dense_options(source)
         held_out = HeldOut(self.validation, self.test, self.seed, how.fold_in)
-        return open_interactions(
-            self.source, how, held_out, self.text_format(), schema, items, other
-        )
+        return open_interactions(source, how, held_out, self.text_format(), schema, items, other)
 
-    def _choose_interactions(self, schema: Schema | None) -> Interactions | None:
+    def _choose_interactions(
+        self, source: DataSource, schema: Schema | None
+    ) -> Interactions | None:
         """Returns how to read the source as interactions, or None if it holds none.
 
         It holds some by this table, by the name of the set, or by the schema of the run.
@@ -171,17 +179,18 @@ class Data:
         if self.interactions is not None:
             return self.interactions
         is_run_on_interactions = schema is not None and schema.kind == KIND
-        if is_run_on_interactions or holds_interactions(self.source):
+        if is_run_on_interactions or holds_interactions(source):
             return Interactions()
         return None
 
-    def _refuse_dense_options(self) -> None:
+    def _refuse_dense_options(self, source: DataSource) -> None:
         """Raises ConfigError for an option that is for images, vectors or tables."""
         for name in DENSE_OPTIONS:
             value = getattr(self, name)
             if value and value != "none":
                 raise ConfigError(
-                    f"data.{name} is for images, vectors or tables; {self.source} is of kind {KIND}"
+                    f"data.{name} is for images, vectors or tables; {source_text(source)} is of "
+                    f"kind {KIND}"
                 )
 
     def _preparation(self) -> Preparation:

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..data import History
 from ..data.interactions.columns import ITEMS, USERS, Columns, find_named, find_usual
-from ..data.interactions.dataset import to_polars
+from ..data.interactions.matrices import check_matrix
+from ..data.memory import to_frame
 from ..errors import DataError, one_line
 from .items import Catalogue
 
@@ -67,8 +68,9 @@ class HistoryReader:
             return Histories(np.arange(matrix.shape[0]), matrix)
         if isinstance(histories, Mapping):
             return self._read_mapping(histories)
-        if hasattr(type(histories), "columns"):
-            return self._read_frame(to_polars(histories, "a frame of histories").collect())
+        frame = to_frame(histories)
+        if frame is not None:
+            return self._read_frame(frame)
         raise DataError(
             "histories are a SciPy matrix, a Polars or pandas frame of user and item, or a "
             f"mapping of users to items; got {type(histories).__name__}"
@@ -89,7 +91,7 @@ class HistoryReader:
         return columns, each_once(unknown)
 
     def _check_matrix(self, matrix: Any) -> "csr_matrix":
-        return check_matrix(matrix, len(self.catalogue.ids), self.is_binary)
+        return check_matrix(matrix, self.catalogue.ids, self.is_binary)
 
     def _read_mapping(self, histories: Mapping[Any, Any]) -> Histories:
         """Reads a mapping of users to lists of items, or to mappings of items to weights."""
@@ -166,47 +168,6 @@ class HistoryReader:
 def each_once(items: Iterable[Any]) -> tuple[Any, ...]:
     """Returns the items without those that were there before, told apart by their texts."""
     return tuple({str(item): item for item in items}.values())
-
-
-def check_matrix(matrix: Any, width: int, binary: bool) -> "csr_matrix":
-    """Checks a SciPy matrix of weights, (n, width), and makes it float32.
-
-    Args:
-        matrix: the weights, of any SciPy format and type.
-        width: the number of items of the catalogue.
-        binary: whether every interaction must count 1.
-
-    Returns:
-        A CSR matrix whose columns ascend within a row, none twice.
-
-    Raises:
-        DataError: it has another width than the catalogue, or a weight that no interaction has.
-    """
-    from scipy.sparse import csr_matrix
-
-    if matrix.dtype.kind not in "buif":
-        raise DataError(f"weights of a history must be real numbers, got {matrix.dtype}")
-    if matrix.shape[1] != width:
-        raise DataError(
-            f"histories must have one column for each of the {width} items, got {matrix.shape[1]}"
-        )
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-        matrix = csr_matrix(matrix, dtype=np.float32)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-    weights = matrix.data
-    is_valid = np.isfinite(weights) & (weights > 0)
-    if not is_valid.all():
-        got = weights[~is_valid][0]
-        raise DataError(f"weights of a history must be numbers above 0, got {got:g}")
-    if binary and (weights != 1).any():
-        got = weights[weights != 1][0]
-        raise DataError(
-            f"this run was fitted to interactions that count 1 each, got a weight of {got:g}; "
-            "leave weights out"
-        )
-    return matrix
 
 
 def items_and_weights(history: Any) -> tuple[list[Any], list[float]]:

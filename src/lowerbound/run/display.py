@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import described
+from ..data.memory import MEMORY
 from ..recipe import Recipe
 from ..system.files import is_file
 
@@ -21,7 +22,10 @@ METRICS = ("ndcg@10", "ndcg@100", "recall@20", "recall@50")
 
 def source_name(recipe: Recipe) -> str:
     """Returns the name of the data of a run, without the folder that they are in."""
-    return recipe.data.source.rsplit("/", 1)[-1]
+    source = recipe.data.source
+    if source == MEMORY:
+        return "data in memory"
+    return source.rsplit("/", 1)[-1]
 
 
 def latent_sizes(recipe: Recipe) -> str:

@@ -7,26 +7,31 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .. import recipe as recipes
-from ..batch import Batch, Values
+from ..batch import Batch
 from ..data import Dataset, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
-from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
+from ..data.interactions.matrices import check_matrix
+from ..data.levels import advise_scaling
+from ..data.memory import MEMORY, DataSource, InMemory, is_in_memory, is_matrix, to_sparse
+from ..data.opening import open_shares
+from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line, unknown
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..model import VAE
 from ..recipe import Recipe
+from ..sparse import SparseRows
 from ..specs import lazy
 from ..specs.user_code import allowing_code
 from ..system.console import print_line
@@ -46,6 +51,12 @@ from .contents import (
 )
 from .display import as_html, as_text, facts_of_run
 
+Examples = Batch | SparseRows | Split | DataSource
+"""Examples that a run encodes: as the model sees them, or in the units of the data."""
+
+Units = Literal["data", "model"]
+"""The units of what a run gives back: those of the data, or as the model sees them."""
+
 __all__ = ["LATENT_USERS", "Run", "check", "digest_of", "load", "unchanged", "units"]
 
 
@@ -60,14 +71,17 @@ def check(recipe: Recipe, examples: Split) -> str | None:
     """
     low, high = examples.span()
     levels = examples.schema.levels
+    advice = ""
+    if examples.schema.kind == "image" and levels is None:
+        advice = f"; {advise_scaling(low, high)}"
     likelihood = recipe.model.likelihood
     reason = likelihood.refuses(low, high, levels)
     if reason:
-        raise DataError(f"model.likelihood does not fit {recipe.data.source}: {reason}")
+        raise DataError(f"model.likelihood does not fit {recipe.data.source}: {reason}{advice}")
     for noise in recipe.model.noise:
         reason = noise.refuses(low, high)
         if reason:
-            raise DataError(f"model.noise does not fit {recipe.data.source}: {reason}")
+            raise DataError(f"model.noise does not fit {recipe.data.source}: {reason}{advice}")
     caveats = (likelihood.caveat(low, high, levels), units(examples.schema))
     return "; ".join(caveat for caveat in caveats if caveat) or None
 
@@ -97,6 +111,7 @@ class Run:
         items: the catalogue of a run on interactions, else None.
         looked_at: what `data()` gives without a source; None opens the run's own data.
         unfinished: says what the weights are of a run that was stopped before its end, else None.
+        held: the run's own data where they were given in memory to the `fit` that made it.
     """
 
     def __init__(
@@ -116,6 +131,7 @@ class Run:
         self.summary = summary
         self.items = items
         self.looked_at: Dataset | None = None
+        self.held: InMemory | None = None
         self.unfinished = unfinished
 
     def __repr__(self) -> str:
@@ -139,12 +155,17 @@ class Run:
         caveats = (self.unfinished, check(self.recipe, examples))
         return "; ".join(caveat for caveat in caveats if caveat) or None
 
-    def data(self, source: str | Path | None = None) -> Dataset:
+    def data(self, source: DataSource | None = None) -> Dataset:
         """Opens the data of the run in its own splits, or another source, standardised as in
         training and not cut further.
 
         A source that holds the very values that the run was fitted to, such as a file that has been
         moved, is the run's own data, in its own splits.
+
+        Args:
+            source: the name of a set, a path, or data in memory (see `lowerbound.data.memory`), in
+                the units of the data: levels of pixels, the columns of a table as they are. None
+                takes the run's own data.
 
         Raises:
             DataError: the data of the run are gone, or have changed since, so that their splits are
@@ -162,34 +183,38 @@ class Run:
             return moved
         return dataset
 
-    def other_data(self, source: str | Path) -> Dataset:
+    def other_data(self, source: DataSource) -> Dataset:
         """Opens a source as other data than the run's own, whatever it holds: no split is cut from
         it, and no user is left out. How it was read is printed, as `fit` does.
         """
-        other = replace(self.recipe.data, source=str(source), validation=0, test=0)
-        dataset = other.open(self.schema, self.items, other=True)
-        for note in dataset.notes:
-            print_line(note)
+        other = replace(self.recipe.data, validation=0, test=0)
+        dataset = other.open(self.schema, self.items, other=True, source=source)
+        if not is_in_memory(source):
+            for note in dataset.notes:
+                print_line(note)
         return dataset
 
     def _own_data(self) -> Dataset:
         """Opens what the run was fitted to, where the run looks for it."""
         source = self.recipe.data.source
+        if self.held is not None:
+            return self._open_own_from(self.held)
         if source not in named_sets() and not exists(expand_home(source)):
+            missing = f"there is no file or folder {source!r}, which {self.folder} was fitted to"
+            if source == MEMORY:
+                missing = f"{self.folder} was fitted to data in memory, which no file has"
             raise DataError(
-                f"there is no file or folder {source!r}, which {self.folder} was fitted to; "
-                "--data SOURCE takes the same data from another place, or other data (data= in "
-                "Python)"
+                f"{missing}; --data SOURCE takes the same data from another place, or other data "
+                "(data= in Python)"
             )
         dataset = self._open_own_from(source)
         if is_file(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
         return dataset
 
-    def _open_own_from(self, source: str | Path) -> Dataset:
+    def _open_own_from(self, source: DataSource) -> Dataset:
         """Opens a source in the splits of the run's own data."""
-        own = replace(self.recipe.data, source=str(source))
-        return own.open(self.schema, self.items)
+        return self.recipe.data.open(self.schema, self.items, source=source)
 
     def _may_be_own(self, dataset: Dataset) -> bool:
         """Says whether a source holds as much as the run was fitted to.
@@ -219,7 +244,7 @@ class Run:
         return run
 
     def examples(
-        self, source: str | Path | None = None, split: str | None = None
+        self, source: DataSource | None = None, split: str | None = None
     ) -> tuple[str, Split]:
         """Opens a split: by default the test split, or all of a source that brings none.
 
@@ -236,7 +261,7 @@ class Run:
 
     def evaluate(
         self,
-        source: str | Path | None = None,
+        source: DataSource | None = None,
         *,
         split: str | None = None,
         samples: int = LIKELIHOOD_SAMPLES,
@@ -249,7 +274,7 @@ class Run:
         beside them, and what the latents carry.
 
         Args:
-            source: other data; None takes those of the run.
+            source: other data, see `data`; None takes those of the run.
             split: "train", "validation", "test" or "all"; None is "test", or "all" for a source
                 that brings no test part.
             samples: importance samples for each example.
@@ -293,48 +318,104 @@ class Run:
         show = lazy.attributes(package, {"inline": ("show",)})("show")
         return show(self, source, examples=examples, again=again)
 
-    def encode(self, x: Batch | Values | Split) -> list[Tensor]:
-        """Encodes a batch (N, *shape) or a whole split.
+    def encode(self, x: Examples) -> list[Tensor]:
+        """Encodes examples.
+
+        Args:
+            x: a source as `data` takes it, in the units of the data: an array, a tensor, a frame, a
+                path. Images may also be floats in [0, 1], shares of white, as batches of a split
+                are; rows of a table are read in the table's own units, and a matrix has a row for
+                each user. A split (`run.data().test`, or some of it by `take`), a `Batch` and
+                `SparseRows` are taken as the model sees them.
 
         Returns:
             The posterior means of each level, (N, d) each, on the CPU.
+
+        Raises:
+            DataError: `x` is nothing that can be read, or its values are not those of such data.
+            ShapeError: the examples have another shape than those of the run.
         """
         with evaluating(self.model, 0):
-            if not isinstance(x, Split):
-                means = self.model.encode(placed(self.model, x))
-                return [level.cpu() for level in means]
-            parts = []
-            for batch in chunks(self.model, x, chunk_size(self.model)):
-                parts.append(self.model.encode(batch))
+            parts = [self.model.encode(batch) for batch in self._batches(x)]
         levels = zip(*parts, strict=True)
         return [torch.cat(level).cpu() for level in levels]
 
-    def reconstruct(self, x: Batch | Values) -> Tensor:
-        """Returns the mean of p(x | z) at the posterior mean, (N, *shape)."""
-        with evaluating(self.model, 0):
-            batch = placed(self.model, x)
-            return self.model.reconstruct(batch).cpu()
+    def reconstruct(self, x: Examples, *, units: Units = "data") -> Tensor:
+        """Returns the mean of p(x | z) at the posterior mean, (N, *shape).
 
-    def decode(self, z: Tensor, level: int = 0) -> Tensor:
+        Args:
+            x: examples, see `encode`.
+            units: "data": columns of a table in the table's own units (float64), and pixels as
+                shares of white in [0, 1]; "model": as the model sees them, standardised where the
+                run standardises.
+        """
+        with evaluating(self.model, 0):
+            parts = [self.model.reconstruct(batch).cpu() for batch in self._batches(x)]
+        return self._in_units(torch.cat(parts), units)
+
+    def _batches(self, x: Examples) -> Iterator[Batch]:
+        """Yields examples in batches as the model sees them, see `encode`."""
+        seen = self._seen(x)
+        if isinstance(seen, Split):
+            yield from chunks(self.model, seen, chunk_size(self.model))
+        else:
+            yield placed(self.model, seen)
+
+    def _seen(self, x: Examples) -> Batch | Split:
+        """Returns examples as the model sees them, see `encode`."""
+        if isinstance(x, Batch | Split):
+            return x
+        if isinstance(x, SparseRows):
+            return Batch(x)
+        if is_in_memory(x):
+            if self.items is not None and is_matrix(x):
+                matrix = check_matrix(to_sparse(x), self.items.ids, self.schema.levels == 2)
+                return Batch(SparseRows.of(matrix))
+            shares = open_shares(x, self.schema)
+            if shares is not None:
+                return shares
+        examples = self.other_data(x).split("all")
+        check(self.recipe, examples)
+        return examples
+
+    def _in_units(self, values: Tensor, units: Units) -> Tensor:
+        """Returns values as the model sees them, (..., *shape), in the units that are asked for.
+
+        Raises:
+            ConfigError: there are no such units.
+        """
+        if units not in ("data", "model"):
+            raise ConfigError(unknown("units", str(units), ("data", "model")))
+        if units == "model" or not self.schema.mean:
+            return values
+        return torch.from_numpy(self.schema.restore(values.numpy()))
+
+    def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Tensor:
         """Returns the mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1.
 
-        Levels between are at their means.
+        Levels between are at their means. `units` are those of `reconstruct`.
         """
         latents = self.model.latents
         self._refuse_level(level)
+        if isinstance(z, np.ndarray):
+            z = torch.from_numpy(z)
         self.model.refuse_latents(z, level)
         with evaluating(self.model, 0):
             parts = z.to(next(self.model.parameters())).split(chunk_size(self.model))
-            return self._decode_contexts(latents.descend(part, level) for part in parts)
+            means = self._decode_contexts(latents.descend(part, level) for part in parts)
+        return self._in_units(means, units)
 
     def _decode_contexts(self, contexts: Iterable[Tensor]) -> Tensor:
         """Returns the means of p(x | z), (n, *shape), for parts of what the decoder sees of z."""
         return torch.cat([self.model.decode(context).mean.cpu() for context in contexts])
 
-    def vary(self, level: int, groups: int, draws: int, *, seed: int = 0) -> Tensor:
+    def vary(
+        self, level: int, groups: int, draws: int, *, seed: int = 0, units: Units = "data"
+    ) -> Tensor:
         """Returns means of p(x | z1) that show what a level does, (groups, draws, *shape).
 
-        In each group the level varies and those above it are fixed.
+        In each group the level varies and those above it are fixed. `units` are those of
+        `reconstruct`.
         """
         count = positive(groups, what="groups") * positive(draws, what="draws")
         numbers = count * math.prod(self.schema.shape)
@@ -344,7 +425,7 @@ class Run:
             contexts = self.model.latents.vary(level, groups, draws)
         with evaluating(self.model, 0):
             means = self._decode_contexts(contexts.split(chunk_size(self.model)))
-        return means.reshape(groups, draws, *means.shape[1:])
+        return self._in_units(means.reshape(groups, draws, *means.shape[1:]), units)
 
     def _refuse_level(self, level: int) -> None:
         """Raises ConfigError if there is no such level; 0 is that of z1."""
@@ -354,8 +435,11 @@ class Run:
                 f"this model has the levels {', '.join(map(str, known))}, got {level!r}"
             )
 
-    def sample(self, n: int, *, mean: bool = True, seed: int = 0) -> Tensor:
-        """Returns `n` samples (n, *shape): the means of p(x | z), or draws from it."""
+    def sample(self, n: int, *, mean: bool = True, seed: int = 0, units: Units = "data") -> Tensor:
+        """Returns `n` samples (n, *shape): the means of p(x | z), or draws from it.
+
+        `units` are those of `reconstruct`: a table's samples are in the table's own units.
+        """
         n = positive(n, what="the number of samples")
         self.schema.refuse_interactions(
             "samples are of images and tables; a run on interactions recommends: lowerbound "
@@ -367,7 +451,7 @@ class Run:
         with evaluating(self.model, seed):
             for start in range(0, n, size):
                 parts.append(self.model.sample(min(size, n - start), mean).cpu())
-            return torch.cat(parts)
+        return self._in_units(torch.cat(parts), units)
 
 
 def digest_of(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""NumPy files: `.npy`, which stays memory-mapped, and `.npz`. A pickle is never read."""
+"""Arrays of numbers, and `.npy` files, which stay memory-mapped. A pickle is never read."""
 
 import warnings
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, ShapeError, one_line
-from ..prepare import chunks, refuse_nonfinite
-from .limits import refuse_zip_bomb
+from ..levels import find_levels
+from ..prepare import refuse_nonfinite
 from .sources import Raw, Source, Wanted, reason
 
-VALUE_KEYS = ("images", "data", "x", "values")
-"""The values of an archive stand under one of these keys, sought in this order."""
+PARTS = ("train", "validation", "test")
+"""The parts that a source may bring, in their order in `Raw`."""
 
 CHANNEL_COUNTS = (1, 3, 4)
 """An image is grey, RGB or RGBA."""
@@ -53,7 +53,11 @@ def from_array(values: np.ndarray, name: str, **more: Any) -> Raw:
         return Raw(name, kind, events, None, **more)
     if values.dtype.kind == "f":
         refuse_nonfinite(values, name)
-    return Raw(name, kind, events, count_levels(values), **more)
+    found = find_levels(events, kind)
+    notes = [*more.pop("notes", ()), *found.notes]
+    if values.ndim == 4 and values.shape[_channel_axis(values)] == 4:
+        notes.append("the fourth channel of the images (alpha) is left out")
+    return Raw(name, kind, found.values, found.levels, notes=tuple(notes), **more)
 
 
 def to_events(values: np.ndarray, name: str) -> tuple[str, np.ndarray]:
@@ -82,8 +86,7 @@ def _channels_first(values: np.ndarray, name: str) -> np.ndarray:
 
     Where both readings fit, the channels come first.
     """
-    if values.shape[1] not in CHANNEL_COUNTS and values.shape[3] in CHANNEL_COUNTS:
-        values = np.moveaxis(values, 3, 1)
+    values = np.moveaxis(values, _channel_axis(values), 1)
     if values.shape[1] not in CHANNEL_COUNTS:
         raise ShapeError(
             f"{name} has the shape {values.shape}; allowed: (N, H, W), (N, H, W, C), (N, C, H, W) "
@@ -92,35 +95,44 @@ def _channels_first(values: np.ndarray, name: str) -> np.ndarray:
     return values[:, :3]
 
 
-def count_levels(values: np.ndarray) -> int | None:
-    """Returns the number of levels of an array: bool has 2, uint8 has 256, others have none.
-
-    A uint8 array of nothing but 0 and 1 has 2: as grey values it would be all but black.
-    """
-    if values.dtype == np.bool_:
-        return 2
-    if values.dtype != np.uint8:
-        return None
-    for _, piece in chunks(values):
-        if piece.max() > 1:
-            return 256
-    return 2
+def _channel_axis(values: np.ndarray) -> int:
+    """Finds the axis of the channels of an array with four axes: the second where that may be."""
+    if values.shape[1] not in CHANNEL_COUNTS and values.shape[3] in CHANNEL_COUNTS:
+        return 3
+    return 1
 
 
-def join_parts(train: np.ndarray, test: np.ndarray, name: str) -> dict[str, Any]:
-    """Joins a source's own two parts to one array, train first.
+def join_parts(parts: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
+    """Joins a source's own parts to one array: train first, then validation, then test.
+
+    Args:
+        parts: arrays by the names of `PARTS`; validation may be missing, and test too.
+        name: the source as it appears in messages.
 
     Returns:
-        The `values` and the number of `train` examples, as arguments of `from_array`.
+        The `values` and the number of `train` and `validation` examples, as arguments of
+        `from_array`.
 
     Raises:
         ShapeError: the parts differ in type, or in more than their number of examples.
     """
-    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
-        raise ShapeError(
-            f"{name}: train is {train.dtype} {train.shape}, test is {test.dtype} {test.shape}"
-        )
-    return {"values": np.concatenate([train, test]), "train": len(train)}
+    train = parts["train"]
+    present = [part for part in PARTS if part in parts]
+    for part in present:
+        values = parts[part]
+        if train.shape[1:] != values.shape[1:] or train.dtype != values.dtype:
+            raise ShapeError(
+                f"{name}: train is {train.dtype} {train.shape}, {part} is {values.dtype} "
+                f"{values.shape}"
+            )
+    if present == ["train"]:
+        return {"values": train}
+    joined: dict[str, Any] = {"values": np.concatenate([parts[part] for part in present])}
+    if "test" in parts:
+        joined["train"] = len(train)
+    if "validation" in parts:
+        joined["validation"] = len(parts["validation"])
+    return joined
 
 
 class Npy(Source):
@@ -139,7 +151,7 @@ class Npy(Source):
             DataError: it is no array of numbers.
         """
         try:
-            _refuse_other_file(path, ".npy")
+            refuse_other_file(path, ".npy")
             # NumPy warns of files that Python 2 wrote.
             with warnings.catch_warnings(action="ignore"):
                 values = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -155,48 +167,7 @@ class Npy(Source):
         return from_array(values, str(path))
 
 
-class Npz(Source):
-    """Arrays in a `.npz` file.
-
-    The values stand under one of `VALUE_KEYS` or under train and test, and there may be labels.
-    """
-
-    summary = "a .npz file with images, data, x or values (or train and test), and perhaps labels"
-
-    def claims(self, path: Path) -> bool:
-        """Says whether the file has the suffix .npz."""
-        return path.is_file() and path.suffix.lower() == ".npz"
-
-    def read(self, path: Path, wanted: Wanted) -> Raw:
-        """Loads those arrays of the file that are needed.
-
-        Raises:
-            DataError: it is no archive, lacks the keys, or holds objects.
-        """
-        labels = None
-        try:
-            _refuse_other_file(path, ".npz")
-            refuse_zip_bomb(path)
-            # An NpzFile decompresses an array when it is asked for: the errors of that are caught
-            # here too.
-            with (
-                warnings.catch_warnings(action="ignore"),
-                np.load(path, allow_pickle=False) as arrays,
-            ):
-                parts = _read_values(arrays, str(path))
-                if "labels" in arrays:
-                    labels = _read_array(arrays, "labels")
-        except DataError:
-            raise
-        # As above, and from within the archive.
-        except Exception as error:
-            raise DataError(
-                f"{path} cannot be read as an .npz file of numbers: {reason(error)}"
-            ) from None
-        return from_array(name=str(path), labels=labels, **parts)
-
-
-def _refuse_other_file(path: Path, suffix: str) -> None:
+def refuse_other_file(path: Path, suffix: str) -> None:
     """Refuses a file whose first bytes show that it is of another kind than its suffix says."""
     with path.open("rb") as file:
         head = file.read(64)
@@ -214,32 +185,3 @@ def _kind_of_file(head: bytes) -> str | None:
     if head and is_text:
         return "a text, as a .csv file is"
     return None
-
-
-def _read_array(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
-    """Reads one array of an archive.
-
-    Raises:
-        ValueError: NumPy passes the member on as bytes, because it is no array.
-    """
-    array = arrays[key]
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{key} is no array")
-    return array
-
-
-def _read_values(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
-    """Reads the values of an archive, and the size of its own training part if it has one."""
-    for key in VALUE_KEYS:
-        if key in arrays:
-            return {"values": _read_array(arrays, key)}
-    if "train" not in arrays:
-        keys = one_line(", ".join(arrays) or "nothing", 200)
-        raise DataError(
-            f"{name} holds {keys}; allowed: one of {', '.join(VALUE_KEYS)}, or train and test (and "
-            "labels)"
-        )
-    train = _read_array(arrays, "train")
-    if "test" not in arrays:
-        return {"values": train}
-    return join_parts(train, _read_array(arrays, "test"), name)

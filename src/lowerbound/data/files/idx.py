@@ -155,7 +155,7 @@ class Idx(Source):
         labels = None
         if train_labels is not None and test_labels is not None:
             labels = np.concatenate([train_labels, test_labels])
-        images = join_parts(train_images, test_images, str(path))
+        images = join_parts({"train": train_images, "test": test_images}, str(path))
         return from_array(name=str(path), labels=labels, **images)
 
 

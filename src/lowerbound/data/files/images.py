@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, one_line
+from ..levels import DEPTHS
 from ..prepare import span
 from ..schema import Schema
 from .decoding import Decoded, decode_pictures, read_headers
@@ -16,11 +17,6 @@ from .labels import add_labels, find_labels
 from .pictures import Form, Header
 from .sizes import AUTO, Size, choose_size, tell_choice
 from .sources import Raw, Source, Wanted
-
-DEPTHS = (8, 10, 12, 14, 16)
-"""Grey pictures of more than 8 bits have the levels of the least of these depths that holds their
-values: cameras and scanners write 10, 12 or 14 bits into 16.
-"""
 
 NAMED_FAULTS = 5
 """A message names this many files that cannot be used."""

@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import DataError, LowerboundError, ShapeError
 from ...system.files import expand_home
 from ..dataset import Dataset
+from ..memory import to_frame
 from ..schema import Schema
 from .cleaning import Log, clean
 from .history import History, Items
@@ -62,15 +63,15 @@ def from_frame(
 
 
 def to_polars(frame: Any, name: str) -> Any:
-    """Makes a Polars LazyFrame of a Polars or pandas frame."""
+    """Makes a Polars LazyFrame of a frame of Polars, pandas, or a library that speaks Arrow."""
     import polars
 
-    if isinstance(frame, polars.LazyFrame | polars.DataFrame):
-        return frame.lazy()
-    try:
-        return guarded(name, lambda: polars.from_pandas(frame).lazy())
-    except ImportError as error:
-        raise DataError(f"{name} cannot be read as a frame: {error}") from None
+    if isinstance(frame, polars.LazyFrame):
+        return frame
+    found = guarded(name, lambda: to_frame(frame), "a frame")
+    if found is None:
+        raise DataError(f"{name} cannot be read as a frame: it is a {type(frame).__name__}")
+    return found.lazy()
 
 
 def split_log(

@@ -17,6 +17,7 @@ from ..files.tables import scan_parquet
 from ..files.texts import TEXTS, find_dialect, scan_texts
 from .columns import Columns, find_columns, find_places
 from .ids import Parsed, parse_whole_numbers
+from .matrices import matrix_frame
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
@@ -90,23 +91,16 @@ def _scan_json_lines(path: Path) -> "LazyFrame":
 
 def _scan_npz(path: Path) -> "LazyFrame":
     """Reads a SciPy matrix: rows are users, columns are items, and values are weights."""
-    import polars
     from scipy.sparse import load_npz
 
     refuse_zip_bomb(path)
     stored = load_npz(path)  # which reads no pickles
-    if stored.dtype.kind == "c":
-        raise ValueError("its weights are complex numbers")
     # SciPy follows a matrix's offsets out of bounds, so they are checked before any use.
     if hasattr(stored, "check_format"):
         stored.check_format(full_check=True)
     # A matrix by rows needs this memory even if it holds nothing.
     refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)
-    matrix: Any = stored.tocsr()  # type: ignore[misc]
-    matrix.check_format(full_check=True)
-    matrix.eliminate_zeros()
-    entries = matrix.tocoo()
-    return polars.LazyFrame({"user": entries.row, "item": entries.col, "weight": entries.data})
+    return matrix_frame(stored).lazy()
 
 
 SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {

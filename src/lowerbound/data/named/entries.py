@@ -40,7 +40,8 @@ def _read_idx(folder: Path) -> "Raw":
 
 
 def _read_frey_faces(folder: Path) -> "Raw":
-    from ..files.arrays import Npz, from_array
+    from ..files.archives import Npz
+    from ..files.arrays import from_array
     from ..files.sources import Wanted
 
     file = folder / FREY_FACES

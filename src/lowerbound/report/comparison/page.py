@@ -270,7 +270,7 @@ def reconstructions(found: Comparison) -> Section:
     rows = [DenseFindings(found.first.run).shown(examples.batch(chosen))]
     labels = ["original"]
     for entry in found.entries:
-        means = entry.run.reconstruct(entry.examples.batch(chosen))
+        means = entry.run.reconstruct(entry.examples.take(chosen))
         rows.append(DenseFindings(entry.run).shown(means))
         labels.append(entry.name)
     stacked = np.stack(rows)
@@ -298,7 +298,7 @@ def columns(found: Comparison) -> Section | None:
     data = schema.restore(found.first.examples.batch(slice(0, COMPARED_ROWS)).numpy())
     samples = []
     for entry in entries:
-        drawn = entry.run.sample(COMPARED_ROWS, mean=False, seed=found.seed)
+        drawn = entry.run.sample(COMPARED_ROWS, mean=False, seed=found.seed, units="model")
         samples.append(entry.run.schema.restore(drawn.numpy()))
     titles = column_names(schema.columns, schema.shape[0])
     distances = np.stack([column_distances(data, part) for part in samples], axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...batch import Batch
 from ...data import Dataset, Examples
 from ...evaluation import Bound, LatentStatistics, Likelihood
 from ...evaluation.batches import chunk_size, chunks, evaluating
@@ -337,7 +338,7 @@ class DenseFindings:
         total = torch.zeros(())
         for start in range(0, len(first), RECONSTRUCTED_AT_ONCE):
             x = first.batch(slice(start, start + RECONSTRUCTED_AT_ONCE))
-            errors = x - self.run.reconstruct(x)
+            errors = x - self.run.reconstruct(Batch(x), units="model")
             total = total + (errors**2).sum(0)
         return np.asarray(total / len(first))
 
@@ -363,7 +364,7 @@ class DenseFindings:
         least.
         """
         count = max(LEAST_SAMPLES, len(self.mapped))
-        drawn = self.run.sample(count, mean=False).double()
+        drawn = self.run.sample(count, mean=False, units="model").double()
         return np.asarray(self.run.schema.restore(drawn.numpy()))
 
     @cached_property

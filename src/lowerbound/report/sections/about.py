@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 from ...data import described
+from ...data.memory import MEMORY
 from ...run import Run, units
 from ...run.display import Fact, describe_model, latent_sizes, source_name
 from ...system.files import is_file, read_json
@@ -38,19 +39,29 @@ def about(run: Run) -> Section:
     caveat = run.recipe.model.likelihood.caveat(schema.low, schema.high, schema.levels)
     if caveat:
         warnings.append(f"Of the likelihood: {caveat}.")
-    name = run.folder.resolve().name
-    recipe = shlex.quote(f"{name}/recipe.toml")
-    out = shlex.quote(f"{name}-again")
     return Section(
         "This run",
         tuple(sentences),
         tuple(warnings),
         tables=(Table((), _facts(run), numbers=False),),
-        commands=(
-            "# the same run again, from the folder that holds this one",
-            f"lowerbound fit {recipe} --out {out}",
-        ),
+        commands=_commands(run),
         folded=(("The whole recipe, every default written out", run.recipe.to_toml()),),
+    )
+
+
+def _commands(run: Run) -> tuple[str, str]:
+    """Says how the same run is made again."""
+    name = run.folder.resolve().name
+    recipe = f"{name}/recipe.toml"
+    out = f"{name}-again"
+    if run.recipe.data.source == MEMORY:
+        return (
+            "# the same run again, in Python, with the same data in memory",
+            f"lowerbound.fit({recipe!r}, data=data, out={out!r})",
+        )
+    return (
+        "# the same run again, from the folder that holds this one",
+        f"lowerbound fit {shlex.quote(recipe)} --out {shlex.quote(out)}",
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
+from ...batch import Batch
 from ...data import Dataset
 from ...run import Run
 from ...system.image_grid import tiles
@@ -123,7 +124,7 @@ def _reconstruction_picture(
 ) -> Picture:
     x = findings.examples.batch(rows)
     originals = findings.shown(x)
-    reconstructed = findings.shown(findings.run.reconstruct(x))
+    reconstructed = findings.shown(findings.run.reconstruct(Batch(x)))
     return Picture(
         name,
         title,
@@ -391,7 +392,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     split = data.validation or data.train
     x = split.batch(slice(0, 32))
     originals = findings.shown(x)
-    reconstructed = findings.shown(run.reconstruct(x))
+    reconstructed = findings.shown(run.reconstruct(Batch(x)))
     images, columns = interleaved(originals, reconstructed)
     pictures = {"reconstructions": tiles(images, columns)}
     if findings.has_bound:

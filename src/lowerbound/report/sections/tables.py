@@ -243,7 +243,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     names = _column_names(run)[:HISTOGRAM_COLUMNS]
     split = data.validation or data.train
     examples = split.batch(slice(0, GLANCE_EXAMPLES)).numpy()
-    draws = run.sample(GLANCE_EXAMPLES, mean=False).numpy()
+    draws = run.sample(GLANCE_EXAMPLES, mean=False, units="model").numpy()
     values = np.asarray(run.schema.restore(examples))
     samples = np.asarray(run.schema.restore(draws))
     shown = slice(0, len(names))
