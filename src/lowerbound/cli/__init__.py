@@ -8,6 +8,7 @@ stopped by Ctrl-C and SIGTERM.
 
 # The order of these imports is the order of the commands in `lowerbound --help`.
 # isort: off
+from . import describe as describe
 from . import fit as fit
 from . import measure as measure
 from . import use as use

@@ -195,6 +195,10 @@ class Data:
 
     def _preparation(self) -> Preparation:
         """Returns the options that say how examples are prepared."""
+        return Preparation(self.binarize, self.standardize, self.wanted())
+
+    def wanted(self) -> Wanted:
+        """Returns what is asked of the reader of examples."""
         size: Size | Literal["auto"] | None = None
         if self.size == AUTO:
             size = AUTO
@@ -204,7 +208,7 @@ class Data:
         columns = None
         if self.columns is not None:
             columns = tuple(self.columns)
-        wanted = Wanted(
+        return Wanted(
             size,
             self.grey,
             columns,
@@ -215,7 +219,6 @@ class Data:
             max_pixels=self.max_pixels,
             text=self.text_format(),
         )
-        return Preparation(self.binarize, self.standardize, wanted)
 
     def text_format(self) -> TextFormat:
         """Returns what the recipe says of the way a text file is written."""

@@ -12,6 +12,7 @@ from ..levels import DEPTHS
 from ..prepare import span
 from ..schema import Schema
 from .decoding import Decoded, decode_pictures, read_headers
+from .description import Description, count_labels, describe_shape
 from .folders import SUFFIXES, Listing, list_pictures, readable
 from .labels import add_labels, find_labels
 from .pictures import Form, Header
@@ -64,6 +65,46 @@ class Images(Source):
             names={"file": np.array([readable(name) for name in used.names])},
             notes=(*used.notes, *notes),
         )
+
+    def describe(self, path: Path, wanted: Wanted) -> Description:
+        """Describes pictures by their headers; none is decoded.
+
+        Raises:
+            DataError: there are no pictures.
+        """
+        listing = _list(path, wanted)
+        headers, faults = read_headers(listing, wanted.max_pixels)
+        read = [header for header in headers if header is not None]
+        found = Description(
+            str(path),
+            "image",
+            len(listing.names),
+            labels=count_labels(listing.labels),
+            train=listing.train,
+            validation=listing.validation,
+            notes=(*listing.notes, *_describe_files(listing, read)),
+        )
+        if faults and not wanted.skip_broken:
+            return replace(found, problem=_describe_faults(listing, faults, wanted))
+        try:
+            form = _choose_form(listing, headers, faults, wanted)
+        except DataError as error:
+            return replace(found, problem=str(error))
+        return replace(found, facts=describe_shape(form.shape, form.levels))
+
+
+def _describe_files(listing: Listing, headers: Sequence[Header]) -> list[str]:
+    """Says how pictures are named and of which sizes they are."""
+    endings = Counter(Path(name).suffix.lower() for name in listing.names)
+    named = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common())
+    sizes = Counter(_sizes(headers))
+    if not sizes:
+        return [f"files: {named}"]
+    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
+    lengths = _by(by_area[0])
+    if len(sizes) > 1:
+        lengths = f"{lengths} to {_by(by_area[-1])}, {len(sizes):,} sizes"
+    return [f"files: {named}", f"sizes: {lengths} (height x width)"]
 
 
 def _list(path: Path, wanted: Wanted) -> Listing:

@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import DataError, one_line
 from ...specs.registry import members
 from ..schema import Schema
+from .description import Description, count_labels, describe_shape
 from .dialect import AS_FOUND, TextFormat
 from .sizes import Size
 
@@ -133,6 +134,24 @@ class Source(abc.ABC):
         Raises:
             DataError: it is not as it should be: one line that names the file.
         """
+
+    def describe(self, path: Path, wanted: Wanted) -> Description:
+        """Says what would be read, for people; a kind that can tell without reading all does so.
+
+        Raises:
+            DataError: not even this can be said of it.
+        """
+        raw = self.read(path, wanted)
+        return Description(
+            raw.name,
+            raw.kind,
+            len(raw.values),
+            describe_shape(raw.values.shape[1:], raw.levels),
+            labels=count_labels(raw.labels),
+            train=raw.train,
+            validation=raw.validation,
+            notes=raw.notes,
+        )
 
 
 def all_readers() -> list[Source]:

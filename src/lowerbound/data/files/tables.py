@@ -12,7 +12,9 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, LowerboundError, one_line, unknown
 from ...system.files import refuse_special
+from .description import Description
 from .dialect import AS_FOUND, Dialect, TextFormat, is_value, repeated
+from .heads import HEAD_ROWS, describe_columns
 from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
@@ -67,6 +69,17 @@ class Table(Source):
                 return _read_parquet(path, wanted)
             return _read_text(path, wanted)
 
+    def describe(self, path: Path, wanted: Wanted) -> Description:
+        """Describes a table by its first rows, without reading the others as numbers.
+
+        Raises:
+            DataError: the file cannot be read as rows and columns.
+        """
+        with _refusing_damage(path):
+            if path.suffix.lower() == ".parquet":
+                return _describe_parquet(path, wanted)
+            return _describe_text(path, wanted)
+
 
 @contextmanager
 def _refusing_damage(path: Path) -> Iterator[None]:
@@ -100,7 +113,7 @@ def read_column(path: Path, name: str, text: TextFormat = AS_FOUND) -> np.ndarra
             dialect = find_dialect(path, text)
             _refuse_unknown([name], dialect.columns, str(path))
             fields = scan_texts(path, dialect).select(normal_name(name)).collect()
-            frame = _parse_spelled_numbers(fields, dialect)
+            frame = parse_spelled_numbers(fields, dialect)
     return np.array(frame.to_series().to_list(), dtype=object)
 
 
@@ -394,7 +407,7 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
     except ComputeError:
         # Some field below the sample is no number, or has a blank beside it.
         frame = texts.select(choice.values).collect()
-    frame = _parse_spelled_numbers(frame, dialect)
+    frame = parse_spelled_numbers(frame, dialect)
     if choice.others:
         frame = frame.hstack(texts.select(choice.others).collect())
     return frame
@@ -415,7 +428,7 @@ def _plain_numbers(dialect: Dialect, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name in known]
 
 
-def _parse_spelled_numbers(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
+def parse_spelled_numbers(frame: "DataFrame", dialect: Dialect) -> "DataFrame":
     """Converts those columns of texts to numbers whose texts all are numbers or Booleans.
 
     The rest stays as it is after more columns of other texts than a message shows.
@@ -488,6 +501,65 @@ def _leave_out_empty(
     note = f"{dialect.path}: columns without a name and without values are left out: {_show(empty)}"
     values = tuple(name for name in choice.values if name not in empty)
     return replace(choice, values=values, notes=(*choice.notes, note))
+
+
+# Descriptions
+
+
+def _describe_text(path: Path, wanted: Wanted) -> Description:
+    """Describes a text file by its dialect and its first rows."""
+    dialect = find_dialect(path, wanted.text)
+    head = scan_texts(path, dialect).head(HEAD_ROWS).collect()
+    head = parse_spelled_numbers(head, dialect)
+    wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
+    found = _describe_head(head, wanted, str(path))
+    return replace(found, count=dialect.rows, notes=(*dialect.notes(), *found.notes))
+
+
+def _describe_parquet(path: Path, wanted: Wanted) -> Description:
+    """Describes a Parquet file by its header and its first rows, where these are of plain types."""
+    import polars
+
+    scan = scan_parquet(path)
+    scan = scan.rename(_normal_names(scan.collect_schema().names(), str(path)))
+    schema = scan.collect_schema()
+    flat = [name for name, kind in schema.items() if not kind.is_nested()]
+    head = scan.select(flat).head(HEAD_ROWS).collect()
+    rows = scan.select(polars.len()).collect().item()
+    return replace(_describe_head(head, wanted, str(path)), count=rows)
+
+
+def _describe_head(head: "DataFrame", wanted: Wanted, name: str) -> Description:
+    """Describes a table by its first rows, and says what a fit would refuse of them."""
+    problem = None
+    notes: tuple[str, ...] = ()
+    uses: dict[str, str] = {}
+    try:
+        choice = choose_columns(head.columns, wanted, name)
+        notes = choice.notes
+        uses = _uses_of(choice, head.columns)
+        _make_table(head.select(choice.all), choice, wanted, name)
+    except LowerboundError as error:
+        problem = str(error)
+    return Description(
+        name,
+        "table",
+        len(head),
+        columns=describe_columns(head, uses),
+        looked_at=len(head),
+        notes=notes,
+        problem=problem,
+    )
+
+
+def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
+    """Says what each column is used for; one that is left out has no entry."""
+    uses = dict.fromkeys((name for name in names if _is_index(name, names)), "index")
+    uses |= dict.fromkeys(choice.values, "value")
+    uses |= dict.fromkeys(choice.ids, "id")
+    if choice.labels is not None:
+        uses[choice.labels] = "label"
+    return uses
 
 
 # Numbers

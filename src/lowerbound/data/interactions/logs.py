@@ -15,7 +15,7 @@ from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
 from ..files.sources import reason
 from ..files.tables import scan_parquet
 from ..files.texts import TEXTS, find_dialect, scan_texts
-from .columns import Columns, find_columns, find_places
+from .columns import Columns, Found, find_columns, find_places
 from .ids import Parsed, parse_whole_numbers
 from .matrices import matrix_frame
 
@@ -296,6 +296,24 @@ def _parse_texts(frame: "LazyFrame", dialect: Dialect, times_are_texts: bool) ->
     return frame.with_columns(columns)
 
 
+def choose_columns(source: RawLog, number: int, columns: Columns) -> Found:
+    """Finds which columns of one part are users, items, ratings and times.
+
+    Raises:
+        DataError: columns are missing; the message names them all, and the keys.
+    """
+    frame = source.parts[number]
+    names = list(guarded(source.name, frame.collect_schema))
+    dialect = source.dialects.get(number)
+    if dialect is not None and not dialect.header:
+        is_time = _is_third_time(frame, names)
+        return find_places(names, columns, is_time, source.name)
+    hint = ""
+    if dialect is not None and columns.are_usual:
+        hint = "; if its first line is no header, set data.header=false"
+    return find_columns(names, columns, source.name, hint)
+
+
 def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":
     """Selects the columns user and item and, where they are there and of use, rating and time.
 
@@ -305,17 +323,8 @@ def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, 
     import polars
 
     frame = source.parts[number]
+    found = choose_columns(source, number, columns)
     schema = guarded(source.name, frame.collect_schema)
-    names = list(schema)
-    dialect = source.dialects.get(number)
-    if dialect is not None and not dialect.header:
-        is_time = _is_third_time(frame, names)
-        found = find_places(names, columns, is_time, source.name)
-    else:
-        hint = ""
-        if dialect is not None and columns.are_usual:
-            hint = "; if its first line is no header, set data.header=false"
-        found = find_columns(names, columns, source.name, hint)
     selected = []
     for key, name in found.names.items():
         target = key.replace("timestamp", "time")

@@ -1,0 +1,156 @@
+"""What a source would be read as, said before anything is fitted, without reading all of it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import DataError
+from .files.description import Description, count_labels, describe_shape
+from .files.sizes import AUTO
+from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
+from .files.tables import Table
+from .interactions.columns import Columns
+from .interactions.description import TIMED, describe_log
+from .interactions.logs import find_ending, parts_of
+from .named.entries import NAMED, find_path
+from .splits import OwnParts, SplitSizes, cut
+
+INTERACTIONS = "interactions"
+"""The kind of a log of users and items."""
+
+COMMANDS = {
+    "image": "fit images --data {}",
+    "table": "fit table --data {}",
+    "vector": "fit table --data {} --set data.standardize=true",
+    INTERACTIONS: "fit multvae --data {}",
+}
+"""What people do with data of each kind."""
+
+SPARSE_SUFFIX = ".npz"
+"""A matrix of users and items is kept in such a file."""
+
+
+OF_ANY_SIZE = replace(AS_IT_IS, size=AUTO)
+"""Pictures may be of any sizes, as for the recipe that is proposed."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source is to be read, where the user has said so.
+
+    Attributes:
+        wanted: what is asked of the reader, and how texts are written.
+        columns: the columns of a log.
+        is_log: the source is a log of interactions; None: it is one if it looks so.
+    """
+
+    wanted: Wanted = OF_ANY_SIZE
+    columns: Columns = TIMED
+    is_log: bool | None = None
+
+
+AS_IT_LOOKS = Reading()
+"""Everything is found from the source."""
+
+
+def describe(source: str | Path, reading: Reading = AS_IT_LOOKS) -> Description:
+    """Says what a source would be read as: its kind, shape, columns, labels, parts and traps.
+
+    A log of interactions is told from a table by its columns: one of users and one of items, by
+    their usual names.
+
+    Args:
+        source: the name of a set, or the path of a file or folder.
+        reading: how it is to be read, where that is not to be found.
+
+    Raises:
+        DataError: it is missing, of no known kind, or cannot even be looked at.
+    """
+    source = str(source)
+    if source in NAMED:
+        return _describe_named(source)
+    path = find_path(source)
+    try:
+        if reading.is_log is None:
+            log = _describe_if_log(path, reading)
+            if log is not None:
+                return log
+        elif reading.is_log:
+            return describe_log(path, reading.wanted.text, reading.columns)
+        return find_reader(path).describe(path, reading.wanted)
+    # A folder may not be looked into, or holds paths that are too long to be looked at.
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}") from None
+
+
+def _describe_if_log(path: Path, reading: Reading) -> Description | None:
+    """Describes a source as a log if it has the files or the columns of one, and else not."""
+    if path.is_dir():
+        try:
+            parts_of(path)
+        except DataError:
+            return None
+        return describe_log(path, reading.wanted.text, reading.columns)
+    is_table = Table().claims(path) or find_ending(path) in (".jsonl", ".ndjson")
+    if not is_table and not _is_sparse(path):
+        return None
+    found = describe_log(path, reading.wanted.text, reading.columns)
+    uses = {column.use for column in found.columns}
+    if found.problem is None and {"user", "item"} <= uses and not _is_without_header(found):
+        return found
+    return None
+
+
+def _is_without_header(found: Description) -> bool:
+    """Says whether columns were found by their places alone, which a table may have too."""
+    return any(column.name.startswith("column_") for column in found.columns)
+
+
+def _is_sparse(path: Path) -> bool:
+    """Says whether a file holds a sparse matrix of SciPy, by the names of its members."""
+    import zipfile
+
+    if path.suffix.lower() != SPARSE_SUFFIX:
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return "format.npy" in names and "shape.npy" in names
+
+
+def _describe_named(name: str) -> Description:
+    """Describes a named set, which is read if it is here."""
+    entry = NAMED[name]
+    place = entry.found()
+    if place is None:
+        return Description(name, entry.kind, None, (entry.summary, "not here yet"))
+    if entry.kind == INTERACTIONS:
+        return Description(name, entry.kind, None, (entry.summary, str(place)))
+    raw: Raw = entry.open()
+    return Description(
+        name,
+        raw.kind,
+        len(raw.values),
+        (entry.summary, *describe_shape(raw.values.shape[1:], raw.levels)),
+        labels=count_labels(raw.labels),
+        train=raw.train,
+        validation=raw.validation,
+        notes=raw.notes,
+    )
+
+
+def split_counts(found: Description, sizes: SplitSizes) -> dict[str, int]:
+    """Counts the examples of each split that a fit would make; empty where that is not known.
+
+    Raises:
+        DataError: no training example would remain.
+    """
+    if found.count is None or found.kind == INTERACTIONS:
+        return {}
+    rows = cut(found.count, OwnParts(found.train, found.validation), sizes, found.name)
+    return {
+        "train": len(rows.train),
+        "validation": len(rows.validation),
+        "test": len(rows.test),
+    }
