@@ -20,6 +20,7 @@ spin_briefly()
 
 if TYPE_CHECKING:
     from .anomalies import score
+    from .data.describing import describe
     from .fitting import fit
     from .model import VAE, Architecture
     from .recipe import Recipe, Training
@@ -33,6 +34,7 @@ __getattr__, __dir__ = lazy.exports(
     __name__,
     {
         "anomalies": ("score",),
+        "data.describing": ("describe",),
         "fitting": ("fit",),
         "model": ("VAE", "Architecture"),
         "recipe": ("Recipe", "Training"),
@@ -51,6 +53,7 @@ __all__ = [
     "Training",
     "__version__",
     "compare",
+    "describe",
     "fit",
     "load",
     "score",

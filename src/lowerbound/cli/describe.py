@@ -1,8 +1,8 @@
 """The command that says what a source would be read as."""
 
 import shlex
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,22 +10,8 @@ from .app import Json, command, show
 
 if TYPE_CHECKING:
     from ..data.describing import Reading
-    from ..data.files.description import Column, Description
+    from ..data.files.description import Description
     from ..data.splits import SplitSizes
-
-KINDS = {
-    "image": "images",
-    "table": "a table",
-    "vector": "vectors",
-    "interactions": "a log of users and items",
-}
-"""What each kind is called."""
-
-UNITS = {"image": "images", "table": "rows", "vector": "vectors", "interactions": "lines"}
-"""What the examples of each kind are called."""
-
-MOST_COLUMNS = 40
-"""So many columns are printed."""
 
 
 @command()
@@ -107,68 +93,15 @@ def next_command(source: str, found: "Description", settings: list[str]) -> str 
 def description_lines(
     found: "Description", splits: dict[str, int], problem: str | None, following: str | None
 ) -> list[str]:
-    """Lays out a description for people."""
-    lines = [f"{found.name}: {KINDS.get(found.kind, found.kind)}"]
-    count = "how many is not known before it is read"
-    if found.count is not None:
-        count = f"{found.count:,} {UNITS.get(found.kind, 'examples')}"
-    lines.append(row("content", "; ".join((count, *found.facts))))
+    """Lays out a description with what a fit would make of it."""
+    from ..data.files.description import show_row
+
+    lines = replace(found, problem=problem).lines()
     if splits:
-        cut = ", ".join(f"{name} {size:,}" for name, size in splits.items())
-        lines.append(row("splits", f"{cut} ({origin_of_splits(found)})"))
-    if found.labels:
-        counted = ", ".join(f"{label or '(none)'} {n:,}" for label, n in found.labels.items())
-        lines.append(row("labels", counted))
-    for note in found.notes:
-        lines.append(row("note", note))
-    lines += column_table(found)
-    if problem is not None:
-        lines.append(row("problem", problem))
-    elif following is not None:
-        lines.append(row("next", following))
+        sizes = ", ".join(f"{name} {size:,}" for name, size in splits.items())
+        lines.append(
+            show_row("splits", f"{sizes} (data.validation and data.test set them, data.seed draws)")
+        )
+    if problem is None and following is not None:
+        lines.append(show_row("next", following))
     return lines
-
-
-def row(label: str, text: str) -> str:
-    """Lays out one row of a description."""
-    return f"{label:<9}{text}"
-
-
-def origin_of_splits(found: "Description") -> str:
-    """Says which splits the source brings, and which are drawn."""
-    own = []
-    if found.train is not None:
-        own += ["train", "test"]
-    if found.validation is not None:
-        own.append("validation")
-    if not own:
-        return "drawn at random by data.seed; data.validation and data.test set their sizes"
-    return f"the source's own: {', '.join(own)}"
-
-
-def column_table(found: "Description") -> list[str]:
-    """Lays out the columns of a table or a log, one a row."""
-    if not found.columns:
-        return []
-    shown = found.columns[:MOST_COLUMNS]
-    width = max(len(column.name) for column in shown)
-    width = min(max(width, len("column")), 40)
-    lines = [
-        f"the first {found.looked_at:,} rows:",
-        f"  {'column':<{width}}  {'kind':<13}{'use':<10}{'missing':>8}  examples",
-    ]
-    for column in shown:
-        lines.append(column_row(column, width))
-    rest = len(found.columns) - len(shown)
-    if rest:
-        lines.append(f"  and {rest:,} more")
-    return lines
-
-
-def column_row(column: "Column", width: int) -> str:
-    """Lays out one column."""
-    name: Any = column.name
-    if len(name) > width:
-        name = name[: width - 3] + "..."
-    values = ", ".join(column.examples)
-    return f"  {name:<{width}}  {column.kind:<13}{column.use:<10}{column.missing:>8}  {values}"

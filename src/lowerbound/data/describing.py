@@ -1,18 +1,23 @@
 """What a source would be read as, said before anything is fitted, without reading all of it."""
 
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from .files.description import Description, count_labels, describe_shape
+from .files.description import Description
 from .files.sizes import AUTO
-from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
+from .files.sources import AS_IT_IS, Wanted, describe_raw, find_reader, reason
 from .files.tables import Table
 from .interactions.columns import Columns
 from .interactions.description import TIMED, describe_log
 from .interactions.logs import find_ending, parts_of
 from .named.entries import NAMED, find_path
 from .splits import OwnParts, SplitSizes, cut
+
+if TYPE_CHECKING:
+    from .memory import DataSource, InMemory
 
 INTERACTIONS = "interactions"
 """The kind of a log of users and items."""
@@ -24,6 +29,12 @@ COMMANDS = {
     INTERACTIONS: "fit multvae --data {}",
 }
 """What people do with data of each kind."""
+
+MAY_BE_LOG = (
+    "columns without names may be users and items too: lowerbound fit multvae reads them so, and "
+    "describe --interactions shows it"
+)
+"""What is said of a file that may be a table or a log."""
 
 SPARSE_SUFFIX = ".npz"
 """A matrix of users and items is kept in such a file."""
@@ -52,31 +63,37 @@ AS_IT_LOOKS = Reading()
 """Everything is found from the source."""
 
 
-def describe(source: str | Path, reading: Reading = AS_IT_LOOKS) -> Description:
+def describe(source: "DataSource", reading: Reading = AS_IT_LOOKS) -> Description:
     """Says what a source would be read as: its kind, shape, columns, labels, parts and traps.
 
     A log of interactions is told from a table by its columns: one of users and one of items, by
     their usual names.
 
     Args:
-        source: the name of a set, or the path of a file or folder.
+        source: the name of a set, the path of a file or folder, or data in memory.
         reading: how it is to be read, where that is not to be found.
 
     Raises:
         DataError: it is missing, of no known kind, or cannot even be looked at.
     """
+    if not isinstance(source, str | PathLike):
+        return _describe_memory(source, reading)
     source = str(source)
     if source in NAMED:
         return _describe_named(source)
     path = find_path(source)
     try:
+        if reading.is_log:
+            return describe_log(path, reading.wanted.text, reading.columns)
+        log = None
         if reading.is_log is None:
             log = _describe_if_log(path, reading)
-            if log is not None:
-                return log
-        elif reading.is_log:
-            return describe_log(path, reading.wanted.text, reading.columns)
-        return find_reader(path).describe(path, reading.wanted)
+        if log is not None and not _is_without_header(log):
+            return log
+        found = find_reader(path).describe(path, reading.wanted)
+        if log is not None:
+            return replace(found, notes=(*found.notes, MAY_BE_LOG))
+        return found
     # A folder may not be looked into, or holds paths that are too long to be looked at.
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}") from None
@@ -95,7 +112,7 @@ def _describe_if_log(path: Path, reading: Reading) -> Description | None:
         return None
     found = describe_log(path, reading.wanted.text, reading.columns)
     uses = {column.use for column in found.columns}
-    if found.problem is None and {"user", "item"} <= uses and not _is_without_header(found):
+    if found.problem is None and {"user", "item"} <= uses:
         return found
     return None
 
@@ -119,6 +136,14 @@ def _is_sparse(path: Path) -> bool:
     return "format.npy" in names and "shape.npy" in names
 
 
+def _describe_memory(source: "InMemory", reading: Reading) -> Description:
+    """Describes examples in memory."""
+    # This needs torch, which takes longer than all else here.
+    from .memory import read_examples
+
+    return describe_raw(read_examples(source, reading.wanted))
+
+
 def _describe_named(name: str) -> Description:
     """Describes a named set, which is read if it is here."""
     entry = NAMED[name]
@@ -127,17 +152,8 @@ def _describe_named(name: str) -> Description:
         return Description(name, entry.kind, None, (entry.summary, "not here yet"))
     if entry.kind == INTERACTIONS:
         return Description(name, entry.kind, None, (entry.summary, str(place)))
-    raw: Raw = entry.open()
-    return Description(
-        name,
-        raw.kind,
-        len(raw.values),
-        (entry.summary, *describe_shape(raw.values.shape[1:], raw.levels)),
-        labels=count_labels(raw.labels),
-        train=raw.train,
-        validation=raw.validation,
-        notes=raw.notes,
-    )
+    found = describe_raw(entry.open())
+    return replace(found, name=name, facts=(entry.summary, *found.facts))
 
 
 def split_counts(found: Description, sizes: SplitSizes) -> dict[str, int]:

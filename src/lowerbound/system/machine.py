@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import psutil
-import torch
 
 from ..errors import ConfigError, one_line
 
@@ -95,6 +94,9 @@ def limit_threads() -> None:
     OpenMP knows the affinity, but not what a container may take. Whoever has set OMP_NUM_THREADS
     has chosen.
     """
+    # Imported late: to look at data, nobody waits for it.
+    import torch
+
     threads = torch.get_num_threads()
     if threads > 1 and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(min(threads, allowed_cores()))
@@ -102,6 +104,8 @@ def limit_threads() -> None:
 
 def hardware(device: str = "cpu") -> str:
     """Describes the device of the weights, the processor, its cores and the threads in use."""
+    import torch
+
     cpu = f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     if device.startswith("cuda"):
         return f"{torch.cuda.get_device_name(device)}; {cpu}"

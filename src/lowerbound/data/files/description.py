@@ -9,6 +9,23 @@ import numpy as np
 MOST_LABELS = 10
 """A description counts this many labels, the most frequent ones."""
 
+MOST_COLUMNS = 40
+"""So many columns are shown."""
+
+WIDEST_NAME = 40
+"""The name of a column is shown with so many characters."""
+
+KINDS = {
+    "image": "images",
+    "table": "a table",
+    "vector": "vectors",
+    "interactions": "a log of users and items",
+}
+"""What each kind is called."""
+
+UNITS = {"image": "images", "table": "rows", "vector": "vectors", "interactions": "lines"}
+"""What the examples of each kind are called."""
+
 LABELS_LEFT = "others"
 """The labels beyond these are counted together under this name."""
 
@@ -31,6 +48,14 @@ class Column:
     use: str
     missing: int
     examples: tuple[str, ...]
+
+    def line(self, width: int) -> str:
+        """Lays the column out as one line, its name in so many characters."""
+        name = self.name
+        if len(name) > width:
+            name = f"{name[: width - 3]}..."
+        values = ", ".join(self.examples)
+        return f"  {name:<{width}}  {self.kind:<13}{self.use:<10}{self.missing:>8}  {values}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +87,65 @@ class Description:
     validation: int | None = None
     notes: tuple[str, ...] = ()
     problem: str | None = None
+
+    def __str__(self) -> str:
+        """Returns the description as lines for people."""
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Lays the description out for people."""
+        lines = [f"{self.name}: {KINDS.get(self.kind, self.kind)}"]
+        content = (self._count_text(), *self.facts)
+        lines.append(show_row("content", "; ".join(content)))
+        if self.train is not None or self.validation is not None:
+            lines.append(show_row("parts", self._parts_text()))
+        if self.labels:
+            lines.append(show_row("labels", self._labels_text()))
+        for note in self.notes:
+            lines.append(show_row("note", note))
+        lines += self._column_lines()
+        if self.problem is not None:
+            lines.append(show_row("problem", self.problem))
+        return lines
+
+    def _count_text(self) -> str:
+        if self.count is None:
+            return "how many is known when it is read"
+        return f"{self.count:,} {UNITS.get(self.kind, 'examples')}"
+
+    def _parts_text(self) -> str:
+        """Says which parts the source brings, and how many examples each has."""
+        own = {"train": self.train, "validation": self.validation}
+        if self.train is not None and self.count is not None:
+            own["test"] = self.count - self.train - (self.validation or 0)
+        sizes = [f"{name} {size:,}" for name, size in own.items() if size is not None]
+        return f"its own: {', '.join(sizes)}"
+
+    def _labels_text(self) -> str:
+        return ", ".join(f"{label or '(none)'} {n:,}" for label, n in self.labels.items())
+
+    def _column_lines(self) -> list[str]:
+        """Lays out the columns, one a line."""
+        if not self.columns:
+            return []
+        shown = self.columns[:MOST_COLUMNS]
+        widest = max(len(column.name) for column in shown)
+        width = min(max(widest, len("column")), WIDEST_NAME)
+        lines = [
+            f"the first {self.looked_at:,} rows:",
+            f"  {'column':<{width}}  {'kind':<13}{'use':<10}{'missing':>8}  examples",
+        ]
+        for column in shown:
+            lines.append(column.line(width))
+        rest = len(self.columns) - len(shown)
+        if rest:
+            lines.append(f"  and {rest:,} more")
+        return lines
+
+
+def show_row(label: str, text: str) -> str:
+    """Lays out one row of a description."""
+    return f"{label:<9}{text}"
 
 
 def count_labels(labels: np.ndarray | Sequence[object] | None) -> dict[str, int]:

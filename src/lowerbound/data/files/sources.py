@@ -141,17 +141,21 @@ class Source(abc.ABC):
         Raises:
             DataError: not even this can be said of it.
         """
-        raw = self.read(path, wanted)
-        return Description(
-            raw.name,
-            raw.kind,
-            len(raw.values),
-            describe_shape(raw.values.shape[1:], raw.levels),
-            labels=count_labels(raw.labels),
-            train=raw.train,
-            validation=raw.validation,
-            notes=raw.notes,
-        )
+        return describe_raw(self.read(path, wanted))
+
+
+def describe_raw(raw: Raw) -> Description:
+    """Describes what was read."""
+    return Description(
+        raw.name,
+        raw.kind,
+        len(raw.values),
+        describe_shape(raw.values.shape[1:], raw.levels),
+        labels=count_labels(raw.labels),
+        train=raw.train,
+        validation=raw.validation,
+        notes=tuple(raw.notes),
+    )
 
 
 def all_readers() -> list[Source]:

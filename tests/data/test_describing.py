@@ -1,0 +1,204 @@
+"""What `lowerbound describe` says of a source, and that it is what a fit then reads."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+from scipy.sparse import random as random_matrix
+from scipy.sparse import save_npz
+
+import lowerbound
+from lowerbound.cli import main
+from lowerbound.data import Data
+from lowerbound.data.describing import Reading, describe
+from lowerbound.data.files.description import count_labels
+from lowerbound.errors import DataError
+
+RANDOM = np.random.default_rng(0)
+
+
+def write_pictures(folder: Path, sizes: list[tuple[int, int]]) -> Path:
+    """Writes a picture of each (height, width) into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (height, width) in enumerate(sizes):
+        values = RANDOM.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        Image.fromarray(values).save(folder / f"{i}.png")
+    return folder
+
+
+def write_text(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    """Runs the command line, and returns what it prints."""
+    monkeypatch.setattr(sys, "argv", ["lowerbound", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    return capsys.readouterr().out
+
+
+def test_pictures_are_described_by_their_headers(tmp_path, monkeypatch):
+    """Sizes, labels and parts are told, and no picture is decoded."""
+    for part, count in (("train", 6), ("test", 3)):
+        for label in ("cat", "dog"):
+            write_pictures(tmp_path / part / label, [(20, 30)] * count)
+    write_pictures(tmp_path / "train" / "cat", [(200, 300)])
+
+    def refuse(*arguments):
+        raise AssertionError("a picture was decoded")
+
+    monkeypatch.setattr("lowerbound.data.files.images.decode_pictures", refuse)
+    found = describe(tmp_path)
+    assert (found.kind, found.count, found.train) == ("image", 18, 12)
+    assert found.labels == {"cat": 9, "dog": 9}
+    assert any("20x30 to 200x300" in note for note in found.notes)
+    assert "in colour" in found.facts[0]
+
+
+def test_a_broken_picture_is_a_problem_that_is_told(tmp_path):
+    write_pictures(tmp_path, [(9, 9)] * 3)
+    (tmp_path / "4.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    found = describe(tmp_path)
+    assert found.count == 4
+    assert "1 of the 4" in (found.problem or "")
+
+
+def test_a_table_is_described_by_its_first_rows(tmp_path):
+    """Kinds, uses, gaps and examples of columns, of the first thousand rows alone."""
+    rows = [f"{i};{i / 2:.1f};{'yes' if i % 2 else 'no'};".replace(".", ",") for i in range(3000)]
+    path = write_text(tmp_path / "t.csv", ["n;half;word;none", *rows])
+    found = describe(path)
+    assert (found.kind, found.count, found.looked_at) == ("table", 3000, 1000)
+    assert [column.kind for column in found.columns] == ["whole number", "number", "text", "empty"]
+    assert found.columns[1].examples == ("0", "0.5", "1")
+    assert found.columns[3].missing == 1000
+    assert "';'" in found.notes[0]
+    assert "','" in found.notes[0]
+    assert "'word'" in (found.problem or "")
+    assert "data.exclude" in (found.problem or "")
+
+
+def test_what_a_table_is_asked_for_shows_in_the_uses(tmp_path):
+    lines = ["id,x,y,class", *(f"a{i},{i},{i * i},{i % 2}" for i in range(20))]
+    path = write_text(tmp_path / "t.csv", lines)
+    data = Data(str(path), ids=["id"], labels="class", exclude=["y"])
+    found = describe(path, Reading(data.wanted()))
+    assert [column.use for column in found.columns] == ["id", "value", "left out", "label"]
+    assert found.problem is None
+    assert data.open().schema.columns == ("x",)
+
+
+def test_a_log_is_told_from_a_table_by_its_columns(tmp_path):
+    lines = ["User-ID,ISBN,Book-Rating", *(f"{i % 7},{i % 11},{i % 5}" for i in range(50))]
+    path = write_text(tmp_path / "log.csv", lines)
+    found = describe(path)
+    assert found.kind == "interactions"
+    assert [column.use for column in found.columns] == ["user", "item", "rating"]
+    as_table = describe(path, Reading(is_log=False))
+    assert as_table.kind == "table"
+    assert as_table.count == found.count == 50
+
+
+def test_a_file_without_names_may_be_either(tmp_path):
+    """Columns by their places are read as a table, and the other reading is told of."""
+    path = write_text(tmp_path / "ratings.dat", [f"{i % 7}::{i % 11}::3::{i}" for i in range(50)])
+    found = describe(path)
+    assert found.kind == "table"
+    assert any("multvae" in note for note in found.notes)
+    log = describe(path, Reading(is_log=True))
+    assert [column.use for column in log.columns] == ["user", "item", "rating", "time"]
+
+
+def test_a_sparse_matrix_is_a_log_and_other_archives_are_not(tmp_path):
+    save_npz(tmp_path / "sparse.npz", random_matrix(9, 5, 0.5, "csr", random_state=0))
+    np.savez(tmp_path / "images.npz", images=np.zeros((4, 8, 8), np.uint8), labels=[0, 1, 1, 1])
+    assert describe(tmp_path / "sparse.npz").kind == "interactions"
+    images = describe(tmp_path / "images.npz")
+    assert (images.kind, images.labels) == ("image", {"1": 3, "0": 1})
+
+
+def test_a_parquet_file_is_described_by_its_header_and_first_rows(tmp_path):
+    path = tmp_path / "t.parquet"
+    frame = pl.DataFrame({"x": range(2500), "day": ["2020-01-01"] * 2500}).with_columns(
+        pl.col("day").str.to_date()
+    )
+    frame.write_parquet(path)
+    found = describe(path)
+    assert (found.count, found.looked_at) == (2500, 1000)
+    assert [column.kind for column in found.columns] == ["whole number", "date"]
+
+
+def test_data_in_memory_and_named_sets_are_described(tmp_path):
+    assert describe(np.zeros((5, 6, 7))).count == 5
+    found = lowerbound.describe(pl.DataFrame({"x": [1.0, 2.0]}))
+    assert (found.kind, found.count) == ("table", 2)
+    digits = describe("digits")
+    assert (digits.kind, digits.count) == ("image", 1797)
+    assert describe("synthetic-interactions").kind == "interactions"
+
+
+def test_what_is_not_there_is_refused():
+    with pytest.raises(DataError, match="no file or folder"):
+        describe("nowhere/at.all")
+
+
+def test_labels_are_counted_and_the_rarest_together():
+    counted = count_labels(np.repeat(np.arange(13), np.arange(13, 0, -1)))
+    assert list(counted)[:2] == ["0", "1"]
+    assert counted["others"] == 3 + 2 + 1
+    assert sum(counted.values()) == 13 * 14 // 2
+
+
+def test_the_command_prints_what_a_fit_would_make_of_it(tmp_path, capsys, monkeypatch):
+    """Its splits are those of the fit, and its last line is the command of one."""
+    path = write_text(tmp_path / "t.csv", ["x,y", *(f"{i},{i % 3}" for i in range(40))])
+    printed = run(capsys, monkeypatch, "describe", str(path), "--set", "data.test=0.25")
+    data = Data(str(path), test=0.25).open()
+    assert data.test is not None
+    assert f"train {len(data.train)}, validation 4, test {len(data.test)}" in printed
+    assert printed.splitlines()[-1].endswith(
+        f"lowerbound fit table --data {path} --set data.test=0.25"
+    )
+
+
+def test_json_has_the_same(tmp_path, capsys, monkeypatch):
+    folder = write_pictures(tmp_path / "photos", [(12, 12)] * 20)
+    printed = run(capsys, monkeypatch, "describe", str(folder), "--json")
+    found = json.loads(printed.splitlines()[-1])
+    assert (found["kind"], found["count"]) == ("image", 20)
+    assert found["splits"] == {"train": 16, "validation": 2, "test": 2}
+    assert found["next"] == f"lowerbound fit images --data {folder}"
+
+
+def test_too_few_examples_are_a_problem_and_no_crash(tmp_path, capsys, monkeypatch):
+    folder = write_pictures(tmp_path / "photos", [(12, 12)])
+    printed = run(capsys, monkeypatch, "describe", str(folder), "--set", "data.validation=3")
+    assert "would leave none" in printed
+    assert "lowerbound fit" not in printed
+
+
+def test_a_key_of_another_table_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["lowerbound", "describe", "x", "--set", "model.latent=[2]"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "keys of [data] alone, got model.latent" in capsys.readouterr().err
+
+
+def test_nobody_waits_for_torch(tmp_path):
+    """A description of files does without torch."""
+    path = write_text(tmp_path / "t.csv", ["x,y", "1,2", "3,4"])
+    code = (
+        "import sys; from lowerbound.data.describing import describe; "
+        f"describe({str(path)!r}); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
