@@ -14,9 +14,9 @@ from ...errors import ConfigError, DataError, LowerboundError, one_line, unknown
 from ...system.files import refuse_special
 from .description import Description
 from .dialect import AS_FOUND, Dialect, TextFormat, is_value, repeated
-from .heads import HEAD_ROWS, describe_columns
 from .limits import refuse_bomb
 from .parquet import refuse_unpacked
+from .previews import HEAD_ROWS, describe_columns
 from .sources import Raw, Source, Wanted, reason
 from .texts import find_dialect, is_text, normal_name, scan_texts
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import LowerboundError
 from ..files.description import Description
 from ..files.dialect import AS_FOUND, Dialect, TextFormat
-from ..files.heads import HEAD_ROWS, describe_columns
+from ..files.previews import HEAD_ROWS, describe_columns
 from ..files.tables import parse_spelled_numbers
 from .columns import Columns
 from .logs import RawLog, choose_columns, guarded, read_log
