@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-LAZY = ("lowerbound", "lowerbound.data", "lowerbound.report")
+LAZY = ("lowerbound", "lowerbound.data", "lowerbound.report", "lowerbound.training")
 
 
 @pytest.mark.parametrize("name", LAZY)
