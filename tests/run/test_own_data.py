@@ -152,3 +152,14 @@ def test_the_recipe_of_images_is_for_few_pictures_and_for_many():
     assert few.epochs * 3 >= 500
     assert many.epochs * 2500 <= 10_000
     assert many.epochs >= 3
+
+
+def test_arrays_in_memory_are_other_data_too(tmp_path):
+    """By `data=` of Python: fractions instead of counts, and one size that is chosen."""
+    values = np.random.default_rng(3).integers(0, 256, (40, 100, 80, 3)).astype(np.uint8)
+    small = {"data.size": "auto", "model.network.channels": [4], "model.latent": [2]}
+    settings = FAST | small | {"model.likelihood": "DiscretizedLogistic"}
+    out = tmp_path / "run"
+    run = lowerbound.fit("conv-mnist", data=values, out=out, settings=settings, progress=False)
+    assert sizes(run) == [32, 4, 4]
+    assert run.schema.shape == (3, 64, 52)
