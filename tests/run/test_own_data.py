@@ -9,6 +9,7 @@ from PIL import Image
 import lowerbound
 from lowerbound import recipe
 from lowerbound.cli import main
+from lowerbound.fitting import limit_epochs
 
 FAST = {
     "training.epochs": 1,
@@ -100,3 +101,65 @@ def test_a_fit_says_the_size_that_was_chosen(tmp_path, capsys, monkeypatch):
     assert sentence in printed.out
     assert sentence in printed.err
     assert any(sentence in note for note in lowerbound.load(tmp_path / "run").summary["notes"])
+
+
+def unlike(folder):
+    """Writes 24 pictures, grey and in colour, upright and lying, of three sizes."""
+    folder.mkdir()
+    random = np.random.default_rng(1)
+    for i in range(24):
+        height, width = [(30, 40), (40, 30), (90, 120)][i % 3]
+        shape = (height, width, 3)
+        if i % 4 == 0:
+            shape = (height, width)
+        values = random.integers(0, 256, shape).astype(np.uint8)
+        Image.fromarray(values).save(folder / f"{i:02}.png")
+
+
+def grey_array(folder):
+    """Writes an array of small grey images, as MNIST's are."""
+    folder.mkdir()
+    values = np.random.default_rng(2).integers(0, 256, (24, 28, 28)).astype(np.uint8)
+    np.save(folder / "images.npy", values)
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "shape"),
+    [(unlike, "", (3, 40, 40)), (grey_array, "images.npy", (1, 28, 28))],
+)
+def test_the_recipe_of_images_fits_what_people_have(write, name, shape, tmp_path):
+    """Its likelihood is a true probability of both, without a caveat, in bits per pixel."""
+    folder = tmp_path / "pictures"
+    write(folder)
+    small = {"model.network.channels": [4], "model.latent": [2]}
+    settings = FAST | small
+    out = tmp_path / "run"
+    lowerbound.fit("images", data=folder / name, out=out, settings=settings, progress=False)
+    run = lowerbound.load(out)
+    assert run.schema.shape == shape
+    found = run.evaluate(samples=2)
+    assert found["caveat"] is None
+    assert 0 < found["bits_per_dim"] < 20
+    assert run.sample(3).shape == (3, *shape)
+    assert run.encode(run.data().test.batch(slice(0, 2)))[0].shape == (2, 2)
+
+
+def test_the_recipe_of_images_is_for_few_pictures_and_for_many():
+    """A hundred pictures have hundreds of steps, and a hundred thousand no more than 10,000."""
+    plan = recipe.load("images")
+    few = limit_epochs(plan, 80).training
+    many = limit_epochs(plan, 80_000).training
+    assert few.epochs * 3 >= 500
+    assert many.epochs * 2500 <= 10_000
+    assert many.epochs >= 3
+
+
+def test_arrays_in_memory_are_other_data_too(tmp_path):
+    """By `data=` of Python: fractions instead of counts, and one size that is chosen."""
+    values = np.random.default_rng(3).integers(0, 256, (40, 100, 80, 3)).astype(np.uint8)
+    small = {"data.size": "auto", "model.network.channels": [4], "model.latent": [2]}
+    settings = FAST | small | {"model.likelihood": "DiscretizedLogistic"}
+    out = tmp_path / "run"
+    run = lowerbound.fit("conv-mnist", data=values, out=out, settings=settings, progress=False)
+    assert sizes(run) == [32, 4, 4]
+    assert run.schema.shape == (3, 64, 52)
