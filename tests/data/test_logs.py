@@ -594,7 +594,12 @@ def test_titles_of_every_dialect(tmp_path: Path) -> None:
     assert data.items.titles == ["Café; a novel", "B", "0009"]
     assert "BX-Books.csv has no title for 1 of 3 items" in data.notes
     films = write(tmp_path, "movieId\tname\tGenre\n7.0\tSeven\tx\n8\tEight\ty\n", "films.txt")
+    bare = "7::Star Wars: B::Action|War\n8::C (1996)::Drama\n"
+    places = write(tmp_path, bare, "movies.dat", "latin-1")
     numbers = write(tmp_path, "user,item\n1,7\n1,8\n", "numbers.csv")
+    by_place = opened(numbers, items=str(places)).items
+    assert by_place.titles == ["Star Wars: B", "C (1996)"]
+    assert by_place.genres == ["Action|War", "Drama"]
     named = opened(numbers, items=str(films)).items
     assert (named.titles, named.genres) == (["Seven", "Eight"], ["x", "y"])
 

@@ -1208,7 +1208,7 @@ WRONG = [
     (
         "one user",
         "fit multvae --data oneuser.csv",
-        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, or raise data.validation",
+        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, raise data.validation, or take another data.interactions.split",
     ),
     (
         "users with one item each",
