@@ -564,6 +564,13 @@ def test_places_of_a_log_without_a_header(tmp_path: Path) -> None:
     assert "data.interactions.item" in text
 
 
+def test_a_number_is_no_name_of_a_column(tmp_path: Path) -> None:
+    one = write(tmp_path, "1,fargo\n2,alien\n", "a.csv")
+    assert entries(opened(one)) == {(1, "fargo"), (2, "alien")}
+    other = write(tmp_path, "ann,1\nbob,x\n", "b.csv")
+    assert entries(opened(other)) == {("ann", "1"), ("bob", "x")}
+
+
 def test_a_header_may_be_set(tmp_path: Path) -> None:
     path = write(tmp_path, "ann,fargo\nbob,alien\n")
     assert "set data.header=false" in refusal(lambda: opened(path))

@@ -1,6 +1,5 @@
 """Titles and genres of items, from a file beside the interactions."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +7,13 @@ import numpy as np
 
 from ...errors import DataError, one_line
 from ...system.files import is_file
-from ..files.dialect import AS_FOUND, Dialect, TextFormat, is_number
+from ..files.dialect import AS_FOUND, TextFormat
 from ..files.limits import refuse_bomb
 from ..files.tables import scan_parquet, text_bytes
-from ..files.texts import TEXTS, find_dialect, is_text, scan_texts
+from ..files.texts import TEXTS, is_text, scan_texts
 from .columns import ITEMS, find_named, find_usual
 from .ids import positions, unify
-from .logs import guarded
+from .logs import find_log_dialect, guarded
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -30,23 +29,13 @@ GENRES = ("genres", "genre")
 """The usual names of columns of genres."""
 
 
-def _find_dialect(path: Path, text: TextFormat = AS_FOUND) -> Dialect:
-    """Finds how a text file of items is written; a first line that begins with a number is no
-    header, whatever its other words are like.
-    """
-    dialect = find_dialect(path, text)
-    if text.header is None and is_number(dialect.columns[0]):
-        return find_dialect(path, replace(text, header=False))
-    return dialect
-
-
 def _read_text(path: Path, text: TextFormat) -> "DataFrame":
     """Reads a text file; all its columns are texts.
 
     Nothing but an empty field is missing here: a film may be called None. In a file without a
     header the places count: item, title and, if there are three columns, genres.
     """
-    dialect = _find_dialect(path, text)
+    dialect = find_log_dialect(path, text)
     frame = scan_texts(path, dialect).collect()
     if dialect.header:
         return frame
@@ -191,7 +180,7 @@ def describe_titles(path: Path, ids: np.ndarray, frame: "DataFrame") -> tuple[st
     """Describes how a file of titles is written, and how many items of the log it lacks."""
     notes: tuple[str, ...] = ()
     if is_text(path):
-        notes = _find_dialect(path).notes()
+        notes = find_log_dialect(path).notes()
     lacking = int((positions(ids, frame["item"].to_numpy()) < 0).sum())
     if lacking:
         notes += (f"{path.name} has no title for {lacking:,} of {len(ids):,} items",)
