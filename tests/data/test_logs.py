@@ -415,6 +415,11 @@ def test_all_missing_columns_are_told_of_at_once(tmp_path: Path) -> None:
     assert entries(opened(path, user="session_id", item="thing")) == {(1, 7)}
 
 
+def test_one_column_is_not_both_users_and_items(tmp_path: Path) -> None:
+    path = write(tmp_path, "a,b\n1,2\n")
+    assert "would both be read from 'a'" in refusal(lambda: opened(path, user="a", item="A"))
+
+
 # Folders
 
 
