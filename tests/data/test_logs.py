@@ -415,6 +415,11 @@ def test_all_missing_columns_are_told_of_at_once(tmp_path: Path) -> None:
     assert entries(opened(path, user="session_id", item="thing")) == {(1, 7)}
 
 
+def test_one_column_is_not_both_users_and_items(tmp_path: Path) -> None:
+    path = write(tmp_path, "a,b\n1,2\n")
+    assert "would both be read from 'a'" in refusal(lambda: opened(path, user="a", item="A"))
+
+
 # Folders
 
 
@@ -564,6 +569,13 @@ def test_places_of_a_log_without_a_header(tmp_path: Path) -> None:
     assert "data.interactions.item" in text
 
 
+def test_a_number_is_no_name_of_a_column(tmp_path: Path) -> None:
+    one = write(tmp_path, "1,fargo\n2,alien\n", "a.csv")
+    assert entries(opened(one)) == {(1, "fargo"), (2, "alien")}
+    other = write(tmp_path, "ann,1\nbob,x\n", "b.csv")
+    assert entries(opened(other)) == {("ann", "1"), ("bob", "x")}
+
+
 def test_a_header_may_be_set(tmp_path: Path) -> None:
     path = write(tmp_path, "ann,fargo\nbob,alien\n")
     assert "set data.header=false" in refusal(lambda: opened(path))
@@ -594,7 +606,12 @@ def test_titles_of_every_dialect(tmp_path: Path) -> None:
     assert data.items.titles == ["Café; a novel", "B", "0009"]
     assert "BX-Books.csv has no title for 1 of 3 items" in data.notes
     films = write(tmp_path, "movieId\tname\tGenre\n7.0\tSeven\tx\n8\tEight\ty\n", "films.txt")
+    bare = "7::Star Wars: B::Action|War\n8::C (1996)::Drama\n"
+    places = write(tmp_path, bare, "movies.dat", "latin-1")
     numbers = write(tmp_path, "user,item\n1,7\n1,8\n", "numbers.csv")
+    by_place = opened(numbers, items=str(places)).items
+    assert by_place.titles == ["Star Wars: B", "C (1996)"]
+    assert by_place.genres == ["Action|War", "Drama"]
     named = opened(numbers, items=str(films)).items
     assert (named.titles, named.genres) == (["Seven", "Eight"], ["x", "y"])
 

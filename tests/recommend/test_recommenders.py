@@ -363,7 +363,7 @@ def test_the_objective_can_choose_the_best_weights(tmp_path):
         ({"training.monitor": "ndcg@0"}, "a metric is cut at a k of 1 or more"),
         (
             {"data.validation": 0},
-            "the recipe needs one; set training.monitor=objective, or raise data.validation",
+            "the recipe needs one; set training.monitor=objective, raise data.validation",
         ),
         ({"training.compile": True}, "training.compile is for dense examples"),
         (

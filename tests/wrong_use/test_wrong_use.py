@@ -137,6 +137,9 @@ MAKE = {
     "archive.npy": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(60)),
     "array.npz": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + bytes(60)),
     "plays.csv": text(csv(PLAYS, "user,item")),
+    "usdates.csv": text("user,item,date\nu,a,03/12/2020\nu,b,11/05/2020\nu,c,05/10/2020\n"),
+    "shortdates.csv": text("user,item,date\nu,a,03/12/20\nu,b,11/05/20\nu,c,05/10/20\n"),
+    "bareplays.txt": text("u\tx\ta\t1\t2\nv\tx\tb\t1\t2\n"),
     "lonely.csv": text("user,item\n" + "".join(f"{k},{k % 7}\n" for k in range(60))),
     "oneuser.csv": text("user,item\nu,a\nu,b\nu,c\n"),
     "rated.csv": text(
@@ -1208,7 +1211,37 @@ WRONG = [
     (
         "one user",
         "fit multvae --data oneuser.csv",
-        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, or raise data.validation",
+        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, raise data.validation, or take another data.interactions.split",
+    ),
+    (
+        "the last item without times",
+        "fit multvae --data rated.csv --set data.interactions.split=leave-one-out",
+        "HERE/rated.csv has no column of times that is known as such, and data.interactions.split='leave-one-out' needs one; name it by data.interactions.timestamp, or take data.interactions.split=random",
+    ),
+    (
+        "dates that may be read in two orders",
+        "fit multvae --data usdates.csv --set data.interactions.split=leave-one-out",
+        "HERE/usdates.csv: timestamps such as '03/12/2020' may be read day first or month first, and both fit all of them; say which: data.interactions.time_format=day-first, month-first, or a format such as '%m/%d/%Y'",
+    ),
+    (
+        "years of two digits",
+        "fit multvae --data shortdates.csv --set data.interactions.split=leave-one-out",
+        "HERE/shortdates.csv: timestamps such as '03/12/20' are neither numbers nor dates as they are read: 2020-01-31, 2020-01-31T10:00:00+02:00, 1/31/2020 3:05 PM, 31.01.2020 10:00; other forms by data.interactions.time_format, such as '%d %b %y'",
+    ),
+    (
+        "dates in another order than is said",
+        "fit multvae --data usdates.csv --set data.interactions.split=temporal --set data.interactions.time_format=%Y-%m-%d",
+        "HERE/usdates.csv: 3 timestamps, such as '03/12/2020', are not written as data.interactions.time_format='%Y-%m-%d' says",
+    ),
+    (
+        "no form of times",
+        "fit multvae --data usdates.csv --set data.interactions.time_format=american",
+        "recipe: data.interactions.time_format: 'american' is no form of times; allowed: day-first, month-first, or a format such as '%m/%d/%Y'",
+    ),
+    (
+        "a log without a header and too many columns",
+        "fit multvae --data bareplays.txt",
+        "HERE/bareplays.txt has no header and 5 columns; allowed without more words: 2 to 4 (user, item, rating, timestamp); name them by their numbers, such as data.interactions.user=1 and data.interactions.item=2; if its first line is a header, set data.header=true",
     ),
     (
         "users with one item each",

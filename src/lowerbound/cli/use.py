@@ -151,6 +151,10 @@ def recommend(
         result, lines = write_recommendations(lists, out)
         if unknown_items:
             lines.append(f"{told} and were left out")
+        missing = data.facts["missing_ids"]
+        if missing:
+            lines.append(f"{missing:,} rows of {users} without a user or an item were left out")
+        lines += data.notes
         lines += describe_unknown(lists.unknown, recommender)
         result |= {"unknown_items": unknown_items, "unknown": list(lists.unknown)}
         show(result, lines, json)

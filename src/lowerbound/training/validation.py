@@ -61,9 +61,12 @@ def refuse_lacking_splits(data: Dataset, settings: Training) -> None:
             f"{data.name}: its users have too few items for the split (strong: 5); set {changes}, "
             "or another data.interactions.split"
         )
+    ways_out = f"set {changes}, or raise data.validation"
+    if data.schema.is_sparse:
+        ways_out = f"set {changes}, raise data.validation, or take another data.interactions.split"
     raise ConfigError(
         f"{data.name} has no validation split, for data.validation gave it no "
-        f"{data.schema.unit}, and the recipe needs one; set {changes}, or raise data.validation"
+        f"{data.schema.unit}, and the recipe needs one; {ways_out}"
     )
 
 

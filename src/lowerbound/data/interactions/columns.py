@@ -131,7 +131,7 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
 
     Raises:
         DataError: users or items are missing, or a column that the recipe names: one line that
-            says of each what to set.
+            says of each what to set. Or one column would be both.
     """
     wanted = {"user": asked.user, "item": asked.item, "rating": asked.rating}
     if asked.timed:
@@ -156,6 +156,11 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
         if None in missing.values():
             message += hint
         raise DataError(message)
+    if found["user"] == found["item"]:
+        raise DataError(
+            f"{source}: users and items would both be read from {found['user']!r}; name another "
+            "column by data.interactions.user or data.interactions.item"
+        )
     return Found(found, _describe_found(found, others))
 
 

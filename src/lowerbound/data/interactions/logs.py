@@ -4,13 +4,13 @@ Polars reads files lazily, and only the columns that are needed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, LowerboundError
-from ..files.dialect import AS_FOUND, MISSING, Dialect, TextFormat
+from ..files.dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_number
 from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
 from ..files.sources import reason
 from ..files.tables import scan_parquet
@@ -166,8 +166,21 @@ def _scan(path: Path, text: TextFormat) -> "tuple[LazyFrame, Dialect | None]":
         )
     if ending in SCANS:
         return SCANS[ending](path), None
-    dialect = find_dialect(path, text)
+    dialect = find_log_dialect(path, text)
     return scan_texts(path, dialect), dialect
+
+
+def find_log_dialect(path: Path, text: TextFormat = AS_FOUND) -> Dialect:
+    """Finds how a text file of a log, or of its items, is written.
+
+    A first line that begins with a number, or with a word and a number, is no header here, whatever
+    its other words are like.
+    """
+    dialect = find_dialect(path, text)
+    has_number = any(is_number(name) for name in dialect.columns[:2])
+    if text.header is None and has_number:
+        return find_dialect(path, replace(text, header=False))
+    return dialect
 
 
 def parts_of(folder: Path) -> dict[int, Path]:

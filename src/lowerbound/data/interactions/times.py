@@ -89,9 +89,9 @@ def _no_time(name: str, example: object) -> str:
     """Words the message for a time of no form that is read."""
     shown = one_line(repr(example), 60)
     return (
-        f"{name}: timestamps such as {shown} are neither numbers nor dates of a form that is read, "
-        "not all of them: 2020-01-31, 2020-01-31T10:00:00+02:00, 1/31/2020 3:05 PM, 31.01.2020 "
-        f"10:00; others by {KEY}, such as '%d %b %y'"
+        f"{name}: timestamps such as {shown} are neither numbers nor dates as they are read: "
+        "2020-01-31, 2020-01-31T10:00:00+02:00, 1/31/2020 3:05 PM, 31.01.2020 10:00; other forms "
+        f"by {KEY}, such as '%d %b %y'"
     )
 
 

@@ -10,10 +10,10 @@ from ...system.files import is_file
 from ..files.dialect import AS_FOUND, TextFormat
 from ..files.limits import refuse_bomb
 from ..files.tables import scan_parquet, text_bytes
-from ..files.texts import TEXTS, find_dialect, is_text, scan_texts
+from ..files.texts import TEXTS, is_text, scan_texts
 from .columns import ITEMS, find_named, find_usual
 from .ids import positions, unify
-from .logs import guarded
+from .logs import find_log_dialect, guarded
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -32,9 +32,17 @@ GENRES = ("genres", "genre")
 def _read_text(path: Path, text: TextFormat) -> "DataFrame":
     """Reads a text file; all its columns are texts.
 
-    Nothing but an empty field is missing here: a film may be called None.
+    Nothing but an empty field is missing here: a film may be called None. In a file without a
+    header the places count: item, title and, if there are three columns, genres.
     """
-    return scan_texts(path, find_dialect(path, text)).collect()
+    dialect = find_log_dialect(path, text)
+    frame = scan_texts(path, dialect).collect()
+    if dialect.header:
+        return frame
+    places = ["item", "title"]
+    if frame.width == 3:
+        places.append("genres")
+    return frame.rename(dict(zip(frame.columns, places, strict=False)))
 
 
 def _read_parquet(path: Path) -> "DataFrame":
@@ -172,7 +180,7 @@ def describe_titles(path: Path, ids: np.ndarray, frame: "DataFrame") -> tuple[st
     """Describes how a file of titles is written, and how many items of the log it lacks."""
     notes: tuple[str, ...] = ()
     if is_text(path):
-        notes = find_dialect(path).notes()
+        notes = find_log_dialect(path).notes()
     lacking = int((positions(ids, frame["item"].to_numpy()) < 0).sum())
     if lacking:
         notes += (f"{path.name} has no title for {lacking:,} of {len(ids):,} items",)
