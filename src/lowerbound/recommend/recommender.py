@@ -287,8 +287,8 @@ class Recommender:
             histories: a matrix (n, I) over the catalogue, of SciPy, NumPy or torch, or a wider one
                 whose columns are numbered by the items' ids; a Polars or pandas frame with the
                 columns user, item (or as in the recipe of the run) and perhaps weight; a mapping of
-                users to histories; or a `History`. Items that the run does not know are left out, and stand in `unknown`
-                of the result (but not the other columns of a wider matrix).
+                users to histories; or a `History`. Items that the run does not know are left out,
+                and stand in `unknown` of the result (but not the other columns of a wider matrix).
             k: the length of each list, at most.
             exclude_seen: recommend nothing of the user's history.
             allow: recommend nothing but these items.
