@@ -223,6 +223,8 @@ def test_recommendations_are_the_same_for_every_form_of_histories(recommender):
     lists = recommend(MATRIX, k=3)
     again = recommend(MATRIX[:, recommender.items.ids], k=3)
     np.testing.assert_array_equal(lists.items, again.items)
+    dense = recommend(TASTES, k=3)
+    np.testing.assert_array_equal(lists.items, dense.items)
     by_frame = recommend(frame, k=3)
     np.testing.assert_array_equal(lists.items[by_frame.users.astype(int)], by_frame.items)
 

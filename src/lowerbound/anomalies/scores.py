@@ -322,7 +322,7 @@ def score(
     own = None
     if home.test is not None and examples.digest() != digest_of(run.folder):
         own = scorer.scores(home.test, likely)
-    caveats = (run.caveat(examples), _caveat_of(home.reference_split))
+    caveats = (run.caveat(examples, source), _caveat_of(home.reference_split))
     return Scores(
         names=examples.names_of_rows(),
         scores=scorer.scores(scorer.measure(examples), likely),

@@ -13,7 +13,7 @@ import numpy as np
 from ..data import History
 from ..data.interactions.columns import ITEMS, USERS, Columns, find_named, find_usual
 from ..data.interactions.matrices import check_matrix
-from ..data.memory import to_frame
+from ..data.memory import is_matrix, to_frame, to_sparse
 from ..errors import DataError, one_line
 from .items import Catalogue
 
@@ -59,12 +59,10 @@ class HistoryReader:
         Raises:
             DataError: they are of no known form, or a weight is not above 0.
         """
-        from scipy.sparse import issparse
-
         if isinstance(histories, History):
             return Histories(histories.users, self._check_matrix(histories.matrix))
-        if issparse(histories):
-            matrix = self._check_matrix(histories)
+        if is_matrix(histories):
+            matrix = self._check_matrix(to_sparse(histories))
             return Histories(np.arange(matrix.shape[0]), matrix)
         if isinstance(histories, Mapping):
             return self._read_mapping(histories)

@@ -284,11 +284,11 @@ class Recommender:
         A user of whom no item is known gets nothing.
 
         Args:
-            histories: a SciPy matrix (n, I) over the catalogue, or a wider one whose columns are
-                numbered by the items' ids; a Polars or pandas frame with the columns user, item (or
-                as in the recipe of the run) and perhaps weight; a mapping of users to histories; or
-                a `History`. Items that the run does not know are left out, and stand in `unknown`
-                of the result (but not the other columns of a wider matrix).
+            histories: a matrix (n, I) over the catalogue, of SciPy, NumPy or torch, or a wider one
+                whose columns are numbered by the items' ids; a Polars or pandas frame with the
+                columns user, item (or as in the recipe of the run) and perhaps weight; a mapping of
+                users to histories; or a `History`. Items that the run does not know are left out,
+                and stand in `unknown` of the result (but not the other columns of a wider matrix).
             k: the length of each list, at most.
             exclude_seen: recommend nothing of the user's history.
             allow: recommend nothing but these items.

@@ -23,7 +23,15 @@ from ..data import Dataset, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.interactions.matrices import check_matrix
 from ..data.levels import advise_scaling
-from ..data.memory import MEMORY, DataSource, InMemory, is_in_memory, is_matrix, to_sparse
+from ..data.memory import (
+    MEMORY,
+    DataSource,
+    InMemory,
+    is_in_memory,
+    is_matrix,
+    source_text,
+    to_sparse,
+)
 from ..data.opening import open_shares
 from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line, unknown
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
@@ -60,8 +68,13 @@ Units = Literal["data", "model"]
 __all__ = ["LATENT_USERS", "Run", "check", "digest_of", "load", "unchanged", "units"]
 
 
-def check(recipe: Recipe, examples: Split) -> str | None:
+def check(recipe: Recipe, examples: Split, source: DataSource | None = None) -> str | None:
     """Checks that the likelihood and the noise of a recipe fit the values of a split.
+
+    Args:
+        recipe: the recipe.
+        examples: the split.
+        source: where the examples are from; None: from the source of the recipe.
 
     Returns:
         What a report must say of this likelihood on these examples, or None.
@@ -71,17 +84,18 @@ def check(recipe: Recipe, examples: Split) -> str | None:
     """
     low, high = examples.span()
     levels = examples.schema.levels
+    name = source_text(recipe.data.source if source is None else source)
     advice = ""
     if examples.schema.kind == "image" and levels is None:
         advice = f"; {advise_scaling(low, high)}"
     likelihood = recipe.model.likelihood
     reason = likelihood.refuses(low, high, levels)
     if reason:
-        raise DataError(f"model.likelihood does not fit {recipe.data.source}: {reason}{advice}")
+        raise DataError(f"model.likelihood does not fit {name}: {reason}{advice}")
     for noise in recipe.model.noise:
         reason = noise.refuses(low, high)
         if reason:
-            raise DataError(f"model.noise does not fit {recipe.data.source}: {reason}{advice}")
+            raise DataError(f"model.noise does not fit {name}: {reason}{advice}")
     caveats = (likelihood.caveat(low, high, levels), units(examples.schema))
     return "; ".join(caveat for caveat in caveats if caveat) or None
 
@@ -146,13 +160,17 @@ class Run:
         """Lists what the run is and what it has come to, as names and values for people."""
         return facts_of_run(self.folder, self.recipe, self.summary, self.unfinished)
 
-    def caveat(self, examples: Split) -> str | None:
+    def caveat(self, examples: Split, source: DataSource | None = None) -> str | None:
         """Returns what must be said beside figures of these examples, or None.
+
+        Args:
+            examples: a split.
+            source: where the examples are from; None: from the run's own source.
 
         Raises:
             DataError: the likelihood or the noise does not fit the values; says why.
         """
-        caveats = (self.unfinished, check(self.recipe, examples))
+        caveats = (self.unfinished, check(self.recipe, examples, source))
         return "; ".join(caveat for caveat in caveats if caveat) or None
 
     def data(self, source: DataSource | None = None) -> Dataset:
@@ -282,7 +300,7 @@ class Run:
         """
         samples = positive(samples)
         split, examples = self.examples(source, split)
-        caveat = self.caveat(examples)
+        caveat = self.caveat(examples, source)
         settings = MeasureSettings(
             split=split, seed=seed, samples=samples, popularity=self._popularity
         )
@@ -375,7 +393,7 @@ class Run:
             if shares is not None:
                 return shares
         examples = self.other_data(x).split("all")
-        check(self.recipe, examples)
+        check(self.recipe, examples, x)
         return examples
 
     def _in_units(self, values: Tensor, units: Units) -> Tensor:

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..evaluation.proposal import support_of
 from ..families import Family, FamilyWithHead, Normal
 from ..sparse import DeferredLinear, SparseRows
-from .previews import check_head, check_shared_draws
+from .heads import check_head, check_shared_draws
 from .quadrature import MOST_ERRORS, check_moments, check_total, point_masses
 from .spec import (
     DRAWS,
