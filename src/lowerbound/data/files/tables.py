@@ -16,7 +16,7 @@ from .dialect import AS_FOUND, Dialect, TextFormat, is_value, repeated
 from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .sources import Raw, Source, Wanted, reason
-from .texts import find_dialect, is_text, normal_name, scan_texts
+from .texts import describe_ragged_line, find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame, Series
@@ -393,11 +393,21 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
         frame = scan.select(choice.values).collect()
     except ComputeError:
         # Some field below the sample is no number, or has a blank beside it.
-        frame = texts.select(choice.values).collect()
+        frame = _collect_texts(texts.select(choice.values), dialect)
     frame = _parse_spelled_numbers(frame, dialect)
     if choice.others:
         frame = frame.hstack(texts.select(choice.others).collect())
     return frame
+
+
+def _collect_texts(texts: "LazyFrame", dialect: Dialect) -> "DataFrame":
+    """Reads columns of texts. DataError if a line has too many fields."""
+    from polars.exceptions import ComputeError
+
+    try:
+        return texts.collect()
+    except ComputeError:
+        raise DataError(describe_ragged_line(dialect)) from None
 
 
 def _plain_numbers(dialect: Dialect, columns: Sequence[str]) -> list[str]:

@@ -154,7 +154,7 @@ def _find_dialect(path: Path, asked: TextFormat, version: tuple[Path, int, int])
         return dialect
     mended = _mend(dialect, asked)
     if mended is None:
-        raise DataError(_describe_ragged_line(dialect))
+        raise DataError(describe_ragged_line(dialect))
     return mended
 
 
@@ -742,7 +742,7 @@ def _mend(dialect: Dialect, asked: TextFormat) -> Dialect | None:
     return None
 
 
-def _describe_ragged_line(dialect: Dialect) -> str:
+def describe_ragged_line(dialect: Dialect) -> str:
     """Describes the first line of a file that is not as wide as its first line."""
     width = len(dialect.columns)
     first_line = "first line"
