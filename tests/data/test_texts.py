@@ -47,8 +47,8 @@ def refused(folder: Path, content: str | bytes, name: str = "x.csv", **asked: ob
 
 # Any table in any dialect
 
-NUMBERS = st.decimals(-1000, 1000, places=3, allow_nan=False).map(lambda number: f"{number:f}")
-"""Numbers with three decimals."""
+NUMBERS = st.decimals(-1000, 1000, places=2, allow_nan=False).map(lambda number: f"{number:f}")
+"""Numbers with two decimals, which no comma between thousands leaves."""
 
 ENCODINGS = {
     "utf-8": b"",

@@ -51,6 +51,9 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)"
 COMMA_NUMBER = re.compile(r"[+-]?(\d+,\d+|,\d+)([eE][+-]?\d+)?")
 """A number with a decimal comma."""
 
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+"""A number with a comma that may stand between thousands."""
+
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*")
 """A date, and perhaps a time after it."""
 
@@ -288,12 +291,14 @@ def find_decimal(rows: Sequence[Sequence[str]], separator: str) -> str:
     """Finds the decimal mark of these rows.
 
     It is the comma where some fields are numbers with a comma and none has a point, and the comma
-    separates no fields.
+    separates no fields. Unless semicolons do, one of the commas must be none between thousands.
     """
-    fields = list(itertools.chain.from_iterable(rows))
-    has_comma = any(is_comma_number(field, separator) for field in fields)
+    fields = [field.strip() for field in itertools.chain.from_iterable(rows)]
+    with_comma = [field for field in fields if is_comma_number(field, separator)]
     has_point = any("." in field and is_number(field) for field in fields)
-    if has_comma and not has_point:
+    if has_point or not with_comma:
+        return "."
+    if separator == ";" or not all(map(THOUSANDS.fullmatch, with_comma)):
         return ","
     return "."
 

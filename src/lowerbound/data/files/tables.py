@@ -371,6 +371,13 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
     dialect = find_dialect(path, wanted.text)
     choice = choose_columns(dialect.columns, wanted, str(path))
     frame = _read_fields(dialect, choice)
+    may_have_commas = dialect.separator == ";" and wanted.text.decimal is None
+    if may_have_commas and _has_texts(frame, choice):
+        # The first number with a decimal comma may stand below the sample.
+        with_commas = replace(dialect, decimal=",")
+        read_again = _read_fields(with_commas, choice)
+        if not _has_texts(read_again, choice):
+            dialect, frame = with_commas, read_again
     if len(frame) != dialect.rows:
         raise DataError(
             f"{path} has {dialect.rows} lines of values, and {len(frame)} rows were read; see "
@@ -380,6 +387,13 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
     wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
     raw = _make_table(frame, choice, wanted, str(path))
     return replace(raw, notes=(*dialect.notes(), *raw.notes))
+
+
+def _has_texts(frame: "DataFrame", choice: Choice) -> bool:
+    """Says whether a column of values holds texts."""
+    import polars
+
+    return any(frame.schema[name] == polars.String for name in choice.values)
 
 
 def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
