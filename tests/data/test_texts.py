@@ -15,8 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowerbound.data import Data
-from lowerbound.data.files.dialect import Dialect, TextFormat, find_header, find_separator
-from lowerbound.data.files.texts import LONGEST_SPAN, PIECE, find_dialect, scan_texts
+from lowerbound.data.files.dialect import (
+    PIECE,
+    Dialect,
+    TextFormat,
+    find_header,
+    find_separator,
+)
+from lowerbound.data.files.texts import LONGEST_SPAN, find_dialect, scan_texts
 from lowerbound.errors import ConfigError, DataError
 
 Rows = list[tuple[str | None, ...]]

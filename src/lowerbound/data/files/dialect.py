@@ -1,6 +1,7 @@
 """How a text file of a table or a log is written: its encoding, separator, quotes and header.
 
-The rules here look at the first lines of a file; `texts` looks at the whole of it. Whatever a rule
+The rules here look at single lines and fields; `heads` applies them to the beginning of a file, and
+`texts` to the whole of it. Whatever a rule
 finds can be set by an option of `Data`, and is told by `Dialect.notes`.
 """
 
@@ -59,6 +60,18 @@ DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*")
 
 MOST_COLUMNS = 2**16
 """A text file may have this many columns."""
+
+HEAD = 2**18
+"""So many bytes at the beginning of a file are looked at for its dialect."""
+
+LONGEST_LINE = 2**23
+"""The first line of a file may have this many bytes."""
+
+MOST_SAMPLED = 200
+"""So many lines are looked at for the dialect."""
+
+PIECE = 2**18
+"""A file is looked through in pieces of so many bytes, which the cache of a processor holds."""
 
 LEAST_COUNTED_NAMES = 5
 """So many words 0, 1, 2, ... in a first line are names; fewer may be values."""
@@ -371,3 +384,11 @@ def repeated(names: Sequence[str]) -> str | None:
         if count > 1:
             return name
     return None
+
+
+def unmark(line: str) -> str:
+    """Removes the mark of a comment from the beginning of a line."""
+    for mark in COMMENT_MARKS:
+        if line.startswith(mark):
+            return line.removeprefix(mark).lstrip()
+    return line
