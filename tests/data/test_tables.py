@@ -293,6 +293,26 @@ def test_decimal_marks(
     assert opened(tmp_path, text, **options).whole.values.tolist() == values
 
 
+def test_a_decimal_comma_far_below_the_first_rows_is_found(tmp_path: Path) -> None:
+    rows = ["1;2"] * 3000 + ["1;2,25"]
+    data = opened(tmp_path, "\n".join(["a;b", *rows, "4;5"]))
+    assert data.whole.values[-2].tolist() == [1, 2.25]
+    assert "the decimal mark is ','" in data.notes[0]
+
+
+def test_a_comma_that_may_stand_between_thousands_is_not_taken_for_a_decimal_mark(
+    tmp_path: Path,
+) -> None:
+    """Tabs tell nothing of the comma, as semicolons do."""
+    text = "a\tb\n1,234\t2\n3,456\t4\n"
+    assert "if the comma is a decimal mark set data.decimal=','" in refusal(tmp_path, text)
+    read_so = opened(tmp_path, text, decimal=",")
+    assert read_so.whole.values[:, 0].tolist() == [1.234, 3.456]
+    assert opened(tmp_path, text.replace("1,", "0,")).whole.values[:, 0].tolist() == [0.234, 3.456]
+    semicolons = text.replace("\t", ";")
+    assert opened(tmp_path, semicolons).whole.values[:, 0].tolist() == [1.234, 3.456]
+
+
 def test_a_decimal_comma_with_points_between_thousands_is_refused(tmp_path: Path) -> None:
     """One column of two is read by the comma; 1.234 is not read as a number near 1."""
     for word in ("1.234,5", "1.234"):

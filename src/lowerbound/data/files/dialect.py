@@ -1,6 +1,7 @@
 """How a text file of a table or a log is written: its encoding, separator, quotes and header.
 
-The rules here look at the first lines of a file; `texts` looks at the whole of it. Whatever a rule
+The rules here look at single lines and fields; `heads` applies them to the beginning of a file, and
+`texts` to the whole of it. Whatever a rule
 finds can be set by an option of `Data`, and is told by `Dialect.notes`.
 """
 
@@ -51,11 +52,26 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)"
 COMMA_NUMBER = re.compile(r"[+-]?(\d+,\d+|,\d+)([eE][+-]?\d+)?")
 """A number with a decimal comma."""
 
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+"""A number with a comma that may stand between thousands."""
+
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*")
 """A date, and perhaps a time after it."""
 
 MOST_COLUMNS = 2**16
 """A text file may have this many columns."""
+
+HEAD = 2**18
+"""So many bytes at the beginning of a file are looked at for its dialect."""
+
+LONGEST_LINE = 2**23
+"""The first line of a file may have this many bytes."""
+
+MOST_SAMPLED = 200
+"""So many lines are looked at for the dialect."""
+
+PIECE = 2**18
+"""A file is looked through in pieces of so many bytes, which the cache of a processor holds."""
 
 LEAST_COUNTED_NAMES = 5
 """So many words 0, 1, 2, ... in a first line are names; fewer may be values."""
@@ -288,12 +304,14 @@ def find_decimal(rows: Sequence[Sequence[str]], separator: str) -> str:
     """Finds the decimal mark of these rows.
 
     It is the comma where some fields are numbers with a comma and none has a point, and the comma
-    separates no fields.
+    separates no fields. Unless semicolons do, one of the commas must be none between thousands.
     """
-    fields = list(itertools.chain.from_iterable(rows))
-    has_comma = any(is_comma_number(field, separator) for field in fields)
+    fields = [field.strip() for field in itertools.chain.from_iterable(rows)]
+    with_comma = [field for field in fields if is_comma_number(field, separator)]
     has_point = any("." in field and is_number(field) for field in fields)
-    if has_comma and not has_point:
+    if has_point or not with_comma:
+        return "."
+    if separator == ";" or not all(map(THOUSANDS.fullmatch, with_comma)):
         return ","
     return "."
 
@@ -366,3 +384,11 @@ def repeated(names: Sequence[str]) -> str | None:
         if count > 1:
             return name
     return None
+
+
+def unmark(line: str) -> str:
+    """Removes the mark of a comment from the beginning of a line."""
+    for mark in COMMENT_MARKS:
+        if line.startswith(mark):
+            return line.removeprefix(mark).lstrip()
+    return line

@@ -18,7 +18,7 @@ from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .previews import HEAD_ROWS, describe_columns
 from .sources import Raw, Source, Wanted, reason
-from .texts import find_dialect, is_text, normal_name, scan_texts
+from .texts import describe_ragged_line, find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame, Series
@@ -384,6 +384,13 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
     dialect = find_dialect(path, wanted.text)
     choice = choose_columns(dialect.columns, wanted, str(path))
     frame = _read_fields(dialect, choice)
+    may_have_commas = dialect.separator == ";" and wanted.text.decimal is None
+    if may_have_commas and _has_texts(frame, choice):
+        # The first number with a decimal comma may stand below the sample.
+        with_commas = replace(dialect, decimal=",")
+        read_again = _read_fields(with_commas, choice)
+        if not _has_texts(read_again, choice):
+            dialect, frame = with_commas, read_again
     if len(frame) != dialect.rows:
         raise DataError(
             f"{path} has {dialect.rows} lines of values, and {len(frame)} rows were read; see "
@@ -393,6 +400,13 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
     wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
     raw = _make_table(frame, choice, wanted, str(path))
     return replace(raw, notes=(*dialect.notes(), *raw.notes))
+
+
+def _has_texts(frame: "DataFrame", choice: Choice) -> bool:
+    """Says whether a column of values holds texts."""
+    import polars
+
+    return any(frame.schema[name] == polars.String for name in choice.values)
 
 
 def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
@@ -406,11 +420,21 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
         frame = scan.select(choice.values).collect()
     except ComputeError:
         # Some field below the sample is no number, or has a blank beside it.
-        frame = texts.select(choice.values).collect()
+        frame = _collect_texts(texts.select(choice.values), dialect)
     frame = parse_spelled_numbers(frame, dialect)
     if choice.others:
         frame = frame.hstack(texts.select(choice.others).collect())
     return frame
+
+
+def _collect_texts(texts: "LazyFrame", dialect: Dialect) -> "DataFrame":
+    """Reads columns of texts. DataError if a line has too many fields."""
+    from polars.exceptions import ComputeError
+
+    try:
+        return texts.collect()
+    except ComputeError:
+        raise DataError(describe_ragged_line(dialect)) from None
 
 
 def _plain_numbers(dialect: Dialect, columns: Sequence[str]) -> list[str]:
