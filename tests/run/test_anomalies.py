@@ -160,7 +160,7 @@ def folder(tmp_path_factory):
     np.savez(folder / "digits.npz", images=images, labels=load_digits().target)
     np.save(folder / "noise.npy", noise((8, 8), 200))
     np.save(folder / "large.npy", noise((9, 9), 20))
-    np.save(folder / "real.npy", noise((8, 8), 20) / 255.0)
+    np.save(folder / "real.npy", noise((8, 8), 20) / 256.0)
     return folder
 
 

@@ -1453,7 +1453,7 @@ WRONG = [
     (
         "a truth that is no column",
         "score table --data wide.csv --out s.csv --truth e",
-        "unknown column 'e' in wide.csv; allowed: a, b, c, d",
+        "wide.csv: columns that the run does not know are passed over: 'd'\nlowerbound: unknown column 'e' in wide.csv; allowed: a, b, c, d",
     ),
     (
         "a truth that images lack",
@@ -1463,7 +1463,7 @@ WRONG = [
     (
         "a truth of many values",
         "score table --data wide.csv --out s.csv --truth d=7",
-        "truth d=7: no row has the value '7'; its values are '1.002', '2.346'",
+        "wide.csv: columns that the run does not know are passed over: 'd'\nlowerbound: truth d=7: no row has the value '7'; its values are '1.002', '2.346'",
     ),
     (
         "score users",

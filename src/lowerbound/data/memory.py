@@ -226,12 +226,14 @@ def to_plain(source: Any) -> "np.ndarray | dict[str, np.ndarray] | DataFrame | A
     Raises:
         DataError: it is nothing that can be read.
     """
+    from polars.exceptions import PanicException
+
     try:
         found = _convert(source)
     except LowerboundError:
         raise
     # The objects are of other libraries, which raise many kinds of errors.
-    except Exception as error:
+    except (Exception, PanicException) as error:
         raise DataError(f"{_name(source)} cannot be read: {reason(error)}") from None
     if found is None:
         raise DataError(f"data of type {type(source).__name__} are not read; allowed: {ALLOWED}")

@@ -85,6 +85,8 @@ def check(recipe: Recipe, examples: Split, source: DataSource | None = None) -> 
     low, high = examples.span()
     levels = examples.schema.levels
     name = source_text(recipe.data.source if source is None else source)
+    if name == MEMORY:
+        name = "the data in memory"
     advice = ""
     if examples.schema.kind == "image" and levels is None:
         advice = f"; {advise_scaling(low, high)}"
