@@ -172,6 +172,7 @@ def test_the_bound_says_what_its_figures_are(levels):
     assert likelihood.samples == LIKELIHOOD_SAMPLES
     assert f"median {likelihood.median_effective_samples:.1f}, least" in name
     assert rows[name].startswith("≥ −")
+    assert f"about {likelihood.looseness:.2f} nats below the truth" in name
     bits = -look.bound.elbo.value / (64 * math.log(2))
     assert rows["bits for each pixel, of the ELBO"] == f"≤ {bits:.4f}"
 

@@ -49,7 +49,8 @@ def _likelihood_row(likelihood: Likelihood) -> tuple[str, str]:
         f"least {likelihood.least_effective_samples:.1f}"
     )
     name = (
-        f"log p(x) ({likelihood.samples} importance samples; {effective}; first "
+        f"log p(x) ({likelihood.samples} importance samples; {effective}; about "
+        f"{format_number(likelihood.looseness, 2)} nats below the truth; first "
         f"{len(likelihood.per_example):,} examples)"
     )
     return name, f"≥ {format_estimate(likelihood.log_likelihood, 2)}"
