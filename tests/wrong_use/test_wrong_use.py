@@ -260,7 +260,7 @@ WRONG = [
     (
         "an unknown command",
         "fti",
-        "unknown command 'fti'; did you mean 'fit'? Allowed: fit, evaluate, report, compare, score, sample, encode, recommend, list, show, doctor; see lowerbound --help",
+        "unknown command 'fti'; did you mean 'fit'? Allowed: describe, fit, evaluate, report, compare, score, sample, encode, recommend, list, show, doctor; see lowerbound --help",
     ),
     (
         "an unknown option",

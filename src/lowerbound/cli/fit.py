@@ -57,7 +57,6 @@ def fit(
     if summary["facts"]:
         lines.append(described(summary["facts"]))
     lines.append(tell_splits(summary["sizes"], summary["unit"], summary["source"]))
-    lines += [f"note: {note}" for note in summary["notes"]]
     lines.append(
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs (the best was "
         f"{summary['best_epoch']}), {summary['seconds']:.1f} s, "
