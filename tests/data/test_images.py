@@ -21,6 +21,7 @@ from lowerbound.data.files.folders import list_pictures, natural_key
 from lowerbound.data.files.images import Images
 from lowerbound.data.files.sources import Wanted
 from lowerbound.errors import DataError, LowerboundError
+from lowerbound.system import progress
 from lowerbound.system.files import write_frame
 
 RNG = np.random.default_rng(0)
@@ -741,6 +742,7 @@ def test_the_reading_of_many_pictures_shows_how_far_it_is(tmp_path, monkeypatch,
     opened(tmp_path)
     assert not capsys.readouterr().err
     monkeypatch.setattr(decoding, "MANY", 20)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
     opened(tmp_path)
     assert "reading images" in capsys.readouterr().err
 

@@ -297,11 +297,11 @@ def test_a_run_keeps_what_its_data_would_give(run, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("trained", "kept"), [(0, 500), (99_999, 500), (200_000, 1000), (10**7, 5000)]
+    ("trained", "kept"), [(0, 500), (500_999, 500), (1_000_000, 1000), (10**7, 5000)]
 )
 def test_how_many_are_kept_depends_on_counts_alone(trained, kept):
-    """One example for each ten times twenty draws that the fit has made, within the limits."""
-    assert LIKELIHOOD_SAMPLES == 20, "the counts of this test are those of 20 samples"
+    """One example for each ten times a hundred draws that the fit has made, within the limits."""
+    assert LIKELIHOOD_SAMPLES == 100, "the counts of this test are those of 100 samples"
     assert examples_kept(trained) == kept
 
 

@@ -61,7 +61,7 @@ def test_what_is_left_out_without_the_training_data_is_said(moved, command, tmp_
 
 def test_other_samples_need_the_training_data(moved):
     run, _, new, _ = moved
-    with pytest.raises(DataError, match="9 validation examples, of 20 importance samples each"):
+    with pytest.raises(DataError, match="9 validation examples, of 100 importance samples each"):
         lowerbound.score(run, new, samples=3)
 
 

@@ -271,13 +271,14 @@ class Run:
         Returns:
             The name of the split, and its examples.
         """
-        dataset = self.data(source)
-        name = split
-        if not name:
-            name = "test"
-            if source is not None and dataset.test is None:
-                name = "all"
-        return name, dataset.split(name)
+        return _choose_split(self.data(source), split, is_given=source is not None)
+
+    def other_examples(self, source: DataSource, split: str | None = None) -> tuple[str, Split]:
+        """Opens a split of a source as `examples` does, but as other data than the run's own.
+
+        All runs of one kind have the same examples of it, whatever they were fitted to.
+        """
+        return _choose_split(self.other_data(source), split, is_given=True)
 
     def evaluate(
         self,
@@ -472,6 +473,18 @@ class Run:
             for start in range(0, n, size):
                 parts.append(self.model.sample(min(size, n - start), mean).cpu())
         return self._in_units(torch.cat(parts), units)
+
+
+def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:
+    """Returns the name of a split and its examples; by default the test split, or all of a source
+    that was given and brings none.
+    """
+    name = split
+    if not name:
+        name = "test"
+        if is_given and dataset.test is None:
+            name = "all"
+    return name, dataset.split(name)
 
 
 def digest_of(folder: Path) -> str | None:

@@ -374,14 +374,21 @@ def common(
         DataError: there is no such split, or the data have changed since a fit.
     """
     first_run = runs[0]
-    split, first = first_run.examples(data, split)
+    split, first = _open_split(first_run, data, split)
     views = [first]
     for run in runs[1:]:
-        _, own = run.examples(data, split)
+        _, own = _open_split(run, data, split)
         if _catalogue(run) != _catalogue(first_run) or not first.holds_same_rows(own):
             raise _other_examples(first_run, run, split, data)
         views.append(first.seen_by(own))
     return split, views
+
+
+def _open_split(run: Run, data: str | Path | None, split: str | None) -> tuple[str, Split]:
+    """Opens a split of a source that is given for all runs, or else of the run's own data."""
+    if data is None:
+        return run.examples(split=split)
+    return run.other_examples(data, split)
 
 
 def _catalogue(run: Run) -> str | None:
