@@ -133,7 +133,7 @@ def meanings_of(cls: type) -> dict[str, str]:
 
 # What is allowed --------------------------------------------------------------------------------
 
-PLAIN_TYPES = {
+PLAIN_TYPES: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -142,7 +142,7 @@ PLAIN_TYPES = {
 }
 """The words for the plain types."""
 
-LIMITS = {
+LIMITS: dict[type, tuple[str, str]] = {
     limits.Gt: ("gt", "above"),
     limits.Ge: ("ge", "at least"),
     limits.Lt: ("lt", "below"),

@@ -179,7 +179,7 @@ class ThreadChoice:
     def __init__(
         self, numbers: Sequence[int], clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self.numbers = list(numbers)
+        self.numbers: list[int] = list(numbers)
         self.usual: int = self.numbers[0]
         self.number: int = self.usual
         self._clock = clock

@@ -80,7 +80,7 @@ BEGINNINGS = re.compile(
 SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 """Systems leave these files in folders; names that begin with a dot are passed over too."""
 
-PARTS = {
+PARTS: dict[str, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),

@@ -90,7 +90,12 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-USUAL = {"user": USERS, "item": ITEMS, "rating": RATINGS, "timestamp": TIMES}
+USUAL: dict[str, tuple[str, ...]] = {
+    "user": USERS,
+    "item": ITEMS,
+    "rating": RATINGS,
+    "timestamp": TIMES,
+}
 """The usual names by the keys of `Interactions`."""
 
 PLURALS = {"user": "users", "item": "items", "rating": "ratings", "timestamp": "times"}
