@@ -35,7 +35,7 @@ from .memory import DataSource, InMemory, is_in_memory, refuse_absent, source_te
 from .named.entries import NAMED, find_path, short_name
 from .prepare import moments, span, to_grey, to_size
 from .schema import Schema
-from .splits import OwnParts, SplitSizes, cut
+from .splits import OwnParts, Rows, SplitSizes, cut
 
 Binarize = Literal["none", "dynamic", "static"]
 """How pixels are drawn from their probabilities, see `Data`."""
@@ -85,13 +85,8 @@ def open_examples(
         ConfigError: an option makes no sense for this source.
     """
     wanted = preparation.wanted
-    if schema is not None and schema.columns:
-        wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
-    if schema is not None and schema.kind == "image":
-        wanted = replace(wanted, like=_before_drawing(schema, preparation))
-        if wanted.size == AUTO:
-            _, height, width = schema.shape
-            wanted = replace(wanted, size=(height, width))
+    if schema is not None:
+        wanted = _wanted_by_run(wanted, schema, preparation)
     raw = _read(source, wanted)
     if schema is not None:
         raw = match_kind(raw, schema)
@@ -105,32 +100,49 @@ def open_examples(
         schema = _fit_schema(raw, rows.train, preparation)
     else:
         raw = _conform(raw, schema, preparation)
+    dataset = _split(raw, rows, schema, preparation.binarize, sizes.seed)
+    return replace(dataset, name=_short_name(source), source=source_text(source))
 
+
+def _wanted_by_run(wanted: Wanted, schema: Schema, preparation: Preparation) -> Wanted:
+    """Asks a reader for what the run with this schema reads."""
+    if schema.columns:
+        wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
+    if schema.kind == "image":
+        wanted = replace(wanted, like=_before_drawing(schema, preparation))
+        if wanted.size == AUTO:
+            _, height, width = schema.shape
+            wanted = replace(wanted, size=(height, width))
+    return wanted
+
+
+def _split(raw: Raw, rows: Rows, schema: Schema, binarize: Binarize, seed: int) -> Dataset:
+    """Makes the splits of a source, of these rows each."""
     whole = Examples(
         schema,
         raw.values,
         rows=np.arange(len(raw.values)),
         labels=raw.labels,
         levels=raw.levels,
-        seed=sizes.seed,
+        seed=seed,
         names=raw.names,
     )
     # Only the training split may be drawn anew in each batch. The splits that are measured keep
     # their draw, so that no number depends on the size of a batch.
-    if preparation.is_binarized:
+    if binarize != "none":
         whole = replace(whole, draw="fixed")
     train = whole.take(rows.train)
-    if preparation.binarize == "dynamic":
+    if binarize == "dynamic":
         train = replace(train, draw="keyed")
     return Dataset(
-        name=_short_name(source),
+        name=raw.name,
         schema=schema,
         train=train,
         validation=_take_if_any(whole, rows.validation),
         test=_take_if_any(whole, rows.test),
         whole=whole,
-        source=source_text(source),
-        seed=sizes.seed,
+        source=raw.name,
+        seed=seed,
         notes=raw.notes,
     )
 
