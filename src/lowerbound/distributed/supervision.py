@@ -6,6 +6,7 @@ seconds, and says on one line how to continue. Without supervision a process wou
 hour for the lost one, in the next exchange.
 """
 
+import atexit
 import os
 import re
 import signal
@@ -51,8 +52,20 @@ def launched(fabric: Fabric) -> Iterator[None]:
         _follow_starter()
         if os.environ.get("LT_CLI_USED") != "1":  # `fabric run` has launched all processes
             fabric.launch()
+        if fabric.world_size > 1:
+            atexit.register(_leave_group)
         _replace_fabric_kill()
         yield
+
+
+def _leave_group() -> None:
+    """Ends the threads that exchange with other processes before this one ends.
+
+    A thread that is still there when the process ends may abort it ("terminate called without an
+    active exception").
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
