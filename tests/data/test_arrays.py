@@ -197,7 +197,11 @@ def test_values_that_can_be_on_the_levels_of_a_run_are(
 @pytest.mark.parametrize(
     ("schema", "values", "words"),
     [
-        (EIGHT_BITS, GREY / 256, ["real numbers", "256 levels", "multiply by 255 and round"]),
+        (
+            EIGHT_BITS,
+            GREY / 256,
+            ["real numbers", "256 levels", "round 255 x and save whole numbers"],
+        ),
         (EIGHT_BITS, GREY / 127.5 - 1, ["real numbers", "(x + 1) / 2"]),
         (EIGHT_BITS, GREY > 99, ["2 levels", "256 levels"]),
         (SEVENTEEN, GREY, ["256 levels", "17 levels"]),

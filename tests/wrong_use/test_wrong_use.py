@@ -766,7 +766,7 @@ WRONG = [
     (
         "Bernoulli on pixels beyond 1",
         "fit aevb-mnist --set data.binarize=none --set data.validation=2 --data beyond.npy",
-        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers; divide by the value of white (here 5 or more) for pixels in [0, 1]",
+        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; divide by the value of white (here 5 or more) for pixels in [0, 1]; Normal takes any real numbers",
     ),
     (
         "DiscretizedLogistic on real numbers",
@@ -1126,7 +1126,7 @@ WRONG = [
     (
         "binarised pixels beyond 1",
         "fit aevb-mnist --set data.validation=2 --data beyond.npy",
-        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; Normal takes any real numbers; divide by the value of white (here 5 or more) for pixels in [0, 1]",
+        "model.likelihood does not fit HERE/beyond.npy: Bernoulli needs values in [0, 1], got [0, 5]; divide by the value of white (here 5 or more) for pixels in [0, 1]; Normal takes any real numbers",
     ),
     (
         "patience without validation",
@@ -1397,7 +1397,7 @@ WRONG = [
     (
         "other levels",
         "evaluate image --data between.npy",
-        "between.npy has real numbers, the model was trained on 256 levels; multiply by 255 and round, and save whole numbers, for 256 levels",
+        "between.npy has real numbers, the model was trained on 256 levels; round 255 x and save whole numbers, for 256 levels",
     ),
     (
         "a column too few",
@@ -1748,7 +1748,7 @@ CALLS = [
         "pixels below black in memory",
         lambda f: image(f).reconstruct(torch.from_numpy(GREY / 127.5 - 1)),
         DataError,
-        "the tensor has real numbers, the model was trained on 256 levels; (x + 1) / 2 for pixels in [0, 1]",
+        "the tensor has real numbers, the model was trained on 256 levels; round 255 (x + 1) / 2 and save whole numbers, for 256 levels, or take (x + 1) / 2 for pixels in [0, 1]",
     ),
     (
         "one image that is no batch in memory",

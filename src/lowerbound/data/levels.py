@@ -141,17 +141,20 @@ def _describe_reals(low: float, high: float, kind: str) -> tuple[str, ...]:
 
 def advise_scaling(low: float, high: float, levels: int = 256) -> str:
     """Says how real numbers from `low` to `high` become shares of white, or levels, as a clause."""
+    greatest = levels - 1
     if low >= 0 and high <= 1:
-        return f"multiply by {levels - 1} and round, and save whole numbers, for {levels} levels"
+        return f"round {greatest} x and save whole numbers, for {levels} levels"
     if low >= 0 and GREATEST_BYTE // 2 < high <= GREATEST_BYTE:
-        way = "divide by 255, or round and save as uint8,"
+        as_levels = "round and save as uint8, for 256 levels"
+        as_shares = "divide by 255"
     elif low >= -1 and high <= 1:
-        way = "(x + 1) / 2"
+        as_levels = f"round {greatest} (x + 1) / 2 and save whole numbers, for {levels} levels"
+        as_shares = "take (x + 1) / 2"
     elif low >= 0:
-        way = f"divide by the value of white (here {high:g} or more)"
+        return f"divide by the value of white (here {high:g} or more) for pixels in [0, 1]"
     else:
-        way = f"(x - {low:g}) / {high - low:g}"
-    return f"{way} for pixels in [0, 1]"
+        return f"take (x - {low:g}) / {high - low:g} for pixels in [0, 1]"
+    return f"{as_levels}, or {as_shares} for pixels in [0, 1]"
 
 
 def from_shares(values: np.ndarray, levels: int) -> np.ndarray | None:

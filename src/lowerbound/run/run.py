@@ -89,17 +89,28 @@ def check(recipe: Recipe, examples: Split, source: DataSource | None = None) -> 
         name = "the data in memory"
     advice = ""
     if examples.schema.kind == "image" and levels is None:
-        advice = f"; {advise_scaling(low, high)}"
+        advice = advise_scaling(low, high)
     likelihood = recipe.model.likelihood
     reason = likelihood.refuses(low, high, levels)
     if reason:
-        raise DataError(f"model.likelihood does not fit {name}: {reason}{advice}")
+        raise DataError(f"model.likelihood does not fit {name}: {_advised(reason, advice)}")
     for noise in recipe.model.noise:
         reason = noise.refuses(low, high)
         if reason:
-            raise DataError(f"model.noise does not fit {name}: {reason}{advice}")
+            raise DataError(f"model.noise does not fit {name}: {_advised(reason, advice)}")
     caveats = (likelihood.caveat(low, high, levels), units(examples.schema))
     return "; ".join(caveat for caveat in caveats if caveat) or None
+
+
+def _advised(reason: str, advice: str) -> str:
+    """Puts advice on the values before that on the part that refuses them.
+
+    Pixels in odd units under a likelihood that takes them make a bad model.
+    """
+    fault, *other_ways = reason.split("; ")
+    if advice:
+        other_ways.insert(0, advice)
+    return "; ".join((fault, *other_ways))
 
 
 def units(schema: Schema) -> str | None:
