@@ -123,10 +123,11 @@ def _compilation_pays(model: nn.Module, steps: int) -> bool:
     It makes convolutions and layers for sparse rows slower: their time is in kernels that stay as
     they are.
     """
-    if steps < COMPILED_STEPS or compiler() is None:
+    if steps < COMPILED_STEPS or compiler() is None or has_convolutions(model):
         return False
-    for module in model.modules():
-        is_convolution = isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-        if is_convolution or getattr(module, "sparse", False):
-            return False
-    return True
+    return not any(getattr(module, "sparse", False) for module in model.modules())
+
+
+def has_convolutions(model: nn.Module) -> bool:
+    """Says whether a model has convolutions."""
+    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in model.modules())

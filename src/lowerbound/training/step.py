@@ -13,12 +13,16 @@ from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
 from .diagnosis import Diagnosis, is_true_in_all, is_usable
+from .execution import has_convolutions
 from .loader import Loader
 from .optimizing import lazy_weights, make_optimizer, note_seen_rows
 from .state import State
 from .sums import EpochSums
 from .threads import ThreadChoice, same_bits
 from .weights import Weights
+
+FULL_PRECISIONS = ("32-true", "64-true")
+"""In these precisions sums that are added up in another order differ in some bit."""
 
 
 class Stepper:
@@ -123,16 +127,20 @@ class Stepper:
         """Says whether one batch can tell which numbers of threads give the same bits.
 
         Interactions have another number of values in each batch, phases another backward pass, and
-        a compiled model is compiled for its number of threads.
+        a compiled model is compiled for its number of threads. Convolutions add up in parts, one
+        for each thread, and numbers of 16 bits hide small differences: there one batch may agree
+        by chance.
         """
         settings = self.settings
         return (
             settings.threads == "auto"
+            and settings.precision in FULL_PRECISIONS
             and self.fabric.device.type == "cpu"
             and self.processes.world == 1
             and not settings.phases
             and not self.weights.is_compiled
             and not self.weights.model.sparse
+            and not has_convolutions(self.weights.model)
         )
 
     def _find_threads(self, order: Tensor, state: State, usual: int, most: int) -> list[int]:
