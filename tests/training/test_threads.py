@@ -147,7 +147,11 @@ def digits():
     return Data("digits", binarize="dynamic", validation=200, test=200).open()
 
 
-def make(digits, settings=SETTINGS, network=MLP((64,)), **options):
+DENSE = MLP((64,))
+"""A network without convolutions."""
+
+
+def make(digits, settings=SETTINGS, network=DENSE, **options):
     torch.manual_seed(0)
     architecture = Architecture(latent=(4,), network=network)
     model = architecture.build(digits.schema.shape)
