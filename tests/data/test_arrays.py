@@ -308,6 +308,15 @@ def test_labels_that_are_not_one_an_example_are_left_out_and_told_of(
     assert any(note in said for said in data.notes)
 
 
+def test_arrays_that_are_not_read_are_told_of(tmp_path: Path) -> None:
+    """Saved without names, the parts of a set cannot be told from each other."""
+    np.savez(tmp_path / "set.npz", GREY[:12], LABELS[:12], GREY[12:], LABELS[12:])
+    data = Data(str(tmp_path / "set.npz"), validation=0, test=0).open()
+    assert len(data.train) == 12
+    (note,) = data.notes
+    assert note.startswith(f"arrays that are not read: arr_2 {GREY[12:].shape}, arr_3")
+
+
 def test_an_archive_of_a_test_part_alone_is_read_whole(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x_test=GREY, y_test=LABELS)
     data = Data(str(tmp_path / "x.npz"), validation=0, test=0).open()
