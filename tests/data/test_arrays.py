@@ -152,6 +152,16 @@ def test_an_alpha_channel_is_told_of(tmp_path: Path) -> None:
     assert not opened(tmp_path, four[..., :3]).notes
 
 
+@pytest.mark.parametrize("width", [3, 4])
+def test_one_picture_in_colour_is_not_taken_for_grey_ones(tmp_path: Path, width: int) -> None:
+    """With an axis for the examples, or for the channel, both readings are open."""
+    picture = RNG.integers(0, 256, (20, 30, width), dtype=np.uint8)
+    refused(lambda: opened(tmp_path, picture), "(1, 20, 30", f"(20, 30, {width}, 1)")
+    assert opened(tmp_path, np.tile(picture, (4, 1, 1, 1))).schema.shape == (3, 20, 30)
+    assert opened(tmp_path, picture[..., None]).schema.shape == (1, 30, width)
+    assert opened(tmp_path, picture[:, :4]).schema.shape == (1, 4, width)
+
+
 def test_deep_pixels_are_rounded_when_images_are_resized(tmp_path: Path) -> None:
     """A column of 0 and one of 1001 have their mean, rounded, between them."""
     values = np.zeros((9, 4, 4), np.uint16)
@@ -203,6 +213,7 @@ def test_values_that_can_be_on_the_levels_of_a_run_are(
             ["real numbers", "256 levels", "round 255 x and save whole numbers"],
         ),
         (EIGHT_BITS, GREY / 127.5 - 1, ["real numbers", "(x + 1) / 2"]),
+        (EIGHT_BITS, GREY.astype(np.uint16) * 257, ["65536 levels", "x // 256 has 256 levels"]),
         (EIGHT_BITS, GREY > 99, ["2 levels", "256 levels"]),
         (SEVENTEEN, GREY, ["256 levels", "17 levels"]),
         (BLACK_AND_WHITE, GREY, ["256 levels", "2 levels", "data.binarize"]),
@@ -295,6 +306,15 @@ def test_labels_that_are_not_one_an_example_are_left_out_and_told_of(
     assert len(data.whole) == 20
     assert data.whole.labels is None
     assert any(note in said for said in data.notes)
+
+
+def test_arrays_that_are_not_read_are_told_of(tmp_path: Path) -> None:
+    """Saved without names, the parts of a set cannot be told from each other."""
+    np.savez(tmp_path / "set.npz", GREY[:12], LABELS[:12], GREY[12:], LABELS[12:])
+    data = Data(str(tmp_path / "set.npz"), validation=0, test=0).open()
+    assert len(data.train) == 12
+    (note,) = data.notes
+    assert note.startswith(f"arrays that are not read: arr_2 {GREY[12:].shape}, arr_3")
 
 
 def test_an_archive_of_a_test_part_alone_is_read_whole(tmp_path: Path) -> None:

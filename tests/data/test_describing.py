@@ -69,6 +69,7 @@ def test_a_broken_picture_is_a_problem_that_is_told(tmp_path):
     found = describe(tmp_path)
     assert found.count == 4
     assert "1 of the 4" in (found.problem or "")
+    assert repr(found).splitlines()[-1].startswith("problem")
 
 
 def test_a_table_is_described_by_its_first_rows(tmp_path):

@@ -155,6 +155,15 @@ def test_other_folders_make_no_parts_and_that_is_said(tmp_path, names):
     assert any("classes and no parts" in note for note in data.notes)
 
 
+def test_parts_that_do_not_lie_at_the_top_are_told_of(tmp_path):
+    fill(tmp_path, "set/train/cats/0.png", "set/train/dogs/0.png", "set/Test/cats/0.png")
+    data = opened(tmp_path)
+    assert len(data.train) == 3
+    (note,) = data.notes
+    assert note.endswith("below it these folders are classes: set/Test, set/train")
+    assert opened(tmp_path / "set").notes == ("the folder brings its own parts: train 2, test 1",)
+
+
 def test_a_class_is_the_path_of_its_folder(tmp_path):
     fill(tmp_path, "cats/tabby/0.png", "cats/siamese/0.png", "dogs/0.png")
     assert opened(tmp_path).whole.labels.tolist() == ["cats/siamese", "cats/tabby", "dogs"]
@@ -462,6 +471,14 @@ def test_one_picture_is_a_source(tmp_path):
     assert files_of(data) == ["b.png"]
     assert np.array_equal(data.whole.values[:, 0], GREY[1:2])
     assert data.whole.labels is None
+
+
+def test_one_picture_is_known_by_what_it_holds_or_refused_by_its_kind(tmp_path):
+    save(tmp_path / "a.png", GREY[0])
+    (tmp_path / "a.png").rename(tmp_path / "upload")
+    np.testing.assert_array_equal(pixels_of(tmp_path / "upload"), GREY[None, :1])
+    (tmp_path / "b.heic").write_bytes(bytes(40))
+    assert "convert it to JPEG, PNG or TIFF" in refusal(tmp_path / "b.heic")
 
 
 def test_pictures_become_what_a_model_reads_and_that_is_said(tmp_path):

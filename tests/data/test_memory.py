@@ -7,6 +7,7 @@ import numpy as np
 import polars
 import pytest
 import torch
+from PIL import Image
 from scipy.sparse import coo_array, csc_matrix, csr_matrix, lil_matrix
 
 from lowerbound.data import Data, Dataset, Interactions
@@ -106,6 +107,13 @@ def refused(act: Any, *words: str, kind: type[LowerboundError] = DataError) -> N
 # Images and vectors
 
 
+def boxed(entries: list[Any]) -> np.ndarray:
+    """An array of objects."""
+    array = np.empty(len(entries), object)
+    array[:] = entries
+    return array
+
+
 IMAGES: dict[str, Any] = {
     "array": GREY,
     "read only": np.frombuffer(GREY.tobytes(), np.uint8).reshape(GREY.shape),
@@ -118,6 +126,9 @@ IMAGES: dict[str, Any] = {
     "list of tensors": list(torch.from_numpy(GREY)),
     "list of lists": GREY.tolist(),
     "another library": FakeJax(),
+    "list of pictures": list(map(Image.fromarray, GREY)),
+    "array of arrays": boxed(list(GREY)),
+    "array of pictures": boxed(list(map(Image.fromarray, GREY))),
     "torch data set": Images(),
 }
 
@@ -149,6 +160,54 @@ LABELLED: dict[str, Any] = {
         torch.from_numpy(GREY), torch.from_numpy(LABELS)
     ),
 }
+
+
+PICTURES = [Image.fromarray(pixels) for pixels in RNG.integers(0, 256, (4, 9, 9, 3), np.uint8)]
+
+
+def lying(picture: Image.Image) -> Image.Image:
+    """The picture, with the word that it is to be turned."""
+    picture = picture.copy()
+    picture.getexif()[0x0112] = 6
+    return picture
+
+
+MODES: dict[str, list[Image.Image]] = {
+    "palette": [picture.quantize(9) for picture in PICTURES],
+    "cmyk": [picture.convert("CMYK") for picture in PICTURES],
+    "black and white": [picture.convert("1") for picture in PICTURES],
+    "grey with alpha": [picture.convert("LA") for picture in PICTURES],
+    "clear": [picture.convert("RGBA").point(lambda level: level // 2) for picture in PICTURES],
+    "grey and colour": [PICTURES[0].convert("L"), *PICTURES[1:]],
+    "deep": [Image.fromarray(np.asarray(p.convert("L")).astype(np.uint16) * 257) for p in PICTURES],
+    "turned": list(map(lying, PICTURES)),
+}
+
+
+@pytest.mark.parametrize("form", MODES)
+def test_pictures_in_memory_have_the_pixels_of_their_files(tmp_path: Path, form: str) -> None:
+    for number, picture in enumerate(MODES[form]):
+        options: dict[str, Any] = {}
+        if form == "turned":
+            options["exif"] = picture.getexif()
+        picture.save(tmp_path / f"{number}.tif", **options)
+    from_files = Data(str(tmp_path)).open().whole
+    found = opened(MODES[form]).whole
+    assert found.levels == from_files.levels
+    np.testing.assert_array_equal(found.values, from_files.values)
+
+
+def test_transparent_pictures_in_memory_are_told_of() -> None:
+    (note,) = opened([*PICTURES, *MODES["clear"]]).notes
+    assert note == "what is transparent in 4 of 8 images is laid over white"
+
+
+def test_one_picture_in_memory_is_one_example() -> None:
+    assert opened(PICTURES[0], validation=0, test=0).whole.values.shape == (1, 3, 9, 9)
+
+
+def test_a_split_is_shown_without_its_values() -> None:
+    assert repr(opened(GREY).whole) == "Examples(20 x (1, 5, 7), kind='image', 256 levels)"
 
 
 @pytest.mark.parametrize("form", LABELLED)

@@ -41,6 +41,8 @@ def test_folders_and_runs_are_compared_alike(folders, found):
 def test_the_frame_has_the_measures_and_the_paired_differences(found):
     frame = found.to_frame()
     assert isinstance(frame, polars.DataFrame)
+    assert repr(found).startswith("Comparison on test examples of digits")
+    assert repr(found).endswith(repr(frame))
     assert frame["run"].to_list() == ["one_a", "two_b"]
     first, second = frame.iter_rows(named=True)
     entry = found.entries[1]

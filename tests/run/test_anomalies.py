@@ -219,6 +219,7 @@ def test_the_columns_of_its_own_test_split(run):
     assert frame.null_count().sum_horizontal().item() == 0
     assert (frame["log_ratio"] - frame["log_likelihood"] - frame["complexity"]).abs().max() < 1e-9
     assert (scores.own, scores.auroc()) == (None, {})  # nothing to tell it from
+    assert repr(scores).endswith(repr(frame))
 
 
 def test_the_means_are_what_evaluate_finds(run):

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 import lowerbound
 from lowerbound.batch import Batch
-from lowerbound.errors import ConfigError, DataError
+from lowerbound.errors import ConfigError, DataError, ShapeError
 from lowerbound.sparse import SparseRows
 
 RNG = np.random.default_rng(0)
@@ -183,6 +183,26 @@ def test_pixels_beyond_their_range_are_refused(image, images, line):
         with pytest.raises(DataError, match=line) as told:
             act(images)
         assert "\n" not in str(told.value)
+
+
+def test_what_is_changed_in_images_in_memory_is_told_of_once(tmp_path, capsys):
+    settings = {"data.validation": 0.1, "data.test": 0.2, "data.size": "auto"}
+    run = fitted("aevb-mnist", tmp_path, GREY, **settings)
+    capsys.readouterr()
+    for _ in range(2):
+        assert codes_of(run, np.zeros((4, 8, 9, 1), np.uint8)).shape == (4, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("images of 8x9 are resized to 6x5, the model's size")
+
+
+def test_one_picture_in_colour_is_not_three_grey_ones(tmp_path):
+    colours = RNG.integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
+    run = fitted("aevb-mnist", tmp_path, colours, **{"data.validation": 2, "data.test": 2})
+    with pytest.raises(ShapeError, match=r"may be one picture .* \(1, 3, 8, 8\)"):
+        run.encode(colours[0])
+    with pytest.raises(ShapeError, match="may be one picture"):
+        run.encode(torch.from_numpy(colours[0] / 255))
+    assert codes_of(run, colours[:1]).shape == (1, 2)
 
 
 def test_a_run_on_shares_takes_no_levels_silently(tmp_path):

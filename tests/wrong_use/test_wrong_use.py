@@ -1736,7 +1736,19 @@ CALLS = [
         "arrays of several shapes",
         lambda f: image(f).encode([GREY[0], GREY[0, :4]]),
         DataError,
-        "a list of arrays needs one shape, got (4, 6), (6, 6)",
+        "a list of arrays needs one shape, got (4, 6), (6, 6); resize them, or give a folder of files and data.size=HEIGHTxWIDTH",
+    ),
+    (
+        "a list of files",
+        lambda f: image(f).encode(["a.png", "b.png"]),
+        DataError,
+        "a list of texts is not read; of files, give the folder that holds them",
+    ),
+    (
+        "one picture in colour in memory",
+        lambda f: lowerbound.fit("images", data=np.zeros((30, 40, 3), np.uint8)),
+        ShapeError,
+        "the array of shape (30, 40, 3) may be one picture in colour or 30 grey ones: give the one as (1, 30, 40, 3), x[None] in Python, and grey ones as (30, 40, 3, 1)",
     ),
     (
         "pixels on other levels in memory",

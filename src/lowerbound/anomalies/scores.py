@@ -75,6 +75,16 @@ class Scores:
         """Returns the number of examples."""
         return len(self.scores["elbo"])
 
+    def __repr__(self) -> str:
+        """Returns what was scored, and the first and last rows of the scores."""
+        return (
+            f"Scores of {len(self):,} examples of {self.source} ({self.split})\n{self.to_frame()}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the rows as a table."""
+        return self.to_frame()._repr_html_()
+
     @property
     def columns(self) -> dict[str, Any]:
         """All columns by name, (N,): the names of the rows, the scores, `anomalous` where there is

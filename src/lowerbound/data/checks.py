@@ -234,6 +234,8 @@ def _hint_at_levels(raw: Raw, schema: Schema) -> str:
         return f" in [0, 1]; divide by {raw.levels - 1}"
     if raw.levels is None and schema.levels is not None:
         return f"; {advise_scaling(*extremes(raw.values), schema.levels)}"
+    if raw.levels is not None and schema.levels is not None and raw.levels > schema.levels:
+        return f"; x // {-(-raw.levels // schema.levels)} has {schema.levels} levels"
     return ""
 
 

@@ -53,6 +53,14 @@ class Examples(Split):
     seed: int = 0
     names: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Returns how many examples there are and what they are, and none of their values."""
+        values = "real numbers"
+        if self.levels is not None:
+            values = f"{self.levels:,} levels"
+        kind = self.schema.kind
+        return f"Examples({len(self):,} x {self.schema.shape}, kind={kind!r}, {values})"
+
     def batch(self, index: Index, key: int = 0) -> Tensor:
         """Returns the examples at `index` as float32 (B, *shape).
 

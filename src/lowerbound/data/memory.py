@@ -16,6 +16,7 @@ from ..errors import DataError, LowerboundError, one_line
 from ..system.machine import refuse_beyond_memory
 from .files.archives import Member, read_members
 from .files.arrays import from_array
+from .files.pictures import pixels_of
 from .files.sources import Raw, Wanted, reason
 from .files.tables import table_of_frame
 from .interactions.history import Items
@@ -30,7 +31,8 @@ MEMORY = "<memory>"
 
 ALLOWED = (
     "a path or the name of a set, a NumPy array, a torch tensor, a Polars or pandas frame, a SciPy "
-    "sparse matrix, a list of arrays of one shape, (x, y), or a dict of arrays or of columns"
+    "sparse matrix, a PIL image, a list of arrays or PIL images of one shape, (x, y), or a dict of "
+    "arrays or of columns"
 )
 """What can be given as data, for messages."""
 
@@ -117,7 +119,7 @@ def read_examples(source: InMemory, wanted: Wanted) -> Raw:
     found = to_plain(source)
     name = _name(source)
     if isinstance(found, np.ndarray):
-        return from_array(found, name)
+        return from_array(found, name, notes=_tell_of_pictures(source))
     if isinstance(found, dict):
         members = {}
         for key, values in found.items():
@@ -248,6 +250,8 @@ def _convert(source: Any) -> Any:
         return _from_array(source)
     if is_sparse_matrix(source):
         return source
+    if _is_picture(source):
+        return _stack([source])
     if isinstance(source, torch.utils.data.Dataset):
         return _from_dataset(source)
     if isinstance(source, tuple):
@@ -359,9 +363,20 @@ def _from_array(values: np.ndarray) -> Any:
     if np.ma.is_masked(values):
         raise DataError("the array has masked values, which are missing; fill or drop them")
     values = np.asarray(values)
+    if values.dtype == object and values.ndim == 1:
+        return _from_objects(values)
     if values.dtype.names is None:
         return values
     return polars.DataFrame({name: values[name] for name in values.dtype.names})
+
+
+def _from_objects(values: np.ndarray) -> np.ndarray:
+    """Stacks an array whose entries are arrays or pictures; one of other objects stays as it is."""
+    entries = values.tolist()
+    if not all(_is_picture(entry) or np.ndim(entry) > 1 for entry in entries):
+        return values
+    stacked: np.ndarray = _stack(entries)
+    return stacked
 
 
 def _from_mapping(mapping: Mapping[Any, Any]) -> Any:
@@ -414,28 +429,66 @@ def _to_array(values: Any) -> np.ndarray:
     """Converts a member of a dict, a list or a tuple to an array."""
     if isinstance(values, Tensor):
         return np.asarray(_from_tensor(values))
+    if _is_picture(values):
+        return _pixels_of([values])[0]
+    if isinstance(values, list) and any(map(_is_picture, values)):
+        return np.asarray(_stack(values))
     return np.asarray(values)
 
 
+def _is_picture(source: Any) -> bool:
+    """Says whether this is an image of Pillow."""
+    return hasattr(source, "getbands") and hasattr(source, "convert")
+
+
 def _stack(parts: list[Any]) -> Any:
-    """Stacks arrays of one shape; a list of dicts is a frame.
+    """Stacks arrays or pictures of one shape; a list of dicts is a frame.
 
     Raises:
-        DataError: their shapes differ.
+        DataError: their shapes differ, or they are paths.
     """
     import polars
 
     if parts and isinstance(parts[0], Mapping):
         return polars.DataFrame(parts)
-    arrays = [_to_array(part) for part in parts]
+    if parts and all(isinstance(part, str | PathLike) for part in parts):
+        raise DataError("a list of texts is not read; of files, give the folder that holds them")
+    if parts and all(map(_is_picture, parts)):
+        arrays = _pixels_of(parts)
+    else:
+        arrays = [_to_array(part) for part in parts]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         raise DataError(
-            f"a list of arrays needs one shape, got {one_line(', '.join(map(str, shapes)), 160)}"
+            f"a list of arrays needs one shape, got {one_line(', '.join(map(str, shapes)), 160)}; "
+            "resize them, or give a folder of files and data.size=HEIGHTxWIDTH"
         )
     if not arrays:
         return np.empty((0, 0))
     return np.stack(arrays)
+
+
+def _pixels_of(pictures: Sequence[Any]) -> list[np.ndarray]:
+    """Returns the pixels of images of Pillow, (C, H, W) each, as a folder of them has them.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    try:
+        return pixels_of(pictures)
+    except DataError as error:
+        raise DataError(f"a picture cannot be read: {error}") from None
+
+
+def _tell_of_pictures(source: Any) -> tuple[str, ...]:
+    """Says how many images of Pillow in a list have transparent pixels."""
+    if not isinstance(source, list) or not all(map(_is_picture, source)):
+        return ()
+    count = sum(picture.has_transparency_data for picture in source)
+    if not count:
+        return ()
+    total = len(source)
+    return (f"what is transparent in {count:,} of {total:,} images is laid over white",)
 
 
 def _from_dataset(dataset: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, ShapeError
 from . import memory
 from .checks import (
     leave_out_constant,
@@ -86,6 +86,7 @@ def open_examples(
     """
     wanted = preparation.wanted
     if schema is not None:
+        _refuse_one_example(source, schema)
         wanted = _wanted_by_run(wanted, schema, preparation)
     raw = _read(source, wanted)
     if schema is not None:
@@ -166,6 +167,7 @@ def open_shares(source: InMemory, schema: Schema) -> Examples | None:
     """
     if schema.levels is None or schema.mean or schema.is_sparse:
         return None
+    _refuse_one_example(source, schema)
     raw = memory.read_examples(source, AS_IT_IS)
     if raw.levels is not None or raw.kind != schema.kind:
         return None
@@ -300,8 +302,32 @@ def _resize(raw: Raw, wanted: Wanted) -> Raw:
         size = choose_size([own_size])
         notes += tell_choice([own_size], size)
     if size is not None:
+        notes += _tell_fitting(raw, size, wanted)
         values = to_size(values, size)
     return replace(raw, values=values, notes=notes)
+
+
+def _tell_fitting(raw: Raw, size: tuple[int, int], wanted: Wanted) -> tuple[str, ...]:
+    """Says that images are resized for a model; files of pictures have their size already."""
+    own_size = raw.values.shape[2:]
+    if wanted.like is None or own_size == size:
+        return ()
+    written = ["x".join(map(str, lengths)) for lengths in (own_size, size)]
+    return (f"images of {written[0]} are resized to {written[1]}, the model's size",)
+
+
+def _refuse_one_example(source: DataSource, schema: Schema) -> None:
+    """Refuses one picture in colour in the place of many: it has the axes of grey ones.
+
+    Raises:
+        ShapeError: the data in memory have the very shape of an example with three channels.
+    """
+    shape = tuple(getattr(source, "shape", ()))
+    if len(shape) == 3 and shape[0] == 3 and shape == schema.shape:
+        raise ShapeError(
+            f"data of shape {shape} may be one picture or three grey ones: give the one as "
+            f"{(1, *shape)}, x[None] in Python, and grey ones as {(3, 1, *shape[1:])}"
+        )
 
 
 def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> Schema:

@@ -160,6 +160,7 @@ class Run:
         self.looked_at: Dataset | None = None
         self.held: InMemory | None = None
         self.unfinished = unfinished
+        self.told: set[str] = set()
 
     def __repr__(self) -> str:
         """Returns what the run is and its figures, one a line."""
@@ -220,9 +221,11 @@ class Run:
         """
         other = replace(self.recipe.data, validation=0, test=0)
         dataset = other.open(self.schema, self.items, other=True, source=source)
-        if not is_in_memory(source):
-            for note in dataset.notes:
+        for note in dataset.notes:
+            # Batches in memory come one after another, and would tell the same of each.
+            if not (is_in_memory(source) and note in self.told):
                 print_line(note)
+            self.told.add(note)
         return dataset
 
     def _own_data(self) -> Dataset:

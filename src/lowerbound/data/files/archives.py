@@ -134,6 +134,7 @@ def read_members(members: Mapping[str, Member], name: str) -> Raw:
     labels, note = _read_labels(members, arrays, name)
     if note:
         notes.append(note)
+    notes += _tell_others(members, chosen)
     return from_array(name=name, labels=labels, notes=notes, **values)
 
 
@@ -144,7 +145,10 @@ def _read(member: Member, key: str, name: str) -> np.ndarray:
         DataError: it holds Python objects, which only a pickle holds.
     """
     if member.dtype.kind == "O":
-        raise DataError(f"{name} holds Python objects as {key!r}, in a pickle, which is never read")
+        raise DataError(
+            f"{name} holds Python objects as {key!r}, in a pickle, which is never read; save it as "
+            "texts or numbers (.astype(str) in NumPy)"
+        )
     return member.read()
 
 
@@ -237,6 +241,20 @@ def _read_labels(
             return None, note
         columns.append(labels)
     return np.concatenate(columns), None
+
+
+def _tell_others(members: Mapping[str, Member], chosen: Mapping[str, str]) -> list[str]:
+    """Names the members that are neither the examples nor labels."""
+    others = []
+    for key, member in members.items():
+        if key not in chosen.values() and not Name(key).is_labels:
+            others.append(f"{key} {member.shape}")
+    if not others:
+        return []
+    shown = ", ".join(others[:SHOWN])
+    if len(others) > SHOWN:
+        shown += f", ... ({len(others)})"
+    return [f"arrays that are not read: {one_line(shown, 300)}"]
 
 
 def _as_column(

@@ -67,11 +67,12 @@ def to_events(values: np.ndarray, name: str) -> tuple[str, np.ndarray]:
         The kind of the array, and a view of it as images (N, C, H, W) or vectors (N, D).
 
     Raises:
-        ShapeError: the array has another number of axes, or of channels.
+        ShapeError: the array has another number of axes, or of channels, or is one picture.
     """
     if values.ndim == 2:
         return "vector", values
     if values.ndim == 3:
+        _refuse_one_picture(values, name)
         return "image", values[:, None]
     if values.ndim == 4:
         return "image", _channels_first(values, name)
@@ -79,6 +80,21 @@ def to_events(values: np.ndarray, name: str) -> tuple[str, np.ndarray]:
         f"{name} has {values.ndim} axes, shape {values.shape}; allowed: 2 (vectors), 3 or 4 "
         "(images)"
     )
+
+
+def _refuse_one_picture(values: np.ndarray, name: str) -> None:
+    """Refuses an array that is one picture in colour, or grey ones that are a few pixels wide.
+
+    Raises:
+        ShapeError: it has three or four columns, and more rows.
+    """
+    count, height, width = values.shape
+    if width in CHANNEL_COUNTS[1:] and min(count, height) > 2 * width:
+        raise ShapeError(
+            f"{name} of shape {values.shape} may be one picture in colour or {count:,} grey ones: "
+            f"give the one as (1, {count}, {height}, {width}), x[None] in Python, and grey ones as "
+            f"({count}, {height}, {width}, 1)"
+        )
 
 
 def _channels_first(values: np.ndarray, name: str) -> np.ndarray:

@@ -92,6 +92,10 @@ class Description:
         """Returns the description as lines for people."""
         return "\n".join(self.lines())
 
+    def __repr__(self) -> str:
+        """Returns what a notebook shows: the same lines."""
+        return str(self)
+
     def lines(self) -> list[str]:
         """Lays the description out for people."""
         lines = [f"{self.name}: {KINDS.get(self.kind, self.kind)}"]

@@ -174,7 +174,7 @@ def list_pictures(source: Path, beside: Path | None = None) -> Listing:
     names: list[str] = []
     others: list[str] = []
     for name in _walk(source):
-        if _is_picture(source, name):
+        if is_picture(source, name):
             names.append(name)
         elif source / name != beside:
             others.append(name)
@@ -230,7 +230,7 @@ def _walk(root: Path) -> Iterator[str]:
                     yield name
 
 
-def _is_picture(root: Path, name: str) -> bool:
+def is_picture(root: Path, name: str) -> bool:
     """Says whether a file is to be read as a picture: its name decides, or else its first bytes."""
     if name.endswith("/"):
         return False
@@ -255,7 +255,23 @@ def _with_parts(listing: Listing) -> Listing:
     if named:
         words = ", ".join(map(readable, named))
         notes += (f"beside the others, or without train, {words} are classes and no parts",)
+    else:
+        notes += _describe_deeper_parts(listing.names)
     return replace(listing, labels=_classes(listing.names), notes=notes)
+
+
+def _describe_deeper_parts(names: Sequence[str]) -> tuple[str, ...]:
+    """Says that folders named as parts are classes where they do not lie at the top."""
+    found = set()
+    for name in names:
+        folders = PurePosixPath(name).parts[:-1]
+        for depth, folder in enumerate(folders):
+            if any(folder.lower() in words for words in PARTS.values()):
+                found.add("/".join(folders[: depth + 1]))
+    if not found:
+        return ()
+    words = shown(sorted(found, key=natural_key))
+    return (f"parts lie at the top of a source; below it these folders are classes: {words}",)
 
 
 def _part_of(path: Path) -> str | None:

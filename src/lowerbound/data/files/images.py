@@ -13,7 +13,7 @@ from ..prepare import span
 from ..schema import Schema
 from .decoding import Decoded, decode_pictures, read_headers
 from .description import Description, count_labels, describe_shape
-from .folders import SUFFIXES, Listing, list_pictures, readable
+from .folders import Listing, is_picture, list_pictures, readable
 from .labels import add_labels, find_labels
 from .pictures import Form, Header
 from .sizes import AUTO, Size, choose_size, tell_choice
@@ -30,11 +30,11 @@ class Images(Source):
     fallback = True
 
     def claims(self, path: Path) -> bool:
-        """Says whether the path is a folder, or has the suffix of a picture.
+        """Says whether the path is a folder, or a picture by its suffix or its first bytes.
 
         A folder may hold pictures if no other kind claims it.
         """
-        return path.is_dir() or (path.is_file() and path.suffix.lower() in SUFFIXES)
+        return path.is_dir() or (path.is_file() and is_picture(path.parent, path.name))
 
     def read(self, path: Path, wanted: Wanted) -> Raw:
         """Decodes all pictures to uint8 or uint16 (N, C, H, W), by the rules of `pictures`.

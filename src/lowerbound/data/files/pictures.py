@@ -7,7 +7,7 @@ become RGB.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,10 +171,42 @@ def decode(path: Path, form: Form, max_pixels: int) -> tuple[np.ndarray, bool]:
         needed = BYTES_PER_PIXEL * image.width * image.height
         refuse_beyond_memory("it", needed, "make the picture smaller")
         ImageOps.exif_transpose(image, in_place=True)
-        if image.mode in DEEP_MODES:
-            pixels, is_transparent = _deep_pixels(image, form)
-        else:
-            pixels, is_transparent = _plain_pixels(image, form)
+        return _pixels_in(image, form)
+
+
+def pixels_of(pictures: "Sequence[Image]") -> list[np.ndarray]:
+    """Returns the pixels of pictures in memory, (C, H, W) each, by the rules of a folder of them.
+
+    Raises:
+        DataError: a picture has real numbers, or values beyond 16 bits.
+    """
+    from PIL import ImageOps
+
+    upright = [ImageOps.exif_transpose(picture) for picture in pictures]
+    modes = {picture.mode for picture in upright}
+    channels = 3
+    if modes <= {*GREY_MODES, *DEEP_MODES}:
+        channels = 1
+    levels = 2**8
+    if modes <= {*DEEP_MODES}:
+        levels = 2**16
+    pixels = []
+    for picture in upright:
+        form = Form(channels, picture.height, picture.width, levels)
+        pixels.append(_pixels_in(picture, form)[0])
+    return pixels
+
+
+def _pixels_in(image: "Image", form: Form) -> tuple[np.ndarray, bool]:
+    """Returns what `decode` does, of a picture that is upright.
+
+    Raises:
+        DataError: it has real numbers, or values beyond 16 bits.
+    """
+    if image.mode in DEEP_MODES:
+        pixels, is_transparent = _deep_pixels(image, form)
+    else:
+        pixels, is_transparent = _plain_pixels(image, form)
     return _to_form(pixels, form), is_transparent
 
 

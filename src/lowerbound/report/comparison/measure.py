@@ -205,6 +205,11 @@ class Comparison:
             "page": page,
         }
 
+    def __repr__(self) -> str:
+        """Returns what was compared, what must be known of it, and the frame."""
+        notes = "".join(f"note: {warning}\n" for warning in self.warnings)
+        return f"Comparison on {self.split} examples of {self.source}\n{notes}{self.to_frame()}"
+
     def to_frame(self) -> "polars.DataFrame":
         """Returns a frame with one row for each run: its measures with their standard errors, and
         the paired differences to the first run with those of the pairs.
