@@ -1161,7 +1161,7 @@ WRONG = [
     (
         "a rating in words",
         "fit multvae --data textrating.csv",
-        "HERE/textrating.csv: the ratings are of type String; allowed: numbers",
+        "HERE/textrating.csv has ratings that are no numbers, such as 'good'; allowed: plain numbers; data.interactions.rating names another column, and data.missing words for a missing value",
     ),
     (
         "a threshold that leaves nothing",
@@ -1211,7 +1211,7 @@ WRONG = [
     (
         "one user",
         "fit multvae --data oneuser.csv",
-        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, raise data.validation, or take another data.interactions.split",
+        "oneuser has no validation split, for data.validation gave it no users, or they have too few items to hold one out, and the recipe needs one; set training.monitor=objective, raise data.validation, or take another data.interactions.split",
     ),
     (
         "the last item without times",

@@ -141,6 +141,21 @@ def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
     return _make_table(frame.select(choice.all), choice, wanted, name)
 
 
+def describe_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Description:
+    """Describes a frame by its first rows, and says what a fit would refuse of them.
+
+    Args:
+        frame: the table.
+        wanted: what is asked for.
+        name: the source as it appears in messages.
+
+    Raises:
+        DataError: two columns have the same name.
+    """
+    head = frame.head(HEAD_ROWS).rename(_normal_names(frame.columns, name))
+    return replace(_describe_head(head, wanted, name), count=len(frame))
+
+
 # Which columns
 
 
