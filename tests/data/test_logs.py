@@ -565,6 +565,8 @@ def test_places_of_a_log_without_a_header(tmp_path: Path) -> None:
     assert "no header and 5 columns" in text
     assert "data.interactions.user=1" in text
     assert entries(opened(wide, user="1", item="5")) == {(1, 22847)}
+    # So the command line and TOML write the numbers.
+    assert Interactions(user=1, item=5, rating=2) == Interactions("1", "5", "2")  # type: ignore[arg-type]
     text = refusal(lambda: opened(wide, user="1", item="9"))
     assert "data.interactions.item" in text
 

@@ -1111,12 +1111,12 @@ WRONG = [
     (
         "a size for a table",
         "fit table --data good.csv --set data.size=8x8",
-        "data.size is for sources of kind image; HERE/good.csv is of kind table",
+        "data.size is for sources of kind image; HERE/good.csv is of kind table; leave the option out, or take the recipe that lowerbound describe names",
     ),
     (
         "grey for a table",
         "fit table --data good.csv --set data.grey=true",
-        "data.grey is for sources of kind image; HERE/good.csv is of kind table",
+        "data.grey is for sources of kind image; HERE/good.csv is of kind table; leave the option out, or take the recipe that lowerbound describe names",
     ),
     (
         "a binarised table of real numbers",
