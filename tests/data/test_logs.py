@@ -668,3 +668,26 @@ def test_users_whose_last_interaction_the_order_decides_are_counted(
         assert "last time" not in said
     else:
         assert f"{ties} interactions at their last time" in said
+
+
+@pytest.mark.parametrize(
+    ("names", "how", "words"),
+    [
+        ("user,item", {"user": "session", "item": "thing"}, "call them 'session' and 'thing'"),
+        ("user,item", {"item": "thing"}, "call them 'thing'"),
+        ("kunde,artikel", {}, "call them 'user' and 'item'"),
+    ],
+)
+def test_columns_of_data_that_a_run_reads_later_are_to_be_called_as_its_own(
+    tmp_path: Path, names: str, how: dict[str, str], words: str
+) -> None:
+    """No setting can be given with a request, so none is advised."""
+    own = write(tmp_path, f"{how.get('user', 'user')},{how.get('item', 'item')}\n1,7\n2,8\n")
+    plan = Data(str(own), validation=0, test=0, interactions=Interactions(**how))
+    run = plan.open()
+    later = Data(
+        str(write(tmp_path, f"{names}\n1,7\n", "later.csv")), interactions=Interactions(**how)
+    )
+    message = refusal(lambda: later.open(run.schema, run.items, other=True))
+    assert words in message
+    assert "data." not in message.replace("later.csv", "")

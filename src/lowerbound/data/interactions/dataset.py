@@ -149,7 +149,7 @@ def _split_for_run(
         own_split = _try_own_rules(source, how, held_out)
         if own_split is not None and [*own_split.log.items] == [*items.ids]:
             return own_split
-    columns = replace(how.columns, timed=False)
+    columns = replace(how.columns, timed=False, of_run=other)
     log = _map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
     if log.part is not None:
         return split_given(log, replace(held_out, validation=0))
