@@ -144,13 +144,16 @@ def recommend(
     if users is not None and out is not None:
         data = recommender.run.other_data(users)
         unknown_items = data.facts.get("unknown_items", 0)
+        told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and unknown == "error":
-            raise DataError(
-                f"{unknown_items:,} items of {users} are not known to the run; --unknown leave-out "
-                "leaves them out"
-            )
+            raise DataError(f"{told}; --unknown leave-out leaves them out")
         lists = recommender.recommend_many(data.whole, k, exclude_seen=exclude_seen, **limits)
         result, lines = write_recommendations(lists, out)
+        if unknown_items:
+            lines.append(f"{told} and were left out")
+        missing = data.facts["missing_ids"]
+        if missing:
+            lines.append(f"{missing:,} rows of {users} without a user or an item were left out")
         lines += describe_unknown(lists.unknown, recommender)
         result |= {"unknown_items": unknown_items, "unknown": list(lists.unknown)}
         show(result, lines, json)
