@@ -137,6 +137,18 @@ def test_a_parquet_file_is_described_by_its_header_and_first_rows(tmp_path):
     assert [column.kind for column in found.columns] == ["whole number", "date"]
 
 
+def test_a_frame_that_a_fit_would_refuse_is_described_as_its_file_is(tmp_path):
+    """What is wrong is said beside what is there, and all rows are counted."""
+    frame = pl.DataFrame({"x": range(2500), "day": ["monday"] * 2500})
+    path = tmp_path / "days.parquet"
+    frame.write_parquet(path)
+    for source in (frame, frame.lazy()):
+        found = describe(source)
+        assert found.count == 2500
+        assert found.columns == describe(str(path)).columns
+        assert "'day' ('monday' in row 1)" in found.problem
+
+
 def test_data_in_memory_and_named_sets_are_described(tmp_path):
     assert describe(np.zeros((5, 6, 7))).count == 5
     found = lowerbound.describe(pl.DataFrame({"x": [1.0, 2.0]}))

@@ -197,7 +197,7 @@ def test_only_an_empty_field_of_a_text_file_is_a_missing_id(tmp_path: Path) -> N
         line(
             lambda path=path: log_of(path), "1 ratings that are missing, negative, NaN or infinite"
         )
-    line(lambda: log_of(csv(tmp_path, "user,item,rating\n1,1,good\n1,2,3\n")), "String")
+    line(lambda: log_of(csv(tmp_path, "user,item,rating\n1,1,good\n1,2,3\n")), "'good'")
     assert triples(log_of(csv(tmp_path, "user,item,rating\n1,1, 2.5\n"), binary=False)) == {
         (1, 1): 2.5
     }
@@ -469,7 +469,7 @@ BAD: dict[str, tuple[pl.DataFrame, dict[str, Any], list[str]]] = {
         {"binary": False},
         ["sums", "beyond float32", "inf"],
     ),
-    "text rating": (frame((1, 1, "good")), {}, ["String", "numbers"]),
+    "text rating": (frame((1, 1, "good")), {}, ["good", "numbers"]),
     "bytes": (pl.DataFrame({"user": [b"a"], "item": [1]}), {}, ["users", "Binary"]),
     "lists of times": (
         frame((1, 1, 1.0, [1, 2])),
@@ -962,9 +962,18 @@ def test_rare_users_of_other_data_stay_whatever_their_catalogue(tmp_path: Path) 
         assert other.whole.users.tolist() == ["a", "b", "nobody", "rare"]
         assert triples(other).keys() == triples(fitted).keys() | {("rare", "x")}
         assert (other.facts["unknown_items"], other.items) == (1, fitted.items)
+        assert f"1 items of {path} are not known to the run and were left out" in other.notes
         plain = replace(asked, interactions=Interactions(split=split))
         own = plain.open()
         assert plain.open(own.schema, own.items, other=True).fingerprint() == own.fingerprint()
+
+
+def test_rows_of_other_data_without_ids_are_told_of_at_every_door(tmp_path: Path) -> None:
+    fitted = from_frame(LOG, validation=0, test=0)
+    path = csv(tmp_path, "user,item\nnew,7\nnew,\n,9\n")
+    asked = Data(path, validation=0, test=0, interactions=Interactions())
+    notes = asked.open(fitted.schema, fitted.items, other=True).notes
+    assert notes == (f"2 rows of {path} without a user or an item were left out",)
 
 
 def test_other_data_need_no_times(tmp_path: Path) -> None:

@@ -565,6 +565,8 @@ def test_places_of_a_log_without_a_header(tmp_path: Path) -> None:
     assert "no header and 5 columns" in text
     assert "data.interactions.user=1" in text
     assert entries(opened(wide, user="1", item="5")) == {(1, 22847)}
+    # So the command line and TOML write the numbers.
+    assert Interactions(user=1, item=5, rating=2) == Interactions("1", "5", "2")  # type: ignore[arg-type]
     text = refusal(lambda: opened(wide, user="1", item="9"))
     assert "data.interactions.item" in text
 
@@ -604,7 +606,8 @@ def test_titles_of_every_dialect(tmp_path: Path) -> None:
     path = write(tmp_path, books, "BX-Books.csv", "latin-1")
     data = opened(plays, items=str(path))
     assert data.items.titles == ["Café; a novel", "B", "0009"]
-    assert "BX-Books.csv has no title for 1 of 3 items" in data.notes
+    said = "BX-Books.csv has no title for 1 of 3 items, such as '0009'; its first is '0007'"
+    assert said in data.notes
     films = write(tmp_path, "movieId\tname\tGenre\n7.0\tSeven\tx\n8\tEight\ty\n", "films.txt")
     bare = "7::Star Wars: B::Action|War\n8::C (1996)::Drama\n"
     places = write(tmp_path, bare, "movies.dat", "latin-1")
@@ -623,3 +626,68 @@ def test_decimal_commas_and_words_for_missing_values(tmp_path: Path) -> None:
     assert entries(data) == {(1, 7), (1, 8)}
     assert data.schema.high == 3.5
     assert data.facts["missing_ids"] == 1
+
+
+@pytest.mark.parametrize("word", ["NULL", "NA", "\\N", "nan"])
+def test_ids_that_may_be_missing_are_told_of(tmp_path: Path, word: str) -> None:
+    """An export writes them for users who were not logged in; as one user they would count."""
+    path = write(tmp_path, f"user,item\n1,7\n1,8\n{word},7\n{word},9\n2,-\n")
+    data = opened(path)
+    said = " ".join(data.notes)
+    assert f"rows of users called {word!r}, which count as any other id: 2;" in said
+    assert "rows of items called '-', which count as any other id: 1;" in said
+    dropped = opened(path, data_missing=[word, "-"])
+    assert dropped.facts["missing_ids"] == 3
+    assert not dropped.notes
+
+
+def test_no_note_where_no_id_is_such_a_word(tmp_path: Path) -> None:
+    assert not opened(write(tmp_path, "user,item\na,x\nb,Nan goa\n")).notes
+
+
+def test_the_first_rating_that_is_no_number_is_shown(tmp_path: Path) -> None:
+    path = write(tmp_path, 'user,item,plays\n1,7,12\n1,8,"1,234"\n2,7,many\n')
+    assert "no numbers, such as '1,234';" in refusal(lambda: opened(path))
+
+
+@pytest.mark.parametrize(
+    ("times", "ties"),
+    [
+        ((5, 5, 5, 5, 5, 5), "of 2 users 2 have several"),
+        ((1, 2, 2, 1, 2, 3), "of 2 users 1 have several"),
+        ((1, 1, 2, 2, 2, 3), None),
+    ],
+)
+def test_users_whose_last_interaction_the_order_decides_are_counted(
+    tmp_path: Path, times: tuple[int, ...], ties: str | None
+) -> None:
+    rows = [f"{k // 3},{k},{time}" for k, time in enumerate(times)]
+    path = write(tmp_path, "\n".join(["user,item,timestamp", *rows, "9,1,4", "9,2,4"]))
+    said = " ".join(opened(path, split="leave-one-out", data_test=1).notes)
+    if ties is None:
+        assert "last time" not in said
+    else:
+        assert f"{ties} interactions at their last time" in said
+
+
+@pytest.mark.parametrize(
+    ("names", "how", "words"),
+    [
+        ("user,item", {"user": "session", "item": "thing"}, "call them 'session' and 'thing'"),
+        ("user,item", {"item": "thing"}, "call them 'thing'"),
+        ("kunde,artikel", {}, "call them 'user' and 'item'"),
+    ],
+)
+def test_columns_of_data_that_a_run_reads_later_are_to_be_called_as_its_own(
+    tmp_path: Path, names: str, how: dict[str, str], words: str
+) -> None:
+    """No setting can be given with a request, so none is advised."""
+    own = write(tmp_path, f"{how.get('user', 'user')},{how.get('item', 'item')}\n1,7\n2,8\n")
+    plan = Data(str(own), validation=0, test=0, interactions=Interactions(**how))
+    run = plan.open()
+    later = Data(
+        str(write(tmp_path, f"{names}\n1,7\n", "later.csv")), interactions=Interactions(**how)
+    )
+    message = refusal(lambda: later.open(run.schema, run.items, other=True))
+    assert words in message
+    assert "data." not in message.replace("later.csv", "")

@@ -136,6 +136,21 @@ def test_an_index_can_be_chosen(tmp_path: Path) -> None:
     assert read(tmp_path, ",a\n7,1\n8,2\n", columns=("", "a")).values.tolist() == [[7, 1], [8, 2]]
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_value_that_only_counts_the_rows_is_told_of(tmp_path: Path, start: int) -> None:
+    """An index may have any name; it stays a value until the user says what it is."""
+    rows = [f"{row + start},{row % 3},{row * 2}" for row in range(12)]
+    text = "\n".join(["sample,a,b", *rows])
+    raw = read(tmp_path, text)
+    assert raw.columns == ("sample", "a", "b")
+    (note,) = raw.notes
+    assert "a value that only counts the rows: 'sample';" in note
+    assert "data.exclude" in note
+    assert not read(tmp_path, text, ids=("sample",)).notes
+    for other in (rows[:9], [*rows, "3,4,5"], rows[3:]):
+        assert not read(tmp_path, "\n".join(["sample,a,b", *other])).notes
+
+
 def test_a_column_without_name_and_values_is_left_out(tmp_path: Path) -> None:
     """Each line of some exports ends in a separator."""
     raw = read(tmp_path, "a,b,\n1,2,\n3,4,\n")

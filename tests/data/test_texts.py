@@ -168,6 +168,10 @@ def test_any_texts_that_are_quoted_come_back(rows: list[tuple[str, ...]]) -> Non
         (["value", "1", "2"], ","),
         (["my value", "1", "2"], ","),
         (["user,time", "u1,2024-01-01 10:00:00"], ","),
+        (["u1,Film 14", "u2,Film 7"], ","),
+        (["u1;Film 14", "u2;Film 7"], ";"),
+        (["1,5 2,5", "3,5 4,5"], " "),
+        (["temp,C pressure,hPa", "1,5 2,5", "3,5 4,5"], " "),
     ],
     ids=str,
 )
@@ -356,15 +360,23 @@ BALANCED_BY_CHANCE = 'a,note,b\n1,ok,2\n3,"open,4\n5,ok,6\n7,close",8\n9,ok,10\n
         ('a,b\n1,"Heroes\n2,x\n3,y\n', ['"Heroes']),
         ('a,b\n1,"x""\n2,"y"\n', ['"x""']),
         ('"a,b\n1,x"\n2,y\n', ['x"']),
+        ('a,b\n1,7" x\n2,y\r3,z\n', ["z"]),
     ],
-    ids=["balanced by chance", "within fields", "open", "doubled at the end", "in the header"],
+    ids=[
+        "balanced by chance",
+        "within fields",
+        "open",
+        "doubled at the end",
+        "in the header",
+        "before a line that ends in CR",
+    ],
 )
 def test_stray_marks_are_part_of_the_text_and_lose_no_row(
     tmp_path: Path, text: str, notes: list[str]
 ) -> None:
     """There are as many rows as lines, and the marks stay where they are."""
     dialect, rows = read(tmp_path, text)
-    assert len(rows) == text.count("\n") - 1
+    assert len(rows) == len(text.splitlines()) - 1
     assert dialect.quote == ""
     assert "part of the text (data.quote)" in dialect.notes()[0]
     fields = [field for row in rows for field in row]
@@ -390,10 +402,54 @@ def test_marks_around_fields_and_marks_within_fields(tmp_path: Path) -> None:
     assert "within fields" in dialect.notes()[0]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("final", ["", "\n", "\n\n"])
+def test_marks_within_fields_leave_the_count_of_lines(tmp_path: Path, end: str, final: str) -> None:
+    """Empty lines are passed over and counted, whether the last line ends or not."""
+    lines = ["a,b", '1,5" pipe', '2,"Smith, J"', "3,x"]
+    dialect, rows = read(tmp_path, end.join(lines) + final)
+    assert rows == [("1", '5" pipe'), ("2", "Smith, J"), ("3", "x")]
+    between = 3 * (end == "\n\n")
+    assert dialect.passed_over == between + (final == "\n\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("header", ['"a";"b"', '"a; x";b', '"a\n1";"b"'])
+def test_a_quoted_name_behind_a_mark_of_the_encoding_is_quoted(
+    tmp_path: Path, end: str, header: str
+) -> None:
+    """Excel writes such files: the byte order mark is no part of the first field."""
+    text = "\n".join([header, "1,5;2", "3;4,5", ""]).replace("\n", end)
+    dialect, rows = read(tmp_path, codecs.BOM_UTF8 + text.encode())
+    first, _ = header.rsplit(";", 1)
+    assert dialect.columns == (first.strip('"'), "b")
+    assert not dialect.is_without_quotes
+    assert rows == [("1,5", "2"), ("3", "4,5")]
+
+
 def test_the_quotation_mark_can_be_set(tmp_path: Path) -> None:
     assert read(tmp_path, "a,b\n'x,y',2\n", quote="'")[1] == [("x,y", "2")]
     assert read(tmp_path, 'a,b\n"x",2\n', quote="")[1] == [('"x"', "2")]
     assert "enclose no fields" in refused(tmp_path, 'a,b\n1,x"\n', quote='"')
+
+
+def test_names_of_several_lines_are_told_by_what_separates_them(tmp_path: Path) -> None:
+    """A spreadsheet writes a cell with a line break so."""
+    text = 'time;"temp\n(C)";"wind\n\n(m/s)"\n1;2,5;3\n2;3,5;4\n'
+    for asked in ({}, {"separator": ";"}):
+        dialect, rows = read(tmp_path, text, **asked)
+        assert dialect.columns == ("time", "temp\n(C)", "wind\n\n(m/s)")
+        assert rows == [("1", "2,5", "3"), ("2", "3,5", "4")]
+    # A mark that is no quote joins no rows.
+    assert read(tmp_path, '"a;b\n1;x"\n2;y\n')[1] == [("1", 'x"'), ("2", "y")]
+
+
+def test_empty_lines_below_a_stray_mark_are_passed_over(tmp_path: Path) -> None:
+    """They are no rows, and make up for no line that is too long."""
+    dialect, rows = read(tmp_path, 'a,b\n1,7" x\n\n2,y\n\n')
+    assert rows == [("1", '7" x'), ("2", "y")]
+    assert dialect.passed_over == 2
+    assert "line 3 of x.csv has 3 fields" in refused(tmp_path, 'a,b\n1,7" x\n2,y,z\n\n')
 
 
 # What is refused

@@ -242,7 +242,10 @@ def test_fewer_rows_where_nothing_is_left():
         (lambda r: r.recommend([1, 2], 1, allow=[1, 2]), "nothing is left to recommend"),
         (lambda r: r.recommend([1], 0), "k must be a whole number from 1, got 0"),
         (lambda r: r.recommend([1], True), "k must be a whole number from 1, got True"),
-        (lambda r: r.recommend([1], allow=["x"]), "allow and deny leave none of the items"),
+        (
+            lambda r: r.recommend([1], allow=["x;y"]),
+            "allow and deny leave none of the items; no item 'x;y'",
+        ),
         (lambda r: r.recommend({1: -1.0}), "weights of a history must be numbers above 0, got -1"),
         (
             lambda r: r.recommend({1: float("nan")}),

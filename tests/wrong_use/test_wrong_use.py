@@ -1111,12 +1111,12 @@ WRONG = [
     (
         "a size for a table",
         "fit table --data good.csv --set data.size=8x8",
-        "data.size is for sources of kind image; HERE/good.csv is of kind table",
+        "data.size is for sources of kind image; HERE/good.csv is of kind table; leave the option out, or take the recipe that lowerbound describe names",
     ),
     (
         "grey for a table",
         "fit table --data good.csv --set data.grey=true",
-        "data.grey is for sources of kind image; HERE/good.csv is of kind table",
+        "data.grey is for sources of kind image; HERE/good.csv is of kind table; leave the option out, or take the recipe that lowerbound describe names",
     ),
     (
         "a binarised table of real numbers",
@@ -1161,7 +1161,7 @@ WRONG = [
     (
         "a rating in words",
         "fit multvae --data textrating.csv",
-        "HERE/textrating.csv: the ratings are of type String; allowed: numbers",
+        "HERE/textrating.csv has ratings that are no numbers, such as 'good'; allowed: plain numbers; data.interactions.rating names another column, and data.missing words for a missing value",
     ),
     (
         "a threshold that leaves nothing",
@@ -1211,7 +1211,7 @@ WRONG = [
     (
         "one user",
         "fit multvae --data oneuser.csv",
-        "oneuser has no validation split, for data.validation gave it no users, and the recipe needs one; set training.monitor=objective, raise data.validation, or take another data.interactions.split",
+        "oneuser has no validation split, for data.validation gave it no users, or they have too few items to hold one out, and the recipe needs one; set training.monitor=objective, raise data.validation, or take another data.interactions.split",
     ),
     (
         "the last item without times",

@@ -154,7 +154,6 @@ def recommend(
         missing = data.facts["missing_ids"]
         if missing:
             lines.append(f"{missing:,} rows of {users} without a user or an item were left out")
-        lines += data.notes
         lines += describe_unknown(lists.unknown, recommender)
         result |= {"unknown_items": unknown_items, "unknown": list(lists.unknown)}
         show(result, lines, json)

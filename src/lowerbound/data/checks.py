@@ -29,7 +29,8 @@ def refuse_misplaced_options(raw: Raw, options: Mapping[str, tuple[object, str]]
     for option, (value, kinds) in options.items():
         if value and raw.kind not in kinds.split(" or "):
             raise ConfigError(
-                f"data.{option} is for sources of kind {kinds}; {raw.name} is of kind {raw.kind}"
+                f"data.{option} is for sources of kind {kinds}; {raw.name} is of kind {raw.kind}; "
+                f"leave the option out, or take the recipe that lowerbound describe names"
             )
 
 

@@ -9,7 +9,7 @@ from ..errors import DataError
 from .files.description import Description
 from .files.sizes import AUTO
 from .files.sources import AS_IT_IS, Wanted, describe_raw, find_reader, reason
-from .files.tables import Table
+from .files.tables import Table, describe_frame
 from .interactions.columns import Columns
 from .interactions.description import TIMED, describe_log
 from .interactions.logs import find_ending, parts_of
@@ -139,8 +139,11 @@ def _is_sparse(path: Path) -> bool:
 def _describe_memory(source: "InMemory", reading: Reading) -> Description:
     """Describes examples in memory."""
     # This needs torch, which takes longer than all else here.
-    from .memory import read_examples
+    from .memory import read_examples, to_frame
 
+    frame = to_frame(source)
+    if frame is not None:
+        return describe_frame(frame, reading.wanted, "the frame")
     return describe_raw(read_examples(source, reading.wanted))
 
 

@@ -385,7 +385,12 @@ class Recommender:
         is_allowed[allowed[allowed >= 0]] = True
         is_allowed[denied[denied >= 0]] = False
         if not is_allowed.any():
-            raise ConfigError("nothing may be recommended: allow and deny leave none of the items")
+            cause = ""
+            if unknown_allowed:
+                cause = f"; {self.catalogue.describe_unknown(unknown_allowed[0])}"
+            raise ConfigError(
+                f"nothing may be recommended: allow and deny leave none of the items{cause}"
+            )
         return np.flatnonzero(~is_allowed), each_once(unknown_allowed + unknown_denied)
 
     # Ranking

@@ -61,12 +61,13 @@ def refuse_lacking_splits(data: Dataset, settings: Training) -> None:
             f"{data.name}: its users have too few items for the split (strong: 5); set {changes}, "
             "or another data.interactions.split"
         )
+    cause = f"data.validation gave it no {data.schema.unit}"
     ways_out = f"set {changes}, or raise data.validation"
     if data.schema.is_sparse:
+        cause += ", or they have too few items to hold one out"
         ways_out = f"set {changes}, raise data.validation, or take another data.interactions.split"
     raise ConfigError(
-        f"{data.name} has no validation split, for data.validation gave it no "
-        f"{data.schema.unit}, and the recipe needs one; {ways_out}"
+        f"{data.name} has no validation split, for {cause}, and the recipe needs one; {ways_out}"
     )
 
 

@@ -67,8 +67,8 @@ def take_census(dialect: Dialect) -> Census:
     separator = dialect.plain_separator.encode()
     quote = dialect.quote.encode()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
     with dialect.plain.open("rb") as file:
+        offset = _pass_mark(file)
         for before, piece, after in _pieces(file):
             _check_encoding(census, decoder, piece, after)
             if quote and census.is_quoted and (census.quotes % 2 or quote in piece):
@@ -82,10 +82,20 @@ def take_census(dialect: Dialect) -> Census:
     return census
 
 
+def _pass_mark(file: IO[bytes]) -> int:
+    """Moves to the first character of a file, behind a byte order mark, and returns its place.
+
+    A quotation mark behind it stands where a field begins.
+    """
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    return file.tell()
+
+
 def _pieces(file: IO[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Yields the pieces of a file, each with the byte before it and the byte after it.
 
-    Before and after the file there are line ends.
+    Before and after what is read of the file there are line ends.
     """
     before = b"\n"
     piece = file.read(PIECE)

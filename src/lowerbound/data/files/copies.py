@@ -165,9 +165,10 @@ def to_plain(block: str, dialect: Dialect) -> str:
         block = re.sub(r"(?m)^ | $", "", block)
     if len(dialect.separator) > 1:
         block = block.replace(dialect.separator, dialect.plain_separator)
-    if dialect.is_mended:
+    block = re.sub(r"(?m)^\n", "", block)
+    if dialect.is_mended and block:
         block = _requote(block, dialect.plain_separator)
-    return re.sub(r"(?m)^\n", "", block)
+    return block
 
 
 def _requote(block: str, separator: str) -> str:
@@ -186,4 +187,6 @@ def _requote(block: str, separator: str) -> str:
             if not border:
                 break
         writer.writerow(fields)
-    return written.getvalue()
+    if block.endswith("\n"):
+        return written.getvalue()
+    return written.getvalue().removesuffix("\n")

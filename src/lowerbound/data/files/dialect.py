@@ -19,12 +19,14 @@ MISSING = (
     "N/A",
     "n/a",
     "#N/A",
+    "<NA>",
     "NaN",
     "nan",
     "null",
     "NULL",
     "Null",
     "None",
+    "\\N",
     "?",
     "-",
     ".",
@@ -268,7 +270,8 @@ def find_separator(lines: Sequence[str], quote: str, usual: str) -> str:
 
     It gives most lines the width of the first, which is more than 1. Of several the one counts
     between which most fields are numbers, then the one that gives most fields. Blanks count only
-    where they give all lines the same width and nothing else does, or leaves as many numbers.
+    where they give all lines the same width, and nothing else does or leaves as many numbers and
+    stands within numbers alone.
 
     Args:
         lines: the first lines of a file, without comments.
@@ -283,9 +286,19 @@ def find_separator(lines: Sequence[str], quote: str, usual: str) -> str:
             best = separator
             best_score = score
     blanks_score = _score(lines, BLANKS, quote)
-    if blanks_score[0] == 1 and blanks_score[:2] > best_score[:2]:
+    is_even = blanks_score[0] == 1 and blanks_score[:2] > best_score[:2]
+    if is_even and not (best_score[0] == 1 and _stands_in_words(best, lines)):
         return BLANKS
     return best
+
+
+def _stands_in_words(separator: str, lines: Sequence[str]) -> bool:
+    """Says whether, below a header, a separator stands in a word that is no number.
+
+    In `u1,Film 14` the comma does, and in `1,5 2,5` it is a decimal mark.
+    """
+    words = itertools.chain.from_iterable(line.split() for line in lines[1:] or lines)
+    return any(separator in word and not is_comma_number(word) for word in words)
 
 
 def _score(lines: Sequence[str], separator: str, quote: str) -> tuple[float, float, float]:

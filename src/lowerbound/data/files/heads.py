@@ -141,9 +141,9 @@ def _look_at_lines(found: Dialect, lines: list[str], asked: TextFormat) -> Diale
     body = [line for line in lines[preamble:] if line]
     if asked.comment is not None:
         body = [line for line in body if not line.startswith(asked.comment)]
-    body = body[:MOST_SAMPLED]
     if not body:
         raise DataError(f"{found.path} is empty; allowed: a line of names, and a line for each row")
+    body = _join_first_row(body[:MOST_SAMPLED], quote)
     if asked.separator is not None:
         separator = asked.separator.replace("\\t", "\t")
         _refuse_absent(separator, body[0], found.path)
@@ -169,6 +169,25 @@ def _count_preamble(lines: list[str], asked: TextFormat, start: int) -> int:
         if lines[place] and not lines[place].startswith(marks):
             return place
     return start
+
+
+def _join_first_row(lines: list[str], quote: str) -> list[str]:
+    """Joins the lines of a first row in which a quoted name goes on over several lines.
+
+    Where nothing but one quoted text would be in it, the mark encloses no name.
+    """
+    if not quote or lines[0].count(quote) % 2 == 0:
+        return lines
+    marks = 0
+    for place, line in enumerate(lines):
+        marks += line.count(quote)
+        if marks % 2 == 0:
+            first = " ".join(lines[: place + 1])
+            mark = re.escape(quote)
+            if re.sub(f"{mark}[^{mark}]*{mark}", "", first).strip():
+                return [first, *lines[place + 1 :]]
+            return lines
+    return lines
 
 
 def _refuse_absent(separator: str, line: str, path: Path) -> None:

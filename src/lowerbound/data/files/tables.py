@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 INDEX_NAMES = ("", "Unnamed: 0", "__index_level_0__")
 """A column with one of these names is an index, as pandas and R write it."""
 
+LEAST_COUNTED = 10
+"""A column of so many rows may count them; one of fewer may do so by chance."""
+
 LARGEST_EXACT = 2.0**53
 """float64 has all whole numbers up to this one."""
 
@@ -139,6 +142,21 @@ def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
     frame = frame.rename(_normal_names(frame.columns, name))
     choice = choose_columns(frame.columns, wanted, name)
     return _make_table(frame.select(choice.all), choice, wanted, name)
+
+
+def describe_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Description:
+    """Describes a frame by its first rows, and says what a fit would refuse of them.
+
+    Args:
+        frame: the table.
+        wanted: what is asked for.
+        name: the source as it appears in messages.
+
+    Raises:
+        DataError: two columns have the same name.
+    """
+    head = frame.head(HEAD_ROWS).rename(_normal_names(frame.columns, name))
+    return replace(_describe_head(head, wanted, name), count=len(frame))
 
 
 # Which columns
@@ -597,6 +615,8 @@ def _make_table(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -
     if choice.labels is not None:
         labels = _as_names(frame[choice.labels])
     notes = (*choice.notes, *_note_rounded(frame, choice, values, name))
+    if not wanted.is_run:
+        notes += _note_counts(values, choice, name)
     return Raw(
         name,
         "table",
@@ -634,6 +654,32 @@ def _note_rounded(
     note = (
         f"{name}: numbers from 2^53 on are rounded in {_show(columns)}; if they are ids, name them "
         "in data.ids or data.exclude"
+    )
+    return (note,)
+
+
+def _note_counts(values: np.ndarray, choice: Choice, name: str) -> tuple[str, ...]:
+    """Notes columns that count the rows, which may be an index under a name of its own.
+
+    Args:
+        values: the numbers of the table, (N, D).
+        choice: their columns.
+        name: the table as it appears in messages.
+    """
+    if len(values) < LEAST_COUNTED:
+        return ()
+    # Few columns begin so, and only those are looked through.
+    head = values[:LEAST_COUNTED]
+    may_count = np.isin(head[0], (0, 1)) & (np.diff(head, axis=0) == 1).all(axis=0)
+    counted = []
+    for position in np.flatnonzero(may_count):
+        if (np.diff(values[:, position]) == 1).all():
+            counted.append(choice.values[position])
+    if not counted:
+        return ()
+    note = (
+        f"{name}: a value that only counts the rows: {_show(counted)}; if it is an index leave it "
+        "out (data.exclude), or keep it beside the codes (data.ids)"
     )
     return (note,)
 

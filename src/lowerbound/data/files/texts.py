@@ -15,8 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
 from ...errors import DataError, one_line
 from ...system.files import refuse_special
 from .census import Census, take_census
@@ -86,12 +84,12 @@ def _find_dialect(path: Path, asked: TextFormat, version: tuple[Path, int, int])
     if not census.is_utf8:
         dialect = copy_plain(dialect, asked)
         census = take_census(dialect)
-    if census.lone_returns:
-        dialect = replace(dialect, line_end="mixed")
-    if census.lone_returns or census.has_blank_lines:
-        dialect = copy_plain(dialect, asked)
-        census = take_census(dialect)
+    dialect, census = _settle_lines(dialect, asked, census)
     dialect = _settle_quotes(dialect, asked, census)
+    if dialect.is_without_quotes:
+        # What stands between marks has line ends and separators like all else.
+        dialect, census = _settle_lines(dialect, asked, take_census(dialect))
+        dialect = replace(dialect, rows=census.lines)
     dialect = _look_at_fields(dialect, asked)
     if _is_even(dialect, census):
         return dialect
@@ -99,6 +97,16 @@ def _find_dialect(path: Path, asked: TextFormat, version: tuple[Path, int, int])
     if mended is None:
         raise DataError(describe_ragged_line(dialect))
     return mended
+
+
+def _settle_lines(dialect: Dialect, asked: TextFormat, census: Census) -> tuple[Dialect, Census]:
+    """Copies a file with CRs that end lines, or with empty lines, and looks through the copy."""
+    if census.lone_returns:
+        dialect = replace(dialect, line_end="mixed")
+    if census.lone_returns or census.has_blank_lines:
+        dialect = copy_plain(dialect, asked)
+        census = take_census(dialect)
+    return dialect, census
 
 
 # Quotation marks
@@ -118,7 +126,7 @@ def _settle_quotes(dialect: Dialect, asked: TextFormat, census: Census) -> Diale
                 f"{dialect.path} has marks {asked.quote} that enclose no fields; set "
                 "data.quote='' to read them as part of the text"
             )
-        return replace(dialect, quote="", is_without_quotes=True, rows=census.lines)
+        return replace(dialect, quote="", is_without_quotes=True)
     return replace(
         dialect,
         rows=census.lines - census.enclosed_ends,
@@ -169,10 +177,7 @@ def _lines_of_span(file: IO[bytes], first: int, last: int) -> list[bytes]:
 
 def _is_even(dialect: Dialect, census: Census) -> bool:
     """Says whether a file has as many separators as its lines need to be as wide as the first."""
-    separators = census.separators
-    if not dialect.quote and census.quotes:
-        separators = _count_separators(dialect)
-    return separators == (dialect.rows + dialect.header) * (len(dialect.columns) - 1)
+    return census.separators == (dialect.rows + dialect.header) * (len(dialect.columns) - 1)
 
 
 def _mend(dialect: Dialect, asked: TextFormat) -> Dialect | None:
@@ -209,16 +214,6 @@ def describe_ragged_line(dialect: Dialect) -> str:
                 f"{width} (parted by {dialect.separator!r}){advice}"
             )
     return f"the lines of {dialect.path} are not equally wide{advice}"
-
-
-def _count_separators(dialect: Dialect) -> int:
-    """Counts the separators of a file in which nothing is quoted."""
-    separator = dialect.plain_separator.encode()[0]
-    count = 0
-    with dialect.plain.open("rb") as file:
-        while piece := file.read(PIECE):
-            count += int(np.count_nonzero(np.frombuffer(piece, np.uint8) == separator))
-    return count
 
 
 def _numbered_lines(dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, one_line
+from ..files.dialect import MISSING
 from .columns import Columns
 from .ids import encode
 from .logs import RawLog, guarded, join_parts
@@ -116,7 +117,7 @@ def describe_counts(facts: dict[str, Any]) -> str:
     return ", ".join(counts)
 
 
-def _refuse_types(schema: Any, name: str) -> None:
+def _refuse_types(frame: "LazyFrame", schema: Any, name: str) -> None:
     """DataError for ids and times that are lists, bytes or the like, and for ratings that are not
     numbers.
     """
@@ -129,8 +130,26 @@ def _refuse_types(schema: Any, name: str) -> None:
                 f"{name}: the {plural} are of type {dtype}; allowed: numbers, texts, dates"
             )
     rating = schema.get("rating")
+    if rating == polars.String:
+        raise DataError(
+            f"{name} has ratings that are no numbers, such as {_first_word(frame)}; allowed: plain "
+            "numbers; data.interactions.rating names another column, and data.missing words for a "
+            "missing value"
+        )
     if rating is not None and not rating.is_numeric():
         raise DataError(f"{name}: the ratings are of type {rating}; allowed: numbers")
+
+
+def _first_word(frame: "LazyFrame") -> str:
+    """Shows the first rating of a column of texts that is no number."""
+    import polars
+    from polars import col
+
+    is_word = (
+        col("rating").is_not_null() & col("rating").cast(polars.Float64, strict=False).is_null()
+    )
+    words = frame.select("rating").filter(is_word).head(1).collect()["rating"]
+    return one_line(", ".join(map(repr, words)), 60)
 
 
 def _refuse_long_texts(frame: "LazyFrame", schema: Any, name: str) -> None:
@@ -170,6 +189,29 @@ def _mark_missing_ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
             marked = polars.when(is_blank).then(None).otherwise(col(column))
             frame = frame.with_columns(marked.alias(column))
     return frame
+
+
+def _note_words(ids: np.ndarray, codes: np.ndarray, plural: str) -> tuple[str, ...]:
+    """Notes how many rows have an id that is a word for a missing value, and is kept as an id.
+
+    Args:
+        ids: the distinct ids, (U,).
+        codes: for each row the position of its id, (n,).
+        plural: what they are ids of.
+    """
+    if ids.dtype != object:
+        return ()
+    words = sorted(set(ids.tolist()) & set(MISSING))
+    if not words:
+        return ()
+    positions = [int(np.flatnonzero(ids == word)[0]) for word in words]
+    rows = int(np.isin(codes, positions).sum())
+    shown = ", ".join(map(repr, words))
+    note = (
+        f"rows of {plural} called {shown}, which count as any other id: {rows:,}; where they are "
+        f"missing ones drop these rows, in a text by data.missing=[{shown}]"
+    )
+    return (note,)
 
 
 def _collect_rows(
@@ -279,7 +321,7 @@ def clean(
     name = source.name
     frame, notes = guarded(name, lambda: join_parts(source, columns))
     schema = guarded(name, frame.collect_schema)
-    _refuse_types(schema, name)
+    guarded(name, lambda: _refuse_types(frame, schema, name))
     if threshold is not None and "rating" not in schema:
         raise DataError(
             f"{name} has no ratings for the threshold {threshold:g}; name their column by "
@@ -294,6 +336,7 @@ def clean(
         raise DataError(f"{name} holds no interactions that are kept: {counts}")
     users, user = guarded(name, lambda: encode(rows["user"]))
     items, item = guarded(name, lambda: encode(rows["item"]))
+    notes += _note_words(users, user, "users") + _note_words(items, item, "items")
     time = None
     if "time" in rows.columns:
         form = columns.time_format

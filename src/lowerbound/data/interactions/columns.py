@@ -55,7 +55,7 @@ class Columns:
     """Which columns to read; `Interactions` describes them.
 
     A rating or a timestamp that is None is looked for under its usual names, and may be missing.
-    Times are read only if `timed`.
+    Times are read only if `timed`. Of data that a run reads later nothing can be set: `of_run`.
     """
 
     user: str = "user"
@@ -64,6 +64,7 @@ class Columns:
     timestamp: str | None = None
     timed: bool = False
     time_format: str | None = None
+    of_run: bool = False
 
     @property
     def has_format(self) -> bool:
@@ -157,8 +158,8 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
         elif not is_usual or key in ("user", "item"):
             missing[key] = None if is_usual else name
     if missing:
-        message = _describe_missing(missing, names, source)
-        if None in missing.values():
+        message = _describe_missing(missing, names, source, asked.of_run)
+        if None in missing.values() and not asked.of_run:
             message += hint
         raise DataError(message)
     if found["user"] == found["item"]:
@@ -169,7 +170,9 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
     return Found(found, _describe_found(found, others))
 
 
-def _describe_missing(missing: dict[str, str | None], names: list[str], source: str) -> str:
+def _describe_missing(
+    missing: dict[str, str | None], names: list[str], source: str, of_run: bool
+) -> str:
     """Words the message for columns that are missing, by their keys."""
     lacks = []
     keys = []
@@ -180,10 +183,11 @@ def _describe_missing(missing: dict[str, str | None], names: list[str], source: 
             lacks.append(f"no column {name!r} of {PLURALS[key]}")
         keys.append(f"data.interactions.{key}={_propose(key, name, names)}")
     columns = ", ".join(names) or "none"
-    return one_line(
-        f"{source} has {' and '.join(lacks)}; name what is there by {', '.join(keys)} (its "
-        f"columns: {columns})"
-    )
+    way_out = f"name what is there by {', '.join(keys)}"
+    if of_run:
+        called = " and ".join(repr(name or key) for key, name in missing.items())
+        way_out = f"the run reads other data by the names of its own: call them {called}"
+    return one_line(f"{source} has {' and '.join(lacks)}; {way_out} (its columns: {columns})")
 
 
 def _propose(key: str, name: str | None, names: list[str]) -> str:
@@ -237,7 +241,7 @@ def find_places(names: list[str], asked: Columns, third_is_time: bool, source: s
         places["timestamp"] = places.pop("rating")
     for key, name in (("rating", asked.rating), ("timestamp", asked.timestamp)):
         if name is not None and name not in names:
-            raise DataError(_describe_missing({key: name}, names, source))
+            raise DataError(_describe_missing({key: name}, names, source, asked.of_run))
         if name is not None:
             places[key] = name
     note = f"columns by their places: {_list_columns(places)} (data.interactions names others)"

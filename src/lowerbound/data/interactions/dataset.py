@@ -149,7 +149,7 @@ def _split_for_run(
         own_split = _try_own_rules(source, how, held_out)
         if own_split is not None and [*own_split.log.items] == [*items.ids]:
             return own_split
-    columns = replace(how.columns, timed=False)
+    columns = replace(how.columns, timed=False, of_run=other)
     log = _map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
     if log.part is not None:
         return split_given(log, replace(held_out, validation=0))
@@ -182,7 +182,22 @@ def _map_to_catalogue(log: Log, items: Items) -> Log:
         )
     log.facts["unknown_items"] = int(is_unknown.sum())
     kept = log.select(~is_unknown[log.item])
-    return replace(kept, items=items.ids, item=columns[kept.item])
+    notes = log.notes + _note_left_out(log)
+    return replace(kept, items=items.ids, item=columns[kept.item], notes=notes)
+
+
+def _note_left_out(log: Log) -> tuple[str, ...]:
+    """Notes the items and the rows of other data that a run leaves out."""
+    notes = []
+    unknown_items = log.facts["unknown_items"]
+    if unknown_items:
+        notes.append(
+            f"{unknown_items:,} items of {log.name} are not known to the run and were left out"
+        )
+    missing_ids = log.facts["missing_ids"]
+    if missing_ids:
+        notes.append(f"{missing_ids:,} rows of {log.name} without a user or an item were left out")
+    return tuple(notes)
 
 
 def _describe_ids(ids: np.ndarray) -> str:

@@ -205,9 +205,11 @@ def split_leave_one_out(log: Log, held_out: HeldOut) -> Split:
     Raises:
         DataError: the source has no times.
     """
-    order = np.argsort(_times_of(log, "leave-one-out"), kind="stable")
+    time = _times_of(log, "leave-one-out")
+    order = np.argsort(time, kind="stable")
     rank, k = _ranks_by_user(log, order, np.ones(len(log), bool))
     has_enough = k >= MIN_ITEMS_FOR_LEAVING_ONE
+    log = _note_ties(log, time, (rank == k - 1) & has_enough, (rank == k - 2) & has_enough)
     part = np.full(len(log), TRAIN)
     last = k - 1
     for number, amount in ((TEST, held_out.test), (VALIDATION, held_out.validation)):
@@ -215,6 +217,21 @@ def split_leave_one_out(log: Log, held_out: HeldOut) -> Split:
             part[(rank == last) & has_enough] = number
             last = last - 1
     return _split_by_part(log, part)
+
+
+def _note_ties(log: Log, time: np.ndarray, is_last: np.ndarray, is_before: np.ndarray) -> Log:
+    """Notes for how many users the last two interactions, by these masks (n,), have one time."""
+    by_user = np.argsort(log.user, kind="stable")
+    last = time[by_user[is_last[by_user]]]
+    before = time[by_user[is_before[by_user]]]
+    ties = int((last == before).sum())
+    if not ties:
+        return log
+    note = (
+        f"of {len(last):,} users {ties:,} have several interactions at their last time; of these "
+        "the later in the source is the last"
+    )
+    return replace(log, notes=(*log.notes, note))
 
 
 def split_temporal(log: Log, held_out: HeldOut) -> Split:

@@ -1,6 +1,6 @@
 """The [data.interactions] table of a recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -59,6 +59,14 @@ class Interactions:
     split: Literal["auto", "given", "strong", "random", "leave-one-out", "temporal"] = "auto"
     fold_in: Annotated[float, Field(gt=0, lt=1)] = 0.8
     items: str | None = None
+
+    @field_validator("user", "item", "rating", "timestamp", mode="before")
+    @classmethod
+    def _read_place(cls, column: Any) -> Any:
+        """Makes a name of a number: a column without one is named by its place."""
+        if isinstance(column, int) and not isinstance(column, bool):
+            return str(column)
+        return column
 
     @field_validator("time_format")
     @classmethod

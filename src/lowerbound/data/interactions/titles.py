@@ -181,7 +181,12 @@ def describe_titles(path: Path, ids: np.ndarray, frame: "DataFrame") -> tuple[st
     notes: tuple[str, ...] = ()
     if is_text(path):
         notes = find_log_dialect(path).notes()
-    lacking = int((positions(ids, frame["item"].to_numpy()) < 0).sum())
+    lacking = ids[positions(ids, frame["item"].to_numpy()) < 0].tolist()
     if lacking:
-        notes += (f"{path.name} has no title for {lacking:,} of {len(ids):,} items",)
+        examples = f"such as {lacking[0]!r}"
+        if len(frame):
+            examples += f"; its first is {frame['item'][0]!r}"
+        notes += (
+            f"{path.name} has no title for {len(lacking):,} of {len(ids):,} items, {examples}",
+        )
     return notes
