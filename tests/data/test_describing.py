@@ -191,6 +191,20 @@ def test_json_has_the_same(tmp_path, capsys, monkeypatch):
     assert found["next"] == f"lowerbound fit images --data {folder}"
 
 
+def test_images_on_other_levels_get_a_command_that_fits_them(tmp_path, capsys, monkeypatch):
+    """Where only a fit can tell the levels, no command is given, and a note says why."""
+    np.save(tmp_path / "deep.npy", np.arange(20 * 16).reshape(20, 4, 4).astype(np.uint16) * 9)
+    printed = run(capsys, monkeypatch, "describe", str(tmp_path / "deep.npy"))
+    command = printed.splitlines()[-1].removeprefix("next").strip()
+    assert command.endswith("--set model.likelihood.levels=4096")
+    data = Data(str(tmp_path / "deep.npy")).open()
+    assert data.schema.levels == 4096
+    np.save(tmp_path / "real.npy", RANDOM.random((20, 4, 4)))
+    printed = run(capsys, monkeypatch, "describe", str(tmp_path / "real.npy"))
+    assert "lowerbound fit" not in printed
+    assert "model.likelihood" in printed
+
+
 def test_too_few_examples_are_a_problem_and_no_crash(tmp_path, capsys, monkeypatch):
     folder = write_pictures(tmp_path / "photos", [(12, 12)])
     printed = run(capsys, monkeypatch, "describe", str(folder), "--set", "data.validation=3")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ..data.files.description import Description
     from ..data.splits import SplitSizes
 
+LEVELS_OF_RECIPE = 256
+"""The likelihood of the recipe for images is one of so many levels."""
+
 
 @command()
 def describe(
@@ -85,6 +88,11 @@ def next_command(source: str, found: "Description", settings: list[str]) -> str 
 
     if found.kind not in COMMANDS:
         return None
+    if found.kind == "image":
+        if found.levels is None:
+            return None
+        if found.levels != LEVELS_OF_RECIPE:
+            settings = [*settings, f"model.likelihood.levels={found.levels}"]
     words = [COMMANDS[found.kind].format(shlex.quote(source))]
     words += [f"--set {shlex.quote(setting)}" for setting in settings]
     return "lowerbound " + " ".join(words)

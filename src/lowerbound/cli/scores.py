@@ -15,8 +15,11 @@ def score_lines(scores: Any) -> list[str]:
     summary = scores.summary()
     examples = f"{summary['examples']:,} {summary['split']} examples of {summary['source']}"
     reference = f"{summary['reference']:,} {summary['reference_split']} examples of the run"
+    every = ""
+    if summary["split"] != "all":
+        every = " (--split all scores every one)"
     lines = [
-        f"{examples}, {summary['samples']} importance samples each",
+        f"{examples}{every}, {summary['samples']} importance samples each",
         f"percentiles and typicality are among {reference}",
     ]
     lines += _score_table(summary)

@@ -36,6 +36,13 @@ MAY_BE_LOG = (
 )
 """What is said of a file that may be a table or a log."""
 
+NOT_LEVELS = (
+    "the recipe images reads 256 levels: save pixels as whole numbers of 8 bits (uint8), or set "
+    "model.likelihood.levels to the number of levels, which a fit names, or another "
+    "model.likelihood for real numbers"
+)
+"""What is said of images that the recipe for images does not take as it is."""
+
 SPARSE_SUFFIX = ".npz"
 """A matrix of users and items is kept in such a file."""
 
@@ -76,6 +83,14 @@ def describe(source: "DataSource", reading: Reading = AS_IT_LOOKS) -> Descriptio
     Raises:
         DataError: it is missing, of no known kind, or cannot even be looked at.
     """
+    found = _describe(source, reading)
+    if found.kind == "image" and found.levels is None and found.problem is None:
+        return replace(found, notes=(*found.notes, NOT_LEVELS))
+    return found
+
+
+def _describe(source: "DataSource", reading: Reading) -> Description:
+    """Describes a source, whatever a recipe makes of it."""
     if not isinstance(source, str | PathLike):
         return _describe_memory(source, reading)
     source = str(source)

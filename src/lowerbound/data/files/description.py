@@ -74,6 +74,7 @@ class Description:
         validation: the size of the source's own validation part; None where it brings none.
         notes: sentences on how it is read and what is left out.
         problem: why it could not be read as it is; None if nothing is wrong as far as was read.
+        levels: of images as in `Schema`; None for real numbers, and where only reading tells.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Description:
     validation: int | None = None
     notes: tuple[str, ...] = ()
     problem: str | None = None
+    levels: int | None = None
 
     def __str__(self) -> str:
         """Returns the description as lines for people."""

@@ -90,7 +90,10 @@ class Images(Source):
             form = _choose_form(listing, headers, faults, wanted)
         except DataError as error:
             return replace(found, problem=str(error))
-        return replace(found, facts=describe_shape(form.shape, form.levels))
+        facts = describe_shape(form.shape, form.levels)
+        if form.is_deep:
+            return replace(found, facts=(facts[0], f"up to {facts[1]}"))
+        return replace(found, facts=facts, levels=form.levels)
 
 
 def _describe_files(listing: Listing, headers: Sequence[Header]) -> list[str]:

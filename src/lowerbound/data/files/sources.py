@@ -155,6 +155,7 @@ def describe_raw(raw: Raw) -> Description:
         train=raw.train,
         validation=raw.validation,
         notes=tuple(raw.notes),
+        levels=raw.levels,
     )
 
 
