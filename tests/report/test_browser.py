@@ -311,7 +311,9 @@ def test_in_the_dark_plots_turn_dark_and_photographs_stay(tab, tmp_path):
     )
     assert np.median(plots[0]) > 240
     assert np.median(plots[1]) < 40
-    assert np.corrcoef(photos[0].ravel(), photos[1].ravel())[0, 1] > 0.99
+    # Turned photographs would have a correlation below 0. A picture that stands on a fraction of a
+    # pixel, by the lines of text above it, is drawn a little softer.
+    assert np.corrcoef(photos[0].ravel(), photos[1].ravel())[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("tab", PAGES, indirect=True)
