@@ -51,13 +51,20 @@ def _score_table(summary: dict[str, Any]) -> list[str]:
         head += f"{'own test mean':>16}{'own test median':>17}"
     lines = [head]
     for name, mean in summary["means"].items():
-        row = f"{name:<22}{plain_number(mean['value']):>14}"
-        row += f"{plain_number(summary['medians'][name]):>14}"
+        row = f"{name:<22}{_bounded(name, mean['value']):>14}"
+        row += f"{_bounded(name, summary['medians'][name]):>14}"
         if name in summary["own_test_means"]:
-            row += f"{plain_number(summary['own_test_means'][name]['value']):>16}"
-            row += f"{plain_number(summary['own_test_medians'][name]):>17}"
+            row += f"{_bounded(name, summary['own_test_means'][name]['value']):>16}"
+            row += f"{_bounded(name, summary['own_test_medians'][name]):>17}"
         lines.append(row)
     return lines
+
+
+def _bounded(name: str, value: float) -> str:
+    """Writes a figure of a score; that of log p(x), by importance samples, is a lower bound."""
+    if name == "log_likelihood":
+        return f">= {plain_number(value)}"
+    return plain_number(value)
 
 
 def _own_test_lines(summary: dict[str, Any]) -> list[str]:
@@ -142,7 +149,7 @@ def least_likely_row(row: dict[str, Any], names: dict[str, Any]) -> str:
     if "file" in names:
         own_names = ["file"]
     identity = "  ".join(f"{name} {row[name]}" for name in own_names or ["row"])
-    line = f"{identity:<11}  log p(x) {log_likelihood:>12}  percentile {row['percentile']:.2f}"
+    line = f"{identity:<11}  log p(x) >= {log_likelihood:>10}  percentile {row['percentile']:.2f}"
     if "label" in row:
         line += f"  label {row['label']}"
     return line

@@ -16,6 +16,10 @@ SHOWN_VALUES = 3
 """A column is shown with this many of its values."""
 
 
+LARGEST_WRITTEN = 1e15
+"""Whole numbers up to this one are written with all their digits."""
+
+
 def describe_columns(head: "DataFrame", uses: Mapping[str, str]) -> tuple[Column, ...]:
     """Describes the columns of the first rows of a table.
 
@@ -41,6 +45,8 @@ def describe_column(series: "Series", use: str) -> Column:
 def plain_text(value: object) -> str:
     """Writes a value as people do: 1 for 1.0, 0.25 for 0.25000001."""
     if isinstance(value, float):
+        if value.is_integer() and abs(value) < LARGEST_WRITTEN:
+            return str(int(value))
         return f"{value:.7g}"
     return str(value)
 
