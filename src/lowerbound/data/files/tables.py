@@ -1,19 +1,19 @@
 """Tables of numbers: text files and Parquet, through Polars, and frames of Polars."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ConfigError, DataError, LowerboundError, one_line, unknown
+from ...errors import ConfigError, DataError, LowerboundError, one_line
 from ...system.files import refuse_special
+from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .description import Description
-from .dialect import AS_FOUND, Dialect, TextFormat, is_value, repeated
+from .dialect import AS_FOUND, Dialect, TextFormat, is_value
 from .limits import refuse_bomb
 from .parquet import refuse_unpacked
 from .previews import HEAD_ROWS, describe_columns
@@ -22,9 +22,6 @@ from .texts import describe_ragged_line, find_dialect, is_text, normal_name, sca
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame, Series
-
-INDEX_NAMES = ("", "Unnamed: 0", "__index_level_0__")
-"""A column with one of these names is an index, as pandas and R write it."""
 
 LEAST_COUNTED = 10
 """A column of so many rows may count them; one of fewer may do so by chance."""
@@ -114,7 +111,7 @@ def read_column(path: Path, name: str, text: TextFormat = AS_FOUND) -> np.ndarra
             frame = _read_parquet_columns(path, [name])
         else:
             dialect = find_dialect(path, text)
-            _refuse_unknown([name], dialect.columns, str(path))
+            refuse_unknown([name], dialect.columns, str(path))
             fields = scan_texts(path, dialect).select(normal_name(name)).collect()
             frame = parse_spelled_numbers(fields, dialect)
     return np.array(frame.to_series().to_list(), dtype=object)
@@ -139,7 +136,7 @@ def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
         DataError: columns are not there, or hold anything but finite numbers.
         ConfigError: the options contradict each other.
     """
-    frame = frame.rename(_normal_names(frame.columns, name))
+    frame = frame.rename(normal_names(frame.columns, name))
     choice = choose_columns(frame.columns, wanted, name)
     return _make_table(frame.select(choice.all), choice, wanted, name)
 
@@ -155,184 +152,8 @@ def describe_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Description
     Raises:
         DataError: two columns have the same name.
     """
-    head = frame.head(HEAD_ROWS).rename(_normal_names(frame.columns, name))
+    head = frame.head(HEAD_ROWS).rename(normal_names(frame.columns, name))
     return replace(_describe_head(head, wanted, name), count=len(frame))
-
-
-# Which columns
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The columns of a table, by what they are used for.
-
-    Attributes:
-        values: the columns of numbers.
-        ids: the columns that name the rows.
-        labels: the column of labels.
-        notes: sentences on what is left out.
-    """
-
-    values: tuple[str, ...]
-    ids: tuple[str, ...] = ()
-    labels: str | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The columns that hold no values."""
-        if self.labels is None or self.labels in self.ids:
-            return self.ids
-        return (*self.ids, self.labels)
-
-    @property
-    def all(self) -> list[str]:
-        """All columns that are read."""
-        return [*self.values, *self.others]
-
-
-def choose_columns(names: Sequence[str], wanted: Wanted, table: str) -> Choice:
-    """Chooses columns of a table by their names, which are in composed form (`normal_name`).
-
-    Args:
-        names: the names of all columns.
-        wanted: what is asked for.
-        table: the table as it appears in messages.
-
-    Raises:
-        DataError: a column is not there, or none is left.
-        ConfigError: a column is asked for as a value and as an id or label.
-    """
-    ids = tuple(map(normal_name, wanted.ids))
-    labels = None
-    if wanted.labels is not None:
-        labels = normal_name(wanted.labels)
-    if wanted.is_run:
-        return _choose_for_run(names, wanted, table, ids, labels)
-    _refuse_unknown(ids, names, table, "data.ids")
-    if labels is not None:
-        _refuse_unknown([labels], names, table, "data.labels")
-    excluded = _match_patterns(wanted.exclude, names, table)
-    others = {*ids, labels}
-    if wanted.columns is not None:
-        values = [normal_name(column) for column in wanted.columns]
-        _refuse_unknown(values, names, table, "data.columns")
-        _refuse_two_uses(values, others, excluded)
-        return Choice(tuple(values), ids, labels)
-    left = [name for name in names if name not in excluded and name not in others]
-    indices = [name for name in left if _is_index(name, names)]
-    values = [name for name in left if name not in indices]
-    if not values:
-        raise DataError(
-            f"{table} has no columns of values left; it has {_show(names)}: see data.exclude, "
-            "data.ids and data.labels"
-        )
-    notes = []
-    if indices:
-        notes.append(
-            f"{table}: the column {_show(indices)} is an index, and no value (data.columns can "
-            "choose it)"
-        )
-    return Choice(tuple(values), ids, labels, tuple(notes))
-
-
-def _choose_for_run(
-    names: Sequence[str], wanted: Wanted, table: str, ids: tuple[str, ...], labels: str | None
-) -> Choice:
-    """Chooses the columns that a run was fitted on, in any order, and the others that are there.
-
-    Raises:
-        DataError: one of them is not there.
-    """
-    values = tuple(map(normal_name, wanted.columns or ()))
-    known = set(names)
-    missing = [column for column in values if column not in known]
-    if missing:
-        raise DataError(
-            f"{table} lacks {len(missing)} of the {len(values)} columns that the run was fitted "
-            f"on: {_show(missing)}; it has {_show(names)}"
-        )
-    found_ids = tuple(name for name in ids if name in names)
-    if labels not in names:
-        labels = None
-    used = {*values, *found_ids, labels}
-    extra = [name for name in names if name not in used and not _is_index(name, names)]
-    notes = []
-    if extra:
-        notes.append(f"{table}: columns that the run does not know are passed over: {_show(extra)}")
-    return Choice(values, found_ids, labels, tuple(notes))
-
-
-def _is_index(name: str, names: Sequence[str]) -> bool:
-    """Says whether a column is an index by its name, and in a text file by its place."""
-    return name in INDEX_NAMES and (name == INDEX_NAMES[-1] or name == names[0])
-
-
-def _refuse_unknown(
-    columns: Iterable[str], names: Sequence[str], table: str, key: str | None = None
-) -> None:
-    """Refuses columns that are not there, all in one line, with the key that names them."""
-    known = set(names)
-    missing = [column for column in columns if normal_name(column) not in known]
-    if not missing:
-        return
-    others = ""
-    if len(missing) > 1:
-        others = f", nor {one_line(', '.join(map(repr, missing[1:])), 200)},"
-    where = f"{others} in {table}"
-    if key is not None:
-        where += f" ({key})"
-    raise DataError(one_line(unknown("column", missing[0], names, where)))
-
-
-def _match_patterns(patterns: Sequence[str], names: Sequence[str], table: str) -> set[str]:
-    """Finds the names that match any of the patterns, such as `note_*`.
-
-    Raises:
-        DataError: a pattern matches none.
-    """
-    matched = set()
-    for pattern in patterns:
-        pattern = normal_name(pattern)
-        found = {name for name in names if name == pattern or fnmatchcase(name, pattern)}
-        if not found:
-            where = f" in {table} (data.exclude)"
-            raise DataError(one_line(unknown("column", pattern, names, where)))
-        matched |= found
-    return matched
-
-
-def _refuse_two_uses(values: Sequence[str], others: set[str | None], excluded: set[str]) -> None:
-    """Refuses columns that `data.columns` names together with another option."""
-    for name in values:
-        if name in others:
-            raise ConfigError(
-                f"data.columns names {name!r}, which data.ids or data.labels names too; allowed: "
-                "one use of a column"
-            )
-        if name in excluded:
-            raise ConfigError(f"data.columns names {name!r}, which data.exclude leaves out")
-
-
-def _show(names: Iterable[str]) -> str:
-    """Shows names, not too many of them."""
-    return one_line(", ".join(map(repr, names)) or "none", 240)
-
-
-def _normal_names(names: Sequence[str], table: str) -> dict[str, str]:
-    """Maps the names of columns to their composed form.
-
-    Raises:
-        DataError: two of them then are the same.
-    """
-    normal = {name: normal_name(name) for name in names}
-    name_twice = repeated(list(normal.values()))
-    if name_twice is not None:
-        raise DataError(
-            f"{table} has the column {one_line(repr(name_twice), 120)} more than once; allowed: "
-            "each name once"
-        )
-    return normal
 
 
 # Files
@@ -373,7 +194,7 @@ def text_bytes(frame: "DataFrame") -> int:
 def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     scan = scan_parquet(path)
     names = scan.collect_schema().names()
-    scan = scan.rename(_normal_names(names, str(path)))
+    scan = scan.rename(normal_names(names, str(path)))
     choice = choose_columns(scan.collect_schema().names(), wanted, str(path))
     # Columns of other types are not unpacked: one text, or the list in one row, may be of any size.
     schema = scan.collect_schema()
@@ -388,9 +209,9 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
 def _read_parquet_columns(path: Path, columns: Sequence[str]) -> "DataFrame":
     """Reads columns of numbers or texts."""
     scan = scan_parquet(path)
-    scan = scan.rename(_normal_names(scan.collect_schema().names(), str(path)))
+    scan = scan.rename(normal_names(scan.collect_schema().names(), str(path)))
     schema = scan.collect_schema()
-    _refuse_unknown(columns, schema.names(), str(path))
+    refuse_unknown(columns, schema.names(), str(path))
     chosen = [normal_name(column) for column in columns]
     _refuse_nested({name: schema[name] for name in chosen}, str(path))
     frame = scan.select(chosen).collect()
@@ -540,7 +361,9 @@ def _leave_out_empty(
             empty.append(name)
     if not empty or wanted.columns is not None or len(empty) == len(choice.values):
         return choice
-    note = f"{dialect.path}: columns without a name and without values are left out: {_show(empty)}"
+    note = (
+        f"{dialect.path}: columns without a name and without values are left out: {listed(empty)}"
+    )
     values = tuple(name for name in choice.values if name not in empty)
     return replace(choice, values=values, notes=(*choice.notes, note))
 
@@ -563,7 +386,7 @@ def _describe_parquet(path: Path, wanted: Wanted) -> Description:
     import polars
 
     scan = scan_parquet(path)
-    scan = scan.rename(_normal_names(scan.collect_schema().names(), str(path)))
+    scan = scan.rename(normal_names(scan.collect_schema().names(), str(path)))
     schema = scan.collect_schema()
     flat = [name for name, kind in schema.items() if not kind.is_nested()]
     head = scan.select(flat).head(HEAD_ROWS).collect()
@@ -596,7 +419,7 @@ def _describe_head(head: "DataFrame", wanted: Wanted, name: str) -> Description:
 
 def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
     """Says what each column is used for; one that is left out has no entry."""
-    uses = dict.fromkeys((name for name in names if _is_index(name, names)), "index")
+    uses = dict.fromkeys((name for name in names if is_index(name, names)), "index")
     uses |= dict.fromkeys(choice.values, "value")
     uses |= dict.fromkeys(choice.ids, "id")
     if choice.labels is not None:
@@ -652,8 +475,8 @@ def _note_rounded(
     if not columns:
         return ()
     note = (
-        f"{name}: numbers from 2^53 on are rounded in {_show(columns)}; if they are ids, name them "
-        "in data.ids or data.exclude"
+        f"{name}: numbers from 2^53 on are rounded in {listed(columns)}; if they are ids, name "
+        "them in data.ids or data.exclude"
     )
     return (note,)
 
@@ -678,7 +501,7 @@ def _note_counts(values: np.ndarray, choice: Choice, name: str) -> tuple[str, ..
     if not counted:
         return ()
     note = (
-        f"{name}: a value that only counts the rows: {_show(counted)}; if it is an index leave it "
+        f"{name}: a value that only counts the rows: {listed(counted)}; if it is an index leave it "
         "out (data.exclude), or keep it beside the codes (data.ids)"
     )
     return (note,)
