@@ -18,6 +18,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import lowerbound
 from lowerbound.anomalies import ANOMALOUS, Threshold, examples_kept
+from lowerbound.anomalies.measures import draw_rows
 from lowerbound.cli.scores import least_likely_row
 from lowerbound.errors import ConfigError, DataError, RunError, ShapeError
 from lowerbound.evaluation import auroc, average_precision, complexity, percentile, typicality
@@ -304,6 +305,15 @@ def test_how_many_are_kept_depends_on_counts_alone(trained, kept):
     """One example for each ten times a hundred draws that the fit has made, within the limits."""
     assert LIKELIHOOD_SAMPLES == 100, "the counts of this test are those of 100 samples"
     assert examples_kept(trained) == kept
+
+
+@pytest.mark.parametrize(("count", "most"), [(1000, 900), (50, 50), (7, 100)])
+def test_a_reference_has_each_row_once(count, most):
+    """Rows that are drawn twice would count twice in each percentile."""
+    rows = draw_rows(count, most, seed=3)
+    assert len(rows) == len(set(rows.tolist())) == min(count, most)
+    assert (np.diff(rows) > 0).all()
+    assert 0 <= rows[0] < rows[-1] < count
 
 
 def test_no_reference_without_a_likelihood(autoencoder, recommender):
