@@ -11,7 +11,6 @@ import numpy as np
 from ..errors import ConfigError, DataError, ShapeError, one_line
 from .files.sources import Raw
 from .levels import advise_scaling, extremes, from_shares
-from .prepare import span
 from .schema import Schema
 
 
@@ -123,13 +122,11 @@ def refuse_beyond_one(raw: Raw) -> None:
     """
     if raw.levels is not None:
         return
-    lows, highs = span(raw.values)
-    low = lows.min()
-    high = highs.max()
+    low, high = extremes(raw.values)
     if raw.kind == "table" or low < 0 or high > 1:
         raise DataError(
             f"{raw.name} cannot be binarised: its values run from {low:g} to {high:g}; "
-            "allowed: images or vectors of probabilities in [0, 1]"
+            "allowed: images or vectors of probabilities in [0, 1]; else set data.binarize=none"
         )
 
 

@@ -20,6 +20,7 @@ from .files.pictures import pixels_of
 from .files.sources import Raw, Wanted, reason
 from .files.tables import table_of_frame
 from .interactions.history import Items
+from .interactions.ids import series
 from .interactions.logs import RawLog, guarded
 from .interactions.matrices import matrix_frame
 
@@ -165,7 +166,7 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
         return RawLog(name, {0: found.lazy()})  # type: ignore[union-attr]
     frame = guarded(name, lambda: matrix_frame(found))
     if items is not None and found.shape[1] == len(items):
-        frame = frame.with_columns(item=_series_of(items.ids[frame["item"].to_numpy()]))
+        frame = frame.with_columns(item=series(items.ids[frame["item"].to_numpy()]))
     return RawLog(name, {0: frame.lazy()})
 
 
@@ -533,13 +534,6 @@ def _example_and_label(entry: Any) -> tuple[np.ndarray, Any]:
 def is_sparse_matrix(source: Any) -> bool:
     """Says whether this is a SciPy matrix of any sparse format."""
     return hasattr(source, "tocsr") and hasattr(source, "shape")
-
-
-def _series_of(ids: np.ndarray) -> Any:
-    """Makes a Polars series of ids."""
-    import polars
-
-    return polars.Series(ids.tolist())
 
 
 def _name(source: Any) -> str:
