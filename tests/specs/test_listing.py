@@ -49,7 +49,15 @@ def first_lines(classes):
     return [(name, first_paragraph(found)) for name, found in classes.items()]
 
 
-@pytest.mark.parametrize(("module", "base"), [*listing.BASES.items(), ("tracking", "Tracker")])
+PARTS = [
+    *listing.BASES.items(),
+    ("tracking", "Tracker"),
+    ("baselines", "Baseline"),
+    ("baselines", "Imputer"),
+]
+
+
+@pytest.mark.parametrize(("module", "base"), PARTS)
 def test_the_parts_are_those_of_the_catalogue_in_its_order(module, base):
     found = importlib.import_module(f"lowerbound.{module}")
     expected = first_lines(members(found.__name__, getattr(found, base)))

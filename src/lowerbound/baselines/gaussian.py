@@ -119,7 +119,9 @@ class Normal:
         log_determinants = np.full(len(features), self.log_determinant)
         for block in blocks:
             covariances, logs = self._given_the_rest(block)
-            shifts = _times(covariances, block, gradient[block.rows[:, None], block.gaps[block.owner]])
+            shifts = _times(
+                covariances, block, gradient[block.rows[:, None], block.gaps[block.owner]]
+            )
             residual[block.rows[:, None], block.gaps[block.owner]] = -shifts
             log_determinants[block.rows] += logs[block.owner]
             places = block.gaps[:, :, None] * len(self.mean) + block.gaps[:, None, :]

@@ -28,9 +28,13 @@ class FittedScikit(FittedImputer):
     def _complete(self, table: np.ndarray) -> np.ndarray:
         from sklearn import config_context
 
+        features = self.features.encode(table)
+        # `IterativeImputer` gives a table without any value its first guess, and is of no use
+        # after that. So one more row stands below, which is thrown away.
+        features = np.vstack([features, np.zeros(features.shape[1])])
         with config_context(working_memory=WORKING_MEMORY):
-            complete = self.imputer.transform(self.features.encode(table))
-        return self.features.decode(complete)
+            complete = self.imputer.transform(features)
+        return self.features.decode(complete[:-1])
 
 
 WORKING_MEMORY = 256
@@ -54,14 +58,21 @@ class KNN(Imputer):
     Attributes:
         neighbours: the number of rows, 1 or more.
         weights: "uniform", or "distance" for the inverse of the distance.
+        donors: neighbours are looked for among so many rows, drawn at random; None for all. The
+            time grows as the rows of the table times the donors.
+        seed: of the choice of donors.
     """
 
     neighbours: int = 15
     weights: Literal["uniform", "distance"] = "uniform"
+    donors: int | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.neighbours < 1:
-            raise ConfigError(f"neighbours must be 1 or more, got {self.neighbours}")
+        if self.neighbours < 1 or (self.donors is not None and self.donors < 1):
+            raise ConfigError(
+                f"neighbours and donors must be 1 or more, got {self.neighbours} and {self.donors}"
+            )
         _refuse_other("weights", self.weights, ("uniform", "distance"))
 
     def _fit(self, table: np.ndarray, kinds: tuple[Kind, ...]) -> FittedScikit:
@@ -70,7 +81,11 @@ class KNN(Imputer):
         imputer = KNNImputer(
             n_neighbors=self.neighbours, weights=self.weights, keep_empty_features=True
         )
-        return _fitted(imputer, table, Features.of(table, kinds, independent=False))
+        features = Features.of(table, kinds, independent=False)
+        if self.donors is not None and self.donors < len(table):
+            random = np.random.default_rng(self.seed)
+            table = table[random.choice(len(table), self.donors, replace=False)]
+        return _fitted(imputer, table, features)
 
 
 @dataclass(frozen=True)
