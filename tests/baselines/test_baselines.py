@@ -8,8 +8,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from lowerbound.baselines import recommenders
-from lowerbound.baselines import BASELINES, Als, Ease, Popularity
+from lowerbound.baselines import BASELINES, Als, Ease, Popularity, recommenders
 from lowerbound.errors import ConfigError
 from lowerbound.sparse import SparseRows
 from lowerbound.system import machine

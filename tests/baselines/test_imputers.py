@@ -154,6 +154,16 @@ def test_a_table_comes_back_from_its_features(independent):
         np.testing.assert_array_equal(encoded[:, 2:5].sum(1), 1)
 
 
+@pytest.mark.parametrize("independent", [False, True])
+def test_a_column_may_have_one_level(independent):
+    table = np.array([[0.0, 1.0], [np.nan, 2.0], [0.0, 4.0]])
+    features = Features.of(table, (Kind(1), NUMBER), independent=independent)
+    assert features.encode(table).shape == (3, 1 if independent else 2)
+    np.testing.assert_array_equal(features.decode(features.encode(table))[:, 0], 0)
+    for imputer in (GaussianEM(), KNN(1), Iterative()):
+        assert imputer.fit(table, [Kind(1), NUMBER]).impute(table)[1, 0] == 0
+
+
 def test_features_of_a_gap_are_gaps():
     features = Features.of(TABLE, KINDS, independent=False)
     missing = np.isnan(features.encode(TABLE))

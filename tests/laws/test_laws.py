@@ -533,7 +533,7 @@ class FaultyImputer(Imputer):
         ("type", "of float32"),
         ("gaps", "left gaps"),
         ("known", "changed values that are known"),
-        ("levels", "none of its levels"),
+        ("levels", "with none of its levels"),
         ("complete", "without gaps was changed"),
         ("another fit", "two fits to the same table differ"),
         ("order", "the order of rows matters"),

@@ -1,8 +1,8 @@
 """Methods without a neural network, to compare with.
 
 Recommenders: `Ease(l2=200).fit(matrix)` returns a scorer, which takes histories and returns scores.
-Imputers: `GaussianEM().fit(values, kinds)` returns a fitted imputer, whose `impute(values)` fills the
-gaps of a table.
+Imputers: `GaussianEM().fit(values, kinds)` returns a fitted imputer, whose `impute(values)` fills
+the gaps of a table.
 """
 
 from ..specs.registry import members

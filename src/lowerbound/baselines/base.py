@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -58,10 +58,13 @@ class FittedImputer(ABC):
         """Gives a table (N, D) without gaps, of which only the values of the gaps are used."""
 
 
-class Imputer(ABC):
+Fitted = TypeVar("Fitted", bound=FittedImputer, covariant=True)
+
+
+class Imputer(ABC, Generic[Fitted]):
     """A method that learns from a table with gaps how to fill gaps."""
 
-    def fit(self, values: np.ndarray, kinds: Sequence[Kind] | None = None) -> FittedImputer:
+    def fit(self, values: np.ndarray, kinds: Sequence[Kind] | None = None) -> Fitted:
         """Learns from a table.
 
         Args:
@@ -77,5 +80,5 @@ class Imputer(ABC):
         return self._fit(table, known_kinds)
 
     @abstractmethod
-    def _fit(self, table: np.ndarray, kinds: tuple[Kind, ...]) -> FittedImputer:
+    def _fit(self, table: np.ndarray, kinds: tuple[Kind, ...]) -> Fitted:
         """Learns from a float64 table (N, D) that was checked, and may be kept."""

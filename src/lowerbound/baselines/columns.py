@@ -169,9 +169,9 @@ def _expand(table: np.ndarray, kinds: Sequence[Kind], independent: bool) -> np.n
     features = []
     for column, kind in enumerate(kinds):
         values = table[:, column : column + 1]
-        if kind.is_unordered:
-            first = kind.levels - _width(kind, independent)  # type: ignore[operator]
-            indicators = (values == np.arange(first, kind.levels)).astype(np.float64)  # type: ignore[arg-type]
+        if kind.levels is not None and not kind.ordered:
+            first = kind.levels - _width(kind, independent)
+            indicators = (values == np.arange(first, kind.levels)).astype(np.float64)
             values = np.where(np.isnan(values), np.nan, indicators)
         features.append(values)
     return np.concatenate(features, axis=1)

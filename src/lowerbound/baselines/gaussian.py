@@ -7,8 +7,8 @@ precision):
     E[x_m | x_o]   = mu_m - C K_mo (x_o - mu_o),  C = Cov[x_m | x_o] = (K_mm)^-1
     log p(x_o)     = -1/2 (|o| log 2 pi + log |S| + log |K_mm| + (y - mu)' K (y - mu)),
 
-where y is x with E[x_m | x_o] in its gaps. So a row costs a factorisation of a matrix of the size of
-its gaps, and rows with the same gaps share it.
+where y is x with E[x_m | x_o] in its gaps. So a row costs a factorisation of a matrix of the size
+of its gaps, and rows with the same gaps share it.
 """
 
 import math
@@ -23,6 +23,9 @@ from .columns import Features, Kind, checked_table
 
 BLOCK_NUMBERS = 2**20
 """About this many numbers are in the matrices of the rows that are worked on at a time."""
+
+DRAWS = 10
+"""So many tables are drawn with one factorisation of each matrix; they are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class GapBlock:
     gaps: np.ndarray
     owner: np.ndarray
     counts: np.ndarray
+
+    @property
+    def cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """The index of the missing cells of a table, (R, k)."""
+        return self.rows[:, None], self.gaps[self.owner]
 
 
 def gap_blocks(missing: np.ndarray) -> Iterator[GapBlock]:
@@ -119,10 +127,7 @@ class Normal:
         log_determinants = np.full(len(features), self.log_determinant)
         for block in blocks:
             covariances, logs = self._given_the_rest(block)
-            shifts = _times(
-                covariances, block, gradient[block.rows[:, None], block.gaps[block.owner]]
-            )
-            residual[block.rows[:, None], block.gaps[block.owner]] = -shifts
+            residual[block.cells] = -_times(covariances, block, gradient[block.cells])
             log_determinants[block.rows] += logs[block.owner]
             places = block.gaps[:, :, None] * len(self.mean) + block.gaps[:, None, :]
             weighted = covariances * block.counts[:, None, None]
@@ -141,23 +146,23 @@ class Normal:
         for block in blocks:
             covariances, _ = self._given_the_rest(block)
             diagonals = np.diagonal(covariances, axis1=1, axis2=2)
-            found[block.rows[:, None], block.gaps[block.owner]] = diagonals[block.owner]
+            found[block.cells] = diagonals[block.owner]
         return found
 
     def deviations(
         self, shape: tuple[int, int], blocks: list[GapBlock], random: np.random.Generator
     ) -> np.ndarray:
-        """Draws x - E[x | x_o] for each row, (N, F); it is 0 for features that are known."""
-        found = np.zeros(shape)
+        """Draws x - E[x | x_o] for each row, DRAWS times (DRAWS, N, F); 0 for known features."""
+        found = np.zeros((DRAWS, *shape))
         for block in blocks:
             covariances, _ = self._given_the_rest(block)
             factors = np.linalg.cholesky(covariances)
-            normal = random.standard_normal((len(block.rows), block.gaps.shape[1]))
-            found[block.rows[:, None], block.gaps[block.owner]] = _times(factors, block, normal)
+            normal = random.standard_normal((DRAWS, len(block.rows), block.gaps.shape[1]))
+            found[:, *block.cells] = _times(factors, block, normal)
         return found
 
     def _given_the_rest(self, block: GapBlock) -> tuple[np.ndarray, np.ndarray]:
-        """Gives the covariances (P, k, k) of what is missing given the rest, and log |K_mm| (P,)."""
+        """Gives the covariances (P, k, k) of what is missing given the rest, log |K_mm| (P,)."""
         precisions = self.precision[block.gaps[:, :, None], block.gaps[:, None, :]]
         factors = np.linalg.cholesky(precisions)
         inverses = np.linalg.inv(factors)
@@ -166,10 +171,10 @@ class Normal:
 
 
 def _times(matrices: np.ndarray, block: GapBlock, vectors: np.ndarray) -> np.ndarray:
-    """Multiplies the vector of each row (R, k) by the matrix of its pattern, of (P, k, k)."""
+    """Multiplies the vector of each row (..., R, k) by the matrix of its pattern (P, k, k)."""
     if len(matrices) == 1:
         return vectors @ matrices[0].T
-    return np.einsum("rij,rj->ri", matrices[block.owner], vectors)
+    return np.einsum("rij,...rj->...ri", matrices[block.owner], vectors)
 
 
 @dataclass(frozen=True)
@@ -282,11 +287,12 @@ class FittedGaussian(FittedImputer):
         features, blocks = self._encode(table)
         complete = self.normal.expect(features, blocks).complete
         random = np.random.default_rng(seed)
-        for _ in range(count):
-            drawn = complete + self.normal.deviations(features.shape, blocks, random)
-            filled = table.copy()
-            filled[gaps] = self.features.decode(drawn)[gaps]
-            yield filled
+        for start in range(0, count, DRAWS):
+            deviations = self.normal.deviations(features.shape, blocks, random)
+            for deviation in deviations[: count - start]:
+                filled = table.copy()
+                filled[gaps] = self.features.decode(complete + deviation)[gaps]
+                yield filled
 
     def _refuse_unordered(self) -> None:
         """Raises a ConfigError if a column has unordered levels."""
@@ -308,7 +314,7 @@ class FittedGaussian(FittedImputer):
 
 
 @dataclass(frozen=True)
-class GaussianEM(Imputer):
+class GaussianEM(Imputer[FittedGaussian]):
     """Imputes the conditional mean of a Gaussian with a full covariance, fitted by expectation
     maximisation.
 

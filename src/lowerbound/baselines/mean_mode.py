@@ -25,8 +25,8 @@ class FittedMeanMode(FittedImputer):
 
 
 @dataclass(frozen=True)
-class MeanMode(Imputer):
-    """Imputes the mean of a column of numbers, and the most frequent level of a column of levels."""
+class MeanMode(Imputer[FittedMeanMode]):
+    """Imputes the mean of a column of numbers, and the most frequent one of levels."""
 
     def _fit(self, table: np.ndarray, kinds: tuple[Kind, ...]) -> FittedMeanMode:
         fillings = np.nanmean(table, axis=0)

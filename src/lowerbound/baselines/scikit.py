@@ -48,7 +48,7 @@ def _fitted(imputer: Any, table: np.ndarray, features: Features) -> FittedScikit
 
 
 @dataclass(frozen=True)
-class KNN(Imputer):
+class KNN(Imputer[FittedScikit]):
     """Imputes what the nearest rows have, by `KNNImputer` of scikit-learn.
 
     Numbers and ordered levels are standardised, and get the mean of the neighbours. Each unordered
@@ -89,7 +89,7 @@ class KNN(Imputer):
 
 
 @dataclass(frozen=True)
-class Iterative(Imputer):
+class Iterative(Imputer[FittedScikit]):
     """Imputes each column by a regression on the others, round after round, by `IterativeImputer`
     of scikit-learn.
 

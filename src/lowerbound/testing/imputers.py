@@ -82,9 +82,7 @@ def _check_filled(name: str, filled: np.ndarray, table: np.ndarray) -> None:
     for column, kind in enumerate(KINDS):
         if kind.levels is not None:
             is_level = np.isin(filled[:, column], np.arange(kind.levels))
-            require(
-                is_level.all(), f"{name}: filled column {column} with what is none of its levels"
-            )
+            require(is_level.all(), f"{name}: filled column {column} with none of its levels")
 
 
 def _check_rows(name: str, fitted: FittedImputer, table: np.ndarray, filled: np.ndarray) -> None:
