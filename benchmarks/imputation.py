@@ -288,8 +288,9 @@ def contestants(protocol: str, data: str) -> dict[str, Contestant]:
     if data != "default-credit":
         return QUICK | {"chained trees": alone(trees)}
     found = QUICK | {
-        "kNN": alone(KNN(donors=5000)),
-        "chained trees": alone(Iterative("trees", rounds=3, trees=20, leaf=5)),
+        "kNN": alone(KNN(donors=2000)),
+        "chained ridge": alone(Iterative("ridge", rounds=5)),
+        "chained trees": alone(Iterative("trees", rounds=2, trees=10, leaf=10)),
     }
     # With 30,000 rows the ridge decides little, and to choose it takes four more fits.
     del found["Gaussian EM, ridge chosen"]

@@ -1,7 +1,7 @@
 """A Gaussian with a full covariance, fitted to a table with gaps by expectation maximisation.
 
 For a row x with the known features o and the missing ones m, mean mu, covariance S and precision
-K = S^-1 (Little & Rubin, "Statistical Analysis with Missing Data", section 11.2, written with the
+K = S^-1 (Little & Rubin, "Statistical Analysis with Missing Data", chapter 11, written with the
 precision):
 
     E[x_m | x_o]   = mu_m - C K_mo (x_o - mu_o),  C = Cov[x_m | x_o] = (K_mm)^-1
@@ -108,13 +108,8 @@ class Normal:
     log_determinant: float = field(init=False)
 
     def __post_init__(self) -> None:
-        try:
-            factor = np.linalg.cholesky(self.covariance)
-            inverse = np.linalg.inv(factor)
-        except np.linalg.LinAlgError:
-            raise ConfigError(
-                "the covariance of the columns became singular in float64; take a larger ridge"
-            ) from None
+        factor = _cholesky(self.covariance)
+        inverse = np.linalg.inv(factor)
         object.__setattr__(self, "precision", inverse.T @ inverse)
         object.__setattr__(self, "log_determinant", 2 * float(np.log(np.diag(factor)).sum()))
 
@@ -126,7 +121,8 @@ class Normal:
         scatter = np.zeros(self.covariance.size)
         log_determinants = np.full(len(features), self.log_determinant)
         for block in blocks:
-            covariances, logs = self._given_the_rest(block)
+            roots, logs = self._given_the_rest(block)
+            covariances = roots @ roots.transpose(0, 2, 1)
             residual[block.cells] = -_times(covariances, block, gradient[block.cells])
             log_determinants[block.rows] += logs[block.owner]
             places = block.gaps[:, :, None] * len(self.mean) + block.gaps[:, None, :]
@@ -144,9 +140,8 @@ class Normal:
         """
         found = np.zeros(shape)
         for block in blocks:
-            covariances, _ = self._given_the_rest(block)
-            diagonals = np.diagonal(covariances, axis1=1, axis2=2)
-            found[block.cells] = diagonals[block.owner]
+            roots, _ = self._given_the_rest(block)
+            found[block.cells] = (roots**2).sum(2)[block.owner]
         return found
 
     def deviations(
@@ -155,19 +150,36 @@ class Normal:
         """Draws x - E[x | x_o] for each row, DRAWS times (DRAWS, N, F); 0 for known features."""
         found = np.zeros((DRAWS, *shape))
         for block in blocks:
-            covariances, _ = self._given_the_rest(block)
-            factors = np.linalg.cholesky(covariances)
+            roots, _ = self._given_the_rest(block)
             normal = random.standard_normal((DRAWS, len(block.rows), block.gaps.shape[1]))
-            found[:, *block.cells] = _times(factors, block, normal)
+            found[:, *block.cells] = _times(roots, block, normal)
         return found
 
     def _given_the_rest(self, block: GapBlock) -> tuple[np.ndarray, np.ndarray]:
-        """Gives the covariances (P, k, k) of what is missing given the rest, log |K_mm| (P,)."""
+        """Gives roots A of the covariances A A' of what is missing given the rest, for each pattern.
+
+        Returns:
+            A (P, k, k), and log |K_mm| (P,). With K_mm = L L', A is the inverse of L'.
+        """
         precisions = self.precision[block.gaps[:, :, None], block.gaps[:, None, :]]
-        factors = np.linalg.cholesky(precisions)
-        inverses = np.linalg.inv(factors)
+        factors = _cholesky(precisions)
         diagonals = np.diagonal(factors, axis1=1, axis2=2)
-        return inverses.transpose(0, 2, 1) @ inverses, 2 * np.log(diagonals).sum(1)
+        roots = np.linalg.inv(factors).transpose(0, 2, 1)
+        return roots, 2 * np.log(diagonals).sum(1)
+
+
+def _cholesky(matrices: np.ndarray) -> np.ndarray:
+    """Factorises positive definite matrices (..., k, k).
+
+    Raises:
+        ConfigError: one of them is not positive definite in float64.
+    """
+    try:
+        return np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        raise ConfigError(
+            "the covariance of the columns became singular in float64; take a larger ridge"
+        ) from None
 
 
 def _times(matrices: np.ndarray, block: GapBlock, vectors: np.ndarray) -> np.ndarray:
@@ -200,7 +212,7 @@ class FittedGaussian(FittedImputer):
         The density of ordered levels is that of their numbers. To bound the log probability of
         whole numbers or levels from below, fit to values to which uniform noise in [0, 1) was
         added, and take the mean over such noise (Theis et al. 2016, "A note on the evaluation of
-        generative models", eq. 9).
+        generative models").
 
         Args:
             values: (N, D), NaN for a gap.
