@@ -156,7 +156,7 @@ class Normal:
         return found
 
     def _given_the_rest(self, block: GapBlock) -> tuple[np.ndarray, np.ndarray]:
-        """Gives roots A of the covariances A A' of what is missing given the rest, for each pattern.
+        """Gives, for each pattern, a root A of the covariance A A' of its gaps given the rest.
 
         Returns:
             A (P, k, k), and log |K_mm| (P,). With K_mm = L L', A is the inverse of L'.
