@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,7 +40,7 @@ class TableFeatures(nn.Module):
         dates = [i for i in numbers if columns[i].kind == "datetime"]
         codes = Coding(columns).atoms()
         with_atoms = [i for i in numbers for _ in codes[i]]
-        sizes = torch.tensor([len(columns[i].levels) for i in levelled], dtype=torch.long)
+        sizes = np.array([len(columns[i].levels) for i in levelled], np.int64)
         is_count = [columns[i].kind == "count" for i in numbers]
         atoms = [atom for i in numbers for atom in codes[i].tolist()]
         self._keep("numbers", torch.tensor(numbers, dtype=torch.long))
@@ -52,7 +53,7 @@ class TableFeatures(nn.Module):
         self._keep("date_mean", torch.tensor([columns[i].mean for i in dates]))
         self._keep("date_scale", torch.tensor([columns[i].scale for i in dates]))
         self._keep("levelled", torch.tensor(levelled, dtype=torch.long))
-        self._keep("starts", sizes.cumsum(0) - sizes)
+        self._keep("starts", torch.tensor((sizes.cumsum() - sizes).tolist(), dtype=torch.long))
         self.level_count: int = int(sizes.sum())
         self.width: int = 2 * len(numbers) + len(atoms) + 6 * len(dates) + self.level_count
 
