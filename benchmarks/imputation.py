@@ -15,12 +15,13 @@ what was hidden. Two protocols:
 
 A contestant may also tell log p of the known cells of a row. It is told of the table that it was
 fitted to (`log p(known)`), and of the hidden cells given the known ones, log p(row) - log p(known),
-which nobody was fitted to. Discrete columns (counts, ordinal and categorical ones) have
-probabilities, all others densities, in the units of the data. A Gaussian has a density only: it is
-fitted to the values (codes, for levels) with uniform noise in [0, 1) added to the discrete columns,
-and the mean of its log density over such noise is a lower bound of the log probability that it
-gives to them (Jensen's inequality; Theis et al. 2016). So its figure can be set beside that of a
-model with probabilities; how loose the bound is, is not known.
+which nobody was fitted to. Discrete columns (levels, and all whole numbers) have probabilities, the
+others densities, in the units of the data. A Gaussian has a density only: it is fitted to the
+values (codes, for levels) with uniform noise in [0, 1) added to the discrete columns, and the mean
+of its log density over such noise is a lower bound of the log probability that it gives to them
+(Jensen's inequality; Theis et al. 2016). So its figure can be set beside that of a model with
+probabilities; how loose the bound is, is not known. A model with a density of whole numbers may be
+set beside it only if that density is smooth within a unit.
 
 A contestant that draws its imputations is measured by its intervals: the share of hidden cells of
 numbers (real, positive and counts) that lie between the 5 % and the 95 % quantiles of its draws,
@@ -68,16 +69,13 @@ class Column:
         name: of the column.
         kind: "real", "positive", "count", "ordinal" or "categorical".
         levels: the number of levels; their codes are 0 to levels - 1.
+        discrete: whether the values are whole numbers or levels, which have probabilities.
     """
 
     name: str
     kind: str = "real"
     levels: int | None = None
-
-    @property
-    def is_discrete(self) -> bool:
-        """Whether a model should give the values probabilities, not densities."""
-        return self.kind in ("count", "ordinal", "categorical")
+    discrete: bool = False
 
     def for_imputer(self) -> Kind:
         """The kind as baselines know it."""
@@ -165,7 +163,10 @@ def mixed_table(folder: Path) -> tuple[tuple[Column, ...], np.ndarray]:
 
     frame = pl.read_parquet(folder / "data.parquet")
     described = json.loads((folder / "kinds.json").read_text(encoding="utf-8"))
-    columns = tuple(Column(name, **described[name]) for name in frame.columns)
+    columns = tuple(
+        Column(name, discrete=not frame[name].dtype.is_float(), **described[name])
+        for name in frame.columns
+    )
     values = [codes(frame[column.name], column) for column in columns]
     return columns, np.stack(values, axis=1)
 
@@ -251,7 +252,7 @@ def dequantised_log_prob(
     imputer: GaussianEM, values: np.ndarray, columns: tuple[Column, ...], seed: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Fits a Gaussian to values with noise on discrete columns, and gives its bound of log p."""
-    discrete = np.array([column.is_discrete for column in columns])
+    discrete = np.array([column.discrete for column in columns])
     random = np.random.default_rng(seed)
 
     def noisy(table: np.ndarray) -> np.ndarray:

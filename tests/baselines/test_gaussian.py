@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from lowerbound.baselines import NUMBER, GaussianEM, Kind, gaussian
-from lowerbound.baselines.columns import Features
+from lowerbound.baselines.features import Features
 from lowerbound.baselines.gaussian import FittedGaussian, Normal, choose_ridge, gap_blocks
 from lowerbound.errors import ConfigError, DataError
 

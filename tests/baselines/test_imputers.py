@@ -12,7 +12,7 @@ from lowerbound.baselines import (
     Kind,
     MeanMode,
 )
-from lowerbound.baselines.columns import Features
+from lowerbound.baselines.features import Features
 from lowerbound.errors import ConfigError, DataError, LowerboundError
 
 NAN = float("nan")

@@ -88,7 +88,7 @@ def test_the_bound_of_discrete_columns_is_below_the_entropy_that_nobody_beats():
     """
     random = np.random.default_rng(0)
     values = random.integers(0, 4, (4000, 1)).astype(float)
-    column = (imputation.Column("visits", "count"),)
+    column = (imputation.Column("visits", "count", discrete=True),)
     log_prob = imputation.dequantised_log_prob(GaussianEM(ridge=0.0), values, column, seed=0)
     found = log_prob(values).mean()
     assert found < -np.log(4)
@@ -121,6 +121,7 @@ def test_tables_are_read_with_levels_as_codes(tmp_path):
     columns, values = imputation.mixed_table(tmp_path)
     np.testing.assert_array_equal(values, [[1.5, 0, 1], [2, np.nan, 0], [4, 3, 0]])
     assert [column.kind for column in columns] == ["real", "ordinal", "categorical"]
+    assert [column.discrete for column in columns] == [False, True, True]
     assert columns[1].for_imputer().ordered
     assert columns[2].for_imputer().is_unordered
 

@@ -7,7 +7,7 @@ the gaps of a table.
 
 from ..specs.registry import members
 from .base import Baseline, FittedImputer, Imputer, Scorer
-from .columns import NUMBER, Kind
+from .features import NUMBER, Kind
 from .gaussian import FittedGaussian, GaussianEM
 from .mean_mode import MeanMode
 from .recommenders import Als, Counts, Ease, Folded, ItemToItem, Popularity

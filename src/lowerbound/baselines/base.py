@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from ..sparse import SparseRows
-from .columns import Kind, checked_kinds, checked_table, refuse_empty_columns
+from .features import Kind, checked_kinds, checked_table, refuse_empty_columns
 
 
 class Scorer(Protocol):

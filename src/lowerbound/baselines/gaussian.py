@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from .base import FittedImputer, Imputer
-from .columns import Features, Kind, checked_table
+from .features import Features, Kind, checked_table
 
 BLOCK_NUMBERS = 2**20
 """About this many numbers are in the matrices of the rows that are worked on at a time."""

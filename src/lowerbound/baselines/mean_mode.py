@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import FittedImputer, Imputer
-from .columns import Kind
+from .features import Kind
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from .base import FittedImputer, Imputer
-from .columns import Features, Kind
+from .features import Features, Kind
 
 
 @dataclass(frozen=True)
