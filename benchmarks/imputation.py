@@ -400,14 +400,6 @@ def kept_rows(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))["rows"]
 
 
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """The mean over masks, and its standard error (NaN of one mask)."""
-    error = float("nan")
-    if len(values) > 1:
-        error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
-    return float(np.mean(values)), error
-
-
 COLUMNS = {
     "error": ("error", 4),
     "numbers": ("of numbers", 4),
@@ -439,10 +431,13 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def cell(values: list[float], digits: int) -> str:
-    """The mean with its standard error, or a dash."""
+    """The mean over masks with its standard error, which one mask has not; or a dash."""
     if not values:
         return "-"
-    mean, error = mean_and_error(values)
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return f"{mean:.{digits}f}"
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return f"{mean:.{digits}f} ± {error:.{digits}f}"
 
 

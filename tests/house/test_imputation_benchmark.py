@@ -142,3 +142,17 @@ def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(imputation, "measured", None)
     imputation.main()
     assert (tmp_path / "imputation-numbers.json").read_text() == first
+
+
+def test_a_table_has_means_with_standard_errors():
+    rows = [
+        {"data": "wine", "share": 50, "contestant": "kNN", "error": error}
+        for error in (0.1, 0.2, 0.3)
+    ]
+    rows.append({"data": "wine", "share": 50, "contestant": "EM", "error": 0.125, "coverage": 0.9})
+    assert imputation.table(rows) == [
+        "| data | hidden | contestant | error | coverage of 90 % |",
+        "|---|---|---|---|---|",
+        "| wine | 50 % | kNN | 0.2000 ± 0.0577 | - |",
+        "| wine | 50 % | EM | 0.1250 | 0.900 |",
+    ]
