@@ -235,26 +235,31 @@ class Logs:
     Attributes:
         taken: (D,) bool, the columns whose logs are taken.
         shift: (D,), what is added before.
+        greatest: (D,), the greatest value of each column that is known.
     """
 
     taken: np.ndarray
     shift: np.ndarray
+    greatest: np.ndarray
 
     @classmethod
-    def of(cls, columns: tuple[Column, ...], *, positive: bool) -> "Logs":
+    def of(cls, columns: tuple[Column, ...], values: np.ndarray, *, positive: bool) -> "Logs":
         """Takes those of all positive columns, or none."""
         taken = [positive and column.kind == "positive" for column in columns]
         shift = [float(column.discrete) for column in columns]
-        return cls(np.array(taken), np.array(shift))
+        return cls(np.array(taken), np.array(shift), np.nanmax(values, axis=0))
 
     def take(self, table: np.ndarray) -> np.ndarray:
         """Gives a table with logs."""
         return np.log(table + self.shift, where=self.taken, out=table.copy())
 
     def undo(self, table: np.ndarray) -> np.ndarray:
-        """Gives the table that has these logs; what is below zero becomes zero."""
+        """Gives the table that has these logs, between zero and the greatest known value.
+
+        Some logs are far beyond all that is known, and their exponentials would be absurd.
+        """
         numbers = np.exp(table, where=self.taken, out=table.copy())
-        return np.where(self.taken, np.maximum(numbers - self.shift, 0.0), table)
+        return np.where(self.taken, np.clip(numbers - self.shift, 0.0, self.greatest), table)
 
     def log_jacobian(self, logs: np.ndarray) -> np.ndarray:
         """Gives what is added to the log density of the logs of each row, (N,)."""
@@ -272,7 +277,7 @@ def gaussian(imputer: GaussianEM, *, choose: bool = False, in_logs: bool = False
 
     def fit_and_impute(values: np.ndarray, columns: tuple[Column, ...], seed: int) -> Imputed:
         kinds = [column.for_imputer() for column in columns]
-        logs = Logs.of(columns, positive=in_logs)
+        logs = Logs.of(columns, values, positive=in_logs)
         seen = logs.take(values)
         own = imputer
         if choose:
@@ -290,7 +295,7 @@ def gaussian(imputer: GaussianEM, *, choose: bool = False, in_logs: bool = False
     if choose:
         settings += ", ridge chosen on a tenth of the known cells"
     if in_logs:
-        settings += ", logs of positive columns"
+        settings += ", logs of positive columns, none beyond the known ones"
     return Contestant(settings, fit_and_impute)
 
 
