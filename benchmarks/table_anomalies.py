@@ -24,6 +24,9 @@ for its differences, which are paired; 200 bootstrap samples for the average pre
 means of those of each seed: the halves of different seeds share rows, so that more seeds do not
 make them smaller. Seconds are of CPU, on all threads, of a fit and of the scores of the other half,
 without the start of Python and its imports.
+
+The result file is written after each table. It keeps the rows of tables and protocols that are not
+asked for, if an earlier run left some; all rows of one table in one protocol are of one run.
 """
 
 import argparse
@@ -51,6 +54,8 @@ SCRIPT = Path(__file__).with_name("table_anomalies_peers.py")
 GENERATED = "generated"
 
 SETS = (*peers.SETS, GENERATED)
+
+RESULT = "table-anomalies"
 
 OURS = "ours"
 
@@ -409,7 +414,8 @@ def measure_table(
     measured = [measure_half(table, protocol, seed, given) for seed in given.seeds]
     for score in dict.fromkeys(score for half in measured for score in half):
         rows = [half[score] for half in measured if score in half]
-        row = {"set": name, "protocol": protocol, "score": score} | pooled(rows)
+        row = {"set": name, "protocol": protocol, "score": score, "seeds": given.seeds}
+        row |= pooled(rows)
         print(told(row), file=sys.stderr, flush=True)
         yield row
 
@@ -511,6 +517,27 @@ def markdown(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def kept(path: Path, asked: set[tuple[str, str]]) -> dict[str, Any]:
+    """Reads what an earlier run left, without the rows of each (set, protocol) asked for."""
+    if not path.is_file():
+        return {"sets": {}, "rows": []}
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in earlier["rows"] if (row["set"], row["protocol"]) not in asked]
+    return {"sets": earlier["sets"], "rows": rows}
+
+
+def in_order(found: dict[str, Any]) -> dict[str, Any]:
+    """Sorts tables and rows as `PROTOCOLS`, `SETS` and `ORDER` have them."""
+    places = list(PROTOCOLS), list(SETS), [*ORDER, OURS]
+
+    def place(row: dict[str, Any]) -> list[int]:
+        keys = row["protocol"], row["set"], row["score"]
+        return [names.index(key) for names, key in zip(places, keys, strict=True)]
+
+    facts = {name: found["sets"][name] for name in SETS if name in found["sets"]}
+    return {"sets": facts, "rows": sorted(found["rows"], key=place)}
+
+
 def main() -> None:
     """Measures everything, prints the tables and writes the result."""
     words = parser(__doc__)
@@ -531,15 +558,17 @@ def main() -> None:
         folder, seed = given.once
         print(json.dumps(fit_and_score(Path(folder), given.recipe, int(seed))))
         return
-    rows = []
+    asked = {(name, protocol) for name in given.sets for protocol in given.protocols}
+    found = kept(given.results / f"{RESULT}.json", asked)
     with tempfile.TemporaryDirectory() as name:
-        found = tables(given.sets, given.peer, given.threads, Path(name))
-    facts = {name: table.facts() for name, table in found.items()}
-    for protocol in given.protocols:
-        for name, table in found.items():
-            rows += measure_table(name, table, protocol, given)
-    print(markdown(rows, facts))
-    write("table-anomalies", {"sets": facts, "rows": rows}, given)
+        read = tables(given.sets, given.peer, given.threads, Path(name))
+    for name, table in read.items():
+        found["sets"][name] = table.facts()
+        for protocol in given.protocols:
+            found["rows"] += measure_table(name, table, protocol, given)
+            found = in_order(found)
+            write(RESULT, found, given)
+    print(markdown(found["rows"], found["sets"]))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ the measures against truths of their own.
 
 import argparse
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -268,3 +269,23 @@ def test_the_tables_show_what_is_lost_and_what_has_no_scores():
     assert "at or above ecod on 0 of 2; beyond two standard errors: a -0.100 ± 0.020" in text
     assert "no scores: b, ordinary: ours: columns" in text
     assert "| a | 1,000 | 3, mixed | 0.0% | 50 (5.0%) | here |" in text
+
+
+def test_a_run_keeps_the_rows_of_tables_that_it_does_not_measure(tmp_path):
+    def row(name, protocol, score):
+        return {"set": name, "protocol": protocol, "score": score}
+
+    earlier = [
+        row("generated", "ordinary", "ecod"),
+        row("wbc", "ordinary", "ecod"),
+        row("wbc", "contaminated", "ecod"),
+        row("wbc", "contaminated", "ours, elbo"),
+    ]
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({"sets": {"generated": {}, "wbc": {}}, "rows": earlier}))
+    found = bench.kept(path, {("wbc", "ordinary")})
+    assert found["rows"] == [earlier[0], *earlier[2:]]
+    found = bench.in_order(found)
+    assert list(found["sets"]) == ["wbc", "generated"]
+    assert found["rows"] == [earlier[3], earlier[2], earlier[0]]
+    assert bench.kept(tmp_path / "none.json", set()) == {"sets": {}, "rows": []}
