@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lowerbound import testing
 from lowerbound.baselines import Als, Baseline, Ease, Popularity
+from lowerbound.columns.families import ColumnFamily, CumulativeLogits, Gaussian, StudentT
 from lowerbound.families import DiscretizedLogistic, Family, Normal, base
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
@@ -49,6 +50,17 @@ def everything(module, base, *variants):
 )
 def test_family(part):
     testing.check_family(part)
+
+
+@everything(
+    "columns.families",
+    ColumnFamily,
+    Gaussian(scale="shared"),
+    StudentT(scale="shared"),
+    CumulativeLogits(scale="learned"),
+)
+def test_column_family(part):
+    testing.check_column_family(part)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -18,7 +18,7 @@ from lowerbound.evaluation import (
 )
 from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.families import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Normal
-from lowerbound.families.base import bounded
+from lowerbound.limits import bounded
 from lowerbound.latents import rate
 from lowerbound.model import Architecture, Terms
 from lowerbound.networks import MLP

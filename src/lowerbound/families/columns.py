@@ -122,6 +122,9 @@ class ColumnsHead(nn.Module):
             self.register_buffer(f"positions_{number}", places, persistent=False)
 
     def forward(self, features: Tensor) -> Distribution:
+        # A number of 16 bits has too few digits for a density in many deviations or in many counts.
+        if features.element_size() < 4:
+            features = features.float()
         parts = features.split([group.features for group in self.groups], dim=-1)
         distributions = []
         for number, (group, part) in enumerate(zip(self.groups, parts, strict=True)):

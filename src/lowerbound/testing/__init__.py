@@ -10,6 +10,7 @@ installation with them.
 """
 
 from .baselines import check_baseline
+from .columns import check_column_family
 from .families import check_family
 from .latents import check_latents
 from .parts import check_network, check_noise, check_objective, check_schedule, random_terms
@@ -24,6 +25,7 @@ __all__ = [
     "LinearGaussian",
     "Rows",
     "check_baseline",
+    "check_column_family",
     "check_family",
     "check_latents",
     "check_network",

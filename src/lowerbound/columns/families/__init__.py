@@ -6,11 +6,21 @@ from typing import Annotated
 
 from ...specs.registry import part
 from .base import ColumnDistribution, ColumnFamily
+from .cumulative_logits import CumulativeLogits
 from .gaussian import Gaussian
 from .negative_binomial import NegativeBinomial
+from .poisson import Poisson
 from .softmax import Softmax
+from .student_t import StudentT
 
-LISTED_FIRST = ("gaussian", "negative_binomial", "softmax")
+LISTED_FIRST = (
+    "gaussian",
+    "student_t",
+    "poisson",
+    "negative_binomial",
+    "softmax",
+    "cumulative_logits",
+)
 """The order in which the families are listed; files that are not named here follow by names."""
 
 AnyColumnFamily = Annotated[ColumnFamily, part(__name__, ColumnFamily)]
@@ -19,7 +29,10 @@ __all__ = [
     "AnyColumnFamily",
     "ColumnDistribution",
     "ColumnFamily",
+    "CumulativeLogits",
     "Gaussian",
     "NegativeBinomial",
+    "Poisson",
     "Softmax",
+    "StudentT",
 ]
