@@ -17,7 +17,7 @@ ROOT = Path(lowerbound.__file__).parent
 ORDER = (
     ("errors", "sparse"),
     ("specs", "system"),
-    ("networks", "limits"),
+    ("networks",),
     ("distributed", "tracking"),
     ("schedules", "optimizers", "baselines"),
     ("batch", "columns"),

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 
-from ..limits import bounded
+from ..networks.limits import bounded
 from ..specs.checked import checked
 from .base import Family, squash
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..columns import Coding, ColumnSchema
-from ..limits import bounded
+from ..networks.limits import bounded
 
 LARGEST = 5.0
 """Numbers further from the mean than so many deviations are seen as closer ones, by logarithms."""

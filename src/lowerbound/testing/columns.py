@@ -43,7 +43,7 @@ def make_columns(kind: str, seed: int = 0) -> list[ColumnSchema]:
     random = np.random.default_rng(seed)
     if kind in LEVELLED:
         return _make_levelled(kind, random)
-    drawn = {
+    drawn: dict[str, list[np.ndarray]] = {
         "real": [random.normal(10.0, 3.0, 2000), random.standard_t(4, 2000) * 1e-3],
         "positive": [random.lognormal(1.0, 0.6, 2000), random.lognormal(-8.0, 0.2, 2000)],
         "count": [random.negative_binomial(2.0, 0.2, 2000), random.poisson(30.0, 2000)],

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...limits import bounded
+from ...networks.limits import bounded
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnFamily

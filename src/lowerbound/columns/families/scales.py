@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ...limits import bounded
+from ...networks.limits import bounded
 from ..schema import ColumnSchema
 
 LEAST_LOG_SCALE = -7.0
@@ -72,9 +72,10 @@ class LogScale(nn.Module):
 
     def forward(self, parameters: Tensor) -> Tensor:
         """Returns the log-scales of a network's output (..., n, P), of its second number."""
-        raw = self.shared
-        if raw is None:
+        if self.shared is None:
             raw = parameters[..., 1]
+        else:
+            raw = self.shared.to(parameters.dtype)
         above = softplus(bounded(raw) + self.offset - self.least) + self.least
         return MOST_LOG_SCALE - softplus(MOST_LOG_SCALE - above)
 

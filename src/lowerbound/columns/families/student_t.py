@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ...limits import bounded
+from ...networks.limits import bounded
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
@@ -60,7 +60,7 @@ class _StudentTs(ColumnDistribution):
 
 
 class _StudentTHead(nn.Module):
-    """Makes t-distributions of (..., n, 3), or of (..., n, 1) with scales and freedom of its own."""
+    """Makes t-distributions of (..., n, 3), or of (..., n, 1) where the others are its own."""
 
     def __init__(self, columns: Sequence[ColumnSchema], scale: str) -> None:
         super().__init__()
@@ -77,9 +77,10 @@ class _StudentTHead(nn.Module):
             self.shared = nn.Parameter(torch.zeros(len(columns)))
 
     def forward(self, parameters: Tensor) -> _StudentTs:
-        raw = self.shared
-        if raw is None:
+        if self.shared is None:
             raw = parameters[..., 2]
+        else:
+            raw = self.shared.to(parameters.dtype)
         freedom = LEAST_FREEDOM + softplus(bounded(raw))
         location = self.middle + parameters[..., 0]
         return _StudentTs(freedom, location, self.log_scale(parameters))
