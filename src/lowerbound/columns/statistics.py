@@ -22,6 +22,9 @@ ATOM_SHARE = {"real": 0.2, "positive": 0.2, "datetime": 0.2, "count": 0.05}
 MOST_ATOMS = 15
 """A column has at most so many atoms, those of the largest shares."""
 
+ROUNDING = 1e-13
+"""Deviations of at most this part of the mean are none: they come of its rounding."""
+
 
 def fit_columns(
     columns: Sequence[ColumnSchema], values: np.ndarray, rows: np.ndarray
@@ -70,12 +73,14 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
     quantiles[0] = others.min()
     quantiles[-1] = others.max()
     measured = _measured_values(others, column.kind)
+    mean = float(measured.mean())
     scale = float(measured.std())
-    if scale <= 0:
+    # The deviation of equal numbers is what their mean is rounded by.
+    if scale <= ROUNDING * abs(mean):
         scale = 1.0
     return replace(
         column,
-        mean=float(measured.mean()),
+        mean=mean,
         scale=scale,
         quantiles=tuple(quantiles.tolist()),
     )

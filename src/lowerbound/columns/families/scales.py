@@ -9,12 +9,16 @@ from torch.nn.functional import softplus
 
 from ...networks.limits import bounded
 from ..schema import ColumnSchema
+from .starts import middle_and_spread
 
 LEAST_LOG_SCALE = -7.0
-"""The least log-scale of a density of standardised numbers: a thousandth of a standard deviation.
+"""The least log-scale, beside that of the column itself: a thousandth of its deviation.
 
 Without a limit, the density of a column of few distinct numbers can be raised for ever.
 """
+
+LEAST_SPREAD = 1e-6
+"""The quartiles of a column count as so many deviations apart, however far its outliers are."""
 
 MOST_LOG_SCALE = 4.0
 """The largest such log-scale."""
@@ -26,6 +30,8 @@ MOST_LEAST = -1.0
 def least_log_scale(column: ColumnSchema) -> float:
     """Returns the least log-scale of the codes of a column.
 
+    It is a thousandth of the deviation, as the quartiles tell it, which outliers do not widen.
+
     Numbers that have so many decimals lie on a grid. A normal density of this scale is one over a
     step of the grid at its highest, so that no number gets more than a probability of one. A higher
     density would be no better model, but would win over all other columns. The step of a logarithm
@@ -34,13 +40,15 @@ def least_log_scale(column: ColumnSchema) -> float:
     decimals = column.decimals
     if column.type == "date":
         decimals = 0
+    spread = min(max(middle_and_spread(column)[1], LEAST_SPREAD), 1.0)
+    least = LEAST_LOG_SCALE + math.log(spread)
     if decimals is None:
-        return LEAST_LOG_SCALE
+        return least
     log_step = -decimals * math.log(10) - math.log(column.scale)
     if column.kind == "positive":
         log_step -= column.mean
     log_scale = log_step - 0.5 * math.log(2 * math.pi)
-    return min(max(log_scale, LEAST_LOG_SCALE), MOST_LEAST)
+    return min(max(log_scale, least), MOST_LEAST)
 
 
 class LogScale(nn.Module):
