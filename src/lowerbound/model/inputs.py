@@ -86,8 +86,9 @@ class TableFeatures(nn.Module):
         standardised = (logs - self.get_buffer("mean")) / self.get_buffer("scale")
         values = torch.where(self.get_buffer("is_count"), standardised, values)
         columns = self.get_buffer("atom_columns")
-        is_atom = (codes[:, columns] == self.get_buffer("atoms")).to(codes.dtype)
-        is_atom = is_atom * known[:, columns]
+        # The codes of atoms are rounded to float32, as batches of data are.
+        is_atom = codes[:, columns].float() == self.get_buffer("atoms").float()
+        is_atom = is_atom.to(codes.dtype) * known[:, columns]
         at_atom = torch.zeros_like(codes).index_add(1, columns, is_atom)[:, numbers]
         values = bounded(values, LARGEST) * observed * (1 - at_atom)
         return [values, observed, is_atom]

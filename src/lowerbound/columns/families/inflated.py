@@ -42,7 +42,8 @@ class Inflated(ColumnDistribution):
         super().__init__(others.batch_shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        is_atom = value.unsqueeze(-1) == self.atoms
+        # The codes of atoms are rounded to float32, as batches of data are.
+        is_atom = value.float().unsqueeze(-1) == self.atoms.float()
         # A density is not asked at an atom, which may be far outside, such as the code of a zero.
         asked = torch.where(is_atom.any(-1) & self.has_density, 0, value)
         of_others = self.log_shares[..., 0] + self.others.log_prob(asked)
