@@ -115,7 +115,9 @@ def test_stirlings_correction():
     numbers = torch.tensor([1e-6, 0.3, 1.0, 14.999, 15.001, 80.0, 1e6]).double()
     base = (numbers + 0.5) * numbers.log() - numbers + 0.5 * math.log(2 * math.pi)
     expected = torch.lgamma(numbers + 1)
-    torch.testing.assert_close(base + stirling_correction(numbers), expected, rtol=1e-14, atol=1e-12)
+    torch.testing.assert_close(
+        base + stirling_correction(numbers), expected, rtol=1e-14, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("family", [Poisson(), NegativeBinomial()], ids=repr)

@@ -18,7 +18,6 @@ from lowerbound.columns.families import (
     Gaussian,
     NegativeBinomial,
     Poisson,
-    Softmax,
     StudentT,
 )
 from lowerbound.evaluation import bound, importance_log_likelihood
@@ -55,7 +54,7 @@ def hermite(dimensions, order=100):
 
 
 def log_evidence(model, batch, order=100):
-    """log p(x_obs) of each row, (B,), by quadrature over z; and the weights of its points, (Q, B)."""
+    """log p(x_obs) of each row, (B,), by quadrature over z; the weights of its points, (Q, B)."""
     points, logs = hermite(model.latents.sizes[0], order)
     z = points.unsqueeze(1).expand(-1, len(batch), -1)
     with torch.no_grad():
@@ -160,9 +159,7 @@ DISCRETE = (
     ColumnSchema("c", "categorical", "text", levels(3), shares=(0.2, 0.5, 0.3)),
     ColumnSchema("o", "ordinal", "text", levels(4), shares=(0.1, 0.4, 0.4, 0.1)),
     ColumnSchema("n", "count", "integer", mean=1.2, scale=0.5),
-    ColumnSchema(
-        "m", "count", "integer", mean=1.0, scale=0.5, atoms=(0.0, 2.0), shares=(0.3, 0.2)
-    ),
+    ColumnSchema("m", "count", "integer", mean=1.0, scale=0.5, atoms=(0.0, 2.0), shares=(0.3, 0.2)),
 )
 LIKELIHOODS = [
     Columns(),

@@ -64,9 +64,7 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
         atoms=tuple(atoms.tolist()),
         shares=_shares(np.array([(sample == atom).sum() for atom in atoms]), len(sample)),
     )
-    others = numbers[~np.isin(numbers, atoms)]
-    if not len(others):
-        others = numbers
+    others = _without_atoms(numbers, atoms, column.kind)
     grid = np.linspace(0, 1, QUANTILES)
     quantiles = np.quantile(_draw(others), grid)
     # A sample of a long column may lack its ends.
@@ -84,6 +82,18 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
         scale=scale,
         quantiles=tuple(quantiles.tolist()),
     )
+
+
+def _without_atoms(numbers: np.ndarray, atoms: np.ndarray, kind: str) -> np.ndarray:
+    """Returns the numbers that are no atoms; where all are, those that the kind can measure."""
+    others = numbers[~np.isin(numbers, atoms)]
+    if len(others):
+        return others
+    if kind == "positive" and numbers.any():
+        return numbers[numbers > 0]
+    if kind == "positive":
+        return np.ones(1)
+    return numbers
 
 
 def _draw(numbers: np.ndarray) -> np.ndarray:
