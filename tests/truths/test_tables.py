@@ -1,5 +1,5 @@
-"""Tables with columns of several kinds: likelihoods and imputations that are known in closed form or
-by quadrature, and cells that are not observed, which nothing may depend on.
+"""Tables with columns of several kinds: likelihoods and imputations that are known in closed form
+or by quadrature, and cells that are not observed, which nothing may depend on.
 """
 
 import itertools
