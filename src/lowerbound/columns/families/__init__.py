@@ -8,6 +8,7 @@ from ...specs.registry import part
 from .base import ColumnDistribution, ColumnFamily
 from .cumulative_logits import CumulativeLogits
 from .gaussian import Gaussian
+from .histogram import Histogram
 from .negative_binomial import NegativeBinomial
 from .poisson import Poisson
 from .softmax import Softmax
@@ -16,6 +17,7 @@ from .student_t import StudentT
 LISTED_FIRST = (
     "gaussian",
     "student_t",
+    "histogram",
     "poisson",
     "negative_binomial",
     "softmax",
@@ -31,6 +33,7 @@ __all__ = [
     "ColumnFamily",
     "CumulativeLogits",
     "Gaussian",
+    "Histogram",
     "NegativeBinomial",
     "Poisson",
     "Softmax",
