@@ -50,6 +50,14 @@ class ColumnDistribution(Distribution, ABC):
         """
         return None
 
+    @property
+    def jumps(self) -> Tensor | None:
+        """The codes at which the densities jump, (n, J); None where they are continuous.
+
+        An integral over a density is cut there.
+        """
+        return None
+
     def mean_exponential(self, factor: Tensor) -> Tensor:
         """Returns E[exp(factor * code)], (..., n): what makes a mean of numbers of one of logs.
 

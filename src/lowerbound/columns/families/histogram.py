@@ -71,6 +71,11 @@ class _Histograms(ColumnDistribution):
         inside = (self.log_shares.exp() * centres.nan_to_num()).sum(-1)
         return inside + (self.bins.log_tails.exp() * self.bins.tail_means).sum(-1)
 
+    @property
+    def jumps(self) -> Tensor:
+        edges = self.bins.edges
+        return torch.where(edges.isnan(), self.bins.high.unsqueeze(-1), edges)
+
     def mean_exponential(self, factor: Tensor) -> Tensor:
         """Returns E[exp(factor * code)], (..., n), by the means within the bins.
 
