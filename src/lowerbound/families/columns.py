@@ -238,6 +238,17 @@ class _BoundColumns(FamilyWithHead):
     def head(self, place: Place) -> nn.Module:
         return ColumnsHead(self._groups())
 
+    def natural(self, mean: Tensor) -> Tensor | None:
+        """Refuses to be told a mean.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "model.output_bias='data' is not for Columns, whose families start about the training "
+            "values by themselves; leave it out"
+        )
+
     def _groups(self) -> list[Group]:
         """Groups the columns by family, parameters and whether they have atoms."""
         members: dict[tuple[str, int, bool, bool], list[int]] = {}

@@ -34,7 +34,7 @@ MOST_EXTREMES = 16
 LEAST_P_VALUE = 1e-6
 """Samples are less probable than this under the law only by a mistake."""
 
-STEPS = 40_001
+STEPS = 20_001
 """The points of the integral of a density."""
 
 
