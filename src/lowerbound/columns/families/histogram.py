@@ -125,6 +125,8 @@ class _Bins(nn.Module):
         self._keep("start", np.log(np.nan_to_num(_shares(columns, edges), nan=1.0)))
         is_count = torch.tensor([column.kind == "count" for column in columns])
         self.register_buffer("is_count", is_count, persistent=False)
+        last = torch.tensor(((~np.isnan(widths)).sum(1) - 1).tolist(), dtype=torch.long)
+        self.register_buffer("last", last, persistent=False)
         self.edges: Tensor
         self.log_widths: Tensor
         self.low: Tensor
@@ -135,6 +137,7 @@ class _Bins(nn.Module):
         self.is_there: Tensor
         self.start: Tensor
         self.is_count: Tensor
+        self.last: Tensor
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         tensor = torch.tensor(values.tolist(), dtype=torch.get_default_dtype())
@@ -145,6 +148,8 @@ class _Bins(nn.Module):
         columns = value.detach().movedim(-1, 0).reshape(len(self.edges), -1).contiguous()
         inner = self.edges[:, 1:-1].nan_to_num(nan=torch.inf).contiguous()
         found = torch.searchsorted(inner, columns, right=True)
+        # The greatest code is in the last bin that its column has, which may have fewer than B.
+        found = torch.minimum(found, self.last.unsqueeze(-1))
         return found.reshape(value.shape[-1], *value.shape[:-1]).movedim(0, -1)
 
     def below(self, value: Tensor) -> Tensor:
