@@ -16,7 +16,7 @@ from lowerbound.columns import Coding, ColumnSchema, fit_columns
 from lowerbound.columns.families import (
     CumulativeLogits,
     Gaussian,
-    NegativeBinomial,
+    Histogram,
     Poisson,
     StudentT,
 )
@@ -164,7 +164,7 @@ DISCRETE = (
 LIKELIHOODS = [
     Columns(),
     Columns(ordinal=CumulativeLogits(), count=Poisson(), binary=CumulativeLogits()),
-    Columns(ordinal=CumulativeLogits(scale="learned"), count=NegativeBinomial()),
+    Columns(ordinal=CumulativeLogits(scale="learned"), count=Histogram()),
 ]
 
 
@@ -251,6 +251,9 @@ ROWS = [
 OTHER_FAMILIES = Columns(
     real=StudentT(), positive=StudentT(), ordinal=CumulativeLogits(), count=Poisson()
 )
+HISTOGRAMS = Columns(
+    real=Histogram(), positive=Histogram(), count=Histogram(), datetime=Histogram()
+)
 
 
 def mixed_codes():
@@ -258,7 +261,9 @@ def mixed_codes():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("likelihood", [Columns(), OTHER_FAMILIES], ids=repr)
+@pytest.mark.parametrize(
+    "likelihood", [Columns(), OTHER_FAMILIES, HISTOGRAMS], ids=["usual", "others", "histograms"]
+)
 @pytest.mark.parametrize("filling", [math.nan, 1e30, -1e30, math.inf, 1.0, -1000.0])
 def test_a_masked_cell_changes_nothing(filling, likelihood, dtype):
     """The terms, the features, the codes of the encoder and all gradients have the same bits,
@@ -286,7 +291,7 @@ def test_a_masked_cell_changes_nothing(filling, likelihood, dtype):
 
 
 def test_every_gradient_reaches_a_weight_of_a_mixed_table():
-    for likelihood in (Columns(), OTHER_FAMILIES):
+    for likelihood in (Columns(), OTHER_FAMILIES, HISTOGRAMS):
         model = build(likelihood, MIXED)
         Elbo()(model.terms(mixed_codes(), 2)).backward()
         for name, parameter in model.named_parameters():

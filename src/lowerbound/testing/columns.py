@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor, nn
 
-from ..columns import LEVELLED, ColumnSchema
+from ..columns import LEVELLED, Coding, ColumnSchema
 from ..columns.families import ColumnDistribution, ColumnFamily
 from ..columns.families.units import InDataUnits
 from ..columns.statistics import fit_column
@@ -44,7 +44,11 @@ def make_columns(kind: str, seed: int = 0) -> list[ColumnSchema]:
     if kind in LEVELLED:
         return _make_levelled(kind, random)
     drawn: dict[str, list[np.ndarray]] = {
-        "real": [random.normal(10.0, 3.0, 2000), random.standard_t(4, 2000) * 1e-3],
+        "real": [
+            random.normal(10.0, 3.0, 2000),
+            random.standard_t(4, 2000) * 1e-3,
+            random.normal(0.0, 1.0, 2000).round(1),
+        ],
         "positive": [random.lognormal(1.0, 0.6, 2000), random.lognormal(-8.0, 0.2, 2000)],
         "count": [random.negative_binomial(2.0, 0.02, 2000), random.poisson(30.0, 2000)],
         "datetime": [random.uniform(15_000, 18_000, 2000).round(), random.normal(0, 900, 2000)],
@@ -122,14 +126,14 @@ def _check_group(name: str, family: ColumnFamily, columns: Sequence[ColumnSchema
 
 
 def _training_codes(columns: Sequence[ColumnSchema], dtype: torch.dtype) -> Tensor:
-    """Returns codes that are about those of the training values of n columns, (9, n)."""
+    """Returns codes of training values of n columns, (9, n), from the least to the greatest."""
     if columns[0].levels:
         counts = torch.tensor([len(column.levels) for column in columns], dtype=dtype)
         return (torch.linspace(0, 0.999, 9, dtype=dtype)[:, None] * counts).floor()
+    values = np.array([column.quantiles[::8] for column in columns]).T
     if columns[0].kind == "count":
-        quantiles = [column.quantiles[::8] for column in columns]
-        return torch.tensor(quantiles, dtype=dtype).T.round()
-    return torch.linspace(-3, 3, 9, dtype=dtype)[:, None].expand(9, len(columns))
+        values = values.round()
+    return torch.tensor(Coding(columns).encode(values)).float().to(dtype)
 
 
 def _check_shapes(

@@ -199,6 +199,8 @@ def find_edges(column: ColumnSchema, count: int) -> np.ndarray:
 
     The bins hold about as many training values each. Those of counts lie between whole numbers.
     """
+    if not column.quantiles and column.kind == "count":
+        return np.arange(count + 1) - 0.5
     if not column.quantiles:
         return np.linspace(-WIDEST_UNKNOWN, WIDEST_UNKNOWN, count + 1)
     quantiles = np.asarray(column.quantiles)
