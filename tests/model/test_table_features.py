@@ -145,26 +145,34 @@ def test_a_model_of_a_table_is_built_on_the_meta_device():
         (
             {"likelihood": Columns()},
             (),
-            "model.likelihood Columns is for tables whose columns have kinds: set data.kinds "
-            "(data.kinds={} finds them), or take another likelihood, such as Normal",
+            (
+                "model.likelihood Columns is for tables whose columns have kinds: set data.kinds "
+                "(data.kinds={} finds them), or take another likelihood, such as Normal"
+            ),
         ),
         (
             {"likelihood": Normal()},
             COLUMNS[1:],
-            "model.likelihood Normal is for real numbers, and the column 'c' is of kind "
-            "categorical; allowed for tables with columns of several kinds: Columns",
+            (
+                "model.likelihood Normal is for real numbers, and the column 'c' is of kind "
+                "categorical; allowed for tables with columns of several kinds: Columns"
+            ),
         ),
         (
             {"likelihood": Normal()},
             COLUMNS[:1],
-            "model.likelihood Normal is for real numbers, and the column 'r' is of kind real; "
-            "allowed for tables with columns of several kinds: Columns",
+            (
+                "model.likelihood Normal is for real numbers, and the column 'r' is of kind real; "
+                "allowed for tables with columns of several kinds: Columns"
+            ),
         ),
         (
             {"likelihood": Columns(), "network": Conv((4,))},
             COLUMNS,
-            "Conv needs images (channels, height, width), got an event of shape (22,); use MLP for "
-            "vectors",
+            (
+                "Conv needs images (channels, height, width), got an event of shape (22,); use MLP for "
+                "vectors"
+            ),
         ),
     ],
     ids=["no kinds", "Normal", "atoms", "Conv"],

@@ -114,7 +114,7 @@ def _check_group(name: str, family: ColumnFamily, columns: Sequence[ColumnSchema
         _check_extremes(name, head, columns, size, dtype)
     _check_precision(name, family, columns, size)
     head = family.head(columns).double()
-    shape = (6, len(columns), size)
+    shape = (3, len(columns), size)
     with torch.no_grad():
         d = head(torch.randn(shape).double())
         points, masses = column_masses(name, d, columns)
@@ -315,7 +315,7 @@ def _check_means(
 def _check_units(name: str, head: nn.Module, columns: Sequence[ColumnSchema], size: int) -> None:
     """Checks mean and density in the units of the data against those of the codes."""
     # Narrow distributions of logs have a mean that a sum finds.
-    parameters = 0.3 * torch.randn(6, len(columns), size).double()
+    parameters = 0.3 * torch.randn(3, len(columns), size).double()
     d = InDataUnits(head, columns).double()(parameters)
     codes = head(parameters)
     points, weights = _real_line(codes)
