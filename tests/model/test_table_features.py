@@ -170,8 +170,8 @@ def test_a_model_of_a_table_is_built_on_the_meta_device():
             {"likelihood": Columns(), "network": Conv((4,))},
             COLUMNS,
             (
-                "Conv needs images (channels, height, width), got an event of shape (22,); use MLP for "
-                "vectors"
+                "Conv needs images (channels, height, width), got an event of shape (22,); use MLP "
+                "for vectors"
             ),
         ),
     ],

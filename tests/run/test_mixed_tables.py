@@ -10,6 +10,7 @@ import torch
 import lowerbound
 from lowerbound.batch import Batch
 from lowerbound.columns import Coding, ColumnSchema
+from lowerbound.errors import LowerboundError
 from lowerbound.families import Columns
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
@@ -163,3 +164,93 @@ def test_a_batch_without_a_mask_is_one_of_observed_cells(table, tmp_path):
     torch.manual_seed(1)
     theirs = run.model.terms(bare, 3).log_weight
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"model.likelihood": "Normal"},
+            (
+                "model.likelihood Normal is for real numbers, and the column 'income' is of kind "
+                "positive; allowed for tables with columns of several kinds: Columns"
+            ),
+        ),
+        (
+            {"model.likelihood": {"type": "Columns", "real": "Gausian"}},
+            (
+                "recipe: model.likelihood.real: unknown column family 'Gausian'; did you mean "
+                "'Gaussian'? Allowed: Gaussian, StudentT, Histogram, Poisson, NegativeBinomial, "
+                "Softmax, CumulativeLogits"
+            ),
+        ),
+        (
+            {"model.likelihood": {"type": "Columns", "count": "Gaussian"}},
+            (
+                "recipe: model.likelihood: count cannot be Gaussian, which is for real, positive, "
+                "datetime"
+            ),
+        ),
+        (
+            {"model.likelihood": {"type": "Columns", "numbers": "Gaussian"}},
+            (
+                "recipe: model.likelihood: unknown key 'numbers'; allowed: real, positive, count, "
+                "ordinal, categorical, binary, datetime"
+            ),
+        ),
+        (
+            {"model.likelihood": {"type": "Columns", "real": {"type": "Gaussian", "scale": 1}}},
+            "recipe: model.likelihood.real.scale: should be 'learned' or 'shared', got 1",
+        ),
+        (
+            {"model.posterior": "Columns"},
+            "recipe: model: posterior must have draws with gradients (Normal, Delta), got Columns",
+        ),
+        (
+            {"model.noise": [{"type": "Binarize"}]},
+            (
+                "model.noise does not fit the data in memory: Binarize needs values in [0, 1], got "
+                "[-inf, inf]"
+            ),
+        ),
+        (
+            {"data.kinds": None, "data.hide": 0.0},
+            "columns that are not numbers",
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_recipe_that_does_not_fit_a_table_says_so(table, tmp_path, settings, line):
+    with pytest.raises(LowerboundError) as error:
+        fit(table, tmp_path / "run", settings)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_columns_are_no_likelihood_of_images(tmp_path):
+    settings = {"model.likelihood": "Columns", "training.epochs": 1}
+    with pytest.raises(LowerboundError) as error:
+        lowerbound.fit("digits", out=tmp_path / "run", settings=settings, progress=False)
+    assert str(error.value) == (
+        "model.likelihood Columns is for tables whose columns have kinds: set data.kinds "
+        "(data.kinds={} finds them), or take another likelihood, such as Normal"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler, and of processes that are forked
+@pytest.mark.parametrize(
+    "settings",
+    [{"training.devices": 2, "training.accelerator": "cpu"}, {"training.compile": True}],
+    ids=["two processes", "compiled"],
+)
+def test_the_same_curve_in_another_way(table, tmp_path, settings):
+    """Two processes hide the cells and draw the noise of one; compiled or not, steps are equal."""
+    source = tmp_path / "table.parquet"
+    table.write_parquet(source)
+    usual = {"model.likelihood": OTHER_FAMILIES, "data.hide": 0.5}
+    ours = weights_of(fit(source, tmp_path / "one", usual))
+    theirs = weights_of(fit(source, tmp_path / "other", usual | settings))
+    for name, weight in theirs.items():
+        torch.testing.assert_close(weight, ours[name], atol=1e-5, rtol=0)
