@@ -1,0 +1,5 @@
+"""Imputation: the gaps of a table, filled by what a run has learned."""
+
+from .imputation import Imputation, impute
+
+__all__ = ["Imputation", "impute"]
