@@ -200,12 +200,12 @@ class Completer:
         zs = drawn.zs
         if not self.multiple:
             zs = []
-        return _Part(log_weights, _means(table, _normalised(log_weights)), zs, cells)
+        return _Part(log_weights, _means(table, normalised(log_weights)), zs, cells)
 
     def _joined(self, batch: Batch, parts: Sequence["_Part"]) -> _Filled:
         """Joins the portions of all draws."""
         log_weights = torch.cat([part.log_weights for part in parts])
-        weights = _normalised(log_weights)
+        weights = normalised(log_weights)
         codes = self._expected(parts)
         low = np.full(codes.shape, np.nan)
         high = low
@@ -220,12 +220,12 @@ class Completer:
         tables = np.empty((0, *codes.shape))
         if self.multiple:
             tables = self.coding.decode(self._draw_tables(parts, weights))
-        return _Filled(codes, tables, _effective(log_weights), low, high)
+        return _Filled(codes, tables, effective_draws(log_weights), low, high)
 
     def _expected(self, parts: Sequence["_Part"]) -> np.ndarray:
         """Returns the means of numbers and the most probable levels, in values, (B, D)."""
         masses = torch.stack([torch.logsumexp(part.log_weights, 0) for part in parts])
-        shares = _normalised(masses)
+        shares = normalised(masses)
         found = np.empty((len(masses[0]), len(self.columns)))
         for number, (positions, _) in enumerate(parts[0].means):
             total = torch.zeros(())
@@ -298,13 +298,13 @@ def table_of(likelihood: object) -> TableDistribution:
     return table
 
 
-def _normalised(log_weights: Tensor) -> Tensor:
+def normalised(log_weights: Tensor) -> Tensor:
     """Returns weights (K, B) that sum to one; equal ones where all are zero."""
     is_nothing = log_weights.isneginf().all(0)
     return torch.softmax(torch.where(is_nothing, 0.0, log_weights), 0)
 
 
-def _effective(log_weights: Tensor) -> np.ndarray:
+def effective_draws(log_weights: Tensor) -> np.ndarray:
     """Returns (sum w)^2 / sum w^2 of each row, (B,); 0 where all weights are zero."""
     total = torch.logsumexp(log_weights, 0)
     effective = torch.exp(2 * total - torch.logsumexp(2 * log_weights, 0))
