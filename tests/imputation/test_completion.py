@@ -6,13 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from table_truths import LatentClass, LinearGaussian, masks
 
 from lowerbound.columns import Coding
 from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.imputation import completion
 from lowerbound.imputation.completion import BLOCK, Completer, weighted_quantiles
-
-from table_truths import LatentClass, LinearGaussian, masks
 
 ROW = np.array([12.0, -3.4, 4.0, 3.0])
 

@@ -9,6 +9,7 @@ from ..columns import ColumnSchema
 from ..data.files.mixed import to_values
 from ..data.files.texts import normal_name
 from ..data.frames import to_series
+from .texts import Style
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -72,40 +73,71 @@ def find_gaps(series: "Series", column: ColumnSchema) -> np.ndarray:
     return is_gap.to_numpy()
 
 
-def fill_series(
-    series: "Series", column: ColumnSchema, values: np.ndarray, is_gap: np.ndarray
-) -> "Series":
-    """Puts values in the place of the gaps of a column, in its own type.
-
-    Args:
-        series: the column, (N,).
-        column: what the run knows of it.
-        values: as `columns` has them, (N,).
-        is_gap: which of them are used, (N,) bool.
-    """
+def widened(
+    frame: "DataFrame", columns: Sequence[ColumnSchema], names: dict[int, str]
+) -> "DataFrame":
+    """Gives columns of a fixed set of levels (`Enum`) those levels of the run that they lack."""
     import polars
 
-    if not is_gap.any():
-        return series
-    made = _in_type_of(series, to_series(column, np.where(is_gap, values, np.nan)))
+    changed = []
+    for place, name in names.items():
+        kind = frame.schema[name]
+        if isinstance(kind, polars.Enum):
+            known = kind.categories.to_list()
+            new = [level for level in columns[place].levels if level not in known]
+            if new:
+                changed.append(frame[name].cast(polars.Enum([*known, *new])))
+    return frame.with_columns(changed)
+
+
+def put_values(
+    frame: "DataFrame",
+    columns: Sequence[ColumnSchema],
+    names: dict[int, str],
+    is_gap: np.ndarray,
+    values: np.ndarray,
+    style: Style,
+) -> "DataFrame":
+    """Puts values in the place of the gaps of a frame.
+
+    Args:
+        frame: N rows.
+        columns: the D columns of the run.
+        names: those of the columns that the frame has, by their places.
+        is_gap: (N, D) bool.
+        values: as `columns` has them, (N, D).
+        style: how texts are written.
+    """
+    filled = []
+    for place, name in names.items():
+        cells = is_gap[:, place]
+        if cells.any():
+            made = fill_series(frame[name], columns[place], values[:, place], cells, style)
+            filled.append(made)
+    return frame.with_columns(filled)
+
+
+def fill_series(
+    series: "Series", column: ColumnSchema, values: np.ndarray, is_gap: np.ndarray, style: Style
+) -> "Series":
+    """Puts values in the place of the gaps of a column, in its own type."""
+    import polars
+
+    made = to_series(column, np.where(is_gap, values, np.nan))
     if series.dtype == polars.Null:
         return made.alias(series.name)
-    if made.dtype != series.dtype:
-        series = series.cast(made.dtype)
+    if series.dtype == polars.String:
+        made = style.write(made, column, series.name)
+    made = _in_type(made, series.dtype)
     return made.zip_with(polars.Series(is_gap), series).alias(series.name)
 
 
-def _in_type_of(series: "Series", made: "Series") -> "Series":
-    """Converts filled cells to the type of their source, if there is any such type for them."""
+def _in_type(made: "Series", kind: Any) -> "Series":
+    """Converts filled cells to the type of their source."""
     import polars
 
-    kind = series.dtype
-    if kind == polars.Null or kind == made.dtype:
+    if kind == made.dtype:
         return made
-    if isinstance(kind, polars.Enum):
-        levels = kind.categories.to_list()
-        new = [level for level in made.drop_nulls().unique().sort() if level not in levels]
-        return made.cast(polars.Enum([*levels, *new]))
     if isinstance(kind, polars.Datetime) and made.dtype.is_temporal():
         return _in_zone(made.cast(polars.Datetime("us")), kind)
     if kind.is_integer():

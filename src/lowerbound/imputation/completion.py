@@ -12,10 +12,10 @@ The second is sampling importance resampling (Rubin 1987; Mattei & Frellsen 2019
 the spread of the cell itself, or that of z.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -49,8 +49,8 @@ LARGEST_CODE = 1e30
 PRIOR_ALONE = Proposal((), 1.0)
 """The proposal for rows without any observed cell, whose posterior is the prior."""
 
-Mode = Literal["mean", "median"]
-"""What a number is filled with: its mean or its median, given what was observed."""
+MODES = ("mean", "median")
+"""What a number may be filled with: its mean or its median, given what was observed."""
 
 
 class Completed(NamedTuple):
@@ -101,7 +101,7 @@ class Completer:
     columns: tuple[ColumnSchema, ...]
     samples: int = IMPUTATION_SAMPLES
     multiple: int = 0
-    mode: Mode = "mean"
+    mode: str = "mean"
     interval: float | None = None
     seed: int = 0
     proposal: Proposal = DEFENSIVE
@@ -122,12 +122,18 @@ class Completer:
         width = sum(max(len(column.levels), 3 + len(column.atoms)) for column in self.columns)
         return max(1, CHUNK_NUMBERS // max(width, 128))
 
-    def complete(self, values: np.ndarray, first_row: int = 0) -> Completed:
+    def complete(
+        self,
+        values: np.ndarray,
+        first_row: int = 0,
+        begin: Callable[[int], None] = lambda row: None,
+    ) -> Completed:
         """Fills the gaps of rows that follow each other in a source.
 
         Args:
             values: (N, D), NaN for a gap.
             first_row: the place of the first of them in the source, a multiple of `BLOCK`.
+            begin: is called with the place of the first row of each block as it begins.
         """
         assert first_row % BLOCK == 0
         count = len(values)
@@ -140,6 +146,7 @@ class Completer:
         )
         with evaluating(self.model, 0):
             for start in range(0, count, BLOCK):
+                begin(first_row + start)
                 torch.manual_seed(derive_seed(self.seed, (first_row + start) // BLOCK))
                 self._complete_block(completed, slice(start, start + BLOCK))
         return completed

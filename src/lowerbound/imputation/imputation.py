@@ -1,31 +1,21 @@
-"""Imputation of a table: a frame with gaps -> frames without."""
+"""Imputation of a table in memory: a frame with gaps -> frames without."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..columns import ColumnSchema
-from ..data.memory import DataSource, source_text
+from ..data.memory import DataSource
 from ..errors import ConfigError, unknown
 from ..evaluation.batches import positive, refuse_seed
 from ..run import Run
-from .cells import Cells, fill_series, places_in, read_cells
-from .completion import BLOCK, IMPUTATION_SAMPLES, Completed, Completer, Mode
-from .sources import read_source
+from ..system.progress import stages
+from .completion import BLOCK, IMPUTATION_SAMPLES, MODES, Completer
+from .filling import CHUNK, Filler, describe_filled, warn_of_few
+from .sources import open_table
 
 if TYPE_CHECKING:
     import polars
-
-CHUNK = 16 * BLOCK
-"""So many rows are filled at a time."""
-
-LEAST_EFFECTIVE = 10
-"""A row of fewer effective draws is filled poorly, and told of."""
-
-MODES = ("mean", "median")
-"""What single imputations of numbers may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +28,9 @@ class Imputation:
         rows: the places of the rows with gaps, (n,).
         effective: the effective number of draws of each of them, (n,).
         filled: how many cells were filled, by column.
-        source: what was filled.
+        source: what was filled, as it appears in messages.
         samples: draws for each row.
-        notes: sentences on what was read, and on what was left as it is.
+        notes: sentences on how the source was read, and on what was left as it is.
     """
 
     frame: "polars.DataFrame"
@@ -50,7 +40,7 @@ class Imputation:
     filled: dict[str, int]
     source: str
     samples: int
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -58,44 +48,25 @@ class Imputation:
 
     def __repr__(self) -> str:
         """Returns what was filled, and the first and last rows."""
-        return f"{self.headline()}\n{self.frame}"
+        return f"{self.headline}\n{self.frame}"
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: the rows as a table."""
         return self.frame._repr_html_()
 
+    @property
     def headline(self) -> str:
-        """Says in a line how many cells were filled."""
+        """How many cells were filled, in a sentence."""
         return describe_filled(self.filled, len(self.rows), len(self), self.source)
+
+    @property
+    def warning(self) -> str | None:
+        """Of how many rows the imputations are poor, in a sentence, or None."""
+        return warn_of_few(self.effective, self.samples)
 
     def to_pandas(self) -> Any:
         """Returns the frame as one of pandas, which must be installed."""
         return self.frame.to_pandas()
-
-    @property
-    def warning(self) -> str | None:
-        """Says of how many rows the imputations are poor, or None."""
-        return warn_of_few(self.effective, self.samples)
-
-
-def describe_filled(filled: dict[str, int], rows: int, total: int, source: str) -> str:
-    """Says how many cells of how many rows were filled."""
-    cells = sum(filled.values())
-    if not cells:
-        return f"{source} has no gaps in the columns that the run knows: nothing was filled"
-    return f"{cells:,} cells filled in {rows:,} of {total:,} rows of {source}"
-
-
-def warn_of_few(effective: np.ndarray, samples: int) -> str | None:
-    """Says of how many rows the draws are worth few draws, or None."""
-    few = int((effective < LEAST_EFFECTIVE).sum())
-    if not few:
-        return None
-    return (
-        f"{few:,} of {len(effective):,} rows with gaps have fewer than {LEAST_EFFECTIVE} effective "
-        f"draws of {samples:,}: their imputations are uncertain beyond what they say; take more "
-        "samples"
-    )
 
 
 def impute(
@@ -104,8 +75,9 @@ def impute(
     *,
     multiple: int | None = None,
     samples: int = IMPUTATION_SAMPLES,
-    mode: Mode = "mean",
+    mode: str = "mean",
     seed: int = 0,
+    progress: bool = True,
 ) -> Imputation:
     """Fills the gaps of a table by what a run has learned.
 
@@ -124,24 +96,42 @@ def impute(
         mode: "mean" or "median", of numbers; with "median", levels with an order are filled by
             their median too.
         seed: of the draws; the same seed and the same source give the same frames.
+        progress: whether long work shows how far it is.
 
     Raises:
         ConfigError: the run does not know the kinds of columns, or an argument has no such value.
         DataError: the source cannot be read, has none of the columns of the run, or has cells that
             are no values of their columns.
     """
+    import polars
+
     completer = make_completer(run, multiple=multiple, samples=samples, mode=mode, seed=seed)
-    given = run.recipe.data.source if source is None else source
-    table = read_source(run, source)
-    filler = Filler(completer, places_in(table.frame.columns, completer.columns))
+    table = open_table(run, source)
+    filler = Filler(
+        completer, table.name, table.columns, table.dialect, unseen=run.recipe.data.unseen
+    )
     parts = []
-    for start in range(0, max(len(table.frame), 1), CHUNK):
-        parts.append(filler.fill(table.frame[start : start + CHUNK]))
-    return joined(parts, filler, source_text(given), table.notes)
+    with stages("impute", -(-table.rows // BLOCK), show=progress) as begin:
+        filler.begin = lambda row: begin(f"row {row:,}")
+        for frame in table.pieces(CHUNK):
+            parts.append(filler.fill(frame))
+    frames = []
+    for copies in zip(*(part.frames for part in parts), strict=True):
+        frames.append(polars.concat(copies, how="vertical_relaxed"))
+    return Imputation(
+        polars.concat([part.frame for part in parts], how="vertical_relaxed"),
+        frames,
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.effective for part in parts]),
+        filler.filled,
+        table.name,
+        completer.samples,
+        (*table.notes, *filler.notes()),
+    )
 
 
 def make_completer(
-    run: Run, *, multiple: int | None, samples: int, mode: Mode, seed: int
+    run: Run, *, multiple: int | None, samples: int, mode: str, seed: int
 ) -> Completer:
     """Makes what fills the gaps of rows, for a run that can.
 
@@ -180,112 +170,3 @@ def refuse_unfit(run: Run) -> None:
         raise ConfigError(
             f"impute needs a likelihood; {run.folder} is an autoencoder, which has none"
         )
-
-
-class Part:
-    """Some rows of a table, filled.
-
-    Attributes:
-        frame: with single imputations.
-        frames: with draws.
-        rows: the places of the rows with gaps in the source, (n,).
-        effective: of these rows, (n,).
-    """
-
-    def __init__(
-        self,
-        frame: "polars.DataFrame",
-        frames: "list[polars.DataFrame]",
-        rows: np.ndarray,
-        effective: np.ndarray,
-    ) -> None:
-        self.frame = frame
-        self.frames = frames
-        self.rows = rows
-        self.effective = effective
-
-
-class Filler:
-    """Fills the frames of a source, one after another, and counts what it fills.
-
-    Args:
-        completer: fills their values.
-        names: the names by which the source has the columns of the run, by their places.
-
-    Attributes:
-        read: the number of rows so far.
-        filled: how many cells were filled so far, by column.
-        unseen: how many cells have levels that the run does not know, by column.
-    """
-
-    def __init__(self, completer: Completer, names: dict[int, str]) -> None:
-        self.completer = completer
-        self.names = names
-        self.read = 0
-        self.filled: dict[str, int] = {}
-        self.unseen: dict[str, int] = {}
-
-    def fill(self, frame: "polars.DataFrame") -> Part:
-        """Fills the next rows, as many as a multiple of `BLOCK` but for the last ones."""
-        columns = self.completer.columns
-        cells = read_cells(frame, columns, self.names)
-        chosen = np.flatnonzero(cells.is_gap.any(axis=1))
-        completed = self._complete(cells, chosen)
-        self._count(cells)
-        place = self.read
-        self.read += len(frame)
-        frames = []
-        for table in completed.tables:
-            frames.append(put_values(frame, columns, self.names, cells.is_gap, table))
-        single = put_values(frame, columns, self.names, cells.is_gap, completed.values)
-        return Part(single, frames, chosen + place, completed.effective[chosen])
-
-    def _complete(self, cells: Cells, chosen: np.ndarray) -> Completed:
-        """Completes the values of the chosen rows; the others lack nothing that can be seen."""
-        values = np.zeros_like(cells.values)
-        values[chosen] = cells.values[chosen]
-        return self.completer.complete(values, self.read)
-
-    def _count(self, cells: Cells) -> None:
-        """Counts gaps and unknown levels."""
-        for place, name in self.names.items():
-            count = int(cells.is_gap[:, place].sum())
-            if count:
-                self.filled[name] = self.filled.get(name, 0) + count
-        for name, count in cells.unseen.items():
-            self.unseen[name] = self.unseen.get(name, 0) + count
-
-
-def put_values(
-    frame: "polars.DataFrame",
-    columns: Sequence[ColumnSchema],
-    names: dict[int, str],
-    is_gap: np.ndarray,
-    values: np.ndarray,
-) -> "polars.DataFrame":
-    """Puts values (N, D) in the place of the gaps of a frame."""
-    filled = []
-    for place, name in names.items():
-        cells = is_gap[:, place]
-        if cells.any():
-            filled.append(fill_series(frame[name], columns[place], values[:, place], cells))
-    return frame.with_columns(filled)
-
-
-def joined(parts: list[Part], filler: Filler, source: str, notes: tuple[str, ...]) -> Imputation:
-    """Joins the parts of a table."""
-    import polars
-
-    frames = []
-    for copies in zip(*(part.frames for part in parts), strict=True):
-        frames.append(polars.concat(copies, how="vertical_relaxed"))
-    return Imputation(
-        polars.concat([part.frame for part in parts], how="vertical_relaxed"),
-        frames,
-        np.concatenate([part.rows for part in parts]),
-        np.concatenate([part.effective for part in parts]),
-        filler.filled,
-        source,
-        filler.completer.samples,
-        notes,
-    )

@@ -64,7 +64,7 @@ class Table(Source):
         Raises:
             DataError: columns cannot be used; the message names them, and says why.
         """
-        with _refusing_damage(path):
+        with refusing_damage(path):
             if path.suffix.lower() == ".parquet":
                 _refuse_text_options(path, wanted)
                 return _read_parquet(path, wanted)
@@ -76,14 +76,14 @@ class Table(Source):
         Raises:
             DataError: the file cannot be read as rows and columns.
         """
-        with _refusing_damage(path):
+        with refusing_damage(path):
             if path.suffix.lower() == ".parquet":
                 return _describe_parquet(path, wanted)
             return _describe_text(path, wanted)
 
 
 @contextmanager
-def _refusing_damage(path: Path) -> Iterator[None]:
+def refusing_damage(path: Path) -> Iterator[None]:
     """Makes a `DataError` of what Polars raises in a block that reads a table."""
     from polars.exceptions import PanicException, PolarsError
 
@@ -107,7 +107,7 @@ def read_column(path: Path, name: str, text: TextFormat = AS_FOUND) -> np.ndarra
     Raises:
         DataError: there is no such column, or the file cannot be read.
     """
-    with _refusing_damage(path):
+    with refusing_damage(path):
         if path.suffix.lower() == ".parquet":
             frame = _read_parquet_columns(path, [name])
         else:
