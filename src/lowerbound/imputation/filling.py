@@ -106,7 +106,7 @@ class Filler:
         cells = read_cells(typed, self.columns, self.places)
         self._count(cells)
         self._count_left(frame)
-        has_gaps: np.ndarray = cells.is_gap.any(axis=1)
+        has_gaps = np.asarray(cells.is_gap.any(axis=1))
         # What lacks in other rows nobody sees filled: it costs nothing.
         values = np.where(has_gaps[:, None], cells.values, 0.0)
         completed = self.completer.complete(values, self.read, self.begin)
