@@ -245,8 +245,8 @@ def test_the_command_says_what_it_filled(run, tmp_path, command):
         (
             ["--out", "{folder}/b.xlsx"],
             (
-                "--out {folder}/b.xlsx: the ending must be one of .csv, .tsv, .txt, .dat, .data, .tab, "
-                ".parquet, got .xlsx"
+                "--out {folder}/b.xlsx: the ending must be one of .csv, .tsv, .txt, .dat, .data, "
+                ".tab, .parquet, got .xlsx"
             ),
         ),
         (["--out", "{folder}/b.csv", "--samples", "0"], "samples must be 1 or more, got 0"),
@@ -262,8 +262,8 @@ def test_the_command_says_what_it_filled(run, tmp_path, command):
         (
             ["--out", "{folder}/b.csv", "--data", "{folder}/other.csv"],
             (
-                "{folder}/other.csv has none of the columns of the run: 'height', 'price', 'visits', "
-                "'level', 'town', 'member', 'since', 'signed'; it has 'x', 'y'"
+                "{folder}/other.csv has none of the columns of the run: 'height', 'price', "
+                "'visits', 'level', 'town', 'member', 'since', 'signed'; it has 'x', 'y'"
             ),
         ),
         (

@@ -232,8 +232,8 @@ def test_arguments_that_are_none_are_refused(run, options, line):
         (
             pl.DataFrame({"x": [1], "y": [2]}),
             (
-                "the frame has none of the columns of the run: 'height', 'price', 'visits', 'level', "
-                "'town', 'member', 'since', 'signed'; it has 'x', 'y'"
+                "the frame has none of the columns of the run: 'height', 'price', 'visits', "
+                "'level', 'town', 'member', 'since', 'signed'; it has 'x', 'y'"
             ),
         ),
         (
@@ -247,8 +247,8 @@ def test_arguments_that_are_none_are_refused(run, options, line):
         (
             np.zeros((3, 2)),
             (
-                "impute fills frames, and arrays with the 8 columns of the run (N, 8); got an array of "
-                "shape (3, 2)"
+                "impute fills frames, and arrays with the 8 columns of the run (N, 8); got an array "
+                "of shape (3, 2)"
             ),
         ),
         (
@@ -261,8 +261,8 @@ def test_arguments_that_are_none_are_refused(run, options, line):
         (
             "digits",
             (
-                "impute fills tables, files that end in .csv, .tsv, .txt, .dat, .data, .tab, .parquet; "
-                "got digits"
+                "impute fills tables, files that end in .csv, .tsv, .txt, .dat, .data, .tab, "
+                ".parquet; got digits"
             ),
         ),
     ],
