@@ -247,8 +247,8 @@ def test_arguments_that_are_none_are_refused(run, options, line):
         (
             np.zeros((3, 2)),
             (
-                "impute fills frames, and arrays with the 8 columns of the run (N, 8); got an array "
-                "of shape (3, 2)"
+                "impute fills frames, and arrays with the 8 columns of the run (N, 8); got an "
+                "array of shape (3, 2)"
             ),
         ),
         (

@@ -199,7 +199,7 @@ def measure_hidden(
     effective = completed.effective[~np.isnan(completed.effective)]
     return HiddenMeasures(
         errors,
-        _coverage(truth, completed),
+        interval_coverage(truth, completed),
         effective,
         seconds,
         hide,
@@ -271,7 +271,7 @@ def _impute_by(
     return filled
 
 
-def _coverage(truth: np.ndarray, completed: Completed) -> Estimate | None:
+def interval_coverage(truth: np.ndarray, completed: Completed) -> Estimate | None:
     """Returns the share of hidden numbers within their interval; None without numbers."""
     is_number = ~np.isnan(truth) & ~np.isnan(completed.low)
     if not is_number.any():
