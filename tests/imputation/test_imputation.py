@@ -1,5 +1,7 @@
 """Imputation of frames: what was observed stays, and what is filled is of the source's types."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +12,7 @@ from sample_tables import COLUMNS, made, with_gaps
 import lowerbound
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.imputation import filling
-from lowerbound.imputation.completion import BLOCK
+from lowerbound.imputation.completion import BLOCK, Completer
 
 
 def impute(run, source, **options):
@@ -288,4 +290,20 @@ def test_runs_that_know_no_gaps_are_refused(tmp_path):
         f"impute needs a run that knows the kinds of its columns; {numbers.folder} is none: fit "
         "the recipe table, or set data.kinds={} and model.likelihood=Columns",
         lambda: impute(numbers, frame),
+    )
+
+
+def test_means_of_columns_that_are_mostly_one_number_are_told_of(run):
+    columns = list(run.schema.table)
+    columns[0] = replace(columns[0], atoms=(0.0,), shares=(0.9,))
+    completer = Completer(run.model, tuple(columns), samples=2)
+    for mode, told in (("mean", 1), ("median", 0)):
+        filler = filling.Filler(replace(completer, mode=mode), "it", ["height"])
+        filler.filled = {"height": 3}
+        assert len(filler.notes()) == 1 + told
+    filler = filling.Filler(completer, "it", ["height"])
+    filler.filled = {"height": 3}
+    assert filler.notes()[-1] == (
+        "'height' is 0 in 90% of the rows that the run was fitted to, and its means lie between "
+        "that and the others: the mode 'median' fills it with values such as there are"
     )
