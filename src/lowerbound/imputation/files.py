@@ -13,7 +13,15 @@ from ..run import Run
 from ..system.files import exists
 from ..system.progress import stages
 from .completion import BLOCK, IMPUTATION_SAMPLES
-from .filling import CHUNK, LEAST_EFFECTIVE, Filler, Part, describe_filled, warn_of_few
+from .filling import (
+    CHUNK,
+    LEAST_EFFECTIVE,
+    Filler,
+    Part,
+    describe_filled,
+    rows_of_a_piece,
+    warn_of_few,
+)
 from .imputation import make_completer
 from .sources import SourceTable, open_table
 from .writing import Writer, refuse_other_endings, table_writer, tell_layout
@@ -147,7 +155,7 @@ def _fill(table: SourceTable, filler: Filler, writers: list[Writer], progress: b
     effective = []
     with stages("impute", -(-table.rows // BLOCK), show=progress) as begin:
         filler.begin = lambda row: begin(f"row {row:,} of {table.rows:,}")
-        for frame in table.pieces(CHUNK):
+        for frame in table.pieces(rows_of_a_piece(CHUNK, filler.completer.multiple)):
             part = filler.fill(frame)
             _write(part, writers)
             effective.append(part.effective.astype(np.float32))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 CHUNK = 16 * BLOCK
-"""So many rows are read and filled at a time."""
+"""So many rows are read and filled at a time, fewer where many tables are drawn."""
 
 LEAST_EFFECTIVE = 10
 """A row of fewer effective draws is filled poorly, and told of."""
@@ -195,6 +195,16 @@ def _is_row_name(name: str, names: list[str]) -> bool:
 def _add(counts: dict[str, int], name: str, count: int) -> None:
     if count:
         counts[name] = counts.get(name, 0) + count
+
+
+def rows_of_a_piece(most: int, multiple: int) -> int:
+    """Returns how many rows are filled at a time, a multiple of `BLOCK`.
+
+    Args:
+        most: so many at most.
+        multiple: the number of tables that are drawn of each.
+    """
+    return max(BLOCK, most // (1 + multiple) // BLOCK * BLOCK)
 
 
 def describe_filled(filled: dict[str, int], rows: int, total: int, source: str) -> str:

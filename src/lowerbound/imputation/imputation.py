@@ -11,7 +11,7 @@ from ..evaluation.batches import positive, refuse_seed
 from ..run import Run
 from ..system.progress import stages
 from .completion import BLOCK, IMPUTATION_SAMPLES, MODES, Completer
-from .filling import CHUNK, Filler, describe_filled, warn_of_few
+from .filling import CHUNK, Filler, describe_filled, rows_of_a_piece, warn_of_few
 from .sources import open_table
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def impute(
     parts = []
     with stages("impute", -(-table.rows // BLOCK), show=progress) as begin:
         filler.begin = lambda row: begin(f"row {row:,}")
-        for frame in table.pieces(CHUNK):
+        for frame in table.pieces(rows_of_a_piece(CHUNK, completer.multiple)):
             parts.append(filler.fill(frame))
     frames = []
     for copies in zip(*(part.frames for part in parts), strict=True):
