@@ -26,7 +26,7 @@ from ..batch import Batch
 from ..columns import Coding, ColumnSchema
 from ..evaluation.batches import evaluating, placed, restart
 from ..evaluation.proposal import DEFENSIVE, Proposal, Sampler, fitting
-from ..families.columns import TableDistribution
+from ..families.columns import ColumnsHead, TableDistribution
 from ..model import VAE
 from ..training.seeds import derive_seed
 
@@ -47,6 +47,9 @@ many rows are read at a time.
 
 CHUNK_NUMBERS = 2**21
 """About this many numbers describe the cells of all draws that are computed at a time."""
+
+LEAST_WIDTH = 128
+"""The layers of a decoder have about so many numbers, however few its output has."""
 
 LARGEST_CODE = 1e30
 """A code beyond this one is taken for this one: float32 has no numbers beyond 3e38."""
@@ -124,8 +127,11 @@ class Completer:
     @cached_property
     def draws_at_a_time(self) -> int:
         """The number of draws that are computed together, of one row or of several."""
-        width = sum(max(len(column.levels), 3 + len(column.atoms)) for column in self.columns)
-        return max(1, CHUNK_NUMBERS // max(width, 128))
+        width = 0
+        for module in self.model.decoder.modules():
+            if isinstance(module, ColumnsHead):
+                width += sum(group.features for group in module.groups)
+        return max(1, CHUNK_NUMBERS // max(width, LEAST_WIDTH))
 
     def complete(
         self,
