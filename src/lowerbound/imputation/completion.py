@@ -33,8 +33,8 @@ from ..training.seeds import derive_seed
 IMPUTATION_SAMPLES = 1000
 """Draws of the latent variables for each row with gaps, unless somebody asks for another number.
 
-They are of the mixture that log p(x) is measured by. By `benchmarks/imputation_proposals.py`, on 120
-rows of adult with half of the cells hidden, 1,000 of its draws are worth 296 (median) where the
+They are of the mixture that log p(x) is measured by. By `benchmarks/imputation_proposals.py`, on
+120 rows of adult with half of the cells hidden, 1,000 of its draws are worth 296 (median) where the
 encoder is right, and those of the posterior alone 455, with the same error. Where the posterior is
 half as wide they are worth 120 and 7, and 123 and 59 where it is one and a half times as wide.
 """
