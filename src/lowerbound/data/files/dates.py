@@ -131,7 +131,7 @@ def read_dates(texts: "Series", form: str) -> "Series":
     others = texts.filter(is_left).alias("text").to_frame()
     order = order_of(form)
     read = microseconds(others, YEAR_FIRST, order)
-    read = read.fill_null(microseconds(others, YEAR_LAST, order)) + _offset(form)
+    read = read.fill_null(microseconds(others, YEAR_LAST, order)) + zone_offset(form)
     return times.scatter(is_left.arg_true(), read)
 
 
@@ -267,7 +267,7 @@ def _are_same(texts: "Series", found: dict[str, Dates]) -> bool:
     return bool((read[0] == read[1]).all())
 
 
-def _offset(form: str) -> int:
+def zone_offset(form: str) -> int:
     """Returns the microseconds by which the zone of a form is ahead of UTC."""
     zone = re.search(r"([+-])(\d{2}):?(\d{2})?$", form)
     if zone is None:
