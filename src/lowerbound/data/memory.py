@@ -376,14 +376,15 @@ def _from_pandas_column(column: Any) -> Any:
     """
     import polars
 
-    categories = getattr(column.dtype, "categories", None)
-    if categories is not None and getattr(column.dtype, "ordered", False):
+    kind = getattr(column, "dtype", None)
+    categories = getattr(kind, "categories", None)
+    if categories is not None and getattr(kind, "ordered", False):
         names = list(map(str, categories))
         codes = column.cat.codes.to_numpy()
         words = [names[code] if code >= 0 else None for code in codes]
         return polars.Series(words, dtype=polars.Enum(names))
     values = column.to_numpy()
-    is_whole = getattr(column.dtype, "kind", "") in ("i", "u")
+    is_whole = getattr(kind, "kind", "") in ("i", "u")
     if is_whole and values.dtype.kind == "f":
         # Of whole numbers with gaps pandas makes others.
         return polars.Series(values).fill_nan(None).cast(polars.Int64)

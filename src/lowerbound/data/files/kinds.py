@@ -57,7 +57,7 @@ LEAST_IDS = 12
 LEAST_COUNTED = 10
 """A column of so many rows may count them; one of fewer may do so by chance."""
 
-ID_NAMES = re.compile(r"(.*[_\s.-])?(id|ids|uuid|guid|key|index|idx)|.*[a-z]I[Dd]", re.IGNORECASE)
+ID_NAMES = re.compile(r"(.*[_\s.-])?(?i:id|ids|uuid|guid|key|index|idx)|.*[a-z]I[Dd]")
 """Whole numbers that all differ name the rows if their column has such a name."""
 
 MOST_DECIMALS = 10
@@ -114,7 +114,11 @@ def refuse_unknown_kinds(kinds: Mapping[str, str], names: list[str], table: str)
 
 
 def find_kinds(
-    frame: "DataFrame", kinds: Mapping[str, str], table: str, cells: CellFormat = USUAL
+    frame: "DataFrame",
+    kinds: Mapping[str, str],
+    table: str,
+    cells: CellFormat = USUAL,
+    plain: "DataFrame | None" = None,
 ) -> list[FoundKind]:
     """Finds the kind of each column of a frame.
 
@@ -123,13 +127,14 @@ def find_kinds(
         kinds: the kinds that the user has named, by column.
         table: the table as it appears in messages.
         cells: how the cells are written.
+        plain: the same columns, where those of plain numbers in texts may be numbers already.
 
     Raises:
         ConfigError: a kind that was named does not exist, or does not fit the values.
         DataError: a column that was named does not exist, or can be read in two ways.
     """
     sure = []
-    for each in find_or_refuse(frame, kinds, table, cells):
+    for each in find_or_refuse(frame, kinds, table, cells, plain):
         if isinstance(each, DataError):
             raise DataError(f"{table}: {each}")
         sure.append(each)
@@ -137,7 +142,11 @@ def find_kinds(
 
 
 def find_or_refuse(
-    frame: "DataFrame", kinds: Mapping[str, str], table: str, cells: CellFormat = USUAL
+    frame: "DataFrame",
+    kinds: Mapping[str, str],
+    table: str,
+    cells: CellFormat = USUAL,
+    plain: "DataFrame | None" = None,
 ) -> "list[FoundKind | DataError]":
     """Finds the kind of each column of a frame, or the error if it can be read in two ways.
 
@@ -148,8 +157,10 @@ def find_or_refuse(
         DataError: a column that was named does not exist.
     """
     refuse_unknown_kinds(kinds, frame.columns, table)
+    if plain is None:
+        plain = frame
     found = []
-    for series in frame.iter_columns():
+    for series in plain.iter_columns():
         found.append(_find_or_refuse(series, kinds, table, cells))
     decimal = _decimal_of(found, cells)
     if decimal is None:
@@ -337,10 +348,9 @@ def _date_column(series: "Series") -> ColumnSchema:
     kind = series.dtype
     if not isinstance(kind, polars.Datetime):
         return ColumnSchema(series.name, DATETIME, "date")
-    unit = kind.time_unit
-    form = unit
+    form: str = kind.time_unit
     if kind.time_zone is not None:
-        form = f"{unit} {kind.time_zone}"
+        form = f"{form} {kind.time_zone}"
     if form == "us":
         form = ""
     return ColumnSchema(series.name, DATETIME, "datetime", format=form)

@@ -14,6 +14,7 @@ import numpy as np
 from ...columns import ColumnSchema
 from ...errors import DataError, one_line
 from .cells import (
+    NUMBER_FORMS,
     USUAL,
     CellFormat,
     Numbers,
@@ -23,6 +24,7 @@ from .cells import (
     find_words,
     is_text,
     map_words,
+    parse_numbers,
     parse_plain_columns,
     read_numbers,
 )
@@ -77,8 +79,8 @@ def mixed_table(
     kinds = wanted.kinds or {}
     frame = frame.select(choice.values)
     plain = plain_frame(frame, kinds, cells)
-    found = find_kinds(plain, kinds, name, cells)
-    found, parts = read_found(plain, found, kinds, cells)
+    found = find_kinds(frame, kinds, name, cells, plain)
+    found, parts = read_found(frame, plain, found, kinds, cells)
     if not parts:
         raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
     columns = [each.column for each in found if not each.is_left_out]
@@ -105,17 +107,33 @@ def plain_frame(frame: "DataFrame", kinds: Mapping[str, str], cells: CellFormat)
 
 
 def read_found(
-    frame: "DataFrame", found: list[FoundKind], kinds: Mapping[str, str], cells: CellFormat
+    frame: "DataFrame",
+    plain: "DataFrame",
+    found: list[FoundKind],
+    kinds: Mapping[str, str],
+    cells: CellFormat,
 ) -> tuple[list[FoundKind], dict[str, np.ndarray]]:
     """Reads the columns whose kinds are found, and leaves out those that are equal to others.
+
+    Args:
+        frame: the columns.
+        plain: the same, where plain numbers in texts may be numbers already.
+        found: their kinds.
+        kinds: the kinds that the user has named, by column.
+        cells: how the cells are written.
 
     Returns:
         The kinds, of all columns, and the values (N,) of those that are not left out, by name.
     """
     parts = {}
     for each in found:
-        if not each.is_left_out:
-            parts[each.column.name] = to_values(frame[each.column.name], each.column, cells)[0]
+        column = each.column
+        if each.is_left_out:
+            continue
+        series = plain[column.name]
+        if column.format in NUMBER_FORMS:
+            series = frame[column.name]
+        parts[column.name] = to_values(series, column, cells)[0]
     found = without_copies(found, list(parts.values()), kinds)
     for each in found:
         if each.is_left_out:
@@ -308,26 +326,27 @@ def _to_numbers(
 
 def _read_by_column(series: "Series", column: ColumnSchema, cells: CellFormat) -> Numbers:
     """Reads numbers written as those of the run, or otherwise."""
-    is_plain = column.format[:1] != "1" and cells.decimal != ","
+    is_plain = column.format not in NUMBER_FORMS and cells.decimal != ","
     if is_plain or not is_text(series):
         numbers = read_numbers(series, "", cells)
         if not numbers.is_odd.any():
             return numbers
-    return read_numbers(series, _form_of(series, column, cells), cells)
+    return read_numbers(series, _form_of(series, column.format, cells), cells)
 
 
-def _form_of(series: "Series", column: ColumnSchema, cells: CellFormat) -> str:
-    """Finds how numbers are written in a column of texts: as in that of the run, or otherwise."""
+def _form_of(series: "Series", own: str, cells: CellFormat) -> str:
+    """Finds how numbers are written in a column of texts: as those of the run, or otherwise."""
     import polars
 
     if not is_text(series):
         return ""
     words = find_words(series.cast(polars.String).head(LOOKED_AT), cells)
+    if own in NUMBER_FORMS and not parse_numbers(words, own).null_count():
+        return own
     forms = find_number_forms(words, cells.decimal)
-    own = column.format
-    if len(forms) == 1 or (forms and own not in forms):
+    if forms:
         return forms[0]
-    if own[:1] == "1":
+    if own in NUMBER_FORMS:
         return own
     if cells.decimal == ",":
         return "1234,5"

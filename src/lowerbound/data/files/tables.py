@@ -18,10 +18,10 @@ from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .description import Column, Description
 from .dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_value
+from .kinds import FoundKind, find_or_refuse
 from .limits import refuse_bomb
 from .mixed import mixed_table, plain_frame, read_found
 from .parquet import refuse_unpacked
-from .kinds import FoundKind, find_or_refuse
 from .previews import HEAD_ROWS, describe_found
 from .sources import Raw, Source, Wanted, reason
 from .texts import describe_ragged_line, find_dialect, is_text, normal_name, scan_texts
@@ -199,7 +199,8 @@ def table_of_vectors(raw: Raw, wanted: Wanted) -> Raw:
     names = array_names(raw.values.shape[1])
     if wanted.like is not None and wanted.like.table:
         names = _names_for_run(names, wanted.like.columns, raw)
-    frame = polars.DataFrame(np.asarray(raw.values), schema=names)
+    # Polars would take a square array with columns that are contiguous for one of columns.
+    frame = polars.DataFrame(np.asarray(raw.values), schema=names, orient="row")
     table = table_of_frame(frame, wanted, raw.name)
     labels = raw.labels
     if labels is None:
@@ -568,11 +569,11 @@ def _describe_columns(
             kinds[column] = kind
     plain = plain_frame(head, kinds, cells)
     try:
-        found = find_or_refuse(plain, kinds, name, cells)
+        found = find_or_refuse(head, kinds, name, cells, plain)
     except LowerboundError:
-        found = find_or_refuse(plain, {}, name, cells)
+        found = find_or_refuse(head, {}, name, cells, plain)
     kept = [each for each in found if isinstance(each, FoundKind)]
-    checked = {each.column.name: each for each in read_found(plain, kept, kinds, cells)[0]}
+    checked = {each.column.name: each for each in read_found(head, plain, kept, kinds, cells)[0]}
     columns = []
     for series, each in zip(head.iter_columns(), found, strict=True):
         use = uses.get(series.name, "left out")
