@@ -408,7 +408,7 @@ def test_a_file_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": np.arange(60_000.0)})
     frame = frame.with_columns(word=pl.lit("long " * 20_000), n=pl.col("x") % 7)
     frame.write_parquet(path)
-    with pytest.raises(DataError, match="memory|claims|bytes"):
+    with pytest.raises(DataError, match="claims"):
         opened(path)
 
 
@@ -582,18 +582,18 @@ ROW = {
 }
 
 ODD = [
-    ("real", "low", "(real) has no numbers, such as 'low'"),
-    ("positive", "0", "(positive) has no numbers above 0, such as '0'"),
-    ("positive", "-1.5", "(positive) has no numbers above 0, such as '-1.5'"),
-    ("zeros", "-1", "(positive) has no numbers from 0 on, such as '-1'"),
-    ("count", "-3", "(count) has no whole numbers from 0 on, such as '-3'"),
-    ("count", "2.5", "(count) has no whole numbers from 0 on, such as '2.5'"),
-    ("count", "many", "(count) has no whole numbers from 0 on, such as 'many'"),
-    ("level", "e", "(categorical) has levels that the run does not know, such as 'e'"),
-    ("grade", "9", "(ordinal) has levels that the run does not know, such as '9'"),
-    ("grade", "good", "(ordinal) has levels that the run does not know, such as 'good'"),
-    ("day", "2020-02-31", "(datetime) has no dates, such as '2020-02-31'"),
-    ("day", "soon", "(datetime) has no dates, such as 'soon'"),
+    ("real", "low", "(real) is no number: 'low'"),
+    ("positive", "0", "(positive) is no number above 0: '0'"),
+    ("positive", "-1.5", "(positive) is no number above 0: '-1.5'"),
+    ("zeros", "-1", "(positive) is no number from 0 on: '-1'"),
+    ("count", "-3", "(count) is no whole number from 0 on: '-3'"),
+    ("count", "2.5", "(count) is no whole number from 0 on: '2.5'"),
+    ("count", "many", "(count) is no whole number from 0 on: 'many'"),
+    ("level", "e", "(categorical) has a level that the run does not know: 'e'"),
+    ("grade", "9", "(ordinal) has a level that the run does not know: '9'"),
+    ("grade", "good", "(ordinal) has a level that the run does not know: 'good'"),
+    ("day", "2020-02-31", "(datetime) is no date: '2020-02-31'"),
+    ("day", "soon", "(datetime) is no date: 'soon'"),
 ]
 
 

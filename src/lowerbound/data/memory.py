@@ -510,7 +510,7 @@ def _stack(parts: list[Any]) -> Any:
     import polars
 
     if parts and isinstance(parts[0], Mapping):
-        return polars.DataFrame(parts)
+        return polars.DataFrame(parts, infer_schema_length=None)
     if parts and all(isinstance(part, str | PathLike) for part in parts):
         raise DataError("a list of texts is not read; of files, give the folder that holds them")
     if parts and all(map(_is_picture, parts)):

@@ -602,12 +602,16 @@ def _told_dates(series: "Series", kind: str, table: str, cells: CellFormat) -> C
         if len(dates.orders) == 2:
             raise ConfigError(f"{table}: {_tell_orders(name, words)}")
         form = dates.format or "%Y-%m-%d"
-    if DATE_FORMAT.fullmatch(form) is None or "%" not in form:
+    try:
+        if DATE_FORMAT.fullmatch(form) is None or "%" not in form:
+            raise ValueError(form)
+        is_odd = read_dates(words, form).is_null()
+    except (ValueError, polars.exceptions.PolarsError):
         raise ConfigError(
             f"data.kinds: {one_line(repr(form), 40)} is no form of dates; allowed: such as "
             "'%Y-%m-%d', '%d/%m/%Y' or '%m/%d/%y %H:%M'"
-        )
-    _refuse_others(series, read_dates(words, form).is_null(), words, table, f"{DATETIME} {form}")
+        ) from None
+    _refuse_others(series, is_odd, words, table, f"{DATETIME} {form}")
     return ColumnSchema(name, DATETIME, "text", format=form)
 
 

@@ -245,17 +245,15 @@ def _table_for_run(
         values[:, position], words = to_values(frame[column.name], column, cells)
         if words:
             odd[column] = words
-    if len(absent) == len(columns):
-        raise DataError(
-            f"{name} has none of the {len(columns)} columns of the run: {listed(absent)}"
-        )
     notes = []
     if absent:
         notes.append(f"{name}: columns that are not there are gaps: {listed(absent)}")
     for column, words in odd.items():
         told = f"{name}: {_tell_odd(column, words)}"
         if wanted.unseen == ERROR:
-            raise DataError(f"{told}; data.unseen=missing takes such cells for gaps")
+            raise DataError(
+                f"{told}; data.unseen=missing, when a run is fitted, takes such cells for gaps"
+            )
         notes.append(f"{told}; they are gaps (data.unseen)")
     table = tuple(columns)
     return Raw(
@@ -266,25 +264,24 @@ def _table_for_run(
 def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
     """Says how many cells a column cannot hold, with the first of them."""
     shown = one_line(repr(words[0]), 60)
+    where = f"of {column.name!r} ({column.kind})"
+    if column.levels and len(words) == 1:
+        return f"1 cell {where} has a level that the run does not know: {shown}"
     if column.levels:
-        what = "levels that the run does not know"
-    elif column.kind == "datetime":
-        what = "no dates"
+        return f"{len(words):,} cells {where} have levels that the run does not know, such as {shown}"
+    if column.kind == "datetime":
+        meant = "date"
     elif column.kind == "count":
-        what = "no whole numbers from 0 on"
+        meant = "whole number from 0 on"
     elif column.kind == "positive" and 0.0 in column.atoms:
-        what = "no numbers from 0 on"
+        meant = "number from 0 on"
     elif column.kind == "positive":
-        what = "no numbers above 0"
+        meant = "number above 0"
     else:
-        what = "no numbers"
-    verb = "have"
+        meant = "number"
     if len(words) == 1:
-        verb = "has"
-    cells = f"{len(words):,} cells"
-    if len(words) == 1:
-        cells = "1 cell"
-    return f"{cells} of {column.name!r} ({column.kind}) {verb} {what}, such as {shown}"
+        return f"1 cell {where} is no {meant}: {shown}"
+    return f"{len(words):,} cells {where} are each no {meant}, such as {shown}"
 
 
 # Values
