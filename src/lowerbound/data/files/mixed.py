@@ -81,6 +81,28 @@ def mixed_table(
     plain = plain_frame(frame, kinds, cells)
     found = find_kinds(frame, kinds, name, cells, plain)
     found, parts = read_found(frame, plain, found, kinds, cells)
+    return table_of_found(frame, found, parts, name, cells)
+
+
+def table_of_found(
+    frame: "DataFrame",
+    found: list[FoundKind],
+    parts: Mapping[str, np.ndarray],
+    name: str,
+    cells: CellFormat,
+) -> Raw:
+    """Makes a table of columns whose kinds are found and whose values are read.
+
+    Args:
+        frame: the columns.
+        found: the kinds of all columns.
+        parts: the values (N,) of those that are not left out, by name.
+        name: the source as it appears in messages.
+        cells: how the cells are written.
+
+    Raises:
+        DataError: no column is left.
+    """
     if not parts:
         raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
     columns = [each.column for each in found if not each.is_left_out]
@@ -88,10 +110,10 @@ def mixed_table(
     for column in columns:
         if column.is_number and np.isnan(parts[column.name]).any():
             infinite += count_infinite(frame[column.name], column.format, cells)
-    table = np.column_stack(list(parts.values()))
-    notes = (*_tell_kinds(found, name), *_tell_gaps(table, infinite, name))
+    values = np.column_stack(list(parts.values()))
+    notes = (*_tell_kinds(found, name), *_tell_gaps(values, infinite, name))
     return Raw(
-        name, "table", table, None, columns=_names(columns), table=tuple(columns), notes=notes
+        name, "table", values, None, columns=_names(columns), table=tuple(columns), notes=notes
     )
 
 
@@ -267,8 +289,9 @@ def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
     where = f"of {column.name!r} ({column.kind})"
     if column.levels and len(words) == 1:
         return f"1 cell {where} has a level that the run does not know: {shown}"
+    cells = f"{len(words):,} cells {where}"
     if column.levels:
-        return f"{len(words):,} cells {where} have levels that the run does not know, such as {shown}"
+        return f"{cells} have levels that the run does not know, such as {shown}"
     if column.kind == "datetime":
         meant = "date"
     elif column.kind == "count":
@@ -281,7 +304,7 @@ def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
         meant = "number"
     if len(words) == 1:
         return f"1 cell {where} is no {meant}: {shown}"
-    return f"{len(words):,} cells {where} are each no {meant}, such as {shown}"
+    return f"{cells} are each no {meant}, such as {shown}"
 
 
 # Values
