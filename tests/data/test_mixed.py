@@ -284,14 +284,12 @@ def test_a_word_among_numbers_is_told_of(tmp_path: Path) -> None:
     cells = [*COUNTS, "unknown"]
     dataset = opened(written(tmp_path, {"x": cells}))
     assert column(dataset, "x").kind == "categorical"
-    assert "'x' is read as words: 1 of its 61 cells are no numbers, such as 'unknown'" in said(
-        dataset
-    )
+    assert "'x': read as words: 1 of 61 cells are no numbers, such as 'unknown'" in said(dataset)
     as_gap = opened(written(tmp_path, {"x": cells}), missing=["unknown"])
     assert column(as_gap, "x").kind == "count"
     days = [f"2020-01-{day:02}" for day in range(1, 29)]
     dataset = opened(written(tmp_path, {"x": [*days, *days, "soon"], "y": [1, 2, 3] * 19}))
-    assert "'x' is read as words: 1 of its 57 cells are no dates, such as 'soon'" in said(dataset)
+    assert "'x': read as words: 1 of 57 cells are no dates, such as 'soon'" in said(dataset)
 
 
 # Numbers in texts
@@ -518,7 +516,7 @@ def test_dates_of_a_text_file_come_back_as_texts(tmp_path: Path) -> None:
     dataset = opened(written(tmp_path, {"day": days, "n": [1, 2, 3, 4]}))
     frame = to_frame(dataset.schema.table, dataset.whole.values_at(slice(None)))
     assert frame["day"].to_list() == days
-    assert "'day' has dates written as %d/%m/%Y (day first)" in said(dataset)
+    assert "'day': dates written as %d/%m/%Y (day first)" in said(dataset)
 
 
 def test_a_number_beyond_the_type_of_its_source_is_given_back_as_it_is() -> None:
@@ -610,7 +608,7 @@ def test_what_a_column_cannot_hold_is_a_gap_and_counted_or_refused(
     gaps = np.isnan(found.whole.values)
     assert gaps.sum() == 1
     assert gaps[1, fitted.schema.columns.index(name)]
-    assert f"1 cell of '{name}' {told}; they are gaps (data.unseen)" in said(found)
+    assert f"1 cell of '{name}' {told}; it is a gap (data.unseen)" in said(found)
     with pytest.raises(DataError) as caught:
         read_again(fitted, source, unseen="error")
     assert told in str(caught.value)

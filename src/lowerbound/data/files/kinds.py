@@ -84,7 +84,7 @@ class FoundKind:
         column: what is known of it from the source; its kind may be one that no model reads.
         why: says why, in a few words.
         is_useless: a model can learn nothing of it, whatever its kind: it has one value, or none.
-        note: a sentence on how its cells are read, where that is not plain; or "".
+        note: says how its cells are read, where that is not plain; or "".
     """
 
     column: ColumnSchema
@@ -379,7 +379,7 @@ def _kind_of_dates(name: str, words: "Series") -> FoundKind | None:
     return FoundKind(
         column,
         f"dates written as {dates.format}",
-        note=f"{name!r} has dates written as {dates.format}{_order_text(dates.format)}",
+        note=f"dates written as {dates.format}{_order_text(dates.format)}",
     )
 
 
@@ -434,7 +434,7 @@ def _kind_of_texts(series: "Series", cells: CellFormat) -> FoundKind:
             f'words as levels (data.kinds={{{name}="categorical"}})'
         )
     found = _kind_of_words(series, counted, words, cells)
-    return replace(found, note=_tell_nearly(name, counted, words))
+    return replace(found, note=_tell_nearly(counted, words))
 
 
 def _type_of_texts(series: "Series", cells: CellFormat) -> str:
@@ -483,7 +483,7 @@ def _kind_of_written_numbers(
     column = ColumnSchema(name, format=form)
     if count_decimals(values[np.isfinite(values)]) == 0:
         column = replace(column, type="integer")
-    note = f"{name!r} has numbers written as {form}"
+    note = f"numbers written as {form}"
     return replace(_kind_of_numbers(column, values), note=note)
 
 
@@ -531,7 +531,7 @@ def _with_words(series: "Series", words: "Series", cells: CellFormat) -> ColumnS
     return ColumnSchema(series.name, name_of_kind, "text", tuple(levels), format=form)
 
 
-def _tell_nearly(name: str, counted: Words, words: "Series") -> str:
+def _tell_nearly(counted: Words, words: "Series") -> str:
     """Tells of a column of words nearly all of which are numbers or dates."""
     total = counted.cells
     kind = "numbers"
@@ -548,7 +548,7 @@ def _tell_nearly(name: str, counted: Words, words: "Series") -> str:
         return ""
     example = counted.stripped.filter(is_odd).sort()[0]
     return (
-        f"{name!r} is read as words: {odd:,} of its {total:,} cells are no {kind}, such as "
+        f"read as words: {odd:,} of {total:,} cells are no {kind}, such as "
         f"{one_line(repr(example), 40)} (data.missing names the words that are gaps)"
     )
 

@@ -204,9 +204,12 @@ def _tell_kinds(found: list[FoundKind], name: str) -> tuple[str, ...]:
     notes = [f'{name}: columns by kind: {kinds} (data.kinds={{name="kind"}} sets another)']
     if any(each.is_left_out for each in found):
         notes.append(f"{name}: left out: {_tell_left_out(found)}{_tell_ids(found)}")
+    written: dict[str, list[str]] = {}
     for each in found:
-        if each.note:
-            notes.append(f"{name}: {each.note}")
+        if each.note and not each.is_left_out:
+            written.setdefault(each.note, []).append(each.column.name)
+    for note, names in written.items():
+        notes.append(f"{name}: {listed(names)}: {note}")
     return tuple(notes)
 
 
@@ -276,7 +279,10 @@ def _table_for_run(
             raise DataError(
                 f"{told}; data.unseen=missing, when a run is fitted, takes such cells for gaps"
             )
-        notes.append(f"{told}; they are gaps (data.unseen)")
+        gaps = "they are gaps"
+        if len(words) == 1:
+            gaps = "it is a gap"
+        notes.append(f"{told}; {gaps} (data.unseen)")
     table = tuple(columns)
     return Raw(
         name, "table", values, None, columns=_names(columns), table=table, notes=tuple(notes)
