@@ -529,6 +529,9 @@ def test_what_an_odd_schema_names_is_refused_in_one_line() -> None:
     zone = ColumnSchema("x", "datetime", "datetime", format="us Nowhere/City")
     with pytest.raises(DataError, match="column 'x' cannot be given back as datetime"):
         to_frame([zone], np.zeros((2, 1)))
+    hours = ColumnSchema("x", "datetime", "text", format="%Y-%m-%d %H")
+    with pytest.raises(DataError, match="column 'x' cannot be read by the form '%Y-%m-%d %H'"):
+        to_values(pl.Series("x", ["2020-01-01"]), hours)
     fields = {"name": "x", "kind": "datetime", "type": "text"}
     for form in ("", "%Q", "%", "a\nb", "%Y" * 40, 3, None):
         with pytest.raises(DataError, match="cannot have format="):

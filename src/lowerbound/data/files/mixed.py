@@ -449,29 +449,49 @@ def _to_positions_of_numbers(
 def _to_days(
     series: "Series", column: ColumnSchema, cells: CellFormat
 ) -> tuple[np.ndarray, list[str]]:
-    """Converts dates to days since 1970; those of a zone count in UTC."""
+    """Converts dates to days since 1970; those of a zone count in UTC.
+
+    Raises:
+        DataError: the schema names a form by which nothing can be read.
+    """
     import polars
 
-    offset = 0
-    if column.type == "text":
-        offset = zone_offset(column.format)
-    kind = series.dtype
-    if kind in (polars.Date, polars.Datetime):
-        times = series.cast(polars.Datetime("us")).cast(polars.Int64) + offset
+    if isinstance(series.dtype, polars.Date | polars.Datetime):
+        times = series.cast(polars.Datetime("us")).cast(polars.Int64)
+        if column.type == "text":
+            times = times + zone_offset(column.format)
         is_odd = np.zeros(len(series), bool)
     elif is_text(series):
-        form = column.format
-        if column.type != "text":
-            form = ISO
-        texts = series.cast(polars.String)
-        times = map_words(
-            texts, lambda words: read_dates(as_words(words, cells), form), polars.Int64
-        )
-        is_odd = (times.is_null() & texts.is_not_null()).to_numpy()
-        if is_odd.any():
-            is_odd[is_odd] = as_words(texts.filter(is_odd), cells).is_not_null().to_numpy()
+        try:
+            times, is_odd = _read_texts(series.cast(polars.String), column, cells)
+        except polars.exceptions.PolarsError as error:
+            raise DataError(
+                f"column {column.name!r} cannot be read by the form {column.format!r}: "
+                f"{one_line(error, 120)}"
+            ) from None
     else:
         times = polars.Series(series.name, [None] * len(series), polars.Int64)
         is_odd = series.is_not_null().to_numpy()
-    days = np.array(times.cast(polars.Float64).fill_null(float("nan")).to_numpy(), np.float64) / DAY
-    return days, _texts(series, is_odd)
+    days = np.array(times.cast(polars.Float64).fill_null(float("nan")).to_numpy(), np.float64)
+    return days / DAY, _texts(series, is_odd)
+
+
+def _read_texts(
+    texts: "Series", column: ColumnSchema, cells: CellFormat
+) -> "tuple[Series, np.ndarray]":
+    """Reads texts that are dates, in microseconds, and says which are none and no gaps."""
+    import polars
+
+    form = column.format
+    if column.type != "text":
+        form = ISO
+
+    def read(words: "Series") -> "Series":
+        return read_dates(as_words(words, cells), form)
+
+    times = map_words(texts, read, polars.Int64)
+    is_odd = (times.is_null() & texts.is_not_null()).to_numpy()
+    if is_odd.any():
+        is_odd = is_odd.copy()
+        is_odd[is_odd] = as_words(texts.filter(is_odd), cells).is_not_null().to_numpy()
+    return times, is_odd
