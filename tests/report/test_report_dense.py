@@ -13,6 +13,7 @@ from PIL import Image
 
 import lowerbound
 from lowerbound import recipe
+from lowerbound.batch import Batch
 from lowerbound.data import Schema
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound
@@ -250,7 +251,7 @@ def test_dispersion_is_one_where_the_likelihood_is_true():
 
         def _inferred(self, examples):
             inference = Inference([], torch.zeros(1, 250, 1))
-            return ((torch.randn(250, 30) * self.spread, inference) for _ in range(2))
+            return ((Batch(torch.randn(250, 30) * self.spread), inference) for _ in range(2))
 
         def decode(self, z):
             return torch.distributions.Normal(torch.zeros(250, 30), 2.0)

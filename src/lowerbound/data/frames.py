@@ -42,6 +42,19 @@ def to_series(column: ColumnSchema, values: np.ndarray) -> "Series":
     return numbers
 
 
+def to_texts(column: ColumnSchema, values: np.ndarray) -> list[str]:
+    """Writes values (N,) of a column as its source would, numbers with six digits; "" for a gap."""
+    texts = []
+    for value in to_series(column, values).to_list():
+        if value is None:
+            texts.append("")
+        elif isinstance(value, float):
+            texts.append(f"{value:.6g}")
+        else:
+            texts.append(str(value))
+    return texts
+
+
 def _levels(column: ColumnSchema, positions: "Series") -> "Series":
     """Makes levels of their positions: words, whole numbers, numbers or Booleans."""
     import polars

@@ -3,6 +3,7 @@ folders, so that they work in a notebook.
 """
 
 from ...system.image_grid import tiles, to_unit_interval
+from .columns import associations_matrix, column_marginal, column_marginals, gap_map
 from .curves import lines
 from .distributions import bars, histogram, levels, marginal, marginals, rates
 from .images import grid, heat, interleaved, matrix, pairs, strips, sweep
@@ -19,8 +20,12 @@ __all__ = [
     "SIZE",
     "Bars",
     "amounts",
+    "associations_matrix",
     "bars",
     "classes",
+    "column_marginal",
+    "column_marginals",
+    "gap_map",
     "grid",
     "heat",
     "histogram",

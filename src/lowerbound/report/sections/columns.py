@@ -1,0 +1,402 @@
+"""Sections on tables with columns of several kinds and with gaps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...columns import ColumnSchema
+from ...data import Dataset, Examples
+from ...data.frames import to_texts
+from ...evaluation.columns import gap_pairs, shares_of_levels
+from ...run import Run
+from ..figures import associations_matrix, column_marginals, gap_map, levels, pixels
+from ..findings.table import TableFindings
+from ..records import Kind, Picture, Section, Table
+from ..text import format_number, format_significant, shorten
+from .bound import measured
+from .latent import health, space
+from .tables import GLANCE_EXAMPLES, means_of_known, unlikely
+
+DRAWN_COLUMNS = 24
+"""At most this many columns are drawn beside samples."""
+
+GLANCED_COLUMNS = 6
+"""The overview, and a glance at a model in training, draw at most this many columns."""
+
+LISTED_COLUMNS = 50
+"""The table has at most this many columns of the data."""
+
+ASSOCIATED_COLUMNS = 40
+"""The associations of at most this many columns are measured and drawn."""
+
+MAPPED_ROWS = 300
+"""The map of gaps has at most this many rows."""
+
+MAPPED_COLUMNS = 60
+"""The map of gaps has at most this many columns."""
+
+LISTED_PAIRS = 10
+"""At most this many pairs of gaps that come together are listed."""
+
+LEAST_CORRELATION = 0.1
+"""Gaps whose correlation is smaller than this are not listed as coming together."""
+
+LIKELIHOOD_COLUMNS = 24
+"""At most this many columns have a bar of their log-likelihood."""
+
+
+# Columns beside samples --------------------------------------------------------------------------
+
+
+def columns(run: Run, findings: TableFindings) -> Section | None:
+    """Shows the columns of the data beside those of samples, by their kinds.
+
+    Returns:
+        The section, or None for an autoencoder, which has no prior to sample from.
+    """
+    if not findings.has_bound:
+        return None
+    distances = findings.distances
+    order = _worst_first(distances)
+    known = distances[np.isfinite(distances)]
+    sentences = []
+    if len(known):
+        worst = findings.columns[order[0]].name
+        sentences.append(
+            f"The columns of the samples differ from the data by {known.mean():.2f} in the mean "
+            f"and {known.max():.2f} at most ({shorten(worst)}): of numbers the greatest difference "
+            "of the distribution functions (Kolmogorov and Smirnov), of levels half the sum of the "
+            "differences of their shares (total variation)."
+        )
+    return Section(
+        "Columns",
+        tuple(sentences),
+        tables=(_column_table(findings, order[:LISTED_COLUMNS]),),
+        pictures=(_marginals(findings, order),),
+    )
+
+
+def _worst_first(distances: np.ndarray) -> np.ndarray:
+    """Orders columns by their distances, the greatest first; those without one are the last."""
+    return np.argsort(-np.nan_to_num(distances, nan=-1.0), kind="stable")
+
+
+def _column_table(findings: TableFindings, order: np.ndarray) -> Table:
+    """Makes the table of the columns, in this order."""
+    gaps = np.isnan(findings.values).mean(0)
+    rows = []
+    for position in order:
+        column = findings.columns[position]
+        data = findings.values[:, position]
+        rows.append(
+            (
+                column.name,
+                column.kind,
+                _tell_values(column),
+                _share(gaps[position]),
+                summarise(column, data, data),
+                summarise(column, findings.samples[:, position], data),
+                format_number(findings.distances[position], 3),
+            )
+        )
+    caption = (
+        f"Of {findings.mapped_name}, and {len(findings.samples):,} samples from the model: of "
+        "numbers mean ± standard deviation, of levels the share of the level that most of these "
+        "rows have; the greatest difference first"
+    )
+    if len(order) < len(findings.columns):
+        caption += f"; {len(order)} of {len(findings.columns)} columns"
+    head = ("column", "kind", "values", "gaps", "data", "samples", "difference")
+    return Table(head, tuple(rows), f"{caption}.")
+
+
+def _tell_values(column: ColumnSchema) -> str:
+    """Says which values a column has in the training rows."""
+    if column.levels:
+        count = len(column.levels)
+        if count == 1:
+            return f"1 level: {shorten(column.levels[0], 20)}"
+        if count <= 3:
+            return ", ".join(shorten(level, 14) for level in column.levels)
+        return f"{count} levels"
+    low, high = to_texts(column, np.array([column.low, column.high]))
+    told = f"{shorten(low, 20)} to {shorten(high, 20)}"
+    if not column.atoms:
+        return told
+    if len(column.atoms) == 1:
+        (atom,) = to_texts(column, np.array(column.atoms))
+        return f"{told}; {_share(sum(column.shares))} are {atom}"
+    return f"{told}; {_share(sum(column.shares))} on {len(column.atoms)} numbers"
+
+
+def _share(share: float) -> str:
+    """Writes a share as a percentage."""
+    if share == 0:
+        return "–"
+    if share < 0.0995:
+        return f"{100 * share:.1f} %"
+    return f"{100 * share:.0f} %"
+
+
+def summarise(column: ColumnSchema, values: np.ndarray, reference: np.ndarray) -> str:
+    """Sums up the observed values (n,) of a column: the mean and the standard deviation of numbers,
+    or the share of the most frequent level of the `reference`.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known) or np.isnan(reference).all():
+        return "–"
+    if column.levels:
+        count = len(column.levels)
+        most_frequent = int(shares_of_levels(reference, count).argmax())
+        share = shares_of_levels(values, count)[most_frequent]
+        return f"{shorten(column.levels[most_frequent], 18)}: {100 * share:.1f} %"
+    if column.kind == "datetime":
+        (mean,) = to_texts(column, known.mean(keepdims=True))
+        return f"{mean[:10]} ± {format_significant(known.std(), 3)} days"
+    return f"{format_significant(known.mean())} ± {format_significant(known.std(), 3)}"
+
+
+def _marginals(findings: TableFindings, order: np.ndarray) -> Picture:
+    """Draws the columns that differ most, in the order of the table; on the overview fewer."""
+    count = len(findings.columns)
+    which = "All columns"
+    if count > DRAWN_COLUMNS:
+        which = f"The {DRAWN_COLUMNS} columns of {count} that differ most"
+
+    def draw(ax):  # type: ignore[no-untyped-def]
+        most = DRAWN_COLUMNS
+        if ax is not None:
+            most = GLANCED_COLUMNS
+        return draw_columns(
+            findings.columns, findings.values, findings.samples, np.sort(order[:most]), ax
+        )
+
+    return Picture(
+        "marginals",
+        "Columns",
+        f"{which}: observed cells of {findings.mapped_name} (filled) and of "
+        f"{len(findings.samples):,} samples from the model (line). Numbers that many rows share "
+        "stand at the left, with their share of the data; what lies far beyond the data piles up "
+        "at the ends.",
+        draw,
+        wide=True,
+    )
+
+
+def draw_columns(columns, data, samples, shown, ax=None):  # type: ignore[no-untyped-def]
+    """Draws some columns of two tables (N, D) and (M, D), given by their positions."""
+    some = [columns[position] for position in shown]
+    return column_marginals(some, data[:, shown], samples[:, shown], ax)
+
+
+# Associations ------------------------------------------------------------------------------------
+
+
+def together(run: Run, findings: TableFindings) -> Section | None:
+    """Shows how pairs of columns hang together in the data and in samples.
+
+    Returns:
+        The section, or None for a single column, or for an autoencoder.
+    """
+    count = len(findings.columns)
+    if not findings.has_bound or count < 2:
+        return None
+    shown = np.sort(_worst_first(findings.distances)[:ASSOCIATED_COLUMNS])
+    of_data, of_samples = findings.associations(shown)
+    above = np.triu_indices(len(shown), 1)
+    gaps = of_data[above] - of_samples[above]
+    apart = np.abs(gaps)
+    names = [findings.columns[position].name for position in shown]
+    which = "of all columns"
+    if len(shown) < count:
+        which = f"of the {len(shown)} columns of {count} that differ most"
+    sentence = (
+        f"How pairs {which} hang together, over the rows that have both: the correlation of "
+        "numbers (from −1 to 1), Cramer's V of levels (with the correction of Bergsma) and the "
+        "correlation ratio of numbers and levels (with that of Kelley; both from 0 to 1)."
+    )
+    sentences = [sentence]
+    if np.isfinite(apart).any():
+        first, second = (int(places[np.nanargmax(apart)]) for places in above)
+        sentences.append(
+            f"Data and samples are {np.nanmean(apart):.2f} apart in the mean, and "
+            f"{np.nanmax(apart):.2f} at most ({shorten(names[first])} and "
+            f"{shorten(names[second])}: {of_data[first, second]:.2f} in the data, "
+            f"{of_samples[first, second]:.2f} in samples)."
+        )
+    picture = Picture(
+        "associations",
+        "Associations",
+        f"Of {findings.mapped_name} and {len(findings.samples):,} samples. Grey: the diagonal, and "
+        "pairs that no row has.",
+        lambda ax: associations_matrix(of_data, of_samples, names, ax),
+        wide=True,
+    )
+    return Section("Associations", tuple(sentences), pictures=(picture,))
+
+
+# Gaps --------------------------------------------------------------------------------------------
+
+
+def gaps(run: Run, findings: TableFindings) -> Section | None:
+    """Shows which cells are missing, and which gaps come together; None where there are none."""
+    observed = ~np.isnan(findings.values)
+    if observed.all():
+        return None
+    missing = (~observed).mean(0)
+    with_gaps = int((missing > 0).sum())
+    sentence = (
+        f"{_share(1 - observed.mean())} of the cells of {findings.mapped_name} are gaps: "
+        f"{_share((~observed).any(1).mean())} of the rows and {with_gaps} of "
+        f"{len(findings.columns)} columns have some. The likelihood is that of the observed cells: "
+        "that a cell is missing is taken to tell nothing of its value."
+    )
+    return Section(
+        "Gaps",
+        (sentence,),
+        tables=_pair_tables(findings, observed),
+        pictures=(_gap_picture(findings, observed, missing),),
+    )
+
+
+def _gap_picture(findings: TableFindings, observed: np.ndarray, missing: np.ndarray) -> Picture:
+    """Draws the gaps of some rows, drawn at random; of a wide table the columns with most gaps."""
+    rows = np.random.default_rng(0).permutation(len(observed))[:MAPPED_ROWS]
+    shown = np.sort(np.argsort(-missing, kind="stable")[:MAPPED_COLUMNS])
+    part = observed[np.sort(rows)][:, shown]
+    names = [findings.columns[position].name for position in shown]
+    which = "all columns, in their order"
+    if len(shown) < len(missing):
+        which = f"the {len(shown)} columns of {len(missing)} with most gaps, in their order"
+    return Picture(
+        "gaps",
+        "Gaps",
+        f"Gaps (dark) of {len(part):,} rows, drawn at random, in their order, and {which}; above, "
+        "the share of these rows.",
+        lambda ax: gap_map(part, names, ax),
+        wide=True,
+    )
+
+
+def _pair_tables(findings: TableFindings, observed: np.ndarray) -> tuple[Table, ...]:
+    """Lists the pairs of columns whose gaps come together most."""
+    shares = (~observed).mean(0)
+    rows = []
+    for pair in gap_pairs(observed)[:LISTED_PAIRS]:
+        if abs(pair.correlation) < LEAST_CORRELATION:
+            continue
+        first = findings.columns[pair.first].name
+        second = findings.columns[pair.second].name
+        rows.append(
+            (
+                f"{shorten(first)} and {shorten(second)}",
+                f"{_share(shares[pair.first])} and {_share(shares[pair.second])}",
+                _share(pair.both),
+                format_number(pair.correlation, 2),
+            )
+        )
+    if not rows:
+        return ()
+    caption = (
+        "Gaps that come together or keep apart: the share of rows that lack either and both, and "
+        "the correlation of the gaps, the strongest first."
+    )
+    return (Table(("columns", "gaps", "both", "correlation"), tuple(rows), caption),)
+
+
+# Likelihood --------------------------------------------------------------------------------------
+
+
+def likelihoods(run: Run, findings: TableFindings) -> Section | None:
+    """Shows what the observed cells of each column have to the likelihood, in the units of the
+    data: densities and probabilities apart.
+
+    Returns:
+        The section, or None where the table would be too large.
+    """
+    terms = findings.by_column
+    if terms is None:
+        return None
+    means = means_of_known(terms)
+    pictures = []
+    for name, title, has_density, note in (
+        (
+            "column_probabilities",
+            "Probabilities",
+            False,
+            "The log-probability of counts and levels; 0 is the best that there is.",
+        ),
+        (
+            "column_densities",
+            "Densities",
+            True,
+            "The log-density of numbers and dates: it depends on the unit of the column, so that "
+            "columns are not compared by it. An atom has a probability instead.",
+        ),
+    ):
+        positions = [
+            position
+            for position, column in enumerate(findings.columns)
+            if column.has_density == has_density and np.isfinite(means[position])
+        ]
+        if positions:
+            pictures.append(_likelihood_picture(findings, means, positions, (name, title, note)))
+    if not pictures:
+        return None
+    sentence = (
+        f"The mean of log p(x | z) over the observed cells of {len(terms):,} {findings.split} "
+        "examples, in nats per cell and in the units of the data; one draw of z for each."
+    )
+    return Section("Likelihood by column", (sentence,), pictures=tuple(pictures))
+
+
+def _likelihood_picture(
+    findings: TableFindings,
+    means: np.ndarray,
+    positions: Sequence[int],
+    texts: tuple[str, str, str],
+) -> Picture:
+    name, title, note = texts
+    lowest = sorted(positions, key=lambda position: means[position])[:LIKELIHOOD_COLUMNS]
+    values = {findings.columns[i].name: float(means[i]) for i in lowest}
+    caption = note
+    if len(lowest) < len(positions):
+        caption = f"The {len(lowest)} lowest of {len(positions)} columns. {note}"
+    return Picture(
+        name, title, caption, lambda ax: levels(values, "nats per cell", ax, digits=2)
+    )
+
+
+# A glance ----------------------------------------------------------------------------------------
+
+
+def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
+    """Draws columns of validation or training rows beside samples, (H, W, 3) uint8."""
+    if not TableFindings(run).has_bound:
+        return {}
+    split = data.validation or data.train
+    assert isinstance(split, Examples)
+    values = np.asarray(split.values_at(slice(0, GLANCE_EXAMPLES)), np.float64)
+    draws = run.sample(GLANCE_EXAMPLES, mean=False, units="model").double().numpy()
+    samples = np.asarray(run.schema.restore(draws))
+    shown = np.arange(min(len(run.schema.table), DRAWN_COLUMNS))
+    return {"columns": pixels(draw_columns(run.schema.table, values, samples, shown))}
+
+
+KIND = Kind(
+    measure=TableFindings,
+    parts=(measured, columns, together, gaps, likelihoods, space, health, unlikely),
+    panels=(
+        "elbo",
+        "objective",
+        "marginals",
+        "associations",
+        "gaps",
+        "codes_1",
+        "tsne_1",
+        "opentsne_1",
+        "umap_1",
+        "bounds",
+    ),
+    glance=glance,
+)
