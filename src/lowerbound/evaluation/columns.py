@@ -1,4 +1,4 @@
-"""Measures of the columns of a table, by their kinds: how far two tables are apart column by column,
+"""Measures of the columns of a table, by their kinds: how far the columns of two tables are apart,
 how two columns hang together, and which gaps come together.
 
 Values are those of `columns`: numbers, positions of levels; a gap is NaN and counts nowhere.
@@ -111,13 +111,13 @@ def _contingency(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def correlation_ratio(numbers: np.ndarray, levels: np.ndarray, corrected: bool = True) -> float:
-    """Computes the correlation ratio eta of numbers and positions of levels without gaps, in [0, 1].
+    """Computes the correlation ratio (eta) of numbers and levels without gaps, in [0, 1].
 
     Its square is the share of the variance of the numbers that the means of the levels have.
 
     Args:
         numbers: (n,).
-        levels: (n,).
+        levels: the positions of the levels, (n,).
         corrected: whether the part that chance has in it is taken off (Kelley 1935, "An unbiased
             correlation ratio measure").
 

@@ -3,7 +3,13 @@ folders, so that they work in a notebook.
 """
 
 from ...system.image_grid import tiles, to_unit_interval
-from .columns import associations_matrix, column_marginal, column_marginals, gap_map
+from .columns import (
+    association_gaps,
+    associations_matrix,
+    column_marginal,
+    column_marginals,
+    gap_map,
+)
 from .curves import lines
 from .distributions import bars, histogram, levels, marginal, marginals, rates
 from .images import grid, heat, interleaved, matrix, pairs, strips, sweep
@@ -20,6 +26,7 @@ __all__ = [
     "SIZE",
     "Bars",
     "amounts",
+    "association_gaps",
     "associations_matrix",
     "bars",
     "classes",

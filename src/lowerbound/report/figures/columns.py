@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from ...columns import ColumnSchema
 from ...data.frames import to_texts
-from ..text import format_number
+from ..text import format_share
 from .style import COLOURS, DIFFERENCE, REST, SIZE, prepare_axes, words
 
 PANELS_IN_A_ROW = 3
@@ -33,7 +34,7 @@ MOST_INTEGERS = 40
 MOST_BINS = 40
 """A histogram of numbers has at most this many bins."""
 
-HEAVY_TAIL = 8.0
+HEAVY_TAIL = 4.0
 """Numbers that reach this many times as far as the middle eight tenths of them are wide are drawn
 on a logarithmic scale.
 """
@@ -49,8 +50,8 @@ DATA: dict[str, Any] = {"color": COLOURS[4], "alpha": 0.55}
 SAMPLES: dict[str, Any] = {"edgecolor": "black", "linewidth": 1.0}
 """How the second is drawn: as a line."""
 
-LEVEL_NAMES_WIDTH = 0.4
-"""The part of a panel that is left for the names of levels."""
+NAME_WIDTH = 0.023
+"""The part of a panel that a character of the name of a level takes."""
 
 SMALL = 6.5
 """The size of the text of a panel."""
@@ -86,7 +87,7 @@ def column_marginals(
     for i, column in enumerate(columns):
         row, place = divmod(i, across)
         bottom = 1 - (row + 1) * tall
-        bounds = ((place + 0.03) / across, bottom + 0.2 * tall, 0.94 / across, 0.62 * tall)
+        bounds = ((place + 0.03) / across, bottom + 0.18 * tall, 0.94 / across, 0.66 * tall)
         panel = ax.inset_axes(bounds)
         column_marginal(column, data[:, i], samples[:, i], panel)
     _add_legend(ax, labels)
@@ -95,11 +96,10 @@ def column_marginals(
 
 def _add_legend(ax: Axes, labels: tuple[str, str]) -> None:
     """Says below the axes which set is filled and which is a line."""
-    first = ax.bar([0], [0], label=labels[0], **DATA)
-    second = ax.bar([0], [0], label=labels[1], fill=False, **SAMPLES)
+    first = Patch(label=labels[0], **DATA)
+    second = Patch(label=labels[1], fill=False, **SAMPLES)
     ax.legend(
-        [first, second],
-        list(labels),
+        handles=[first, second],
         frameon=False,
         fontsize=9,
         ncols=2,
@@ -127,7 +127,7 @@ def column_marginal(
     figure, ax = prepare_axes(ax, (3.0, 1.7))
     data = data[~np.isnan(data)]
     samples = samples[~np.isnan(samples)]
-    ax.set_title(words(column.name, 30), fontsize=8, pad=3)
+    ax.set_title(words(column.name, 36), fontsize=8, pad=4, loc="left")
     if not len(data) or not len(samples):
         ax.axis("off")
         ax.text(0.5, 0.5, "no observed cell", ha="center", fontsize=SMALL, transform=ax.transAxes)
@@ -146,9 +146,7 @@ def _shares(positions: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(counts[:count] / len(positions))
 
 
-def _draw_ordered(
-    column: ColumnSchema, data: np.ndarray, samples: np.ndarray, ax: Axes
-) -> None:
+def _draw_ordered(column: ColumnSchema, data: np.ndarray, samples: np.ndarray, ax: Axes) -> None:
     """Draws bars of levels in their own order, from the left to the right."""
     count = len(column.levels)
     places = np.arange(count)
@@ -176,9 +174,9 @@ def _draw_levels(column: ColumnSchema, data: np.ndarray, samples: np.ndarray, ax
         names.append(f"{len(rest)} others")
         first.append(float(of_data[rest].sum()))
         second.append(float(of_samples[rest].sum()))
-    left = ax.inset_axes((LEVEL_NAMES_WIDTH, 0, 1 - LEVEL_NAMES_WIDTH, 1))
+    width = NAME_WIDTH * (max(map(len, names)) + 2)
+    left = ax.inset_axes((width, 0, 1 - width, 1))
     ax.axis("off")
-    ax.set_title(ax.get_title(), fontsize=8, pad=3)
     left.spines[["top", "right"]].set_visible(False)
     places = np.arange(len(names))
     left.barh(places, first, 0.8, **DATA)
@@ -206,7 +204,6 @@ def _draw_numbers(column: ColumnSchema, data: np.ndarray, samples: np.ndarray, a
         _draw_histogram(column, data, samples, ax)
         return
     ax.axis("off")
-    ax.set_title(ax.get_title(), fontsize=8, pad=3)
     width = min(0.14 + 0.1 * len(atoms), 0.6)
     if not len(others):
         width = 1.0
@@ -219,7 +216,9 @@ def _draw_numbers(column: ColumnSchema, data: np.ndarray, samples: np.ndarray, a
     if not len(of_samples):
         of_samples = np.full(1, np.nan)
     _draw_histogram(column, others, of_samples, right)
-    right.set_title(f"others {_percent(len(others) / len(data))}", fontsize=SMALL, pad=1, loc="right")
+    right.set_title(
+        f"others {format_share(len(others) / len(data))}", fontsize=SMALL, pad=1, loc="right"
+    )
 
 
 def _shown_atoms(column: ColumnSchema, data: np.ndarray) -> np.ndarray:
@@ -234,13 +233,6 @@ def _are_few_integers(column: ColumnSchema, data: np.ndarray) -> bool:
     return column.decimals == 0 and data.max() - data.min() < MOST_INTEGERS
 
 
-def _percent(share: float) -> str:
-    """Writes a share as a percentage; a small one has a decimal."""
-    if 0 < share < 0.0995:
-        return f"{100 * share:.1f} %"
-    return f"{100 * share:.0f} %"
-
-
 def _draw_atoms(
     column: ColumnSchema, atoms: np.ndarray, sets: tuple[np.ndarray, np.ndarray], ax: Axes
 ) -> None:
@@ -251,11 +243,14 @@ def _draw_atoms(
     ax.bar(places, first, 0.7, **DATA)
     ax.bar(places, second, 0.7, fill=False, **SAMPLES)
     top = np.maximum(first, second)
-    for place, height, share in zip(places, top, first, strict=True):
-        ax.text(place, height, _percent(share), ha="center", va="bottom", fontsize=SMALL - 1)
-    names = [words(text, 8) for text in to_texts(column, atoms)]
+    for place, height, share in zip(places.tolist(), top, first, strict=True):
+        ax.text(place, height, format_share(share), ha="center", va="bottom", fontsize=SMALL - 1)
+    names = [_short_number(atom) for atom in atoms]
+    if column.kind == "datetime":
+        names = [text[:10] for text in to_texts(column, atoms)]
     ax.set_xticks(places, names, fontsize=SMALL)
     ax.set_xlim(-0.6, len(atoms) - 0.4)
+    ax.set_ylim(0, max(float(top.max()), 1e-9) * 1.2)
     ax.spines[["top", "right"]].set_visible(False)
     _hide_heights(ax)
 
@@ -343,9 +338,7 @@ def _bin_edges(places: np.ndarray, count: int, are_whole: bool) -> np.ndarray:
     return np.asarray(np.arange(low - 0.5, high + 0.5 + width, width))
 
 
-def _set_ticks(
-    column: ColumnSchema, axis: _Axis, ends: tuple[float, float], ax: Axes
-) -> None:
+def _set_ticks(column: ColumnSchema, axis: _Axis, ends: tuple[float, float], ax: Axes) -> None:
     """Puts a few ticks below a histogram of numbers."""
     ax.set_xlim(*ends)
     if column.kind == "datetime":
@@ -371,7 +364,8 @@ def _decades(axis: _Axis, ends: tuple[float, float]) -> list[float]:
     if axis.name == "asinh":
         within = [tick for tick in within if tick == 0 or abs(tick) >= axis.linear_width]
     if len(within) < 2:
-        inner = axis.backward(np.linspace(*axis.forward(np.array(ends)), 5)[[1, 3]])
+        low, high = axis.forward(np.array(ends))
+        inner = axis.backward(low + (high - low) * np.array([0.25, 0.75]))
         return [float(f"{tick:.2g}") for tick in inner]
     span = np.ptp(axis.forward(np.array(ends)))
     # Zero is kept, and others as far as there is room between them.
@@ -402,61 +396,75 @@ def associations_matrix(
     it, in another their difference.
 
     Args:
-        data: the associations in the data, (D, D), in [-1, 1]; NaN is not drawn.
+        data: the associations in the data, (D, D), in [-1, 1]; what is NaN is grey.
         samples: those in samples, (D, D).
         names: the names of the columns.
         ax: the axes to draw on; None makes a figure.
     """
-    figure, ax = prepare_axes(ax, (9.6, 5.4))
+    figure, ax = prepare_axes(ax, (9.6, 4.9))
     ax.axis("off")
     both = np.tril(data, -1) + np.triu(samples, 1)
-    squares = (
-        (both, 1.0, "data (below the diagonal) and samples (above)", 0.0),
-        (data - samples, 0.5, "data − samples", 0.52),
-    )
-    for values, scale, label, left in squares:
-        panel = ax.inset_axes((left + 0.02, 0.02, 0.46, 0.96))
-        _draw_square(values, scale, label, names, panel)
+    left = ax.inset_axes((0.0, 0.0, 0.45, 1.0))
+    _draw_square(both, 1.0, "data (below the diagonal) and samples (above)", names, left)
+    right = ax.inset_axes((0.52, 0.0, 0.45, 1.0))
+    _draw_square(data - samples, 0.5, "data − samples", names, right)
+    right.set_yticks([])
+    return figure
+
+
+def association_gaps(gaps: np.ndarray, names: Sequence[str], ax: Axes | None = None) -> Figure:
+    """Draws how far the associations (D, D) of columns in the data are from those in samples."""
+    figure, ax = prepare_axes(ax, (SIZE[0], 4.4))
+    _draw_square(gaps, 0.5, "data − samples", names, ax)
     return figure
 
 
 def _draw_square(
     values: np.ndarray, scale: float, label: str, names: Sequence[str], ax: Axes
 ) -> None:
+    """Draws a matrix (D, D) of numbers in [-scale, scale] without its diagonal."""
     values = values.copy()
     np.fill_diagonal(values, np.nan)
     cmap = DIFFERENCE.with_extremes(bad=REST)
     drawn = ax.imshow(values, cmap=cmap, vmin=-scale, vmax=scale, interpolation="nearest")
-    fontsize = float(np.clip(150 / len(names), 4.5, 7.5))
+    fontsize = float(np.clip(170 / len(names), 4.5, 7.5))
     texts = [words(name, 18) for name in names]
     ax.set_xticks(range(len(names)), texts, rotation=90, fontsize=fontsize)
     ax.set_yticks(range(len(names)), texts, fontsize=fontsize)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_title(label, fontsize=8)
-    scale_axes = ax.inset_axes((1.02, 0.25, 0.025, 0.5))
+    scale_axes = ax.inset_axes((1.02, 0.3, 0.02, 0.4))
     bar = ax.figure.colorbar(drawn, cax=scale_axes)
-    bar.set_ticks([-scale, 0, scale])
+    bar.set_ticks([-scale, 0, scale], labels=[f"−{scale:g}", "0", f"{scale:g}"])
     bar.ax.tick_params(labelsize=SMALL, length=2)
 
 
 # Gaps --------------------------------------------------------------------------------------------
 
 
-def gap_map(observed: np.ndarray, names: Sequence[str], ax: Axes | None = None) -> Figure:
+def gap_map(
+    observed: np.ndarray,
+    names: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    shares: np.ndarray | None = None,
+) -> Figure:
     """Draws which cells of some rows are gaps, and above them the share of each column.
 
     Args:
         observed: which cells are observed, (n, D) bool.
         names: the names of the columns.
         ax: the axes to draw on; None makes a figure.
+        shares: the share of each column that is missing, (D,); None takes that of these rows.
     """
     figure, ax = prepare_axes(ax, (7.2, 4.4))
     ax.axis("off")
     count = len(names)
     above = ax.inset_axes((0.06, 0.78, 0.93, 0.2))
     below = ax.inset_axes((0.06, 0.24, 0.93, 0.52))
-    shares = (~observed).mean(0)
+    if shares is None:
+        shares = (~observed).mean(0)
     above.bar(range(count), shares, 0.8, color=COLOURS[0])
     above.set_xlim(-0.5, count - 0.5)
     above.set_xticks([])

@@ -17,6 +17,10 @@ MAP_SIZE = (SIZE[0], 4.2)
 """The width and height of a map, in inches."""
 
 
+LEGEND_CHARACTERS = 72
+"""So many characters stand side by side in the legend of a map; an entry has 8 beside its name."""
+
+
 ROUND_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 """The ticks of a logarithmic scale of counts, as far as they lie on it."""
 
@@ -65,7 +69,7 @@ def classes(
         ax.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, 0.0 if axes is None else -0.16),
-            ncols=3 if len(shown) <= 9 else 4,
+            ncols=_legend_columns([words(kind, 18) for kind in shown]),
             frameon=False,
             fontsize=9,
             markerscale=4 if are_dots else 1.6,
@@ -73,6 +77,15 @@ def classes(
             handletextpad=0.2,
         )
     return figure
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    """Returns how many columns a legend of these names has, so that it is no wider than a map."""
+    most = 4
+    if len(names) <= 9:
+        most = 3
+    fitting = LEGEND_CHARACTERS // (max(map(len, names)) + 8)
+    return int(np.clip(fitting, 1, most))
 
 
 def _coloured_kinds(kinds: Sequence[str], most: int) -> list[str]:

@@ -361,6 +361,7 @@ class DenseFindings:
         for batch, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
             p = self.run.model.decode(inference.context[0])
             mean = p.mean
+            assert isinstance(batch.x, Tensor)
             residuals = batch.x - mean
             stated_residuals = p.sample() - mean
             data_error += float((residuals**2).sum())

@@ -1,18 +1,28 @@
 """Sections on tables with columns of several kinds and with gaps."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ...columns import ColumnSchema
 from ...data import Dataset, Examples
 from ...data.frames import to_texts
 from ...evaluation.columns import gap_pairs, shares_of_levels
 from ...run import Run
-from ..figures import associations_matrix, column_marginals, gap_map, levels, pixels
+from ..figures import (
+    association_gaps,
+    associations_matrix,
+    column_marginals,
+    gap_map,
+    levels,
+    pixels,
+)
 from ..findings.table import TableFindings
 from ..records import Kind, Picture, Section, Table
-from ..text import format_number, format_significant, shorten
+from ..text import format_number, format_plain, format_share, shorten
 from .bound import measured
 from .latent import health, space
 from .tables import GLANCE_EXAMPLES, means_of_known, unlikely
@@ -43,6 +53,39 @@ LEAST_CORRELATION = 0.1
 
 LIKELIHOOD_COLUMNS = 24
 """At most this many columns have a bar of their log-likelihood."""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A picture of the log-likelihood of some columns.
+
+    Attributes:
+        name: of the picture.
+        title: of the picture.
+        of_densities: whether it is of the columns that have densities.
+        note: what must be known of it.
+    """
+
+    name: str
+    title: str
+    of_densities: bool
+    note: str
+
+
+PROBABILITIES = Bars(
+    "column_probabilities",
+    "Probabilities",
+    False,
+    "The log-probability of counts and levels; 0 is the best that there is.",
+)
+
+DENSITIES = Bars(
+    "column_densities",
+    "Densities",
+    True,
+    "The log-density of numbers and dates: it depends on the unit of the column, so that columns "
+    "are not compared by it. An atom has a probability instead.",
+)
 
 
 # Columns beside samples --------------------------------------------------------------------------
@@ -93,7 +136,7 @@ def _column_table(findings: TableFindings, order: np.ndarray) -> Table:
                 column.name,
                 column.kind,
                 _tell_values(column),
-                _share(gaps[position]),
+                format_share(gaps[position]),
                 summarise(column, data, data),
                 summarise(column, findings.samples[:, position], data),
                 format_number(findings.distances[position], 3),
@@ -125,17 +168,8 @@ def _tell_values(column: ColumnSchema) -> str:
         return told
     if len(column.atoms) == 1:
         (atom,) = to_texts(column, np.array(column.atoms))
-        return f"{told}; {_share(sum(column.shares))} are {atom}"
-    return f"{told}; {_share(sum(column.shares))} on {len(column.atoms)} numbers"
-
-
-def _share(share: float) -> str:
-    """Writes a share as a percentage."""
-    if share == 0:
-        return "–"
-    if share < 0.0995:
-        return f"{100 * share:.1f} %"
-    return f"{100 * share:.0f} %"
+        return f"{told}; {format_share(sum(column.shares))} are {atom}"
+    return f"{told}; {format_share(sum(column.shares))} on {len(column.atoms)} numbers"
 
 
 def summarise(column: ColumnSchema, values: np.ndarray, reference: np.ndarray) -> str:
@@ -152,8 +186,8 @@ def summarise(column: ColumnSchema, values: np.ndarray, reference: np.ndarray) -
         return f"{shorten(column.levels[most_frequent], 18)}: {100 * share:.1f} %"
     if column.kind == "datetime":
         (mean,) = to_texts(column, known.mean(keepdims=True))
-        return f"{mean[:10]} ± {format_significant(known.std(), 3)} days"
-    return f"{format_significant(known.mean())} ± {format_significant(known.std(), 3)}"
+        return f"{mean[:10]} ± {format_plain(known.std(), 3)} days"
+    return f"{format_plain(known.mean())} ± {format_plain(known.std(), 3)}"
 
 
 def _marginals(findings: TableFindings, order: np.ndarray) -> Picture:
@@ -163,7 +197,7 @@ def _marginals(findings: TableFindings, order: np.ndarray) -> Picture:
     if count > DRAWN_COLUMNS:
         which = f"The {DRAWN_COLUMNS} columns of {count} that differ most"
 
-    def draw(ax):  # type: ignore[no-untyped-def]
+    def draw(ax: Axes | None) -> Figure:
         most = DRAWN_COLUMNS
         if ax is not None:
             most = GLANCED_COLUMNS
@@ -183,7 +217,13 @@ def _marginals(findings: TableFindings, order: np.ndarray) -> Picture:
     )
 
 
-def draw_columns(columns, data, samples, shown, ax=None):  # type: ignore[no-untyped-def]
+def draw_columns(
+    columns: Sequence[ColumnSchema],
+    data: np.ndarray,
+    samples: np.ndarray,
+    shown: np.ndarray,
+    ax: Axes | None = None,
+) -> Figure:
     """Draws some columns of two tables (N, D) and (M, D), given by their positions."""
     some = [columns[position] for position in shown]
     return column_marginals(some, data[:, shown], samples[:, shown], ax)
@@ -224,12 +264,18 @@ def together(run: Run, findings: TableFindings) -> Section | None:
             f"{shorten(names[second])}: {of_data[first, second]:.2f} in the data, "
             f"{of_samples[first, second]:.2f} in samples)."
         )
+
+    def draw(ax: Axes | None) -> Figure:
+        if ax is not None:
+            return association_gaps(of_data - of_samples, names, ax)
+        return associations_matrix(of_data, of_samples, names)
+
     picture = Picture(
         "associations",
         "Associations",
         f"Of {findings.mapped_name} and {len(findings.samples):,} samples. Grey: the diagonal, and "
         "pairs that no row has.",
-        lambda ax: associations_matrix(of_data, of_samples, names, ax),
+        draw,
         wide=True,
     )
     return Section("Associations", tuple(sentences), pictures=(picture,))
@@ -246,8 +292,8 @@ def gaps(run: Run, findings: TableFindings) -> Section | None:
     missing = (~observed).mean(0)
     with_gaps = int((missing > 0).sum())
     sentence = (
-        f"{_share(1 - observed.mean())} of the cells of {findings.mapped_name} are gaps: "
-        f"{_share((~observed).any(1).mean())} of the rows and {with_gaps} of "
+        f"{format_share(1 - observed.mean())} of the cells of {findings.mapped_name} are gaps: "
+        f"{format_share((~observed).any(1).mean())} of the rows and {with_gaps} of "
         f"{len(findings.columns)} columns have some. The likelihood is that of the observed cells: "
         "that a cell is missing is taken to tell nothing of its value."
     )
@@ -272,8 +318,8 @@ def _gap_picture(findings: TableFindings, observed: np.ndarray, missing: np.ndar
         "gaps",
         "Gaps",
         f"Gaps (dark) of {len(part):,} rows, drawn at random, in their order, and {which}; above, "
-        "the share of these rows.",
-        lambda ax: gap_map(part, names, ax),
+        f"the share of each column that is missing in {findings.mapped_name}.",
+        lambda ax: gap_map(part, names, ax, shares=missing[shown]),
         wide=True,
     )
 
@@ -290,8 +336,8 @@ def _pair_tables(findings: TableFindings, observed: np.ndarray) -> tuple[Table, 
         rows.append(
             (
                 f"{shorten(first)} and {shorten(second)}",
-                f"{_share(shares[pair.first])} and {_share(shares[pair.second])}",
-                _share(pair.both),
+                f"{format_share(shares[pair.first])} and {format_share(shares[pair.second])}",
+                format_share(pair.both),
                 format_number(pair.correlation, 2),
             )
         )
@@ -319,28 +365,10 @@ def likelihoods(run: Run, findings: TableFindings) -> Section | None:
         return None
     means = means_of_known(terms)
     pictures = []
-    for name, title, has_density, note in (
-        (
-            "column_probabilities",
-            "Probabilities",
-            False,
-            "The log-probability of counts and levels; 0 is the best that there is.",
-        ),
-        (
-            "column_densities",
-            "Densities",
-            True,
-            "The log-density of numbers and dates: it depends on the unit of the column, so that "
-            "columns are not compared by it. An atom has a probability instead.",
-        ),
-    ):
-        positions = [
-            position
-            for position, column in enumerate(findings.columns)
-            if column.has_density == has_density and np.isfinite(means[position])
-        ]
-        if positions:
-            pictures.append(_likelihood_picture(findings, means, positions, (name, title, note)))
+    for bars in (PROBABILITIES, DENSITIES):
+        picture = _likelihood_picture(findings, means, bars)
+        if picture is not None:
+            pictures.append(picture)
     if not pictures:
         return None
     sentence = (
@@ -350,20 +378,26 @@ def likelihoods(run: Run, findings: TableFindings) -> Section | None:
     return Section("Likelihood by column", (sentence,), pictures=tuple(pictures))
 
 
-def _likelihood_picture(
-    findings: TableFindings,
-    means: np.ndarray,
-    positions: Sequence[int],
-    texts: tuple[str, str, str],
-) -> Picture:
-    name, title, note = texts
+def _likelihood_picture(findings: TableFindings, means: np.ndarray, bars: Bars) -> Picture | None:
+    """Draws the mean log-likelihood of a cell of the columns that have it as densities, or as
+    probabilities; None where there are none.
+    """
+    positions = []
+    for position, column in enumerate(findings.columns):
+        if column.has_density == bars.of_densities and np.isfinite(means[position]):
+            positions.append(position)
+    if not positions:
+        return None
     lowest = sorted(positions, key=lambda position: means[position])[:LIKELIHOOD_COLUMNS]
     values = {findings.columns[i].name: float(means[i]) for i in lowest}
-    caption = note
+    caption = bars.note
     if len(lowest) < len(positions):
-        caption = f"The {len(lowest)} lowest of {len(positions)} columns. {note}"
+        caption = f"The {len(lowest)} lowest of {len(positions)} columns. {bars.note}"
     return Picture(
-        name, title, caption, lambda ax: levels(values, "nats per cell", ax, digits=2)
+        bars.name,
+        bars.title,
+        caption,
+        lambda ax: levels(values, "nats per cell", ax, digits=2),
     )
 
 
