@@ -516,7 +516,7 @@ def test_samples_of_another_run_go_by_the_words(run):
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(41104.2, "41,104"), (0.012345, "0.01234"), (-12345678.0, "−12,345,678")]
+    ("value", "told"), [(41104.2, "41,104"), (0.0123456, "0.01235"), (-12345678.0, "−12,345,678")]
 )
 def test_numbers_are_written_without_powers_of_ten(value, told):
     assert format_plain(value) == told

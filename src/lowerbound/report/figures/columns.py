@@ -281,7 +281,7 @@ def _choose_axis(column: ColumnSchema, numbers: np.ndarray) -> _Axis:
     some are not positive, it is linear about zero.
     """
     linear = _Axis("linear", _same, _same)
-    if column.kind == "datetime":
+    if column.kind == "datetime" or _are_few_integers(column, numbers):
         return linear
     low, tenth, middle, nine_tenths, high = np.quantile(numbers, [0, 0.1, 0.5, 0.9, 1])
     reach = max(high - middle, middle - low)

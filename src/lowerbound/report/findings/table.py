@@ -19,6 +19,9 @@ MOST_EXAMPLES = 20_000
 DISPERSION_EXAMPLES = 2_000
 """Rows that the dispersion is measured on."""
 
+DISPERSION_DRAWS = 4
+"""So many pairs of draws are made for each row."""
+
 LEAST_CELLS = 100
 """The dispersion of a column is measured on at least this many cells."""
 
@@ -112,11 +115,11 @@ class TableFindings(DenseFindings):
         cells = np.zeros((2, len(self.columns)))
         for batch, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
             p = self.run.model.decode(inference.context[0])
-            first = p.sample()
-            second = p.sample()
-            for i, (squares, known) in enumerate(self._squares(batch, first, second)):
-                sums[i] += squares.sum(0).double().cpu().numpy()
-                cells[i] += known.sum(0).cpu().numpy()
+            for _ in range(DISPERSION_DRAWS):
+                pairs = self._squares(batch, p.sample(), p.sample())
+                for i, (squares, known) in enumerate(pairs):
+                    sums[i] += squares.sum(0).double().cpu().numpy()
+                    cells[i] += known.sum(0).cpu().numpy() / DISPERSION_DRAWS
         found = {}
         for position, column in enumerate(self.columns):
             if not column.is_number or cells[:, position].min() < LEAST_CELLS:
