@@ -8,7 +8,9 @@ from .columns import (
     associations_matrix,
     column_marginal,
     column_marginals,
+    dumbbells,
     gap_map,
+    scatters,
 )
 from .curves import lines
 from .distributions import bars, histogram, levels, marginal, marginals, rates
@@ -32,6 +34,7 @@ __all__ = [
     "classes",
     "column_marginal",
     "column_marginals",
+    "dumbbells",
     "gap_map",
     "grid",
     "heat",
@@ -45,6 +48,7 @@ __all__ = [
     "pairs",
     "pixels",
     "rates",
+    "scatters",
     "shades",
     "strips",
     "sweep",

@@ -1,6 +1,6 @@
 """Pictures of the columns of a table by their kinds: marginals, associations and gaps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,22 @@ from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 from ...columns import ColumnSchema
 from ...data.frames import to_texts
 from ..text import format_share
-from .style import COLOURS, DIFFERENCE, REST, SIZE, prepare_axes, words
+from .style import (
+    COLOURS,
+    DIFFERENCE,
+    MARKERS,
+    REST,
+    SIZE,
+    prepare_axes,
+    put_legend_above,
+    words,
+)
 
 PANELS_IN_A_ROW = 3
 """Marginals of columns stand in rows of this many."""
+
+SCATTERS_IN_A_ROW = 4
+"""Scatters of filled cells stand in rows of this many."""
 
 MOST_LEVELS = 8
 """At most this many levels of a column are drawn, those that most rows have."""
@@ -490,3 +502,115 @@ def _rgb(colour: str) -> np.ndarray:
     from matplotlib.colors import to_rgb
 
     return np.array(to_rgb(colour))
+
+
+# Imputations -------------------------------------------------------------------------------------
+
+
+def scatters(
+    columns: Sequence[ColumnSchema],
+    truth: np.ndarray,
+    filled: np.ndarray,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws filled cells against the truth for columns of numbers, in small pictures.
+
+    Args:
+        columns: the D columns.
+        truth: the values, (n, D); NaN where there is no cell to draw.
+        filled: what they were filled with, (n, D).
+        ax: the axes to draw on; None makes a figure.
+    """
+    across = min(SCATTERS_IN_A_ROW, len(columns))
+    rows = -(-len(columns) // across)
+    figure, ax = prepare_axes(ax, (2.1 * across + 0.4, 2.0 * rows + 0.2))
+    ax.axis("off")
+    for i, column in enumerate(columns):
+        row, place = divmod(i, across)
+        bounds = (
+            (place + 0.14) / across,
+            1 - (row + 0.86) / rows,
+            0.82 / across,
+            0.7 / rows,
+        )
+        hidden = ~np.isnan(truth[:, i])
+        _draw_scatter(column, truth[hidden, i], filled[hidden, i], ax.inset_axes(bounds))
+    return figure
+
+
+def _draw_scatter(column: ColumnSchema, truth: np.ndarray, filled: np.ndarray, ax: Axes) -> None:
+    """Draws filled cells against the truth, and the line where both are equal."""
+    ax.set_title(words(column.name, 26), fontsize=8, pad=3, loc="left")
+    ax.spines[["top", "right"]].set_visible(False)
+    if not len(truth):
+        ax.set(xticks=[], yticks=[])
+        return
+    axis = _choose_axis(column, truth)
+    low = float(truth.min())
+    high = float(truth.max())
+    # A filled cell far outside the range of the truth is drawn at its edge.
+    shown = np.clip(filled, low, high)
+    ax.scatter(truth, shown, s=6, color=COLOURS[4], alpha=0.5, linewidths=0, rasterized=True)
+    ax.plot([low, high], [low, high], color="0.4", linewidth=0.8)
+    if axis.name == "asinh":
+        ax.set_xscale("asinh", linear_width=axis.linear_width)
+        ax.set_yscale("asinh", linear_width=axis.linear_width)
+    else:
+        ax.set_xscale(axis.name)
+        ax.set_yscale(axis.name)
+    ends = _widened(axis, low, high)
+    _set_ticks(column, axis, ends, ax)
+    ax.set_ylim(*ends)
+    ax.set_yticks(ax.get_xticks(), [tick.get_text() for tick in ax.get_xticklabels()])
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.tick_params(labelsize=SMALL, length=2)
+
+
+def _widened(axis: _Axis, low: float, high: float) -> tuple[float, float]:
+    """Returns ends somewhat beyond a range, so that no dot is cut."""
+    start, stop = axis.forward(np.array([low, high]))
+    margin = 0.05 * max(float(stop - start), 1e-9)
+    first, last = axis.backward(np.array([start - margin, stop + margin])).tolist()
+    return first, last
+
+
+def dumbbells(
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws two numbers or more for each name as dots on one line.
+
+    Args:
+        names: the names, from the top down.
+        series: the numbers of the names, by what they are; NaN has no dot.
+        xlabel: what all the numbers are.
+        ax: the axes to draw on; None makes a figure.
+    """
+    figure, ax = prepare_axes(ax, (SIZE[0], 1.1 + 0.24 * len(names)))
+    table = np.array(list(series.values()), np.float64)
+    for place, numbers in enumerate(table.T):
+        known = numbers[np.isfinite(numbers)]
+        if len(known):
+            ax.plot([known.min(), known.max()], [place, place], color=REST, linewidth=2, zorder=1)
+    for i, (label, numbers) in enumerate(series.items()):
+        face = COLOURS[0]
+        if i > 0:
+            face = "white"
+        ax.scatter(
+            numbers,
+            range(len(names)),
+            s=34,
+            facecolors=face,
+            edgecolors=COLOURS[i % len(COLOURS)],
+            marker=MARKERS[i % len(MARKERS)],
+            label=words(label),
+            zorder=2,
+        )
+    ax.set_yticks(range(len(names)), [words(name) for name in names], fontsize=8)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    ax.set_xlabel(xlabel)
+    put_legend_above(ax, len(series))
+    return figure

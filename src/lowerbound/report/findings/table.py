@@ -1,5 +1,6 @@
 """What the page of a run on a table with columns of several kinds shows."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +11,14 @@ from ...batch import Batch
 from ...columns import ColumnSchema
 from ...data import Examples
 from ...data.frames import to_texts
-from ...evaluation.columns import associations, correlation_ratio, distances_by_kind
+from ...evaluation.columns import (
+    associations,
+    correlation_ratio,
+    distances_by_kind,
+    imputation_error,
+    shares_of_levels,
+)
+from ...imputation.completion import Completer
 from .dense import DenseFindings
 
 MOST_EXAMPLES = 20_000
@@ -25,8 +33,63 @@ DISPERSION_DRAWS = 4
 LEAST_CELLS = 100
 """The dispersion of a column is measured on at least this many cells."""
 
+HIDDEN_ROWS = 1_000
+"""Rows of which cells are hidden and filled again, at most."""
+
+HIDDEN_SHARE = 0.2
+"""The share of the observed cells that are hidden."""
+
+HIDDEN_DRAWS = 200
+"""Draws of the latent variables for each row whose cells are filled."""
+
+BASELINE_ROWS = 20_000
+"""Training rows that the means and the modes are of, at most."""
+
 COLOURINGS = 2
 """The maps of a table without labels are coloured by at most this many of its columns."""
+
+
+@dataclass(frozen=True)
+class HiddenCells:
+    """Cells that were hidden from a model, and what it fills them with.
+
+    Attributes:
+        columns: the D columns.
+        truth: the values of rows, (n, D); NaN where nothing was hidden.
+        imputed: what the model fills these cells with, given the others, (n, D); NaN elsewhere.
+        constants: what each column is filled with if nothing else is known: the mean of the
+            training rows, or their most frequent level, (D,).
+        effective: the effective number of draws of each row, (n,); NaN of a row without gaps.
+    """
+
+    columns: tuple[ColumnSchema, ...]
+    truth: np.ndarray
+    imputed: np.ndarray
+    constants: np.ndarray
+    effective: np.ndarray
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """The number of hidden cells of each column, (D,)."""
+        return np.asarray((~np.isnan(self.truth)).sum(0))
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """The error of each column as `imputation_error` has it, (D,)."""
+        return self._errors(self.imputed)
+
+    @cached_property
+    def errors_of_constants(self) -> np.ndarray:
+        """The error of each column if every cell is filled with the same value, (D,)."""
+        return self._errors(np.broadcast_to(self.constants, self.truth.shape))
+
+    def _errors(self, filled: np.ndarray) -> np.ndarray:
+        errors = []
+        for position, column in enumerate(self.columns):
+            hidden = ~np.isnan(self.truth[:, position])
+            truth = self.truth[hidden, position]
+            errors.append(imputation_error(column, truth, filled[hidden, position]))
+        return np.array(errors)
 
 
 class TableFindings(DenseFindings):
@@ -75,6 +138,42 @@ class TableFindings(DenseFindings):
         for position, column in enumerate(self.columns):
             by_column.append(to_texts(column, values[:, position]))
         return [list(cells) for cells in zip(*by_column, strict=True)]
+
+    @cached_property
+    def hidden(self) -> HiddenCells:
+        """Some of the observed cells of some of the rows, filled by the model from the others."""
+        rows = self.examples.take(slice(0, HIDDEN_ROWS))
+        values = np.asarray(rows.values_at(slice(None)), np.float64)
+        drawn = np.random.default_rng(0).random(values.shape) < HIDDEN_SHARE
+        is_hidden = drawn & ~np.isnan(values)
+        visible = np.where(is_hidden, np.nan, values)
+        completer = Completer(self.run.model, self.columns, samples=HIDDEN_DRAWS)
+        completed = completer.complete(visible)
+        return HiddenCells(
+            self.columns,
+            np.where(is_hidden, values, np.nan),
+            np.where(is_hidden, completed.values, np.nan),
+            self._constants,
+            completed.effective,
+        )
+
+    @property
+    def _constants(self) -> np.ndarray:
+        """The mean of the numbers of each column, or its most frequent level, in training rows."""
+        train = self.data.train
+        assert isinstance(train, Examples)
+        rows = np.linspace(0, len(train) - 1, min(len(train), BASELINE_ROWS)).astype(np.int64)
+        values = np.asarray(train.values_at(rows), np.float64)
+        constants = []
+        for position, column in enumerate(self.columns):
+            known = values[~np.isnan(values[:, position]), position]
+            if column.levels:
+                constants.append(float(shares_of_levels(known, len(column.levels)).argmax()))
+            elif len(known):
+                constants.append(float(known.mean()))
+            else:
+                constants.append(np.nan)
+        return np.array(constants)
 
     @cached_property
     def colourings(self) -> list[tuple[str, list[str]]]:

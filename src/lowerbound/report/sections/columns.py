@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,11 +17,14 @@ from ..figures import (
     association_gaps,
     associations_matrix,
     column_marginals,
+    dumbbells,
     gap_map,
     levels,
     pixels,
+    scatters,
 )
-from ..findings.table import TableFindings
+from ..figures.columns import SCATTERS_IN_A_ROW
+from ..findings.table import HIDDEN_DRAWS, HIDDEN_SHARE, HiddenCells, TableFindings
 from ..records import Kind, Picture, Section, Table
 from ..text import format_number, format_plain, format_share, shorten
 from .bound import measured
@@ -50,6 +54,9 @@ LISTED_PAIRS = 10
 
 LEAST_CORRELATION = 0.1
 """Gaps whose correlation is smaller than this are not listed as coming together."""
+
+SCATTERED_COLUMNS = 12
+"""At most this many columns of numbers have a picture of what their cells were filled with."""
 
 LIKELIHOOD_COLUMNS = 24
 """At most this many columns have a bar of their log-likelihood."""
@@ -350,6 +357,120 @@ def _pair_tables(findings: TableFindings, observed: np.ndarray) -> tuple[Table, 
     return (Table(("columns", "gaps", "both", "correlation"), tuple(rows), caption),)
 
 
+def imputations(run: Run, findings: TableFindings) -> Section | None:
+    """Shows what the model fills cells with that were hidden from it, beside the truth.
+
+    Returns:
+        The section, or None for a single column, or for an autoencoder.
+    """
+    if not findings.has_bound or len(findings.columns) < 2:
+        return None
+    hidden = findings.hidden
+    if not hidden.counts.any():
+        return None
+    count = len(hidden.truth)
+    effective = float(np.nanmedian(hidden.effective))
+    sentence = (
+        f"{format_share(HIDDEN_SHARE)} of the observed cells of {count:,} {findings.split} "
+        f"examples were hidden at random ({hidden.counts.sum():,} cells), and filled by the model "
+        f"from the others: with means of numbers and the most probable levels, by {HIDDEN_DRAWS} "
+        f"weighted draws of z for each row (effective: median {effective:.1f}). Beside them stands "
+        "what fills all gaps of a column with one value: the mean, or the most frequent level, of "
+        "the training rows."
+    )
+    sentences = [sentence, *_compare_errors(hidden)]
+    pictures = [
+        _scatter_picture(findings),
+        *_error_pictures(findings),
+    ]
+    return Section(
+        "Imputation",
+        tuple(sentences),
+        pictures=tuple(picture for picture in pictures if picture is not None),
+    )
+
+
+def _compare_errors(hidden: HiddenCells) -> list[str]:
+    """Says for numbers and for levels how large the errors are in the mean over the columns."""
+    sentences = []
+    for of_levels, what in (
+        (False, "standardised error of numbers"),
+        (True, "error rate of levels"),
+    ):
+        positions = _with_errors(hidden, of_levels)
+        if positions:
+            mean = hidden.errors[positions].mean()
+            constant = hidden.errors_of_constants[positions].mean()
+            sentences.append(
+                f"The {what} is {mean:.3f} in the mean over {len(positions)} columns; with one "
+                f"value it is {constant:.3f}."
+            )
+    return sentences
+
+
+def _with_errors(hidden: HiddenCells, of_levels: bool) -> list[int]:
+    """Returns the positions of the columns of numbers or of levels whose errors were measured."""
+    positions = []
+    for position, column in enumerate(hidden.columns):
+        if bool(column.levels) == of_levels and np.isfinite(hidden.errors[position]):
+            positions.append(position)
+    return positions
+
+
+def _scatter_picture(findings: TableFindings) -> Picture | None:
+    """Draws filled numbers against the truth."""
+    hidden = findings.hidden
+    positions = _with_errors(hidden, of_levels=False)
+    if not positions:
+        return None
+    shown = positions[:SCATTERED_COLUMNS]
+    columns = [hidden.columns[position] for position in shown]
+    which = "columns"
+    if len(shown) < len(positions):
+        which = f"first {len(shown)} columns of {len(positions)}"
+
+    def draw(ax: Axes | None) -> Figure:
+        some = shown
+        if ax is not None:
+            some = shown[:SCATTERS_IN_A_ROW]
+        return scatters(columns[: len(some)], hidden.truth[:, some], hidden.imputed[:, some], ax)
+
+    return Picture(
+        "imputed_numbers",
+        "Filled numbers",
+        f"The {which} of numbers: the hidden value (to the right) and what it was filled with "
+        "(up); on the line both are equal. What is beyond the range of the truth is drawn at its "
+        "edge.",
+        draw,
+        wide=True,
+    )
+
+
+def _error_pictures(findings: TableFindings) -> list[Picture]:
+    """Draws the errors of columns of numbers and of levels, beside those of one value."""
+    hidden = findings.hidden
+    pictures = []
+    for of_levels, name, title, xlabel, constant in (
+        (False, "imputation_numbers", "Errors of numbers", "error (standard deviations)", "mean"),
+        (True, "imputation_levels", "Errors of levels", "share of wrong levels", "mode"),
+    ):
+        positions = _with_errors(hidden, of_levels)
+        if not positions:
+            continue
+        worst = sorted(positions, key=lambda position: -hidden.errors[position])
+        shown = worst[:LIKELIHOOD_COLUMNS]
+        names = [hidden.columns[position].name for position in shown]
+        series = {
+            "model": hidden.errors[shown].tolist(),
+            constant: hidden.errors_of_constants[shown].tolist(),
+        }
+        caption = "Of the hidden cells of each column, the largest errors first."
+        if len(shown) < len(positions):
+            caption = f"The {len(shown)} columns of {len(positions)} with the largest errors."
+        pictures.append(Picture(name, title, caption, partial(dumbbells, names, series, xlabel)))
+    return pictures
+
+
 # Likelihood --------------------------------------------------------------------------------------
 
 
@@ -419,7 +540,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=TableFindings,
-    parts=(measured, columns, together, gaps, likelihoods, space, health, unlikely),
+    parts=(measured, columns, together, gaps, imputations, likelihoods, space, health, unlikely),
     panels=(
         "elbo",
         "objective",
