@@ -1,6 +1,7 @@
 """The report of tables with columns of several kinds and with gaps."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars
@@ -94,8 +95,8 @@ def written(run):
 
 
 def test_the_page_has_every_section_in_order(written):
-    wanted = "This run|Training|The bound|Columns|Associations|Gaps|Likelihood by column|"
-    wanted += "Latent space|Health|Least likely"
+    wanted = "This run|Training|The bound|Columns|Associations|Gaps|Imputation|"
+    wanted += "Likelihood by column|Latent space|Health|Least likely"
     assert re.findall("<h2>(.*?)</h2>", written[1]) == wanted.split("|")
 
 
@@ -111,7 +112,8 @@ def test_the_fixture_has_a_column_of_each_kind(run):
 def test_each_picture_is_there(written):
     names = {path.stem for path in written[0].parent.glob("*.png")}
     wanted = "marginals associations gaps column_densities column_probabilities pca_1 pca_1_by_2 "
-    wanted += "tsne_1 tsne_1_by_2 bounds aggregate_1 overview"
+    wanted += "imputed_numbers imputation_numbers imputation_levels tsne_1 tsne_1_by_2 bounds "
+    wanted += "aggregate_1 overview"
     assert set(wanted.split()) <= names
 
 
@@ -364,6 +366,58 @@ def test_a_table_without_gaps_has_no_such_section(tmp_path):
     assert columns.gaps(full, TableFindings(full)) is None
 
 
+# Imputation
+
+
+def test_hidden_cells_are_observed_ones_and_those_alone_are_filled(look):
+    hidden = look.hidden
+    values = look.examples.values_at(slice(None))
+    is_hidden = ~np.isnan(hidden.truth)
+    assert np.array_equal(hidden.truth[is_hidden], values[is_hidden])
+    assert not np.isnan(values[is_hidden]).any()
+    observed = (~np.isnan(values)).sum()
+    assert 0.15 < is_hidden.sum() / observed < 0.25
+    assert np.array_equal(np.isfinite(hidden.imputed), is_hidden)
+
+
+def test_no_hidden_cell_is_seen_by_the_model(look, monkeypatch):
+    """What fills the cells is the same whatever the truth is."""
+    before = look.hidden.imputed
+    examples = look.examples
+    values = examples.values.copy()
+    rows = examples.rows[: len(look.hidden.truth)]
+    is_hidden = ~np.isnan(look.hidden.truth)
+    part = values[rows]
+    part[is_hidden] = 0.0
+    values[rows] = part
+    other = TableFindings(look.run)
+    other.__dict__["examples"] = replace(examples, values=values)
+    other.__dict__["_constants"] = look._constants
+    assert np.array_equal(other.hidden.imputed, before, equal_nan=True)
+
+
+def test_one_value_is_the_mean_or_the_mode_of_the_training_rows(run, look):
+    train = run.data().train.values_at(slice(None))
+    names = [column.name for column in run.schema.table]
+    heights = train[:, names.index("height")]
+    assert look.hidden.constants[names.index("height")] == pytest.approx(np.nanmean(heights))
+    stages = train[:, names.index("stage")]
+    known = stages[~np.isnan(stages)].astype(int)
+    assert look.hidden.constants[names.index("stage")] == np.bincount(known).argmax()
+
+
+def test_the_section_tells_the_mean_errors(run, look):
+    section = columns.imputations(run, look)
+    hidden = look.hidden
+    of_levels = [place for place, column in enumerate(look.columns) if column.levels]
+    mean = hidden.errors[of_levels].mean()
+    constant = hidden.errors_of_constants[of_levels].mean()
+    assert section.sentences[-1] == (
+        f"The error rate of levels is {mean:.3f} in the mean over 3 columns; with one value it is "
+        f"{constant:.3f}."
+    )
+
+
 # Likelihood
 
 
@@ -374,7 +428,7 @@ def test_the_terms_of_the_columns_are_those_of_the_row(run, look):
     assert np.array_equal(~np.isnan(terms), observed)
     total = 0.0
     for batch, inference in look._inferred(look.examples):
-        total += float(run.model._log_likelihood(inference.context, batch)[0].sum())
+        total += float(run.model.terms_of(inference, batch).log_likelihood[0].sum())
     assert np.nansum(terms) == pytest.approx(total, rel=1e-4)
 
 

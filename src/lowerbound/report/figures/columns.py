@@ -595,18 +595,20 @@ def dumbbells(
         if len(known):
             ax.plot([known.min(), known.max()], [place, place], color=REST, linewidth=2, zorder=1)
     for i, (label, numbers) in enumerate(series.items()):
-        face = COLOURS[0]
-        if i > 0:
-            face = "white"
+        face = "white"
+        area = 48
+        if i == 0:
+            face = COLOURS[0]
+            area = 24
         ax.scatter(
             numbers,
             range(len(names)),
-            s=34,
+            s=area,
             facecolors=face,
             edgecolors=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i % len(MARKERS)],
             label=words(label),
-            zorder=2,
+            zorder=len(series) - i + 1,  # the first is seen where others lie at its place
         )
     ax.set_yticks(range(len(names)), [words(name) for name in names], fontsize=8)
     ax.set_ylim(len(names) - 0.5, -0.5)
