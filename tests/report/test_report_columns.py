@@ -413,7 +413,7 @@ def test_the_section_tells_the_mean_errors(run, look):
     mean = hidden.errors[of_levels].mean()
     constant = hidden.errors_of_constants[of_levels].mean()
     assert section.sentences[-1] == (
-        f"The error rate of levels is {mean:.3f} in the mean over 3 columns; with one value it is "
+        f"The error rate of levels is {mean:.3f} over 3 columns in the mean; with one value it is "
         f"{constant:.3f}."
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -89,7 +90,7 @@ def column_marginals(
         ax: the axes to draw on; None makes a figure.
         labels: the names of the sets.
     """
-    across = min(PANELS_IN_A_ROW, len(columns))
+    across = PANELS_IN_A_ROW
     rows = -(-len(columns) // across)
     height = 0.5 + 1.55 * rows
     figure, ax = prepare_axes(ax, (2.6 * across + 0.4, height))
@@ -195,9 +196,17 @@ def _draw_levels(column: ColumnSchema, data: np.ndarray, samples: np.ndarray, ax
     left.barh(places, second, 0.8, fill=False, **SAMPLES)
     left.set_yticks(places, names, fontsize=SMALL)
     left.set_ylim(len(names) - 0.5, -0.5)
-    left.xaxis.set_major_locator(MaxNLocator(nbins=3))
-    left.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    _show_shares(left.xaxis, max(first + second))
     left.tick_params(labelsize=SMALL, length=2)
+
+
+def _show_shares(axis: XAxis | YAxis, greatest: float) -> None:
+    """Puts a few percentages on an axis, with decimals where all are small."""
+    axis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
+    decimals = None
+    if greatest > 0.04:
+        decimals = 0
+    axis.set_major_formatter(PercentFormatter(1, decimals))
 
 
 def _hide_heights(ax: Axes) -> None:
@@ -480,8 +489,7 @@ def gap_map(
     above.bar(range(count), shares, 0.8, color=COLOURS[0])
     above.set_xlim(-0.5, count - 0.5)
     above.set_xticks([])
-    above.yaxis.set_major_formatter(PercentFormatter(1))
-    above.yaxis.set_major_locator(MaxNLocator(nbins=3))
+    _show_shares(above.yaxis, float(shares.max()))
     above.set_ylim(0, max(float(shares.max()) * 1.1, 0.01))
     above.spines[["top", "right"]].set_visible(False)
     above.tick_params(labelsize=SMALL, length=2)
@@ -521,7 +529,7 @@ def scatters(
         filled: what they were filled with, (n, D).
         ax: the axes to draw on; None makes a figure.
     """
-    across = min(SCATTERS_IN_A_ROW, len(columns))
+    across = SCATTERS_IN_A_ROW
     rows = -(-len(columns) // across)
     figure, ax = prepare_axes(ax, (2.1 * across + 0.4, 2.0 * rows + 0.2))
     ax.axis("off")
@@ -612,7 +620,8 @@ def dumbbells(
         )
     ax.set_yticks(range(len(names)), [words(name) for name in names], fontsize=8)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    known = np.append(table[np.isfinite(table)], [0.0, 1e-9])
+    ax.set_xlim(1.05 * float(known.min()), 1.05 * float(known.max()))
     ax.set_xlabel(xlabel)
     put_legend_above(ax, len(series))
     return figure

@@ -401,9 +401,11 @@ def _compare_errors(hidden: HiddenCells) -> list[str]:
         if positions:
             mean = hidden.errors[positions].mean()
             constant = hidden.errors_of_constants[positions].mean()
+            over = "one column"
+            if len(positions) > 1:
+                over = f"{len(positions)} columns in the mean"
             sentences.append(
-                f"The {what} is {mean:.3f} in the mean over {len(positions)} columns; with one "
-                f"value it is {constant:.3f}."
+                f"The {what} is {mean:.3f} over {over}; with one value it is {constant:.3f}."
             )
     return sentences
 
