@@ -16,7 +16,7 @@ from lowerbound.report import compare, figures, page
 from lowerbound.report.comparison.columns import values_in
 from lowerbound.report.findings.table import TableFindings
 from lowerbound.report.report import glance, sections
-from lowerbound.report.sections import columns, latent, tables
+from lowerbound.report.sections import about, columns, latent, tables
 from lowerbound.report.text import format_plain, format_share
 
 FAST = {
@@ -115,6 +115,12 @@ def test_each_picture_is_there(written):
     wanted += "imputed_numbers imputation_numbers imputation_levels tsne_1 tsne_1_by_2 bounds "
     wanted += "aggregate_1 overview"
     assert set(wanted.split()) <= names
+
+
+def test_the_page_tells_the_kinds_of_the_columns(run):
+    facts = dict(about.about(run).tables[0].rows)
+    assert facts["columns"].startswith("8: 2 count, ")
+    assert facts["columns"].count("1 ") == 6
 
 
 @pytest.mark.parametrize(

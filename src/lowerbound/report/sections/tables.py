@@ -212,6 +212,8 @@ def unlikely(run: Run, findings: DenseFindings) -> Section:
         "in the source, with the columns that fall furthest below their mean and, in brackets, "
         "what each has to the log-likelihood term."
     )
+    if terms is not None and np.isnan(terms).any():
+        caption += " A row with gaps has fewer cells to be unlikely in."
     head = ("row", findings.score_name, "columns that stand out")
     return Section("Least likely", tables=(Table(head, tuple(rows), caption, numbers=False),))
 
