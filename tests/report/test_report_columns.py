@@ -228,6 +228,13 @@ def test_the_table_has_the_measures_of_each_column_the_worst_first(run, look):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d ± [\d,.]+ days", rows["born"][4])
 
 
+@pytest.mark.parametrize("days", [-1e12, 1e12])
+def test_dates_beyond_the_calendar_are_told_by_its_ends(days):
+    column = ColumnSchema("when", "datetime", "date")
+    told = columns.summarise(column, np.array([days]), np.array([0.0]))
+    assert re.match(r"(0001|9997)-\d\d-\d\d ± 0 days", told)
+
+
 def numbers_schema(values, **known):
     return ColumnSchema("x", low=float(np.nanmin(values)), high=float(np.nanmax(values)), **known)
 

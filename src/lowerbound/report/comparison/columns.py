@@ -174,16 +174,24 @@ def values_in(columns: Sequence[ColumnSchema], run: Run, values: np.ndarray) -> 
     converted = np.full((len(values), len(columns)), np.nan)
     positions = {column.name: position for position, column in enumerate(table)}
     for at, column in enumerate(columns):
-        if column.name not in positions:
-            continue
-        position = positions[column.name]
-        series = to_series(table[position], values[:, position])
-        try:
-            numbers, _ = to_values(series, column)
-        except DataError:
-            continue
-        if column.levels:
-            is_unknown = np.isnan(numbers) & series.is_not_null().to_numpy()
-            numbers = np.where(is_unknown, len(column.levels), numbers)
-        converted[:, at] = numbers
+        position = positions.get(column.name)
+        if position is not None:
+            converted[:, at] = _values_in_column(column, table[position], values[:, position])
     return converted
+
+
+def _values_in_column(
+    column: ColumnSchema, known_as: ColumnSchema, values: np.ndarray
+) -> np.ndarray:
+    """Converts values (M,) of a column as one run knows it to those of another run."""
+    if column.is_number and known_as.is_number:
+        return values
+    series = to_series(known_as, values)
+    try:
+        numbers, _ = to_values(series, column)
+    except DataError:
+        return np.full(len(values), np.nan)
+    if not column.levels:
+        return numbers
+    is_unknown = np.isnan(numbers) & series.is_not_null().to_numpy()
+    return np.where(is_unknown, len(column.levels), numbers)

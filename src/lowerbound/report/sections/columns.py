@@ -43,6 +43,11 @@ LISTED_COLUMNS = 50
 ASSOCIATED_COLUMNS = 40
 """The associations of at most this many columns are measured and drawn."""
 
+CALENDAR = (-719_000, 2_932_000)
+"""The first and the last day that is told as a date, about those of the years 1 and 9997, in days
+since 1970.
+"""
+
 MAPPED_ROWS = 300
 """The map of gaps has at most this many rows."""
 
@@ -192,8 +197,10 @@ def summarise(column: ColumnSchema, values: np.ndarray, reference: np.ndarray) -
         share = shares_of_levels(values, count)[most_frequent]
         return f"{shorten(column.levels[most_frequent], 18)}: {100 * share:.1f} %"
     if column.kind == "datetime":
-        (mean,) = to_texts(column, known.mean(keepdims=True))
-        return f"{mean[:10]} ± {format_plain(known.std(), 3)} days"
+        first_day, last_day = CALENDAR
+        mean = np.clip(known.mean(keepdims=True), first_day, last_day)
+        (day,) = to_texts(column, mean)
+        return f"{day[:10]} ± {format_plain(known.std(), 3)} days"
     return f"{format_plain(known.mean())} ± {format_plain(known.std(), 3)}"
 
 
