@@ -22,6 +22,7 @@ from torch.distributions import Distribution, constraints
 from ..batch import Batch
 from ..latents import Level, code
 from ..model import VAE
+from .batches import restart
 
 
 class Stretch(NamedTuple):
@@ -233,7 +234,7 @@ def _stretched_draws(levels: Sequence[Level], count: int, factor: float, seed: i
     """Draws each level from its stretched posterior by the noise of a seed, (count, B, d)."""
     zs = []
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        restart(seed, levels[0].z.device)
         for level in levels:
             shape = torch.Size()
             if len(level.q.batch_shape) == 1:  # the level that is inferred first

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from polars import DataFrame, Series
 
 
+LARGEST_WHOLE = 2**62
+"""Whole numbers that are filled are at most this one, whatever their type can hold."""
+
+
 class Cells(NamedTuple):
     """The cells of a frame in the columns of a run.
 
@@ -128,6 +132,9 @@ def fill_series(
         return made.alias(series.name)
     if series.dtype == polars.String:
         made = style.write(made, column, series.name)
+    elif made.dtype == polars.String and series.dtype.is_numeric():
+        # Numbers in a column of words are levels that the run does not know, and stay.
+        series = series.cast(polars.String)
     made = _in_type(made, series.dtype)
     return made.zip_with(polars.Series(is_gap), series).alias(series.name)
 
@@ -163,7 +170,7 @@ def _within(numbers: "Series", kind: Any) -> "Series":
     if numbers.dtype == polars.Boolean:
         return numbers.cast(kind)
     low = polars.select(kind.min()).item()
-    high = polars.select(kind.max()).item()
+    high = min(polars.select(kind.max()).item(), LARGEST_WHOLE)
     if numbers.dtype.is_float():
         numbers = numbers.round()
     return numbers.clip(low, high).cast(kind)

@@ -24,14 +24,19 @@ from torch.distributions import Independent
 
 from ..batch import Batch
 from ..columns import Coding, ColumnSchema
-from ..evaluation.batches import evaluating, placed
+from ..evaluation.batches import evaluating, placed, restart
 from ..evaluation.proposal import DEFENSIVE, Proposal, Sampler, fitting
 from ..families.columns import TableDistribution
 from ..model import VAE
 from ..training.seeds import derive_seed
 
 IMPUTATION_SAMPLES = 1000
-"""Draws of the latent variables for each row with gaps, unless somebody asks for another number."""
+"""Draws of the latent variables for each row with gaps, unless somebody asks for another number.
+
+They are of the mixture that log p(x) is measured by. On adult with half of the cells hidden and an
+encoder that is right, 1,000 of its draws are worth 300 and those of the posterior alone 470, with
+the same error; with posteriors of half the width 119 and 7, of one and a half times 117 and 55.
+"""
 
 BLOCK = 1024
 """So many rows of a source, one after another, have one random stream.
@@ -144,10 +149,11 @@ class Completer:
             np.full(values.shape, np.nan),
             np.full(values.shape, np.nan),
         )
+        device = next(self.model.parameters()).device
         with evaluating(self.model, 0):
             for start in range(0, count, BLOCK):
                 begin(first_row + start)
-                torch.manual_seed(derive_seed(self.seed, (first_row + start) // BLOCK))
+                restart(derive_seed(self.seed, (first_row + start) // BLOCK), device)
                 self._complete_block(completed, slice(start, start + BLOCK))
         return completed
 

@@ -106,7 +106,7 @@ class Filler:
         cells = read_cells(typed, self.columns, self.places)
         self._count(cells)
         self._count_left(frame)
-        has_gaps: np.ndarray = cells.is_gap.any(axis=1)
+        has_gaps = np.asarray(cells.is_gap.any(axis=1))
         # What lacks in other rows nobody sees filled: it costs nothing.
         values = np.where(has_gaps[:, None], cells.values, 0.0)
         completed = self.completer.complete(values, self.read, self.begin)
@@ -168,7 +168,23 @@ class Filler:
             notes.append(f"{self.source}: {count:,} gaps in {listed(self.left)} stay gaps")
         for name, count in self.unknown.items():
             notes.append(f"{self._tell_unknown(name, count)}; they stay as they are")
-        return tuple(notes)
+        return (*notes, *self._tell_of_atoms())
+
+    def _tell_of_atoms(self) -> list[str]:
+        """Tells of means of columns most of whose numbers are one and the same."""
+        told = []
+        for place, name in self.places.items():
+            column = self.columns[place]
+            share = max(column.shares, default=0.0)
+            is_filled = self.completer.mode == "mean" and name in self.filled
+            if is_filled and column.is_number and share > 0.5:
+                atom = column.atoms[column.shares.index(share)]
+                told.append(
+                    f"{name!r} is {atom:g} in {share:.0%} of the rows that the run was fitted to, "
+                    "and its means lie between that and the others: the mode 'median' fills it "
+                    "with values such as there are"
+                )
+        return told
 
 
 def _is_row_name(name: str, names: list[str]) -> bool:

@@ -131,7 +131,13 @@ def impute(
 
 
 def make_completer(
-    run: Run, *, multiple: int | None, samples: int, mode: str, seed: int
+    run: Run,
+    *,
+    multiple: int | None,
+    samples: int,
+    mode: str,
+    seed: int,
+    interval: float | None = None,
 ) -> Completer:
     """Makes what fills the gaps of rows, for a run that can.
 
@@ -151,6 +157,7 @@ def make_completer(
         samples=samples,
         multiple=multiple or 0,
         mode=mode,
+        interval=interval,
         seed=seed,
     )
 

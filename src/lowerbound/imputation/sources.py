@@ -153,4 +153,10 @@ def _frame_of(source: InMemory, columns: Sequence[ColumnSchema]) -> "DataFrame":
             f"impute fills frames, and arrays with the {wanted} columns of the run (N, {wanted}); "
             f"got {got}"
         )
-    return polars.DataFrame(found, schema=[column.name for column in columns], orient="row")
+    made = []
+    for column, values in zip(columns, found.T, strict=True):
+        series = polars.Series(column.name, values)
+        if series.dtype.is_float() and series.is_nan().all():
+            series = series.fill_nan(None).cast(polars.Null)
+        made.append(series)
+    return polars.DataFrame(made)

@@ -186,8 +186,9 @@ class _TextWriter(Writer):
         if names is None:
             names = tuple(frame.columns)
         if names:
-            places = map(str, range(len(names)))
-            self._write_rows(polars.DataFrame(dict(zip(places, zip(names), strict=True))))
+            # A name that is nothing is written as nothing, not as an empty text in quotes.
+            row = {str(place): [name or None] for place, name in enumerate(names)}
+            self._write_rows(polars.DataFrame(row))
 
     def _write_rows(self, frame: "DataFrame") -> None:
         separator = self.layout.separator
