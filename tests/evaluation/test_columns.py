@@ -15,7 +15,6 @@ from lowerbound.evaluation.columns import (
     cramers_v,
     distances_by_kind,
     gap_pairs,
-    imputation_error,
     pearson,
     total_variation,
 )
@@ -212,20 +211,3 @@ def test_a_column_of_gaps_alone_has_no_pairs():
     observed[:, 0] = False
     observed[0, 1] = False
     assert gap_pairs(observed) == []
-
-
-# Imputations
-
-
-def test_errors_of_filled_cells_by_hand():
-    truth = np.array([1.0, 3.0, 5.0, 7.0])  # standard deviation sqrt(5)
-    filled = np.array([2.0, 2.0, 6.0, 6.0])
-    assert imputation_error(NUMBER, truth, filled) == pytest.approx(1 / np.sqrt(5))
-    assert imputation_error(NUMBER, truth, np.full(4, 4.0)) == pytest.approx(1)
-    assert imputation_error(LEVELS, np.array([0, 1, 2, 2.0]), np.array([0, 1, 1, 0.0])) == 0.5
-
-
-def test_errors_of_nothing_are_not_known():
-    for column in (NUMBER, LEVELS):
-        assert np.isnan(imputation_error(column, np.zeros(0), np.zeros(0)))
-    assert np.isnan(imputation_error(NUMBER, np.ones(3), np.zeros(3)))

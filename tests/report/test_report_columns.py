@@ -112,8 +112,8 @@ def test_the_fixture_has_a_column_of_each_kind(run):
 def test_each_picture_is_there(written):
     names = {path.stem for path in written[0].parent.glob("*.png")}
     wanted = "marginals associations gaps column_densities column_probabilities pca_1 pca_1_by_2 "
-    wanted += "imputed_numbers imputation_numbers imputation_levels tsne_1 tsne_1_by_2 bounds "
-    wanted += "aggregate_1 overview"
+    wanted += "imputed_numbers imputation_numbers imputation_ordered imputation_levels tsne_1 "
+    wanted += "tsne_1_by_2 bounds aggregate_1 overview"
     assert set(wanted.split()) <= names
 
 
@@ -382,7 +382,7 @@ def test_a_table_without_gaps_has_no_such_section(tmp_path):
 # Imputation
 
 
-def test_hidden_cells_are_observed_ones_and_those_alone_are_filled(look):
+def test_hidden_cells_are_observed_ones(look):
     hidden = look.hidden
     values = look.examples.values_at(slice(None))
     is_hidden = ~np.isnan(hidden.truth)
@@ -390,12 +390,11 @@ def test_hidden_cells_are_observed_ones_and_those_alone_are_filled(look):
     assert not np.isnan(values[is_hidden]).any()
     observed = (~np.isnan(values)).sum()
     assert 0.15 < is_hidden.sum() / observed < 0.25
-    assert np.array_equal(np.isfinite(hidden.imputed), is_hidden)
+    assert np.isfinite(hidden.model.imputed).all()
 
 
-def test_no_hidden_cell_is_seen_by_the_model(look, monkeypatch):
+def test_no_hidden_cell_is_seen_by_the_model(look):
     """What fills the cells is the same whatever the truth is."""
-    before = look.hidden.imputed
     examples = look.examples
     values = examples.values.copy()
     rows = examples.rows[: len(look.hidden.truth)]
@@ -405,30 +404,36 @@ def test_no_hidden_cell_is_seen_by_the_model(look, monkeypatch):
     values[rows] = part
     other = TableFindings(look.run)
     other.__dict__["examples"] = replace(examples, values=values)
-    other.__dict__["_constants"] = look._constants
-    assert np.array_equal(other.hidden.imputed, before, equal_nan=True)
+    before = look.hidden.model.imputed[is_hidden]
+    assert (other.hidden.truth[is_hidden] == 0).all()
+    assert np.array_equal(other.hidden.model.imputed[is_hidden], before)
 
 
 def test_one_value_is_the_mean_or_the_mode_of_the_training_rows(run, look):
     train = run.data().train.values_at(slice(None))
     names = [column.name for column in run.schema.table]
-    heights = train[:, names.index("height")]
-    assert look.hidden.constants[names.index("height")] == pytest.approx(np.nanmean(heights))
-    stages = train[:, names.index("stage")]
-    known = stages[~np.isnan(stages)].astype(int)
-    assert look.hidden.constants[names.index("stage")] == np.bincount(known).argmax()
+    is_hidden = ~np.isnan(look.hidden.truth)
+    height = names.index("height")
+    filled = look.hidden.constant.imputed[is_hidden[:, height], height]
+    assert filled == pytest.approx(np.nanmean(train[:, height]))
+    stage = names.index("stage")
+    known = train[~np.isnan(train[:, stage]), stage].astype(int)
+    filled = look.hidden.constant.imputed[is_hidden[:, stage], stage]
+    assert set(filled) == {np.bincount(known).argmax()}
 
 
-def test_the_section_tells_the_mean_errors(run, look):
+def test_the_picture_has_the_errors_of_evaluate_by_kind(run, look):
     section = columns.imputations(run, look)
-    hidden = look.hidden
-    of_levels = [place for place, column in enumerate(look.columns) if column.levels]
-    mean = hidden.errors[of_levels].mean()
-    constant = hidden.errors_of_constants[of_levels].mean()
-    assert section.sentences[-1] == (
-        f"The error rate of levels is {mean:.3f} over 3 columns in the mean; with one value it is "
-        f"{constant:.3f}."
-    )
+    by_column = look.hidden.model.by_column()
+    drawn = {}
+    for picture in section.pictures[1:]:
+        ax = picture.draw(None).axes[0]
+        names = [tick.get_text() for tick in ax.get_yticklabels()]
+        values = ax.collections[0].get_offsets()[:, 0]
+        drawn |= dict(zip(names, values, strict=True))
+        assert list(values) == sorted(values, reverse=True)
+    assert drawn == {name: pytest.approx(error.value) for name, error in by_column.items()}
+    assert section.commands[1] == "lowerbound evaluate run --hide 0.2"
 
 
 # Likelihood

@@ -56,22 +56,6 @@ def distances_by_kind(
     return np.array(distances)
 
 
-def imputation_error(column: ColumnSchema, truth: np.ndarray, filled: np.ndarray) -> float:
-    """Measures how far filled cells (n,) of a column are from the truth (n,).
-
-    Of numbers it is the root mean squared error over the standard deviation of the truth, of levels
-    the share that is wrong. It is nan for fewer than two numbers, or numbers that do not vary.
-    """
-    if not len(truth):
-        return np.nan
-    if column.levels:
-        return float((truth != filled).mean())
-    deviation = float(truth.std())
-    if not deviation > 0:
-        return np.nan
-    return float(np.sqrt(((truth - filled) ** 2).mean()) / deviation)
-
-
 # Associations ------------------------------------------------------------------------------------
 
 

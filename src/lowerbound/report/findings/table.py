@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...baselines import MeanMode
 from ...batch import Batch
 from ...columns import ColumnSchema
 from ...data import Examples
@@ -15,10 +16,10 @@ from ...evaluation.columns import (
     associations,
     correlation_ratio,
     distances_by_kind,
-    imputation_error,
-    shares_of_levels,
 )
 from ...imputation.completion import Completer
+from ...imputation.errors import CellErrors
+from ...imputation.hiding import draw_hidden, impute_by
 from .dense import DenseFindings
 
 MOST_EXAMPLES = 20_000
@@ -54,42 +55,30 @@ class HiddenCells:
     """Cells that were hidden from a model, and what it fills them with.
 
     Attributes:
-        columns: the D columns.
-        truth: the values of rows, (n, D); NaN where nothing was hidden.
-        imputed: what the model fills these cells with, given the others, (n, D); NaN elsewhere.
-        constants: what each column is filled with if nothing else is known: the mean of the
-            training rows, or their most frequent level, (D,).
+        model: the truth, what the model fills the hidden cells with given the others, and how far
+            that is from the truth.
+        constant: the same of one value for each column: the mean, or the most frequent level.
         effective: the effective number of draws of each row, (n,); NaN of a row without gaps.
     """
 
-    columns: tuple[ColumnSchema, ...]
-    truth: np.ndarray
-    imputed: np.ndarray
-    constants: np.ndarray
+    model: CellErrors
+    constant: CellErrors
     effective: np.ndarray
 
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """The number of hidden cells of each column, (D,)."""
-        return np.asarray((~np.isnan(self.truth)).sum(0))
+    @property
+    def columns(self) -> tuple[ColumnSchema, ...]:
+        """The D columns."""
+        return self.model.columns
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The hidden values of the rows, (n, D); NaN where nothing was hidden."""
+        return self.model.truth
 
     @cached_property
-    def errors(self) -> np.ndarray:
-        """The error of each column as `imputation_error` has it, (D,)."""
-        return self._errors(self.imputed)
-
-    @cached_property
-    def errors_of_constants(self) -> np.ndarray:
-        """The error of each column if every cell is filled with the same value, (D,)."""
-        return self._errors(np.broadcast_to(self.constants, self.truth.shape))
-
-    def _errors(self, filled: np.ndarray) -> np.ndarray:
-        errors = []
-        for position, column in enumerate(self.columns):
-            hidden = ~np.isnan(self.truth[:, position])
-            truth = self.truth[hidden, position]
-            errors.append(imputation_error(column, truth, filled[hidden, position]))
-        return np.array(errors)
+    def count(self) -> int:
+        """The number of hidden cells."""
+        return int((~np.isnan(self.truth)).sum())
 
 
 class TableFindings(DenseFindings):
@@ -144,36 +133,28 @@ class TableFindings(DenseFindings):
         """Some of the observed cells of some of the rows, filled by the model from the others."""
         rows = self.examples.take(slice(0, HIDDEN_ROWS))
         values = np.asarray(rows.values_at(slice(None)), np.float64)
-        drawn = np.random.default_rng(0).random(values.shape) < HIDDEN_SHARE
-        is_hidden = drawn & ~np.isnan(values)
-        visible = np.where(is_hidden, np.nan, values)
+        is_hidden = draw_hidden(values, HIDDEN_SHARE, seed=0)
+        given = np.where(is_hidden, np.nan, values)
+        truth = np.where(is_hidden, values, np.nan)
         completer = Completer(self.run.model, self.columns, samples=HIDDEN_DRAWS)
-        completed = completer.complete(visible)
+        completed = completer.complete(given)
+        training = self._training_values
+        constant = impute_by(MeanMode(), training, given, self.columns)
+        deviation = np.nanstd(training, axis=0)
+        deviation[~(deviation > 0)] = 1.0
         return HiddenCells(
-            self.columns,
-            np.where(is_hidden, values, np.nan),
-            np.where(is_hidden, completed.values, np.nan),
-            self._constants,
+            CellErrors(self.columns, truth, completed.values, deviation),
+            CellErrors(self.columns, truth, completer.coding.rounded(constant), deviation),
             completed.effective,
         )
 
     @property
-    def _constants(self) -> np.ndarray:
-        """The mean of the numbers of each column, or its most frequent level, in training rows."""
+    def _training_values(self) -> np.ndarray:
+        """The values of training rows that means and modes are of, (N, D)."""
         train = self.data.train
         assert isinstance(train, Examples)
         rows = np.linspace(0, len(train) - 1, min(len(train), BASELINE_ROWS)).astype(np.int64)
-        values = np.asarray(train.values_at(rows), np.float64)
-        constants = []
-        for position, column in enumerate(self.columns):
-            known = values[~np.isnan(values[:, position]), position]
-            if column.levels:
-                constants.append(float(shares_of_levels(known, len(column.levels)).argmax()))
-            elif len(known):
-                constants.append(float(known.mean()))
-            else:
-                constants.append(np.nan)
-        return np.array(constants)
+        return np.asarray(train.values_at(rows), np.float64)
 
     @cached_property
     def colourings(self) -> list[tuple[str, list[str]]]:

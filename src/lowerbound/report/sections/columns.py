@@ -1,5 +1,6 @@
 """Sections on tables with columns of several kinds and with gaps."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...columns import ColumnSchema
+from ...columns import NUMBERS, ColumnSchema
 from ...data import Dataset, Examples
 from ...data.frames import to_texts
 from ...evaluation.columns import gap_pairs, shares_of_levels
@@ -26,7 +27,7 @@ from ..figures import (
 from ..figures.columns import SCATTERS_IN_A_ROW
 from ..findings.table import HIDDEN_DRAWS, HIDDEN_SHARE, HiddenCells, TableFindings
 from ..records import Kind, Picture, Section, Table
-from ..text import format_number, format_plain, format_share, shorten
+from ..text import format_estimate, format_number, format_plain, format_share, shorten
 from .bound import measured
 from .latent import health, space
 from .tables import GLANCE_EXAMPLES, means_of_known, unlikely
@@ -83,6 +84,49 @@ class Bars:
     of_densities: bool
     note: str
 
+
+@dataclass(frozen=True)
+class Errors:
+    """A picture of the errors of filled cells of some columns.
+
+    Attributes:
+        name: of the picture.
+        title: of the picture.
+        kinds: of the columns.
+        measure: what the error is, see `imputation.errors.MEASURES`.
+        constant: the one value that all gaps of a column are filled with.
+    """
+
+    name: str
+    title: str
+    kinds: tuple[str, ...]
+    measure: str
+    constant: str
+
+
+OF_NUMBERS = Errors(
+    "imputation_numbers",
+    "Errors of numbers",
+    NUMBERS,
+    "root mean squared error / range of the training values",
+    "mean",
+)
+
+OF_ORDERED = Errors(
+    "imputation_ordered",
+    "Errors of levels with an order",
+    ("ordinal",),
+    "mean absolute error / number of levels",
+    "mode",
+)
+
+OF_LEVELS = Errors(
+    "imputation_levels",
+    "Errors of levels",
+    ("categorical", "binary"),
+    "share of wrong levels",
+    "mode",
+)
 
 PROBABILITIES = Bars(
     "column_probabilities",
@@ -373,55 +417,50 @@ def imputations(run: Run, findings: TableFindings) -> Section | None:
     if not findings.has_bound or len(findings.columns) < 2:
         return None
     hidden = findings.hidden
-    if not hidden.counts.any():
+    if not hidden.count:
         return None
-    count = len(hidden.truth)
     effective = float(np.nanmedian(hidden.effective))
+    rows = "these rows"
+    if findings.is_own:
+        rows = "the training rows"
     sentence = (
-        f"{format_share(HIDDEN_SHARE)} of the observed cells of {count:,} {findings.split} "
-        f"examples were hidden at random ({hidden.counts.sum():,} cells), and filled by the model "
-        f"from the others: with means of numbers and the most probable levels, by {HIDDEN_DRAWS} "
-        f"weighted draws of z for each row (effective: median {effective:.1f}). Beside them stands "
-        "what fills all gaps of a column with one value: the mean, or the most frequent level, of "
-        "the training rows."
+        f"{format_share(HIDDEN_SHARE)} of the observed cells of {len(hidden.truth):,} "
+        f"{findings.split} examples were hidden at random ({hidden.count:,} cells), and filled by "
+        f"the model from the others: with means of numbers and the most probable levels, by "
+        f"{HIDDEN_DRAWS} weighted draws of z for each row (effective: median {effective:.1f}). "
+        "Beside them stands one value for all gaps of a column: the mean, or the most frequent "
+        f"level, of {rows}."
     )
-    sentences = [sentence, *_compare_errors(hidden)]
-    pictures = [
-        _scatter_picture(findings),
-        *_error_pictures(findings),
-    ]
+    pictures = [_scatter_picture(findings)]
+    pictures += [_error_picture(hidden, errors) for errors in (OF_NUMBERS, OF_ORDERED, OF_LEVELS)]
     return Section(
         "Imputation",
-        tuple(sentences),
+        (sentence, _compare_errors(hidden)),
         pictures=tuple(picture for picture in pictures if picture is not None),
+        commands=(
+            "# with more draws, and beside other methods",
+            f"lowerbound evaluate {shlex.quote(run.folder.resolve().name)} --hide {HIDDEN_SHARE}",
+        ),
     )
 
 
-def _compare_errors(hidden: HiddenCells) -> list[str]:
-    """Says for numbers and for levels how large the errors are in the mean over the columns."""
-    sentences = []
-    for of_levels, what in (
-        (False, "standardised error of numbers"),
-        (True, "error rate of levels"),
-    ):
-        positions = _with_errors(hidden, of_levels)
-        if positions:
-            mean = hidden.errors[positions].mean()
-            constant = hidden.errors_of_constants[positions].mean()
-            over = "one column"
-            if len(positions) > 1:
-                over = f"{len(positions)} columns in the mean"
-            sentences.append(
-                f"The {what} is {mean:.3f} over {over}; with one value it is {constant:.3f}."
-            )
-    return sentences
+def _compare_errors(hidden: HiddenCells) -> str:
+    """Says how large the error is in the mean over the columns."""
+    model = hidden.model.mean()
+    constant = hidden.constant.mean()
+    difference = hidden.model.difference(hidden.constant)
+    return (
+        f"The mean error of the columns is {format_estimate(model, 3)}; with one value it is "
+        f"{format_estimate(constant, 3)} (difference {format_estimate(difference, 3, sign=True)})."
+    )
 
 
-def _with_errors(hidden: HiddenCells, of_levels: bool) -> list[int]:
-    """Returns the positions of the columns of numbers or of levels whose errors were measured."""
+def _columns_of_kinds(hidden: HiddenCells, kinds: Sequence[str]) -> list[int]:
+    """Returns the positions of the columns of some kinds of which a cell was hidden."""
+    known = ~np.isnan(hidden.truth).all(0)
     positions = []
     for position, column in enumerate(hidden.columns):
-        if bool(column.levels) == of_levels and np.isfinite(hidden.errors[position]):
+        if known[position] and column.kind in kinds:
             positions.append(position)
     return positions
 
@@ -429,7 +468,7 @@ def _with_errors(hidden: HiddenCells, of_levels: bool) -> list[int]:
 def _scatter_picture(findings: TableFindings) -> Picture | None:
     """Draws filled numbers against the truth."""
     hidden = findings.hidden
-    positions = _with_errors(hidden, of_levels=False)
+    positions = _columns_of_kinds(hidden, NUMBERS)
     if not positions:
         return None
     shown = positions[:SCATTERED_COLUMNS]
@@ -442,7 +481,8 @@ def _scatter_picture(findings: TableFindings) -> Picture | None:
         some = shown
         if ax is not None:
             some = shown[:SCATTERS_IN_A_ROW]
-        return scatters(columns[: len(some)], hidden.truth[:, some], hidden.imputed[:, some], ax)
+        imputed = hidden.model.imputed[:, some]
+        return scatters(columns[: len(some)], hidden.truth[:, some], imputed, ax)
 
     return Picture(
         "imputed_numbers",
@@ -455,29 +495,26 @@ def _scatter_picture(findings: TableFindings) -> Picture | None:
     )
 
 
-def _error_pictures(findings: TableFindings) -> list[Picture]:
-    """Draws the errors of columns of numbers and of levels, beside those of one value."""
-    hidden = findings.hidden
-    pictures = []
-    for of_levels, name, title, xlabel, constant in (
-        (False, "imputation_numbers", "Errors of numbers", "error (standard deviations)", "mean"),
-        (True, "imputation_levels", "Errors of levels", "share of wrong levels", "mode"),
-    ):
-        positions = _with_errors(hidden, of_levels)
-        if not positions:
-            continue
-        worst = sorted(positions, key=lambda position: -hidden.errors[position])
-        shown = worst[:LIKELIHOOD_COLUMNS]
-        names = [hidden.columns[position].name for position in shown]
-        series = {
-            "model": hidden.errors[shown].tolist(),
-            constant: hidden.errors_of_constants[shown].tolist(),
-        }
-        caption = "Of the hidden cells of each column, the largest errors first."
-        if len(shown) < len(positions):
-            caption = f"The {len(shown)} columns of {len(positions)} with the largest errors."
-        pictures.append(Picture(name, title, caption, partial(dumbbells, names, series, xlabel)))
-    return pictures
+def _error_picture(hidden: HiddenCells, errors: Errors) -> Picture | None:
+    """Draws the errors of the columns of some kinds, beside those of one value for each."""
+    positions = _columns_of_kinds(hidden, errors.kinds)
+    if not positions:
+        return None
+    of_model = hidden.model.by_column()
+    of_constant = hidden.constant.by_column()
+    names = [hidden.columns[position].name for position in positions]
+    names.sort(key=lambda name: -of_model[name].value)
+    shown = names[:LIKELIHOOD_COLUMNS]
+    series = {
+        "model": [of_model[name].value for name in shown],
+        errors.constant: [of_constant[name].value for name in shown],
+    }
+    caption = "Of the hidden cells of each column, the largest errors first."
+    if len(shown) < len(names):
+        caption = f"The {len(shown)} columns of {len(names)} with the largest errors."
+    return Picture(
+        errors.name, errors.title, caption, partial(dumbbells, shown, series, errors.measure)
+    )
 
 
 # Likelihood --------------------------------------------------------------------------------------
