@@ -16,7 +16,7 @@ from lowerbound.report import compare, figures, page
 from lowerbound.report.comparison.columns import values_in
 from lowerbound.report.findings.table import TableFindings
 from lowerbound.report.report import glance, sections
-from lowerbound.report.sections import about, columns, latent, tables
+from lowerbound.report.sections import about, columns, gaps, latent, tables
 from lowerbound.report.text import format_plain, format_share
 
 FAST = {
@@ -352,7 +352,7 @@ def test_the_square_has_data_below_the_diagonal_and_samples_above():
 
 
 def test_gaps_are_told_as_they_are(run, look):
-    section = columns.gaps(run, look)
+    section = gaps.gaps(run, look)
     share = np.isnan(look.values).mean()
     assert section.sentences[0].startswith(f"{format_share(share)} of the cells of ")
 
@@ -366,7 +366,7 @@ def test_pairs_of_gaps_are_listed(tmp_path):
     ]
     paired = fit(tmp_path / "run", frame.with_columns(together), **{"data.kinds": KINDS})
     found = TableFindings(paired)
-    row = columns.gaps(paired, found).tables[0].rows[0]
+    row = gaps.gaps(paired, found).tables[0].rows[0]
     assert row[0] == "height and country"
     first = np.isnan(found.values[:, 0])
     second = np.isnan(found.values[:, 5])
@@ -376,7 +376,7 @@ def test_pairs_of_gaps_are_listed(tmp_path):
 
 def test_a_table_without_gaps_has_no_such_section(tmp_path):
     full = fit(tmp_path / "run", mixed(100).drop_nulls().head(40))
-    assert columns.gaps(full, TableFindings(full)) is None
+    assert gaps.gaps(full, TableFindings(full)) is None
 
 
 # Imputation
@@ -423,7 +423,7 @@ def test_one_value_is_the_mean_or_the_mode_of_the_training_rows(run, look):
 
 
 def test_the_picture_has_the_errors_of_evaluate_by_kind(run, look):
-    section = columns.imputations(run, look)
+    section = gaps.imputations(run, look)
     by_column = look.hidden.model.by_column()
     drawn = {}
     for picture in section.pictures[1:]:

@@ -3,20 +3,13 @@ folders, so that they work in a notebook.
 """
 
 from ...system.image_grid import tiles, to_unit_interval
-from .columns import (
-    association_gaps,
-    associations_matrix,
-    column_marginal,
-    column_marginals,
-    dumbbells,
-    gap_map,
-    scatters,
-)
+from .columns import column_marginal, column_marginals
 from .curves import lines
 from .distributions import bars, histogram, levels, marginal, marginals, rates
 from .images import grid, heat, interleaved, matrix, pairs, strips, sweep
 from .points import amounts, classes, shades
 from .style import COLOURS, DEPTH, DIFFERENCE, MANY, MARKERS, REST, SIZE, Bars, pixels, words
+from .tables import association_gaps, associations_matrix, dumbbells, gap_map, scatters
 
 __all__ = [
     "COLOURS",
