@@ -462,6 +462,18 @@ def test_densities_and_probabilities_are_apart(run, look):
     assert shown[0] == {"gain", "visits", "stage", "country", "sign"}
 
 
+def test_impossible_cells_are_told_and_blamed(run):
+    found = TableFindings(run)
+    found.by_column[3, 0] = -np.inf
+    found.by_column[5, 0] = -np.inf
+    (warning,) = columns.likelihoods(run, found).warnings
+    assert warning.startswith("The model finds 2 cells impossible")
+    assert "of them of height" in warning
+    found.__dict__["order"] = np.array([3, 0])
+    rows = tables.unlikely(run, found).tables[0].rows
+    assert re.match(r"height = .* \(–\)", rows[0][2])
+
+
 def test_the_oddest_row_is_told_in_the_words_of_the_source(run, look):
     (table,) = tables.unlikely(run, look).tables
     frame = polars.read_parquet(run.recipe.data.source)

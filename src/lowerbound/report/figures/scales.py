@@ -81,7 +81,7 @@ def set_ticks(column: ColumnSchema, axis: Scale, ends: tuple[float, float], ax: 
         ax.xaxis.get_offset_text().set_fontsize(SMALL)
         return
     if axis.name == "linear":
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=3))
         ticks = [tick for tick in ax.get_xticks() if ends[0] <= tick <= ends[1]]
     else:
         ticks = _decades(axis, ends)

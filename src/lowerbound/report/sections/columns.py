@@ -25,7 +25,7 @@ from ..text import format_number, format_plain, format_share, shorten
 from .bound import measured
 from .gaps import gaps, imputations
 from .latent import health, space
-from .tables import GLANCE_EXAMPLES, means_of_known, unlikely
+from .tables import GLANCE_EXAMPLES, means_of_finite, unlikely
 
 DRAWN_COLUMNS = 24
 """At most this many columns are drawn beside samples."""
@@ -289,7 +289,7 @@ def likelihoods(run: Run, findings: TableFindings) -> Section | None:
     terms = findings.by_column
     if terms is None:
         return None
-    means = means_of_known(terms)
+    means = means_of_finite(terms)
     pictures = []
     for bars in (PROBABILITIES, DENSITIES):
         picture = _likelihood_picture(findings, means, bars)
@@ -301,7 +301,25 @@ def likelihoods(run: Run, findings: TableFindings) -> Section | None:
         f"The mean of log p(x | z) over the observed cells of {len(terms):,} {findings.split} "
         "examples, in nats per cell and in the units of the data; one draw of z for each."
     )
-    return Section("Likelihood by column", (sentence,), pictures=tuple(pictures))
+    return Section(
+        "Likelihood by column",
+        (sentence,),
+        _impossible_cells(findings, terms),
+        pictures=tuple(pictures),
+    )
+
+
+def _impossible_cells(findings: TableFindings, terms: np.ndarray) -> tuple[str, ...]:
+    """Warns of cells that the model finds impossible."""
+    counts = np.isneginf(terms).sum(0)
+    if not counts.any():
+        return ()
+    worst = findings.columns[int(counts.argmax())].name
+    warning = (
+        f"The model finds {counts.sum():,} cells impossible (log p(x | z) is minus infinity), most "
+        f"of them of {shorten(worst)}; they are left out of these means."
+    )
+    return (warning,)
 
 
 def _likelihood_picture(findings: TableFindings, means: np.ndarray, bars: Bars) -> Picture | None:

@@ -205,7 +205,7 @@ def unlikely(run: Run, findings: DenseFindings) -> Section:
         score = float(findings.scores[number])
         blamed = ""
         if terms is not None:
-            blamed = _blamed_columns(names, cells, terms[number], means_of_known(terms))
+            blamed = _blamed_columns(names, cells, terms[number], means_of_finite(terms))
         rows.append((str(source_row), format_number(score, 1), blamed))
     caption = (
         f"The {findings.split} examples of the lowest {findings.score_name} (nats), by their row "
@@ -218,9 +218,9 @@ def unlikely(run: Run, findings: DenseFindings) -> Section:
     return Section("Least likely", tables=(Table(head, tuple(rows), caption, numbers=False),))
 
 
-def means_of_known(terms: np.ndarray) -> np.ndarray:
-    """Returns the mean of the numbers of each column that are no NaN, (D,); NaN where all are."""
-    known = ~np.isnan(terms)
+def means_of_finite(terms: np.ndarray) -> np.ndarray:
+    """Returns the mean of the finite numbers of each column, (D,); NaN where there are none."""
+    known = np.isfinite(terms)
     counts = known.sum(0)
     sums = np.where(known, terms, 0).sum(0, dtype=np.float64)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
@@ -235,7 +235,7 @@ def _blamed_columns(
         names: the names of the columns.
         cells: its values, as the source has them.
         terms: the log-likelihood term of each of its columns, (D,); NaN of a gap.
-        means: the means of these terms over all examples, (D,).
+        means: the means of these terms over all examples, (D,), those that are finite.
     """
     worst = np.argsort(terms - means, kind="stable")[:BLAMED_COLUMNS]  # NaN is the last
     entries = []
