@@ -13,6 +13,8 @@ from PIL import Image
 
 import lowerbound
 from lowerbound import recipe
+from lowerbound.batch import Batch
+from lowerbound.columns import ColumnSchema
 from lowerbound.data import Schema
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound
@@ -33,6 +35,14 @@ SMALL = {
     "report.write": False,
     "report.points": 120,
 }
+
+
+PLAIN = {
+    "data__kinds": None,
+    "data__hide": 0,
+    "model__likelihood": {"type": "Normal", "variance": "learned"},
+}
+"""A table of numbers alone, without gaps."""
 
 
 def fit(folder, name="digits", **changed):
@@ -65,6 +75,7 @@ def table(tmp_path_factory):
         data__source=str(folder / "t.csv"),
         training__epochs=60,
         data__test=200,
+        **PLAIN,
     )
 
 
@@ -250,7 +261,7 @@ def test_dispersion_is_one_where_the_likelihood_is_true():
 
         def _inferred(self, examples):
             inference = Inference([], torch.zeros(1, 250, 1))
-            return ((torch.randn(250, 30) * self.spread, inference) for _ in range(2))
+            return ((Batch(torch.randn(250, 30) * self.spread), inference) for _ in range(2))
 
         def decode(self, z):
             return torch.distributions.Normal(torch.zeros(250, 30), 2.0)
@@ -329,6 +340,7 @@ def test_one_value_beyond_all_others_does_not_end_the_report(tmp_path, settings)
         "table",
         data__source=str(tmp_path / "t.npy"),
         data__standardize=False,
+        **PLAIN,
         **settings,
     )
     assert page(run).is_file()
@@ -337,7 +349,9 @@ def test_one_value_beyond_all_others_does_not_end_the_report(tmp_path, settings)
 @pytest.mark.parametrize("recipe_name", ["digits", "table"])
 def test_weights_that_are_no_numbers_have_a_report_that_says_so(tmp_path, recipe_name):
     np.save(tmp_path / "t.npy", np.random.default_rng(0).normal(size=(60, 2)))
-    source = {} if recipe_name == "digits" else {"data__source": str(tmp_path / "t.npy")}
+    source = {}
+    if recipe_name == "table":
+        source = PLAIN | {"data__source": str(tmp_path / "t.npy")}
     run = fit(tmp_path / "run", recipe_name, **source)
     for parameter in run.model.decoder.parameters():
         parameter.data.fill_(math.nan)
@@ -402,6 +416,7 @@ RNG = np.random.default_rng(0)
 PIXELS = RNG.random((16, 1, 6, 5))
 HISTORY = [{"epoch": e, "a": -10.0 / e, "b": math.nan if e == 2 else 1.0} for e in range(1, 15)]
 POINTS = RNG.normal(size=(40, 2))
+COLUMNS = [ColumnSchema("n"), ColumnSchema("l", "binary", "text", ("a", "b", "c", "d"))]
 
 DRAWN = {
     "grid": lambda ax: figures.grid(PIXELS, ax, columns=4),
@@ -424,6 +439,21 @@ DRAWN = {
     "classes": lambda ax: figures.classes(POINTS, ["a", "b"] * 20, ax),
     "shades": lambda ax: figures.shades(POINTS, POINTS[:, 0], "x", ax),
     "amounts": lambda ax: figures.amounts(POINTS, np.arange(1, 41), "x", ax),
+    "column_marginal": lambda ax: figures.column_marginal(COLUMNS[1], np.zeros(3), np.ones(2), ax),
+    "column_marginals": lambda ax: figures.column_marginals(
+        COLUMNS, np.abs(POINTS).round(), np.zeros((4, 2)), ax
+    ),
+    "associations_matrix": lambda ax: figures.associations_matrix(
+        np.eye(2), np.ones((2, 2)), "ab", ax
+    ),
+    "association_gaps": lambda ax: figures.association_gaps(np.eye(2), "ab", ax),
+    "gap_map": lambda ax: figures.gap_map(POINTS > 0, "ab", ax),
+    "dumbbells": lambda ax: figures.dumbbells(
+        ["a", "b"], {"x": [1.0, 2.0], "y": [0.5, math.nan]}, "error", ax
+    ),
+    "scatters": lambda ax: figures.scatters(
+        COLUMNS[:1], np.abs(POINTS[:, :1]), np.abs(POINTS[:, 1:]), ax
+    ),
 }
 
 

@@ -79,6 +79,19 @@ def _dates(column: ColumnSchema, days: "Series") -> "Series":
     return moments
 
 
+def to_texts(column: ColumnSchema, values: np.ndarray) -> list[str]:
+    """Writes values (N,) of a column as its source would, numbers with six digits; "" for a gap."""
+    texts = []
+    for value in to_series(column, values).to_list():
+        if value is None:
+            texts.append("")
+        elif isinstance(value, float):
+            texts.append(f"{value:.6g}")
+        else:
+            texts.append(str(value))
+    return texts
+
+
 def _levels(column: ColumnSchema, positions: "Series") -> "Series":
     """Makes levels of their positions: words, whole numbers, numbers or truth values."""
     import polars

@@ -185,7 +185,7 @@ def measure_hidden(
             for baseline, imputer in BASELINES.items():
                 begin(baseline)
                 started = time.perf_counter()
-                found = _impute_by(imputer, training, given, completer.columns)
+                found = impute_by(imputer, training, given, completer.columns)
                 imputed[baseline] = completer.coding.rounded(found)
                 seconds[baseline] = time.perf_counter() - started
     reference = values
@@ -254,7 +254,7 @@ def _training_values(run: Run, seed: int) -> tuple[np.ndarray | None, list[str]]
     return _some_rows(train, MOST_FITTED, seed), told
 
 
-def _impute_by(
+def impute_by(
     imputer: Imputer[Any],
     training: np.ndarray,
     given: np.ndarray,

@@ -17,8 +17,9 @@ from ..system.files import refuse_unwritable
 from ..system.progress import stages
 from .figures import words
 from .html import save_png, write
-from .records import Picture, Section
+from .records import Kind, Picture, Section
 from .sections.about import about, broken, subtitle
+from .sections.columns import KIND as MIXED_TABLES
 from .sections.images import KIND as IMAGES
 from .sections.recommender import KIND as RECOMMENDER
 from .sections.tables import KIND as TABLES
@@ -30,6 +31,13 @@ OVERVIEW_PICTURES = 6
 
 KINDS = {"image": IMAGES, "table": TABLES, "vector": TABLES, "interactions": RECOMMENDER}
 """What a report says of a run, by the kind of its data."""
+
+
+def kind_of(run: Run) -> Kind:
+    """Returns what a report says of a run; tables with columns of several kinds have their own."""
+    if run.schema.table:
+        return MIXED_TABLES
+    return KINDS[run.schema.kind]
 
 
 def page(
@@ -68,7 +76,7 @@ def page(
         run = copy(run)
         run.recipe = replace(run.recipe, report=replace(run.recipe.report, examples=count))
     name = run.folder.resolve().name
-    kind = KINDS[run.schema.kind]
+    kind = kind_of(run)
     refuse_unwritable(folder)
     with stages("report", len(kind.parts) + 2, show=progress) as begins:
         made = sections(run, begins)
@@ -116,7 +124,7 @@ def sections(run: Run, begins: Callable[[str], None] = lambda name: None) -> lis
     broken_weights = broken(run)
     made.append(broken_weights)
     if broken_weights is None:
-        kind = KINDS[run.schema.kind]
+        kind = kind_of(run)
         findings = kind.measure(run)
         for part in kind.parts:
             begins(part.__name__)
@@ -149,4 +157,4 @@ def _remove_other_pictures(folder: Path, names: set[str]) -> None:
 
 def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     """Draws pictures of a model in training, (H, W, C) uint8 by name."""
-    return KINDS[run.schema.kind].glance(run, data)
+    return kind_of(run).glance(run, data)

@@ -42,6 +42,15 @@ def format_significant(value: float, digits: int = 4) -> str:
     return _with_minus_signs(f"{value:,.{digits}g}")
 
 
+def format_plain(value: float, digits: int = 4) -> str:
+    """Writes a number with so many significant digits, and one with more digits before its point as
+    a whole number, with "," at the thousands.
+    """
+    if 10.0**digits <= abs(value) < 1e15:
+        return _with_minus_signs(f"{value:,.0f}")
+    return format_significant(value, digits)
+
+
 def format_tick(value: float) -> str:
     """Writes the short number of a tick; zero has no sign, and neither has what is nearly zero."""
     if abs(value) <= 1e-9:
@@ -74,6 +83,19 @@ def to_ascii(text: str) -> str:
     for typographic, plain in replacements.items():
         text = text.replace(typographic, plain)
     return text
+
+
+def format_share(share: float) -> str:
+    """Writes a share as a percentage, with a decimal where it is small or nearly all; "–" for 0.
+
+    >>> format_share(0.2), format_share(0.0123), format_share(0.9987), format_share(0)
+    ('20 %', '1.2 %', '99.9 %', '–')
+    """
+    if share == 0:
+        return "–"
+    if share < 0.0995 or 0.9949 < share < 1:
+        return f"{100 * share:.1f} %"
+    return f"{100 * share:.0f} %"
 
 
 def metric_title(name: str) -> str:

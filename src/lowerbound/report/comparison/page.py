@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 
 from ...errors import RunError
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
-from ...evaluation.statistics import column_distances
 from ...run import Run, load
 from ...system.files import exists, read_json, write_json, write_text
 from ...system.progress import stages
-from ..figures import bars, grid, histogram, lines, marginals, strips
+from ..figures import bars, grid, histogram, lines, strips
 from ..findings.dense import DenseFindings
 from ..html import write
 from ..records import Picture, Section, Table
 from ..sections.about import subtitle
 from ..sections.training import CURVES, metric_rows
-from ..text import column_names, format_number, join_names, metric_title, name_measure
+from ..text import join_names, metric_title, name_measure
+from .columns import column_section
 from .measure import (
     MARK,
     Comparison,
@@ -39,12 +39,6 @@ RECONSTRUCTED = 12
 
 SAMPLED_IMAGES = 64
 """Samples that are drawn of each run on images."""
-
-SHOWN_COLUMNS = 12
-"""Columns whose marginals are drawn."""
-
-COMPARED_ROWS = 2_000
-"""Examples, and samples of each run, whose columns are laid beside each other."""
 
 CURVES_IN_NATS = ("elbo", "log_likelihood_term", "rate")
 """Columns of `metrics.csv` whose curves are drawn of runs on images and tables."""
@@ -291,48 +285,7 @@ def reconstructions(found: Comparison) -> Section:
 
 def columns(found: Comparison) -> Section | None:
     """Shows how far the samples of each run are from the examples, column by column."""
-    entries = _with_prior(found)
-    if not entries:
-        return None
-    schema = found.first.run.schema
-    data = schema.restore(found.first.examples.batch(slice(0, COMPARED_ROWS)).numpy())
-    samples = []
-    for entry in entries:
-        drawn = entry.run.sample(COMPARED_ROWS, mean=False, seed=found.seed, units="model")
-        samples.append(entry.run.schema.restore(drawn.numpy()))
-    titles = column_names(schema.columns, schema.shape[0])
-    distances = np.stack([column_distances(data, part) for part in samples], axis=1)
-    order = np.argsort(-distances.mean(1), kind="stable")[:SHOWN_COLUMNS]
-    shown = [titles[i] for i in order]
-    which = "All columns"
-    if len(titles) > SHOWN_COLUMNS:
-        which = f"The {SHOWN_COLUMNS} columns of {len(titles)} that differ most"
-    caption = (
-        f"{which}: the greatest difference of the distribution functions (Kolmogorov and Smirnov) "
-        f"of {len(data):,} {found.split} examples and {COMPARED_ROWS:,} samples of each run."
-    )
-    head = ("column", *(entry.name for entry in entries))
-    rows = [_distance_row("mean of all columns", distances.mean(0))]
-    for i in order:
-        rows.append(_distance_row(titles[i], distances[i]))
-    pictures = []
-    for i, (entry, part) in enumerate(zip(entries, samples, strict=True), 1):
-        pictures.append(
-            _marginals(f"columns_{i}", entry.name, data[:, order], part[:, order], shown)
-        )
-    table = Table(head, tuple(rows), caption)
-    return Section("Columns of samples", tables=(table,), pictures=tuple(pictures))
-
-
-def _distance_row(name: str, distances: np.ndarray) -> tuple[str, ...]:
-    return (name, *(format_number(distance, 3) for distance in distances))
-
-
-def _marginals(
-    file: str, name: str, data: np.ndarray, drawn: np.ndarray, titles: list[str]
-) -> Picture:
-    text = "Examples (filled) and samples from the model (line)."
-    return Picture(file, name, text, lambda ax: marginals(data, drawn, titles, ax), wide=True)
+    return column_section(found, _with_prior(found))
 
 
 Part = Callable[[Comparison], Section | None]

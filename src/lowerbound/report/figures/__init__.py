@@ -3,11 +3,13 @@ folders, so that they work in a notebook.
 """
 
 from ...system.image_grid import tiles, to_unit_interval
+from .columns import column_marginal, column_marginals
 from .curves import lines
 from .distributions import bars, histogram, levels, marginal, marginals, rates
 from .images import grid, heat, interleaved, matrix, pairs, strips, sweep
 from .points import amounts, classes, shades
 from .style import COLOURS, DEPTH, DIFFERENCE, MANY, MARKERS, REST, SIZE, Bars, pixels, words
+from .tables import association_gaps, associations_matrix, dumbbells, gap_map, scatters
 
 __all__ = [
     "COLOURS",
@@ -19,8 +21,14 @@ __all__ = [
     "SIZE",
     "Bars",
     "amounts",
+    "association_gaps",
+    "associations_matrix",
     "bars",
     "classes",
+    "column_marginal",
+    "column_marginals",
+    "dumbbells",
+    "gap_map",
     "grid",
     "heat",
     "histogram",
@@ -33,6 +41,7 @@ __all__ = [
     "pairs",
     "pixels",
     "rates",
+    "scatters",
     "shades",
     "strips",
     "sweep",

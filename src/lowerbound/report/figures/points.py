@@ -17,6 +17,24 @@ MAP_SIZE = (SIZE[0], 4.2)
 """The width and height of a map, in inches."""
 
 
+LEGEND_ROWS = 4
+"""A map of the usual size has room for a legend of this many rows."""
+
+
+LINE_HEIGHT = 0.19
+"""The height of a row of a legend in inches."""
+
+
+NEIGHBOURS = 30
+"""A class is named on a map where more than half of this many points next to its middle are its
+own.
+"""
+
+
+LEGEND_CHARACTERS = 72
+"""So many characters stand side by side in the legend of a map; an entry has 8 beside its name."""
+
+
 ROUND_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 """The ticks of a logarithmic scale of counts, as far as they lie on it."""
 
@@ -31,8 +49,8 @@ def classes(
 ) -> Figure:
     """Draws points coloured by their kind.
 
-    If they are more than `MANY`, all are dots, and each kind is named where it lies too, so that
-    the picture does not hang on its colours.
+    If they are more than `MANY`, all are dots, and each kind that has a place of its own is named
+    there too, so that the picture does not hang on its colours.
 
     Args:
         points: the points, (N, 2).
@@ -41,8 +59,11 @@ def classes(
         most: how many kinds have a colour, the most frequent ones, 10 at most; all others are grey.
         axes: the names of the axes; None where they have no meaning.
     """
-    figure, ax = prepare_axes(ax, MAP_SIZE)
     shown = _coloured_kinds(kinds, min(most, len(COLOURS)))
+    legend_columns = _legend_columns([words(kind, 18) for kind in shown])
+    legend_rows = -(-(len(shown) + 1) // legend_columns)
+    width, height = MAP_SIZE
+    figure, ax = prepare_axes(ax, (width, height + LINE_HEIGHT * max(legend_rows - LEGEND_ROWS, 0)))
     groups = np.array([shown.index(kind) if kind in shown else -1 for kind in kinds], dtype=int)
     are_dots = len(points) > MANY
     for i, kind in enumerate(shown):
@@ -53,7 +74,7 @@ def classes(
         alpha = 0.6 if are_dots else 0.85
         style = {"s": _dot_area(points), "color": COLOURS[i], "marker": marker, "alpha": alpha}
         _scatter(ax, members, words(kind, 18), style)
-        if are_dots:
+        if are_dots and _is_at_home(points, groups == i):
             _name_class(ax, members, words(kind, 12))
     others = points[groups == -1]
     if len(others):
@@ -65,7 +86,7 @@ def classes(
         ax.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, 0.0 if axes is None else -0.16),
-            ncols=3 if len(shown) <= 9 else 4,
+            ncols=legend_columns,
             frameon=False,
             fontsize=9,
             markerscale=4 if are_dots else 1.6,
@@ -73,6 +94,17 @@ def classes(
             handletextpad=0.2,
         )
     return figure
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    """Returns how many columns a legend of these names has, so that it is no wider than a map."""
+    if not names:
+        return 1
+    most = 4
+    if len(names) <= 9:
+        most = 3
+    fitting = LEGEND_CHARACTERS // (max(map(len, names)) + 8)
+    return int(np.clip(fitting, 1, most))
 
 
 def _coloured_kinds(kinds: Sequence[str], most: int) -> list[str]:
@@ -94,6 +126,20 @@ def _scatter(ax: Axes, points: np.ndarray, label: str, style: dict[str, Any]) ->
 def _dot_area(points: np.ndarray) -> float:
     """Returns the area of a dot, the smaller the more points there are, so that all have room."""
     return float(np.clip(12000 / max(len(points), 1), 3, 30))
+
+
+def _is_at_home(points: np.ndarray, members: np.ndarray) -> bool:
+    """Says whether a class has most of the points about its middle, so that its name says what lies
+    there.
+
+    Args:
+        points: all points, (N, 2).
+        members: which of them are of the class, (N,) bool.
+    """
+    middle = np.median(points[members], axis=0)
+    distances = ((points - middle) ** 2).sum(1)
+    nearest = np.argpartition(distances, NEIGHBOURS)[:NEIGHBOURS]
+    return bool(members[nearest].mean() > 0.5)
 
 
 def _name_class(ax: Axes, points: np.ndarray, name: str) -> None:

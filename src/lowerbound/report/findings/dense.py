@@ -68,6 +68,9 @@ class DenseFindings:
         self.run = run
         self.has_bound: bool = run.recipe.objective.has_bound
 
+    choice = "The first"
+    """What is said before the number of the examples where they are some of a split."""
+
     @cached_property
     def data(self) -> Dataset:
         """The data in the splits of the run."""
@@ -256,6 +259,13 @@ class DenseFindings:
         return [str(label) for label in self.mapped.labels]
 
     @cached_property
+    def colourings(self) -> list[tuple[str, list[str]]]:
+        """What maps are coloured by: names, each with a word for each of the mapped examples."""
+        if self.labels is None:
+            return []
+        return [("label", self.labels)]
+
+    @cached_property
     def mapped_scores(self) -> np.ndarray:
         """The scores of the mapped examples, (N,)."""
         if self._mapped_split == self.split:
@@ -271,13 +281,12 @@ class DenseFindings:
             batches.append([level.z[0].cpu().double().numpy() for level in inference.levels])
         return [np.concatenate(level) for level in zip(*batches, strict=True)]
 
-    def _inferred(self, examples: Examples) -> Iterator[tuple[Tensor, Inference]]:
+    def _inferred(self, examples: Examples) -> Iterator[tuple[Batch, Inference]]:
         """Yields batches that fit memory, each with one draw of its latents."""
         size = max(1, chunk_size(self.run.model) // 2)
         with evaluating(self.run.model, 0):
             for batch in chunks(self.run.model, examples, size):
-                assert isinstance(batch.x, Tensor)
-                yield batch.x, self.run.model.infer(batch)
+                yield batch, self.run.model.infer(batch)
 
     @cached_property
     def prior_draws(self) -> list[np.ndarray]:
@@ -349,14 +358,20 @@ class DenseFindings:
         """
         data_error = 0.0
         stated_error = 0.0
-        for x, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
+        for batch, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
             p = self.run.model.decode(inference.context[0])
             mean = p.mean
-            residuals = x - mean
+            assert isinstance(batch.x, Tensor)
+            residuals = batch.x - mean
             stated_residuals = p.sample() - mean
             data_error += float((residuals**2).sum())
             stated_error += float((stated_residuals**2).sum())
         return data_error / max(stated_error, 1e-12)
+
+    @property
+    def dispersions(self) -> dict[str, float]:
+        """The dispersion of all values together, or that of columns by their names."""
+        return {"": self.dispersion}
 
     @cached_property
     def samples(self) -> np.ndarray:
@@ -375,17 +390,25 @@ class DenseFindings:
 
     @cached_property
     def by_column(self) -> np.ndarray | None:
-        """log p(x_j | z) of each column of each example, one draw of z, (N, D).
+        """log p(x_j | z) of each column of each example, one draw of z, (N, D); NaN of a gap.
 
         It is None where the likelihood does not factorise, or the table would be too large.
         """
         if len(self.examples) * self.examples.schema.shape[0] > MOST_TERMS:
             return None
         parts = []
-        for x, inference in self._inferred(self.examples):
+        for batch, inference in self._inferred(self.examples):
             p = self.run.model.decode(inference.context[0])
             factors = getattr(p, "base_dist", None)
             if factors is None:
                 return None
-            parts.append(np.asarray(factors.log_prob(x).cpu()))
+            terms = factors.log_prob(batch.x)
+            if batch.observed is not None:
+                terms = torch.where(batch.observed, terms, math.nan)
+            parts.append(np.asarray(terms.cpu()))
         return np.concatenate(parts)
+
+    def cells_of(self, rows: np.ndarray) -> list[list[str]]:
+        """Writes the cells of some of the examples, by column; "" for a gap."""
+        values = np.asarray(self.run.schema.restore(self.examples.batch(rows).numpy()))
+        return [[f"{value:.4g}" for value in example] for example in values]

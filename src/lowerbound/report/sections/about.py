@@ -2,8 +2,11 @@
 
 import math
 import shlex
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+from ...columns import ColumnSchema
 from ...data import described
 from ...data.memory import MEMORY
 from ...run import Run, units
@@ -72,6 +75,8 @@ def _facts(run: Run) -> tuple[Fact, ...]:
     facts = [("data", _data(run))]
     if is_file(run.folder / "data.json"):
         facts.append(("splits", _split_sizes(run)))
+    if run.schema.table:
+        facts.append(("columns", _kinds_of_columns(run.schema.table)))
     facts.append(("model", describe_model(run.recipe)))
     objective = type(recipe.objective).__name__
     monitor = metric_title(recipe.training.monitor)
@@ -95,6 +100,13 @@ def _data(run: Run) -> str:
     if not facts:
         return source_name(run.recipe)
     return f"{source_name(run.recipe)}: {described(facts)}"
+
+
+def _kinds_of_columns(columns: Sequence[ColumnSchema]) -> str:
+    """Says how many columns there are of each kind: "3: 2 count, 1 binary"."""
+    counts = Counter(column.kind for column in columns)
+    kinds = [f"{count} {kind}" for kind, count in counts.most_common()]
+    return f"{len(columns)}: {', '.join(kinds)}"
 
 
 def _split_sizes(run: Run) -> str:

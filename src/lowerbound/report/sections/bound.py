@@ -37,9 +37,11 @@ def _rows(findings: DenseFindings) -> tuple[tuple[str, str], ...]:
     if findings.likelihood is not None:
         rows.append(_likelihood_row(findings.likelihood))
         schema = findings.run.schema
-        bits = bits_per_dimension(bound.elbo.value, schema.shape)
-        name = f"bits for each {dimension_of(schema)}, of the ELBO"
-        rows.append((name, f"≤ {format_number(bits, 4)}"))
+        # Densities in several units, probabilities and gaps have no common dimension.
+        if not schema.table:
+            bits = bits_per_dimension(bound.elbo.value, schema.shape)
+            name = f"bits for each {dimension_of(schema)}, of the ELBO"
+            rows.append((name, f"≤ {format_number(bits, 4)}"))
     return tuple(rows)
 
 
@@ -64,7 +66,7 @@ def _measured_examples(findings: DenseFindings) -> str:
     if count == total:
         examples = f"{count:,} {split} examples"
     else:
-        examples = f"The first {count:,} of {total:,} {split} examples"
+        examples = f"{findings.choice} {count:,} of {total:,} {split} examples"
     draws = findings.draws_each(findings.examples)
     if draws == 1:
         return f"{examples}, one draw of z for each"

@@ -3,6 +3,7 @@ in use.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +15,7 @@ from ..figures import classes, histogram, marginals, rates, shades
 from ..findings.dense import DenseFindings
 from ..projection import Plane, plane, principal
 from ..records import Picture, Section
+from ..text import shorten
 
 LEAST_RATE = 0.1
 """Latents of a lower rate than this, in nats, tell next to nothing."""
@@ -30,6 +32,10 @@ MISFIT = 4.0
 
 COMPARED_EXAMPLES = 100
 """The aggregate posterior of fewer examples than this is not compared with the prior in words."""
+
+
+NAMED_MISFITS = 4
+"""At most this many columns are named whose likelihood does not fit."""
 
 
 AGGREGATE_PANELS = 8
@@ -148,11 +154,9 @@ def _aggregate_posterior(findings: DenseFindings, level: int) -> tuple[str, Pict
 
 def _misfit_warnings(findings: DenseFindings) -> list[str]:
     """Warns of a likelihood that states another spread than the data have."""
-    ratio = findings.dispersion
-    if not np.isfinite(ratio) or ratio <= 0 or 1 / MISFIT < ratio < MISFIT:
+    misfits = {name: ratio for name, ratio in findings.dispersions.items() if _is_misfit(ratio)}
+    if not misfits:
         return []
-    side = "smaller" if ratio < 1 else "larger"
-    factor = max(ratio, 1 / ratio)
     variance = getattr(findings.run.recipe.model.likelihood, "variance", None)
     if isinstance(variance, float | int):
         advice = 'learn the variance (model.likelihood.variance = "learned")'
@@ -160,11 +164,34 @@ def _misfit_warnings(findings: DenseFindings) -> list[str]:
         advice = "take another family"
     else:
         advice = "train longer, or take another family"
+    if "" in misfits:
+        message = (
+            "The likelihood does not fit the data: the squared errors are "
+            f"{_tell_misfit(misfits[''])} than those of draws from p(x | z); {advice}."
+        )
+        return [message]
+    worst = sorted(misfits, key=lambda name: -max(misfits[name], 1 / misfits[name]))
+    told = [f"{shorten(name)} {_tell_misfit(misfits[name])}" for name in worst[:NAMED_MISFITS]]
+    if len(worst) > NAMED_MISFITS:
+        told.append(f"those of {len(worst) - NAMED_MISFITS} more by less")
     message = (
-        f"The likelihood does not fit the data: the squared errors are {factor:,.0f} times {side} "
-        f"than those of draws from p(x | z); {advice}."
+        "The likelihood does not fit columns of numbers: their squared errors are smaller or "
+        f"larger than those of draws from p(x | z): {', '.join(told)}; train longer, or take "
+        "another kind (data.kinds) or family (model.likelihood) for them."
     )
     return [message]
+
+
+def _is_misfit(ratio: float) -> bool:
+    """Says whether a ratio of variances is far from 1; one that is no number above 0 is not."""
+    is_number = np.isfinite(ratio) and ratio > 0
+    return bool(is_number and not 1 / MISFIT < ratio < MISFIT)
+
+
+def _tell_misfit(ratio: float) -> str:
+    side = "smaller" if ratio < 1 else "larger"
+    factor = max(ratio, 1 / ratio)
+    return f"{factor:,.0f} times {side}"
 
 
 def _overfit_warnings(findings: DenseFindings) -> list[str]:
@@ -208,36 +235,41 @@ def _code_pictures(findings: DenseFindings, level: int) -> list[Picture]:
             lambda ax: histogram({"codes": means[:, 0]}, "z1", ax),
         )
         return [histogram_picture]
-    pictures = []
+    maps = []
     components = principal(means, rows) if means.shape[1] > 2 else None
     if components is not None:
         title = f"Principal components of the codes{of_level}"
-        pictures.append(_map(findings, components, f"pca_{level + 1}", title))
+        maps.append((components, f"pca_{level + 1}", title))
     if projected.axes is not None:
-        pictures.append(_map(findings, projected, f"codes_{level + 1}", f"Codes{of_level}"))
+        maps.append((projected, f"codes_{level + 1}", f"Codes{of_level}"))
     else:
         title = f"{projected.method} of the codes{of_level}"
-        pictures.append(_map(findings, projected, f"{method}_{level + 1}", title))
+        maps.append((projected, f"{method}_{level + 1}", title))
+    pictures = []
+    for codes, name, title in maps:
+        pictures += _maps(findings, codes, name, title)
     return pictures
 
 
-def _map(findings: DenseFindings, codes: Plane, name: str, title: str) -> Picture:
-    """Draws a map of codes, coloured by label, or by score where there are no labels."""
+def _maps(findings: DenseFindings, codes: Plane, name: str, title: str) -> list[Picture]:
+    """Draws maps of codes, one for each of the colourings, or by score where there are none."""
     start = f"The posterior means of {findings.mapped_name}, coloured by"
-    labels = findings.labels
-    if labels is not None:
-        point_labels = labels[: len(codes.points)]
-        return Picture(
-            name,
-            title,
-            f"{start} label.{codes.note}",
-            lambda ax: classes(codes.points, point_labels, ax, axes=codes.axes),
-        )
+    pictures = []
+    for number, (coloured_by, words) in enumerate(findings.colourings, 1):
+        file = name
+        if number > 1:
+            file = f"{name}_by_{number}"
+        caption = f"{start} {shorten(coloured_by)}.{codes.note}"
+        draw = partial(classes, codes.points, words[: len(codes.points)], axes=codes.axes)
+        pictures.append(Picture(file, title, caption, draw))
+    if pictures:
+        return pictures
     score = findings.score_name
     scores = findings.mapped_scores
-    return Picture(
+    picture = Picture(
         name,
         title,
         f"{start} {score}.{codes.note}",
         lambda ax: shades(codes.points, scores, f"{score} (nats)", ax, axes=codes.axes),
     )
+    return [picture]

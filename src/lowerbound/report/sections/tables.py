@@ -199,40 +199,51 @@ def unlikely(run: Run, findings: DenseFindings) -> Section:
     names = _column_names(run)
     terms = findings.by_column
     numbers = findings.order[:UNLIKELY_EXAMPLES]
-    values = np.asarray(run.schema.restore(findings.examples.batch(numbers).numpy()))
     rows = []
-    for number, example in zip(numbers, values, strict=True):
+    for number, cells in zip(numbers, findings.cells_of(numbers), strict=True):
         source_row = int(findings.examples.rows[number])
         score = float(findings.scores[number])
         blamed = ""
         if terms is not None:
-            blamed = _blamed_columns(names, example, terms[number], terms.mean(0))
+            blamed = _blamed_columns(names, cells, terms[number], means_of_finite(terms))
         rows.append((str(source_row), format_number(score, 1), blamed))
     caption = (
         f"The {findings.split} examples of the lowest {findings.score_name} (nats), by their row "
         "in the source, with the columns that fall furthest below their mean and, in brackets, "
         "what each has to the log-likelihood term."
     )
+    if terms is not None and np.isnan(terms).any():
+        caption += " A row with gaps has fewer cells to be unlikely in."
     head = ("row", findings.score_name, "columns that stand out")
     return Section("Least likely", tables=(Table(head, tuple(rows), caption, numbers=False),))
 
 
+def means_of_finite(terms: np.ndarray) -> np.ndarray:
+    """Returns the mean of the finite numbers of each column, (D,); NaN where there are none."""
+    known = np.isfinite(terms)
+    counts = known.sum(0)
+    sums = np.where(known, terms, 0).sum(0, dtype=np.float64)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
 def _blamed_columns(
-    names: list[str], example: np.ndarray, terms: np.ndarray, means: np.ndarray
+    names: list[str], cells: list[str], terms: np.ndarray, means: np.ndarray
 ) -> str:
     """Names the columns of an example that make it unlikely.
 
     Args:
         names: the names of the columns.
-        example: its values in the units of the source, (D,).
-        terms: the log-likelihood term of each of its columns, (D,).
-        means: the means of these terms over all examples, (D,).
+        cells: its values, as the source has them.
+        terms: the log-likelihood term of each of its columns, (D,); NaN of a gap.
+        means: the means of these terms over all examples, (D,), those that are finite.
     """
-    worst = np.argsort(terms - means, kind="stable")[:BLAMED_COLUMNS]
+    worst = np.argsort(terms - means, kind="stable")[:BLAMED_COLUMNS]  # NaN is the last
     entries = []
     for i in worst:
+        if np.isnan(terms[i]):
+            continue
         term = format_number(float(terms[i]), 1)
-        entries.append(f"{names[i]} = {example[i]:.4g} ({term})")
+        entries.append(f"{names[i]} = {shorten(cells[i])} ({term})")
     return "; ".join(entries)
 
 
