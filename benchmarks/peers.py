@@ -1,6 +1,6 @@
 """Makes the environments of the peers that `peers.txt` pins, one for each of its sections.
 
-    python benchmarks/peers.py [--folder .benchmarks/peers] [--only pythae cornac recbole]
+    python benchmarks/peers.py [--folder .benchmarks/peers] [--only pythae cornac recbole ctgan]
 
 One that cannot be installed is told of on one line, and the others are made all the same.
 """

@@ -1,0 +1,561 @@
+"""Rows drawn by our model of a table beside those of TVAE and CTGAN, all scored alike.
+
+    python benchmarks/synthetic_tables.py [--data adult] [--work FOLDER] [--peer PYTHON]
+        fits the contestants, draws as many rows as there are in train.csv, and scores them
+    python benchmarks/synthetic_tables.py --score ROWS.parquet ...
+        scores any files of rows, and says by what they are told from real ones
+
+Everything is fitted to train.csv of the folder and measured with test.csv, which nothing has seen:
+
+- AUC: gradient boosting learns the target from the drawn rows and foretells it for the real test
+  rows; beside it, the difference to the same trees on the real training rows (standard errors of
+  DeLong, in pairs).
+- shapes, pairs: sdmetrics' column shapes and column pair trends (with its own settings, which take
+  the pairs that depend on each other), to the training rows. 1 is best.
+- told apart: the AUC of gradient boosting that tells drawn rows from test rows, cross-validated.
+  0.5 is best.
+- distance: Gower's, to the closest training row, of 5,000 of the rows: median and 5 % quantile.
+  Rows that are nearer than those of the test are learned by heart.
+- nearer train: the share that is nearer to a training row than to any of as many test rows.
+- copies: the share of rows that are a training row. new pairs: the share of rows with a pair of
+  values that no training row has.
+
+Two more stand beside the contestants: `real` is the ceiling (the training rows teach, the test rows
+are compared with them), and `shuffled` has the training rows' columns, each shuffled alone.
+
+The peers are fitted with their published settings, by the interpreter that has ctgan and sdmetrics;
+ours by the command line. What they drew is kept in the folder `--work`, and a peer whose rows are
+there is not fitted again. The seconds of ours are those of the whole commands. Nothing is chosen by
+any of these scores. Prints tables in Markdown, and writes results/synthetic-NAME.json.
+"""
+
+import argparse
+import json
+import math
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import synthetic_scores as scores
+from common import PEERS, ROOT, absent, answer, arguments, last_line, parser, threaded, write
+from lowerbound.data.named.fetch import VARIABLE
+from lowerbound.evaluation import Estimate, auroc
+from lowerbound.system.files import write_json
+
+PEER_SCRIPT = Path(__file__).with_name("synthetic_peer.py")
+
+PEER_NAMES = ("TVAE", "CTGAN")
+
+OURS = "lowerbound"
+
+CLOSE = 5000
+"""Rows whose distance to the training rows is measured."""
+
+NEAR = 0.03
+"""The AUC may lie so far below that of the real rows."""
+
+ERRORS = 2
+"""A distance counts as below another where the difference is more than so many standard errors."""
+
+
+class Failed(Exception):
+    """A command did not do its work; with the last line of what it said."""
+
+
+# The table
+
+
+@dataclass(frozen=True)
+class Table:
+    """The real rows, and what does not change from contestant to contestant.
+
+    Attributes:
+        layout: of the table.
+        train: the rows that the contestants learn from.
+        held: the rows that nothing has seen.
+        train_file: the CSV file of `train`.
+    """
+
+    layout: scores.Layout
+    train: pl.DataFrame
+    held: pl.DataFrame
+    train_file: Path
+
+    @classmethod
+    def of(cls, given: argparse.Namespace) -> "Table":
+        """Reads the table, and writes the training rows of a short form."""
+        train_file = given.data / "train.csv"
+        train = scores.read(train_file)
+        if given.rows is not None:
+            train = scores.subset(train, given.rows, given.seed)
+            train_file = given.work / f"train-{given.rows}.csv"
+            train_file.parent.mkdir(parents=True, exist_ok=True)
+            train.write_csv(train_file)
+        layout = scores.Layout.of(train, given.target)
+        held = layout.aligned(scores.read(given.data / "test.csv"))
+        return cls(layout, layout.aligned(train), held, train_file)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Which held rows have the target's second level, (N,) bool."""
+        target = self.layout.target
+        return (self.held[target] == self.layout.levels[target][1]).to_numpy()
+
+    def halves(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The held rows in two."""
+        middle = len(self.held) // 2
+        return self.held[:middle], self.held[middle:]
+
+    def shuffled(self, seed: int) -> pl.DataFrame:
+        """The training rows with each column shuffled alone."""
+        columns = []
+        for place, name in enumerate(self.layout.columns):
+            columns.append(self.train[name].shuffle(seed=seed + place))
+        return pl.DataFrame(columns)
+
+
+# The contestants
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What a command has taken: seconds, and those of the cores."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def timed(command: Sequence[str], threads: int, log: Path, out: Path | None = None) -> Timed:
+    """Runs a command, of which the log can be followed while it runs.
+
+    Args:
+        command: the words.
+        threads: of the process.
+        log: what it says is added to this file.
+        out: what it prints goes here, where it is not to go into the log.
+
+    Raises:
+        Failed: it did not end well.
+    """
+    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with log.open("a") as errors, (out or log).open("a") as printed:
+        try:
+            done = subprocess.run(command, stdout=printed, stderr=errors, env=threaded(threads))
+        except OSError as error:
+            raise Failed(absent(command, error)) from error
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise Failed(last_line(log.read_text(encoding="utf-8", errors="replace")))
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Timed(time.perf_counter() - started, cpu)
+
+
+def announce(name: str, log: Path) -> None:
+    """Says that a fit begins, and where its progress can be seen."""
+    log.unlink(missing_ok=True)
+    print(f"{name}: being fitted; its progress: {log}", file=sys.stderr, flush=True)
+
+
+def peer(name: str, table: Table, given: argparse.Namespace) -> dict[str, Any]:
+    """Fits TVAE or CTGAN, if its rows are not in the folder; what is known of the fit.
+
+    Raises:
+        Failed: its process did not end well.
+    """
+    facts = given.work / f"{name}.json"
+    drawn = given.work / f"{name}.parquet"
+    asked = {"rows": len(table.train), "epochs": given.epochs, "seed": given.seed}
+    if facts.is_file() and drawn.is_file():
+        kept = json.loads(facts.read_text(encoding="utf-8"))
+        if asked.items() <= kept.items():
+            return kept
+    facts.unlink(missing_ok=True)
+    log = given.work / f"{name}.log"
+    printed = given.work / f"{name}.out"
+    printed.unlink(missing_ok=True)
+    announce(name, log)
+    command = [str(given.peer), str(PEER_SCRIPT), "fit", name, str(table.train_file), str(drawn)]
+    command += ["--epochs", str(given.epochs), "--seed", str(given.seed)]
+    timed([*command, "--threads", str(given.threads)], given.threads, log, printed)
+    found = asked | json.loads(last_line(printed.read_text(encoding="utf-8")))
+    found["train_rows_per_second"] = found["rows"] * found["epochs"] / found["fit_seconds"]
+    found["sampled_rows_per_second"] = found["rows"] / found["sample_seconds"]
+    found["threads"] = given.threads
+    write_json(facts, found)
+    return found
+
+
+def ours(name: str, table: Table, given: argparse.Namespace) -> dict[str, Any]:
+    """Fits our recipe and draws rows, by the command line; what is known of the fit.
+
+    Raises:
+        Failed: a command did not end well.
+    """
+    log = given.work / f"{name}.log"
+    run = given.work / "run"
+    drawn = given.work / f"{name}.parquet"
+    shutil.rmtree(run, ignore_errors=True)
+    announce(name, log)
+    command = [sys.executable, "-m", "lowerbound"]
+    fit = [*command, "fit", given.recipe, "--data", str(table.train_file), "--out", str(run)]
+    for setting in given.set:
+        fit += ["--set", setting]
+    fitted = timed([*fit, "--seed", str(given.seed)], given.threads, log)
+    count = len(table.train)
+    sample = [*command, "sample", str(run), "-n", str(count), "--out", str(drawn)]
+    sampled = timed([*sample, "--seed", str(given.seed)], given.threads, log)
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    return {
+        "recipe": given.recipe,
+        "settings": given.set,
+        "seed": given.seed,
+        "rows": count,
+        "epochs": summary["epochs"],
+        "best_epoch": summary["best_epoch"],
+        "threads": given.threads,
+        "fit_seconds": fitted.seconds,
+        "fit_cpu_seconds": fitted.cpu_seconds,
+        "sample_seconds": sampled.seconds,
+        "train_rows_per_second": summary["examples_per_second"],
+        "sampled_rows_per_second": count / sampled.seconds,
+    }
+
+
+MAKERS: dict[str, Callable[[str, Table, argparse.Namespace], dict[str, Any]]] = {
+    OURS: ours,
+    **dict.fromkeys(PEER_NAMES, peer),
+}
+
+
+# The scores
+
+
+def quality(rows: pl.DataFrame, table: Table, given: argparse.Namespace) -> dict[str, Any]:
+    """What sdmetrics says of rows beside the training rows, or `{"error": line}`."""
+    with tempfile.TemporaryDirectory() as folder:
+        real = Path(folder) / "real.parquet"
+        drawn = Path(folder) / "rows.parquet"
+        table.train.write_parquet(real)
+        rows.write_parquet(drawn)
+        return answer(
+            [str(given.peer), str(PEER_SCRIPT), "quality", str(real), str(drawn)], given.threads
+        )
+
+
+def judged(
+    rows: pl.DataFrame, table: Table, real: np.ndarray, given: argparse.Namespace
+) -> dict[str, Any]:
+    """All scores of drawn rows.
+
+    Args:
+        rows: aligned ones.
+        table: the real rows.
+        real: the probabilities of the held rows by trees that saw the training rows.
+        given: the options.
+    """
+    _, second = table.halves()
+    layout = table.layout
+    foretold = scores.foretold(rows, table.held, layout)
+    detection = scores.detected(rows, table.held, layout, given.seed)
+    unseen, pairs = scores.unseen_pairs(rows, table.train, layout)
+    labels = table.labels
+    return {
+        "auc": auroc(foretold[~labels], foretold[labels]),
+        "auc_less_real": scores.difference(foretold, real, labels),
+        "quality": quality(rows, table, given),
+        "told_apart": detection.auc,
+        **scores.closeness(rows, table.train, second, layout, given.close, given.seed),
+        "unseen_pairs": unseen,
+        "importances": detection.importances,
+        "alone": scores.alone(rows, table.held, layout, given.seed),
+        "surest": detection.surest.rows(),
+        "unlike_values": scores.unlike_values(rows, table.held, layout),
+        "unseen_pairs_most": pairs,
+        "marginals": scores.marginals(rows, table.train, layout),
+    }
+
+
+def ceiling(table: Table, real: np.ndarray, given: argparse.Namespace) -> dict[str, Any]:
+    """All scores of real rows: the training rows teach and are to be told from the held ones, and
+    the held ones are compared with the training rows.
+    """
+    first, second = table.halves()
+    layout = table.layout
+    taught = judged(table.train, table, real, given)
+    unseen, pairs = scores.unseen_pairs(table.held, table.train, layout)
+    closeness = scores.closeness(first, table.train, second, layout, given.close, given.seed)
+    closeness["copies"] = scores.copies(table.held, table.train)
+    compared = {
+        "quality": quality(table.held, table, given),
+        **closeness,
+        "unseen_pairs": unseen,
+        "unseen_pairs_most": pairs,
+        "marginals": scores.marginals(table.held, table.train, layout),
+    }
+    return taught | compared
+
+
+# Tables
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A figure with its standard error, where it has one."""
+    if value is None:
+        return "-"
+    if isinstance(value, Estimate):
+        return f"{value.value:.{digits}f} ± {value.standard_error:.{digits}f}"
+    return f"{value:.{digits}f}"
+
+
+def thousands(value: Any) -> str:
+    """A figure of seconds or rows per second."""
+    if value is None:
+        return "-"
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column is to the left."""
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+HEADS = (
+    "rows of",
+    "AUC",
+    "less real",
+    "shapes",
+    "pairs",
+    "all pairs",
+    "told apart",
+    "distance, median",
+    "distance, 5 %",
+    "nearer train",
+    "copies",
+    "new pairs",
+)
+
+
+def line(name: str, found: dict[str, Any]) -> list[str]:
+    """The scores of one contestant."""
+    if "error" in found:
+        return [name, found["error"], *["-"] * (len(HEADS) - 2)]
+    report = found["quality"]
+    return [
+        name,
+        number(found["auc"]),
+        number(found["auc_less_real"]),
+        number(report.get("column_shapes")),
+        number(report.get("pair_trends")),
+        number(report.get("pair_trends_of_all")),
+        number(found["told_apart"], 3),
+        number(found["distance_median"]),
+        number(found["distance_5_percent"]),
+        number(found["nearer_train"], 3),
+        number(found["copies"]),
+        number(found["unseen_pairs"]),
+    ]
+
+
+SPEED = {
+    "fit, s": "fit_seconds",
+    "fit, s of a core": "fit_cpu_seconds",
+    "epochs": "epochs",
+    "rows/s of training": "train_rows_per_second",
+    "sample, s": "sample_seconds",
+    "rows/s of sampling": "sampled_rows_per_second",
+}
+
+
+def speeds(found: dict[str, dict[str, Any]]) -> str:
+    """How long each contestant took."""
+    rows = []
+    for name, each in found.items():
+        if "fit" in each:
+            rows.append([name, *(thousands(each["fit"].get(key)) for key in SPEED.values())])
+    return markdown(["rows of", *SPEED], rows)
+
+
+def most_frequent(found: dict[str, dict[str, Any]]) -> str:
+    """The share of the most frequent training value of each column of numbers, and the spread."""
+    whole = {name: each["marginals"] for name, each in found.items() if "marginals" in each}
+    columns = list(next(iter(whole.values()), {}))
+    rows = []
+    for name, marginals in whole.items():
+        cells = []
+        for column in columns:
+            one = marginals[column]
+            cells.append(f"{one['share_of_it']:.3f}; {one['mean']:,.1f} ± {one['deviation']:,.1f}")
+        rows.append([name, *cells])
+    heads = ["share; mean ± deviation"]
+    for column in columns:
+        value = next(iter(whole.values()))[column]["most_frequent"]
+        heads.append(f"{column} = {value:g}")
+    return markdown(heads, rows)
+
+
+def diagnosis(name: str, found: dict[str, Any], columns: Sequence[str]) -> str:
+    """By what the rows are told from real ones, in Markdown."""
+    report = found["quality"]
+    rows = []
+    for column in sorted(columns, key=lambda column: -found["importances"][column]):
+        marginal = found["marginals"].get(column, {})
+        cells = [found["importances"][column], found["alone"][column]]
+        cells += [report.get("columns", {}).get(column)]
+        cells += [marginal.get("beyond_range"), marginal.get("not_whole")]
+        rows.append([column, *(number(cell, 3) for cell in cells)])
+    heads = ["column", "importance", "AUC alone", "shape", "beyond range", "not whole"]
+    lines = [f"## {name}", "", markdown(heads, rows), ""]
+    lines.append("Values too rare or too frequent (real share, share):")
+    for column, value, real, drawn in found["unlike_values"]:
+        lines.append(f"- {column} = {value}: {real:.4f}, {drawn:.4f}")
+    lines.append("")
+    lines.append("Pairs of columns with values that no training row has together (share of rows):")
+    for one, other, share in found["unseen_pairs_most"]:
+        lines.append(f"- {one}, {other}: {share:.4f}")
+    lines.append("")
+    lines.append("Pairs of columns that sdmetrics finds worst:")
+    for one, other, score in report.get("worst_pairs", []):
+        lines.append(f"- {one}, {other}: {score:.3f}")
+    lines.append("")
+    lines.append(f"Rows that look least real ({', '.join(columns)}):")
+    for row in found["surest"]:
+        lines.append(
+            f"- {', '.join(f'{cell:g}' if isinstance(cell, float) else cell for cell in row)}"
+        )
+    return "\n".join(lines)
+
+
+# The targets
+
+
+def targets(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """What our rows should reach, and whether they do; those that cannot be told are left out."""
+    own = found.get(OURS, {})
+    peers = {name: found[name] for name in PEER_NAMES if "auc" in found.get(name, {})}
+    if "auc" not in own:
+        return []
+    wanted = []
+
+    def add(text: str, reached: bool) -> None:
+        wanted.append({"target": text, "reached": bool(reached)})
+
+    for name, each in peers.items():
+        add(f"AUC above {name}'s", own["auc"].value > each["auc"].value)
+        for key in ("column_shapes", "pair_trends"):
+            if key in own["quality"] and key in each["quality"]:
+                text = f"{key.replace('_', ' ')} above {name}'s"
+                add(text, own["quality"][key] > each["quality"][key])
+        add(
+            f"told apart less than {name}'s",
+            abs(own["told_apart"].value - 0.5) < abs(each["told_apart"].value - 0.5),
+        )
+    add(f"AUC within {NEAR} of real rows", own["auc_less_real"].value >= -NEAR)
+    if "real" in found:
+        for key in ("distance_median", "distance_5_percent"):
+            one = own[key]
+            other = found["real"][key]
+            error = math.hypot(one.standard_error, other.standard_error)
+            add(
+                f"{key.replace('_', ' ')} not below held-out rows'",
+                one.value - other.value >= -ERRORS * error,
+            )
+    return wanted
+
+
+# The command line
+
+
+def contest(table: Table, given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The scores of all, and the facts of their fits; an error line for one that failed."""
+    given.work.mkdir(parents=True, exist_ok=True)
+    fits: dict[str, Any] = {}
+    for name in given.only:
+        try:
+            fits[name] = MAKERS[name](name, table, given)
+        except Failed as error:
+            fits[name] = {"error": str(error)}
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
+    real = scores.foretold(table.train, table.held, table.layout)
+    found = {"real": ceiling(table, real, given)}
+    found["shuffled"] = judged(table.shuffled(given.seed), table, real, given)
+    for name, fit in fits.items():
+        found[name] = fit
+        if "error" not in fit:
+            print(f"{name}: being scored", file=sys.stderr, flush=True)
+            rows = table.layout.aligned(scores.read(given.work / f"{name}.parquet"))
+            found[name] = judged(rows, table, real, given) | {"fit": fit}
+    return found
+
+
+def files(table: Table, given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The scores of files of rows, by their names."""
+    real = scores.foretold(table.train, table.held, table.layout)
+    found = {"real": ceiling(table, real, given)}
+    for path in given.score:
+        rows = table.layout.aligned(scores.read(path))
+        found[str(path)] = judged(rows, table, real, given)
+    return found
+
+
+def options(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """The command line."""
+    words = parser(__doc__)
+    folder = Path(os.environ.get(VARIABLE, "")) / "adult"
+    words.add_argument("--data", type=Path, default=folder, help="folder of train.csv and test.csv")
+    words.add_argument("--target", default="income", help="the column to be foretold")
+    words.add_argument("--work", type=Path, default=ROOT / ".benchmarks" / "synthetic")
+    words.add_argument(
+        "--peer", type=Path, default=PEERS / "ctgan" / "bin" / "python", help="its interpreter"
+    )
+    words.add_argument("--only", nargs="+", choices=MAKERS, default=list(MAKERS))
+    words.add_argument("--recipe", default="table", help="of our fit")
+    words.add_argument(
+        "--set", nargs="+", default=["data.test=0"], metavar="KEY=VALUE", help="of our fit"
+    )
+    words.add_argument("--rows", type=int, help="learn from so many rows (default: all)")
+    words.add_argument("--epochs", type=int, default=300, help="of the peers")
+    words.add_argument("--close", type=int, default=CLOSE, help="rows whose distance is measured")
+    words.add_argument("--seed", type=int, default=0)
+    words.add_argument("--score", type=Path, nargs="+", metavar="FILE", help="score these alone")
+    return words
+
+
+def main() -> int:
+    """The exit code is 1 if a contestant failed, 2 if there is nothing to score."""
+    given = arguments(options())
+    try:
+        table = Table.of(given)
+        found = files(table, given) if given.score else contest(table, given)
+    except scores.RowsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(markdown(HEADS, [line(name, each) for name, each in found.items()]), end="\n\n")
+    print(most_frequent(found), end="\n\n")
+    for name, each in found.items():
+        if "importances" in each and name != "real":
+            print(diagnosis(name, each, table.layout.columns), end="\n\n")
+    if given.score:
+        return 0
+    print(speeds(found), end="\n\n")
+    reached = targets(found)
+    for each in reached:
+        print(f"- {each['target']}: {'reached' if each['reached'] else 'MISSED'}")
+    write(f"synthetic-{given.data.name}", {"measured": found, "targets": reached}, given)
+    return int(any("error" in each for each in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
