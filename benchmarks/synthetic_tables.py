@@ -406,73 +406,98 @@ def most_frequent(found: dict[str, dict[str, Any]]) -> str:
     return markdown(heads, rows)
 
 
-def diagnosis(name: str, found: dict[str, Any], columns: Sequence[str]) -> str:
-    """By what the rows are told from real ones, in Markdown."""
-    report = found["quality"]
+def by_column(found: dict[str, Any], columns: Sequence[str]) -> str:
+    """What each column contributes to telling the rows from real ones."""
+    shapes = found["quality"].get("columns", {})
     rows = []
     for column in sorted(columns, key=lambda column: -found["importances"][column]):
         marginal = found["marginals"].get(column, {})
-        cells = [found["importances"][column], found["alone"][column]]
-        cells += [report.get("columns", {}).get(column)]
-        cells += [marginal.get("beyond_range"), marginal.get("not_whole")]
+        cells = [
+            found["importances"][column],
+            found["alone"][column],
+            shapes.get(column),
+            marginal.get("beyond_range"),
+            marginal.get("not_whole"),
+        ]
         rows.append([column, *(number(cell, 3) for cell in cells)])
     heads = ["column", "importance", "AUC alone", "shape", "beyond range", "not whole"]
-    lines = [f"## {name}", "", markdown(heads, rows), ""]
-    lines.append("Values too rare or too frequent (real share, share):")
-    for column, value, real, drawn in found["unlike_values"]:
-        lines.append(f"- {column} = {value}: {real:.4f}, {drawn:.4f}")
-    lines.append("")
-    lines.append("Pairs of columns with values that no training row has together (share of rows):")
-    for one, other, share in found["unseen_pairs_most"]:
-        lines.append(f"- {one}, {other}: {share:.4f}")
-    lines.append("")
-    lines.append("Pairs of columns that sdmetrics finds worst:")
-    for one, other, score in report.get("worst_pairs", []):
-        lines.append(f"- {one}, {other}: {score:.3f}")
-    lines.append("")
-    lines.append(f"Rows that look least real ({', '.join(columns)}):")
-    for row in found["surest"]:
-        lines.append(
-            f"- {', '.join(f'{cell:g}' if isinstance(cell, float) else cell for cell in row)}"
-        )
-    return "\n".join(lines)
+    return markdown(heads, rows)
+
+
+def bullets(title: str, lines: Sequence[str]) -> str:
+    """A list under a title."""
+    return "\n".join([title, "", *(f"- {each}" for each in lines)])
+
+
+def as_text(row: Sequence[Any]) -> str:
+    """A row as a line of a CSV file shows it."""
+    cells = []
+    for cell in row:
+        cells.append(f"{cell:g}" if isinstance(cell, float) else str(cell))
+    return ", ".join(cells)
+
+
+def diagnosis(name: str, found: dict[str, Any], columns: Sequence[str]) -> str:
+    """By what the rows are told from real ones, in Markdown."""
+    unlike = [
+        f"{column} = {value}: {real:.4f}, {drawn:.4f}"
+        for column, value, real, drawn in found["unlike_values"]
+    ]
+    new = [f"{one}, {other}: {share:.4f}" for one, other, share in found["unseen_pairs_most"]]
+    worst = [
+        f"{one}, {other}: {score:.3f}"
+        for one, other, score in found["quality"].get("worst_pairs", [])
+    ]
+    parts = [
+        f"## {name}",
+        by_column(found, columns),
+        bullets("Values too rare or too frequent (share of real rows, of these rows):", unlike),
+        bullets("Columns with values that no training row has together (share of rows):", new),
+        bullets("Pairs of columns that sdmetrics scores worst:", worst),
+        bullets(
+            f"Rows that look least real ({', '.join(columns)}):",
+            [as_text(row) for row in found["surest"]],
+        ),
+    ]
+    return "\n\n".join(parts)
 
 
 # The targets
 
 
+def beyond(own: dict[str, Any], other: dict[str, Any], name: str) -> dict[str, bool]:
+    """What our rows should have better than a peer's, and whether they do."""
+    found = {f"AUC above {name}'s": own["auc"].value > other["auc"].value}
+    for key in ("column_shapes", "pair_trends"):
+        if key in own["quality"] and key in other["quality"]:
+            better = own["quality"][key] > other["quality"][key]
+            found[f"{key.replace('_', ' ')} above {name}'s"] = better
+    distances = [abs(each["told_apart"].value - 0.5) for each in (own, other)]
+    found[f"told apart less than {name}'s"] = distances[0] < distances[1]
+    return found
+
+
+def like_real(own: dict[str, Any], real: dict[str, Any]) -> dict[str, bool]:
+    """What our rows should have as real ones have it, and whether they do."""
+    found = {f"AUC within {NEAR} of real rows'": own["auc_less_real"].value >= -NEAR}
+    for key in ("distance_median", "distance_5_percent"):
+        less = real[key].value - own[key].value
+        error = math.hypot(own[key].standard_error, real[key].standard_error)
+        found[f"{key.replace('_', ' ')} not below held-out rows'"] = less <= ERRORS * error
+    return found
+
+
 def targets(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """What our rows should reach, and whether they do; those that cannot be told are left out."""
+    """What our rows should reach, and whether they do; what cannot be told is left out."""
     own = found.get(OURS, {})
-    peers = {name: found[name] for name in PEER_NAMES if "auc" in found.get(name, {})}
     if "auc" not in own:
         return []
-    wanted = []
-
-    def add(text: str, reached: bool) -> None:
-        wanted.append({"target": text, "reached": bool(reached)})
-
-    for name, each in peers.items():
-        add(f"AUC above {name}'s", own["auc"].value > each["auc"].value)
-        for key in ("column_shapes", "pair_trends"):
-            if key in own["quality"] and key in each["quality"]:
-                text = f"{key.replace('_', ' ')} above {name}'s"
-                add(text, own["quality"][key] > each["quality"][key])
-        add(
-            f"told apart less than {name}'s",
-            abs(own["told_apart"].value - 0.5) < abs(each["told_apart"].value - 0.5),
-        )
-    add(f"AUC within {NEAR} of real rows", own["auc_less_real"].value >= -NEAR)
-    if "real" in found:
-        for key in ("distance_median", "distance_5_percent"):
-            one = own[key]
-            other = found["real"][key]
-            error = math.hypot(one.standard_error, other.standard_error)
-            add(
-                f"{key.replace('_', ' ')} not below held-out rows'",
-                one.value - other.value >= -ERRORS * error,
-            )
-    return wanted
+    reached = {}
+    for name in PEER_NAMES:
+        if "auc" in found.get(name, {}):
+            reached |= beyond(own, found[name], name)
+    reached |= like_real(own, found["real"])
+    return [{"target": target, "reached": bool(each)} for target, each in reached.items()]
 
 
 # The command line
@@ -510,7 +535,7 @@ def files(table: Table, given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return found
 
 
-def options(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
+def options() -> argparse.ArgumentParser:
     """The command line."""
     words = parser(__doc__)
     folder = Path(os.environ.get(VARIABLE, "")) / "adult"
@@ -533,24 +558,35 @@ def options(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
     return words
 
 
+def show(found: dict[str, dict[str, Any]], columns: Sequence[str]) -> None:
+    """Prints the tables, and by what the rows are told from real ones."""
+    parts = [
+        markdown(HEADS, [line(name, each) for name, each in found.items()]),
+        most_frequent(found),
+    ]
+    for name, each in found.items():
+        if "importances" in each and name != "real":
+            parts.append(diagnosis(name, each, columns))
+    if any("fit" in each for each in found.values()):
+        parts.append(speeds(found))
+    print("\n\n".join(parts), flush=True)
+
+
 def main() -> int:
     """The exit code is 1 if a contestant failed, 2 if there is nothing to score."""
     given = arguments(options())
     try:
         table = Table.of(given)
-        found = files(table, given) if given.score else contest(table, given)
+        if given.score:
+            show(files(table, given), table.layout.columns)
+            return 0
+        found = contest(table, given)
     except scores.RowsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(markdown(HEADS, [line(name, each) for name, each in found.items()]), end="\n\n")
-    print(most_frequent(found), end="\n\n")
-    for name, each in found.items():
-        if "importances" in each and name != "real":
-            print(diagnosis(name, each, table.layout.columns), end="\n\n")
-    if given.score:
-        return 0
-    print(speeds(found), end="\n\n")
+    show(found, table.layout.columns)
     reached = targets(found)
+    print()
     for each in reached:
         print(f"- {each['target']}: {'reached' if each['reached'] else 'MISSED'}")
     write(f"synthetic-{given.data.name}", {"measured": found, "targets": reached}, given)

@@ -357,7 +357,7 @@ def test_targets_are_those_of_the_figures():
         "column shapes above TVAE's": True,
         "pair trends above TVAE's": False,
         "told apart less than TVAE's": True,
-        "AUC within 0.03 of real rows": False,
+        "AUC within 0.03 of real rows'": False,
         "distance median not below held-out rows'": True,
         "distance 5 percent not below held-out rows'": True,
     }
