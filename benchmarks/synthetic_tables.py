@@ -527,11 +527,11 @@ def contest(table: Table, given: argparse.Namespace) -> dict[str, dict[str, Any]
 
 def files(table: Table, given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """The scores of files of rows, by their names."""
+    drawn = {str(path): table.layout.aligned(scores.read(path)) for path in given.score}
     real = scores.foretold(table.train, table.held, table.layout)
     found = {"real": ceiling(table, real, given)}
-    for path in given.score:
-        rows = table.layout.aligned(scores.read(path))
-        found[str(path)] = judged(rows, table, real, given)
+    for name, rows in drawn.items():
+        found[name] = judged(rows, table, real, given)
     return found
 
 
