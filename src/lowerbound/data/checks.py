@@ -5,6 +5,7 @@ Each check raises an error of one line, or does nothing.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 
@@ -77,6 +78,7 @@ def leave_out_constant(raw: Raw, is_constant: np.ndarray, seed: int) -> Raw:
         raw,
         values=np.ascontiguousarray(raw.values[:, ~is_constant]),
         columns=tuple(names[~is_constant]),
+        table=tuple(compress(raw.table, ~is_constant)),
         notes=(*raw.notes, note),
     )
 

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from torch import Tensor
+import torch
 
+from ..batch import Batch
 from ..errors import ConfigError, DataError, unknown
 from .interactions.history import History, Items
 from .prepare import chunks, span
@@ -41,6 +42,7 @@ class Examples(Split):
         draw: binarisation: "none", anew by the key of each batch ("keyed"), or once by `seed`
             ("fixed").
         seed: of the draws.
+        hide: cells of a table are hidden anew in each batch, up to this share of them in a row.
         names: what names each row of the whole source, (N,) each, by the names of columns.
     """
 
@@ -51,6 +53,7 @@ class Examples(Split):
     levels: int | None = None
     draw: Literal["none", "keyed", "fixed"] = "none"
     seed: int = 0
+    hide: float = 0.0
     names: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -61,14 +64,38 @@ class Examples(Split):
         kind = self.schema.kind
         return f"Examples({len(self):,} x {self.schema.shape}, kind={kind!r}, {values})"
 
-    def batch(self, index: Index, key: int = 0) -> Tensor:
+    def batch(self, index: Index, key: int = 0) -> Any:
         """Returns the examples at `index` as float32 (B, *shape).
 
-        `key` seeds the draw of a dynamic binarisation: the same key and index give the same batch,
-        another key another.
+        Rows of a table with columns of several kinds are a `Batch` of codes and of which of them
+        are observed. `key` seeds the draw of a dynamic binarisation, and of the cells that are
+        hidden: the same key and index give the same batch, another key another.
         """
+        if self.schema.table:
+            return self._rows_of_table(self.rows[positions(index)], key)
         values = self._values_at(positions(index), key)
         return float_tensor(values)
+
+    def values_at(self, index: Index) -> np.ndarray:
+        """Returns the examples at `index` in the units of the source, (B, *shape)."""
+        return np.asarray(self.values[self.rows[positions(index)]])
+
+    def _rows_of_table(self, rows: np.ndarray, key: int) -> Batch:
+        """Returns rows of the source, with cells hidden where that is wanted."""
+        codes = self.schema.coding.encode(self.values[rows])
+        observed = ~np.isnan(codes)
+        if self.hide and self.draw == "keyed" and len(rows):
+            observed &= ~self._hidden(rows, key)
+        codes = np.where(observed, codes, 0)
+        return Batch(float_tensor(codes), observed=torch.from_numpy(observed))
+
+    def _hidden(self, rows: np.ndarray, key: int) -> np.ndarray:
+        """Draws the cells that are hidden in these rows, (B, D) bool, of half of the rows."""
+        seeds = [self.seed, int(key) % 2**64, int(rows[0])]
+        generator = np.random.default_rng(seeds)
+        shape = (len(rows), *self.schema.shape)
+        share = np.maximum(generator.uniform(-self.hide, self.hide, len(rows)), 0)
+        return np.asarray(generator.random(shape) < share[:, None])
 
     def _values_at(self, index: np.ndarray | slice, key: int) -> np.ndarray:
         """Returns the examples at `index` as the model sees them, drawn where they are."""
@@ -113,7 +140,7 @@ class Examples(Split):
 
     def span(self) -> tuple[float, float]:
         """Returns the least and the greatest value of this split, as the model sees them."""
-        if self.draw != "none" or not len(self):
+        if self.draw != "none" or self.schema.table or not len(self):
             return 0.0, 1.0
         lowest, highest = span(self.values, self.rows)
         low = self.schema.scaled(lowest, self.levels)
@@ -144,6 +171,8 @@ class Examples(Split):
     def digest(self) -> str:
         """Returns the sha256 of the whole source's raw values, whatever the split."""
         header = f"{self.values.dtype.str} {self.values.shape}"
+        for column in self.schema.table:
+            header += f" {column.name!r} {column.kind} {column.levels}"
         digest = hashlib.sha256(header.encode())
         for _, piece in chunks(self.values):
             contiguous = np.ascontiguousarray(piece)
@@ -167,7 +196,7 @@ class Examples(Split):
         our_pieces = chunks(self.values, self.rows)
         their_pieces = chunks(other.values, other.rows)
         for (_, ours), (_, theirs) in zip(our_pieces, their_pieces, strict=True):
-            if not np.array_equal(ours, theirs):
+            if not np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"):
                 return False
         return True
 

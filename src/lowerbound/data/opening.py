@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..columns import fit_columns
 from ..errors import ConfigError, DataError, ShapeError
 from . import memory
 from .checks import (
@@ -33,7 +34,7 @@ from .interactions.spec import KIND, Interactions
 from .levels import extremes
 from .memory import DataSource, InMemory, is_in_memory, refuse_absent, source_text
 from .named.entries import NAMED, find_path, short_name
-from .prepare import moments, span, to_grey, to_size
+from .prepare import is_constant, moments, span, to_grey, to_size
 from .schema import Schema
 from .splits import OwnParts, Rows, SplitSizes, cut
 
@@ -49,11 +50,13 @@ class Preparation:
         binarize: see `Data`.
         standardize: see `Data`.
         wanted: what is asked of the reader of the source.
+        hide: see `Data`.
     """
 
     binarize: Binarize = "none"
     standardize: bool | None = None
     wanted: Wanted = AS_IT_IS
+    hide: float = 0.0
 
     @property
     def is_binarized(self) -> bool:
@@ -94,14 +97,16 @@ def open_examples(
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
     rows = cut(len(raw.values), OwnParts(raw.train, raw.validation), sizes, raw.name)
-    if schema is None and raw.kind == "table":
+    if schema is None and raw.table:
+        raw = leave_out_constant(raw, is_constant(raw.values, rows.train), sizes.seed)
+    elif schema is None and raw.kind == "table":
         low, high = span(raw.values, rows.train)
         raw = leave_out_constant(raw, low == high, sizes.seed)
     if schema is None:
         schema = _fit_schema(raw, rows.train, preparation)
     else:
         raw = _conform(raw, schema, preparation)
-    dataset = _split(raw, rows, schema, preparation.binarize, sizes.seed)
+    dataset = _split(raw, rows, schema, preparation, sizes.seed)
     return replace(dataset, name=_short_name(source), source=source_text(source))
 
 
@@ -109,6 +114,8 @@ def _wanted_by_run(wanted: Wanted, schema: Schema, preparation: Preparation) -> 
     """Asks a reader for what the run with this schema reads."""
     if schema.columns:
         wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
+    if schema.table:
+        wanted = replace(wanted, like=schema)
     if schema.kind == "image":
         wanted = replace(wanted, like=_before_drawing(schema, preparation))
         if wanted.size == AUTO:
@@ -117,7 +124,7 @@ def _wanted_by_run(wanted: Wanted, schema: Schema, preparation: Preparation) -> 
     return wanted
 
 
-def _split(raw: Raw, rows: Rows, schema: Schema, binarize: Binarize, seed: int) -> Dataset:
+def _split(raw: Raw, rows: Rows, schema: Schema, preparation: Preparation, seed: int) -> Dataset:
     """Makes the splits of a source, of these rows each."""
     whole = Examples(
         schema,
@@ -130,11 +137,13 @@ def _split(raw: Raw, rows: Rows, schema: Schema, binarize: Binarize, seed: int) 
     )
     # Only the training split may be drawn anew in each batch. The splits that are measured keep
     # their draw, so that no number depends on the size of a batch.
-    if binarize != "none":
+    if preparation.is_binarized:
         whole = replace(whole, draw="fixed")
     train = whole.take(rows.train)
-    if binarize == "dynamic":
+    if preparation.binarize == "dynamic":
         train = replace(train, draw="keyed")
+    if preparation.hide and schema.table:
+        train = replace(train, draw="keyed", hide=preparation.hide)
     return Dataset(
         name=raw.name,
         schema=schema,
@@ -272,6 +281,8 @@ def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
         "grey": (wanted.grey, "image"),
         "skip_broken": (wanted.skip_broken, "image"),
         "columns": (wanted.columns, "table"),
+        "kinds": (wanted.kinds is not None, "table"),
+        "hide": (preparation.hide, "table"),
         "exclude": (wanted.exclude, "table"),
         "ids": (wanted.ids, "table"),
         "labels": (wanted.labels, "image or table"),
@@ -336,6 +347,9 @@ def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> S
     Raises:
         DataError: columns are constant or too narrow, or values cannot be probabilities.
     """
+    if raw.table:
+        table = fit_columns(raw.table, raw.values, train_rows)
+        return Schema(raw.values.shape[1:], raw.kind, None, 0.0, 1.0, raw.columns, table=table)
     low, high = span(raw.values, train_rows)
     schema = Schema(raw.values.shape[1:], raw.kind, raw.levels, 0.0, 1.0, raw.columns)
     standardizes = preparation.standardizes(raw.kind)
@@ -372,7 +386,7 @@ def _conform(raw: Raw, schema: Schema, preparation: Preparation) -> Raw:
     raw = match_shape(raw, schema)
     if preparation.is_binarized:
         refuse_beyond_one(raw)
-    if schema.mean:
+    if schema.mean or schema.table:
         return raw
     return match_levels(raw, schema, preparation.is_binarized)
 

@@ -51,6 +51,16 @@ def span(values: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
+def is_constant(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Says which columns of `values[rows]` have one number only, or none; NaN is none, (D,)."""
+    low = np.full(values.shape[1], np.inf)
+    high = np.full(values.shape[1], -np.inf)
+    for _, piece in chunks(values, rows):
+        low = np.fmin(low, np.fmin.reduce(piece, axis=0))
+        high = np.fmax(high, np.fmax.reduce(piece, axis=0))
+    return np.asarray(low >= high)
+
+
 def refuse_nonfinite(values: np.ndarray, name: str) -> None:
     """Refuses values that are NaN, infinite or beyond float32.
 

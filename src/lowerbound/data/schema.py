@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..columns import Coding, ColumnSchema
 from ..errors import ConfigError, DataError, one_line, unknown
 from .levels import type_of_levels
 
@@ -27,6 +29,8 @@ class Schema:
         columns: the names of the columns of a table, else empty.
         mean: value = (raw - mean) / scale; empty where nothing is standardised.
         scale: see `mean`.
+        table: what is known of each column of a table with columns of several kinds, else empty.
+            Such a table has no `mean` and `scale`; its columns have.
     """
 
     shape: tuple[int, ...]
@@ -37,6 +41,7 @@ class Schema:
     columns: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    table: tuple[ColumnSchema, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Converts the schema to a dict of plain values, from which `from_json` makes it again."""
@@ -44,6 +49,8 @@ class Schema:
         for key, value in fields.items():
             if isinstance(value, tuple):
                 fields[key] = list(value)
+        if not self.table:
+            del fields["table"]
         return fields
 
     @classmethod
@@ -56,7 +63,9 @@ class Schema:
         _refuse_wrong_keys(cls, fields)
         values = {}
         for key, value in fields.items():
-            if isinstance(value, list):
+            if key == "table":
+                value = _read_columns(value)
+            elif isinstance(value, list):
                 value = tuple(value)
             values[key] = value
         schema = cls(**values)
@@ -65,6 +74,11 @@ class Schema:
                 shown = one_line(repr(getattr(schema, name)), 100)
                 raise DataError(f"a data schema cannot have {name}={shown}")
         return schema
+
+    @cached_property
+    def coding(self) -> Coding:
+        """The codes of a table with columns of several kinds."""
+        return Coding(self.table)
 
     @property
     def unit(self) -> str:
@@ -95,6 +109,8 @@ class Schema:
             raw: the values.
             levels: the levels of the source itself, before any binarisation.
         """
+        if self.table:
+            return self.coding.encode(raw)
         if self.mean:
             deviations = raw - np.asarray(self.mean)
             return deviations / np.asarray(self.scale)
@@ -106,11 +122,14 @@ class Schema:
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Converts values as the model sees them, (..., *shape), to the source's units.
 
-        Standardised values become float64 `value * scale + mean`. Values on levels become whole
-        numbers 0 .. levels - 1, rounded and clipped: uint8, or uint16 where there are more than
-        256. Others come back as they are.
+        Codes of a table with columns of several kinds become the values of its columns, see
+        `columns`. Standardised values become float64 `value * scale + mean`. Values on levels
+        become whole numbers 0 .. levels - 1, rounded and clipped: uint8, or uint16 where there are
+        more than 256. Others come back as they are.
         """
         values = np.asarray(values)
+        if self.table:
+            return self.coding.decode(values)
         if self.mean:
             deviations = values.astype(np.float64) * np.asarray(self.scale)
             return deviations + np.asarray(self.mean)
@@ -138,6 +157,13 @@ def _refuse_wrong_keys(schema_class: type[Schema], keys: Mapping[str, Any]) -> N
         raise DataError(f"a data schema lacks {', '.join(missing)}; got: {got}")
 
 
+def _read_columns(columns: Any) -> tuple[ColumnSchema, ...]:
+    """Makes what is known of the columns of a table. DataError if it is none."""
+    if not isinstance(columns, list):
+        raise DataError(f"a data schema cannot have table={one_line(repr(columns), 100)}")
+    return tuple(map(ColumnSchema.from_json, columns))
+
+
 def _checks(schema: Schema) -> Iterator[tuple[str, bool]]:
     """Yields the name of each field, and whether a source can have its value.
 
@@ -162,6 +188,10 @@ def _checks(schema: Schema) -> Iterator[tuple[str, bool]]:
     mean = schema.mean
     has_means = _is_tuple_of(_is_finite, mean)
     yield "mean", has_means and _fits_width(mean, shape)
+
+    table = schema.table
+    table_names = tuple(column.name for column in table)
+    yield "table", not table or (schema.kind == "table" and table_names == columns and not mean)
 
     scale = schema.scale
     has_scales = _is_tuple_of(_is_positive, scale)

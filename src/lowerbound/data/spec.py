@@ -35,6 +35,8 @@ DENSE_OPTIONS = (
     "grey",
     "standardize",
     "columns",
+    "kinds",
+    "hide",
     "exclude",
     "ids",
     "labels",
@@ -63,6 +65,14 @@ class Data:
         standardize: subtract the training split's mean and divide by its deviation, column by
             column; None: for tables yes, for the rest no.
         columns: the columns of a table to read, in this order; None: all.
+        kinds: the columns of a table may be of several kinds and may have gaps, for the likelihood
+            `Columns`; the kinds are found from the values, but for those that are named here, such
+            as {age="count"}. {} finds all; None: a table of numbers alone, without gaps.
+        unseen: what a level is, in other data, that no row of the run's own data has: "missing"
+            takes it for a gap, "error" refuses it.
+        hide: in each training batch half of the rows have cells hidden, a share of up to this many
+            of them: from the encoder and from the likelihood. A model that fills gaps learns so
+            from rows without any.
         exclude: columns of a table to leave out: names, or patterns such as "note_*".
         ids: columns of a table that name its rows: no values, but passed on to codes and scores.
         labels: the column of labels of a table, or a file of labels beside a folder of images;
@@ -91,6 +101,9 @@ class Data:
     seed: Annotated[int, Field(ge=0)] = 0
     standardize: bool | None = None
     columns: list[str] | None = None
+    kinds: dict[str, str] | None = None
+    unseen: Literal["missing", "error"] = "missing"
+    hide: Annotated[float, Field(ge=0, lt=1)] = 0.0
     exclude: list[str] | None = None
     ids: list[str] | None = None
     labels: str | None = None
@@ -195,7 +208,7 @@ class Data:
 
     def _preparation(self) -> Preparation:
         """Returns the options that say how examples are prepared."""
-        return Preparation(self.binarize, self.standardize, self.wanted())
+        return Preparation(self.binarize, self.standardize, self.wanted(), self.hide)
 
     def wanted(self) -> Wanted:
         """Returns what is asked of the reader of examples."""
@@ -218,6 +231,8 @@ class Data:
             skip_broken=self.skip_broken,
             max_pixels=self.max_pixels,
             text=self.text_format(),
+            kinds=self.kinds,
+            unseen=self.unseen,
         )
 
     def text_format(self) -> TextFormat:

@@ -8,6 +8,7 @@ from typing import Annotated
 from ..specs.registry import part
 from .base import Family, FamilyWithHead
 from .bernoulli import Bernoulli
+from .columns import Columns, TableDistribution
 from .continuous_bernoulli import ContinuousBernoulli
 from .delta import Delta
 from .logistic import DiscretizedLogistic
@@ -15,7 +16,15 @@ from .multinomial import Multinomial
 from .normal import Normal
 from .place import Place
 
-LISTED_FIRST = ("normal", "bernoulli", "multinomial", "continuous_bernoulli", "delta", "logistic")
+LISTED_FIRST = (
+    "normal",
+    "bernoulli",
+    "multinomial",
+    "continuous_bernoulli",
+    "delta",
+    "logistic",
+    "columns",
+)
 """The order in which families are listed; files that are not named here follow by their names."""
 
 AnyFamily = Annotated[Family, part(__name__, Family)]
@@ -23,6 +32,7 @@ AnyFamily = Annotated[Family, part(__name__, Family)]
 __all__ = [
     "AnyFamily",
     "Bernoulli",
+    "Columns",
     "ContinuousBernoulli",
     "Delta",
     "DiscretizedLogistic",
@@ -31,4 +41,5 @@ __all__ = [
     "Multinomial",
     "Normal",
     "Place",
+    "TableDistribution",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
+from ..columns import ColumnSchema
 from ..errors import ConfigError
 from ..sparse import DeferredLinear, Reduction, SparseRows
 from .place import Place
@@ -90,6 +91,25 @@ class Family(ABC):
             None where that is not known.
         """
         return None
+
+    def of_columns(self, columns: Sequence[ColumnSchema]) -> "Family":
+        """Returns the likelihood of the codes of a table with these columns.
+
+        Args:
+            columns: what is known of each column; none of a table that is only standardised, and of
+                all other data.
+
+        Raises:
+            ConfigError: a column cannot have this likelihood.
+        """
+        for column in columns:
+            if not column.has_density or column.atoms:
+                raise ConfigError(
+                    f"model.likelihood {type(self).__name__} is for real numbers, and the column "
+                    f"{column.name!r} is of kind {column.kind}; allowed for tables with columns of "
+                    "several kinds: Columns"
+                )
+        return self
 
     def refuses(self, low: float, high: float, levels: int | None) -> str | None:
         """Says why data cannot have this likelihood, or returns None where they can.

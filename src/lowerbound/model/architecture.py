@@ -1,7 +1,7 @@
 """The frozen spec that builds a model."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -9,8 +9,9 @@ import torch
 from pydantic import AfterValidator, PositiveInt
 from torch import nn
 
+from ..columns import ColumnSchema
 from ..errors import ConfigError
-from ..families import AnyFamily, Bernoulli, Normal, Place
+from ..families import AnyFamily, Bernoulli, Family, Normal, Place
 from ..latents import Chain
 from ..networks import MLP, AnyNetwork
 from ..noise import AnyNoise
@@ -19,6 +20,7 @@ from ..specs.checked import checked
 from ..specs.registry import values
 from ..system.machine import refuse_beyond_memory
 from .conditionals import Conditional, build_decoder, build_encoder, build_tied_decoder
+from .inputs import TableFeatures
 from .vae import VAE
 
 LARGE_LAYER = 2**30
@@ -95,12 +97,18 @@ class Architecture:
                 f"{type(self.level_prior).__name__}"
             )
 
-    def build(self, shape: tuple[int, ...], sparse: bool = False) -> VAE:
+    def build(
+        self,
+        shape: tuple[int, ...],
+        sparse: bool = False,
+        columns: Sequence[ColumnSchema] = (),
+    ) -> VAE:
         """Builds a new model with random weights.
 
         Args:
             shape: of one example.
             sparse: the examples are sparse rows.
+            columns: what is known of each column of a table with columns of several kinds.
 
         Raises:
             ConfigError: a part does not fit the others or the shape, or the weights do not fit in
@@ -110,10 +118,12 @@ class Architecture:
             raise ConfigError(
                 f"the shape of an example must be positive numbers, got {tuple(shape)}"
             )
-        self._refuse_too_large(shape, sparse)
-        return self._build(shape, sparse)
+        self._refuse_too_large(shape, sparse, columns)
+        return self._build(shape, sparse, columns)
 
-    def _refuse_too_large(self, shape: tuple[int, ...], sparse: bool) -> None:
+    def _refuse_too_large(
+        self, shape: tuple[int, ...], sparse: bool, columns: Sequence[ColumnSchema]
+    ) -> None:
         """Refuses a model whose weights are more than the memory of this machine.
 
         They are counted only where one layer may be large.
@@ -125,17 +135,24 @@ class Architecture:
         # On the meta device parameters have a shape alone: neither memory nor random numbers are
         # used. It is not always asked, because to load the device takes seconds.
         with torch.device("meta"):
-            weights = sum(p.numel() for p in self._build(shape, sparse).parameters())
+            model = self._build(shape, sparse, columns)
+            weights = sum(p.numel() for p in model.parameters())
         refuse_beyond_memory(weights, f"{weights:,} weights")
 
-    def _build(self, shape: tuple[int, ...], sparse: bool) -> VAE:
+    def _build(self, shape: tuple[int, ...], sparse: bool, columns: Sequence[ColumnSchema]) -> VAE:
         """Builds the posteriors, the priors and the decoder, in this order."""
+        likelihood = self.likelihood.of_columns(columns)
+        features = None
+        seen = shape
+        if columns:
+            features = TableFeatures(columns)
+            seen = (features.width,)
         # The order of construction is the order in which the weights are drawn.
         separate = self.heads == "separate"
         first = build_encoder(
             self.network,
             self.posterior,
-            shape,
+            seen,
             self.latent[0],
             separate=separate,
             noise=self.noise,
@@ -154,13 +171,14 @@ class Architecture:
                 self.level_network, self.level_prior, above, (below,), separate=separate
             )
             priors.append(prior)
-        seen_by_top = shape
+        seen_by_top = seen
         if len(self.latent) > 1:
             seen_by_top = self.latent[-2:-1]
         place = Place(self.latent[-1:], seen_by_top, posteriors[-1])
         priors.append(self._build_prior(place, sparse))
         latents = Chain(posteriors, priors, self.latent)
-        return VAE(latents, self._build_decoder(first, shape, sparse), shape, sparse)
+        decoder = self._build_decoder(first, likelihood, shape, sparse)
+        return VAE(latents, decoder, shape, sparse, features=features)
 
     def _build_prior(self, place: Place, sparse: bool) -> nn.Module:
         """Builds the prior of the top level.
@@ -179,16 +197,14 @@ class Architecture:
         return prior
 
     def _build_decoder(
-        self, encoder: Conditional, shape: tuple[int, ...], sparse: bool
+        self, encoder: Conditional, likelihood: Family, shape: tuple[int, ...], sparse: bool
     ) -> nn.Module:
         """Builds the decoder, by the weights of the encoder where they are tied."""
         size = self.latent[0]
         if self.decoder_network == "tied":
-            return build_tied_decoder(self.network, encoder, self.likelihood, size, shape)
+            return build_tied_decoder(self.network, encoder, likelihood, size, shape)
         network = self.decoder_network
         if network is None:
             network = self.network
         separate = self.heads == "separate"
-        return build_decoder(
-            network, self.likelihood, size, shape, separate=separate, sparse=sparse
-        )
+        return build_decoder(network, likelihood, size, shape, separate=separate, sparse=sparse)

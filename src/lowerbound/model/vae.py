@@ -1,5 +1,7 @@
 """The one model class."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -28,6 +30,8 @@ class VAE(nn.Module):
         sparse: whether examples are sparse rows.
         conditions: shape of the conditions of one example, () for a class; None for a model that
             takes none.
+        features: makes what the encoder sees of the codes (B, D) of a table and of which of them
+            are observed; None where it sees the examples themselves.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class VAE(nn.Module):
         shape: tuple[int, ...],
         sparse: bool = False,
         conditions: tuple[int, ...] | None = None,
+        features: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.latents = latents
@@ -44,6 +49,7 @@ class VAE(nn.Module):
         self.shape: tuple[int, ...] = tuple(shape)
         self.sparse = sparse
         self.conditions = conditions
+        self.features = features
 
     def infer(self, batch: Batch | Values, samples: int = 1) -> Inference:
         """Draws the latent levels of a batch (B, *shape), with `samples` draws of each."""
@@ -219,8 +225,14 @@ class VAE(nn.Module):
         return observed_log_prob(p, batch)
 
     def _encoder_input(self, batch: Batch | Values) -> Batch:
-        """Checks a batch, and hides from the encoder what was not observed."""
-        return without_unobserved(self._as_checked(batch))
+        """Checks a batch, and makes of it what the encoder sees: nothing that was not observed."""
+        batch = without_unobserved(self._as_checked(batch))
+        if self.features is None:
+            return batch
+        observed = batch.observed
+        if observed is None:
+            observed = torch.ones_like(batch.x, dtype=torch.bool)  # type: ignore[arg-type]
+        return replace(batch, x=self.features(batch.x, observed), observed=None)
 
     def _as_checked(self, batch: Batch | Values) -> Batch:
         """Returns what was given as a batch, if the model takes it.

@@ -27,6 +27,18 @@ class Heads(nn.Module):
         return torch.cat([layer(x) for layer in self.layers], dim=1)
 
 
+class WithLinearPath(nn.Module):
+    """The sum of layers in a row and of a linear map from their input to their output."""
+
+    def __init__(self, layers: nn.Module, path: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+        self.path = path
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x) + self.path(x)
+
+
 def output_layer(make_layer: Callable[[int], nn.Module], width: int, heads: int) -> nn.Module:
     """Makes one layer of this width, or `heads` layers that share the width equally.
 

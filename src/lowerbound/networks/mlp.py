@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..sparse import SparseLinear, Transposed, Uncomputed
 from ..specs.checked import checked
 from .base import ACTIVATIONS, Activation, Network
-from .layers import Heads, output_layer
+from .layers import Heads, WithLinearPath, output_layer
 
 
 @checked
@@ -24,6 +24,8 @@ class MLP(Network):
         init: distribution of the initial weights: "xavier" (Glorot & Bengio 2010, uniform), or the
             standard deviation of a normal distribution. With None the weights have PyTorch's own
             distribution, which the biases always have.
+        linear_path: whether a linear map from the inputs to the outputs is added. A decoder with it
+            contains factor analysis.
         activate_code: whether the encoder ends in the activation too, as in an autoencoder whose
             code is its last hidden layer.
     """
@@ -32,28 +34,47 @@ class MLP(Network):
     activation: Activation = "relu"
     init: Literal["xavier"] | Annotated[float, Field(gt=0)] | None = None
     activate_code: bool = False
+    linear_path: bool = False
 
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:
         widths = (math.prod(shape), *self.hidden)
-        layers = self._layers(widths, features, heads)
+        layers = self._with_path(self._layers(widths, features, heads), widths[0], features)
         return nn.Sequential(nn.Flatten(), *layers, *self._code_activation())
 
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         widths = (features, *reversed(self.hidden))
-        layers = self._layers(widths, math.prod(shape), heads)
+        outputs = math.prod(shape)
+        layers = self._with_path(self._layers(widths, outputs, heads), features, outputs)
         return nn.Sequential(*layers, nn.Unflatten(1, shape))
 
+    def _with_path(self, layers: list[nn.Module], inputs: int, outputs: int) -> list[nn.Module]:
+        """Adds the linear path to layers, if there is one."""
+        if not self.linear_path:
+            return layers
+        path = nn.Linear(inputs, outputs, bias=False)
+        return [WithLinearPath(nn.Sequential(*layers), path)]
+
+    def _refuse_linear_path(self) -> None:
+        """Raises ConfigError if there is a linear path."""
+        if self.linear_path:
+            raise ConfigError(
+                "an MLP with linear_path=true is for dense examples, and not tied; set it to false"
+            )
+
     def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
+        self._refuse_linear_path()
         widths = (width, *self.hidden)
         first, *layers = self._layers(widths, features, heads)
         return nn.Sequential(_sparse(first), *layers, *self._code_activation())
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
+        self._refuse_linear_path()
         widths = (features, *reversed(self.hidden))
         *layers, last = self._layers(widths, width, heads)
         return nn.Sequential(*layers, Uncomputed(last))
 
     def tied_decoder(self, encoder: nn.Module, features: int, shape: tuple[int, ...]) -> nn.Module:
+        self._refuse_linear_path()
         encoder_layers = _linear_layers(encoder)
         if len(encoder_layers) != len(self.hidden) + 1:
             raise ConfigError(

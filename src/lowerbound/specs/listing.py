@@ -22,6 +22,7 @@ HERE = Path(__file__).parent.parent
 BASES = {
     "networks": "Network",
     "families": "Family",
+    "columns.families": "ColumnFamily",
     "noise": "Noise",
     "priors": "Prior",
     "objectives": "Objective",
@@ -73,9 +74,10 @@ def classes(module: str) -> dict[str, Class]:
 
 def _source_files(module: str) -> list[Path]:
     """Gives the file of a module of this package, or the files of a package in listed order."""
-    package = HERE / module / "__init__.py"
+    folder = HERE.joinpath(*module.split("."))
+    package = folder / "__init__.py"
     if not package.is_file():
-        return [HERE / f"{module}.py"]
+        return [folder.with_suffix(".py")]
     listed_first = _read_constant(package, "LISTED_FIRST", ())
     first = [package.with_name(f"{name}.py") for name in listed_first]
     others = sorted(set(package.parent.glob("*.py")) - {package, *first})

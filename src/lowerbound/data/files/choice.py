@@ -98,7 +98,9 @@ def _choose_for_run(
     values = tuple(map(normal_name, wanted.columns or ()))
     known = set(names)
     missing = [column for column in values if column not in known]
-    if missing:
+    if missing and wanted.is_mixed:
+        values = tuple(column for column in values if column in known)
+    elif missing:
         raise DataError(
             f"{table} lacks {len(missing)} of the {len(values)} columns that the run was fitted "
             f"on: {listed(missing)}; it has {listed(names)}"

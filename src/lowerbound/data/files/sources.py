@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from ...columns import ColumnSchema
 from ...errors import DataError, one_line
 from ...specs.registry import members
 from ..schema import Schema
@@ -37,8 +38,12 @@ class Wanted:
         skip_broken: files of a folder that cannot be used are passed over.
         max_pixels: an image may have this many.
         like: what a model reads, so that pictures of another size, colour or depth become as its
-            own; None: no model does. It has no levels where any will do.
+            own, and columns have its kinds and levels; None: no model does. It has no levels where
+            any will do.
         text: how a text file is written, where the user has said so.
+        kinds: the kinds that the user has named, by column, of a table with columns of several
+            kinds; None for a table of numbers alone.
+        unseen: what a level is that the run does not know: "missing" or "error".
         is_run: the columns are those of a run, which needs them all. Others are passed over, and
             so are ids and labels that are not there.
     """
@@ -53,7 +58,14 @@ class Wanted:
     max_pixels: int = MAX_PIXELS
     like: Schema | None = None
     text: TextFormat = AS_FOUND
+    kinds: Mapping[str, str] | None = None
+    unseen: str = "missing"
     is_run: bool = False
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the columns of a table may be of several kinds, and may have gaps."""
+        return self.kinds is not None or (self.like is not None and bool(self.like.table))
 
 
 AS_IT_IS = Wanted()
@@ -74,6 +86,7 @@ class Raw:
         train: the size of the source's own training part; None where it brings no test part.
         validation: the size of the source's own validation part; None where it brings none.
         columns: the names of the columns of a table.
+        table: what the source tells of each column of a table with columns of several kinds.
         names: what names each row beside its position, by the names of columns, (N,) each: the
             files of a folder, the ids of a table.
         notes: sentences on how the source was read and what was left out.
@@ -90,6 +103,7 @@ class Raw:
     train: int | None = None
     validation: int | None = None
     columns: tuple[str, ...] = ()
+    table: tuple[ColumnSchema, ...] = ()
     names: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -15,6 +15,7 @@ from .choice import Choice, choose_columns, is_index, listed, normal_names, refu
 from .description import Description
 from .dialect import AS_FOUND, Dialect, TextFormat, is_value
 from .limits import refuse_bomb
+from .mixed import mixed_table
 from .parquet import refuse_unpacked
 from .previews import HEAD_ROWS, describe_columns
 from .sources import Raw, Source, Wanted, reason
@@ -198,8 +199,9 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     choice = choose_columns(scan.collect_schema().names(), wanted, str(path))
     # Columns of other types are not unpacked: one text, or the list in one row, may be of any size.
     schema = scan.collect_schema()
-    types = {name: schema[name] for name in choice.values}
-    _refuse_other_types(types, str(path), wanted)
+    if not wanted.is_mixed:
+        types = {name: schema[name] for name in choice.values}
+        _refuse_other_types(types, str(path), wanted)
     _refuse_nested({name: schema[name] for name in choice.others}, str(path))
     frame = scan.select(choice.all).collect()
     refuse_bomb(path, text_bytes(frame), path.stat().st_size)
@@ -432,24 +434,25 @@ def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
 
 def _make_table(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -> Raw:
     """Makes a table of the chosen columns of a frame."""
-    values = to_numbers(frame.select(choice.values), name, wanted)
+    if wanted.is_mixed:
+        raw = mixed_table(frame, choice, wanted, name)
+    else:
+        raw = _table_of_numbers(frame, choice, wanted, name)
     names = {column: _as_names(frame[column]) for column in choice.ids}
     labels = None
     if choice.labels is not None:
         labels = _as_names(frame[choice.labels])
-    notes = (*choice.notes, *_note_rounded(frame, choice, values, name))
+    notes = (*choice.notes, *raw.notes)
+    return replace(raw, labels=labels, names=names, notes=notes)
+
+
+def _table_of_numbers(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -> Raw:
+    """Makes a table of numbers alone, without gaps; ids and labels are not in it."""
+    values = to_numbers(frame.select(choice.values), name, wanted)
+    notes = _note_rounded(frame, choice, values, name)
     if not wanted.is_run:
         notes += _note_counts(values, choice, name)
-    return Raw(
-        name,
-        "table",
-        values,
-        None,
-        labels=labels,
-        columns=choice.values,
-        names=names,
-        notes=notes,
-    )
+    return Raw(name, "table", values, None, columns=choice.values, notes=notes)
 
 
 def _as_names(column: "Series") -> np.ndarray:
@@ -589,7 +592,10 @@ def _way_out(wanted: Wanted) -> str:
     """Says what can be done with columns that are no numbers."""
     if wanted.is_run:
         return "the run needs a number in each row"
-    return "leave them out through data.exclude, or choose others through data.columns"
+    return (
+        "data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the "
+        "recipe table), or leave them out through data.exclude"
+    )
 
 
 def _explain(word: str) -> str:
@@ -640,7 +646,10 @@ def _refuse_missing(frame: "DataFrame", values: np.ndarray, table: str, wanted: 
     if not descriptions:
         return
     shown = one_line(", ".join(descriptions), 240)
-    way_out = "fill or drop them, or leave the column out through data.exclude"
+    way_out = (
+        "data.kinds={} takes them for gaps (with model.likelihood.type=Columns, as in the recipe "
+        "table), or fill or drop them, or leave the column out through data.exclude"
+    )
     if wanted.is_run:
         way_out = "the run needs a number in each row: fill or drop them"
     raise DataError(

@@ -1,0 +1,85 @@
+"""The contract of the families of columns.
+
+To add one, write a file in this package with a frozen dataclass below `ColumnFamily`. The registry,
+the recipes and the laws find it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint
+
+from ..schema import ColumnSchema
+
+
+class ColumnDistribution(Distribution, ABC):
+    """The distributions of the codes of n columns.
+
+    The batch shape is (..., n), the event shape (): `log_prob` of codes (..., n) has one value for
+    each column, in nats. Codes are those of `columns.Coding`: standardised numbers or logs, counts,
+    positions of levels.
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """The mean of the codes of numbers, the most probable position of levels, (..., n)."""
+
+    @property
+    def data_mean(self) -> Tensor:
+        """The mean of the values of numbers in the units of the data, the most probable position of
+        levels, (..., n).
+        """
+        return self.mean
+
+    @property
+    def probabilities(self) -> Tensor | None:
+        """The probabilities of the levels, (..., n, L), 0 where a column has fewer than L levels.
+
+        None for numbers.
+        """
+        return None
+
+    def mean_exponential(self, factor: Tensor) -> Tensor:
+        """Returns E[exp(factor * code)], (..., n): what makes a mean of numbers of one of logs.
+
+        Where that is not known it is exp(factor * mean), which is right for a narrow distribution.
+
+        Args:
+            factor: (n,).
+        """
+        return (factor * self.mean).exp()
+
+
+class ColumnFamily(ABC):
+    """A family of distributions of the columns of some kinds.
+
+    Attributes:
+        kinds: the kinds of columns that it can be the likelihood of, see `columns.KINDS`.
+    """
+
+    kinds: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def parameters(self, column: ColumnSchema) -> int:
+        """Returns how many numbers a network gives for this column.
+
+        Columns with the same number of them are computed together.
+        """
+
+    @abstractmethod
+    def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
+        """Builds what makes distributions of a network's output, for n columns of one number P of
+        parameters.
+
+        Where the output is zero, the distributions had best be about those that the columns have
+        in the training data, which `ColumnSchema` tells.
+
+        Returns:
+            A module (..., n, P) -> `ColumnDistribution` of batch shape (..., n).
+        """

@@ -1,0 +1,120 @@
+"""What is measured of the columns of a table in its training rows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .schema import ColumnSchema
+
+QUANTILES = 65
+"""So many quantiles of a column are kept: 64 parts with as many values each."""
+
+MOST_SORTED = 200_000
+"""Quantiles and atoms are found from at most this many values, drawn at random by a fixed seed."""
+
+LEAST_REPEATED = 20
+"""A number is an atom only if so many rows have it."""
+
+ATOM_SHARE = {"real": 0.2, "positive": 0.2, "datetime": 0.2, "count": 0.05}
+"""A number is an atom if at least this share of the values of its column are equal to it."""
+
+MOST_ATOMS = 15
+"""A column has at most so many atoms, those of the largest shares."""
+
+
+def fit_columns(
+    columns: Sequence[ColumnSchema], values: np.ndarray, rows: np.ndarray
+) -> tuple[ColumnSchema, ...]:
+    """Measures the columns of a table.
+
+    Args:
+        columns: what is known of the D columns from their source.
+        values: (N, D), a gap is NaN.
+        rows: those that are measured.
+
+    Returns:
+        The columns with their statistics.
+    """
+    fitted = []
+    for position, column in enumerate(columns):
+        numbers = np.asarray(values[rows, position], np.float64)
+        fitted.append(fit_column(column, numbers[~np.isnan(numbers)]))
+    return tuple(fitted)
+
+
+def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
+    """Measures one column by its observed training values (n,), of which there is at least one."""
+    column = replace(
+        column,
+        low=float(numbers.min()),
+        high=float(numbers.max()),
+        observed=len(numbers),
+    )
+    if not column.is_number:
+        counts = np.bincount(numbers.astype(np.int64), minlength=len(column.levels))
+        return replace(column, shares=_shares(counts, len(numbers)))
+    sample = _draw(numbers)
+    atoms = _find_atoms(sample, column.kind)
+    column = replace(
+        column,
+        atoms=tuple(atoms.tolist()),
+        shares=_shares(np.array([(sample == atom).sum() for atom in atoms]), len(sample)),
+    )
+    others = numbers[~np.isin(numbers, atoms)]
+    if not len(others):
+        others = numbers
+    grid = np.linspace(0, 1, QUANTILES)
+    quantiles = np.quantile(_draw(others), grid)
+    # A sample of a long column may lack its ends.
+    quantiles[0] = others.min()
+    quantiles[-1] = others.max()
+    measured = _measured_values(others, column.kind)
+    scale = float(measured.std())
+    if scale <= 0:
+        scale = 1.0
+    return replace(
+        column,
+        mean=float(measured.mean()),
+        scale=scale,
+        quantiles=tuple(quantiles.tolist()),
+    )
+
+
+def _draw(numbers: np.ndarray) -> np.ndarray:
+    """Draws at most `MOST_SORTED` of the numbers."""
+    if len(numbers) <= MOST_SORTED:
+        return numbers
+    return np.random.default_rng(0).choice(numbers, MOST_SORTED, replace=False)
+
+
+def _measured_values(numbers: np.ndarray, kind: str) -> np.ndarray:
+    """Returns what the mean and the deviation of a column of this kind are measured of."""
+    if kind == "positive":
+        return np.log(numbers)
+    if kind == "count":
+        return np.log1p(numbers)
+    return numbers
+
+
+def _find_atoms(numbers: np.ndarray, kind: str) -> np.ndarray:
+    """Finds the numbers that are equal in many rows, ascending.
+
+    Zeros of positive numbers are always an atom: they have no log.
+    """
+    found, counts = np.unique(numbers, return_counts=True)
+    least = max(LEAST_REPEATED, ATOM_SHARE[kind] * len(numbers))
+    is_atom = counts >= least
+    if kind == "positive":
+        is_atom |= found == 0
+    # A column of few numbers may consist of atoms alone, and needs no others.
+    most = np.argsort(-counts, kind="stable")[:MOST_ATOMS]
+    kept = np.zeros(len(found), bool)
+    kept[most] = True
+    if kind == "positive":
+        kept |= found == 0
+    return np.asarray(found[is_atom & kept])
+
+
+def _shares(counts: np.ndarray, total: int) -> tuple[float, ...]:
+    return tuple((counts / total).tolist())

@@ -1,0 +1,113 @@
+"""What an encoder sees of the rows of a table with columns of several kinds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..columns import Coding, ColumnSchema
+from ..families.base import bounded
+
+LARGEST = 5.0
+"""Numbers further from the mean than so many deviations are seen as closer ones, by logarithms."""
+
+DAYS_OF_WEEK = 7.0
+"""The days of a week."""
+
+DAYS_OF_YEAR = 365.2425
+"""The days of a year, in the mean of the Gregorian calendar."""
+
+
+class TableFeatures(nn.Module):
+    """Makes features (B, F) of the codes of rows (B, D) and of which of them are observed.
+
+    A number has its standardised value and whether it is observed, and an indicator of each of its
+    atoms, at which its value is 0. A date has the cyclic parts of its week, year and day beside. A
+    level has an indicator. What is not observed is 0 everywhere, so that its code cannot matter.
+
+    Args:
+        columns: the D columns.
+
+    Attributes:
+        width: the number of features, F.
+    """
+
+    def __init__(self, columns: Sequence[ColumnSchema]) -> None:
+        super().__init__()
+        numbers = [i for i, column in enumerate(columns) if column.is_number]
+        levelled = [i for i, column in enumerate(columns) if not column.is_number]
+        dates = [i for i in numbers if columns[i].kind == "datetime"]
+        codes = Coding(columns).atoms()
+        with_atoms = [i for i in numbers for _ in codes[i]]
+        sizes = np.array([len(columns[i].levels) for i in levelled], np.int64)
+        is_count = [columns[i].kind == "count" for i in numbers]
+        atoms = [atom for i in numbers for atom in codes[i].tolist()]
+        self._keep("numbers", torch.tensor(numbers, dtype=torch.long))
+        self._keep("is_count", torch.tensor(is_count, dtype=torch.bool))
+        self._keep("mean", torch.tensor([columns[i].mean for i in numbers]))
+        self._keep("scale", torch.tensor([columns[i].scale for i in numbers]))
+        self._keep("atom_columns", torch.tensor(with_atoms, dtype=torch.long))
+        self._keep("atoms", torch.tensor(atoms))
+        self._keep("dates", torch.tensor(dates, dtype=torch.long))
+        self._keep("date_mean", torch.tensor([columns[i].mean for i in dates]))
+        self._keep("date_scale", torch.tensor([columns[i].scale for i in dates]))
+        self._keep("levelled", torch.tensor(levelled, dtype=torch.long))
+        self._keep("starts", torch.tensor((sizes.cumsum() - sizes).tolist(), dtype=torch.long))
+        self.level_count: int = int(sizes.sum())
+        self.width: int = 2 * len(numbers) + len(atoms) + 6 * len(dates) + self.level_count
+
+    def _keep(self, name: str, values: Tensor) -> None:
+        """Keeps a tensor that moves with the module and is no weight."""
+        self.register_buffer(name, values, persistent=False)
+
+    def forward(self, codes: Tensor, observed: Tensor) -> Tensor:
+        """Returns the features of a batch.
+
+        Args:
+            codes: (B, D); those that are not observed are 0.
+            observed: (B, D) bool.
+        """
+        known = observed.to(codes.dtype)
+        parts = [
+            *self._numbers(codes, known),
+            self._dates(codes, known),
+            self._levels(codes, observed),
+        ]
+        return torch.cat(parts, dim=-1)
+
+    def _numbers(self, codes: Tensor, known: Tensor) -> list[Tensor]:
+        """Returns the values of numbers, whether they are observed, and their atoms."""
+        numbers = self.get_buffer("numbers")
+        values = codes[:, numbers]
+        observed = known[:, numbers]
+        logs = torch.log1p(values.clamp(min=0))
+        standardised = (logs - self.get_buffer("mean")) / self.get_buffer("scale")
+        values = torch.where(self.get_buffer("is_count"), standardised, values)
+        columns = self.get_buffer("atom_columns")
+        is_atom = (codes[:, columns] == self.get_buffer("atoms")).to(codes.dtype)
+        is_atom = is_atom * known[:, columns]
+        at_atom = torch.zeros_like(codes).index_add(1, columns, is_atom)[:, numbers]
+        values = bounded(values, LARGEST) * observed * (1 - at_atom)
+        return [values, observed, is_atom]
+
+    def _dates(self, codes: Tensor, known: Tensor) -> Tensor:
+        """Returns where dates stand in their week, their year and their day, as sines and cosines.
+
+        Days are counted from 1 January 1970, which was a Thursday.
+        """
+        positions = self.get_buffer("dates")
+        days = codes[:, positions] * self.get_buffer("date_scale") + self.get_buffer("date_mean")
+        parts = []
+        for period in (DAYS_OF_WEEK, DAYS_OF_YEAR, 1.0):
+            angle = 2 * torch.pi * torch.frac(days / period)
+            parts.append(torch.sin(angle) * known[:, positions])
+            parts.append(torch.cos(angle) * known[:, positions])
+        return torch.cat(parts, dim=-1)
+
+    def _levels(self, codes: Tensor, observed: Tensor) -> Tensor:
+        """Returns the indicators of the levels of all columns, side by side."""
+        levelled = self.get_buffer("levelled")
+        places = codes[:, levelled].long() + self.get_buffer("starts")
+        indicators = codes.new_zeros(len(codes), self.level_count)
+        return indicators.scatter(1, places, observed[:, levelled].to(codes.dtype))
