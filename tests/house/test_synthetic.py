@@ -279,7 +279,7 @@ import polars
 print(sys.argv, file=sys.stderr)
 work, name, train, out = sys.argv[1:5]
 polars.read_csv(train).write_parquet(out)
-print(json.dumps({"fit_seconds": 2.0, "sample_seconds": 0.5, "rows": 60, "epochs": 4}))
+print(json.dumps({"fit_seconds": 2.0, "fit_cpu_seconds": 3.0, "sample_seconds": 0.5, "rows": 60, "epochs": 4}))
 """
 
 
@@ -298,6 +298,7 @@ def test_a_peer_is_fitted_once(fake, tmp_path):
     assert len(table.train) == 60
     found = tables.peer("TVAE", table, given)
     assert found["train_rows_per_second"] == 120
+    assert found["train_rows_per_cpu_second"] == 80
     assert found["sampled_rows_per_second"] == 120
     assert len(scores.read(tmp_path / "TVAE.parquet")) == 60
     fake.write_text("raise ValueError('not again')")
