@@ -408,7 +408,7 @@ def most_frequent(found: dict[str, dict[str, Any]]) -> str:
     heads = ["share; mean ± deviation"]
     for column in columns:
         value = next(iter(whole.values()))[column]["most_frequent"]
-        heads.append(f"{column} = {value:g}")
+        heads.append(f"{column} = {value:.10g}")
     return markdown(heads, rows)
 
 
@@ -439,7 +439,7 @@ def as_text(row: Sequence[Any]) -> str:
     """A row as a line of a CSV file shows it."""
     cells = []
     for cell in row:
-        cells.append(f"{cell:g}" if isinstance(cell, float) else str(cell))
+        cells.append(f"{cell:.10g}" if isinstance(cell, float) else str(cell))
     return ", ".join(cells)
 
 
