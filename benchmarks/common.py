@@ -295,7 +295,7 @@ def arguments(words: argparse.ArgumentParser) -> argparse.Namespace:
     return given
 
 
-PRIVATE = ("results", "serve", "once", "pythae", "peer", "peers", "run", "work", "data", "score")
+PRIVATE = ("results", "serve", "once", "pythae", "peers", "run")
 """Options that say nothing of what was measured, or name places on this machine."""
 
 

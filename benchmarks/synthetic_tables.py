@@ -66,6 +66,9 @@ CLOSE = 5000
 NEAR = 0.03
 """The AUC may lie so far below that of the real rows."""
 
+PLACES = ("data", "work", "peer", "score")
+"""Options that name places on this machine; the result does not hold them."""
+
 ERRORS = 2
 """A distance counts as below another where the difference is more than so many standard errors."""
 
@@ -595,7 +598,9 @@ def main() -> int:
     print()
     for each in reached:
         print(f"- {each['target']}: {'reached' if each['reached'] else 'MISSED'}")
-    write(f"synthetic-{given.data.name}", {"measured": found, "targets": reached}, given)
+    kept = {key: value for key, value in vars(given).items() if key not in PLACES}
+    named = f"synthetic-{given.data.name}"
+    write(named, {"measured": found, "targets": reached}, argparse.Namespace(**kept))
     return int(any("error" in each for each in found.values()))
 
 
