@@ -76,8 +76,9 @@ SETTINGS = (
     'training.schedule={type="Cosine",warmup=0.05}',
     "report.write=false",
 )
-"""Of our fit of adult. `?` is a level, as the peers have it; the kinds, the prior with the
-schedule, and the width have each raised the bound on the validation rows.
+"""Of our fit of adult. `?` is a level, as the peers have it; the others came in three groups (levels
+and nothing hidden; the prior and the schedule; the width and the levels of the capital), of which
+each raised the bound on the validation rows.
 """
 
 CLOSE = 5000
