@@ -76,9 +76,9 @@ SETTINGS = (
     'training.schedule={type="Cosine",warmup=0.05}',
     "report.write=false",
 )
-"""Of our fit of adult. `?` is a level, as the peers have it; the others came in three groups (levels
-and nothing hidden; the prior and the schedule; the width and the levels of the capital), of which
-each raised the bound on the validation rows.
+"""Of our fit of adult. `?` is a level, as the peers have it; the others came in three groups, of
+which each raised the bound on the validation rows: levels and nothing hidden; the prior and the
+schedule; the width and the levels of the capital.
 """
 
 CLOSE = 5000
