@@ -1,10 +1,6 @@
 """Makes the environments of the peers that `peers.txt` pins, one for each of its sections.
 
-<<<<<<< HEAD
-    python benchmarks/peers.py [--folder .benchmarks/peers] [--only pythae cornac recbole ctgan]
-=======
     python benchmarks/peers.py [--folder .benchmarks/peers] [--only pythae ...]
->>>>>>> main
 
 One that cannot be installed is told of on one line, and the others are made all the same.
 """
