@@ -27,6 +27,13 @@ from lowerbound.baselines import (
     Iterative,
     Popularity,
 )
+from lowerbound.columns.families import (
+    ColumnDistribution,
+    ColumnFamily,
+    CumulativeLogits,
+    Gaussian,
+    StudentT,
+)
 from lowerbound.families import DiscretizedLogistic, Family, Normal, base
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
@@ -59,6 +66,17 @@ def everything(module, base, *variants):
 )
 def test_family(part):
     testing.check_family(part)
+
+
+@everything(
+    "columns.families",
+    ColumnFamily,
+    Gaussian(scale="shared"),
+    StudentT(scale="shared"),
+    CumulativeLogits(scale="learned"),
+)
+def test_column_family(part):
+    testing.check_column_family(part)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -545,3 +563,93 @@ def test_a_faulty_imputer_is_refused(fault, message):
     testing.check_imputer(FaultyImputer("none"))
     with pytest.raises(AssertionError, match=message):
         testing.check_imputer(FaultyImputer(fault))
+
+
+class FaultyColumns(ColumnDistribution):
+    """Distributions of columns with one fault."""
+
+    def __init__(self, inner, fault):
+        self.inner = inner
+        self.fault = fault
+        super().__init__(inner.batch_shape, validate_args=False)
+
+    def log_prob(self, value):
+        log_prob = self.inner.log_prob(value)
+        if self.fault == "density":
+            return log_prob + 0.1
+        if self.fault == "clipped":
+            return log_prob.clamp(min=-1e4).double() * (
+                1 + 1e-3 * (log_prob.dtype == torch.float32)
+            )
+        if self.fault == "event":
+            return log_prob.sum(-1)
+        if self.fault == "not finite":
+            return torch.where(log_prob < -1e4, -torch.inf, log_prob)
+        return log_prob
+
+    def sample(self, sample_shape=()):
+        samples = self.inner.sample(torch.Size(sample_shape))
+        if self.fault == "samples":
+            return samples + 0.5
+        return samples
+
+    @property
+    def mean(self):
+        if self.fault == "mean":
+            return self.inner.mean + 0.1
+        return self.inner.mean
+
+    @property
+    def probabilities(self):
+        if self.fault == "levels":
+            return self.inner.mean.unsqueeze(-1)
+        return None
+
+
+class FaultyHead(torch.nn.Module):
+    """Makes distributions with one fault."""
+
+    def __init__(self, inner, fault):
+        super().__init__()
+        self.inner = inner
+        self.fault = fault
+
+    def forward(self, parameters):
+        if self.fault == "dead weight":
+            parameters = torch.cat([parameters[..., :1], 0 * parameters[..., 1:]], dim=-1)
+        if self.fault == "start":
+            parameters = torch.cat([parameters[..., :1] + 3, parameters[..., 1:]], dim=-1)
+        return FaultyColumns(self.inner(parameters), self.fault)
+
+
+@dataclass(frozen=True)
+class FaultyColumnFamily(ColumnFamily):
+    """A family of real columns with one fault."""
+
+    kinds = ("real",)
+    fault: str
+
+    def parameters(self, column):
+        return 2
+
+    def head(self, columns):
+        return FaultyHead(Gaussian().head(columns), self.fault)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("density", r"probabilities sum to 1\.1"),
+        ("clipped", "does not keep the type"),
+        ("event", "log_prob has shape"),
+        ("not finite", "log_prob is not finite"),
+        ("samples", "frequencies of samples differ"),
+        ("mean", "mean against log_prob"),
+        ("levels", "probabilities are for levels"),
+        ("dead weight", "no gradient reaches parameter 1"),
+        ("start", "the median at the start"),
+    ],
+)
+def test_a_faulty_family_of_columns_is_refused(fault, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_column_family(FaultyColumnFamily(fault))

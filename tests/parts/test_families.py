@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from lowerbound.families import Bernoulli, ContinuousBernoulli, Delta, DiscretizedLogistic, Normal
-from lowerbound.families.base import bounded
+from lowerbound.networks.limits import bounded
 
 
 def log_prob(family, values, x):

@@ -18,10 +18,10 @@ from lowerbound.evaluation import (
 )
 from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.families import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Normal
-from lowerbound.families.base import bounded
 from lowerbound.latents import rate
 from lowerbound.model import Architecture, Terms
 from lowerbound.networks import MLP
+from lowerbound.networks.limits import bounded
 from lowerbound.noise import Binarize, Dropout, GaussianNoise
 from lowerbound.objectives import Elbo, Iwae, PublishedHierarchical, Reconstruction
 from lowerbound.priors import Mixture

@@ -7,6 +7,7 @@ import typer
 
 from ..report.text import plain_number
 from .app import AllowCode, Json, Out, RunFolder, Source, command, show
+from .hidden import hidden_lines
 from .scores import score_lines
 from .text import ranking_lines, report_lines
 
@@ -38,16 +39,34 @@ def evaluate(
         str | None, typer.Option(help="train, validation, test or all [default: test].")
     ] = None,
     samples: Samples = None,
+    hide: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Hide this share of the known cells of a table, and measure how they are filled.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the draws, and of what is hidden.", min=0, max=2**63 - 1)
+    ] = 0,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender
-    ranks.
+    ranks; with --hide, how well the gaps of a table are filled.
     """
     from ..run import load
 
     fitted = load(run, allow_code=allow_code)
-    measures = fitted.evaluate(data, split=split, samples=asked_samples(samples))
+    if hide is not None:
+        from ..imputation import IMPUTATION_SAMPLES, measure_hidden
+
+        if samples is None:
+            samples = IMPUTATION_SAMPLES
+        hidden = measure_hidden(fitted, data, hide=hide, split=split, samples=samples, seed=seed)
+        show(hidden.describe(), hidden_lines(hidden.describe()), json)
+        return
+    measures = fitted.evaluate(data, split=split, samples=asked_samples(samples), seed=seed)
     if "metrics" in measures:
         show(measures, ranking_lines(measures), json)
     else:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from ..errors import DataError, one_line, unknown
@@ -101,29 +102,50 @@ class ColumnSchema:
 
     def _checks(self) -> dict[str, bool]:
         """Says of each field whether a column can have its value."""
-        numbers = (*_tuple(self.quantiles), *_tuple(self.atoms), *_tuple(self.shares))
-        are_numbers = all(map(_is_finite, numbers))
-        levels = _tuple(self.levels)
-        needs_levels = self.kind in LEVELLED
-        named = all(isinstance(level, str) for level in levels)
-        shared = len(levels)
-        if not needs_levels:
-            shared = len(_tuple(self.atoms))
+        is_whole = isinstance(self.observed, int) and not isinstance(self.observed, bool)
         return {
             "name": isinstance(self.name, str),
             "kind": self.kind in KINDS,
             "type": self.type in TYPES,
-            "levels": named and bool(levels) == needs_levels and len(set(levels)) == len(levels),
-            "decimals": self.decimals is None or self.decimals in range(20),
+            "levels": self._has_sound_levels(),
+            "decimals": self.decimals is None or _is_digits(self.decimals),
             "mean": _is_finite(self.mean),
             "scale": _is_finite(self.scale) and self.scale > 0,
             "low": _is_finite(self.low),
             "high": _is_finite(self.high),
-            "quantiles": are_numbers and isinstance(self.quantiles, tuple),
-            "atoms": isinstance(self.atoms, tuple),
-            "shares": isinstance(self.shares, tuple) and len(self.shares) in (0, shared),
-            "observed": isinstance(self.observed, int) and self.observed >= 0,
+            "quantiles": self._are_values(self.quantiles) and _is_rising(self.quantiles),
+            "atoms": self._are_values(self.atoms) and len(set(self.atoms)) == len(self.atoms),
+            "shares": self._has_sound_shares(),
+            "observed": is_whole and self.observed >= 0,
         }
+
+    def _has_sound_levels(self) -> bool:
+        """Whether the levels are different texts, and there are some only where they are needed."""
+        levels = _tuple(self.levels)
+        if bool(levels) != (self.kind in LEVELLED):
+            return False
+        are_texts = all(isinstance(level, str) for level in levels)
+        return are_texts and len(set(levels)) == len(levels)
+
+    def _are_values(self, numbers: Any) -> bool:
+        """Whether these are numbers that a column of this kind can have."""
+        if not isinstance(numbers, tuple) or not all(map(_is_finite, numbers)):
+            return False
+        if not numbers:
+            return True
+        if self.kind in ("positive", "count"):
+            return min(numbers) >= 0
+        return self.kind in NUMBERS
+
+    def _has_sound_shares(self) -> bool:
+        """Whether there is a share of each level or atom, or none at all."""
+        shares = self.shares
+        if not isinstance(shares, tuple) or not all(map(_is_finite, shares)):
+            return False
+        parts = _tuple(self.levels) or _tuple(self.atoms)
+        if shares and len(shares) != len(parts):
+            return False
+        return all(share >= 0 for share in shares) and sum(shares) <= 1 + 1e-6
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
@@ -136,3 +158,11 @@ def _tuple(value: Any) -> tuple[Any, ...]:
 def _is_finite(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and math.isfinite(value)
+
+
+def _is_digits(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 20
+
+
+def _is_rising(numbers: tuple[float, ...]) -> bool:
+    return all(first <= second for first, second in pairwise(numbers))

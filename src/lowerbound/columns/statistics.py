@@ -22,6 +22,9 @@ ATOM_SHARE = {"real": 0.2, "positive": 0.2, "datetime": 0.2, "count": 0.05}
 MOST_ATOMS = 15
 """A column has at most so many atoms, those of the largest shares."""
 
+ROUNDING = 1e-13
+"""Deviations of at most this part of the mean are none: they come of its rounding."""
+
 
 def fit_columns(
     columns: Sequence[ColumnSchema], values: np.ndarray, rows: np.ndarray
@@ -61,24 +64,36 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
         atoms=tuple(atoms.tolist()),
         shares=_shares(np.array([(sample == atom).sum() for atom in atoms]), len(sample)),
     )
-    others = numbers[~np.isin(numbers, atoms)]
-    if not len(others):
-        others = numbers
+    others = _without_atoms(numbers, atoms, column.kind)
     grid = np.linspace(0, 1, QUANTILES)
     quantiles = np.quantile(_draw(others), grid)
     # A sample of a long column may lack its ends.
     quantiles[0] = others.min()
     quantiles[-1] = others.max()
     measured = _measured_values(others, column.kind)
+    mean = float(measured.mean())
     scale = float(measured.std())
-    if scale <= 0:
+    # The deviation of equal numbers is what their mean is rounded by.
+    if scale <= ROUNDING * abs(mean):
         scale = 1.0
     return replace(
         column,
-        mean=float(measured.mean()),
+        mean=mean,
         scale=scale,
         quantiles=tuple(quantiles.tolist()),
     )
+
+
+def _without_atoms(numbers: np.ndarray, atoms: np.ndarray, kind: str) -> np.ndarray:
+    """Returns the numbers that are no atoms; where all are, those that the kind can measure."""
+    others = numbers[~np.isin(numbers, atoms)]
+    if len(others):
+        return others
+    if kind == "positive" and numbers.any():
+        return numbers[numbers > 0]
+    if kind == "positive":
+        return np.ones(1)
+    return numbers
 
 
 def _draw(numbers: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Dense examples, held whole as the source gave them, and a source opened into its splits."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -139,8 +140,13 @@ class Examples(Split):
         return bits
 
     def span(self) -> tuple[float, float]:
-        """Returns the least and the greatest value of this split, as the model sees them."""
-        if self.draw != "none" or self.schema.table or not len(self):
+        """Returns the least and the greatest value of this split, as the model sees them.
+
+        What it sees of a table with columns of several kinds may be any real numbers.
+        """
+        if self.schema.table:
+            return -math.inf, math.inf
+        if self.draw != "none" or not len(self):
             return 0.0, 1.0
         lowest, highest = span(self.values, self.rows)
         low = self.schema.scaled(lowest, self.levels)

@@ -64,6 +64,18 @@ def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
                 module.training = training
 
 
+def restart(seed: int, device: torch.device) -> None:
+    """Starts the random streams of the CPU and of a device anew.
+
+    It is `torch.manual_seed` for work of milliseconds: that takes six of them on the CPU, to note
+    for devices that are not in use yet who has called it.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def _is_whole(number: object) -> bool:
     return isinstance(number, int | np.integer) and not isinstance(number, bool)
 

@@ -155,17 +155,6 @@ class FamilyWithHead(Family):
         )
 
 
-def bounded(log_scale: Tensor, limit: float = 20.0) -> Tensor:
-    """Keeps a log-scale where its exponential is finite.
-
-    It is the identity on [-limit, limit]. Beyond, it grows like a logarithm: `exp` of it stays
-    finite for any |x| < 1e15. Unlike that of a clamp, its gradient never becomes 0: it falls like
-    1 / (distance to the limit).
-    """
-    inner = log_scale.clamp(-limit, limit)
-    return inner + torch.asinh(log_scale - inner)
-
-
 def squash(mean: Tensor, how: str) -> Tensor:
     """Applies the link function of a mean: "sigmoid", or "identity"."""
     if how == "sigmoid":

@@ -129,6 +129,9 @@ class ColumnsHead(nn.Module):
             self.register_buffer(f"positions_{number}", places, persistent=False)
 
     def forward(self, features: Tensor) -> Distribution:
+        # A number of 16 bits has too few digits for a density in many deviations or in many counts.
+        if features.element_size() < 4:
+            features = features.float()
         parts = features.split([group.features for group in self.groups], dim=-1)
         distributions = []
         for number, (group, part) in enumerate(zip(self.groups, parts, strict=True)):
@@ -234,6 +237,17 @@ class _BoundColumns(FamilyWithHead):
 
     def head(self, place: Place) -> nn.Module:
         return ColumnsHead(self._groups())
+
+    def natural(self, mean: Tensor) -> Tensor | None:
+        """Refuses to be told a mean.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "model.output_bias='data' is not for Columns, whose families start about the training "
+            "values by themselves; leave it out"
+        )
 
     def _groups(self) -> list[Group]:
         """Groups the columns by family, parameters and whether they have atoms."""

@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 
+from ..networks.limits import bounded
 from ..specs.checked import checked
-from .base import Family, bounded, squash
+from .base import Family, squash
 
 
 class _DiscretizedLogistic(Distribution):

@@ -11,9 +11,10 @@ from torch.distributions import Normal as _Normal
 from torch.distributions.utils import _standard_normal
 
 from ..distributed.processes import draw_shared
+from ..networks.limits import bounded
 from ..sparse import DeferredLinear, SparseRows
 from ..specs.checked import checked
-from .base import Family, RowsDistribution, bounded, grid_caveat, squash
+from .base import Family, RowsDistribution, grid_caveat, squash
 
 
 class _Gaussian(_Normal):

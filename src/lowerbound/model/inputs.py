@@ -7,16 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from ..columns import Coding, ColumnSchema
-from ..families.base import bounded
+from ..networks.limits import bounded
 
 LARGEST = 5.0
 """Numbers further from the mean than so many deviations are seen as closer ones, by logarithms."""
 
-DAYS_OF_WEEK = 7.0
-"""The days of a week."""
-
-DAYS_OF_YEAR = 365.2425
-"""The days of a year, in the mean of the Gregorian calendar."""
+PERIODS = (7.0, 365.2425, 1.0)
+"""The days of a week, of a year in the mean of the Gregorian calendar, and of a day."""
 
 
 class TableFeatures(nn.Module):
@@ -50,12 +47,16 @@ class TableFeatures(nn.Module):
         self._keep("atom_columns", torch.tensor(with_atoms, dtype=torch.long))
         self._keep("atoms", torch.tensor(atoms))
         self._keep("dates", torch.tensor(dates, dtype=torch.long))
-        self._keep("date_mean", torch.tensor([columns[i].mean for i in dates]))
+        # Where the mean stands in each period, reduced in float64: a float32 of days since 1970
+        # would be off by minutes, and by hours for dates far away.
+        phases = [[columns[i].mean / period % 1.0 for i in dates] for period in PERIODS]
+        self._keep("date_phases", torch.tensor(phases))
         self._keep("date_scale", torch.tensor([columns[i].scale for i in dates]))
         self._keep("levelled", torch.tensor(levelled, dtype=torch.long))
         self._keep("starts", torch.tensor((sizes.cumsum() - sizes).tolist(), dtype=torch.long))
         self.level_count: int = int(sizes.sum())
-        self.width: int = 2 * len(numbers) + len(atoms) + 6 * len(dates) + self.level_count
+        self.width: int = 2 * len(numbers) + len(atoms) + self.level_count
+        self.width += 2 * len(PERIODS) * len(dates)
 
     def _keep(self, name: str, values: Tensor) -> None:
         """Keeps a tensor that moves with the module and is no weight."""
@@ -85,8 +86,9 @@ class TableFeatures(nn.Module):
         standardised = (logs - self.get_buffer("mean")) / self.get_buffer("scale")
         values = torch.where(self.get_buffer("is_count"), standardised, values)
         columns = self.get_buffer("atom_columns")
-        is_atom = (codes[:, columns] == self.get_buffer("atoms")).to(codes.dtype)
-        is_atom = is_atom * known[:, columns]
+        # The codes of atoms are rounded to float32, as batches of data are.
+        is_atom = codes[:, columns].float() == self.get_buffer("atoms").float()
+        is_atom = is_atom.to(codes.dtype) * known[:, columns]
         at_atom = torch.zeros_like(codes).index_add(1, columns, is_atom)[:, numbers]
         values = bounded(values, LARGEST) * observed * (1 - at_atom)
         return [values, observed, is_atom]
@@ -97,10 +99,11 @@ class TableFeatures(nn.Module):
         Days are counted from 1 January 1970, which was a Thursday.
         """
         positions = self.get_buffer("dates")
-        days = codes[:, positions] * self.get_buffer("date_scale") + self.get_buffer("date_mean")
+        days_from_mean = codes[:, positions] * self.get_buffer("date_scale")
         parts = []
-        for period in (DAYS_OF_WEEK, DAYS_OF_YEAR, 1.0):
-            angle = 2 * torch.pi * torch.frac(days / period)
+        phases = self.get_buffer("date_phases")
+        for period, phase in zip(PERIODS, phases, strict=True):
+            angle = 2 * torch.pi * (torch.frac(days_from_mean / period) + phase)
             parts.append(torch.sin(angle) * known[:, positions])
             parts.append(torch.cos(angle) * known[:, positions])
         return torch.cat(parts, dim=-1)

@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from types import ModuleType
@@ -92,7 +93,7 @@ def _member(module: str, base: type, name: Any) -> type:
     known = members(module, base)
     if name in known:
         return known[name]
-    kind = base.__name__.lower()
+    kind = re.sub("(?<=[a-z])(?=[A-Z])", " ", base.__name__).lower()
     if name:
         line = unknown(kind, name, known)
     else:

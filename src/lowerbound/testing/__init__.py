@@ -10,6 +10,7 @@ installation with them.
 """
 
 from .baselines import check_baseline
+from .columns import check_column_family
 from .families import check_family
 from .imputers import check_imputer
 from .latents import check_latents
@@ -25,6 +26,7 @@ __all__ = [
     "LinearGaussian",
     "Rows",
     "check_baseline",
+    "check_column_family",
     "check_family",
     "check_imputer",
     "check_latents",

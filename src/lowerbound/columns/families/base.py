@@ -21,8 +21,13 @@ class ColumnDistribution(Distribution, ABC):
     The batch shape is (..., n), the event shape (): `log_prob` of codes (..., n) has one value for
     each column, in nats. Codes are those of `columns.Coding`: standardised numbers or logs, counts,
     positions of levels.
+
+    Attributes:
+        knows_mean_exponential: whether `mean_exponential` is exact, and no number that stands for
+            it.
     """
 
+    knows_mean_exponential: ClassVar[bool] = False
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
 
     @property
@@ -42,6 +47,14 @@ class ColumnDistribution(Distribution, ABC):
         """The probabilities of the levels, (..., n, L), 0 where a column has fewer than L levels.
 
         None for numbers.
+        """
+        return None
+
+    @property
+    def jumps(self) -> Tensor | None:
+        """The codes at which the densities jump, (n, J); None where they are continuous.
+
+        An integral over a density is cut there.
         """
         return None
 

@@ -16,6 +16,8 @@ from .scales import LogScale
 class _Gaussians(ColumnDistribution):
     """Normal distributions, given by their log-scales."""
 
+    knows_mean_exponential: ClassVar[bool] = True
+
     def __init__(self, location: Tensor, log_scale: Tensor) -> None:
         self.location = location
         self.log_scale = log_scale.expand(location.shape)
@@ -43,9 +45,9 @@ class _Gaussians(ColumnDistribution):
 class _GaussianHead(nn.Module):
     """Makes normal distributions of (..., n, 2), or of (..., n, 1) with scales of its own."""
 
-    def __init__(self, count: int, scale: str) -> None:
+    def __init__(self, columns: Sequence[ColumnSchema], scale: str) -> None:
         super().__init__()
-        self.log_scale: LogScale = LogScale(count, scale)
+        self.log_scale: LogScale = LogScale(columns, scale)
 
     def forward(self, parameters: Tensor) -> _Gaussians:
         return _Gaussians(parameters[..., 0], self.log_scale(parameters))
@@ -70,4 +72,4 @@ class Gaussian(ColumnFamily):
         return 1
 
     def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
-        return _GaussianHead(len(columns), self.scale)
+        return _GaussianHead(columns, self.scale)

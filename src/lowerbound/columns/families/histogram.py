@@ -71,6 +71,11 @@ class _Histograms(ColumnDistribution):
         inside = (self.log_shares.exp() * centres.nan_to_num()).sum(-1)
         return inside + (self.bins.log_tails.exp() * self.bins.tail_means).sum(-1)
 
+    @property
+    def jumps(self) -> Tensor:
+        edges = self.bins.edges
+        return torch.where(edges.isnan(), self.bins.high.unsqueeze(-1), edges)
+
     def mean_exponential(self, factor: Tensor) -> Tensor:
         """Returns E[exp(factor * code)], (..., n), by the means within the bins.
 
@@ -120,6 +125,8 @@ class _Bins(nn.Module):
         self._keep("start", np.log(np.nan_to_num(_shares(columns, edges), nan=1.0)))
         is_count = torch.tensor([column.kind == "count" for column in columns])
         self.register_buffer("is_count", is_count, persistent=False)
+        last = torch.tensor(((~np.isnan(widths)).sum(1) - 1).tolist(), dtype=torch.long)
+        self.register_buffer("last", last, persistent=False)
         self.edges: Tensor
         self.log_widths: Tensor
         self.low: Tensor
@@ -130,6 +137,7 @@ class _Bins(nn.Module):
         self.is_there: Tensor
         self.start: Tensor
         self.is_count: Tensor
+        self.last: Tensor
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         tensor = torch.tensor(values.tolist(), dtype=torch.get_default_dtype())
@@ -140,6 +148,8 @@ class _Bins(nn.Module):
         columns = value.detach().movedim(-1, 0).reshape(len(self.edges), -1).contiguous()
         inner = self.edges[:, 1:-1].nan_to_num(nan=torch.inf).contiguous()
         found = torch.searchsorted(inner, columns, right=True)
+        # The greatest code is in the last bin that its column has, which may have fewer than B.
+        found = torch.minimum(found, self.last.unsqueeze(-1))
         return found.reshape(value.shape[-1], *value.shape[:-1]).movedim(0, -1)
 
     def below(self, value: Tensor) -> Tensor:
@@ -189,6 +199,8 @@ def find_edges(column: ColumnSchema, count: int) -> np.ndarray:
 
     The bins hold about as many training values each. Those of counts lie between whole numbers.
     """
+    if not column.quantiles and column.kind == "count":
+        return np.arange(count + 1) - 0.5
     if not column.quantiles:
         return np.linspace(-WIDEST_UNKNOWN, WIDEST_UNKNOWN, count + 1)
     quantiles = np.asarray(column.quantiles)

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from ..coding import Coding
 from ..schema import ColumnSchema
 from .base import ColumnDistribution
-
-LEAST_SHARE = 1e-4
-"""The share of the numbers that are no atoms, at least, at the start of training."""
+from .starts import LEAST_SHARE
 
 
 class Inflated(ColumnDistribution):
@@ -44,8 +42,11 @@ class Inflated(ColumnDistribution):
         super().__init__(others.batch_shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        is_atom = value.unsqueeze(-1) == self.atoms
-        of_others = self.log_shares[..., 0] + self.others.log_prob(value)
+        # The codes of atoms are rounded to float32, as batches of data are.
+        is_atom = value.float().unsqueeze(-1) == self.atoms.float()
+        # A density is not asked at an atom, which may be far outside, such as the code of a zero.
+        asked = torch.where(is_atom.any(-1) & self.has_density, 0, value)
+        of_others = self.log_shares[..., 0] + self.others.log_prob(asked)
         log_shares = self.log_shares[..., 1:]
         shape = torch.broadcast_shapes(is_atom.shape, log_shares.shape)
         is_atom = is_atom.expand(shape)
@@ -104,7 +105,9 @@ class InflatedHead(nn.Module):
             count = len(codes)
             atoms[row, :count] = torch.from_numpy(codes)
             values[row, :count] = torch.tensor(columns[row].atoms)
-            shares = torch.tensor(columns[row].shares)
+            shares = torch.full((count,), 1 / (1 + count))
+            if columns[row].shares:
+                shares = torch.tensor(columns[row].shares)
             start[row, 0] = (1 - shares.sum()).clamp(min=LEAST_SHARE).log()
             start[row, 1 : 1 + count] = shares.clamp(min=LEAST_SHARE).log()
         has_density = torch.tensor([column.has_density for column in columns])

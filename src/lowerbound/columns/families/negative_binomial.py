@@ -1,15 +1,20 @@
 """Negative binomial distributions of counts."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ...networks.limits import bounded
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
+from .counts import draw_poisson, log_negative_binomial
+from .starts import log_mean_of_counts, log_size_of_counts
+
+SIZE_LIMIT = 10.0
+"""Log-sizes further than this from their start grow like a logarithm."""
 
 
 class _NegativeBinomials(ColumnDistribution):
@@ -21,17 +26,12 @@ class _NegativeBinomials(ColumnDistribution):
         super().__init__(log_mean.shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        size = self.log_size.exp()
-        total = torch.logaddexp(self.log_mean, self.log_size)
-        combinations = torch.lgamma(value + size) - torch.lgamma(size) - torch.lgamma(value + 1)
-        return combinations + size * (self.log_size - total) + value * (self.log_mean - total)
+        return log_negative_binomial(value, self.log_mean, self.log_size)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
-            shape = self._extended_shape(sample_shape)
-            size = self.log_size.exp().expand(shape)
-            rate = torch._standard_gamma(size) / size * self.log_mean.exp()
-            return torch.poisson(rate)
+            size = self.log_size.exp().expand(self._extended_shape(sample_shape))
+            return draw_poisson(torch._standard_gamma(size) / size * self.log_mean.exp())
 
     @property
     def mean(self) -> Tensor:
@@ -43,13 +43,17 @@ class _NegativeBinomialHead(nn.Module):
 
     def __init__(self, columns: Sequence[ColumnSchema]) -> None:
         super().__init__()
-        logs = [math.log(max(math.expm1(column.mean), 1e-2)) for column in columns]
-        self.register_buffer("start", torch.tensor(logs), persistent=False)
-        self.start: Tensor
+        means = torch.tensor([log_mean_of_counts(column) for column in columns])
+        sizes = torch.tensor([log_size_of_counts(column) for column in columns])
+        self.register_buffer("start_mean", means, persistent=False)
+        self.register_buffer("start_size", sizes, persistent=False)
+        self.start_mean: Tensor
+        self.start_size: Tensor
 
     def forward(self, parameters: Tensor) -> _NegativeBinomials:
-        log_mean = self.start + parameters[..., 0].clamp(-20, 20)
-        return _NegativeBinomials(log_mean, parameters[..., 1].clamp(-15, 15))
+        log_mean = self.start_mean + bounded(parameters[..., 0])
+        log_size = self.start_size + bounded(parameters[..., 1], SIZE_LIMIT)
+        return _NegativeBinomials(log_mean, log_size)
 
 
 @checked

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
-
-LEAST_SHARE = 1e-4
-"""The share of a level that no training row has, at the start of training."""
+from .starts import shares_of_levels
 
 
 class Levels(ColumnDistribution):
@@ -60,11 +58,8 @@ class SoftmaxHead(nn.Module):
         super().__init__()
         start = torch.full((len(columns), width), -torch.inf)
         for row, column in enumerate(columns):
-            count = len(column.levels)
-            shares = torch.full((count,), 1 / count)
-            if column.shares:
-                shares = torch.tensor(column.shares).clamp(min=LEAST_SHARE)
-            start[row, :count] = shares.log()
+            shares = shares_of_levels(column)
+            start[row, : len(shares)] = torch.tensor(shares.tolist()).log()
         self.register_buffer("start", start, persistent=False)
         self.start: Tensor
 

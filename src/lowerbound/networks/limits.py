@@ -1,0 +1,15 @@
+"""Keeps what a network gives where its exponential is finite."""
+
+import torch
+from torch import Tensor
+
+
+def bounded(numbers: Tensor, limit: float = 20.0) -> Tensor:
+    """Keeps numbers, such as log-scales, where their exponential is finite.
+
+    It is the identity on [-limit, limit]. Beyond, it grows like a logarithm: `exp` of it stays
+    finite for any |x| < 1e15. Unlike that of a clamp, its gradient never becomes 0: it falls like
+    1 / (distance to the limit).
+    """
+    inner = numbers.clamp(-limit, limit)
+    return inner + torch.asinh(numbers - inner)
