@@ -271,6 +271,14 @@ MAKERS: dict[str, Callable[[str, Table, argparse.Namespace], dict[str, Any]]] = 
 # The scores
 
 
+def as_text(row: Sequence[Any]) -> str:
+    """A row as a line of a CSV file shows it."""
+    cells = []
+    for cell in row:
+        cells.append(f"{cell:.10g}" if isinstance(cell, float) else str(cell))
+    return ", ".join(cells)
+
+
 def quality(rows: pl.DataFrame, table: Table, given: argparse.Namespace) -> dict[str, Any]:
     """What sdmetrics says of rows beside the training rows, or `{"error": line}`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -309,7 +317,7 @@ def judged(
         "unseen_pairs": unseen,
         "importances": detection.importances,
         "alone": scores.alone(rows, table.held, layout, given.seed),
-        "surest": detection.surest.rows(),
+        "surest": [as_text(row) for row in detection.surest.rows()],
         "unlike_values": scores.unlike_values(rows, table.held, layout),
         "unseen_pairs_most": pairs,
         "marginals": scores.marginals(rows, table.train, layout),
@@ -459,14 +467,6 @@ def bullets(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, "", *(f"- {each}" for each in lines)])
 
 
-def as_text(row: Sequence[Any]) -> str:
-    """A row as a line of a CSV file shows it."""
-    cells = []
-    for cell in row:
-        cells.append(f"{cell:.10g}" if isinstance(cell, float) else str(cell))
-    return ", ".join(cells)
-
-
 def diagnosis(name: str, found: dict[str, Any], columns: Sequence[str]) -> str:
     """By what the rows are told from real ones, in Markdown."""
     unlike = [
@@ -484,10 +484,7 @@ def diagnosis(name: str, found: dict[str, Any], columns: Sequence[str]) -> str:
         bullets("Values too rare or too frequent (share of real rows, of these rows):", unlike),
         bullets("Columns with values that no training row has together (share of rows):", new),
         bullets("Pairs of columns that sdmetrics scores worst:", worst),
-        bullets(
-            f"Rows that look least real ({', '.join(columns)}):",
-            [as_text(row) for row in found["surest"]],
-        ),
+        bullets(f"Rows that look least real ({', '.join(columns)}):", found["surest"]),
     ]
     return "\n\n".join(parts)
 
