@@ -14,10 +14,10 @@ from ..columns.families import (
     AnyColumnFamily,
     ColumnDistribution,
     ColumnFamily,
-    Gaussian,
     Histogram,
     NegativeBinomial,
     Softmax,
+    StudentT,
 )
 from ..columns.families.inflated import InflatedHead
 from ..columns.families.units import InDataUnits
@@ -26,10 +26,15 @@ from ..specs.checked import checked
 from .base import Family, FamilyWithHead
 from .place import Place
 
-MANY_VALUES = 5000
-"""A column with so many observed training values is told by a histogram, which any shape has.
+MANY_COUNTS = 5_000
+"""A column of counts with so many observed training values is told by a histogram.
 
 Of fewer values, the bins of a histogram are told apart by chance more than by the other columns.
+"""
+
+MANY_NUMBERS = 20_000
+"""A column of real or positive numbers with so many observed training values is told by a
+histogram: measured on 5,200 rows a Student distribution is better, on 24,000 the histogram is.
 """
 
 
@@ -160,8 +165,8 @@ class Columns(FamilyWithHead):
     counts, levels and atoms. Numbers that many rows share have a probability of their own.
 
     Args:
-        real: family of real numbers; None: `Histogram` of a column with at least 5,000 observed
-            training values, else `Gaussian`.
+        real: family of real numbers; None: `Histogram` of a column with at least 20,000 observed
+            training values, else `StudentT`.
         positive: family of the logs of positive numbers; None: as of real numbers.
         count: family of counts; None: `Histogram` of a column with at least 5,000 observed training
             values, else `NegativeBinomial`.
@@ -193,11 +198,11 @@ class Columns(FamilyWithHead):
         family: ColumnFamily | None = getattr(self, column.kind)
         if family is not None:
             return family
-        if column.observed >= MANY_VALUES:
-            return Histogram()
-        if column.kind == "count":
+        if column.kind == "count" and column.observed < MANY_COUNTS:
             return NegativeBinomial()
-        return Gaussian()
+        if column.kind != "count" and column.observed < MANY_NUMBERS:
+            return StudentT()
+        return Histogram()
 
     def of_columns(self, columns: Sequence[ColumnSchema]) -> Family:
         """Returns the likelihood of a table with these columns.
