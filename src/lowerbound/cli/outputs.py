@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..recommend import item_vectors
 from ..report.text import column_names
 from ..run import Run
-from ..system.files import replacing, write_frame
+from ..system.files import replacing, write_frame, write_frames
 from ..system.image_grid import tiles, to_unit_interval
 
 TABLE_ENDINGS = (".csv", ".parquet")
@@ -22,8 +22,13 @@ SMALLEST_TILE = 56
 """Images of fewer pixels in height are enlarged, by a whole factor, to at most this height."""
 
 
-def suffix(path: Path, allowed: tuple[str, ...]) -> str:
+def suffix(path: Path, allowed: tuple[str, ...], of: str = "") -> str:
     """Gives the ending of a file that is to be written, in lower case.
+
+    Args:
+        path: of the file.
+        allowed: the endings that it may have.
+        of: what makes them so, for the message.
 
     Raises:
         ConfigError: the ending is not an allowed one.
@@ -32,7 +37,7 @@ def suffix(path: Path, allowed: tuple[str, ...]) -> str:
     if ending not in allowed:
         got = path.suffix or "none"
         endings = ", ".join(allowed)
-        raise ConfigError(f"--out {path}: the ending must be one of {endings}, got {got}")
+        raise ConfigError(f"--out {path}: the ending must be one of {endings}{of}, got {got}")
     return ending
 
 
@@ -67,8 +72,12 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     """Writes `n` samples of the model, and gives their number.
 
     A PNG shows the means of p(x | z). A file of numbers holds draws from p(x | z), in the units of
-    the data.
+    the data. The rows of a table with columns of several kinds have the types of its source, and
+    are written in pieces, so that millions need little memory.
     """
+    if run.schema.table:
+        suffix(path, TABLE_ENDINGS, " for a table with columns of several kinds")
+        return write_frames(path, run.sample_frames(n, seed=seed))
     allowed: tuple[str, ...] = (".npy", *TABLE_ENDINGS)
     if run.schema.kind == "image":
         allowed = (".png", ".npy")

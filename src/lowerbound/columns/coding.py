@@ -65,6 +65,11 @@ class Coding:
         values = codes * self.scale + self.mean
         with np.errstate(over="ignore"):
             values[..., self.is_log] = np.where(is_zero, 0, np.exp(values[..., self.is_log]))
+        return self.rounded(values)
+
+    def rounded(self, values: np.ndarray) -> np.ndarray:
+        """Rounds values (..., D) to the decimals that the source has; a new array."""
+        values = np.array(values, np.float64)
         for position, column in enumerate(self.columns):
             if column.decimals is not None:
                 values[..., position] = _round(values[..., position], column)
@@ -81,9 +86,11 @@ class Coding:
 
 
 def _round(values: np.ndarray, column: ColumnSchema) -> np.ndarray:
-    """Rounds values to the decimals of a column; a positive number stays above zero."""
+    """Rounds values to the decimals of a column; a positive number stays above zero, unless the
+    column has zeros.
+    """
     assert column.decimals is not None
     rounded = np.round(values, column.decimals)
-    if column.kind != "positive":
+    if column.kind != "positive" or 0 in column.atoms:
         return np.asarray(rounded)
     return np.where((rounded == 0) & (values > 0), 10.0**-column.decimals, rounded)

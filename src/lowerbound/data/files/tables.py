@@ -33,6 +33,9 @@ LARGEST_EXACT = 2.0**53
 MOST_SHOWN = 10
 """A message shows so many columns."""
 
+UNNAMED_INDEX = "index"
+"""The name of an index that has none in its source."""
+
 COLUMNS_AT_ONCE = 2**10
 """So many columns of texts are parsed at once."""
 
@@ -438,7 +441,7 @@ def _make_table(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -
         raw = mixed_table(frame, choice, wanted, name)
     else:
         raw = _table_of_numbers(frame, choice, wanted, name)
-    names = {column: _as_names(frame[column]) for column in choice.ids}
+    names = {column or UNNAMED_INDEX: _as_names(frame[column]) for column in choice.ids}
     labels = None
     if choice.labels is not None:
         labels = _as_names(frame[choice.labels])
