@@ -8,7 +8,7 @@ import numpy as np
 from ..data import Examples, Schema, Split
 from ..evaluation import complexity, percentile, typicality
 from ..evaluation.detection import Numbers
-from ..evaluation.measure import MeasureSettings, measure_split
+from ..evaluation.measure import MeasureSettings, draws_for, measure_split
 from ..run import Run
 from ..training.seeds import derive_seed
 from .cells import OddCells, find_odd_cells, usual_of, usual_of_gaps
@@ -106,8 +106,10 @@ class Scorer:
     def _measure_by(self, run: Run, examples: Split, names: tuple[str, ...]) -> Columns:
         """Measures examples piece by piece under a run, by the names of the measures."""
         parts: dict[str, list[Numbers]] = {name: [] for name in names}
+        draws = self.settings.draws or draws_for(len(examples))
         for piece, seed in _pieces(examples, self.settings.seed):
-            measured = measure_split(piece, run.model, replace(self.settings, seed=seed))
+            settings = replace(self.settings, seed=seed, draws=draws)
+            measured = measure_split(piece, run.model, settings)
             for name, found in parts.items():
                 found.append(measured.per_row(name).numpy())
         return {name: np.concatenate(found) for name, found in parts.items()}

@@ -94,10 +94,8 @@ def _column_lines(columns: list[dict[str, Any]]) -> list[str]:
     if not known:
         return []
     known.sort(key=lambda column: column["log_likelihood_term"])
-    lines = [
-        f"log-likelihood term of the least likely of {len(columns)} columns, where they are "
-        "observed:"
-    ]
+    among = f"{len(columns)} columns"
+    lines = [f"log-likelihood term of the least likely of {among}, where they are observed:"]
     for column in known[:WORST_COLUMNS]:
         name = one_line(column["column"], 30)
         term = plain_number(column["log_likelihood_term"])

@@ -1,7 +1,7 @@
 """The log-likelihood of single cells of a table with columns of several kinds, in nats.
 
-That of a cell is E_q[log p(x_d | z)], a mean over draws of the posterior. Over the observed cells of
-a row they sum to its term of the bound, so that they say where the likelihood of a row comes from.
+That of a cell is E_q[log p(x_d | z)], a mean over draws of the posterior. Over the observed cells
+of a row they sum to its term of the bound: they say where the likelihood of a row comes from.
 """
 
 from collections.abc import Iterator

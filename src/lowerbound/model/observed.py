@@ -39,7 +39,7 @@ def observed_log_prob(p: Distribution, batch: Batch) -> Tensor:
         ConfigError: the likelihood does not factorise over the values.
     """
     known = cells_log_prob(p, batch)
-    axes = batch.x.dim() - 1  # type: ignore[union-attr]
+    axes = batch.x.dim() - 1
     return known.flatten(-axes).sum(-1)
 
 

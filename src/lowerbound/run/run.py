@@ -121,10 +121,8 @@ def units(schema: Schema) -> str | None:
     """
     dense = [column.name for column in schema.table if column.has_density]
     if dense:
-        return (
-            f"the densities of {one_line(', '.join(map(repr, dense)), 120)} are in the units of the "
-            "data, all else are probabilities"
-        )
+        names = one_line(", ".join(map(repr, dense)), 120)
+        return f"the densities of {names} are in the units of the data, all else are probabilities"
     if not schema.scale:
         return None
     offset = -sum(math.log(scale) for scale in schema.scale)
@@ -438,9 +436,7 @@ class Run:
     ) -> Tensor: ...
 
     @overload
-    def decode(
-        self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data"
-    ) -> Any: ...
+    def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Any: ...
 
     def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Any:
         """Returns the mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1.
