@@ -15,6 +15,7 @@ from ..columns.families import (
     ColumnDistribution,
     ColumnFamily,
     Gaussian,
+    Histogram,
     NegativeBinomial,
     Softmax,
 )
@@ -24,6 +25,12 @@ from ..errors import ConfigError
 from ..specs.checked import checked
 from .base import Family, FamilyWithHead
 from .place import Place
+
+MANY_VALUES = 5000
+"""A column with so many observed training values is told by a histogram, which any shape has.
+
+Of fewer values, the bins of a histogram are told apart by chance more than by the other columns.
+"""
 
 
 @dataclass(frozen=True)
@@ -150,36 +157,44 @@ class Columns(FamilyWithHead):
     counts, levels and atoms. Numbers that many rows share have a probability of their own.
 
     Args:
-        real: family of real numbers.
-        positive: family of the logs of positive numbers.
-        count: family of counts.
+        real: family of real numbers; None: `Histogram` of a column with at least 5,000 observed
+            training values, else `Gaussian`.
+        positive: family of the logs of positive numbers; None: as of real numbers.
+        count: family of counts; None: `Histogram` of a column with at least 5,000 observed training
+            values, else `NegativeBinomial`.
         ordinal: family of levels with an order.
         categorical: family of levels without an order.
         binary: family of two levels.
-        datetime: family of dates and times.
+        datetime: family of dates and times; None: as of real numbers.
     """
 
-    real: AnyColumnFamily = Gaussian()
-    positive: AnyColumnFamily = Gaussian()
-    count: AnyColumnFamily = NegativeBinomial()
+    real: AnyColumnFamily | None = None
+    positive: AnyColumnFamily | None = None
+    count: AnyColumnFamily | None = None
     ordinal: AnyColumnFamily = Softmax()
     categorical: AnyColumnFamily = Softmax()
     binary: AnyColumnFamily = Softmax()
-    datetime: AnyColumnFamily = Gaussian()
+    datetime: AnyColumnFamily | None = None
 
     def __post_init__(self) -> None:
         for kind in KINDS:
-            family = self.family_of(kind)
-            if kind not in family.kinds:
+            family = getattr(self, kind)
+            if family is not None and kind not in family.kinds:
                 allowed = ", ".join(family.kinds)
                 raise ValueError(
                     f"{kind} cannot be {type(family).__name__}, which is for {allowed}"
                 )
 
-    def family_of(self, kind: str) -> ColumnFamily:
-        """Returns the family of the columns of a kind."""
-        family: ColumnFamily = getattr(self, kind)
-        return family
+    def family_of(self, column: ColumnSchema) -> ColumnFamily:
+        """Returns the family of a column."""
+        family: ColumnFamily | None = getattr(self, column.kind)
+        if family is not None:
+            return family
+        if column.observed >= MANY_VALUES:
+            return Histogram()
+        if column.kind == "count":
+            return NegativeBinomial()
+        return Gaussian()
 
     def of_columns(self, columns: Sequence[ColumnSchema]) -> Family:
         """Returns the likelihood of a table with these columns.
@@ -224,7 +239,7 @@ class _BoundColumns(FamilyWithHead):
         """Groups the columns by family, parameters and whether they have atoms."""
         members: dict[tuple[str, int, bool, bool], list[int]] = {}
         for position, column in enumerate(self.columns):
-            family = self.families.family_of(column.kind)
+            family = self.families.family_of(column)
             key = (
                 repr(family),
                 family.parameters(column),
@@ -235,7 +250,7 @@ class _BoundColumns(FamilyWithHead):
         groups = []
         for positions in members.values():
             columns = tuple(self.columns[position] for position in positions)
-            family = self.families.family_of(columns[0].kind)
+            family = self.families.family_of(columns[0])
             parameters = family.parameters(columns[0])
             atoms = max(len(column.atoms) for column in columns)
             groups.append(Group(family, tuple(positions), columns, parameters, atoms))

@@ -7,10 +7,11 @@ from typing import Annotated
 from ...specs.registry import part
 from .base import ColumnDistribution, ColumnFamily
 from .gaussian import Gaussian
+from .histogram import Histogram
 from .negative_binomial import NegativeBinomial
 from .softmax import Softmax
 
-LISTED_FIRST = ("gaussian", "negative_binomial", "softmax")
+LISTED_FIRST = ("gaussian", "histogram", "negative_binomial", "softmax")
 """The order in which the families are listed; files that are not named here follow by names."""
 
 AnyColumnFamily = Annotated[ColumnFamily, part(__name__, ColumnFamily)]
@@ -20,6 +21,7 @@ __all__ = [
     "ColumnDistribution",
     "ColumnFamily",
     "Gaussian",
+    "Histogram",
     "NegativeBinomial",
     "Softmax",
 ]
