@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .anomalies import score
     from .data.describing import describe
     from .fitting import fit
+    from .imputation import Imputation, impute
     from .model import VAE, Architecture
     from .recipe import Recipe, Training
     from .recommend import Recommender
@@ -36,6 +37,7 @@ __getattr__, __dir__ = lazy.exports(
         "anomalies": ("score",),
         "data.describing": ("describe",),
         "fitting": ("fit",),
+        "imputation": ("Imputation", "impute"),
         "model": ("VAE", "Architecture"),
         "recipe": ("Recipe", "Training"),
         "recommend": ("Recommender",),
@@ -47,6 +49,7 @@ __getattr__, __dir__ = lazy.exports(
 __all__ = [
     "VAE",
     "Architecture",
+    "Imputation",
     "Recipe",
     "Recommender",
     "Run",
@@ -55,6 +58,7 @@ __all__ = [
     "compare",
     "describe",
     "fit",
+    "impute",
     "load",
     "score",
 ]

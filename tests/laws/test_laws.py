@@ -1,5 +1,5 @@
-"""The laws, over the whole catalogue: a new family, network, noise, prior, objective, schedule or
-baseline is tested the day it exists. Trackers are in test_tracking.py, sources in
+"""The laws, over the whole catalogue: a new family, network, noise, prior, objective, schedule,
+recommender or imputer is tested the day it exists. Trackers are in test_tracking.py, sources in
 test_sources_law.py, topologies and heads in test_contracts.py.
 
 A class is run with its defaults; the variants below add settings that take another path through its
@@ -16,7 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowerbound import testing
-from lowerbound.baselines import Als, Baseline, Ease, Popularity
+from lowerbound.baselines import (
+    KNN,
+    Als,
+    Baseline,
+    Ease,
+    FittedImputer,
+    GaussianEM,
+    Imputer,
+    Iterative,
+    Popularity,
+)
 from lowerbound.families import DiscretizedLogistic, Family, Normal, base
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
@@ -150,6 +160,19 @@ def test_the_order_of_training_users_is_nothing_to_a_closed_form(part):
     rows = SparseRows.of(matrix)
     scores = part.fit(matrix)(rows)
     torch.testing.assert_close(part.fit(matrix[::-1])(rows), scores, atol=1e-5, rtol=0)
+
+
+@everything(
+    "baselines",
+    Imputer,
+    GaussianEM(ridge=0.1),
+    KNN(1),
+    KNN(5, weights="distance"),
+    Iterative("trees", rounds=2, trees=5),
+    Iterative("trees", rounds=2, trees=5, candidates="all", leaf=3),
+)
+def test_imputer(part):
+    testing.check_imputer(part)
 
 
 @pytest.mark.parametrize("name", testing.truths())
@@ -445,3 +468,80 @@ def test_a_faulty_baseline_is_refused(fault, message):
     testing.check_baseline(FaultyBaseline("none"))
     with pytest.raises(AssertionError, match=message):
         testing.check_baseline(FaultyBaseline(fault))
+
+
+class FaultyFitted(FittedImputer):
+    """Fills gaps with the least value of a column, with one fault."""
+
+    def __init__(self, fault, table, kinds):
+        self.fault = fault
+        self.kinds = kinds
+        self.fillings = np.nanmin(table, axis=0)
+        if fault == "another fit":
+            self.fillings[0] += np.random.default_rng().random()
+        if fault == "unit":
+            self.fillings[0] = 1.0
+
+    def impute(self, values):
+        filled = np.where(np.isnan(values), self.fillings, values)
+        if self.fault == "table":
+            values[:] = 0
+        if self.fault == "shape":
+            return filled[1:]
+        if self.fault == "type":
+            return filled.astype(np.float32)
+        if self.fault == "gaps":
+            return np.array(values)
+        if self.fault == "known":
+            return np.nextafter(filled, 1e9)
+        if self.fault == "levels":
+            filled[np.isnan(values)] = 0.5
+        if self.fault == "complete" and not np.isnan(values).any():
+            return np.array(filled[::-1])
+        if self.fault == "order":
+            filled[np.isnan(values)] = np.isnan(values[0]).any()
+        if self.fault == "batch" and len(values) == 1:
+            filled[np.isnan(values)] = 0.0
+        return filled
+
+    def _complete(self, table):
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FaultyImputer(Imputer):
+    """An imputer with one fault."""
+
+    fault: str
+
+    def fit(self, values, kinds=None):
+        fitted = FaultyFitted(self.fault, values, kinds)
+        if self.fault == "fit":
+            values[:] = 0
+        return fitted
+
+    def _fit(self, table, kinds):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("fit", "fit changed its table"),
+        ("table", "impute changed its table"),
+        ("shape", r"gave \(59, 5\)"),
+        ("type", "of float32"),
+        ("gaps", "left gaps"),
+        ("known", "changed values that are known"),
+        ("levels", "with none of its levels"),
+        ("complete", "without gaps was changed"),
+        ("another fit", "two fits to the same table differ"),
+        ("order", "the order of rows matters"),
+        ("batch", "depends on the other rows"),
+        ("unit", "the unit of a column matters"),
+    ],
+)
+def test_a_faulty_imputer_is_refused(fault, message):
+    testing.check_imputer(FaultyImputer("none"))
+    with pytest.raises(AssertionError, match=message):
+        testing.check_imputer(FaultyImputer(fault))

@@ -49,7 +49,15 @@ def first_lines(classes):
     return [(name, first_paragraph(found)) for name, found in classes.items()]
 
 
-@pytest.mark.parametrize(("module", "base"), [*listing.BASES.items(), ("tracking", "Tracker")])
+PARTS = [
+    *listing.BASES.items(),
+    ("tracking", "Tracker"),
+    ("baselines", "Baseline"),
+    ("baselines", "Imputer"),
+]
+
+
+@pytest.mark.parametrize(("module", "base"), PARTS)
 def test_the_parts_are_those_of_the_catalogue_in_its_order(module, base):
     found = importlib.import_module(f"lowerbound.{module}")
     expected = first_lines(members(found.__name__, getattr(found, base)))
@@ -128,8 +136,11 @@ class Half(Base):
     "parts.py": '''
 from abc import abstractmethod
 from collections import OrderedDict
+from typing import Generic, TypeVar
 from . import base
 from .base import Base, Half
+
+T = TypeVar("T")
 
 class Whole(Half):
     """By way of Half.
@@ -157,6 +168,13 @@ class Noted(Half):
     """A note alone writes nothing."""
     two: int
 
+class Open(Half, Generic[T]):
+    """A base with a parameter."""
+
+class Filled(Open[int]):
+    """By way of a base with a parameter."""
+    two = 2
+
 class Other(OrderedDict):
     """Something else."""
 ''',
@@ -174,7 +192,7 @@ def test_it_reads_classes_as_python_does(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(listing, "HERE", tmp_path)
     expected = first_lines(members("tricky", importlib.import_module("tricky.base").Base))
-    assert [name for name, _ in expected] == ["Whole", "Both", "Again"]
+    assert [name for name, _ in expected] == ["Whole", "Both", "Again", "Filled"]
     assert list(listing.parts("tricky", "Base").items()) == expected
 
 

@@ -36,12 +36,18 @@ def list_trackers() -> dict[str, str]:
     return lines | listing.installed_parts("trackers")
 
 
+def list_baselines() -> dict[str, str]:
+    """Lists the methods without a neural network: recommenders, then imputers."""
+    return listing.parts("baselines", "Baseline") | listing.parts("baselines", "Imputer")
+
+
 CATALOGUES: dict[str, Callable[[], dict[str, str]]] = {
     "recipes": listing.recipes,
     "data": list_data,
     **{module: partial(list_parts, module, base) for module, base in listing.BASES.items()},
     "optimizers": listing.optimizers,
     "trackers": list_trackers,
+    "baselines": list_baselines,
 }
 """The catalogues by name, each with the function that lists it: a line on each of its entries."""
 
@@ -66,7 +72,7 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List what there is: recipes, data sets and the parts that recipes are made of."""
+    """List what there is: recipes, data sets, the parts of recipes, and baselines."""
     if what is not None and what not in CATALOGUES:
         raise ConfigError(unknown("catalogue", what, CATALOGUES))
     names = list(CATALOGUES) if what is None else [what]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ConfigError, DataError
+from ..report.text import plain_number
 from .app import AllowCode, Command, Json, Out, RunFolder, Source, app, command, show
 from .text import recommendation_table
 
@@ -57,6 +58,67 @@ def encode(
     if "items" in written:
         lines.append(f"{written['items']:,} vectors of items in {written['items_out']}")
     show({"out": str(out)} | written, lines, json)
+
+
+@command()
+def impute(
+    run: RunFolder,
+    out: Out,
+    data: Source = None,
+    multiple: Annotated[
+        int | None,
+        typer.Option(
+            metavar="M", help="Also M tables of draws, for analyses: NAME-1 and so on beside FILE."
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Importance samples for each row with gaps [default: 1000]."),
+    ] = None,
+    mode: Annotated[
+        str,
+        typer.Option(metavar="mean|median", help="What single values of numbers are."),
+    ] = "mean",
+    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
+    allow_code: AllowCode = False,
+    json: Json = False,
+) -> None:
+    """Fill the gaps of a table: .csv (and other texts) or .parquet; what was observed stays as it
+    is written.
+    """
+    from ..imputation import IMPUTATION_SAMPLES, impute_file
+    from ..run import load
+
+    if samples is None:
+        samples = IMPUTATION_SAMPLES
+    fitted = load(run, allow_code=allow_code)
+    written = impute_file(
+        fitted, data, out, multiple=multiple, samples=samples, mode=mode, seed=seed
+    )
+    show(written.describe(), imputation_lines(written), json)
+
+
+def imputation_lines(written: Any) -> list[str]:
+    """Lays out what was filled, where it was written, and what is to be known of it."""
+    described = written.describe()
+    lines = list(written.notes)
+    lines.append(written.headline)
+    for name, count in described["filled"].items():
+        lines.append(f"  {name:<24} {count:>12,}")
+    if described["effective"]:
+        median = plain_number(described["effective"]["median"], 0)
+        least = plain_number(described["effective"]["least"], 1)
+        lines.append(
+            f"{written.samples:,} draws for each row; effective: median {median}, least {least}"
+        )
+    if written.warning:
+        lines.append(f"warning: {written.warning}")
+    lines.append(f"in {described['out']}")
+    if described["draws"]:
+        first = described["draws"][0]
+        last = described["draws"][-1]
+        lines.append(f"draws, for analyses of the whole: {first} to {last}")
+    return lines
 
 
 LIST_OPTIONS = ("--history", "--allow", "--deny")

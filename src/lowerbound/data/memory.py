@@ -118,7 +118,7 @@ def read_examples(source: InMemory, wanted: Wanted) -> Raw:
         ShapeError: an array holds neither vectors nor images.
     """
     found = to_plain(source)
-    name = _name(source)
+    name = name_of(source)
     if isinstance(found, np.ndarray):
         return from_array(found, name, notes=_tell_of_pictures(source))
     if isinstance(found, dict):
@@ -150,7 +150,7 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
     """
     import polars
 
-    name = _name(source)
+    name = name_of(source)
     if isinstance(source, polars.LazyFrame):
         return RawLog(name, {0: source})
     found = to_plain(source)
@@ -184,7 +184,7 @@ def to_sparse(source: InMemory) -> Any:
     """
     found = to_plain(source)
     if isinstance(found, np.ndarray):
-        return _to_sparse(found, _name(source))
+        return _to_sparse(found, name_of(source))
     return found
 
 
@@ -237,7 +237,7 @@ def to_plain(source: Any) -> "np.ndarray | dict[str, np.ndarray] | DataFrame | A
         raise
     # The objects are of other libraries, which raise many kinds of errors.
     except (Exception, PanicException) as error:
-        raise DataError(f"{_name(source)} cannot be read: {reason(error)}") from None
+        raise DataError(f"{name_of(source)} cannot be read: {reason(error)}") from None
     if found is None:
         raise DataError(f"data of type {type(source).__name__} are not read; allowed: {ALLOWED}")
     return found
@@ -536,7 +536,7 @@ def is_sparse_matrix(source: Any) -> bool:
     return hasattr(source, "tocsr") and hasattr(source, "shape")
 
 
-def _name(source: Any) -> str:
+def name_of(source: Any) -> str:
     """Names data in memory for messages."""
     if isinstance(source, Tensor):
         return "the tensor"

@@ -102,6 +102,20 @@ def fitting(proposal: Proposal, model: VAE, batch: Batch) -> Proposal:
     return proposal
 
 
+class Draws(NamedTuple):
+    """Weighted draws of the latent variables of B examples.
+
+    Attributes:
+        zs: values of each level, (K, B, d).
+        log_weights: log p(x, z) - log of the density of the proposal, nats in float64, (K, B).
+        likelihood: p(x | z) at these values.
+    """
+
+    zs: list[Tensor]
+    log_weights: Tensor
+    likelihood: Distribution
+
+
 class _Component(NamedTuple):
     """One part of the mixture: so many of the draws; `factor` None is the prior."""
 
@@ -148,10 +162,20 @@ class Sampler:
         if [part.factor for part in self.components] == [1.0]:  # it comes with its density
             terms = self.model.terms(batch, len(draws), "sampled")
             return terms.log_weight.cpu().double()
+        return self.draws(batch, draws).log_weights.cpu()
+
+    def draws(self, batch: Batch, draws: range) -> Draws:
+        """Draws values of the levels for some of the K draws, with their weights.
+
+        Args:
+            batch: B examples.
+            draws: which of the K draws, in their order.
+        """
         zs = self._draw(batch, draws)
         levels = self.model.at(batch, zs).levels
-        log_joint = self.model.log_joint(batch, zs).double()
-        return (log_joint - self._log_mixture(levels)).cpu()
+        joint = self.model.joint(batch, zs)
+        log_weights = joint.log_prob.double() - self._log_mixture(levels)
+        return Draws(zs, log_weights, joint.likelihood)
 
     def _log_mixture(self, levels: Sequence[Level]) -> Tensor:
         """Computes the log density of the mixture at the values of the levels, (K, B)."""

@@ -1,6 +1,7 @@
 """The one model class."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,18 @@ from ..sparse import DeferredLinear, SparseRows
 from .conditionals import Conditional
 from .observed import observed_log_prob, without_unobserved
 from .terms import Terms
+
+
+class Joint(NamedTuple):
+    """log p(x, z) of a batch at values of its latent variables.
+
+    Attributes:
+        log_prob: nats, (K, B).
+        likelihood: p(x | z), of batch shape (K, B).
+    """
+
+    log_prob: Tensor
+    likelihood: Distribution
 
 
 class VAE(nn.Module):
@@ -81,7 +94,7 @@ class VAE(nn.Module):
     def terms_of(self, inference: Inference, batch: Batch | Values, kl: KL = "valid") -> Terms:
         """Computes the terms of a batch (B, *shape) from its latent variables, as inferred."""
         batch = as_batch(batch)
-        log_likelihood = self._log_likelihood(inference.context, batch)
+        log_likelihood = _log_likelihood(self.decode(inference.context, batch.given), batch)
         pairs = [rates(level, kl) for level in inference.levels]
         rate = torch.stack([pair[0] for pair in pairs], dim=-1)
         sampled = torch.stack([pair[1] for pair in pairs], dim=-1)
@@ -116,12 +129,17 @@ class VAE(nn.Module):
         Returns:
             log p(x | z) + the sum over the levels of log p(z_i | parents), (K, B).
         """
+        return self.joint(batch, zs).log_prob
+
+    def joint(self, batch: Batch | Values, zs: list[Tensor]) -> Joint:
+        """Computes log p(x, z) as `log_joint` does, and gives p(x | z) with it."""
         batch = self._as_checked(batch)
         priors = self.latents.priors_at(zs, batch)
-        total = self._log_likelihood(priors.context, batch)
+        likelihood = self.decode(priors.context, batch.given)
+        total = _log_likelihood(likelihood, batch)
         for p, z in zip(priors.distributions, zs, strict=True):
             total = total + p.log_prob(z)
-        return total
+        return Joint(total, likelihood)
 
     def encode(self, batch: Batch | Values) -> list[Tensor]:
         """Returns the posterior mean of each level of a batch, (B, d).
@@ -226,13 +244,6 @@ class VAE(nn.Module):
         """Draws `n` values of z by ancestral sampling, and returns p(x | z) of batch shape (n)."""
         return self.decode(self.latents.generate(n, given=given).context, given)
 
-    def _log_likelihood(self, context: Tensor, batch: Batch) -> Tensor:
-        """Computes log p(x | z) of the observed values, (K, B)."""
-        p = self.decode(context, batch.given)
-        if batch.observed is None:
-            return p.log_prob(batch.x)  # type: ignore[arg-type]
-        return observed_log_prob(p, batch)
-
     def _encoder_input(self, batch: Batch | Values) -> Batch:
         """Checks a batch, and makes of it what the encoder sees: nothing that was not observed."""
         batch = without_unobserved(self._as_checked(batch))
@@ -281,3 +292,10 @@ class VAE(nn.Module):
             raise ShapeError(
                 f"this model takes conditions of shape {wanted}, got {tuple(batch.given.shape)}"
             )
+
+
+def _log_likelihood(p: Distribution, batch: Batch) -> Tensor:
+    """Computes log p(x | z) of the observed values, (K, B)."""
+    if batch.observed is None:
+        return p.log_prob(batch.x)  # type: ignore[arg-type]
+    return observed_log_prob(p, batch)

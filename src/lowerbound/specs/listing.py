@@ -97,7 +97,11 @@ def _read_constant(path: Path, name: str, default: Any) -> Any:
 
 
 def _last_name(expression: ast.expr) -> str:
-    """Gives `Adam` for `torch.optim.Adam`, and "" for an expression that is not a name."""
+    """Gives `Adam` for `torch.optim.Adam`, `Imputer` for `Imputer[Fitted]`, and "" for an
+    expression that is not a name.
+    """
+    if isinstance(expression, ast.Subscript):
+        return _last_name(expression.value)
     if isinstance(expression, ast.Attribute):
         return expression.attr
     if isinstance(expression, ast.Name):

@@ -11,6 +11,7 @@ installation with them.
 
 from .baselines import check_baseline
 from .families import check_family
+from .imputers import check_imputer
 from .latents import check_latents
 from .parts import check_network, check_noise, check_objective, check_schedule, random_terms
 from .priors import check_prior
@@ -25,6 +26,7 @@ __all__ = [
     "Rows",
     "check_baseline",
     "check_family",
+    "check_imputer",
     "check_latents",
     "check_network",
     "check_noise",

@@ -218,5 +218,7 @@ def level_texts(series: "Series") -> "Series":
 
     if series.dtype.is_numeric():
         numbers = series.cast(polars.Float64)
+        # What is NaN or infinite is a gap.
+        numbers = numbers.set(~numbers.is_finite().fill_null(True), None)
         return numbers.map_elements(number_text, return_dtype=polars.String)
     return series.cast(polars.String).str.strip_chars()

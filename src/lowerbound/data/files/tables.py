@@ -67,7 +67,7 @@ class Table(Source):
         Raises:
             DataError: columns cannot be used; the message names them, and says why.
         """
-        with _refusing_damage(path):
+        with refusing_damage(path):
             if path.suffix.lower() == ".parquet":
                 _refuse_text_options(path, wanted)
                 return _read_parquet(path, wanted)
@@ -79,14 +79,14 @@ class Table(Source):
         Raises:
             DataError: the file cannot be read as rows and columns.
         """
-        with _refusing_damage(path):
+        with refusing_damage(path):
             if path.suffix.lower() == ".parquet":
                 return _describe_parquet(path, wanted)
             return _describe_text(path, wanted)
 
 
 @contextmanager
-def _refusing_damage(path: Path) -> Iterator[None]:
+def refusing_damage(path: Path) -> Iterator[None]:
     """Makes a `DataError` of what Polars raises in a block that reads a table."""
     from polars.exceptions import PanicException, PolarsError
 
@@ -110,7 +110,7 @@ def read_column(path: Path, name: str, text: TextFormat = AS_FOUND) -> np.ndarra
     Raises:
         DataError: there is no such column, or the file cannot be read.
     """
-    with _refusing_damage(path):
+    with refusing_damage(path):
         if path.suffix.lower() == ".parquet":
             frame = _read_parquet_columns(path, [name])
         else:
@@ -322,7 +322,7 @@ def _parse_part(frame: "DataFrame", dialect: Dialect) -> "list[Series]":
     texts = polars.all().str.strip_chars()
     words = list(dialect.missing)
     frame = frame.with_columns(polars.when(~texts.is_in(words)).then(texts))
-    numbers = frame.select(_as_number(polars.all(), dialect.decimal))
+    numbers = frame.select(as_number(polars.all(), dialect.decimal))
     are_numbers = _are_equal(frame.null_count(), numbers.null_count())
     lowered = frame.select(polars.all().str.to_lowercase())
     booleans = lowered.select(polars.all() == "true")
@@ -343,7 +343,7 @@ def _are_equal(first: "DataFrame", second: "DataFrame") -> list[bool]:
     return [one == other for one, other in zip(first.row(0), second.row(0), strict=True)]
 
 
-def _as_number(text: "Expr", decimal: str = ".") -> "Expr":
+def as_number(text: "Expr", decimal: str = ".") -> "Expr":
     """Converts texts to float64; a text that is no number becomes missing."""
     import polars
 
@@ -621,7 +621,7 @@ def _first_word(texts: "Series", decimal: str) -> tuple[int, str]:
     import polars
 
     # The text stands beside its number, whatever the column is called.
-    frame = texts.to_frame().select(word=polars.first(), number=_as_number(polars.first(), decimal))
+    frame = texts.to_frame().select(word=polars.first(), number=as_number(polars.first(), decimal))
     is_no_number = polars.col("number").is_null() & polars.col("word").is_not_null()
     rows = frame.with_row_index("row", 1)
     words = rows.filter(is_no_number)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from lowerbound import baselines
-from lowerbound.baselines import BASELINES, Als, Ease, Popularity
+from lowerbound.baselines import BASELINES, Als, Ease, Popularity, recommenders
 from lowerbound.errors import ConfigError
 from lowerbound.sparse import SparseRows
 from lowerbound.system import machine
@@ -37,7 +36,7 @@ def test_popularity_counts_users():
 @pytest.mark.parametrize("block", [4, 25, 1024])
 def test_ease_is_the_closed_form(seed, block, monkeypatch):
     """In float64, as the paper writes it."""
-    monkeypatch.setattr(baselines, "BLOCK_ROWS", block)
+    monkeypatch.setattr(recommenders, "BLOCK_ROWS", block)
     matrix = interactions(seed)
     x = matrix.toarray().astype(np.float64)
     p = np.linalg.inv(x.T @ x + 3 * np.eye(x.shape[1]))
@@ -69,11 +68,11 @@ def test_ease_leaves_the_matrix_as_it_was():
 
 
 def test_the_inverse_is_made_in_place(monkeypatch):
-    monkeypatch.setattr(baselines, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(recommenders, "BLOCK_ROWS", 7)
     a = np.random.default_rng(0).normal(size=(30, 30))
     matrix = (a @ a.T + np.eye(30)).astype(np.float32)
     expected = np.linalg.inv(matrix.astype(np.float64))
-    baselines._invert(matrix)
+    recommenders._invert(matrix)
     np.testing.assert_allclose(matrix, expected, atol=2e-3)
     assert (matrix == matrix.T).all()
 

@@ -5,36 +5,21 @@ histories, `SparseRows` (B, I), and returns scores (B, I) float32 in a new tenso
 """
 
 import warnings
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from .errors import ConfigError
-from .sparse import SparseRows
-from .specs.registry import members
-from .system.machine import refuse_beyond_available
+from ..errors import ConfigError
+from ..sparse import SparseRows
+from ..system.machine import refuse_beyond_available
+from .base import Baseline
 
 BLOCK_ROWS = 1024
 """This many rows of an (items, items) matrix are worked on at a time."""
-
-
-class Scorer(Protocol):
-    """A fitted baseline: histories (B, I) -> scores (B, I)."""
-
-    def __call__(self, history: SparseRows) -> Tensor: ...
-
-
-class Baseline(ABC):
-    """A method that fits a scorer to the training matrix (n, I)."""
-
-    @abstractmethod
-    def fit(self, matrix: csr_matrix) -> Scorer:
-        """Fits the scorer to this matrix."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +241,3 @@ def _import_solver() -> Any:
             "Als needs the library implicit: pip install 'lowerbound[recommend-baselines]'"
         ) from None
     return AlternatingLeastSquares
-
-
-BASELINES = members(__name__, Baseline)
-"""The baselines by name."""
