@@ -57,16 +57,21 @@ class Interrupted(LowerboundError):
         self.exit_code: int = 128 + signal_number
 
 
-def unknown(kind: str, got: object, allowed: Iterable[str], where: str = "") -> str:
+def unknown(
+    kind: str, got: object, allowed: Iterable[str], where: str = "", meant: str | None = None
+) -> str:
     """Words the message for a name that is not known, on one line.
 
-    It says what was given, the nearest known name, and all allowed names.
+    It says what was given, what was meant (the nearest known name, where that is not given), and
+    all allowed names.
 
     >>> unknown("network", "MLQ", ["MLP", "Conv"])
     "unknown network 'MLQ'; did you mean 'MLP'? Allowed: MLP, Conv"
     """
     names = list(allowed)
     similar_names = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
+    if meant is not None:
+        similar_names = [meant]
     hint = f"did you mean {similar_names[0]!r}? Allowed" if similar_names else "allowed"
     allowed_names = ", ".join(names) or "none"
     return f"unknown {kind} {got!r}{where}; {hint}: {allowed_names}"

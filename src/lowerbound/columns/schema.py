@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,23 @@ DISCRETE = ("count", *LEVELLED)
 TYPES = ("float", "integer", "boolean", "text", "date", "datetime")
 """The types that the values of a column have in its source."""
 
+DATE_FORMAT = re.compile(r"(%-?[YymdHIMSpPbBa]|%\.?[369]?f|[A-Za-z0-9 ,.:/+-])*")
+"""A form in which dates are written as texts, as by `strftime`."""
+
+MOMENT = re.compile(r"(ms|us|ns)?( [A-Za-z][A-Za-z0-9_+/-]*)?")
+"""The unit of a moment in its source, and the name of its zone."""
+
+GROUPED_FORMATS = ("1,234.5", "1.234,5", "1 234.5", "1 234,5", "1'234.5", "1'234,5", "1234,5")
+"""Numbers in a text may be written as 1234.5 is here."""
+
+FRAME_TYPES = re.compile(
+    r"U?Int(8|16|32|64|128)|Float32|Decimal\(\d+,\d+\)|Categorical|Enum|String"
+)
+"""The types of a frame of Polars that a column may have beside the usual ones."""
+
+LONGEST_FORMAT = 60
+"""A form has at most so many characters."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ColumnSchema:
@@ -47,6 +65,9 @@ class ColumnSchema:
             the density or the probabilities of the others.
         shares: the share of the observed training values that each level has, or each atom.
         observed: how many training values are observed.
+        format: how the values are written in the source, where it is not as usual: of dates in a
+            text a form of `strftime`, of moments their unit and zone ("ms Europe/Berlin"), of
+            numbers in a text one of `GROUPED_FORMATS`, else the type in a frame of Polars.
     """
 
     name: str
@@ -62,6 +83,7 @@ class ColumnSchema:
     atoms: tuple[float, ...] = ()
     shares: tuple[float, ...] = ()
     observed: int = 0
+    format: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -123,7 +145,19 @@ class ColumnSchema:
             "atoms": isinstance(self.atoms, tuple),
             "shares": isinstance(self.shares, tuple) and len(self.shares) in (0, shared),
             "observed": isinstance(self.observed, int) and self.observed >= 0,
+            "format": self._has_known_format(),
         }
+
+    def _has_known_format(self) -> bool:
+        """Says whether values of this kind and type can be written so."""
+        if not isinstance(self.format, str) or len(self.format) > LONGEST_FORMAT:
+            return False
+        if self.kind == "datetime" and self.type == "text":
+            return bool(self.format) and DATE_FORMAT.fullmatch(self.format) is not None
+        if self.kind == "datetime":
+            return MOMENT.fullmatch(self.format) is not None
+        is_frame_type = FRAME_TYPES.fullmatch(self.format) is not None
+        return self.format in ("", *GROUPED_FORMATS) or is_frame_type
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

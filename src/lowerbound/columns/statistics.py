@@ -55,7 +55,8 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
         counts = np.bincount(numbers.astype(np.int64), minlength=len(column.levels))
         return replace(column, shares=_shares(counts, len(numbers)))
     sample = _draw(numbers)
-    atoms = _find_atoms(sample, column.kind)
+    # What the source says to be an atom is one, though no training row may have it.
+    atoms = np.union1d(_find_atoms(sample, column.kind), column.atoms)
     column = replace(
         column,
         atoms=tuple(atoms.tolist()),

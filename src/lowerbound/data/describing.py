@@ -25,7 +25,7 @@ INTERACTIONS = "interactions"
 COMMANDS = {
     "image": "fit images --data {}",
     "table": "fit table --data {}",
-    "vector": "fit table --data {} --set data.standardize=true",
+    "vector": "fit table --data {}",
     INTERACTIONS: "fit multvae --data {}",
 }
 """What people do with data of each kind."""

@@ -18,7 +18,7 @@ from .files.archives import Member, read_members
 from .files.arrays import from_array
 from .files.pictures import pixels_of
 from .files.sources import Raw, Wanted, reason
-from .files.tables import table_of_frame
+from .files.tables import array_names, table_of_frame
 from .interactions.history import Items
 from .interactions.ids import series
 from .interactions.logs import RawLog, guarded
@@ -107,7 +107,8 @@ def read_examples(source: InMemory, wanted: Wanted) -> Raw:
     """Makes the `Raw` of images, vectors or a table in memory.
 
     Arrays are (N, D) vectors, or images (N, H, W), (N, H, W, C) or (N, C, H, W); a frame is a
-    table, whose index is no column; named arrays are read as those of a `.npz` file.
+    table, whose index is no column; named arrays are read as those of a `.npz` file. Where a table
+    may have columns of several kinds, masked values are gaps, and an array of texts is a table.
 
     Args:
         source: the data.
@@ -117,21 +118,65 @@ def read_examples(source: InMemory, wanted: Wanted) -> Raw:
         DataError: it is nothing that can be read, or holds no such data.
         ShapeError: an array holds neither vectors nor images.
     """
-    found = to_plain(source)
     name = name_of(source)
+    if wanted.is_mixed and np.ma.isMaskedArray(source):
+        source = _fill_masked(source)
+    found = to_plain(source)
     if isinstance(found, np.ndarray):
-        return from_array(found, name, notes=_tell_of_pictures(source))
+        if wanted.is_mixed and found.ndim == 2 and found.dtype.kind in "OUS":
+            return table_of_frame(_frame_of_objects(found), wanted, name)
+        notes = _tell_of_pictures(source)
+        return from_array(found, name, notes=notes, may_have_gaps=wanted.is_mixed)
     if isinstance(found, dict):
         members = {}
         for key, values in found.items():
             members[key] = Member(values.shape, values.dtype, values.view)
-        return read_members(members, name)
+        return read_members(members, name, wanted.is_mixed)
     if is_sparse_matrix(found):
         raise DataError(
             f"{name} is sparse: users x items, for a recipe of interactions such as multvae; "
             ".toarray() makes vectors of its rows"
         )
     return table_of_frame(found, wanted, name)
+
+
+def _fill_masked(values: Any) -> np.ndarray:
+    """Makes gaps of the masked values of an array of numbers."""
+    return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+
+
+def _frame_of_objects(values: np.ndarray) -> "DataFrame":
+    """Makes a frame of an array (N, D) of texts, numbers and gaps.
+
+    Raises:
+        DataError: it holds other objects.
+    """
+    import polars
+    from polars.exceptions import PolarsError
+
+    columns = {}
+    for position, name in enumerate(array_names(values.shape[1])):
+        entries = values[:, position].tolist()
+        for row, entry in enumerate(entries):
+            if isinstance(entry, float) and np.isnan(entry):
+                entries[row] = None
+        try:
+            columns[name] = polars.Series(entries, strict=True)
+        except (PolarsError, TypeError):
+            columns[name] = polars.Series([_as_text(entry) for entry in entries])
+    return polars.DataFrame(columns)
+
+
+def _as_text(entry: Any) -> str | None:
+    """Writes a value of a column in which texts and numbers stand together."""
+    if entry is None:
+        return None
+    if not isinstance(entry, str | int | float | bool | np.generic):
+        raise DataError(
+            f"the array holds a {type(entry).__name__}; allowed in a table: texts, numbers, yes or "
+            "no, None"
+        )
+    return str(entry)
 
 
 def read_log(source: InMemory, items: Items | None = None) -> RawLog:
@@ -325,10 +370,23 @@ def _from_pandas(frame: Any) -> "DataFrame":
 
 
 def _from_pandas_column(column: Any) -> Any:
-    """Converts a column of pandas; NaN, NaT and NA are missing there."""
+    """Converts a column of pandas; NaN, NaT and NA are missing there.
+
+    Categories that have an order become an Enum, which has one too.
+    """
     import polars
 
+    categories = getattr(column.dtype, "categories", None)
+    if categories is not None and getattr(column.dtype, "ordered", False):
+        names = list(map(str, categories))
+        codes = column.cat.codes.to_numpy()
+        words = [names[code] if code >= 0 else None for code in codes]
+        return polars.Series(words, dtype=polars.Enum(names))
     values = column.to_numpy()
+    is_whole = getattr(column.dtype, "kind", "") in ("i", "u")
+    if is_whole and values.dtype.kind == "f":
+        # Of whole numbers with gaps pandas makes others.
+        return polars.Series(values).fill_nan(None).cast(polars.Int64)
     if values.dtype.kind == "f":
         return polars.Series(values).fill_nan(None)
     if values.dtype.kind in "biumM":

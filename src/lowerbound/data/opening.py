@@ -26,6 +26,7 @@ from .dataset import Dataset, Examples
 from .files.dialect import TextFormat
 from .files.sizes import AUTO, choose_size, tell_choice
 from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
+from .files.tables import table_of_vectors
 from .interactions.dataset import split_log
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
@@ -92,6 +93,8 @@ def open_examples(
         _refuse_one_example(source, schema)
         wanted = _wanted_by_run(wanted, schema, preparation)
     raw = _read(source, wanted)
+    if wanted.is_mixed and raw.kind == "vector":
+        raw = table_of_vectors(raw, wanted)
     if schema is not None:
         raw = match_kind(raw, schema)
     _refuse_unfit_options(raw, preparation)
@@ -294,6 +297,10 @@ def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
     for name, value in vars(wanted.text).items():
         options[name] = (value is not None, kinds_of_texts)
     refuse_misplaced_options(raw, options)
+    if raw.table and preparation.standardize is False:
+        raise ConfigError(
+            "data.standardize=false is for tables of numbers alone: leave it out, or data.kinds"
+        )
     if preparation.is_binarized and preparation.standardizes(raw.kind):
         raise ConfigError(
             f"data.binarize={preparation.binarize} needs values in [0, 1]; {raw.name} is "

@@ -1,7 +1,7 @@
 """The [data] table of a recipe: its options, their checks, and how it is opened."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -67,9 +67,11 @@ class Data:
         columns: the columns of a table to read, in this order; None: all.
         kinds: the columns of a table may be of several kinds and may have gaps, for the likelihood
             `Columns`; the kinds are found from the values, but for those that are named here, such
-            as {age="count"}. {} finds all; None: a table of numbers alone, without gaps.
-        unseen: what a level is, in other data, that no row of the run's own data has: "missing"
-            takes it for a gap, "error" refuses it.
+            as {age="count"}, {joined="datetime %d/%m/%Y"}. {} finds all; None: a table of numbers
+            alone, without gaps.
+        unseen: what a cell of other data is that its column cannot hold (a level that the run does
+            not know, a word for a number or a date, a number below 0 in a column of counts):
+            "missing" takes it for a gap, and counts it; "error" refuses it.
         hide: in each training batch half of the rows have cells hidden, a share of up to this many
             of them: from the encoder and from the likelihood. A model that fills gaps learns so
             from rows without any.
@@ -87,10 +89,19 @@ class Data:
         comment: lines of a text file that begin so are passed over; None: found from the file.
         header: whether the first line of a text file has the names of its columns; None: found
             from the file.
-        missing: the words that stand for a missing value in a text file; None: the usual ones.
+        missing: the words that stand for a missing value in a text file, and in the texts of a
+            table with columns of several kinds; None: the usual ones.
         interactions: the source is a log of users and items, read and split as this table says.
             `validation` and `test` then count users or interactions, by its `split`.
     """
+
+    OTHER_NAMES: ClassVar[dict[str, str]] = {
+        "drop": "exclude",
+        "keep": "columns",
+        "types": "kinds",
+        "na_values": "missing",
+        "sep": "separator",
+    }
 
     source: str
     binarize: Binarize = "none"

@@ -19,11 +19,15 @@ def field_names(cls: Any) -> list[str]:
 
 
 def unknown_key(cls: type, keys: Iterable[Any]) -> str | None:
-    """Words the first of these keys that a table of this class lacks; None if it has all."""
+    """Words the first of these keys that a table of this class lacks; None if it has all.
+
+    The class may have `OTHER_NAMES`: what is meant by names that elsewhere are usual.
+    """
     allowed = field_names(cls)
+    others: Mapping[str, str] = getattr(cls, "OTHER_NAMES", {})
     for key in keys:
         if key not in allowed:
-            return unknown("key", key, allowed)
+            return unknown("key", key, allowed, meant=others.get(key))
     return None
 
 

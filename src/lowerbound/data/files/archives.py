@@ -109,12 +109,13 @@ class Name:
         return self.word in LABEL_WORDS
 
 
-def read_members(members: Mapping[str, Member], name: str) -> Raw:
+def read_members(members: Mapping[str, Member], name: str, may_have_gaps: bool = False) -> Raw:
     """Reads those of some arrays that are the examples and their labels.
 
     Args:
         members: arrays by their names.
         name: the source as it appears in messages.
+        may_have_gaps: see `from_array`.
 
     Raises:
         DataError: no array is known to hold the examples, or it cannot be used.
@@ -135,7 +136,7 @@ def read_members(members: Mapping[str, Member], name: str) -> Raw:
     if note:
         notes.append(note)
     notes += _tell_others(members, chosen)
-    return from_array(name=name, labels=labels, notes=notes, **values)
+    return from_array(name=name, labels=labels, notes=notes, may_have_gaps=may_have_gaps, **values)
 
 
 def _read(member: Member, key: str, name: str) -> np.ndarray:
@@ -302,7 +303,7 @@ class Npz(Source):
                 warnings.catch_warnings(action="ignore"),
                 np.load(path, allow_pickle=False) as arrays,
             ):
-                return read_members(_members_of_zip(arrays), str(path))
+                return read_members(_members_of_zip(arrays), str(path), wanted.is_mixed)
         except DataError:
             raise
         # NumPy and what it calls raise many kinds of errors for a file that is damaged.
@@ -371,7 +372,7 @@ class Hdf5(Source):
         refuse_other_file(path, "HDF5")
         try:
             with _open_hdf5(path) as file:
-                return read_members(_members_of_hdf5(file, path), str(path))
+                return read_members(_members_of_hdf5(file, path), str(path), wanted.is_mixed)
         except DataError:
             raise
         # h5py raises many kinds of errors for a file that is damaged.

@@ -31,12 +31,13 @@ BEGINNINGS = {
 """Files that may be taken for arrays begin with these bytes."""
 
 
-def from_array(values: np.ndarray, name: str, **more: Any) -> Raw:
+def from_array(values: np.ndarray, name: str, *, may_have_gaps: bool = False, **more: Any) -> Raw:
     """Makes a `Raw` of an array of numbers.
 
     Args:
         values: (N, D) vectors, or images of three or four axes.
         name: the source as it appears in messages.
+        may_have_gaps: vectors are rows of a table with gaps, and are left as they are.
         more: other attributes of `Raw`.
 
     Raises:
@@ -50,6 +51,8 @@ def from_array(values: np.ndarray, name: str, **more: Any) -> Raw:
         )
     kind, events = to_events(values, name)
     if not values.size:
+        return Raw(name, kind, events, None, **more)
+    if may_have_gaps and kind == "vector":
         return Raw(name, kind, events, None, **more)
     if values.dtype.kind == "f":
         refuse_nonfinite(values, name)
@@ -180,7 +183,7 @@ class Npy(Source):
             raise DataError(
                 f"{path} cannot be read as an array of numbers: {reason(error)}"
             ) from None
-        return from_array(values, str(path))
+        return from_array(values, str(path), may_have_gaps=wanted.is_mixed)
 
 
 def refuse_other_file(path: Path, suffix: str) -> None:

@@ -15,6 +15,9 @@ MOST_COLUMNS = 40
 WIDEST_NAME = 40
 """The name of a column is shown with so many characters."""
 
+WHY_WIDTH = 34
+"""The reason for a kind is shown in so many characters, where it is not longer."""
+
 KINDS = {
     "image": "images",
     "table": "a table",
@@ -36,11 +39,14 @@ class Column:
 
     Attributes:
         name: of the column.
-        kind: "number", "whole number", "yes or no", "text", "empty" or the type of a file.
+        kind: of a table one of the kinds of columns (`columns.KINDS`), "text" or "id"; of a log
+            "number", "whole number", "yes or no", "text", "empty" or the type of a file.
         use: "value", "id", "label", "index", "left out"; of a log "user", "item", "rating" or
             "time".
         missing: how many of the rows looked at have no value.
         examples: a few of its values, as texts.
+        why: why it is of this kind or left out; of a log empty.
+        levels: how many levels a column of levels has; None for others.
     """
 
     name: str
@@ -48,13 +54,30 @@ class Column:
     use: str
     missing: int
     examples: tuple[str, ...]
+    why: str = ""
+    levels: int | None = None
 
-    def line(self, width: int) -> str:
-        """Lays the column out as one line, its name in so many characters."""
+    def line(self, width: int, rows: int) -> str:
+        """Lays the column out as one line.
+
+        Args:
+            width: the name has so many characters.
+            rows: so many were looked at.
+        """
         name = self.name
         if len(name) > width:
             name = f"{name[: width - 3]}..."
         values = ", ".join(self.examples)
+        if self.why:
+            levels = ""
+            if self.levels is not None:
+                levels = f"{self.levels:,}"
+            share = f"{self.missing / max(rows, 1):.1%}"
+            if not self.missing:
+                share = "0"
+            why = f"{self.why:<{WHY_WIDTH}}"
+            kind = f"{self.kind:<12}{self.use:<9}"
+            return f"  {name:<{width}}  {kind}{levels:>6}{share:>9}  {why}  {values}"
         return f"  {name:<{width}}  {self.kind:<13}{self.use:<10}{self.missing:>8}  {values}"
 
 
@@ -137,16 +160,29 @@ class Description:
         shown = self.columns[:MOST_COLUMNS]
         widest = max(len(column.name) for column in shown)
         width = min(max(widest, len("column")), WIDEST_NAME)
-        lines = [
-            f"the first {self.looked_at:,} rows:",
-            f"  {'column':<{width}}  {'kind':<13}{'use':<10}{'missing':>8}  examples",
-        ]
+        lines = [self._looked_at_text(), _head_of_columns(width, bool(shown[0].why))]
         for column in shown:
-            lines.append(column.line(width))
+            lines.append(column.line(width, self.looked_at).rstrip())
         rest = len(self.columns) - len(shown)
         if rest:
             lines.append(f"  and {rest:,} more")
         return lines
+
+    def _looked_at_text(self) -> str:
+        """Says how many rows tell of the columns."""
+        if self.count == self.looked_at:
+            return f"all {self.looked_at:,} rows:"
+        return f"the first {self.looked_at:,} rows:"
+
+
+def _head_of_columns(width: int, has_reasons: bool) -> str:
+    """Lays out the names of what is told of each column."""
+    if has_reasons:
+        return (
+            f"  {'column':<{width}}  {'kind':<12}{'use':<9}{'levels':>6}{'missing':>9}  "
+            f"{'why':<{WHY_WIDTH}}  examples"
+        )
+    return f"  {'column':<{width}}  {'kind':<13}{'use':<10}{'missing':>8}  examples"
 
 
 def show_row(label: str, text: str) -> str:

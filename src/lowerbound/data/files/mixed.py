@@ -1,183 +1,432 @@
-"""Tables with columns of several kinds and with gaps: frames -> arrays of numbers, and back.
+"""Tables with columns of several kinds and with gaps: frames -> arrays of numbers.
 
 A row of the array has a number for each column: numbers as they are, levels as their positions,
-dates as days since 1970. A gap is NaN.
+dates as days since 1970. A gap is NaN. `data.frames` makes frames of such arrays again.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...columns import ColumnSchema
 from ...errors import DataError, one_line
+from .cells import (
+    USUAL,
+    CellFormat,
+    Numbers,
+    as_words,
+    count_infinite,
+    find_number_forms,
+    find_words,
+    is_text,
+    map_words,
+    parse_plain_columns,
+    read_numbers,
+)
 from .choice import Choice, listed
-from .kinds import FoundKind, find_kinds, level_texts
+from .dates import MICROSECONDS, read_dates, zone_offset
+from .kinds import FoundKind, find_kinds, is_impossible, number_text
 from .sources import Raw, Wanted
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
 
-DAY = 86_400_000_000
+DAY = 86_400 * MICROSECONDS
 """A day has so many microseconds."""
 
 ERROR = "error"
-"""The setting of `data.unseen` that refuses levels which the run does not know."""
+"""The setting of `data.unseen` that refuses what the columns of a run cannot hold."""
+
+ISO = "%Y-%m-%d"
+"""Texts are read by this form where the column of a run has dates that were no texts."""
+
+UNKNOWN = -1.0
+"""The position of a level that a column lacks, until it is a gap."""
+
+LOOKED_AT = 1000
+"""So many cells of a column tell how its numbers are written."""
+
+TRUTH = {"true", "false"}
+"""Levels of these words, in any case, are the truth values of other tables too."""
 
 
-def mixed_table(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -> Raw:
+def mixed_table(
+    frame: "DataFrame", choice: Choice, wanted: Wanted, name: str, cells: CellFormat = USUAL
+) -> Raw:
     """Makes a table of the columns of values of a frame, whatever their kinds.
 
     Args:
-        frame: the columns; text is read as words.
+        frame: the columns; those of a text file are all texts.
         choice: the columns, by what they are used for.
         wanted: what is asked for: the kinds that the user has named, or the columns of a run.
         name: the source as it appears in messages.
+        cells: how the cells are written.
 
     Returns:
         The table without ids and labels.
 
     Raises:
         DataError: no column is left, or values are no such values as those of the run.
+        ConfigError: a kind that the user has named does not fit a column.
     """
     if wanted.like is not None and wanted.like.table:
-        columns = wanted.like.table
-        values, notes = _values_for_run(frame, columns, wanted, name)
-        return Raw(name, "table", values, None, columns=_names(columns), table=columns, notes=notes)
-    found = find_kinds(frame.select(choice.values), wanted.kinds or {}, name)
-    kept = [each.column for each in found if not each.is_left_out]
-    if not kept:
+        return _table_for_run(frame, wanted.like.table, wanted, name, cells)
+    kinds = wanted.kinds or {}
+    frame = frame.select(choice.values)
+    plain = plain_frame(frame, kinds, cells)
+    found = find_kinds(plain, kinds, name, cells)
+    found, parts = read_found(plain, found, kinds, cells)
+    if not parts:
         raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
-    values = np.column_stack([to_values(frame[column.name], column)[0] for column in kept])
+    columns = [each.column for each in found if not each.is_left_out]
+    infinite = 0
+    for column in columns:
+        if column.is_number and np.isnan(parts[column.name]).any():
+            infinite += count_infinite(frame[column.name], column.format, cells)
+    table = np.column_stack(list(parts.values()))
+    notes = (*_tell_kinds(found, name), *_tell_gaps(table, infinite, name))
     return Raw(
-        name,
-        "table",
-        values,
-        None,
-        columns=_names(kept),
-        table=tuple(kept),
-        notes=_notes(found, values, name),
+        name, "table", table, None, columns=_names(columns), table=tuple(columns), notes=notes
     )
+
+
+def plain_frame(frame: "DataFrame", kinds: Mapping[str, str], cells: CellFormat) -> "DataFrame":
+    """Makes numbers of the columns of a text file that hold nothing else, for speed alone.
+
+    In other frames a column of texts is one, and the type is given back.
+    """
+    if not cells.is_text:
+        return frame
+    told = [name for name in frame.columns if name in kinds]
+    return frame.with_columns(parse_plain_columns(frame.drop(told), cells).get_columns())
+
+
+def read_found(
+    frame: "DataFrame", found: list[FoundKind], kinds: Mapping[str, str], cells: CellFormat
+) -> tuple[list[FoundKind], dict[str, np.ndarray]]:
+    """Reads the columns whose kinds are found, and leaves out those that are equal to others.
+
+    Returns:
+        The kinds, of all columns, and the values (N,) of those that are not left out, by name.
+    """
+    parts = {}
+    for each in found:
+        if not each.is_left_out:
+            parts[each.column.name] = to_values(frame[each.column.name], each.column, cells)[0]
+    found = without_copies(found, list(parts.values()), kinds)
+    for each in found:
+        if each.is_left_out:
+            parts.pop(each.column.name, None)
+    return found, parts
+
+
+def without_copies(
+    found: list[FoundKind], parts: Sequence[np.ndarray], told: Mapping[str, str]
+) -> list[FoundKind]:
+    """Leaves out columns that have the very values of another one before them.
+
+    Args:
+        found: all columns.
+        parts: the values (N,) of those that are not left out, in their order.
+        told: the kinds that the user has named, by column: such columns stay.
+    """
+    seen: dict[object, str] = {}
+    checked = []
+    values = iter(parts)
+    for each in found:
+        if each.is_left_out:
+            checked.append(each)
+            continue
+        part = next(values)
+        column = each.column
+        key = (column.levels, column.kind == "datetime", part.tobytes())
+        first = seen.setdefault(key, column.name)
+        if first != column.name and column.name not in told and len(part) > 1:
+            each = replace(each, is_useless=True, why=f"equal to {first!r}")
+        checked.append(each)
+    return checked
 
 
 def _names(columns: Sequence[ColumnSchema]) -> tuple[str, ...]:
     return tuple(column.name for column in columns)
 
 
-def _notes(found: list[FoundKind], values: np.ndarray, name: str) -> tuple[str, ...]:
-    """Tells which columns are left out, and how many cells are gaps."""
-    notes = []
+# What is told
+
+
+def _tell_kinds(found: list[FoundKind], name: str) -> tuple[str, ...]:
+    """Tells of the kinds of columns, of those that are left out, and how others are written."""
+    counts = Counter(each.column.kind for each in found if not each.is_left_out)
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
+    notes = [f'{name}: columns by kind: {kinds} (data.kinds={{name="kind"}} sets another)']
     if any(each.is_left_out for each in found):
-        notes.append(f"{name}: left out: {_tell_left_out(found)}")
-    gaps = int(np.isnan(values).sum())
-    if gaps:
-        rows = int(np.isnan(values).any(axis=1).sum())
-        notes.append(
-            f"{name}: {gaps:,} of {values.size:,} cells are gaps, in {rows:,} of "
-            f"{len(values):,} rows"
-        )
+        notes.append(f"{name}: left out: {_tell_left_out(found)}{_tell_ids(found)}")
+    for each in found:
+        if each.note:
+            notes.append(f"{name}: {each.note}")
     return tuple(notes)
 
 
 def _tell_left_out(found: list[FoundKind]) -> str:
     parts = []
     for each in found:
-        if each.is_left_out:
+        if each.is_useless:
+            parts.append(f"{each.column.name!r} ({each.why})")
+        elif each.is_left_out:
             parts.append(f"{each.column.name!r} ({each.column.kind}: {each.why})")
-    return one_line(", ".join(parts), 240)
+    return one_line(", ".join(parts), 400)
 
 
-def _values_for_run(
-    frame: "DataFrame", columns: Sequence[ColumnSchema], wanted: Wanted, name: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Makes the values of the columns of a run; a column that is not there is one of gaps."""
+def _tell_ids(found: list[FoundKind]) -> str:
+    """Says how columns that name the rows are kept beside codes and scores."""
+    ids = [each.column.name for each in found if each.column.kind == "id"]
+    if not ids:
+        return ""
+    return "; data.ids keeps an id beside codes and scores"
+
+
+def _tell_gaps(values: np.ndarray, infinite: int, name: str) -> tuple[str, ...]:
+    """Tells how many cells are gaps."""
+    is_gap = np.isnan(values)
+    gaps = int(is_gap.sum())
+    if not gaps:
+        return ()
+    rows = int(is_gap.any(axis=1).sum())
+    note = (
+        f"{name}: {gaps:,} of {values.size:,} cells are gaps, in {rows:,} of {len(values):,} rows"
+    )
+    if infinite:
+        note += f"; {infinite:,} of them are infinite numbers, or beyond float32"
+    return (note,)
+
+
+# Tables that a run reads
+
+
+def _table_for_run(
+    frame: "DataFrame",
+    columns: Sequence[ColumnSchema],
+    wanted: Wanted,
+    name: str,
+    cells: CellFormat,
+) -> Raw:
+    """Makes a table of the columns of a run; a column that is not there is one of gaps.
+
+    What a column cannot hold is a gap, and counted, or refused: `data.unseen` says which.
+    """
     values = np.full((len(frame), len(columns)), np.nan)
-    unseen = {}
+    odd = {}
     absent = []
     for position, column in enumerate(columns):
         if column.name not in frame.columns:
             absent.append(column.name)
             continue
-        values[:, position], words = to_values(frame[column.name], column)
+        values[:, position], words = to_values(frame[column.name], column, cells)
         if words:
-            unseen[column.name] = words
+            odd[column] = words
     if len(absent) == len(columns):
-        raise DataError(f"{name} has none of the columns of the run: {listed(absent)}")
+        raise DataError(
+            f"{name} has none of the {len(columns)} columns of the run: {listed(absent)}"
+        )
     notes = []
     if absent:
         notes.append(f"{name}: columns that are not there are gaps: {listed(absent)}")
-    for column_name, words in unseen.items():
-        told = (
-            f"{name}: {len(words):,} cells of {column_name!r} have levels that the run does not "
-            f"know, such as {one_line(repr(words[0]), 60)}"
-        )
+    for column, words in odd.items():
+        told = f"{name}: {_tell_odd(column, words)}"
         if wanted.unseen == ERROR:
-            raise DataError(f"{told}; data.unseen='missing' takes them for gaps")
-        notes.append(f"{told}; they are gaps")
-    return values, tuple(notes)
+            raise DataError(f"{told}; data.unseen=missing takes such cells for gaps")
+        notes.append(f"{told}; they are gaps (data.unseen)")
+    table = tuple(columns)
+    return Raw(
+        name, "table", values, None, columns=_names(columns), table=table, notes=tuple(notes)
+    )
 
 
-def to_values(series: "Series", column: ColumnSchema) -> tuple[np.ndarray, list[str]]:
+def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
+    """Says how many cells a column cannot hold, with the first of them."""
+    shown = one_line(repr(words[0]), 60)
+    if column.levels:
+        what = "levels that the run does not know"
+    elif column.kind == "datetime":
+        what = "no dates"
+    elif column.kind == "count":
+        what = "no whole numbers from 0 on"
+    elif column.kind == "positive" and 0.0 in column.atoms:
+        what = "no numbers from 0 on"
+    elif column.kind == "positive":
+        what = "no numbers above 0"
+    else:
+        what = "no numbers"
+    verb = "have"
+    if len(words) == 1:
+        verb = "has"
+    cells = f"{len(words):,} cells"
+    if len(words) == 1:
+        cells = "1 cell"
+    return f"{cells} of {column.name!r} ({column.kind}) {verb} {what}, such as {shown}"
+
+
+# Values
+
+
+def to_values(
+    series: "Series", column: ColumnSchema, cells: CellFormat = USUAL
+) -> tuple[np.ndarray, list[str]]:
     """Converts the cells of a column to numbers, (N,) float64; a gap is NaN.
 
     Args:
-        series: the cells.
+        series: the cells, of any type: texts are read as numbers, dates or levels.
         column: what they are read as.
+        cells: how the cells are written.
 
     Returns:
-        The numbers, and the words that are no levels of the column, which are gaps.
-
-    Raises:
-        DataError: cells are no such values.
+        The numbers, and as texts those cells that the column cannot hold, which are gaps: levels
+        that it lacks, words that are no numbers, numbers that its kind has not.
     """
     if column.levels:
-        return _to_positions(series, column)
+        return _to_positions(series, column, cells)
     if column.kind == "datetime":
-        return _to_days(series, column), []
-    return _to_numbers(series, column), []
+        return _to_days(series, column, cells)
+    return _to_numbers(series, column, cells)
 
 
-def _to_positions(series: "Series", column: ColumnSchema) -> tuple[np.ndarray, list[str]]:
+def _to_numbers(
+    series: "Series", column: ColumnSchema, cells: CellFormat
+) -> tuple[np.ndarray, list[str]]:
+    """Converts numbers; an infinite one is a gap."""
+    numbers = _read_by_column(series, column, cells)
+    values = numbers.values
+    with np.errstate(invalid="ignore"):
+        is_odd = is_impossible(values, column)
+    odd = _texts(series, numbers.is_odd) + [number_text(value) for value in values[is_odd]]
+    values[is_odd] = np.nan
+    return values, odd
+
+
+def _read_by_column(series: "Series", column: ColumnSchema, cells: CellFormat) -> Numbers:
+    """Reads numbers written as those of the run, or otherwise."""
+    is_plain = column.format[:1] != "1" and cells.decimal != ","
+    if is_plain or not is_text(series):
+        numbers = read_numbers(series, "", cells)
+        if not numbers.is_odd.any():
+            return numbers
+    return read_numbers(series, _form_of(series, column, cells), cells)
+
+
+def _form_of(series: "Series", column: ColumnSchema, cells: CellFormat) -> str:
+    """Finds how numbers are written in a column of texts: as in that of the run, or otherwise."""
+    import polars
+
+    if not is_text(series):
+        return ""
+    words = find_words(series.cast(polars.String).head(LOOKED_AT), cells)
+    forms = find_number_forms(words, cells.decimal)
+    own = column.format
+    if len(forms) == 1 or (forms and own not in forms):
+        return forms[0]
+    if own[:1] == "1":
+        return own
+    if cells.decimal == ",":
+        return "1234,5"
+    return ""
+
+
+def _texts(series: "Series", is_such: np.ndarray) -> list[str]:
+    """Returns some of the cells as texts."""
+    import polars
+
+    if not is_such.any():
+        return []
+    found = series.filter(polars.Series(is_such))
+    return [str(value) for value in found.to_list()]
+
+
+def _to_positions(
+    series: "Series", column: ColumnSchema, cells: CellFormat
+) -> tuple[np.ndarray, list[str]]:
     """Converts levels to their positions."""
     import polars
 
-    texts = level_texts(series)
-    positions = {level: float(position) for position, level in enumerate(column.levels)}
-    numbers = texts.replace_strict(
-        list(positions), list(positions.values()), default=None, return_dtype=polars.Float64
-    )
-    is_unseen = numbers.is_null() & texts.is_not_null()
-    return _as_array(numbers), texts.filter(is_unseen).to_list()
+    if column.type in ("integer", "float"):
+        return _to_positions_of_numbers(series, column, cells)
+    levels = list(column.levels)
+    is_truth = {level.lower() for level in levels} == TRUTH
+    if is_truth:
+        levels = [level.lower() for level in levels]
+    places = [float(place) for place in range(len(levels))]
+    texts = series.cast(polars.String)
+    if not is_text(series):
+        texts = _as_texts(series)
+
+    def find(words: "Series") -> "Series":
+        words = as_words(words, cells)
+        if is_truth:
+            words = words.str.to_lowercase()
+        found = words.replace_strict(levels, places, default=UNKNOWN, return_dtype=polars.Float64)
+        return found.set(words.is_null(), None)
+
+    positions = np.array(map_words(texts, find, polars.Float64).fill_null(np.nan).to_numpy())
+    is_odd = positions == UNKNOWN
+    positions[is_odd] = np.nan
+    return positions, _texts(series, is_odd)
 
 
-def _to_days(series: "Series", column: ColumnSchema) -> np.ndarray:
-    """Converts dates to days since 1970."""
+def _as_texts(series: "Series") -> "Series":
+    """Writes values as the names of levels: whole numbers without a decimal point."""
     import polars
 
-    try:
-        times = series.cast(polars.Datetime("us"))
-    except polars.exceptions.PolarsError:
-        raise DataError(f"column {column.name!r} is read as dates, and has others") from None
-    return _as_array(times.cast(polars.Int64).cast(polars.Float64)) / DAY
+    if not series.dtype.is_numeric():
+        return series.cast(polars.String, strict=False)
+    numbers = series.cast(polars.Float64).fill_nan(None)
+    different = numbers.unique().drop_nulls()
+    names = [number_text(number) for number in different]
+    return numbers.replace_strict(different, names, default=None, return_dtype=polars.String)
 
 
-def _to_numbers(series: "Series", column: ColumnSchema) -> np.ndarray:
-    """Converts numbers; an infinite one is a gap."""
+def _to_positions_of_numbers(
+    series: "Series", column: ColumnSchema, cells: CellFormat
+) -> tuple[np.ndarray, list[str]]:
+    """Converts levels that are numbers to their positions."""
+    numbers = _read_by_column(series, column, cells)
+    levels = np.array([float(level) for level in column.levels])
+    order = np.argsort(levels)
+    places = np.searchsorted(levels[order], numbers.values).clip(max=len(levels) - 1)
+    positions = order[places].astype(np.float64)
+    is_known = levels[order[places]] == numbers.values
+    is_odd = numbers.is_odd | (~is_known & ~np.isnan(numbers.values))
+    positions[~is_known] = np.nan
+    return positions, _texts(series, is_odd)
+
+
+def _to_days(
+    series: "Series", column: ColumnSchema, cells: CellFormat
+) -> tuple[np.ndarray, list[str]]:
+    """Converts dates to days since 1970; those of a zone count in UTC."""
     import polars
 
-    numbers = series.cast(polars.Float64, strict=False)
-    if numbers.null_count() > series.null_count():
-        is_bad = numbers.is_null() & series.is_not_null()
-        word = series.filter(is_bad)[0]
-        raise DataError(
-            f"column {column.name!r} is read as numbers, and has {one_line(repr(word), 60)}"
+    offset = 0
+    if column.type == "text":
+        offset = zone_offset(column.format)
+    kind = series.dtype
+    if kind in (polars.Date, polars.Datetime):
+        times = series.cast(polars.Datetime("us")).cast(polars.Int64) + offset
+        is_odd = np.zeros(len(series), bool)
+    elif is_text(series):
+        form = column.format
+        if column.type != "text":
+            form = ISO
+        texts = series.cast(polars.String)
+        times = map_words(
+            texts, lambda words: read_dates(as_words(words, cells), form), polars.Int64
         )
-    array = _as_array(numbers)
-    return np.where(np.isfinite(array), array, np.nan)
-
-
-def _as_array(numbers: "Series") -> np.ndarray:
-    """Returns float64 numbers with NaN for null."""
-    import polars
-
-    return np.array(numbers.cast(polars.Float64).fill_null(float("nan")).to_numpy(), np.float64)
+        is_odd = (times.is_null() & texts.is_not_null()).to_numpy()
+        if is_odd.any():
+            is_odd[is_odd] = as_words(texts.filter(is_odd), cells).is_not_null().to_numpy()
+    else:
+        times = polars.Series(series.name, [None] * len(series), polars.Int64)
+        is_odd = series.is_not_null().to_numpy()
+    days = np.array(times.cast(polars.Float64).fill_null(float("nan")).to_numpy(), np.float64) / DAY
+    return days, _texts(series, is_odd)

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...errors import one_line
+import numpy as np
+
+from ...errors import DataError, one_line
+from .cells import CellFormat, as_words, is_text
 from .description import Column
+from .kinds import NO_VALUES, FoundKind
+from .mixed import to_values
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -36,10 +41,47 @@ def describe_columns(head: "DataFrame", uses: Mapping[str, str]) -> tuple[Column
 
 def describe_column(series: "Series", use: str) -> Column:
     """Describes one column by its first values."""
-    examples = []
-    for value in series.drop_nulls().unique(maintain_order=True).head(SHOWN_VALUES):
-        examples.append(one_line(plain_text(value), 30))
-    return Column(series.name, kind_of(series), use, series.null_count(), tuple(examples))
+    return Column(series.name, kind_of(series), use, series.null_count(), _examples(series))
+
+
+def describe_found(
+    found: FoundKind | DataError, series: "Series", cells: CellFormat, use: str
+) -> Column:
+    """Describes a column of a table by its kind.
+
+    Args:
+        found: its kind, or why it has none.
+        series: its cells.
+        cells: how the cells are written.
+        use: what it would be used for.
+    """
+    import polars
+
+    words = series
+    if is_text(series):
+        words = as_words(series.cast(polars.String), cells)
+    missing = words.null_count()
+    examples = _examples(words)
+    if isinstance(found, DataError):
+        return Column(series.name, "unknown", "refused", missing, examples, "see the problem")
+    column = found.column
+    kind = column.kind
+    if found.why == NO_VALUES:
+        kind = "empty"
+    if found.is_left_out and use == "value":
+        use = "left out"
+    levels = None
+    if column.levels and not found.is_useless:
+        levels = len(column.levels)
+    if not found.is_left_out:
+        missing = int(np.isnan(to_values(series, column, cells)[0]).sum())
+    return Column(series.name, kind, use, missing, examples, found.why, levels)
+
+
+def _examples(series: "Series") -> tuple[str, ...]:
+    """Shows the first different values of a column."""
+    values = series.head(HEAD_ROWS).drop_nulls().unique(maintain_order=True).head(SHOWN_VALUES)
+    return tuple(one_line(plain_text(value), 30) for value in values)
 
 
 def plain_text(value: object) -> str:

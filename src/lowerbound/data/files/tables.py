@@ -1,4 +1,7 @@
-"""Tables of numbers: text files and Parquet, through Polars, and frames of Polars."""
+"""Tables: text files and Parquet, through Polars, and frames of Polars.
+
+A table of numbers alone becomes one here; `mixed` makes one of columns of several kinds.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ConfigError, DataError, LowerboundError, one_line
+from ...errors import ConfigError, DataError, LowerboundError, ShapeError, one_line
 from ...system.files import refuse_special
+from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
-from .description import Description
-from .dialect import AS_FOUND, Dialect, TextFormat, is_value
+from .description import Column, Description
+from .dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_value
 from .limits import refuse_bomb
-from .mixed import mixed_table
+from .mixed import mixed_table, plain_frame, read_found
 from .parquet import refuse_unpacked
-from .previews import HEAD_ROWS, describe_columns
+from .kinds import FoundKind, find_or_refuse
+from .previews import HEAD_ROWS, describe_found
 from .sources import Raw, Source, Wanted, reason
 from .texts import describe_ragged_line, find_dialect, is_text, normal_name, scan_texts
 
@@ -27,20 +32,23 @@ if TYPE_CHECKING:
 LEAST_COUNTED = 10
 """A column of so many rows may count them; one of fewer may do so by chance."""
 
-LARGEST_EXACT = 2.0**53
-"""float64 has all whole numbers up to this one."""
-
 MOST_SHOWN = 10
 """A message shows so many columns."""
 
 UNNAMED_INDEX = "index"
 """The name of an index that has none in its source."""
 
-COLUMNS_AT_ONCE = 2**10
-"""So many columns of texts are parsed at once."""
+MOST_ROWS = 100_000
+"""A description looks at so many rows of a table, if it has few columns."""
+
+MOST_CELLS = 2_000_000
+"""A description looks at so many cells, and at `HEAD_ROWS` rows at least."""
 
 BOOLEANS = ("true", "false")
 """A column of these words, in any case, is read as ones and zeros."""
+
+ARRAY_NAME = re.compile(r"x[1-9]\d*")
+"""The names that columns of arrays get."""
 
 GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s]\d{3})+([.,]\d+)?")
 """A number with marks between its thousands."""
@@ -53,9 +61,9 @@ WITH_UNIT = re.compile(r"[^\w\s.,]?\s?[+-]?[\d.,]+\s?[^\d\s]{1,3}|[^\w\s.,+-]\s?
 
 
 class Table(Source):
-    """Numeric and boolean columns of a text file or a Parquet file."""
+    """Columns of a text file or a Parquet file: numbers alone, or of several kinds."""
 
-    summary = "a table of numbers (.csv, .tsv, .txt, .dat, .data, .tab, also with .gz; .parquet)"
+    summary = "a table (.csv, .tsv, .txt, .dat, .data, .tab, also with .gz; .parquet)"
 
     def claims(self, path: Path) -> bool:
         """Says whether the name of the file is that of a text or of a Parquet file."""
@@ -122,8 +130,14 @@ def read_column(path: Path, name: str, text: TextFormat = AS_FOUND) -> np.ndarra
 
 
 def _refuse_text_options(path: Path, wanted: Wanted) -> None:
-    """Refuses options that say how a text is written, for a file that is none."""
+    """Refuses options that say how a text is written, for a file that is none.
+
+    Texts in the cells of a table with columns of several kinds are read by two of them all the
+    same.
+    """
     for option, value in vars(wanted.text).items():
+        if wanted.is_mixed and option in ("decimal", "missing"):
+            continue
         if value is not None:
             raise ConfigError(f"data.{option} is for text files; {path} is none")
 
@@ -132,7 +146,8 @@ def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
     """Makes a table of a frame: of its columns as they are wanted.
 
     Args:
-        frame: numbers and booleans; ids and labels may be of other types.
+        frame: numbers and booleans, or columns of any kinds where those are wanted; ids and labels
+            may be of other types.
         wanted: what is asked for.
         name: the source as it appears in messages.
 
@@ -142,7 +157,81 @@ def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
     """
     frame = frame.rename(normal_names(frame.columns, name))
     choice = choose_columns(frame.columns, wanted, name)
-    return _make_table(frame.select(choice.all), choice, wanted, name)
+    return _make_table(frame.select(choice.all), choice, wanted, name, _cells_of_frame(wanted))
+
+
+def _cells_of_frame(wanted: Wanted) -> CellFormat:
+    """Says how texts in a frame or a Parquet file are written."""
+    missing: tuple[str, ...] = MISSING
+    if wanted.text.missing is not None:
+        missing = ("", *wanted.text.missing)
+    return CellFormat(missing, wanted.text.decimal)
+
+
+def _cells_of_text(dialect: Dialect, wanted: Wanted) -> CellFormat:
+    """Says how the cells of a text file are written.
+
+    A decimal comma was found; a point stands for one where nothing was.
+    """
+    decimal = wanted.text.decimal
+    if dialect.decimal != ".":
+        decimal = dialect.decimal
+    return CellFormat(dialect.missing, decimal, is_text=True)
+
+
+def array_names(count: int) -> list[str]:
+    """Names the columns of an array, which have no names of their own: x1, x2, ..."""
+    return [f"x{position}" for position in range(1, count + 1)]
+
+
+def table_of_vectors(raw: Raw, wanted: Wanted) -> Raw:
+    """Makes a table of an array (N, D), whose columns are x1 to xD.
+
+    For a run whose columns have other names, they are those of the run, in its order.
+
+    Args:
+        raw: the array, with its labels and parts.
+        wanted: what is asked for.
+
+    Raises:
+        ShapeError: the array has not the columns of the run.
+        DataError: as `table_of_frame`.
+    """
+    import polars
+
+    names = array_names(raw.values.shape[1])
+    if wanted.like is not None and wanted.like.table:
+        names = _names_for_run(names, wanted.like.columns, raw)
+    frame = polars.DataFrame(np.asarray(raw.values), schema=names)
+    table = table_of_frame(frame, wanted, raw.name)
+    labels = raw.labels
+    if labels is None:
+        labels = table.labels
+    return replace(
+        table,
+        labels=labels,
+        train=raw.train,
+        validation=raw.validation,
+        notes=(*raw.notes, *table.notes),
+    )
+
+
+def _names_for_run(names: list[str], columns: Sequence[str], raw: Raw) -> list[str]:
+    """Names the columns of an array that a run reads.
+
+    Raises:
+        ShapeError: it has other columns than the run.
+    """
+    if set(columns) <= set(names):
+        return names
+    is_array = all(ARRAY_NAME.fullmatch(column) for column in columns)
+    if is_array or len(columns) != len(names):
+        raise ShapeError(
+            f"{raw.name} has {len(names)} columns without names, the run was fitted on the "
+            f"{len(columns)} columns {listed(columns)}: give a frame with these, or an array of "
+            "the same columns"
+        )
+    return list(columns)
 
 
 def describe_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Description:
@@ -156,8 +245,10 @@ def describe_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Description
     Raises:
         DataError: two columns have the same name.
     """
-    head = frame.head(HEAD_ROWS).rename(normal_names(frame.columns, name))
-    return replace(_describe_head(head, wanted, name), count=len(frame))
+    head = frame.head(_rows_looked_at(frame.width))
+    head = head.rename(normal_names(frame.columns, name))
+    found = _describe_head(head, wanted, name, _cells_of_frame(wanted))
+    return replace(found, count=len(frame))
 
 
 # Files
@@ -202,13 +293,35 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     choice = choose_columns(scan.collect_schema().names(), wanted, str(path))
     # Columns of other types are not unpacked: one text, or the list in one row, may be of any size.
     schema = scan.collect_schema()
-    if not wanted.is_mixed:
-        types = {name: schema[name] for name in choice.values}
+    types = {name: schema[name] for name in choice.values}
+    if wanted.is_mixed:
+        choice = _leave_out_nested(choice, types, str(path))
+    else:
         _refuse_other_types(types, str(path), wanted)
     _refuse_nested({name: schema[name] for name in choice.others}, str(path))
     frame = scan.select(choice.all).collect()
     refuse_bomb(path, text_bytes(frame), path.stat().st_size)
-    return _make_table(frame, choice, wanted, str(path))
+    return _make_table(frame, choice, wanted, str(path), _cells_of_frame(wanted))
+
+
+def _leave_out_nested(choice: Choice, types: dict[str, Any], table: str) -> Choice:
+    """Leaves out columns of lists, structures and bytes, which are not unpacked."""
+    nested = {name: kind for name, kind in types.items() if _is_nested(kind)}
+    if not nested:
+        return choice
+    values = tuple(name for name in choice.values if name not in nested)
+    shown = ", ".join(f"{name!r} ({one_line(kind, 40)})" for name, kind in nested.items())
+    if not values:
+        raise DataError(f"{table} has no column that a model reads: {one_line(shown, 240)}")
+    note = f"{table}: left out, and not unpacked: {one_line(shown, 240)}"
+    return replace(choice, values=values, notes=(*choice.notes, note))
+
+
+def _is_nested(kind: Any) -> bool:
+    """Says whether values of a type are lists, structures, bytes or objects."""
+    import polars
+
+    return bool(kind.is_nested()) or kind in (polars.Binary, polars.Object)
 
 
 def _read_parquet_columns(path: Path, columns: Sequence[str]) -> "DataFrame":
@@ -227,6 +340,28 @@ def _read_parquet_columns(path: Path, columns: Sequence[str]) -> "DataFrame":
 def _read_text(path: Path, wanted: Wanted) -> Raw:
     dialect = find_dialect(path, wanted.text)
     choice = choose_columns(dialect.columns, wanted, str(path))
+    if wanted.is_mixed:
+        frame = _collect_texts(scan_texts(path, dialect).select(choice.all), dialect)
+    else:
+        frame, dialect = _read_numbers(dialect, choice, wanted)
+    if len(frame) != dialect.rows:
+        raise DataError(
+            f"{path} has {dialect.rows} lines of values, and {len(frame)} rows were read; see "
+            "data.quote and data.separator"
+        )
+    choice = _leave_out_empty(frame, dialect, choice, wanted)
+    cells = _cells_of_text(dialect, wanted)
+    wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
+    raw = _make_table(frame, choice, wanted, str(path), cells)
+    return replace(raw, notes=(*dialect.notes(), *raw.notes))
+
+
+def _read_numbers(dialect: Dialect, choice: Choice, wanted: Wanted) -> "tuple[DataFrame, Dialect]":
+    """Reads the columns of a text file: of numbers, where all fields are numbers.
+
+    Returns:
+        The columns, and the dialect by which they were read.
+    """
     frame = _read_fields(dialect, choice)
     may_have_commas = dialect.separator == ";" and wanted.text.decimal is None
     if may_have_commas and _has_texts(frame, choice):
@@ -234,16 +369,8 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
         with_commas = replace(dialect, decimal=",")
         read_again = _read_fields(with_commas, choice)
         if not _has_texts(read_again, choice):
-            dialect, frame = with_commas, read_again
-    if len(frame) != dialect.rows:
-        raise DataError(
-            f"{path} has {dialect.rows} lines of values, and {len(frame)} rows were read; see "
-            "data.quote and data.separator"
-        )
-    choice = _leave_out_empty(frame, dialect, choice, wanted)
-    wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
-    raw = _make_table(frame, choice, wanted, str(path))
-    return replace(raw, notes=(*dialect.notes(), *raw.notes))
+            return read_again, with_commas
+    return frame, dialect
 
 
 def _has_texts(frame: "DataFrame", choice: Choice) -> bool:
@@ -379,10 +506,9 @@ def _leave_out_empty(
 def _describe_text(path: Path, wanted: Wanted) -> Description:
     """Describes a text file by its dialect and its first rows."""
     dialect = find_dialect(path, wanted.text)
-    head = scan_texts(path, dialect).head(HEAD_ROWS).collect()
-    head = parse_spelled_numbers(head, dialect)
-    wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
-    found = _describe_head(head, wanted, str(path))
+    rows = _rows_looked_at(len(dialect.columns))
+    head = _collect_texts(scan_texts(path, dialect).head(rows), dialect)
+    found = _describe_head(head, wanted, str(path), _cells_of_text(dialect, wanted))
     return replace(found, count=dialect.rows, notes=(*dialect.notes(), *found.notes))
 
 
@@ -393,33 +519,70 @@ def _describe_parquet(path: Path, wanted: Wanted) -> Description:
     scan = scan_parquet(path)
     scan = scan.rename(normal_names(scan.collect_schema().names(), str(path)))
     schema = scan.collect_schema()
-    flat = [name for name, kind in schema.items() if not kind.is_nested()]
-    head = scan.select(flat).head(HEAD_ROWS).collect()
+    flat = [name for name, kind in schema.items() if not _is_nested(kind)]
+    head = scan.select(flat).head(_rows_looked_at(len(flat))).collect()
     rows = scan.select(polars.len()).collect().item()
-    return replace(_describe_head(head, wanted, str(path)), count=rows)
+    found = _describe_head(head, wanted, str(path), _cells_of_frame(wanted))
+    nested = []
+    for name, kind in schema.items():
+        if _is_nested(kind):
+            why = f"values of type {one_line(kind, 60)}"
+            nested.append(Column(name, "text", "left out", 0, (), why))
+    return replace(found, count=rows, columns=(*found.columns, *nested))
 
 
-def _describe_head(head: "DataFrame", wanted: Wanted, name: str) -> Description:
+def _rows_looked_at(width: int) -> int:
+    """Says how many rows of a table of so many columns are looked at for a description."""
+    return max(HEAD_ROWS, min(MOST_ROWS, MOST_CELLS // max(width, 1)))
+
+
+def _describe_head(head: "DataFrame", wanted: Wanted, name: str, cells: CellFormat) -> Description:
     """Describes a table by its first rows, and says what a fit would refuse of them."""
     problem = None
     notes: tuple[str, ...] = ()
     uses: dict[str, str] = {}
+    wanted = replace(wanted, kinds=wanted.kinds or {})
     try:
         choice = choose_columns(head.columns, wanted, name)
         notes = choice.notes
         uses = _uses_of(choice, head.columns)
-        _make_table(head.select(choice.all), choice, wanted, name)
+        raw = _make_table(head.select(choice.all), choice, wanted, name, cells)
+        notes = raw.notes
     except LowerboundError as error:
         problem = str(error)
     return Description(
         name,
         "table",
         len(head),
-        columns=describe_columns(head, uses),
+        columns=_describe_columns(head, uses, wanted, name, cells),
         looked_at=len(head),
         notes=notes,
         problem=problem,
     )
+
+
+def _describe_columns(
+    head: "DataFrame", uses: dict[str, str], wanted: Wanted, name: str, cells: CellFormat
+) -> tuple[Column, ...]:
+    """Describes the columns of the first rows of a table by their kinds."""
+    kinds = {}
+    for column, kind in (wanted.kinds or {}).items():
+        if uses.get(column) == "value":
+            kinds[column] = kind
+    plain = plain_frame(head, kinds, cells)
+    try:
+        found = find_or_refuse(plain, kinds, name, cells)
+    except LowerboundError:
+        found = find_or_refuse(plain, {}, name, cells)
+    kept = [each for each in found if isinstance(each, FoundKind)]
+    checked = {each.column.name: each for each in read_found(plain, kept, kinds, cells)[0]}
+    columns = []
+    for series, each in zip(head.iter_columns(), found, strict=True):
+        use = uses.get(series.name, "left out")
+        if isinstance(each, FoundKind):
+            each = checked[each.column.name]
+        columns.append(describe_found(each, series, cells, use))
+    return tuple(columns)
 
 
 def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
@@ -435,10 +598,12 @@ def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
 # Numbers
 
 
-def _make_table(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -> Raw:
+def _make_table(
+    frame: "DataFrame", choice: Choice, wanted: Wanted, name: str, cells: CellFormat
+) -> Raw:
     """Makes a table of the chosen columns of a frame."""
     if wanted.is_mixed:
-        raw = mixed_table(frame, choice, wanted, name)
+        raw = mixed_table(frame, choice, wanted, name, cells)
     else:
         raw = _table_of_numbers(frame, choice, wanted, name)
     names = {column or UNNAMED_INDEX: _as_names(frame[column]) for column in choice.ids}
@@ -540,10 +705,8 @@ def to_numbers(frame: "DataFrame", name: str, wanted: Wanted) -> np.ndarray:
 
 def _refuse_nested(types: dict[str, Any], table: str) -> None:
     """Refuses ids and labels of types that are no words: lists, structures, bytes."""
-    import polars
-
     for name, kind in types.items():
-        if kind.is_nested() or kind in (polars.Binary, polars.Object):
+        if _is_nested(kind):
             raise DataError(
                 f"{table} has the column {name!r} of type {one_line(kind, 80)}; allowed as ids "
                 "and labels (data.ids, data.labels): texts and numbers"

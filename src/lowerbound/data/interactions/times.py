@@ -1,14 +1,8 @@
 """The times of interactions as numbers that can be compared.
 
 These are read: numbers, such as seconds or milliseconds since 1970, as they are; dates and moments,
-of which those with a zone count in UTC; and texts of these forms:
-
-- the year first: 2020-01-31, 2020/1/31, 2020-01-31T10:00:00.5+02:00, 2020-01-31 10:00:00 UTC;
-- the year last, with four digits: 31/01/2020, 1/31/2020 3:05 PM, 31-01-2020 10:00, 31.01.2020.
-
-Of the year-last forms, dates parted by dots are read day first. For the others, day first and month
-first are both tried on all values. If both fit, nobody can know, and the user is asked.
-A moment without a zone is taken as one in UTC.
+of which those with a zone count in UTC; and texts of the forms with numbers alone that
+`files.dates` knows. If both orders of day and month fit, nobody can know, and the user is asked.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,28 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ConfigError, DataError, one_line
+from ..files.dates import (
+    DAY_FIRST,
+    MONTH_FIRST,
+    YEAR_FIRST,
+    YEAR_LAST,
+    microseconds,
+    read_iso,
+)
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Expr, Series
-
-DAY_FIRST = "day-first"
-MONTH_FIRST = "month-first"
+    from polars import Series
 
 KEY = "data.interactions.time_format"
 """The setting that says how times are written."""
-
-CLOCK = (
-    r"(?:[T ,]\s*(?<hour>\d{1,2}):(?<minute>\d{2})"
-    r"(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
-    r"\s*(?<half>[AaPp][Mm])?\s*(?:[Zz]|UTC|GMT|(?<sign>[+-])(?<off>\d{2}):?(?<set>\d{2})?)?)?\s*$"
-)
-"""The time of day, with or without a zone."""
-
-YEAR_FIRST = r"^\s*(?<year>\d{4})(?<mark>[-/.])(?<first>\d{1,2})[-/.](?<middle>\d{1,2})" + CLOCK
-
-YEAR_LAST = r"^\s*(?<first>\d{1,2})(?<mark>[-/.])(?<middle>\d{1,2})[-/.](?<year>\d{4})" + CLOCK
-
-MICROSECONDS = 1_000_000
 
 
 def times_as_numbers(
@@ -108,8 +94,8 @@ def _read_texts(
         return numbers.to_numpy(), ()
     # Each text is read once, however often it stands there.
     texts = column.unique(maintain_order=True)
-    microseconds, notes = _read_dates(texts, name, form)
-    known = column.replace_strict(texts, microseconds, return_dtype=polars.Int64)
+    found, notes = _read_dates(texts, name, form)
+    known = column.replace_strict(texts, found, return_dtype=polars.Int64)
     return known.to_numpy(), notes
 
 
@@ -137,15 +123,15 @@ def _read_dates(texts: "Series", name: str, form: str | None) -> "tuple[Series, 
     """Reads texts that are dates, each in microseconds since 1970; the notes say in which order."""
     import polars
 
-    plain = _read_plain(texts)
+    plain = read_iso(texts)
     if plain is not None:
         return plain, ()
     frame = texts.alias("text").to_frame()
-    iso = _microseconds(frame, YEAR_FIRST, DAY_FIRST)
+    iso = microseconds(frame, YEAR_FIRST, DAY_FIRST)
     if not iso.null_count():
         return iso, ()
-    day_first = iso.fill_null(_microseconds(frame, YEAR_LAST, DAY_FIRST))
-    month_first = iso.fill_null(_microseconds(frame, YEAR_LAST, MONTH_FIRST))
+    day_first = iso.fill_null(microseconds(frame, YEAR_LAST, DAY_FIRST))
+    month_first = iso.fill_null(microseconds(frame, YEAR_LAST, MONTH_FIRST))
     readings = {DAY_FIRST: day_first, MONTH_FIRST: month_first}
     is_year_last = frame.select(polars.col("text").str.contains(YEAR_LAST)).to_series()
     written_last = texts.filter(is_year_last)
@@ -160,60 +146,6 @@ def _read_dates(texts: "Series", name: str, form: str | None) -> "tuple[Series, 
     example = one_line(repr(written_last[0]), 60)
     note = f"times such as {example} are read {order.replace('-', ' ')} ({KEY})"
     return readings[order], (note,)
-
-
-def _read_plain(texts: "Series") -> "Series | None":
-    """Reads dates that all have the year first and all are of one form; None for others.
-
-    Polars is several times faster than `_microseconds`, but mixes no forms. It guesses the form
-    from the first text, and with the year first there is nothing to guess.
-    """
-    import polars
-    from polars.exceptions import PolarsError
-
-    if not texts.str.contains(r"^\d{4}-\d").all():
-        return None
-    try:
-        times = texts.str.to_datetime(time_zone="UTC", time_unit="us", strict=False)
-    except PolarsError:
-        return None
-    if times.null_count():
-        return None
-    return times.cast(polars.Int64)
-
-
-def _microseconds(frame: "DataFrame", form: str, order: str) -> "Series":
-    """Reads the texts of one form, in microseconds since 1970; null where a text is none."""
-    import polars
-    from polars import col
-
-    places = ("first", "middle")
-    if form == YEAR_LAST and order == DAY_FIRST:
-        places = ("middle", "first")
-    month, day = places
-    parts = frame.select(col("text").str.extract_groups(form)).unnest("text")
-    written = polars.format("{}-{}-{}", "year", col(month).str.zfill(2), col(day).str.zfill(2))
-    days = written.str.to_date("%Y-%m-%d", strict=False).cast(polars.Int64)
-    hour = _number("hour")
-    half = col("half").str.to_lowercase()
-    hour = polars.when(half.is_null()).then(hour).otherwise(hour % 12 + 12 * (half == "pm"))
-    is_hour = (
-        polars.when(half.is_null()).then(hour < 24).otherwise(_number("hour").is_between(1, 12))
-    )
-    is_clock = is_hour & (_number("minute") < 60) & (_number("second") <= 60)
-    seconds = (hour * 60 + _number("minute")) * 60 + _number("second") + days * 86_400
-    offset = (_number("off") * 60 + _number("set")) * 60
-    ahead = polars.when(col("sign") == "-").then(-offset).otherwise(offset)
-    fraction = col("fraction").fill_null("").str.pad_end(6, "0").str.head(6).cast(polars.Int64)
-    microseconds = (seconds - ahead) * MICROSECONDS + fraction
-    return parts.select(polars.when(is_clock).then(microseconds).alias("text")).to_series()
-
-
-def _number(part: str) -> "Expr":
-    """The number in a part of a text, 0 where the text has none."""
-    import polars
-
-    return polars.col(part).cast(polars.Int64).fill_null(0)
 
 
 def _refuse_ambiguous(written_last: "Series", name: str) -> None:
