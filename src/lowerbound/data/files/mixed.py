@@ -4,8 +4,9 @@ A row of the array has a number for each column: numbers as they are, levels as 
 dates as days since 1970. A gap is NaN. `data.frames` makes frames of such arrays again.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from ...columns import ColumnSchema
 from ...errors import DataError, one_line
+from ...system.maps import is_mapped, new_array, tell_map
+from ..prepare import chunks, take_columns
 from .cells import (
     USUAL,
     CellFormat,
@@ -30,6 +33,7 @@ from .choice import Choice, listed
 from .dates import MICROSECONDS, read_dates, zone_offset
 from .kinds import FoundKind, find_kinds, is_impossible, number_text
 from .sources import Raw, Wanted
+from .stored import StoredColumns
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -54,7 +58,7 @@ TRUTH = {"true", "false"}
 
 
 def mixed_table(
-    frame: "DataFrame", choice: Choice, wanted: Wanted, name: str, cells: CellFormat = USUAL
+    frame: "DataFrame | StoredColumns", choice: Choice, wanted: Wanted, name: str, cells: CellFormat = USUAL
 ) -> Raw:
     """Makes a table of the columns of values of a frame, whatever their kinds.
 
@@ -75,37 +79,58 @@ def mixed_table(
     if wanted.like is not None and wanted.like.table:
         return _table_for_run(frame, wanted.like.table, wanted, name, cells)
     kinds = wanted.kinds or {}
-    frame = frame.select(choice.values)
-    plain = plain_frame(frame, kinds, cells)
-    found = find_kinds(plain, kinds, name, cells)
-    found, parts = read_found(plain, found, kinds, cells)
-    if not parts:
-        raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
+    frame = plain_frame(frame.select(choice.values), kinds, cells)
+    found = find_kinds(frame, kinds, name, cells)
+    found, table = _read_table(frame, found, kinds, cells)
     columns = [each.column for each in found if not each.is_left_out]
+    if not columns:
+        raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
     infinite = 0
-    for column in columns:
-        if column.is_number and np.isnan(parts[column.name]).any():
+    for position, column in enumerate(columns):
+        if column.is_number and np.isnan(table[:, position]).any():
             infinite += count_infinite(frame[column.name], column.format, cells)
-    table = np.column_stack(list(parts.values()))
-    notes = (*_tell_kinds(found, name), *_tell_gaps(table, infinite, name))
+    notes = (*_tell_kinds(found, name), *_tell_gaps(table, infinite, name), *_tell_map(table, name))
     return Raw(
         name, "table", table, None, columns=_names(columns), table=tuple(columns), notes=notes
     )
 
 
-def plain_frame(frame: "DataFrame", kinds: Mapping[str, str], cells: CellFormat) -> "DataFrame":
+def plain_frame(
+    frame: "DataFrame | StoredColumns", kinds: Mapping[str, str], cells: CellFormat
+) -> "DataFrame | StoredColumns":
     """Makes numbers of the columns of a text file that hold nothing else, for speed alone.
 
     In other frames a column of texts is one, and the type is given back.
     """
-    if not cells.is_text:
+    if not cells.is_text or isinstance(frame, StoredColumns):
         return frame
     told = [name for name in frame.columns if name in kinds]
     return frame.with_columns(parse_plain_columns(frame.drop(told), cells).get_columns())
 
 
+def _read_table(
+    frame: "DataFrame | StoredColumns",
+    found: list[FoundKind],
+    kinds: Mapping[str, str],
+    cells: CellFormat,
+) -> tuple[list[FoundKind], np.ndarray]:
+    """Reads the columns whose kinds are found, one after another, and leaves out copies.
+
+    Returns:
+        The kinds, of all columns, and the values (N, D) of those that are not left out.
+    """
+    read = [each.column for each in found if not each.is_left_out]
+    values = new_array((len(frame), len(read)))
+    for position, column in enumerate(read):
+        values[:, position] = to_values(frame[column.name], column, cells)[0]
+    found = without_copies(found, (values[:, i] for i in range(len(read))), kinds)
+    kept = {each.column.name for each in found if not each.is_left_out}
+    is_kept = np.array([column.name in kept for column in read], bool)
+    return found, take_columns(values, is_kept)
+
+
 def read_found(
-    frame: "DataFrame", found: list[FoundKind], kinds: Mapping[str, str], cells: CellFormat
+    frame: "DataFrame | StoredColumns", found: list[FoundKind], kinds: Mapping[str, str], cells: CellFormat
 ) -> tuple[list[FoundKind], dict[str, np.ndarray]]:
     """Reads the columns whose kinds are found, and leaves out those that are equal to others.
 
@@ -116,7 +141,7 @@ def read_found(
     for each in found:
         if not each.is_left_out:
             parts[each.column.name] = to_values(frame[each.column.name], each.column, cells)[0]
-    found = without_copies(found, list(parts.values()), kinds)
+    found = without_copies(found, parts.values(), kinds)
     for each in found:
         if each.is_left_out:
             parts.pop(each.column.name, None)
@@ -124,7 +149,7 @@ def read_found(
 
 
 def without_copies(
-    found: list[FoundKind], parts: Sequence[np.ndarray], told: Mapping[str, str]
+    found: list[FoundKind], parts: Iterable[np.ndarray], told: Mapping[str, str]
 ) -> list[FoundKind]:
     """Leaves out columns that have the very values of another one before them.
 
@@ -142,7 +167,8 @@ def without_copies(
             continue
         part = next(values)
         column = each.column
-        key = (column.levels, column.kind == "datetime", part.tobytes())
+        digest = hashlib.sha256(part.tobytes()).digest()
+        key = (column.levels, column.kind == "datetime", digest)
         first = seen.setdefault(key, column.name)
         if first != column.name and column.name not in told and len(part) > 1:
             each = replace(each, is_useless=True, why=f"equal to {first!r}")
@@ -190,11 +216,14 @@ def _tell_ids(found: list[FoundKind]) -> str:
 
 def _tell_gaps(values: np.ndarray, infinite: int, name: str) -> tuple[str, ...]:
     """Tells how many cells are gaps."""
-    is_gap = np.isnan(values)
-    gaps = int(is_gap.sum())
+    gaps = 0
+    rows = 0
+    for _, piece in chunks(values):
+        is_gap = np.isnan(piece)
+        gaps += int(is_gap.sum())
+        rows += int(is_gap.any(axis=1).sum())
     if not gaps:
         return ()
-    rows = int(is_gap.any(axis=1).sum())
     note = (
         f"{name}: {gaps:,} of {values.size:,} cells are gaps, in {rows:,} of {len(values):,} rows"
     )
@@ -203,11 +232,18 @@ def _tell_gaps(values: np.ndarray, infinite: int, name: str) -> tuple[str, ...]:
     return (note,)
 
 
+def _tell_map(values: np.ndarray, name: str) -> tuple[str, ...]:
+    """Tells of values that are not in memory."""
+    if not is_mapped(values.shape):
+        return ()
+    return (f"{name}: {tell_map(values.shape)}",)
+
+
 # Tables that a run reads
 
 
 def _table_for_run(
-    frame: "DataFrame",
+    frame: "DataFrame | StoredColumns",
     columns: Sequence[ColumnSchema],
     wanted: Wanted,
     name: str,
@@ -217,12 +253,13 @@ def _table_for_run(
 
     What a column cannot hold is a gap, and counted, or refused: `data.unseen` says which.
     """
-    values = np.full((len(frame), len(columns)), np.nan)
+    values = new_array((len(frame), len(columns)))
     odd = {}
     absent = []
     for position, column in enumerate(columns):
         if column.name not in frame.columns:
             absent.append(column.name)
+            values[:, position] = np.nan
             continue
         values[:, position], words = to_values(frame[column.name], column, cells)
         if words:
@@ -239,6 +276,7 @@ def _table_for_run(
         if wanted.unseen == ERROR:
             raise DataError(f"{told}; data.unseen=missing takes such cells for gaps")
         notes.append(f"{told}; they are gaps (data.unseen)")
+    notes += _tell_map(values, name)
     table = tuple(columns)
     return Raw(
         name, "table", values, None, columns=_names(columns), table=table, notes=tuple(notes)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, LowerboundError, ShapeError, one_line
 from ...system.files import refuse_special
+from ...system.maps import is_mapped
 from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .description import Column, Description
@@ -24,6 +26,7 @@ from .parquet import refuse_unpacked
 from .kinds import FoundKind, find_or_refuse
 from .previews import HEAD_ROWS, describe_found
 from .sources import Raw, Source, Wanted, reason
+from .stored import StoredColumns
 from .texts import describe_ragged_line, find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
@@ -287,6 +290,9 @@ def text_bytes(frame: "DataFrame") -> int:
 
 
 def _read_parquet(path: Path, wanted: Wanted) -> Raw:
+    """Reads a Parquet file: whole, or, if it is large, one column after another."""
+    import polars
+
     scan = scan_parquet(path)
     names = scan.collect_schema().names()
     scan = scan.rename(normal_names(names, str(path)))
@@ -299,9 +305,19 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     else:
         _refuse_other_types(types, str(path), wanted)
     _refuse_nested({name: schema[name] for name in choice.others}, str(path))
+    cells = _cells_of_frame(wanted)
+    rows = scan.select(polars.len()).collect().item()
+    if wanted.is_mixed and is_mapped((rows, len(choice.values))):
+        stored = StoredColumns(scan, choice.all, rows, partial(_refuse_long_texts, path))
+        return _make_table(stored, choice, wanted, str(path), cells)
     frame = scan.select(choice.all).collect()
     refuse_bomb(path, text_bytes(frame), path.stat().st_size)
-    return _make_table(frame, choice, wanted, str(path), _cells_of_frame(wanted))
+    return _make_table(frame, choice, wanted, str(path), cells)
+
+
+def _refuse_long_texts(path: Path, column: "Series") -> None:
+    """Refuses a column whose texts are far longer than the file."""
+    refuse_bomb(path, text_bytes(column.to_frame()), path.stat().st_size)
 
 
 def _leave_out_nested(choice: Choice, types: dict[str, Any], table: str) -> Choice:
@@ -599,10 +615,14 @@ def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
 
 
 def _make_table(
-    frame: "DataFrame", choice: Choice, wanted: Wanted, name: str, cells: CellFormat
+    frame: "DataFrame | StoredColumns",
+    choice: Choice,
+    wanted: Wanted,
+    name: str,
+    cells: CellFormat,
 ) -> Raw:
     """Makes a table of the chosen columns of a frame."""
-    if wanted.is_mixed:
+    if wanted.is_mixed or isinstance(frame, StoredColumns):
         raw = mixed_table(frame, choice, wanted, name, cells)
     else:
         raw = _table_of_numbers(frame, choice, wanted, name)
