@@ -1,5 +1,5 @@
-"""A table of millions of rows, larger than one wants in memory: fitted for an epoch, scored, imputed
-and sampled by the commands, with the peak memory of each.
+"""A table of millions of rows, larger than one wants in memory: fitted for one epoch, scored,
+imputed and sampled by the commands, with the peak memory of each.
 
     python benchmarks/large_table.py [--rows 5000000] [--batch 1024] [--samples 5]
         [--split all] [--folder DIR]
