@@ -116,7 +116,10 @@ def refuse_unknown_kinds(kinds: Mapping[str, str], names: list[str], table: str)
 
 
 def find_kinds(
-    frame: "DataFrame | StoredColumns", kinds: Mapping[str, str], table: str, cells: CellFormat = USUAL
+    frame: "DataFrame | StoredColumns",
+    kinds: Mapping[str, str],
+    table: str,
+    cells: CellFormat = USUAL,
 ) -> list[FoundKind]:
     """Finds the kind of each column of a frame.
 
@@ -139,7 +142,10 @@ def find_kinds(
 
 
 def find_or_refuse(
-    frame: "DataFrame | StoredColumns", kinds: Mapping[str, str], table: str, cells: CellFormat = USUAL
+    frame: "DataFrame | StoredColumns",
+    kinds: Mapping[str, str],
+    table: str,
+    cells: CellFormat = USUAL,
 ) -> "list[FoundKind | DataError]":
     """Finds the kind of each column of a frame, or the error if it can be read in two ways.
 

@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +59,11 @@ TRUTH = {"true", "false"}
 
 
 def mixed_table(
-    frame: "DataFrame | StoredColumns", choice: Choice, wanted: Wanted, name: str, cells: CellFormat = USUAL
+    frame: "DataFrame | StoredColumns",
+    choice: Choice,
+    wanted: Wanted,
+    name: str,
+    cells: CellFormat = USUAL,
 ) -> Raw:
     """Makes a table of the columns of values of a frame, whatever their kinds.
 
@@ -102,10 +107,19 @@ def plain_frame(
 
     In other frames a column of texts is one, and the type is given back.
     """
-    if not cells.is_text or isinstance(frame, StoredColumns):
+    if not cells.is_text:
         return frame
+    if isinstance(frame, StoredColumns):
+        return frame.changed(partial(_plain_column, kinds=kinds, cells=cells))
     told = [name for name in frame.columns if name in kinds]
     return frame.with_columns(parse_plain_columns(frame.drop(told), cells).get_columns())
+
+
+def _plain_column(series: "Series", kinds: Mapping[str, str], cells: CellFormat) -> "Series":
+    """Makes numbers of a column as `plain_frame` does."""
+    if series.name in kinds:
+        return series
+    return parse_plain_columns(series.to_frame(), cells).to_series()
 
 
 def _read_table(
@@ -130,7 +144,10 @@ def _read_table(
 
 
 def read_found(
-    frame: "DataFrame | StoredColumns", found: list[FoundKind], kinds: Mapping[str, str], cells: CellFormat
+    frame: "DataFrame | StoredColumns",
+    found: list[FoundKind],
+    kinds: Mapping[str, str],
+    cells: CellFormat,
 ) -> tuple[list[FoundKind], dict[str, np.ndarray]]:
     """Reads the columns whose kinds are found, and leaves out those that are equal to others.
 

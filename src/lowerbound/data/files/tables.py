@@ -20,13 +20,13 @@ from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .description import Column, Description
 from .dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_value
+from .kinds import FoundKind, find_or_refuse
 from .limits import refuse_bomb
 from .mixed import mixed_table, plain_frame, read_found
 from .parquet import refuse_unpacked
-from .kinds import FoundKind, find_or_refuse
 from .previews import HEAD_ROWS, describe_found
 from .sources import Raw, Source, Wanted, reason
-from .stored import StoredColumns
+from .stored import StoredColumns, storing
 from .texts import describe_ragged_line, find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
@@ -308,16 +308,17 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     cells = _cells_of_frame(wanted)
     rows = scan.select(polars.len()).collect().item()
     if wanted.is_mixed and is_mapped((rows, len(choice.values))):
-        stored = StoredColumns(scan, choice.all, rows, partial(_refuse_long_texts, path))
+        stored = StoredColumns(scan, choice.all, rows, (partial(_without_long_texts, path),))
         return _make_table(stored, choice, wanted, str(path), cells)
     frame = scan.select(choice.all).collect()
     refuse_bomb(path, text_bytes(frame), path.stat().st_size)
     return _make_table(frame, choice, wanted, str(path), cells)
 
 
-def _refuse_long_texts(path: Path, column: "Series") -> None:
-    """Refuses a column whose texts are far longer than the file."""
+def _without_long_texts(path: Path, column: "Series") -> "Series":
+    """Returns a column whose texts are not far longer than the file; refuses others."""
     refuse_bomb(path, text_bytes(column.to_frame()), path.stat().st_size)
+    return column
 
 
 def _leave_out_nested(choice: Choice, types: dict[str, Any], table: str) -> Choice:
@@ -354,12 +355,24 @@ def _read_parquet_columns(path: Path, columns: Sequence[str]) -> "DataFrame":
 
 
 def _read_text(path: Path, wanted: Wanted) -> Raw:
+    """Reads a text file: whole, or, if it is large, one column after another."""
     dialect = find_dialect(path, wanted.text)
     choice = choose_columns(dialect.columns, wanted, str(path))
-    if wanted.is_mixed:
-        frame = _collect_texts(scan_texts(path, dialect).select(choice.all), dialect)
-    else:
-        frame, dialect = _read_numbers(dialect, choice, wanted)
+    if not wanted.is_mixed:
+        numbers, dialect = _read_numbers(dialect, choice, wanted)
+        return _table_of_text(numbers, dialect, choice, wanted)
+    texts = scan_texts(path, dialect).select(choice.all)
+    if not is_mapped((dialect.rows, len(choice.values))):
+        return _table_of_text(_collect_texts(texts, dialect), dialect, choice, wanted)
+    with _refusing_ragged(dialect), storing(texts) as stored:
+        return _table_of_text(stored, dialect, choice, wanted)
+
+
+def _table_of_text(
+    frame: "DataFrame | StoredColumns", dialect: Dialect, choice: Choice, wanted: Wanted
+) -> Raw:
+    """Makes a table of the columns of a text file."""
+    path = str(dialect.path)
     if len(frame) != dialect.rows:
         raise DataError(
             f"{path} has {dialect.rows} lines of values, and {len(frame)} rows were read; see "
@@ -368,7 +381,7 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
     choice = _leave_out_empty(frame, dialect, choice, wanted)
     cells = _cells_of_text(dialect, wanted)
     wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
-    raw = _make_table(frame, choice, wanted, str(path), cells)
+    raw = _make_table(frame, choice, wanted, path, cells)
     return replace(raw, notes=(*dialect.notes(), *raw.notes))
 
 
@@ -416,10 +429,17 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
 
 def _collect_texts(texts: "LazyFrame", dialect: Dialect) -> "DataFrame":
     """Reads columns of texts. DataError if a line has too many fields."""
+    with _refusing_ragged(dialect):
+        return texts.collect()
+
+
+@contextmanager
+def _refusing_ragged(dialect: Dialect) -> Iterator[None]:
+    """Makes a DataError of what Polars raises in a block that reads a line of too many fields."""
     from polars.exceptions import ComputeError
 
     try:
-        return texts.collect()
+        yield
     except ComputeError:
         raise DataError(describe_ragged_line(dialect)) from None
 
@@ -499,7 +519,7 @@ def as_number(text: "Expr", decimal: str = ".") -> "Expr":
 
 
 def _leave_out_empty(
-    frame: "DataFrame", dialect: Dialect, choice: Choice, wanted: Wanted
+    frame: "DataFrame | StoredColumns", dialect: Dialect, choice: Choice, wanted: Wanted
 ) -> Choice:
     """Leaves out columns without a name and without values, as of a separator after each line."""
     empty = []
