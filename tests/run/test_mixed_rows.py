@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 import lowerbound
 from lowerbound.anomalies.cells import usual_of_gaps
 from lowerbound.anomalies.measures import Scorer
-from lowerbound.errors import ConfigError, RunError
+from lowerbound.errors import ConfigError, RunError, ShapeError
 from lowerbound.evaluation.cells import cells_of, column_likelihoods
 from lowerbound.evaluation.measure import MeasureSettings
 from lowerbound.run import returned
@@ -214,6 +214,25 @@ def test_a_threshold_is_by_the_adjusted_score(run):
     scores = lowerbound.score(run, split="all", samples=100, threshold=0.1)
     assert scores.by == "adjusted"
     assert scores.summary()["thresholds"]["by"] == "adjusted"
+
+
+def test_runs_of_other_splits_are_compared_row_by_row(run, frame, tmp_path):
+    """Their scales differ, and the log-likelihoods are in the units of the data all the same."""
+    settings = QUIET | {"data.ids": ["name"], "data.seed": 5, "training.epochs": 1}
+    other = lowerbound.fit(
+        "table", data=frame, out=tmp_path / "o", progress=False, settings=settings
+    )
+    assert other.schema.table != run.schema.table
+    rows = frame.head(60)
+    found = lowerbound.score(run, rows, against=other, samples=4).scores
+    alone = lowerbound.score(other, rows, samples=4).scores["log_likelihood"]
+    assert np.allclose(found["log_likelihood"] - found["log_ratio_against"], alone, atol=1e-4)
+    settings |= {"data.kinds": {"children": "real"}}
+    other = lowerbound.fit(
+        "table", data=frame, out=tmp_path / "p", progress=False, settings=settings
+    )
+    with pytest.raises(ShapeError, match="children real.*children count.*must be alike"):
+        lowerbound.score(run, rows, against=other)
 
 
 def test_many_rows_are_measured_in_pieces(run, monkeypatch):

@@ -100,7 +100,12 @@ class Scorer:
         return columns
 
     def measure_against(self, other: Run, examples: Split) -> Numbers:
-        """Measures the log-likelihood of examples under another run."""
+        """Measures the log-likelihood of examples under another run.
+
+        The rows of a table with columns of several kinds are coded as that run codes them.
+        """
+        if isinstance(examples, Examples) and other.schema.table:
+            examples = replace(examples, schema=other.schema)
         return self._measure_by(other, examples, ("log_likelihood",))["log_likelihood"]
 
     def _measure_by(self, run: Run, examples: Split, names: tuple[str, ...]) -> Columns:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from ..columns import ColumnSchema
 from ..data import Schema
 from ..data.memory import DataSource, source_text
-from ..errors import ConfigError, ShapeError, unknown
+from ..errors import ConfigError, ShapeError, one_line, unknown
 from ..evaluation import Estimate, auroc, average_precision
 from ..evaluation.batches import positive, refuse_seed
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
@@ -450,8 +451,13 @@ def _refuse_without_likelihood(run: Run) -> None:
 
 
 def _as_read(schema: Schema) -> Schema:
-    """Returns the schema without the span of the training split, which two runs need not share."""
-    return replace(schema, low=0.0, high=0.0)
+    """Returns the schema without what is measured of the training split, which two runs need not
+    share: the span, and of a table with columns of several kinds all but kinds and levels.
+    """
+    table = []
+    for column in schema.table:
+        table.append(ColumnSchema(column.name, column.kind, levels=column.levels))
+    return replace(schema, low=0.0, high=0.0, table=tuple(table))
 
 
 def _describe_data(schema: Schema) -> str:
@@ -459,7 +465,10 @@ def _describe_data(schema: Schema) -> str:
     if schema.kind[0] in "aeiou":
         article = "an"
     values = "of real numbers"
-    if schema.levels:
+    if schema.table:
+        kinds = [f"{column.name} {column.kind}" for column in schema.table]
+        values = f"with the columns {one_line(', '.join(kinds), 160)}"
+    elif schema.levels:
         values = f"on {schema.levels} levels"
     elif schema.mean:
         values = "standardised by itself"
