@@ -1,6 +1,6 @@
 """What is measured of each example, and the scores that are made of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,12 +43,22 @@ class Scorer:
         settings: the seed and the importance samples.
         usual: what is usual for each column of a table with columns of several kinds, (D,) nats;
             None where that is not known, and for all other data.
+        begin: is told of each piece of the work when it begins.
     """
 
     run: Run
     against: Run | None
     settings: MeasureSettings
     usual: Numbers | None = None
+    begin: Callable[[str], None] = lambda name: None
+
+    def stages(self, examples: Split) -> int:
+        """Counts the pieces of the work of `measure` and `odd_cells`."""
+        pieces = -(-len(examples) // MEASURED_AT_ONCE)
+        runs = 1
+        if self.against is not None:
+            runs = 2
+        return runs * pieces + 1
 
     @property
     def has_code_lengths(self) -> bool:
@@ -82,6 +92,7 @@ class Scorer:
         """Finds the cells that make rows odd; None where nothing is known of cells."""
         if self.usual is None or not isinstance(examples, Examples):
             return None
+        self.begin("odd cells")
         return find_odd_cells(self.run.model, examples, self.usual, self.settings.seed)
 
     def measure(self, examples: Split) -> Columns:
@@ -112,7 +123,8 @@ class Scorer:
         """Measures examples piece by piece under a run, by the names of the measures."""
         parts: dict[str, list[Numbers]] = {name: [] for name in names}
         draws = self.settings.draws or draws_for(len(examples))
-        for piece, seed in _pieces(examples, self.settings.seed):
+        for number, (piece, seed) in enumerate(_pieces(examples, self.settings.seed)):
+            self.begin(f"row {number * MEASURED_AT_ONCE:,} of {len(examples):,}")
             settings = replace(self.settings, seed=seed, draws=draws)
             measured = measure_split(piece, run.model, settings)
             for name, found in parts.items():

@@ -17,6 +17,7 @@ from ..evaluation.batches import positive, refuse_seed
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import MeasureSettings
 from ..run import Run, digest_of, load
+from ..system.progress import stages
 from .cells import OddCells
 from .measures import ANOMALOUS, Columns, Scorer, judged
 from .reference import find_own
@@ -288,6 +289,7 @@ def score(
     truth: str | np.ndarray | None = None,
     reference: int | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Scores:
     """Scores each example of a split of images or a table; where `source` is not the run's own
     data, examples of the run's own test split too.
@@ -344,6 +346,7 @@ def score(
         reference: the most examples of the reference, and of the run's own test split, that are
             taken; None takes those that the run keeps.
         seed: of the draws.
+        progress: whether a bar on standard error shows the progress.
 
     Raises:
         ConfigError: the run has no likelihood (interactions, an autoencoder), or an argument has no
@@ -375,9 +378,13 @@ def score(
     if home.test is not None and examples.digest() != digest_of(run.folder):
         own = scorer.scores(home.test, likely)
     caveats = (run.caveat(examples, source), _caveat_of(home.reference_split))
+    with stages("score", scorer.stages(examples), show=progress) as begin:
+        scorer = replace(scorer, begin=begin)
+        measured = scorer.measure(examples)
+        odd = scorer.odd_cells(examples)
     return Scores(
         names=examples.names_of_rows(),
-        scores=scorer.scores(scorer.measure(examples), likely),
+        scores=scorer.scores(measured, likely),
         own=own,
         source=source_text(run.recipe.data.source if source is None else source),
         split=name,
@@ -389,7 +396,7 @@ def score(
         truth=marks,
         caveat="; ".join(caveat for caveat in caveats if caveat) or None,
         left_out=home.left_out,
-        odd=scorer.odd_cells(examples),
+        odd=odd,
     )
 
 

@@ -226,6 +226,7 @@ def score(
         threshold=threshold,
         by=by,
         truth=truth,
+        progress=True,
     )
     write_frames(out, scores.frames())
     result = {"out": str(out)} | scores.summary()
