@@ -1,6 +1,6 @@
 """Makes the environments of the peers that `peers.txt` pins, one for each of its sections.
 
-    python benchmarks/peers.py [--folder .benchmarks/peers] [--only pythae cornac recbole]
+    python benchmarks/peers.py [--folder .benchmarks/peers] [--only pythae ...]
 
 One that cannot be installed is told of on one line, and the others are made all the same.
 """
@@ -28,7 +28,8 @@ def sections(text: str) -> dict[str, list[str]]:
 
 
 def install(folder: Path, pins: list[str]) -> None:
-    """An environment with these versions: torch with what it needs, then the others alone.
+    """An environment with these versions: torch, where it is among them, with what it needs, then
+    the others alone.
 
     Raises:
         CalledProcessError: pip could not install one of them.
@@ -36,7 +37,8 @@ def install(folder: Path, pins: list[str]) -> None:
     venv.create(folder, with_pip=True, clear=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     torch = [pin for pin in pins if pin.startswith("torch==")]
-    subprocess.run([*pip, *torch], check=True)
+    if torch:
+        subprocess.run([*pip, *torch], check=True)
     subprocess.run([*pip, "--no-deps", *(pin for pin in pins if pin not in torch)], check=True)
 
 

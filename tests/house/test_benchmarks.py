@@ -452,6 +452,7 @@ def test_the_peers_are_pinned():
         "pythae": ["torch==2.13.0", "pythae==0.1.2"],
         "cornac": ["torch==2.13.0", "cornac==3.0.1"],
         "recbole": ["torch==2.13.0", "recbole==1.2.1"],
+        "pyod": ["pyod==3.6.7", "ISLP==0.6.0"],
     }
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pins in found.values() for pin in pins)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import norm
+from scipy.stats import lognorm, norm
 
 from lowerbound.baselines import GaussianEM
 
@@ -89,7 +89,8 @@ def test_the_bound_of_discrete_columns_is_below_the_entropy_that_nobody_beats():
     random = np.random.default_rng(0)
     values = random.integers(0, 4, (4000, 1)).astype(float)
     column = (imputation.Column("visits", "count", discrete=True),)
-    log_prob = imputation.dequantised_log_prob(GaussianEM(ridge=0.0), values, column, seed=0)
+    logs = imputation.Logs.of(column, values, positive=False)
+    log_prob = imputation.dequantised_log_prob(GaussianEM(ridge=0.0), values, column, logs, 0)
     found = log_prob(values).mean()
     assert found < -np.log(4)
     assert found == pytest.approx(-0.5 * np.log(2 * np.pi * np.e * 16 / 12), abs=0.02)
@@ -156,3 +157,23 @@ def test_a_table_has_means_with_standard_errors():
         "| wine | 50 % | kNN | 0.2000 ± 0.0577 | - |",
         "| wine | 50 % | EM | 0.1250 | 0.900 |",
     ]
+
+
+def test_logs_are_undone_and_their_density_is_in_the_units_of_the_data():
+    """A log-normal column, whose density is known, beside one that is left as it is."""
+    random = np.random.default_rng(0)
+    values = np.column_stack([np.exp(2 + 0.5 * random.normal(size=5000)), random.normal(size=5000)])
+    values[:7, 0] = np.nan
+    columns = (imputation.Column("size", "positive"), imputation.Column("shift", "real"))
+    logs = imputation.Logs.of(columns, values, positive=True)
+    np.testing.assert_allclose(logs.undo(logs.take(values)), values, rtol=1e-12)
+    log_prob = imputation.dequantised_log_prob(GaussianEM(ridge=0.0), values, columns, logs, 0)
+    expected = norm.logpdf(values[:, 1])
+    expected[7:] += lognorm.logpdf(values[7:, 0], 0.5, scale=np.exp(2))
+    np.testing.assert_allclose(log_prob(values), expected, rtol=0.05, atol=0.05)
+    made = imputation.gaussian(GaussianEM(), in_logs=True).fit_and_impute(values, columns, 0)
+    np.testing.assert_allclose(made.single[:7, 0], np.exp(2), rtol=0.1)
+    whole = (imputation.Column("paid", "positive", discrete=True),)
+    paid = imputation.Logs.of(whole, np.array([[5.0], [np.nan]]), positive=True)
+    np.testing.assert_allclose(paid.take(np.array([[0.0], [np.e - 1]])), [[0], [1]], atol=1e-12)
+    np.testing.assert_array_equal(paid.undo(np.array([[-3.0], [20.0]])), [[0], [5]])
