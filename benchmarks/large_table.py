@@ -184,7 +184,7 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
             assert length(outputs[name]) == rows
         if name == "impute":
             found["imputed"] = check(data, outputs[name])
-        write("large-table", given, found)
+        write("large-table", found, given)
 
 
 def length(path: Path) -> int:

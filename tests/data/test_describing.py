@@ -72,23 +72,56 @@ def test_a_broken_picture_is_a_problem_that_is_told(tmp_path):
     assert repr(found).splitlines()[-1].startswith("problem")
 
 
-def test_a_table_is_described_by_its_first_rows(tmp_path):
-    """Kinds, uses, gaps and examples of columns, of the first thousand rows alone."""
+def test_a_table_is_described_by_its_columns(tmp_path):
+    """Kinds and why, uses, levels, gaps and examples, of all rows where there are not too many."""
     rows = [f"{i};{i / 2:.1f};{'yes' if i % 2 else 'no'};".replace(".", ",") for i in range(3000)]
     path = write_text(tmp_path / "t.csv", ["n;half;word;none", *rows])
     found = describe(path)
-    assert (found.kind, found.count, found.looked_at) == ("table", 3000, 1000)
-    assert [column.kind for column in found.columns] == ["whole number", "number", "text", "empty"]
-    assert found.columns[1].examples == ("0", "0.5", "1")
-    assert found.columns[3].missing == 1000
+    assert (found.kind, found.count, found.looked_at) == ("table", 3000, 3000)
+    assert [column.kind for column in found.columns] == ["id", "real", "binary", "empty"]
+    assert [column.use for column in found.columns] == ["left out", "value", "value", "left out"]
+    assert [column.levels for column in found.columns] == [None, None, 2, None]
+    assert found.columns[0].why == "it counts the rows"
+    assert found.columns[1].examples == ("0,0", "0,5", "1,0")
+    assert found.columns[3].missing == 3000
     assert "';'" in found.notes[0]
     assert "','" in found.notes[0]
-    assert "'word'" in (found.problem or "")
-    assert "data.exclude" in (found.problem or "")
+    assert found.problem is None
+    lines = str(found).splitlines()
+    assert "all 3,000 rows:" in lines
+    heads = next(line.split() for line in lines if "levels" in line)
+    assert heads == ["column", "kind", "use", "levels", "missing", "why", "examples"]
+    assert any(line.split()[:4] == ["none", "empty", "left", "out"] for line in lines)
+
+
+def test_a_long_table_is_described_by_its_first_rows(tmp_path):
+    """Of many columns fewer rows are looked at, but no fewer than a thousand."""
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"x": RANDOM.normal(size=120_000)}).write_parquet(path)
+    found = describe(path)
+    assert (found.count, found.looked_at) == (120_000, 100_000)
+    assert "the first 100,000 rows:" in str(found)
+    wide = pl.DataFrame(np.ones((1500, 3000)))
+    assert describe(wide).looked_at == 1000
+
+
+def test_what_a_fit_would_refuse_is_said_beside_the_columns(tmp_path):
+    """The column that can be read in two ways is marked, and the others have their kinds."""
+    rows = [f"0{i % 9 + 1}/0{i % 7 + 1}/2020,{i % 5}" for i in range(40)]
+    path = write_text(tmp_path / "t.csv", ["day,n", *rows])
+    found = describe(path)
+    assert "day first or month first" in (found.problem or "")
+    assert [column.use for column in found.columns] == ["refused", "value"]
+    assert [column.kind for column in found.columns] == ["unknown", "ordinal"]
+    told = Data(str(path), kinds={"day": "datetime %d/%m/%Y"})
+    found = describe(path, Reading(told.wanted()))
+    assert found.problem is None
+    assert [column.kind for column in found.columns] == ["datetime", "ordinal"]
+    assert found.columns[0].why == "told by data.kinds"
 
 
 def test_what_a_table_is_asked_for_shows_in_the_uses(tmp_path):
-    lines = ["id,x,y,class", *(f"a{i},{i},{i * i},{i % 2}" for i in range(20))]
+    lines = ["id,x,y,class", *(f"a{i},{i * 3 % 7},{i * i},{i % 2}" for i in range(20))]
     path = write_text(tmp_path / "t.csv", lines)
     data = Data(str(path), ids=["id"], labels="class", exclude=["y"])
     found = describe(path, Reading(data.wanted()))
@@ -126,18 +159,19 @@ def test_a_sparse_matrix_is_a_log_and_other_archives_are_not(tmp_path):
     assert (images.kind, images.labels) == ("image", {"1": 3, "0": 1})
 
 
-def test_a_parquet_file_is_described_by_its_header_and_first_rows(tmp_path):
+def test_a_parquet_file_is_described_by_its_columns(tmp_path):
+    """Lists are told of, and not unpacked."""
     path = tmp_path / "t.parquet"
-    frame = pl.DataFrame({"x": range(2500), "day": ["2020-01-01"] * 2500}).with_columns(
-        pl.col("day").str.to_date()
-    )
+    frame = pl.DataFrame({"x": range(2500), "day": ["2020-01-01", "2020-01-02"] * 1250})
+    frame = frame.with_columns(pl.col("day").str.to_date(), tags=pl.concat_list("x"))
     frame.write_parquet(path)
     found = describe(path)
-    assert (found.count, found.looked_at) == (2500, 1000)
-    assert [column.kind for column in found.columns] == ["whole number", "date"]
+    assert (found.count, found.looked_at) == (2500, 2500)
+    assert [column.kind for column in found.columns] == ["id", "datetime", "text"]
+    assert found.columns[2].why == "values of type List(Int64)"
 
 
-def test_a_frame_that_a_fit_would_refuse_is_described_as_its_file_is(tmp_path):
+def test_a_frame_is_described_as_its_file_is(tmp_path):
     """What is wrong is said beside what is there, and all rows are counted."""
     frame = pl.DataFrame({"x": range(2500), "day": ["monday"] * 2500})
     path = tmp_path / "days.parquet"
@@ -146,7 +180,8 @@ def test_a_frame_that_a_fit_would_refuse_is_described_as_its_file_is(tmp_path):
         found = describe(source)
         assert found.count == 2500
         assert found.columns == describe(str(path)).columns
-        assert "'day' ('monday' in row 1)" in found.problem
+        assert "no column that a model reads: 'x' (id: it counts the rows)" in found.problem
+        assert "'day' (one value only: 'monday')" in found.problem
 
 
 def test_data_in_memory_and_named_sets_are_described(tmp_path):

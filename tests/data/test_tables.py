@@ -253,7 +253,7 @@ def test_truth_values_are_ones_and_zeros(tmp_path: Path, words: tuple[str, str])
 def test_the_usual_words_for_a_missing_value(tmp_path: Path, word: str) -> None:
     """They are gaps, which are refused with the name of the column and the way out."""
     message = refusal(tmp_path, f"a,b\n1,2\n3,{word}\n5,6\n")
-    assert "'b' (1 of 3 rows, first in row 2); fill or drop them" in message
+    assert "'b' (1 of 3 rows, first in row 2); data.kinds={} takes them for gaps" in message
     assert "data.exclude" in message
 
 

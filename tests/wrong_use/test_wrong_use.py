@@ -845,8 +845,8 @@ WRONG = [
     ),
     (
         "nan in a CSV",
-        "fit table --data nan.csv",
-        "HERE/nan.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 4 rows, first in row 3), 'c' (1 of 4 rows, first in row 1); fill or drop them, or leave the column out through data.exclude",
+        "fit table --data nan.csv --set data.kinds=none",
+        "HERE/nan.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 4 rows, first in row 3), 'c' (1 of 4 rows, first in row 1); data.kinds={} takes them for gaps (with model.likelihood.type=Columns, as in the recipe table), or fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "a line with more fields than names",
@@ -900,13 +900,13 @@ WRONG = [
     ),
     (
         "text in a column",
-        "fit table --data text.csv",
-        "HERE/text.csv has columns that are not numbers: 'c' ('x' in row 1); leave them out through data.exclude, or choose others through data.columns",
+        "fit table --data text.csv --set data.kinds=none",
+        "HERE/text.csv has columns that are not numbers: 'c' ('x' in row 1); data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "a missing value",
-        "fit table --data missing.csv",
-        "HERE/missing.csv has values that are missing, NaN, infinite or beyond float32 in 'a' (1 of 4 rows, first in row 2); fill or drop them, or leave the column out through data.exclude",
+        "fit table --data missing.csv --set data.kinds=none",
+        "HERE/missing.csv has values that are missing, NaN, infinite or beyond float32 in 'a' (1 of 4 rows, first in row 2); data.kinds={} takes them for gaps (with model.likelihood.type=Columns, as in the recipe table), or fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "one row",
@@ -970,23 +970,23 @@ WRONG = [
     ),
     (
         "signs of a currency",
-        "fit table --data money.csv",
-        "HERE/money.csv has columns that are not numbers: 'a' ('$1' in row 1); currency signs, percent signs and units are not read: write plain numbers; leave them out through data.exclude, or choose others through data.columns",
+        "fit table --data money.csv --set data.kinds=none",
+        "HERE/money.csv has columns that are not numbers: 'a' ('$1' in row 1); currency signs, percent signs and units are not read: write plain numbers; data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "points between thousands",
-        "fit table --data thousands.csv --set 'data.decimal=\",\"'",
-        "HERE/thousands.csv has columns that are not numbers: 'a' ('1.234,5' in row 1); marks between thousands are not read: write plain numbers; leave them out through data.exclude, or choose others through data.columns",
+        "fit table --data thousands.csv --set data.kinds=none --set 'data.decimal=\",\"'",
+        "HERE/thousands.csv has columns that are not numbers: 'a' ('1.234,5' in row 1); marks between thousands are not read: write plain numbers; data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "a comma that may be a decimal mark",
-        "fit table --data comma.csv",
-        "HERE/comma.csv has columns that are not numbers: 'a' ('1,5' in row 1); if the comma is a decimal mark set data.decimal=',', else write plain numbers; leave them out through data.exclude, or choose others through data.columns",
+        "fit table --data comma.csv --set data.kinds=none",
+        "HERE/comma.csv has columns that are not numbers: 'a' ('1,5' in row 1); if the comma is a decimal mark set data.decimal=',', else write plain numbers; data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "dashes for missing values",
-        "fit table --data dashes.csv",
-        "HERE/dashes.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 3 rows, first in row 1); fill or drop them, or leave the column out through data.exclude",
+        "fit table --data dashes.csv --set data.kinds=none",
+        "HERE/dashes.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 3 rows, first in row 1); data.kinds={} takes them for gaps (with model.likelihood.type=Columns, as in the recipe table), or fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "no columns",
@@ -1400,9 +1400,9 @@ WRONG = [
         "between.npy has real numbers, the model was trained on 256 levels; round 255 x and save whole numbers, for 256 levels",
     ),
     (
-        "a column too few",
-        "evaluate table --data narrow.csv",
-        "narrow.csv lacks 1 of the 3 columns that the run was fitted on: 'c'; it has 'a', 'b'",
+        "none of the columns of the run",
+        "evaluate table --data plays.csv",
+        "plays.csv has none of the 3 columns of the run: 'a', 'b', 'c'; it has 'user', 'item'",
     ),
     (
         "images for a table",
@@ -1488,8 +1488,8 @@ WRONG = [
     ),
     (
         "encode other columns",
-        "encode table --data narrow.csv --out z.npy",
-        "narrow.csv lacks 1 of the 3 columns that the run was fitted on: 'c'; it has 'a', 'b'",
+        "encode table --data plays.csv --out z.npy",
+        "plays.csv has none of the 3 columns of the run: 'a', 'b', 'c'; it has 'user', 'item'",
     ),
     (
         "encode below a file",
@@ -2037,6 +2037,8 @@ WORKS = [
         f"fit aevb-mnist {GREYS} --set data.validation=0 --set training.patience=none --data sizes --set data.size=3x7",
     ),
     ("a column more than the run knows", "evaluate table --data wide.csv"),
+    ("a column less than the run knows", "evaluate table --data narrow.csv"),
+    ("words and gaps in a table", "fit table --data text.csv --set data.validation=1"),
     ("one row to measure", "evaluate table --data row.csv"),
     ("one importance sample", "evaluate image --samples 1"),
 ]

@@ -376,14 +376,15 @@ def _from_pandas_column(column: Any) -> Any:
     """
     import polars
 
-    categories = getattr(column.dtype, "categories", None)
-    if categories is not None and getattr(column.dtype, "ordered", False):
+    kind = getattr(column, "dtype", None)
+    categories = getattr(kind, "categories", None)
+    if categories is not None and getattr(kind, "ordered", False):
         names = list(map(str, categories))
         codes = column.cat.codes.to_numpy()
         words = [names[code] if code >= 0 else None for code in codes]
         return polars.Series(words, dtype=polars.Enum(names))
     values = column.to_numpy()
-    is_whole = getattr(column.dtype, "kind", "") in ("i", "u")
+    is_whole = getattr(kind, "kind", "") in ("i", "u")
     if is_whole and values.dtype.kind == "f":
         # Of whole numbers with gaps pandas makes others.
         return polars.Series(values).fill_nan(None).cast(polars.Int64)
@@ -509,7 +510,7 @@ def _stack(parts: list[Any]) -> Any:
     import polars
 
     if parts and isinstance(parts[0], Mapping):
-        return polars.DataFrame(parts)
+        return polars.DataFrame(parts, infer_schema_length=None)
     if parts and all(isinstance(part, str | PathLike) for part in parts):
         raise DataError("a list of texts is not read; of files, give the folder that holds them")
     if parts and all(map(_is_picture, parts)):

@@ -60,6 +60,17 @@ class CellFormat:
     decimal: str | None = None
     is_text: bool = False
 
+    @property
+    def numbers(self) -> list[float]:
+        """The numbers among the words that stand for a gap, such as -999."""
+        found = []
+        for word in self.missing:
+            try:
+                found.append(float(word))
+            except ValueError:
+                continue
+        return [number for number in found if np.isfinite(number)]
+
 
 USUAL = CellFormat()
 """Cells are written as they usually are."""
@@ -156,7 +167,8 @@ def _is_in(words: "Series", others: Sequence[str]) -> "Series":
     """Says which words are among some others; false for null."""
     import polars
 
-    return words.is_in(polars.Series(list(others), dtype=polars.String)).fill_null(False)
+    listed = polars.Series(list(others), dtype=polars.String)
+    return words.is_in(listed.implode()).fill_null(False)
 
 
 # Numbers
@@ -170,6 +182,15 @@ def read_numbers(series: "Series", form: str, cells: CellFormat) -> Numbers:
         form: how numbers in texts are written: one of `NUMBER_FORMS`, or "" for plain ones.
         cells: how the cells are written.
     """
+    numbers = _read_numbers(series, form, cells)
+    gaps = cells.numbers
+    if gaps:
+        numbers.values[np.isin(numbers.values, gaps)] = np.nan
+    return numbers
+
+
+def _read_numbers(series: "Series", form: str, cells: CellFormat) -> Numbers:
+    """Reads numbers, of which some may stand for a gap."""
     import polars
 
     if is_text(series):
@@ -244,9 +265,9 @@ def _parse_plain(texts: "DataFrame", cells: CellFormat) -> "list[Series]":
     if rest.width:
         stripped = every.str.strip_chars()
         gaps = polars.Series(list(cells.missing), dtype=polars.String)
-        numbers = numbers.hstack(
-            _cast_if_all(rest.select(polars.when(~stripped.is_in(gaps.implode())).then(stripped)))
-        )
+        known = polars.when(~stripped.is_in(gaps.implode())).then(stripped)
+        more = _cast_if_all(rest.select(known))
+        numbers = polars.DataFrame([*numbers.get_columns(), *more.get_columns()])
     if not numbers.width:
         return []
     written = texts.select(numbers.columns)

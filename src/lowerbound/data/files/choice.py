@@ -99,6 +99,11 @@ def _choose_for_run(
     known = set(names)
     missing = [column for column in values if column not in known]
     if missing and wanted.is_mixed:
+        if len(missing) == len(values):
+            raise DataError(
+                f"{table} has none of the {len(values)} columns of the run: {listed(missing)}; it "
+                f"has {listed(names)}"
+            )
         values = tuple(column for column in values if column in known)
     elif missing:
         raise DataError(

@@ -139,9 +139,9 @@ def order_of(form: str) -> str:
     """Says whether a form has the day or the month first."""
     places = [form.find(part) for part in ("%d", "%-d") if part in form]
     months = [form.find(part) for part in ("%m", "%-m") if part in form]
-    if places and months and min(months) < min(places):
-        if form.find("%Y") > min(places):
-            return MONTH_FIRST
+    is_month_first = places and months and min(months) < min(places)
+    if is_month_first and max(form.find("%Y"), form.find("%y")) > min(places):
+        return MONTH_FIRST
     return DAY_FIRST
 
 

@@ -59,7 +59,7 @@ LEAST_IDS = 12
 LEAST_COUNTED = 10
 """A column of so many rows may count them; one of fewer may do so by chance."""
 
-ID_NAMES = re.compile(r"(.*[_\s.-])?(id|ids|uuid|guid|key|index|idx)|.*[a-z]I[Dd]", re.IGNORECASE)
+ID_NAMES = re.compile(r"(.*[_\s.-])?(?i:id|ids|uuid|guid|key|index|idx)|.*[a-z]I[Dd]")
 """Whole numbers that all differ name the rows if their column has such a name."""
 
 MOST_DECIMALS = 10
@@ -86,7 +86,7 @@ class FoundKind:
         column: what is known of it from the source; its kind may be one that no model reads.
         why: says why, in a few words.
         is_useless: a model can learn nothing of it, whatever its kind: it has one value, or none.
-        note: a sentence on how its cells are read, where that is not plain; or "".
+        note: says how its cells are read, where that is not plain; or "".
     """
 
     column: ColumnSchema
@@ -120,6 +120,7 @@ def find_kinds(
     kinds: Mapping[str, str],
     table: str,
     cells: CellFormat = USUAL,
+    plain: "DataFrame | StoredColumns | None" = None,
 ) -> list[FoundKind]:
     """Finds the kind of each column of a frame.
 
@@ -128,13 +129,14 @@ def find_kinds(
         kinds: the kinds that the user has named, by column.
         table: the table as it appears in messages.
         cells: how the cells are written.
+        plain: the same columns, where those of plain numbers in texts may be numbers already.
 
     Raises:
         ConfigError: a kind that was named does not exist, or does not fit the values.
         DataError: a column that was named does not exist, or can be read in two ways.
     """
     sure = []
-    for each in find_or_refuse(frame, kinds, table, cells):
+    for each in find_or_refuse(frame, kinds, table, cells, plain):
         if isinstance(each, DataError):
             raise DataError(f"{table}: {each}")
         sure.append(each)
@@ -146,6 +148,7 @@ def find_or_refuse(
     kinds: Mapping[str, str],
     table: str,
     cells: CellFormat = USUAL,
+    plain: "DataFrame | StoredColumns | None" = None,
 ) -> "list[FoundKind | DataError]":
     """Finds the kind of each column of a frame, or the error if it can be read in two ways.
 
@@ -156,8 +159,10 @@ def find_or_refuse(
         DataError: a column that was named does not exist.
     """
     refuse_unknown_kinds(kinds, list(frame.columns), table)
+    if plain is None:
+        plain = frame
     found = []
-    for series in frame.iter_columns():
+    for series in plain.iter_columns():
         found.append(_find_or_refuse(series, kinds, table, cells))
     decimal = _decimal_of(found, cells)
     if decimal is None:
@@ -348,10 +353,9 @@ def _date_column(series: "Series") -> ColumnSchema:
     kind = series.dtype
     if not isinstance(kind, polars.Datetime):
         return ColumnSchema(series.name, DATETIME, "date")
-    unit = kind.time_unit
-    form = unit
+    form: str = kind.time_unit
     if kind.time_zone is not None:
-        form = f"{unit} {kind.time_zone}"
+        form = f"{form} {kind.time_zone}"
     if form == "us":
         form = ""
     return ColumnSchema(series.name, DATETIME, "datetime", format=form)
@@ -380,7 +384,7 @@ def _kind_of_dates(name: str, words: "Series") -> FoundKind | None:
     return FoundKind(
         column,
         f"dates written as {dates.format}",
-        note=f"{name!r} has dates written as {dates.format}{_order_text(dates.format)}",
+        note=f"dates written as {dates.format}{_order_text(dates.format)}",
     )
 
 
@@ -435,7 +439,7 @@ def _kind_of_texts(series: "Series", cells: CellFormat) -> FoundKind:
             f'words as levels (data.kinds={{{name}="categorical"}})'
         )
     found = _kind_of_words(series, counted, words, cells)
-    return replace(found, note=_tell_nearly(name, counted, words))
+    return replace(found, note=_tell_nearly(counted, words))
 
 
 def _type_of_texts(series: "Series", cells: CellFormat) -> str:
@@ -484,7 +488,7 @@ def _kind_of_written_numbers(
     column = ColumnSchema(name, format=form)
     if count_decimals(values[np.isfinite(values)]) == 0:
         column = replace(column, type="integer")
-    note = f"{name!r} has numbers written as {form}"
+    note = f"numbers written as {form}"
     return replace(_kind_of_numbers(column, values), note=note)
 
 
@@ -532,7 +536,7 @@ def _with_words(series: "Series", words: "Series", cells: CellFormat) -> ColumnS
     return ColumnSchema(series.name, name_of_kind, "text", tuple(levels), format=form)
 
 
-def _tell_nearly(name: str, counted: Words, words: "Series") -> str:
+def _tell_nearly(counted: Words, words: "Series") -> str:
     """Tells of a column of words nearly all of which are numbers or dates."""
     total = counted.cells
     kind = "numbers"
@@ -549,7 +553,7 @@ def _tell_nearly(name: str, counted: Words, words: "Series") -> str:
         return ""
     example = counted.stripped.filter(is_odd).sort()[0]
     return (
-        f"{name!r} is read as words: {odd:,} of its {total:,} cells are no {kind}, such as "
+        f"read as words: {odd:,} of {total:,} cells are no {kind}, such as "
         f"{one_line(repr(example), 40)} (data.missing names the words that are gaps)"
     )
 
@@ -603,12 +607,16 @@ def _told_dates(series: "Series", kind: str, table: str, cells: CellFormat) -> C
         if len(dates.orders) == 2:
             raise ConfigError(f"{table}: {_tell_orders(name, words)}")
         form = dates.format or "%Y-%m-%d"
-    if DATE_FORMAT.fullmatch(form) is None or "%" not in form:
+    try:
+        if DATE_FORMAT.fullmatch(form) is None or "%" not in form:
+            raise ValueError(form)
+        is_odd = read_dates(words, form).is_null()
+    except (ValueError, polars.exceptions.PolarsError):
         raise ConfigError(
             f"data.kinds: {one_line(repr(form), 40)} is no form of dates; allowed: such as "
             "'%Y-%m-%d', '%d/%m/%Y' or '%m/%d/%y %H:%M'"
-        )
-    _refuse_others(series, read_dates(words, form).is_null(), words, table, f"{DATETIME} {form}")
+        ) from None
+    _refuse_others(series, is_odd, words, table, f"{DATETIME} {form}")
     return ColumnSchema(name, DATETIME, "text", format=form)
 
 

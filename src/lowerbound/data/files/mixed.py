@@ -18,6 +18,7 @@ from ...errors import DataError, one_line
 from ...system.maps import is_mapped, new_array, tell_map
 from ..prepare import chunks, take_columns
 from .cells import (
+    NUMBER_FORMS,
     USUAL,
     CellFormat,
     Numbers,
@@ -27,6 +28,7 @@ from .cells import (
     find_words,
     is_text,
     map_words,
+    parse_numbers,
     parse_plain_columns,
     read_numbers,
 )
@@ -84,19 +86,46 @@ def mixed_table(
     if wanted.like is not None and wanted.like.table:
         return _table_for_run(frame, wanted.like.table, wanted, name, cells)
     kinds = wanted.kinds or {}
-    frame = plain_frame(frame.select(choice.values), kinds, cells)
-    found = find_kinds(frame, kinds, name, cells)
-    found, table = _read_table(frame, found, kinds, cells)
+    frame = frame.select(choice.values)
+    plain = plain_frame(frame, kinds, cells)
+    found = find_kinds(frame, kinds, name, cells, plain)
+    found, values = read_table(frame, plain, found, kinds, cells)
+    return table_of_found(frame, found, values, name, cells)
+
+
+def table_of_found(
+    frame: "DataFrame | StoredColumns",
+    found: list[FoundKind],
+    values: np.ndarray,
+    name: str,
+    cells: CellFormat,
+) -> Raw:
+    """Makes a table of columns whose kinds are found and whose values are read.
+
+    Args:
+        frame: the columns.
+        found: the kinds of all columns.
+        values: (N, D), those of the D columns that are not left out.
+        name: the source as it appears in messages.
+        cells: how the cells are written.
+
+    Raises:
+        DataError: no column is left.
+    """
     columns = [each.column for each in found if not each.is_left_out]
     if not columns:
         raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
     infinite = 0
     for position, column in enumerate(columns):
-        if column.is_number and np.isnan(table[:, position]).any():
+        if column.is_number and np.isnan(values[:, position]).any():
             infinite += count_infinite(frame[column.name], column.format, cells)
-    notes = (*_tell_kinds(found, name), *_tell_gaps(table, infinite, name), *_tell_map(table, name))
+    notes = (
+        *_tell_kinds(found, name),
+        *_tell_gaps(values, infinite, name),
+        *_tell_map(values, name),
+    )
     return Raw(
-        name, "table", table, None, columns=_names(columns), table=tuple(columns), notes=notes
+        name, "table", values, None, columns=_names(columns), table=tuple(columns), notes=notes
     )
 
 
@@ -122,8 +151,22 @@ def _plain_column(series: "Series", kinds: Mapping[str, str], cells: CellFormat)
     return parse_plain_columns(series.to_frame(), cells).to_series()
 
 
-def _read_table(
+def _read_column(
     frame: "DataFrame | StoredColumns",
+    plain: "DataFrame | StoredColumns",
+    column: ColumnSchema,
+    cells: CellFormat,
+) -> np.ndarray:
+    """Reads a column whose kind is found, (N,)."""
+    series = plain[column.name]
+    if column.format in NUMBER_FORMS:
+        series = frame[column.name]
+    return to_values(series, column, cells)[0]
+
+
+def read_table(
+    frame: "DataFrame | StoredColumns",
+    plain: "DataFrame | StoredColumns",
     found: list[FoundKind],
     kinds: Mapping[str, str],
     cells: CellFormat,
@@ -136,33 +179,11 @@ def _read_table(
     read = [each.column for each in found if not each.is_left_out]
     values = new_array((len(frame), len(read)))
     for position, column in enumerate(read):
-        values[:, position] = to_values(frame[column.name], column, cells)[0]
+        values[:, position] = _read_column(frame, plain, column, cells)
     found = without_copies(found, (values[:, i] for i in range(len(read))), kinds)
     kept = {each.column.name for each in found if not each.is_left_out}
     is_kept = np.array([column.name in kept for column in read], bool)
     return found, take_columns(values, is_kept)
-
-
-def read_found(
-    frame: "DataFrame | StoredColumns",
-    found: list[FoundKind],
-    kinds: Mapping[str, str],
-    cells: CellFormat,
-) -> tuple[list[FoundKind], dict[str, np.ndarray]]:
-    """Reads the columns whose kinds are found, and leaves out those that are equal to others.
-
-    Returns:
-        The kinds, of all columns, and the values (N,) of those that are not left out, by name.
-    """
-    parts = {}
-    for each in found:
-        if not each.is_left_out:
-            parts[each.column.name] = to_values(frame[each.column.name], each.column, cells)[0]
-    found = without_copies(found, parts.values(), kinds)
-    for each in found:
-        if each.is_left_out:
-            parts.pop(each.column.name, None)
-    return found, parts
 
 
 def without_copies(
@@ -207,9 +228,12 @@ def _tell_kinds(found: list[FoundKind], name: str) -> tuple[str, ...]:
     notes = [f'{name}: columns by kind: {kinds} (data.kinds={{name="kind"}} sets another)']
     if any(each.is_left_out for each in found):
         notes.append(f"{name}: left out: {_tell_left_out(found)}{_tell_ids(found)}")
+    written: dict[str, list[str]] = {}
     for each in found:
-        if each.note:
-            notes.append(f"{name}: {each.note}")
+        if each.note and not each.is_left_out:
+            written.setdefault(each.note, []).append(each.column.name)
+    for note, names in written.items():
+        notes.append(f"{name}: {listed(names)}: {note}")
     return tuple(notes)
 
 
@@ -281,18 +305,19 @@ def _table_for_run(
         values[:, position], words = to_values(frame[column.name], column, cells)
         if words:
             odd[column] = words
-    if len(absent) == len(columns):
-        raise DataError(
-            f"{name} has none of the {len(columns)} columns of the run: {listed(absent)}"
-        )
     notes = []
     if absent:
         notes.append(f"{name}: columns that are not there are gaps: {listed(absent)}")
     for column, words in odd.items():
         told = f"{name}: {_tell_odd(column, words)}"
         if wanted.unseen == ERROR:
-            raise DataError(f"{told}; data.unseen=missing takes such cells for gaps")
-        notes.append(f"{told}; they are gaps (data.unseen)")
+            raise DataError(
+                f"{told}; data.unseen=missing, when a run is fitted, takes such cells for gaps"
+            )
+        gaps = "they are gaps"
+        if len(words) == 1:
+            gaps = "it is a gap"
+        notes.append(f"{told}; {gaps} (data.unseen)")
     notes += _tell_map(values, name)
     table = tuple(columns)
     return Raw(
@@ -303,25 +328,25 @@ def _table_for_run(
 def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
     """Says how many cells a column cannot hold, with the first of them."""
     shown = one_line(repr(words[0]), 60)
+    where = f"of {column.name!r} ({column.kind})"
+    if column.levels and len(words) == 1:
+        return f"1 cell {where} has a level that the run does not know: {shown}"
+    cells = f"{len(words):,} cells {where}"
     if column.levels:
-        what = "levels that the run does not know"
-    elif column.kind == "datetime":
-        what = "no dates"
+        return f"{cells} have levels that the run does not know, such as {shown}"
+    if column.kind == "datetime":
+        meant = "date"
     elif column.kind == "count":
-        what = "no whole numbers from 0 on"
+        meant = "whole number from 0 on"
     elif column.kind == "positive" and 0.0 in column.atoms:
-        what = "no numbers from 0 on"
+        meant = "number from 0 on"
     elif column.kind == "positive":
-        what = "no numbers above 0"
+        meant = "number above 0"
     else:
-        what = "no numbers"
-    verb = "have"
+        meant = "number"
     if len(words) == 1:
-        verb = "has"
-    cells = f"{len(words):,} cells"
-    if len(words) == 1:
-        cells = "1 cell"
-    return f"{cells} of {column.name!r} ({column.kind}) {verb} {what}, such as {shown}"
+        return f"1 cell {where} is no {meant}: {shown}"
+    return f"{cells} are each no {meant}, such as {shown}"
 
 
 # Values
@@ -363,26 +388,27 @@ def _to_numbers(
 
 def _read_by_column(series: "Series", column: ColumnSchema, cells: CellFormat) -> Numbers:
     """Reads numbers written as those of the run, or otherwise."""
-    is_plain = column.format[:1] != "1" and cells.decimal != ","
+    is_plain = column.format not in NUMBER_FORMS and cells.decimal != ","
     if is_plain or not is_text(series):
         numbers = read_numbers(series, "", cells)
         if not numbers.is_odd.any():
             return numbers
-    return read_numbers(series, _form_of(series, column, cells), cells)
+    return read_numbers(series, _form_of(series, column.format, cells), cells)
 
 
-def _form_of(series: "Series", column: ColumnSchema, cells: CellFormat) -> str:
-    """Finds how numbers are written in a column of texts: as in that of the run, or otherwise."""
+def _form_of(series: "Series", own: str, cells: CellFormat) -> str:
+    """Finds how numbers are written in a column of texts: as those of the run, or otherwise."""
     import polars
 
     if not is_text(series):
         return ""
     words = find_words(series.cast(polars.String).head(LOOKED_AT), cells)
+    if own in NUMBER_FORMS and not parse_numbers(words, own).null_count():
+        return own
     forms = find_number_forms(words, cells.decimal)
-    own = column.format
-    if len(forms) == 1 or (forms and own not in forms):
+    if forms:
         return forms[0]
-    if own[:1] == "1":
+    if own in NUMBER_FORMS:
         return own
     if cells.decimal == ",":
         return "1234,5"
@@ -459,29 +485,49 @@ def _to_positions_of_numbers(
 def _to_days(
     series: "Series", column: ColumnSchema, cells: CellFormat
 ) -> tuple[np.ndarray, list[str]]:
-    """Converts dates to days since 1970; those of a zone count in UTC."""
+    """Converts dates to days since 1970; those of a zone count in UTC.
+
+    Raises:
+        DataError: the schema names a form by which nothing can be read.
+    """
     import polars
 
-    offset = 0
-    if column.type == "text":
-        offset = zone_offset(column.format)
-    kind = series.dtype
-    if kind in (polars.Date, polars.Datetime):
-        times = series.cast(polars.Datetime("us")).cast(polars.Int64) + offset
+    if isinstance(series.dtype, polars.Date | polars.Datetime):
+        times = series.cast(polars.Datetime("us")).cast(polars.Int64)
+        if column.type == "text":
+            times = times + zone_offset(column.format)
         is_odd = np.zeros(len(series), bool)
     elif is_text(series):
-        form = column.format
-        if column.type != "text":
-            form = ISO
-        texts = series.cast(polars.String)
-        times = map_words(
-            texts, lambda words: read_dates(as_words(words, cells), form), polars.Int64
-        )
-        is_odd = (times.is_null() & texts.is_not_null()).to_numpy()
-        if is_odd.any():
-            is_odd[is_odd] = as_words(texts.filter(is_odd), cells).is_not_null().to_numpy()
+        try:
+            times, is_odd = _read_texts(series.cast(polars.String), column, cells)
+        except polars.exceptions.PolarsError as error:
+            raise DataError(
+                f"column {column.name!r} cannot be read by the form {column.format!r}: "
+                f"{one_line(error, 120)}"
+            ) from None
     else:
         times = polars.Series(series.name, [None] * len(series), polars.Int64)
         is_odd = series.is_not_null().to_numpy()
-    days = np.array(times.cast(polars.Float64).fill_null(float("nan")).to_numpy(), np.float64) / DAY
-    return days, _texts(series, is_odd)
+    days = np.array(times.cast(polars.Float64).fill_null(float("nan")).to_numpy(), np.float64)
+    return days / DAY, _texts(series, is_odd)
+
+
+def _read_texts(
+    texts: "Series", column: ColumnSchema, cells: CellFormat
+) -> "tuple[Series, np.ndarray]":
+    """Reads texts that are dates, in microseconds, and says which are none and no gaps."""
+    import polars
+
+    form = column.format
+    if column.type != "text":
+        form = ISO
+
+    def read(words: "Series") -> "Series":
+        return read_dates(as_words(words, cells), form)
+
+    times = map_words(texts, read, polars.Int64)
+    is_odd = (times.is_null() & texts.is_not_null()).to_numpy()
+    if is_odd.any():
+        is_odd = is_odd.copy()
+        is_odd[is_odd] = as_words(texts.filter(is_odd), cells).is_not_null().to_numpy()
+    return times, is_odd

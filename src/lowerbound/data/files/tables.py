@@ -4,7 +4,7 @@ A table of numbers alone becomes one here; `mixed` makes one of columns of sever
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,9 +20,9 @@ from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .description import Column, Description
 from .dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_value
-from .kinds import FoundKind, find_or_refuse
+from .kinds import FoundKind, find_kinds, find_or_refuse
 from .limits import refuse_bomb
-from .mixed import mixed_table, plain_frame, read_found
+from .mixed import mixed_table, plain_frame, read_table, table_of_found
 from .parquet import refuse_unpacked
 from .previews import HEAD_ROWS, describe_found
 from .sources import Raw, Source, Wanted, reason
@@ -205,7 +205,8 @@ def table_of_vectors(raw: Raw, wanted: Wanted) -> Raw:
     names = array_names(raw.values.shape[1])
     if wanted.like is not None and wanted.like.table:
         names = _names_for_run(names, wanted.like.columns, raw)
-    frame = polars.DataFrame(np.asarray(raw.values), schema=names)
+    # Polars would take a square array with columns that are contiguous for one of columns.
+    frame = polars.DataFrame(np.asarray(raw.values), schema=names, orient="row")
     table = table_of_frame(frame, wanted, raw.name)
     labels = raw.labels
     if labels is None:
@@ -577,47 +578,66 @@ def _describe_head(head: "DataFrame", wanted: Wanted, name: str, cells: CellForm
     problem = None
     notes: tuple[str, ...] = ()
     uses: dict[str, str] = {}
-    wanted = replace(wanted, kinds=wanted.kinds or {})
+    kinds: dict[str, FoundKind | DataError] = {}
     try:
         choice = choose_columns(head.columns, wanted, name)
         notes = choice.notes
         uses = _uses_of(choice, head.columns)
-        raw = _make_table(head.select(choice.all), choice, wanted, name, cells)
-        notes = raw.notes
+        frame = head.select(choice.values)
+        found, raw = _look_at_kinds(frame, wanted.kinds or {}, name, cells)
+        kinds = dict(zip(frame.columns, found, strict=True))
+        notes += raw.notes
     except LowerboundError as error:
         problem = str(error)
     return Description(
         name,
         "table",
         len(head),
-        columns=_describe_columns(head, uses, wanted, name, cells),
+        columns=_describe_columns(head, kinds, uses, name, cells),
         looked_at=len(head),
         notes=notes,
         problem=problem,
     )
 
 
+def _look_at_kinds(
+    frame: "DataFrame", kinds: Mapping[str, str], name: str, cells: CellFormat
+) -> "tuple[list[FoundKind], Raw]":
+    """Finds the kinds of the columns of a table, and makes the table.
+
+    Raises:
+        DataError: a column can be read in two ways, or none is left.
+        ConfigError: a kind that the user has named does not fit.
+    """
+    plain = plain_frame(frame, kinds, cells)
+    found = find_kinds(frame, kinds, name, cells, plain)
+    found, values = read_table(frame, plain, found, kinds, cells)
+    return found, table_of_found(frame, found, values, name, cells)
+
+
 def _describe_columns(
-    head: "DataFrame", uses: dict[str, str], wanted: Wanted, name: str, cells: CellFormat
+    head: "DataFrame",
+    kinds: "dict[str, FoundKind | DataError]",
+    uses: Mapping[str, str],
+    name: str,
+    cells: CellFormat,
 ) -> tuple[Column, ...]:
-    """Describes the columns of the first rows of a table by their kinds."""
-    kinds = {}
-    for column, kind in (wanted.kinds or {}).items():
-        if uses.get(column) == "value":
-            kinds[column] = kind
-    plain = plain_frame(head, kinds, cells)
-    try:
-        found = find_or_refuse(plain, kinds, name, cells)
-    except LowerboundError:
-        found = find_or_refuse(plain, {}, name, cells)
-    kept = [each for each in found if isinstance(each, FoundKind)]
-    checked = {each.column.name: each for each in read_found(plain, kept, kinds, cells)[0]}
+    """Describes the columns of the first rows of a table.
+
+    Args:
+        head: the rows.
+        kinds: the kinds of columns, where they are found already.
+        uses: what each column would be used for.
+        name: the table as it appears in messages.
+        cells: how the cells are written.
+    """
+    others = head.drop(list(kinds))
+    found = find_or_refuse(others, {}, name, cells, plain_frame(others, {}, cells))
+    kinds = {**kinds, **dict(zip(others.columns, found, strict=True))}
     columns = []
-    for series, each in zip(head.iter_columns(), found, strict=True):
+    for series in head.iter_columns():
         use = uses.get(series.name, "left out")
-        if isinstance(each, FoundKind):
-            each = checked[each.column.name]
-        columns.append(describe_found(each, series, cells, use))
+        columns.append(describe_found(kinds[series.name], series, cells, use))
     return tuple(columns)
 
 

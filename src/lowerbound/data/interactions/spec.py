@@ -6,8 +6,8 @@ from pydantic import Field, field_validator
 
 from ...specs.checked import checked
 from ...specs.registry import table
+from ..files.dates import DAY_FIRST, MONTH_FIRST
 from .columns import Columns
-from .times import DAY_FIRST, MONTH_FIRST
 
 KIND = "interactions"
 """The kind of a `Schema` of interactions."""
