@@ -231,7 +231,7 @@ def test_runs_of_other_splits_are_compared_row_by_row(run, frame, tmp_path):
     other = lowerbound.fit(
         "table", data=frame, out=tmp_path / "p", progress=False, settings=settings
     )
-    with pytest.raises(ShapeError, match="children real.*children count.*must be alike"):
+    with pytest.raises(ShapeError, match=r"children real.*children count.*must be alike"):
         lowerbound.score(run, rows, against=other)
 
 
