@@ -2,18 +2,24 @@
 Parquet.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data import Items, Split
 from ..errors import ConfigError
+from ..evaluation.batches import chunk_size
 from ..recommend import item_vectors
 from ..report.text import column_names
 from ..run import Run
 from ..system.files import replacing, write_frame, write_frames
 from ..system.image_grid import tiles, to_unit_interval
+from ..system.progress import stages
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 TABLE_ENDINGS = (".csv", ".parquet")
 """The endings of files that hold a table."""
@@ -77,7 +83,8 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     """
     if run.schema.table:
         suffix(path, TABLE_ENDINGS, " for a table with columns of several kinds")
-        return write_frames(path, run.sample_frames(n, seed=seed))
+        with stages("sample", -(-n // chunk_size(run.model))) as begin:
+            return write_frames(path, _told(run.sample_frames(n, seed=seed), n, begin))
     allowed: tuple[str, ...] = (".npy", *TABLE_ENDINGS)
     if run.schema.kind == "image":
         allowed = (".png", ".npy")
@@ -93,6 +100,17 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
         names = column_names(run.schema.columns, samples.shape[1], "x")
         write_table(path, dict(zip(names, values.T, strict=True)))
     return n
+
+
+def _told(
+    frames: "Iterator[DataFrame]", total: int, begin: Callable[[str], None]
+) -> "Iterator[DataFrame]":
+    """Yields frames, and tells which row of all is next."""
+    rows = 0
+    for frame in frames:
+        begin(f"row {rows:,} of {total:,}")
+        yield frame
+        rows += len(frame)
 
 
 def code_names(run: Run) -> list[str]:
