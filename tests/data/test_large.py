@@ -138,6 +138,16 @@ def test_a_disk_without_room_is_one_line(small_memory, monkeypatch):
         maps.new_array((50, 4))
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system reserves no room")
+def test_a_disk_that_gets_full_is_one_line(small_memory, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+    with pytest.raises(ConfigError, match="set TMPDIR to a folder with more"):
+        maps.new_array((50, 4))
+
+
 def test_columns_are_taken_of_arrays_in_files(small_memory):
     values = maps.new_array((1000, 3))
     values[:] = np.random.default_rng(0).normal(size=(1000, 3))

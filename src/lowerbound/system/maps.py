@@ -1,5 +1,6 @@
 """Arrays too large to be held in memory: they lie in temporary files that nobody else sees."""
 
+import os
 import shutil
 import tempfile
 
@@ -28,8 +29,8 @@ def new_array(shape: tuple[int, ...]) -> np.ndarray:
     """
     if not is_mapped(shape):
         return np.empty(shape)
-    _refuse_beyond_disk(shape)
     with tempfile.TemporaryFile() as file:
+        _reserve(file.fileno(), shape)
         return np.asarray(np.memmap(file, np.float64, "w+", shape=shape))
 
 
@@ -42,12 +43,24 @@ def tell_map(shape: tuple[int, ...]) -> str:
     )
 
 
-def _refuse_beyond_disk(shape: tuple[int, ...]) -> None:
-    """Refuses an array for which the temporary folder has no room."""
+def _reserve(descriptor: int, shape: tuple[int, ...]) -> None:
+    """Reserves the room of an array in an open file.
+
+    A process that writes to a map where the disk is full is killed without a word.
+
+    Raises:
+        ConfigError: there is no room.
+    """
     folder = tempfile.gettempdir()
     needed = 8 * int(np.prod(shape, dtype=np.int64))
     free = shutil.disk_usage(folder).free
-    if needed > free:
+    has_room = needed <= free
+    if has_room and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, needed)
+        except OSError:
+            has_room = False
+    if not has_room:
         raise ConfigError(
             f"a table of {shape[0]:,} x {shape[1]:,} numbers needs {needed:,} bytes in the "
             f"temporary folder {folder}, which has {free:,} free; set TMPDIR to a folder with more"
