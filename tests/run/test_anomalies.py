@@ -395,7 +395,7 @@ def test_a_cut_by_hand():
 
 def test_a_threshold_flags_the_rows_beyond_its_cut(run, folder):
     scores = lowerbound.score(run, folder / "noise.npy", threshold=0.05)
-    assert scores.thresholds.keys() == ANOMALOUS.keys() - {"log_ratio_against"}
+    assert scores.thresholds.keys() == ANOMALOUS.keys() - {"log_ratio_against", "adjusted"}
     cut = scores.thresholds["log_likelihood"].cut
     column = scores.columns["log_likelihood"] < cut
     assert scores.columns["anomalous"].tolist() == column.tolist()
@@ -456,7 +456,7 @@ def test_the_truth_measures_the_scores(run, mixed, truth):
     scores = lowerbound.score(run, path, samples=2, truth=is_noise if truth == "array" else truth)
     found = scores.against_truth()
     assert scores.columns["truth"].tolist() == is_noise.tolist()
-    assert found.keys() == ANOMALOUS.keys() - {"log_ratio_against"}
+    assert found.keys() == ANOMALOUS.keys() - {"log_ratio_against", "adjusted"}
     for name, measures in found.items():
         sign = 1 if ANOMALOUS[name] == "high" else -1
         values = sign * scores.columns[name]
@@ -530,7 +530,7 @@ def test_rows_without_a_truth_are_named(table, tmp_path):
 def test_noise_is_anomalous(run, folder):
     scores = lowerbound.score(run, folder / "noise.npy", samples=3)
     assert (scores.split, len(scores), len(scores.own["elbo"])) == ("all", 200, 359)
-    assert scores.auroc().keys() == ANOMALOUS.keys() - {"log_ratio_against"}
+    assert scores.auroc().keys() == ANOMALOUS.keys() - {"log_ratio_against", "adjusted"}
     assert all(estimate.value > 0.99 for estimate in scores.auroc().values())
     assert scores.columns["percentile"].max() < 1
     assert "label" not in scores.columns
@@ -602,7 +602,13 @@ def test_a_table_has_no_complexity(folder):
     (folder / "far.csv").write_text(
         "a,b\n" + "\n".join(f"{a},{b}" for a, b in rng.normal(9, 1, size=(50, 2)))
     )
-    settings = QUIET | {"training.epochs": 5, "data.test": 0.2}
+    settings = QUIET | {
+        "training.epochs": 5,
+        "data.test": 0.2,
+        "data.kinds": None,
+        "data.hide": 0,
+        "model.likelihood": "Normal",
+    }
     table = lowerbound.fit(
         "table", data=folder / "t.csv", out=folder / "table", progress=False, settings=settings
     )
@@ -667,7 +673,7 @@ def test_the_command_as_json(command, run, folder, tmp_path):
     assert (found["out"], found["examples"], found["samples"]) == (str(out), 200, 2)
     assert found["means"].keys() == found["own_test_means"].keys() == {*NAMES, "log_ratio_against"}
     areas = found["auroc_against_own_test"]
-    assert areas.keys() == ANOMALOUS.keys()
+    assert areas.keys() == ANOMALOUS.keys() - {"adjusted"}
     assert areas["log_likelihood"]["value"] > 0.99
     assert found["medians"].keys() == found["own_test_medians"].keys() == found["means"].keys()
     frame = polars.read_csv(out)

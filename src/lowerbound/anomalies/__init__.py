@@ -2,6 +2,7 @@
 was fitted to.
 """
 
+from .cells import OddCells
 from .measures import ANOMALOUS
 from .reference import OwnScores, examples_kept, forget, keep
 from .scores import Scores, TruthMeasures, score
@@ -9,6 +10,7 @@ from .threshold import Threshold
 
 __all__ = [
     "ANOMALOUS",
+    "OddCells",
     "OwnScores",
     "Scores",
     "Threshold",

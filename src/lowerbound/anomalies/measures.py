@@ -1,14 +1,17 @@
 """What is measured of each example, and the scores that are made of it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..data import Schema, Split
+from ..data import Examples, Schema, Split
 from ..evaluation import complexity, percentile, typicality
 from ..evaluation.detection import Numbers
-from ..evaluation.measure import MeasureSettings, measure_split
+from ..evaluation.measure import MeasureSettings, draws_for, measure_split
 from ..run import Run
+from ..training.seeds import derive_seed
+from .cells import OddCells, find_odd_cells, usual_of, usual_of_gaps
 
 Columns = dict[str, Numbers]
 """Numbers of each example by name, (N,) each."""
@@ -16,9 +19,13 @@ Columns = dict[str, Numbers]
 PIECE = 1024
 """Images that are compressed in one go."""
 
+MEASURED_AT_ONCE = 2**16
+"""So many examples are measured in one go, from one random stream: more need no more memory."""
+
 ANOMALOUS = {
     "elbo": "low",
     "log_likelihood": "low",
+    "adjusted": "low",
     "typicality": "high",
     "log_ratio": "low",
     "log_ratio_against": "low",
@@ -34,11 +41,24 @@ class Scorer:
         run: the run.
         against: a run on data of the same kind, or None.
         settings: the seed and the importance samples.
+        usual: what is usual for each column of a table with columns of several kinds, (D,) nats;
+            None where that is not known, and for all other data.
+        begin: is told of each piece of the work when it begins.
     """
 
     run: Run
     against: Run | None
     settings: MeasureSettings
+    usual: Numbers | None = None
+    begin: Callable[[str], None] = lambda name: None
+
+    def stages(self, examples: Split) -> int:
+        """Counts the pieces of the work of `measure` and `odd_cells`."""
+        pieces = -(-len(examples) // MEASURED_AT_ONCE)
+        runs = 1
+        if self.against is not None:
+            runs = 2
+        return runs * pieces + 1
 
     @property
     def has_code_lengths(self) -> bool:
@@ -55,40 +75,78 @@ class Scorer:
             return False
         return likelihood.caveat(schema.low, schema.high, schema.levels) is None
 
+    @property
+    def has_cells(self) -> bool:
+        """Whether the examples are rows of a table with columns of several kinds."""
+        return bool(self.run.schema.table)
+
+    def measure_usual(self, examples: Split) -> Numbers | None:
+        """Measures what is usual for each column of a table with columns of several kinds, (D,)
+        nats; None for all other data.
+        """
+        if not self.has_cells or not isinstance(examples, Examples):
+            return None
+        return usual_of(self.run.model, examples, self.settings.seed)
+
+    def odd_cells(self, examples: Split) -> OddCells | None:
+        """Finds the cells that make rows odd; None where nothing is known of cells."""
+        if self.usual is None or not isinstance(examples, Examples):
+            return None
+        self.begin("odd cells")
+        return find_odd_cells(self.run.model, examples, self.usual, self.settings.seed)
+
     def measure(self, examples: Split) -> Columns:
         """Measures examples: the bound, the log-likelihood, the code length of an image on levels,
-        and the log-likelihood under the other run, `against`, where there is one.
+        the log-likelihood of rows with gaps as if they had none, and that under the other run,
+        `against`, where there is one.
         """
-        measured = measure_split(examples, self.run.model, self.settings)
-        columns = {
-            "elbo": measured.per_row("elbo").numpy(),
-            "log_likelihood": measured.per_row("log_likelihood").numpy(),
-        }
+        columns = self._measure_by(self.run, examples, ("elbo", "log_likelihood"))
         if self.has_code_lengths:
             columns["complexity"] = _code_lengths(examples, self.run.schema)
+        if self.usual is not None and isinstance(examples, Examples):
+            filled = usual_of_gaps(examples, self.usual)
+            columns["adjusted"] = columns["log_likelihood"] + filled
         if self.against is not None:
             columns["against"] = self.measure_against(self.against, examples)
         return columns
 
     def measure_against(self, other: Run, examples: Split) -> Numbers:
-        """Measures the log-likelihood of examples under another run."""
-        measured = measure_split(examples, other.model, self.settings)
-        return measured.per_row("log_likelihood").numpy()
+        """Measures the log-likelihood of examples under another run.
+
+        The rows of a table with columns of several kinds are coded as that run codes them.
+        """
+        if isinstance(examples, Examples) and other.schema.table:
+            examples = replace(examples, schema=other.schema)
+        return self._measure_by(other, examples, ("log_likelihood",))["log_likelihood"]
+
+    def _measure_by(self, run: Run, examples: Split, names: tuple[str, ...]) -> Columns:
+        """Measures examples piece by piece under a run, by the names of the measures."""
+        parts: dict[str, list[Numbers]] = {name: [] for name in names}
+        draws = self.settings.draws or draws_for(len(examples))
+        for number, (piece, seed) in enumerate(_pieces(examples, self.settings.seed)):
+            self.begin(f"row {number * MEASURED_AT_ONCE:,} of {len(examples):,}")
+            settings = replace(self.settings, seed=seed, draws=draws)
+            measured = measure_split(piece, run.model, settings)
+            for name, found in parts.items():
+                found.append(measured.per_row(name).numpy())
+        return {name: np.concatenate(found) for name, found in parts.items()}
 
     def scores(self, measured: Columns, reference: Numbers) -> Columns:
         """Makes all scores of what was measured.
 
         Args:
             measured: of N examples, as `measure` gives it.
-            reference: the log-likelihoods of held-out examples, (M,).
+            reference: what `judged` gives of held-out examples, (M,).
         """
         log_likelihood = measured["log_likelihood"]
-        atypical = typicality(log_likelihood, reference)
+        likely = judged(measured)
+        atypical = typicality(likely, reference)
         usual = typicality(reference, reference)
-        scores = {
-            "elbo": measured["elbo"],
-            "log_likelihood": log_likelihood,
-            "percentile": percentile(log_likelihood, reference),
+        scores = {"elbo": measured["elbo"], "log_likelihood": log_likelihood}
+        if "adjusted" in measured:
+            scores["adjusted"] = measured["adjusted"]
+        scores |= {
+            "percentile": percentile(likely, reference),
             "typicality": atypical,
             "typicality_percentile": percentile(atypical, usual),
         }
@@ -99,6 +157,27 @@ class Scorer:
         if "against" in measured:
             scores["log_ratio_against"] = log_likelihood - measured["against"]
         return scores
+
+
+def judged(columns: Columns) -> Numbers:
+    """Returns what says how likely examples are beside each other, (N,): the log-likelihood, of
+    rows with gaps the adjusted one.
+    """
+    if "adjusted" in columns:
+        return columns["adjusted"]
+    return columns["log_likelihood"]
+
+
+def _pieces(examples: Split, seed: int) -> Iterator[tuple[Split, int]]:
+    """Yields examples in pieces, each with the seed of its draws; the first has the seed itself."""
+    for number, start in enumerate(range(0, len(examples), MEASURED_AT_ONCE)):
+        piece = examples
+        if len(examples) > MEASURED_AT_ONCE:
+            piece = examples.take(slice(start, start + MEASURED_AT_ONCE))
+        if not number:
+            yield piece, seed
+        else:
+            yield piece, derive_seed(seed, number)
 
 
 def _code_lengths(examples: Split, schema: Schema) -> Numbers:

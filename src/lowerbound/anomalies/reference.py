@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from ..data import Dataset
 from ..errors import DataError, RunError
+from ..evaluation.detection import Numbers
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import MeasureSettings
 from ..run import Run
@@ -66,6 +67,7 @@ class _KeptColumns(Typed):
     elbo: Annotated[list[float], Field(min_length=1, max_length=MOST_EXAMPLES)]
     log_likelihood: Annotated[list[float], Field(min_length=1, max_length=MOST_EXAMPLES)]
     complexity: Annotated[list[float], Field(max_length=MOST_EXAMPLES)] | None = None
+    adjusted: Annotated[list[float], Field(max_length=MOST_EXAMPLES)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "_KeptColumns":
@@ -78,6 +80,8 @@ class _KeptColumns(Typed):
         columns = {"elbo": self.elbo, "log_likelihood": self.log_likelihood}
         if self.complexity is not None:
             columns["complexity"] = self.complexity
+        if self.adjusted is not None:
+            columns["adjusted"] = self.adjusted
         return columns
 
     def arrays(self) -> Columns:
@@ -90,6 +94,7 @@ class _KeptFile(Typed):
     format: int
     samples: Annotated[int, Field(ge=1)]
     splits: dict[Reference, _KeptColumns]
+    usual: list[float | None] | None = None
 
     @model_validator(mode="after")
     def _known(self) -> "_KeptFile":
@@ -108,11 +113,15 @@ class OwnScores:
         samples: importance samples for each example.
         splits: the columns of `Scorer.measure` by the name of the split: of the split that is the
             reference, and of the test split where there is one.
+        usual: what is usual for each column of a table with columns of several kinds: the mean
+            log-likelihood of its cells in the reference, (D,) nats, nan where none is observed;
+            None for all other data.
         left_out: what could not be measured, and why; None where nothing is left out.
     """
 
     samples: int
     splits: dict[Reference, Columns]
+    usual: Numbers | None = None
     left_out: str | None = None
 
     @property
@@ -170,7 +179,10 @@ class OwnScores:
                 if not np.isfinite(column).all():
                     raise RunError(f"the {name} of some {split} examples is not finite")
                 splits[split][name] = column.tolist()
-        write_json(folder / FILE, {"format": FORMAT, "samples": self.samples, "splits": splits})
+        content = {"format": FORMAT, "samples": self.samples, "splits": splits}
+        if self.usual is not None:
+            content["usual"] = self.usual.tolist()
+        write_json(folder / FILE, content)
 
 
 def forget(folder: Path) -> None:
@@ -189,7 +201,11 @@ def read(folder: Path) -> OwnScores | None:
         return None
     table = refuse_mistyped(_KeptFile, read_table(folder, FILE), path)
     kept = _KeptFile.model_validate(table)
-    return OwnScores(kept.samples, {name: each.arrays() for name, each in kept.splits.items()})
+    usual = None
+    if kept.usual is not None:
+        usual = np.array(kept.usual, np.float64)
+    splits = {name: each.arrays() for name, each in kept.splits.items()}
+    return OwnScores(kept.samples, splits, usual)
 
 
 def find_own(scorer: Scorer, most: int | None) -> OwnScores:
@@ -209,6 +225,7 @@ def find_own(scorer: Scorer, most: int | None) -> OwnScores:
         kept is not None
         and kept.samples == scorer.settings.samples
         and kept.suffices(most, run.split_sizes())
+        and _has_usual(kept, run)
     )
     if kept is not None and is_enough:
         return _with_other(kept, scorer).take(most)
@@ -223,6 +240,23 @@ def find_own(scorer: Scorer, most: int | None) -> OwnScores:
             "importance samples each: ask for no others"
         ) from None
     return measure_own(scorer, data, most or MOST_EXAMPLES)
+
+
+def _has_usual(kept: OwnScores, run: Run) -> bool:
+    """Says whether what a run keeps says what is usual for each column that it has.
+
+    Raises:
+        RunError: it does so for other columns.
+    """
+    columns = run.schema.table
+    if kept.usual is None:
+        return not columns
+    if len(kept.usual) != len(columns):
+        raise RunError(
+            f"{run.folder / FILE} tells of {len(kept.usual)} columns, and the run has "
+            f"{len(columns)}"
+        )
+    return True
 
 
 def _with_other(kept: OwnScores, scorer: Scorer) -> OwnScores:
@@ -256,10 +290,12 @@ def measure_own(scorer: Scorer, data: Dataset, most: int) -> OwnScores:
         names.append("test")
     if not names:
         names.append("train")
+    reference = draw_examples(data.split(names[0]), most, SEED)
+    scorer = replace(scorer, usual=scorer.measure_usual(reference))
     splits = {}
     for name in names:
         splits[name] = scorer.measure(draw_examples(data.split(name), most, SEED))
-    return OwnScores(scorer.settings.samples, splits)
+    return OwnScores(scorer.settings.samples, splits, scorer.usual)
 
 
 def keep(run: Run, data: Dataset, trained: int) -> None:

@@ -1,5 +1,6 @@
 """Scores of the examples of a source, and what they say beside the run's own data and the truth."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -7,21 +8,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from ..columns import ColumnSchema
 from ..data import Schema
 from ..data.memory import DataSource, source_text
-from ..errors import ConfigError, ShapeError, unknown
+from ..errors import ConfigError, ShapeError, one_line, unknown
 from ..evaluation import Estimate, auroc, average_precision
 from ..evaluation.batches import positive, refuse_seed
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import MeasureSettings
 from ..run import Run, digest_of, load
-from .measures import ANOMALOUS, Columns, Scorer
+from ..system.progress import stages
+from .cells import OddCells
+from .measures import ANOMALOUS, Columns, Scorer, judged
 from .reference import find_own
 from .threshold import Threshold
 from .truth import read_truth
 
 if TYPE_CHECKING:
     import polars
+
+ROWS_OF_FRAME = 2**16
+"""So many rows of scores are written at once."""
 
 
 class TruthMeasures(NamedTuple):
@@ -55,6 +62,7 @@ class Scores:
         truth: which examples are anomalies by the user's own labels, (N,) bool, or None.
         caveat: what must be said of the likelihood on these data, or None.
         left_out: what could not be measured where the run's own data are gone, or None.
+        odd: the cells that make rows of a table with columns of several kinds odd, or None.
     """
 
     names: dict[str, Any]
@@ -70,6 +78,7 @@ class Scores:
     truth: np.ndarray | None = None
     caveat: str | None = None
     left_out: str | None = None
+    odd: OddCells | None = None
 
     def __len__(self) -> int:
         """Returns the number of examples."""
@@ -88,13 +97,20 @@ class Scores:
     @property
     def columns(self) -> dict[str, Any]:
         """All columns by name, (N,): the names of the rows, the scores, `anomalous` where there is
-        a threshold, and `truth` where there is one.
+        a threshold, `truth` where there is one, and the odd cells of rows of a table.
         """
+        return self._columns_of(slice(None))
+
+    def _columns_of(self, rows: slice) -> dict[str, Any]:
+        """Returns the columns of some rows."""
         columns = self.names | self.scores
         if self.anomalous is not None:
             columns["anomalous"] = self.anomalous
         if self.truth is not None:
             columns["truth"] = self.truth
+        columns = {name: values[rows] for name, values in columns.items()}
+        if self.odd is not None:
+            columns |= self.odd.columns_of(rows)
         return columns
 
     @property
@@ -110,9 +126,24 @@ class Scores:
 
         return polars.DataFrame(self.columns)
 
+    def frames(self) -> "Iterator[polars.DataFrame]":
+        """Yields the rows of `to_frame` in frames of some thousands of rows, so that the texts of
+        millions are never held at once.
+        """
+        import polars
+
+        for start in range(0, len(self), ROWS_OF_FRAME):
+            yield polars.DataFrame(self._columns_of(slice(start, start + ROWS_OF_FRAME)))
+
     def least_likely(self, n: int = 5) -> "polars.DataFrame":
-        """Returns the `n` rows of the lowest log-likelihood, the least likely first."""
-        return self.to_frame().sort("log_likelihood", maintain_order=True).head(n)
+        """Returns the `n` least likely rows, the least likely first: by the log-likelihood, of rows
+        with gaps by the adjusted one.
+        """
+        import polars
+
+        order = np.argsort(judged(self.scores), kind="stable")
+        rows = [polars.DataFrame(self._columns_of(slice(at, at + 1))) for at in order[:n].tolist()]
+        return polars.concat(rows)
 
     def means(self) -> dict[str, Estimate]:
         """Returns the mean of each score over the examples, with its standard error."""
@@ -254,10 +285,11 @@ def score(
     samples: int = LIKELIHOOD_SAMPLES,
     against: Run | str | Path | None = None,
     threshold: float | None = None,
-    by: str = "log_likelihood",
+    by: str | None = None,
     truth: str | np.ndarray | None = None,
     reference: int | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Scores:
     """Scores each example of a split of images or a table; where `source` is not the run's own
     data, examples of the run's own test split too.
@@ -269,6 +301,10 @@ def score(
     - `elbo`, `log_likelihood`: the bound, and log p(x) by importance sampling. Low is anomalous, in
       theory; a simple image of another kind can be more likely than the data themselves (Nalisnick
       et al. 2018, "Do deep generative models know what they don't know?").
+    - `adjusted`: of rows of a table with columns of several kinds, log p(x_obs) plus what is usual
+      for the cells that the row lacks, so that rows with gaps compare with others: a row with fewer
+      cells has fewer to be unlikely in. Of a row without gaps it is the log-likelihood; low is
+      anomalous. `percentile`, `typicality` and the least likely rows are by it.
     - `percentile`: of the log-likelihood among those of the reference, in [0, 100]. Low is less
       likely than they are.
     - `typicality`: distance of the log-likelihood from its mean over the reference; high is
@@ -284,6 +320,10 @@ def score(
       Both must be densities, or both probabilities, of the data.
     - `anomalous`: whether the example is beyond the cut of `threshold` on the score `by`.
     - `truth`: whether it is an anomaly by the labels of `truth`.
+    - `gaps`: of a row of a table with columns of several kinds, how many cells it lacks. `odd_1`,
+      `odd_1_value`, `odd_1_below` (and `odd_2`, `odd_3`): the column, the value and the nats of the
+      cell whose log-likelihood E_q[log p(x_d | z)] is furthest below what is usual for its column,
+      which is the mean of it over the reference.
 
     The reference is of the run's own data: of the validation split where there is one, else of the
     test split, else of the training split, which the caveat then tells. A run keeps its scores in
@@ -298,13 +338,15 @@ def score(
         samples: importance samples for each example.
         against: another fitted run on data of the same kind, or its folder.
         threshold: the rate of false alarms, such as 0.01, of a cut on each score, see `Threshold`.
-        by: the score whose cut makes the column `anomalous`.
+        by: the score whose cut makes the column `anomalous`; None is "adjusted" where there is one,
+            else "log_likelihood".
         truth: which examples are anomalies: a column of the source (`label`, or a column of the
             table that the model does not read) that holds 0 and 1, or `COLUMN=VALUE` for the
             anomalies, or `COLUMN!=VALUE` for all others; or a boolean for each example.
         reference: the most examples of the reference, and of the run's own test split, that are
             taken; None takes those that the run keeps.
         seed: of the draws.
+        progress: whether a bar on standard error shows the progress.
 
     Raises:
         ConfigError: the run has no likelihood (interactions, an autoencoder), or an argument has no
@@ -325,7 +367,10 @@ def score(
         marks = read_truth(truth, run, source, examples)
     scorer = Scorer(run, other, MeasureSettings(split=name, seed=seed, samples=samples))
     home = find_own(scorer, reference)
-    likely = home.reference["log_likelihood"]
+    scorer = replace(scorer, usual=home.usual)
+    likely = judged(home.reference)
+    if by is None:
+        by = "adjusted" if "adjusted" in home.reference else "log_likelihood"
     thresholds = {}
     if threshold is not None:
         thresholds = _cuts(scorer.scores(home.reference, likely), threshold, by)
@@ -333,9 +378,13 @@ def score(
     if home.test is not None and examples.digest() != digest_of(run.folder):
         own = scorer.scores(home.test, likely)
     caveats = (run.caveat(examples, source), _caveat_of(home.reference_split))
+    with stages("score", scorer.stages(examples), show=progress) as begin:
+        scorer = replace(scorer, begin=begin)
+        measured = scorer.measure(examples)
+        odd = scorer.odd_cells(examples)
     return Scores(
         names=examples.names_of_rows(),
-        scores=scorer.scores(scorer.measure(examples), likely),
+        scores=scorer.scores(measured, likely),
         own=own,
         source=source_text(run.recipe.data.source if source is None else source),
         split=name,
@@ -347,6 +396,7 @@ def score(
         truth=marks,
         caveat="; ".join(caveat for caveat in caveats if caveat) or None,
         left_out=home.left_out,
+        odd=odd,
     )
 
 
@@ -408,8 +458,13 @@ def _refuse_without_likelihood(run: Run) -> None:
 
 
 def _as_read(schema: Schema) -> Schema:
-    """Returns the schema without the span of the training split, which two runs need not share."""
-    return replace(schema, low=0.0, high=0.0)
+    """Returns the schema without what is measured of the training split, which two runs need not
+    share: the span, and of a table with columns of several kinds all but kinds and levels.
+    """
+    table = []
+    for column in schema.table:
+        table.append(ColumnSchema(column.name, column.kind, levels=column.levels))
+    return replace(schema, low=0.0, high=0.0, table=tuple(table))
 
 
 def _describe_data(schema: Schema) -> str:
@@ -417,7 +472,10 @@ def _describe_data(schema: Schema) -> str:
     if schema.kind[0] in "aeiou":
         article = "an"
     values = "of real numbers"
-    if schema.levels:
+    if schema.table:
+        kinds = [f"{column.name} {column.kind}" for column in schema.table]
+        values = f"with the columns {one_line(', '.join(kinds), 160)}"
+    elif schema.levels:
         values = f"on {schema.levels} levels"
     elif schema.mean:
         values = "standardised by itself"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import one_line
 from ..report.text import plain_number
 from .app import AllowCode, Json, Out, RunFolder, Source, command, show
 from .hidden import hidden_lines
@@ -95,9 +96,30 @@ def likelihood_lines(measures: dict[str, Any]) -> list[str]:
     ]
     if measures["pareto_k_above"] is not None:
         lines.insert(3, f"  its weights        {_weights(measures)}")
+    lines += _column_lines(measures.get("columns", []))
     for note in ("log_likelihood_doubt", "caveat"):
         if measures[note]:
             lines.append(f"note: {measures[note]}")
+    return lines
+
+
+WORST_COLUMNS = 5
+"""`evaluate` prints so many columns of a table, those of the lowest log-likelihood."""
+
+
+def _column_lines(columns: list[dict[str, Any]]) -> list[str]:
+    """Lays out the columns of a table that have the lowest log-likelihood."""
+    known = [column for column in columns if column["observed"]]
+    if not known:
+        return []
+    known.sort(key=lambda column: column["log_likelihood_term"])
+    among = f"{len(columns)} columns"
+    lines = [f"log-likelihood term of the least likely of {among}, where they are observed:"]
+    for column in known[:WORST_COLUMNS]:
+        name = one_line(column["column"], 30)
+        term = plain_number(column["log_likelihood_term"])
+        error = plain_number(column["standard_error"])
+        lines.append(f"  {name:<30} {term:>9} +- {error}  ({column['observed']:,} rows)")
     return lines
 
 
@@ -188,8 +210,9 @@ def score(
         ),
     ] = None,
     by: Annotated[
-        str, typer.Option(metavar="SCORE", help="The score whose cut makes the column anomalous.")
-    ] = "log_likelihood",
+        str | None,
+        typer.Option(metavar="SCORE", help="The score whose cut makes the column anomalous."),
+    ] = None,
     truth: Annotated[
         str | None,
         typer.Option(
@@ -205,7 +228,8 @@ def score(
     """
     from .. import anomalies
     from ..run import load
-    from .outputs import TABLE_ENDINGS, suffix, write_table
+    from ..system.files import write_frames
+    from .outputs import TABLE_ENDINGS, suffix
 
     suffix(out, TABLE_ENDINGS)
     fitted = load(run, allow_code=allow_code)
@@ -221,7 +245,8 @@ def score(
         threshold=threshold,
         by=by,
         truth=truth,
+        progress=True,
     )
-    write_table(out, scores.to_frame())
+    write_frames(out, scores.frames())
     result = {"out": str(out)} | scores.summary()
     show(result, [*score_lines(scores), f"all scores in {out}"], json)

@@ -2,18 +2,24 @@
 Parquet.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data import Items, Split
 from ..errors import ConfigError
+from ..evaluation.batches import chunk_size
 from ..recommend import item_vectors
 from ..report.text import column_names
 from ..run import Run
-from ..system.files import replacing, write_frame
+from ..system.files import replacing, write_frame, write_frames
 from ..system.image_grid import tiles, to_unit_interval
+from ..system.progress import stages
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 TABLE_ENDINGS = (".csv", ".parquet")
 """The endings of files that hold a table."""
@@ -22,8 +28,13 @@ SMALLEST_TILE = 56
 """Images of fewer pixels in height are enlarged, by a whole factor, to at most this height."""
 
 
-def suffix(path: Path, allowed: tuple[str, ...]) -> str:
+def suffix(path: Path, allowed: tuple[str, ...], of: str = "") -> str:
     """Gives the ending of a file that is to be written, in lower case.
+
+    Args:
+        path: of the file.
+        allowed: the endings that it may have.
+        of: what makes them so, for the message.
 
     Raises:
         ConfigError: the ending is not an allowed one.
@@ -32,7 +43,7 @@ def suffix(path: Path, allowed: tuple[str, ...]) -> str:
     if ending not in allowed:
         got = path.suffix or "none"
         endings = ", ".join(allowed)
-        raise ConfigError(f"--out {path}: the ending must be one of {endings}, got {got}")
+        raise ConfigError(f"--out {path}: the ending must be one of {endings}{of}, got {got}")
     return ending
 
 
@@ -67,8 +78,13 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     """Writes `n` samples of the model, and gives their number.
 
     A PNG shows the means of p(x | z). A file of numbers holds draws from p(x | z), in the units of
-    the data.
+    the data. The rows of a table with columns of several kinds have the types of its source, and
+    are written in pieces, so that millions need little memory.
     """
+    if run.schema.table:
+        suffix(path, TABLE_ENDINGS, " for a table with columns of several kinds")
+        with stages("sample", -(-n // chunk_size(run.model))) as begin:
+            return write_frames(path, _told(run.sample_frames(n, seed=seed), n, begin))
     allowed: tuple[str, ...] = (".npy", *TABLE_ENDINGS)
     if run.schema.kind == "image":
         allowed = (".png", ".npy")
@@ -84,6 +100,17 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
         names = column_names(run.schema.columns, samples.shape[1], "x")
         write_table(path, dict(zip(names, values.T, strict=True)))
     return n
+
+
+def _told(
+    frames: "Iterator[DataFrame]", total: int, begin: Callable[[str], None]
+) -> "Iterator[DataFrame]":
+    """Yields frames, and tells which row of all is next."""
+    rows = 0
+    for frame in frames:
+        begin(f"row {rows:,} of {total:,}")
+        yield frame
+        rows += len(frame)
 
 
 def code_names(run: Run) -> list[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..errors import one_line
 from ..report.text import plain_number
 
 
@@ -62,7 +63,7 @@ def _score_table(summary: dict[str, Any]) -> list[str]:
 
 def _bounded(name: str, value: float) -> str:
     """Writes a figure of a score; that of log p(x), by importance samples, is a lower bound."""
-    if name == "log_likelihood":
+    if name in ("log_likelihood", "adjusted"):
         return f">= {plain_number(value)}"
     return plain_number(value)
 
@@ -152,4 +153,25 @@ def least_likely_row(row: dict[str, Any], names: dict[str, Any]) -> str:
     line = f"{identity:<11}  log p(x) >= {log_likelihood:>10}  percentile {row['percentile']:.2f}"
     if "label" in row:
         line += f"  label {row['label']}"
+    odd = _odd_cells(row)
+    if odd:
+        line += f"  odd: {', '.join(odd)}"
     return line
+
+
+def _odd_cells(row: dict[str, Any]) -> list[str]:
+    """Lays out the cells that make a row odd."""
+    cells = []
+    place = 1
+    while row.get(f"odd_{place}") is not None:
+        cells.append(_odd_cell(row, place))
+        place += 1
+    return cells
+
+
+def _odd_cell(row: dict[str, Any], place: int) -> str:
+    """Lays out one of the cells that make a row odd, with its nats below what is usual."""
+    name = row[f"odd_{place}"]
+    value = row[f"odd_{place}_value"]
+    below = plain_number(row[f"odd_{place}_below"], 1)
+    return one_line(f"{name}={value} ({below})", 60)

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ConfigError, DataError, ShapeError, one_line
 from .files.sources import Raw
 from .levels import advise_scaling, extremes, from_shares
+from .prepare import take_columns
 from .schema import Schema
 
 
@@ -76,7 +77,7 @@ def leave_out_constant(raw: Raw, is_constant: np.ndarray, seed: int) -> Raw:
     )
     return replace(
         raw,
-        values=np.ascontiguousarray(raw.values[:, ~is_constant]),
+        values=take_columns(raw.values, ~is_constant),
         columns=tuple(names[~is_constant]),
         table=tuple(compress(raw.table, ~is_constant)),
         notes=(*raw.notes, note),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from ..system.maps import new_array
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,6 +60,18 @@ def is_constant(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         low = np.fmin(low, np.fmin.reduce(piece, axis=0))
         high = np.fmax(high, np.fmax.reduce(piece, axis=0))
     return np.asarray(low >= high)
+
+
+def take_columns(values: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
+    """Returns some columns (D,) bool of values (N, D), which lie in a file if they are many; the
+    very values if all are kept.
+    """
+    if is_kept.all():
+        return values
+    kept = new_array((len(values), int(is_kept.sum())))
+    for start, piece in chunks(values):
+        kept[start : start + len(piece)] = piece[:, is_kept]
+    return kept
 
 
 def refuse_nonfinite(values: np.ndarray, name: str) -> None:

@@ -3,6 +3,7 @@
 They work on `Terms` and `Level` records, on scores, and on any examples that come in batches.
 """
 
+from .cells import ColumnLikelihood, column_likelihoods
 from .detection import auroc, average_precision, complexity, percentile, typicality
 from .latent import LatentStatistics, latent_statistics
 from .likelihood import Bound, Likelihood, bits_per_dimension, bound, importance_log_likelihood
@@ -13,6 +14,7 @@ from .statistics import Estimate
 
 __all__ = [
     "Bound",
+    "ColumnLikelihood",
     "Estimate",
     "LatentStatistics",
     "Likelihood",
@@ -25,6 +27,7 @@ __all__ = [
     "bound",
     "by_activity",
     "by_item_popularity",
+    "column_likelihoods",
     "complexity",
     "difference",
     "importance_log_likelihood",

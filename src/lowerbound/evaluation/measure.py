@@ -22,6 +22,7 @@ from ..distributed.processes import ONE_PROCESS, Processes
 from ..errors import ConfigError, DataError
 from ..model import VAE
 from .batches import Batches, evaluating
+from .cells import ColumnLikelihood, column_likelihoods
 from .latent import LatentStatistics, latent_statistics
 from .likelihood import (
     LIKELIHOOD_SAMPLES,
@@ -324,6 +325,17 @@ class DenseMeasures(Measured):
             self.model, self.examples, samples=max(self.draws, 2), seed=self.settings.seed
         )
 
+    @cached_property
+    def columns_of_table(self) -> tuple[ColumnLikelihood, ...]:
+        """The mean log-likelihood of each column of a table with columns of several kinds, over
+        the rows where it is observed; empty for all other data.
+        """
+        if not self.examples.schema.table:
+            return ()
+        return column_likelihoods(
+            self.model, self.examples, draws=self.draws, seed=self.settings.seed
+        )
+
     @property
     def names(self) -> tuple[str, ...]:
         """The bound, the log-likelihood and its term; of an autoencoder the last one alone."""
@@ -380,7 +392,7 @@ class DenseMeasures(Measured):
     def describe(self) -> dict[str, Any]:
         """Returns all numbers, in nats per example."""
         value, standard_error = self.likelihood.log_likelihood
-        return {
+        numbers = {
             "elbo": self.bound.elbo.value,
             "elbo_se": self.bound.elbo.standard_error,
             "draws": self.draws,
@@ -396,6 +408,9 @@ class DenseMeasures(Measured):
             "log_likelihood_term": self.bound.log_likelihood_term,
             "rate_per_dimension": _plain_rates(self.latent),
         }
+        if self.columns_of_table:
+            numbers["columns"] = [column._asdict() for column in self.columns_of_table]
+        return numbers
 
     def columns(self, objective: Loss, group: int) -> dict[str, float]:
         """Returns the objective, the ELBO, the log-likelihood term and the rate of each level."""

@@ -38,6 +38,17 @@ def observed_log_prob(p: Distribution, batch: Batch) -> Tensor:
     Raises:
         ConfigError: the likelihood does not factorise over the values.
     """
+    known = cells_log_prob(p, batch)
+    axes = batch.x.dim() - 1
+    return known.flatten(-axes).sum(-1)
+
+
+def cells_log_prob(p: Distribution, batch: Batch) -> Tensor:
+    """Computes the log-likelihood of each value, (K, B, *shape), in nats; 0 where it is not known.
+
+    Raises:
+        ConfigError: the likelihood does not factorise over the values.
+    """
     if not isinstance(p, Independent):
         raise ConfigError(
             f"a likelihood of observed values must factorise over them; {type(p).__name__} does not"
@@ -45,5 +56,4 @@ def observed_log_prob(p: Distribution, batch: Batch) -> Tensor:
     hidden = without_unobserved(batch)
     assert hidden.observed is not None
     log_probs = p.base_dist.log_prob(hidden.x)
-    known = torch.where(hidden.observed, log_probs, 0)
-    return known.flatten(-p.reinterpreted_batch_ndims).sum(-1)
+    return torch.where(hidden.observed, log_probs, 0)

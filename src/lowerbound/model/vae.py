@@ -187,8 +187,12 @@ class VAE(nn.Module):
 
     def reconstruct(self, batch: Batch | Values) -> Tensor:
         """Returns the mean of p(x | z) at the posterior means of z, (B, *shape)."""
+        return self.reconstruction(batch).mean
+
+    def reconstruction(self, batch: Batch | Values) -> Distribution:
+        """Returns p(x | z) at the posterior means of z, of batch shape (B)."""
         batch = self._encoder_input(batch)
-        return self.decode(self.latents.means(batch).context, batch.given).mean
+        return self.decode(self.latents.means(batch).context, batch.given)
 
     def start_at(self, mean: Tensor) -> None:
         """Sets the bias of the decoder's last layer so that it gives a mean of the data.
@@ -230,10 +234,15 @@ class VAE(nn.Module):
         Returns:
             The means of p(x | z), or draws from it; (n, *shape).
         """
-        p = self.decode(self.latents.generate(n, given=given).context, given)
+        p = self.generate(n, given)
         if mean:
             return p.mean
         return p.sample()
+
+    @torch.no_grad()
+    def generate(self, n: int, given: Tensor | None = None) -> Distribution:
+        """Draws `n` values of z by ancestral sampling, and returns p(x | z) of batch shape (n)."""
+        return self.decode(self.latents.generate(n, given=given).context, given)
 
     def _encoder_input(self, batch: Batch | Values) -> Batch:
         """Checks a batch, and makes of it what the encoder sees: nothing that was not observed."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from .. import recipe as recipes
 from ..batch import Batch
 from ..data import Dataset, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
+from ..data.frames import to_frame
 from ..data.interactions.matrices import check_matrix
 from ..data.levels import advise_scaling
 from ..data.memory import (
@@ -33,7 +34,7 @@ from ..data.memory import (
     to_sparse,
 )
 from ..data.opening import open_shares
-from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line, unknown
+from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
@@ -58,12 +59,13 @@ from .contents import (
     refuse_mistyped,
 )
 from .display import as_html, as_text, facts_of_run
+from .returned import Units, drawn, means_of, presented, refuse_units
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 Examples = Batch | SparseRows | Split | DataSource
 """Examples that a run encodes: as the model sees them, or in the units of the data."""
-
-Units = Literal["data", "model"]
-"""The units of what a run gives back: those of the data, or as the model sees them."""
 
 __all__ = ["LATENT_USERS", "Run", "check", "digest_of", "load", "unchanged", "units"]
 
@@ -114,9 +116,13 @@ def _advised(reason: str, advice: str) -> str:
 
 
 def units(schema: Schema) -> str | None:
-    """Says what turns a density of standardised values into one of the values of the source; None
-    where nothing is standardised.
+    """Says what turns a density of standardised values into one of the values of the source, or
+    which columns of a table have densities; None where there is nothing to say.
     """
+    dense = [column.name for column in schema.table if column.has_density]
+    if dense:
+        names = one_line(", ".join(map(repr, dense)), 120)
+        return f"the densities of {names} are in the units of the data, all else are probabilities"
     if not schema.scale:
         return None
     offset = -sum(math.log(scale) for scale in schema.scale)
@@ -375,18 +381,29 @@ class Run:
         levels = zip(*parts, strict=True)
         return [torch.cat(level).cpu() for level in levels]
 
-    def reconstruct(self, x: Examples, *, units: Units = "data") -> Tensor:
+    @overload
+    def reconstruct(self, x: Examples, *, units: Literal["model"]) -> Tensor: ...
+
+    @overload
+    def reconstruct(self, x: Examples, *, units: Units = "data") -> Any: ...
+
+    def reconstruct(self, x: Examples, *, units: Units = "data") -> Any:
         """Returns the mean of p(x | z) at the posterior mean, (N, *shape).
 
         Args:
             x: examples, see `encode`.
             units: "data": columns of a table in the table's own units (float64), and pixels as
-                shares of white in [0, 1]; "model": as the model sees them, standardised where the
-                run standardises.
+                shares of white in [0, 1]; of a table with columns of several kinds, a Polars frame
+                of the means of numbers and the most probable levels, in the types of the source,
+                without gaps. "model": as the model sees them, standardised where the run
+                standardises, codes of columns of several kinds.
         """
+        refuse_units(units)
+        parts = []
         with evaluating(self.model, 0):
-            parts = [self.model.reconstruct(batch).cpu() for batch in self._batches(x)]
-        return self._in_units(torch.cat(parts), units)
+            for batch in self._batches(x):
+                parts.append(means_of(self.model.reconstruction(batch), self.schema, units))
+        return presented(parts, self.schema, units)
 
     def _batches(self, x: Examples) -> Iterator[Batch]:
         """Yields examples in batches as the model sees them, see `encode`."""
@@ -413,23 +430,20 @@ class Run:
         check(self.recipe, examples, x)
         return examples
 
-    def _in_units(self, values: Tensor, units: Units) -> Tensor:
-        """Returns values as the model sees them, (..., *shape), in the units that are asked for.
+    @overload
+    def decode(
+        self, z: Tensor | np.ndarray, level: int = 0, *, units: Literal["model"]
+    ) -> Tensor: ...
 
-        Raises:
-            ConfigError: there are no such units.
-        """
-        if units not in ("data", "model"):
-            raise ConfigError(unknown("units", str(units), ("data", "model")))
-        if units == "model" or not self.schema.mean:
-            return values
-        return torch.from_numpy(self.schema.restore(values.numpy()))
+    @overload
+    def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Any: ...
 
-    def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Tensor:
+    def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Any:
         """Returns the mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1.
 
         Levels between are at their means. `units` are those of `reconstruct`.
         """
+        refuse_units(units)
         latents = self.model.latents
         self._refuse_level(level)
         if isinstance(z, np.ndarray):
@@ -437,21 +451,37 @@ class Run:
         self.model.refuse_latents(z, level)
         with evaluating(self.model, 0):
             parts = z.to(next(self.model.parameters())).split(chunk_size(self.model))
-            means = self._decode_contexts(latents.descend(part, level) for part in parts)
-        return self._in_units(means, units)
+            means = self._decode_contexts((latents.descend(part, level) for part in parts), units)
+        return presented(means, self.schema, units)
 
-    def _decode_contexts(self, contexts: Iterable[Tensor]) -> Tensor:
-        """Returns the means of p(x | z), (n, *shape), for parts of what the decoder sees of z."""
-        return torch.cat([self.model.decode(context).mean.cpu() for context in contexts])
+    def _decode_contexts(self, contexts: Iterable[Tensor], units: Units) -> list[Tensor]:
+        """Returns the means of p(x | z), (n, *shape), for each part of what the decoder sees of
+        z.
+        """
+        means = []
+        for context in contexts:
+            means.append(means_of(self.model.decode(context), self.schema, units))
+        return means
+
+    @overload
+    def vary(
+        self, level: int, groups: int, draws: int, *, seed: int = 0, units: Literal["model"]
+    ) -> Tensor: ...
+
+    @overload
+    def vary(
+        self, level: int, groups: int, draws: int, *, seed: int = 0, units: Units = "data"
+    ) -> Any: ...
 
     def vary(
         self, level: int, groups: int, draws: int, *, seed: int = 0, units: Units = "data"
-    ) -> Tensor:
+    ) -> Any:
         """Returns means of p(x | z1) that show what a level does, (groups, draws, *shape).
 
         In each group the level varies and those above it are fixed. `units` are those of
-        `reconstruct`.
+        `reconstruct`; a frame has the rows of each group one after another.
         """
+        refuse_units(units)
         count = positive(groups, what="groups") * positive(draws, what="draws")
         numbers = count * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{groups:,} groups of {draws:,} draws")
@@ -459,8 +489,9 @@ class Run:
         with evaluating(self.model, seed):
             contexts = self.model.latents.vary(level, groups, draws)
         with evaluating(self.model, 0):
-            means = self._decode_contexts(contexts.split(chunk_size(self.model)))
-        return self._in_units(means.reshape(groups, draws, *means.shape[1:]), units)
+            means = self._decode_contexts(contexts.split(chunk_size(self.model)), units)
+        joined = torch.cat(means)
+        return presented([joined.reshape(groups, draws, *joined.shape[1:])], self.schema, units)
 
     def _refuse_level(self, level: int) -> None:
         """Raises ConfigError if there is no such level; 0 is that of z1."""
@@ -470,23 +501,61 @@ class Run:
                 f"this model has the levels {', '.join(map(str, known))}, got {level!r}"
             )
 
-    def sample(self, n: int, *, mean: bool = True, seed: int = 0, units: Units = "data") -> Tensor:
-        """Returns `n` samples (n, *shape): the means of p(x | z), or draws from it.
+    @overload
+    def sample(
+        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Literal["model"]
+    ) -> Tensor: ...
 
-        `units` are those of `reconstruct`: a table's samples are in the table's own units.
+    @overload
+    def sample(
+        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Units = "data"
+    ) -> Any: ...
+
+    def sample(
+        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Units = "data"
+    ) -> Any:
+        """Returns `n` samples (n, *shape), or a Polars frame of `n` rows.
+
+        Args:
+            n: how many.
+            mean: whether they are the means of p(x | z), or else draws from it. None: draws of a
+                table with columns of several kinds, the means of all other data.
+            seed: of the draws. The first samples do not depend on how many there are.
+            units: those of `reconstruct`: a table's samples are in the table's own units. Of a
+                table with columns of several kinds, "data" gives a frame in the types of its
+                source: whole numbers are whole, levels are words, dates are dates.
         """
+        numbers = positive(n, what="the number of samples") * math.prod(self.schema.shape)
+        refuse_beyond_memory(numbers, f"{n:,} samples")
+        parts = self._drawn(n, mean, seed, units)
+        return presented(parts, self.schema, units)
+
+    def sample_frames(self, n: int, *, seed: int = 0) -> Iterator["DataFrame"]:
+        """Yields `n` draws from p(x | z) of a table with columns of several kinds, as `sample`
+        gives them, in frames of some thousands of rows: millions need no more memory than these.
+
+        Raises:
+            ConfigError: the run is on other data.
+        """
+        if not self.schema.table:
+            raise ConfigError(
+                f"frames of samples are for tables with columns of several kinds; {self.folder} "
+                "was fitted to other data: take sample"
+            )
+        for part in self._drawn(n, False, seed, "data"):
+            yield to_frame(self.schema.table, part.numpy())
+
+    def _drawn(self, n: int, mean: bool | None, seed: int, units: Units) -> Iterator[Tensor]:
+        """Yields samples in pieces, see `sample`."""
+        refuse_units(units)
         n = positive(n, what="the number of samples")
         self.schema.refuse_interactions(
             "samples are of images and tables; a run on interactions recommends: lowerbound "
             "recommend RUN"
         )
-        refuse_beyond_memory(n * math.prod(self.schema.shape), f"{n:,} samples")
-        size = chunk_size(self.model)
-        parts = []
-        with evaluating(self.model, seed):
-            for start in range(0, n, size):
-                parts.append(self.model.sample(min(size, n - start), mean).cpu())
-        return self._in_units(torch.cat(parts), units)
+        if mean is None:
+            mean = not self.schema.table
+        return drawn(self.model, self.schema, n, mean=mean, seed=seed, units=units)
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:

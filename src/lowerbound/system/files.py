@@ -1,14 +1,15 @@
 """Files that are written whole or not at all, and questions to paths that a user gave."""
 
+import io
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import RunError, one_line
 
@@ -99,16 +100,71 @@ def write_frame(path: Path, frame: "DataFrame") -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    from polars.exceptions import PanicException, PolarsError
-
     is_csv = path.suffix.lower() == ".csv"
     write = frame.write_csv if is_csv else frame.write_parquet
     # Polars takes no path that is not UTF-8, and has errors of its own for a full disk.
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        try:
-            write(file)
-        except (PolarsError, PanicException) as error:
-            raise RunError(f"cannot write {path}: {one_line(error, 160)}") from None
+    with replacing(path) as temporary, temporary.open("wb") as file, _writing_frames(path):
+        write(file)
+
+
+def write_frames(path: Path, frames: "Iterable[DataFrame]") -> int:
+    """Writes frames of the same columns one below the other, whole or not at all.
+
+    One frame at a time is in memory. The path says what is written, as for `write_frame`.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    write = _append_parquet
+    if path.suffix.lower() == ".csv":
+        write = _append_csv
+    with replacing(path) as temporary, temporary.open("wb") as file, _writing_frames(path):
+        return write(file, frames, temporary.parent)
+
+
+@contextmanager
+def _writing_frames(path: Path) -> Iterator[None]:
+    """Turns an error of Polars in the block into a RunError that says what cannot be written."""
+    from polars.exceptions import PanicException, PolarsError
+
+    try:
+        yield
+    except (PolarsError, PanicException) as error:
+        raise RunError(f"cannot write {path}: {one_line(error, 160)}") from None
+
+
+def _append_csv(file: BinaryIO, frames: "Iterable[DataFrame]", folder: Path) -> int:
+    """Writes frames into an open file as CSV, and returns the number of their rows."""
+    rows = 0
+    for number, frame in enumerate(frames):
+        frame.write_csv(file, include_header=number == 0)
+        rows += len(frame)
+    return rows
+
+
+def _append_parquet(file: BinaryIO, frames: "Iterable[DataFrame]", folder: Path) -> int:
+    """Writes frames into an open file as Parquet, and returns the number of their rows.
+
+    Each frame becomes a file in the folder first, and these are then joined piece by piece.
+    """
+    import polars
+
+    rows = 0
+    parts = []
+    for number, frame in enumerate(frames):
+        part = io.BytesIO()
+        frame.write_parquet(part)
+        parts.append(folder / f"part-{number}")
+        parts[-1].write_bytes(part.getbuffer())
+        rows += len(frame)
+    if len(parts) == 1:
+        file.write(parts[0].read_bytes())
+    else:
+        polars.scan_parquet(parts, glob=False).sink_parquet(file)
+    return rows
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -19,7 +19,7 @@ class Choice:
 
     Attributes:
         values: the columns of numbers.
-        ids: the columns that name the rows.
+        ids: the columns that name the rows: those of `data.ids`, and an index.
         labels: the column of labels.
         notes: sentences on what is left out.
     """
@@ -84,7 +84,7 @@ def choose_columns(names: Sequence[str], wanted: Wanted, table: str) -> Choice:
             f"{table}: the column {listed(indices)} is an index, and no value (data.columns can "
             "choose it)"
         )
-    return Choice(tuple(values), ids, labels, tuple(notes))
+    return Choice(tuple(values), (*ids, *indices), labels, tuple(notes))
 
 
 def _choose_for_run(
@@ -114,13 +114,15 @@ def _choose_for_run(
     if labels not in names:
         labels = None
     used = {*values, *found_ids, labels}
-    extra = [name for name in names if name not in used and not is_index(name, names)]
+    others = [name for name in names if name not in used]
+    indices = [name for name in others if is_index(name, names)]
+    extra = [name for name in others if name not in indices]
     notes = []
     if extra:
         notes.append(
             f"{table}: columns that the run does not know are passed over: {listed(extra)}"
         )
-    return Choice(values, found_ids, labels, tuple(notes))
+    return Choice(values, (*found_ids, *indices), labels, tuple(notes))
 
 
 def is_index(name: str, names: Sequence[str]) -> bool:

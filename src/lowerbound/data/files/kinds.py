@@ -34,6 +34,8 @@ from .dates import find_dates, have_short_years, order_of, read_dates
 if TYPE_CHECKING:
     from polars import DataFrame, Series
 
+    from .stored import StoredColumns
+
 MOST_LEVELS = 1000
 """A column of more different words is no column of levels."""
 
@@ -114,11 +116,11 @@ def refuse_unknown_kinds(kinds: Mapping[str, str], names: list[str], table: str)
 
 
 def find_kinds(
-    frame: "DataFrame",
+    frame: "DataFrame | StoredColumns",
     kinds: Mapping[str, str],
     table: str,
     cells: CellFormat = USUAL,
-    plain: "DataFrame | None" = None,
+    plain: "DataFrame | StoredColumns | None" = None,
 ) -> list[FoundKind]:
     """Finds the kind of each column of a frame.
 
@@ -142,11 +144,11 @@ def find_kinds(
 
 
 def find_or_refuse(
-    frame: "DataFrame",
+    frame: "DataFrame | StoredColumns",
     kinds: Mapping[str, str],
     table: str,
     cells: CellFormat = USUAL,
-    plain: "DataFrame | None" = None,
+    plain: "DataFrame | StoredColumns | None" = None,
 ) -> "list[FoundKind | DataError]":
     """Finds the kind of each column of a frame, or the error if it can be read in two ways.
 
@@ -156,7 +158,7 @@ def find_or_refuse(
         ConfigError: a kind that was named does not exist, or does not fit the values.
         DataError: a column that was named does not exist.
     """
-    refuse_unknown_kinds(kinds, frame.columns, table)
+    refuse_unknown_kinds(kinds, list(frame.columns), table)
     if plain is None:
         plain = frame
     found = []
@@ -166,9 +168,12 @@ def find_or_refuse(
     if decimal is None:
         return found
     cells = replace(cells, decimal=decimal)
-    for position, series in enumerate(frame.iter_columns()):
+    for position, name in enumerate(frame.columns):
         each = found[position]
-        if isinstance(each, DataError) or (is_text(series) and each.column.is_number):
+        if not isinstance(each, DataError) and not each.column.is_number:
+            continue
+        series = frame[name]
+        if isinstance(each, DataError) or is_text(series):
             found[position] = _find_or_refuse(series, kinds, table, cells)
     return found
 

@@ -4,15 +4,19 @@ A row of the array has a number for each column: numbers as they are, levels as 
 dates as days since 1970. A gap is NaN. `data.frames` makes frames of such arrays again.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...columns import ColumnSchema
 from ...errors import DataError, one_line
+from ...system.maps import is_mapped, new_array, tell_map
+from ..prepare import chunks, take_columns
 from .cells import (
     NUMBER_FORMS,
     USUAL,
@@ -32,6 +36,7 @@ from .choice import Choice, listed
 from .dates import MICROSECONDS, read_dates, zone_offset
 from .kinds import FoundKind, find_kinds, is_impossible, number_text
 from .sources import Raw, Wanted
+from .stored import StoredColumns
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -56,7 +61,11 @@ TRUTH = {"true", "false"}
 
 
 def mixed_table(
-    frame: "DataFrame", choice: Choice, wanted: Wanted, name: str, cells: CellFormat = USUAL
+    frame: "DataFrame | StoredColumns",
+    choice: Choice,
+    wanted: Wanted,
+    name: str,
+    cells: CellFormat = USUAL,
 ) -> Raw:
     """Makes a table of the columns of values of a frame, whatever their kinds.
 
@@ -80,14 +89,14 @@ def mixed_table(
     frame = frame.select(choice.values)
     plain = plain_frame(frame, kinds, cells)
     found = find_kinds(frame, kinds, name, cells, plain)
-    found, parts = read_found(frame, plain, found, kinds, cells)
-    return table_of_found(frame, found, parts, name, cells)
+    found, values = read_table(frame, plain, found, kinds, cells)
+    return table_of_found(frame, found, values, name, cells)
 
 
 def table_of_found(
-    frame: "DataFrame",
+    frame: "DataFrame | StoredColumns",
     found: list[FoundKind],
-    parts: Mapping[str, np.ndarray],
+    values: np.ndarray,
     name: str,
     cells: CellFormat,
 ) -> Raw:
@@ -96,75 +105,89 @@ def table_of_found(
     Args:
         frame: the columns.
         found: the kinds of all columns.
-        parts: the values (N,) of those that are not left out, by name.
+        values: (N, D), those of the D columns that are not left out.
         name: the source as it appears in messages.
         cells: how the cells are written.
 
     Raises:
         DataError: no column is left.
     """
-    if not parts:
-        raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
     columns = [each.column for each in found if not each.is_left_out]
+    if not columns:
+        raise DataError(f"{name} has no column that a model reads: {_tell_left_out(found)}")
     infinite = 0
-    for column in columns:
-        if column.is_number and np.isnan(parts[column.name]).any():
+    for position, column in enumerate(columns):
+        if column.is_number and np.isnan(values[:, position]).any():
             infinite += count_infinite(frame[column.name], column.format, cells)
-    values = np.column_stack(list(parts.values()))
-    notes = (*_tell_kinds(found, name), *_tell_gaps(values, infinite, name))
+    notes = (
+        *_tell_kinds(found, name),
+        *_tell_gaps(values, infinite, name),
+        *_tell_map(values, name),
+    )
     return Raw(
         name, "table", values, None, columns=_names(columns), table=tuple(columns), notes=notes
     )
 
 
-def plain_frame(frame: "DataFrame", kinds: Mapping[str, str], cells: CellFormat) -> "DataFrame":
+def plain_frame(
+    frame: "DataFrame | StoredColumns", kinds: Mapping[str, str], cells: CellFormat
+) -> "DataFrame | StoredColumns":
     """Makes numbers of the columns of a text file that hold nothing else, for speed alone.
 
     In other frames a column of texts is one, and the type is given back.
     """
     if not cells.is_text:
         return frame
+    if isinstance(frame, StoredColumns):
+        return frame.changed(partial(_plain_column, kinds=kinds, cells=cells))
     told = [name for name in frame.columns if name in kinds]
     return frame.with_columns(parse_plain_columns(frame.drop(told), cells).get_columns())
 
 
-def read_found(
-    frame: "DataFrame",
-    plain: "DataFrame",
+def _plain_column(series: "Series", kinds: Mapping[str, str], cells: CellFormat) -> "Series":
+    """Makes numbers of a column as `plain_frame` does."""
+    if series.name in kinds:
+        return series
+    return parse_plain_columns(series.to_frame(), cells).to_series()
+
+
+def _read_column(
+    frame: "DataFrame | StoredColumns",
+    plain: "DataFrame | StoredColumns",
+    column: ColumnSchema,
+    cells: CellFormat,
+) -> np.ndarray:
+    """Reads a column whose kind is found, (N,)."""
+    series = plain[column.name]
+    if column.format in NUMBER_FORMS:
+        series = frame[column.name]
+    return to_values(series, column, cells)[0]
+
+
+def read_table(
+    frame: "DataFrame | StoredColumns",
+    plain: "DataFrame | StoredColumns",
     found: list[FoundKind],
     kinds: Mapping[str, str],
     cells: CellFormat,
-) -> tuple[list[FoundKind], dict[str, np.ndarray]]:
-    """Reads the columns whose kinds are found, and leaves out those that are equal to others.
-
-    Args:
-        frame: the columns.
-        plain: the same, where plain numbers in texts may be numbers already.
-        found: their kinds.
-        kinds: the kinds that the user has named, by column.
-        cells: how the cells are written.
+) -> tuple[list[FoundKind], np.ndarray]:
+    """Reads the columns whose kinds are found, one after another, and leaves out copies.
 
     Returns:
-        The kinds, of all columns, and the values (N,) of those that are not left out, by name.
+        The kinds, of all columns, and the values (N, D) of those that are not left out.
     """
-    parts = {}
-    for each in found:
-        column = each.column
-        if each.is_left_out:
-            continue
-        series = plain[column.name]
-        if column.format in NUMBER_FORMS:
-            series = frame[column.name]
-        parts[column.name] = to_values(series, column, cells)[0]
-    found = without_copies(found, list(parts.values()), kinds)
-    for each in found:
-        if each.is_left_out:
-            parts.pop(each.column.name, None)
-    return found, parts
+    read = [each.column for each in found if not each.is_left_out]
+    values = new_array((len(frame), len(read)))
+    for position, column in enumerate(read):
+        values[:, position] = _read_column(frame, plain, column, cells)
+    found = without_copies(found, (values[:, i] for i in range(len(read))), kinds)
+    kept = {each.column.name for each in found if not each.is_left_out}
+    is_kept = np.array([column.name in kept for column in read], bool)
+    return found, take_columns(values, is_kept)
 
 
 def without_copies(
-    found: list[FoundKind], parts: Sequence[np.ndarray], told: Mapping[str, str]
+    found: list[FoundKind], parts: Iterable[np.ndarray], told: Mapping[str, str]
 ) -> list[FoundKind]:
     """Leaves out columns that have the very values of another one before them.
 
@@ -182,7 +205,8 @@ def without_copies(
             continue
         part = next(values)
         column = each.column
-        key = (column.levels, column.kind == "datetime", part.tobytes())
+        digest = hashlib.sha256(part.tobytes()).digest()
+        key = (column.levels, column.kind == "datetime", digest)
         first = seen.setdefault(key, column.name)
         if first != column.name and column.name not in told and len(part) > 1:
             each = replace(each, is_useless=True, why=f"equal to {first!r}")
@@ -233,11 +257,14 @@ def _tell_ids(found: list[FoundKind]) -> str:
 
 def _tell_gaps(values: np.ndarray, infinite: int, name: str) -> tuple[str, ...]:
     """Tells how many cells are gaps."""
-    is_gap = np.isnan(values)
-    gaps = int(is_gap.sum())
+    gaps = 0
+    rows = 0
+    for _, piece in chunks(values):
+        is_gap = np.isnan(piece)
+        gaps += int(is_gap.sum())
+        rows += int(is_gap.any(axis=1).sum())
     if not gaps:
         return ()
-    rows = int(is_gap.any(axis=1).sum())
     note = (
         f"{name}: {gaps:,} of {values.size:,} cells are gaps, in {rows:,} of {len(values):,} rows"
     )
@@ -246,11 +273,18 @@ def _tell_gaps(values: np.ndarray, infinite: int, name: str) -> tuple[str, ...]:
     return (note,)
 
 
+def _tell_map(values: np.ndarray, name: str) -> tuple[str, ...]:
+    """Tells of values that are not in memory."""
+    if not is_mapped(values.shape):
+        return ()
+    return (f"{name}: {tell_map(values.shape)}",)
+
+
 # Tables that a run reads
 
 
 def _table_for_run(
-    frame: "DataFrame",
+    frame: "DataFrame | StoredColumns",
     columns: Sequence[ColumnSchema],
     wanted: Wanted,
     name: str,
@@ -260,12 +294,13 @@ def _table_for_run(
 
     What a column cannot hold is a gap, and counted, or refused: `data.unseen` says which.
     """
-    values = np.full((len(frame), len(columns)), np.nan)
+    values = new_array((len(frame), len(columns)))
     odd = {}
     absent = []
     for position, column in enumerate(columns):
         if column.name not in frame.columns:
             absent.append(column.name)
+            values[:, position] = np.nan
             continue
         values[:, position], words = to_values(frame[column.name], column, cells)
         if words:
@@ -283,6 +318,7 @@ def _table_for_run(
         if len(words) == 1:
             gaps = "it is a gap"
         notes.append(f"{told}; {gaps} (data.unseen)")
+    notes += _tell_map(values, name)
     table = tuple(columns)
     return Raw(
         name, "table", values, None, columns=_names(columns), table=table, notes=tuple(notes)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,18 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, LowerboundError, ShapeError, one_line
 from ...system.files import refuse_special
+from ...system.maps import is_mapped
 from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .description import Column, Description
 from .dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_value
 from .kinds import FoundKind, find_kinds, find_or_refuse
 from .limits import refuse_bomb
-from .mixed import mixed_table, plain_frame, read_found, table_of_found
+from .mixed import mixed_table, plain_frame, read_table, table_of_found
 from .parquet import refuse_unpacked
 from .previews import HEAD_ROWS, describe_found
 from .sources import Raw, Source, Wanted, reason
+from .stored import StoredColumns, storing
 from .texts import describe_ragged_line, find_dialect, is_text, normal_name, scan_texts
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ LEAST_COUNTED = 10
 
 MOST_SHOWN = 10
 """A message shows so many columns."""
+
+UNNAMED_INDEX = "index"
+"""The name of an index that has none in its source."""
 
 MOST_ROWS = 100_000
 """A description looks at so many rows of a table, if it has few columns."""
@@ -285,6 +291,9 @@ def text_bytes(frame: "DataFrame") -> int:
 
 
 def _read_parquet(path: Path, wanted: Wanted) -> Raw:
+    """Reads a Parquet file: whole, or, if it is large, one column after another."""
+    import polars
+
     scan = scan_parquet(path)
     names = scan.collect_schema().names()
     scan = scan.rename(normal_names(names, str(path)))
@@ -297,9 +306,20 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     else:
         _refuse_other_types(types, str(path), wanted)
     _refuse_nested({name: schema[name] for name in choice.others}, str(path))
+    cells = _cells_of_frame(wanted)
+    rows = scan.select(polars.len()).collect().item()
+    if wanted.is_mixed and is_mapped((rows, len(choice.values))):
+        stored = StoredColumns(scan, choice.all, rows, (partial(_without_long_texts, path),))
+        return _make_table(stored, choice, wanted, str(path), cells)
     frame = scan.select(choice.all).collect()
     refuse_bomb(path, text_bytes(frame), path.stat().st_size)
-    return _make_table(frame, choice, wanted, str(path), _cells_of_frame(wanted))
+    return _make_table(frame, choice, wanted, str(path), cells)
+
+
+def _without_long_texts(path: Path, column: "Series") -> "Series":
+    """Returns a column whose texts are not far longer than the file; refuses others."""
+    refuse_bomb(path, text_bytes(column.to_frame()), path.stat().st_size)
+    return column
 
 
 def _leave_out_nested(choice: Choice, types: dict[str, Any], table: str) -> Choice:
@@ -336,12 +356,24 @@ def _read_parquet_columns(path: Path, columns: Sequence[str]) -> "DataFrame":
 
 
 def _read_text(path: Path, wanted: Wanted) -> Raw:
+    """Reads a text file: whole, or, if it is large, one column after another."""
     dialect = find_dialect(path, wanted.text)
     choice = choose_columns(dialect.columns, wanted, str(path))
-    if wanted.is_mixed:
-        frame = _collect_texts(scan_texts(path, dialect).select(choice.all), dialect)
-    else:
-        frame, dialect = _read_numbers(dialect, choice, wanted)
+    if not wanted.is_mixed:
+        numbers, dialect = _read_numbers(dialect, choice, wanted)
+        return _table_of_text(numbers, dialect, choice, wanted)
+    texts = scan_texts(path, dialect).select(choice.all)
+    if not is_mapped((dialect.rows, len(choice.values))):
+        return _table_of_text(_collect_texts(texts, dialect), dialect, choice, wanted)
+    with _refusing_ragged(dialect), storing(texts) as stored:
+        return _table_of_text(stored, dialect, choice, wanted)
+
+
+def _table_of_text(
+    frame: "DataFrame | StoredColumns", dialect: Dialect, choice: Choice, wanted: Wanted
+) -> Raw:
+    """Makes a table of the columns of a text file."""
+    path = str(dialect.path)
     if len(frame) != dialect.rows:
         raise DataError(
             f"{path} has {dialect.rows} lines of values, and {len(frame)} rows were read; see "
@@ -350,7 +382,7 @@ def _read_text(path: Path, wanted: Wanted) -> Raw:
     choice = _leave_out_empty(frame, dialect, choice, wanted)
     cells = _cells_of_text(dialect, wanted)
     wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
-    raw = _make_table(frame, choice, wanted, str(path), cells)
+    raw = _make_table(frame, choice, wanted, path, cells)
     return replace(raw, notes=(*dialect.notes(), *raw.notes))
 
 
@@ -398,10 +430,17 @@ def _read_fields(dialect: Dialect, choice: Choice) -> "DataFrame":
 
 def _collect_texts(texts: "LazyFrame", dialect: Dialect) -> "DataFrame":
     """Reads columns of texts. DataError if a line has too many fields."""
+    with _refusing_ragged(dialect):
+        return texts.collect()
+
+
+@contextmanager
+def _refusing_ragged(dialect: Dialect) -> Iterator[None]:
+    """Makes a DataError of what Polars raises in a block that reads a line of too many fields."""
     from polars.exceptions import ComputeError
 
     try:
-        return texts.collect()
+        yield
     except ComputeError:
         raise DataError(describe_ragged_line(dialect)) from None
 
@@ -481,7 +520,7 @@ def as_number(text: "Expr", decimal: str = ".") -> "Expr":
 
 
 def _leave_out_empty(
-    frame: "DataFrame", dialect: Dialect, choice: Choice, wanted: Wanted
+    frame: "DataFrame | StoredColumns", dialect: Dialect, choice: Choice, wanted: Wanted
 ) -> Choice:
     """Leaves out columns without a name and without values, as of a separator after each line."""
     empty = []
@@ -572,8 +611,8 @@ def _look_at_kinds(
     """
     plain = plain_frame(frame, kinds, cells)
     found = find_kinds(frame, kinds, name, cells, plain)
-    found, parts = read_found(frame, plain, found, kinds, cells)
-    return found, table_of_found(frame, found, parts, name, cells)
+    found, values = read_table(frame, plain, found, kinds, cells)
+    return found, table_of_found(frame, found, values, name, cells)
 
 
 def _describe_columns(
@@ -616,14 +655,18 @@ def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
 
 
 def _make_table(
-    frame: "DataFrame", choice: Choice, wanted: Wanted, name: str, cells: CellFormat
+    frame: "DataFrame | StoredColumns",
+    choice: Choice,
+    wanted: Wanted,
+    name: str,
+    cells: CellFormat,
 ) -> Raw:
     """Makes a table of the chosen columns of a frame."""
-    if wanted.is_mixed:
+    if wanted.is_mixed or isinstance(frame, StoredColumns):
         raw = mixed_table(frame, choice, wanted, name, cells)
     else:
         raw = _table_of_numbers(frame, choice, wanted, name)
-    names = {column: _as_names(frame[column]) for column in choice.ids}
+    names = {column or UNNAMED_INDEX: _as_names(frame[column]) for column in choice.ids}
     labels = None
     if choice.labels is not None:
         labels = _as_names(frame[choice.labels])

@@ -1,0 +1,103 @@
+"""What a run gives back of p(x | z): tensors as the model sees them, or the data's own units; rows
+of a table with columns of several kinds are frames there.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ..data import Schema
+from ..data.frames import to_frame
+from ..errors import ConfigError, unknown
+from ..evaluation.batches import chunk_size, evaluating
+from ..families.columns import TableDistribution
+from ..model import VAE
+from ..training.seeds import derive_seed
+
+Units = Literal["data", "model"]
+"""The units of what a run gives back: those of the data, or as the model sees them."""
+
+CHUNKS_SEEDED = 32
+"""So many chunks of samples are drawn from one random stream; the next ones from another."""
+
+
+def refuse_units(units: str) -> None:
+    """Refuses units that there are not.
+
+    Raises:
+        ConfigError: there are no such units.
+    """
+    if units not in ("data", "model"):
+        raise ConfigError(unknown("units", str(units), ("data", "model")))
+
+
+def are_rows(schema: Schema, units: Units) -> bool:
+    """Says whether what is given back in these units are rows of a frame."""
+    return bool(schema.table) and units == "data"
+
+
+def means_of(p: Distribution, schema: Schema, units: Units) -> Tensor:
+    """Returns the means of p(x | z), (..., *shape) on the CPU, in the units that are asked for.
+
+    Of a table with columns of several kinds they are the means of numbers, in their own units and
+    with the decimals that they have there, and the positions of the most probable levels.
+    """
+    table = getattr(p, "base_dist", p)
+    if are_rows(schema, units) and isinstance(table, TableDistribution):
+        means = table.data_mean.cpu().numpy()
+        return torch.from_numpy(schema.coding.rounded(means))
+    return in_units(p.mean.cpu(), schema, units)
+
+
+def in_units(values: Tensor, schema: Schema, units: Units) -> Tensor:
+    """Returns values as the model sees them, (..., *shape), in the units that are asked for.
+
+    Raises:
+        ConfigError: there are no such units.
+    """
+    refuse_units(units)
+    if units == "model" or not (schema.mean or schema.table):
+        return values
+    return torch.from_numpy(schema.restore(values.numpy()))
+
+
+def presented(parts: Iterable[Tensor], schema: Schema, units: Units) -> Any:
+    """Joins values in these units, (..., *shape) each: a tensor, or a frame of rows."""
+    values = torch.cat(list(parts))
+    if not are_rows(schema, units):
+        return values
+    return to_frame(schema.table, values.flatten(end_dim=-2).numpy())
+
+
+def drawn(
+    model: VAE, schema: Schema, n: int, *, mean: bool, seed: int, units: Units
+) -> Iterator[Tensor]:
+    """Yields `n` samples in pieces (m, *shape) of bounded size: means of p(x | z), or draws.
+
+    Each piece has a random stream of its own, the first that of the seed itself, so that the first
+    samples do not depend on how many there are.
+    """
+    size = chunk_size(model)
+    at_once = size * CHUNKS_SEEDED
+    for number, start in enumerate(range(0, n, at_once)):
+        stream = seed
+        if number:
+            stream = derive_seed(seed, number)
+        with evaluating(model, stream):
+            piece = list(_draw(model, schema, min(at_once, n - start), size, mean, units))
+        yield from piece
+
+
+def _draw(
+    model: VAE, schema: Schema, n: int, size: int, mean: bool, units: Units
+) -> Iterator[Tensor]:
+    """Yields `n` samples from the present random stream, `size` at a time."""
+    for start in range(0, n, size):
+        p = model.generate(min(size, n - start))
+        if mean:
+            yield means_of(p, schema, units)
+        else:
+            yield in_units(p.sample().cpu(), schema, units)
