@@ -88,6 +88,25 @@ def half(path):
     path.write_bytes(path.read_bytes()[:150])
 
 
+PLAIN = """
+[data]
+source = ""
+standardize = true
+
+[model]
+latent = [8]
+network = { type = "MLP", hidden = [128, 128], activation = "silu" }
+likelihood = { type = "Normal", variance = "learned" }
+
+[training]
+epochs = 200
+batch_size = 128
+learning_rate = 1e-3
+clip = 10.0
+patience = 20
+"""
+"""A recipe for a table of numbers alone, without gaps."""
+
 MAKE = {
     "grey.npy": array(GREY),
     "small.npy": array(GREY[:, :4, :4]),
@@ -161,6 +180,7 @@ MAKE = {
     "cut.toml": text("[data]\nsource='digits'\n[model]\nlatent=[2"),
     "nodata.toml": text("[model]\nlatent=[2]\n"),
     "three.toml": text("data = 3\n"),
+    "plain.toml": text(PLAIN),
     "modell.toml": text("[data]\nsource='digits'\n[modell]\nlatent=[2]\n"),
 }
 
@@ -169,7 +189,8 @@ FAST = "--set training.epochs=1 --set report.write=false --set training.accelera
 FITTED = {
     "image": "aevb-mnist --data grey.npy --set data.binarize=none --set data.validation=2 "
     "--set model.likelihood=ContinuousBernoulli --set model.network.hidden=[4]",
-    "table": "table --data good.csv --set model.network.hidden=[4]",
+    "table": "plain.toml --data good.csv --set model.network.hidden=[4]",
+    "mixed": "table --data good.csv --set model.network.hidden=[4]",
     "users": "multvae --data plays.csv --set model.network.hidden=[4]",
 }
 
@@ -180,6 +201,9 @@ def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fitted")
     for name, command in FITTED.items():
         plan, *words = shlex.split(f"{command} {FAST}")
+        if plan in MAKE:
+            MAKE[plan](folder / plan)
+            plan = folder / plan
         source = folder / words[1]
         MAKE[words[1]](source)
         settings = recipe.settings(word for word in words[2:] if word != "--set")
@@ -260,27 +284,27 @@ WRONG = [
     (
         "an unknown command",
         "fti",
-        "unknown command 'fti'; did you mean 'fit'? Allowed: describe, fit, evaluate, report, compare, score, sample, encode, recommend, list, show, doctor; see lowerbound --help",
+        "unknown command 'fti'; did you mean 'fit'? Allowed: describe, fit, evaluate, report, compare, score, sample, encode, impute, recommend, list, show, doctor; see lowerbound --help",
     ),
     (
         "an unknown option",
-        "fit table --sede 3",
+        "fit plain.toml --sede 3",
         "unknown option '--sede'; did you mean '--seed'? Allowed: --data, --out, --set, --seed, --devices, --resume, --allow-code, --json, --help; see lowerbound fit --help",
     ),
     ("no recipe", "fit", "missing argument 'RECIPE'; see lowerbound fit --help"),
     (
         "one argument too many",
-        "fit table good.csv",
+        "fit plain.toml good.csv",
         "got unexpected extra argument(s) (good.csv); see lowerbound fit --help",
     ),
     (
         "an option without a value",
-        "fit table --set",
+        "fit plain.toml --set",
         "option '--set' requires an argument; see lowerbound --help",
     ),
     (
         "a flag with a value",
-        "fit table --json=3",
+        "fit plain.toml --json=3",
         "option '--json' does not take a value; see lowerbound --help",
     ),
     (
@@ -301,7 +325,7 @@ WRONG = [
     (
         "an unknown catalogue",
         "list recipies",
-        "unknown catalogue 'recipies'; did you mean 'recipes'? Allowed: recipes, data, networks, families, noise, priors, objectives, schedules, optimizers, trackers",
+        "unknown catalogue 'recipies'; did you mean 'recipes'? Allowed: recipes, data, networks, families, columns.families, noise, priors, objectives, schedules, optimizers, trackers, baselines",
     ),
     (
         "an unknown recipe",
@@ -346,167 +370,167 @@ WRONG = [
     ),
     (
         "--set without =",
-        "fit table --set training.epochs",
+        "fit plain.toml --set training.epochs",
         "--set needs KEY=VALUE, got 'training.epochs'; for example --set training.epochs=5",
     ),
     (
         "--set without a key",
-        "fit table --set =3",
+        "fit plain.toml --set =3",
         "--set needs KEY=VALUE, got '=3'; for example --set training.epochs=5",
     ),
     (
         "an unknown table by --set",
-        "fit table --data good.csv --set modell.latent=[2]",
+        "fit plain.toml --data good.csv --set modell.latent=[2]",
         "recipe: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, report, tracking",
     ),
     (
         "an unknown key of the model",
-        "fit table --data good.csv --set model.latnet=[2]",
+        "fit plain.toml --data good.csv --set model.latnet=[2]",
         "recipe: model: unknown key 'latnet'; did you mean 'latent'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias",
     ),
     (
         "an unknown key of a part",
-        "fit table --data good.csv --set model.network.hiden=[3]",
-        "recipe: model.network: unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init, activate_code",
+        "fit plain.toml --data good.csv --set model.network.hiden=[3]",
+        "recipe: model.network: unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init, activate_code, linear_path",
     ),
     (
         "an unknown key of interactions",
-        "fit table --data good.csv --set data.interactions.usr=x",
+        "fit plain.toml --data good.csv --set data.interactions.usr=x",
         "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, threshold, binary, min_user_items, min_item_users, split, fold_in, items",
     ),
     (
         "a key below a value",
-        "fit table --data good.csv --set training.epochs.x=3",
+        "fit plain.toml --data good.csv --set training.epochs.x=3",
         "recipe: training.epochs: should be a whole number",
     ),
     (
         "an unknown network",
-        "fit table --data good.csv --set model.network=MLQ",
+        "fit plain.toml --data good.csv --set model.network=MLQ",
         "recipe: model.network: unknown network 'MLQ'; did you mean 'MLP'? Allowed: Conv, DenseMLP, MLP, ResNet",
     ),
     (
         "an unknown family",
-        "fit table --data good.csv --set model.posterior=Norml",
-        "recipe: model.posterior: unknown family 'Norml'; did you mean 'Normal'? Allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic",
+        "fit plain.toml --data good.csv --set model.posterior=Norml",
+        "recipe: model.posterior: unknown family 'Norml'; did you mean 'Normal'? Allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, Columns",
     ),
     (
         "an unknown objective",
-        "fit table --data good.csv --set objective=Elbow",
+        "fit plain.toml --data good.csv --set objective=Elbow",
         "recipe: objective: unknown objective 'Elbow'; did you mean 'Elbo'? Allowed: Elbo, Iwae, Reconstruction, PublishedHierarchical",
     ),
     (
         "an unknown schedule",
-        "fit table --data good.csv --set training.schedule=Cosin",
+        "fit plain.toml --data good.csv --set training.schedule=Cosin",
         "recipe: training.schedule: unknown schedule 'Cosin'; did you mean 'Cosine'? Allowed: Constant, Linear, Cosine, LinearDecay, OneCycle, Stages",
     ),
     (
         "an unknown optimizer",
-        "fit table --data good.csv --set training.optimizer=Adma",
+        "fit plain.toml --data good.csv --set training.optimizer=Adma",
         "recipe: training.optimizer: unknown optimizer 'Adma'; did you mean 'Adamax'? Allowed: ASGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Muon, NAdam, RAdam, RMSprop, Rprop, SGD, LazyAdam",
     ),
     (
         "a number for a part",
-        "fit table --data good.csv --set model.network=3",
+        "fit plain.toml --data good.csv --set model.network=3",
         "recipe: model.network: should be the name or the table of a network, got 3",
     ),
     (
         "a number for a model",
-        "fit table --data good.csv --set model=3",
+        "fit plain.toml --data good.csv --set model=3",
         "recipe: model: should be a table of keys and values, got 3",
     ),
     (
         "a part without a type",
-        "fit table --data good.csv --set 'model.network={hidden=[3]}' --set model.network.type=none",
+        "fit plain.toml --data good.csv --set 'model.network={hidden=[3]}' --set model.network.type=none",
         "recipe: model.network: a network needs a type; allowed: Conv, DenseMLP, MLP, ResNet",
     ),
     (
         "no epochs",
-        "fit table --data good.csv --set training.epochs=0",
+        "fit plain.toml --data good.csv --set training.epochs=0",
         "recipe: training.epochs: should be greater than 0, got 0",
     ),
     (
         "a fraction of an epoch",
-        "fit table --data good.csv --set training.epochs=2.5",
+        "fit plain.toml --data good.csv --set training.epochs=2.5",
         "recipe: training.epochs: should be a whole number, got 2.5",
     ),
     (
         "a word for epochs",
-        "fit table --data good.csv --set training.epochs=many",
+        "fit plain.toml --data good.csv --set training.epochs=many",
         "recipe: training.epochs: should be a whole number, got 'many'",
     ),
     (
         "true for epochs",
-        "fit table --data good.csv --set training.epochs=true",
+        "fit plain.toml --data good.csv --set training.epochs=true",
         "recipe: training.epochs: should be a whole number, got True",
     ),
     (
         "true for a learning rate",
-        "fit table --data good.csv --set training.learning_rate=true",
+        "fit plain.toml --data good.csv --set training.learning_rate=true",
         "recipe: training.learning_rate: should be a number, got True",
     ),
     (
         "true in a list of sizes",
-        "fit table --data good.csv --set model.latent=[2,true]",
+        "fit plain.toml --data good.csv --set model.latent=[2,true]",
         "recipe: model.latent.1: should be a whole number, got True",
     ),
     (
         "true for a beta",
-        "fit table --data good.csv --set objective.beta=true",
+        "fit plain.toml --data good.csv --set objective.beta=true",
         "recipe: objective.beta: should be a number or the name or the table of a schedule, got True",
     ),
     (
         "NaN for epochs",
-        "fit table --data good.csv --set training.epochs=nan",
+        "fit plain.toml --data good.csv --set training.epochs=nan",
         "recipe: training.epochs: should be a finite number, got nan",
     ),
     (
         "a learning rate below 0",
-        "fit table --data good.csv --set training.learning_rate=-1",
+        "fit plain.toml --data good.csv --set training.learning_rate=-1",
         "recipe: training.learning_rate: should be greater than 0, got -1",
     ),
     (
         "an infinite learning rate",
-        "fit table --data good.csv --set training.learning_rate=inf",
+        "fit plain.toml --data good.csv --set training.learning_rate=inf",
         "recipe: training.learning_rate: should be a finite number, got inf",
     ),
     (
         "no examples in a batch",
-        "fit table --data good.csv --set training.batch_size=0",
+        "fit plain.toml --data good.csv --set training.batch_size=0",
         "recipe: training.batch_size: should be greater than 0, got 0",
     ),
     (
         "no samples of z",
-        "fit table --data good.csv --set training.samples=0",
+        "fit plain.toml --data good.csv --set training.samples=0",
         "recipe: training.samples: should be greater than 0, got 0",
     ),
     (
         "patience 0",
-        "fit table --data good.csv --set training.patience=0",
+        "fit plain.toml --data good.csv --set training.patience=0",
         "recipe: training.patience: should be greater than 0, got 0",
     ),
     (
         "a clip of 0",
-        "fit table --data good.csv --set training.clip=0",
+        "fit plain.toml --data good.csv --set training.clip=0",
         "recipe: training.clip: should be greater than 0, got 0",
     ),
     (
         "an option that the optimiser lacks",
-        "fit table --data good.csv --set training.optimizer_options.foo=3",
+        "fit plain.toml --data good.csv --set training.optimizer_options.foo=3",
         "training.optimizer_options: Adam: Adam.__init__() got an unexpected keyword argument 'foo'",
     ),
     (
         "the learning rate as an option",
-        "fit table --data good.csv --set training.optimizer_options.lr=3",
+        "fit plain.toml --data good.csv --set training.optimizer_options.lr=3",
         "recipe: training.optimizer_options: lr is training.learning_rate, not an option",
     ),
     (
         "a bad value for the optimiser",
-        "fit table --data good.csv --set training.optimizer_options.betas=[2,3]",
+        "fit plain.toml --data good.csv --set training.optimizer_options.betas=[2,3]",
         "training.optimizer_options: Adam: Invalid beta parameter at index 0: 2.0",
     ),
     (
         "an unknown monitor",
-        "fit table --data good.csv --set training.monitor=elbo",
+        "fit plain.toml --data good.csv --set training.monitor=elbo",
         "training.monitor=elbo needs interactions with a validation split; allowed: objective",
     ),
     (
@@ -519,7 +543,7 @@ WRONG = [
     ),
     (
         "a list whose quotes the shell took",
-        "fit table --data good.csv --set model.noise=[Dropout]",
+        "fit plain.toml --data good.csv --set model.noise=[Dropout]",
         (
             "recipe: model.noise: should be a list in square brackets, got '[Dropout]'; "
             """texts within brackets have quotes, which a shell takes away: '["a", "b"]'"""
@@ -527,7 +551,7 @@ WRONG = [
     ),
     (
         "an optimiser that cannot be sharded",
-        "fit table --data good.csv --set training.strategy=fsdp --set training.optimizer=Rprop",
+        "fit plain.toml --data good.csv --set training.strategy=fsdp --set training.optimizer=Rprop",
         (
             "recipe: training: strategy='fsdp': Rprop needs whole weights; "
             "allowed: ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RMSprop, SGD"
@@ -535,122 +559,122 @@ WRONG = [
     ),
     (
         "a sharded model that is compiled",
-        "fit table --data good.csv --set training.strategy=fsdp --set training.compile=true",
+        "fit plain.toml --data good.csv --set training.strategy=fsdp --set training.compile=true",
         "recipe: training: strategy='fsdp' is for models as they are, got compile=True; allowed: false, 'auto'",
     ),
     (
         "an unknown strategy",
-        "fit table --data good.csv --set training.strategy=zero",
+        "fit plain.toml --data good.csv --set training.strategy=zero",
         "recipe: training.strategy: should be 'ddp' or 'fsdp', got 'zero'",
     ),
     (
         "a ranking metric for a table",
-        "fit table --data good.csv --set training.monitor=ndcg@10",
+        "fit plain.toml --data good.csv --set training.monitor=ndcg@10",
         "training.monitor=ndcg@10 needs interactions with a validation split; allowed: objective",
     ),
     (
         "an unknown precision",
-        "fit table --data good.csv --set training.precision=8",
+        "fit plain.toml --data good.csv --set training.precision=8",
         "recipe: training.precision: should be '32-true', 'bf16-mixed' or '64-true', got 8",
     ),
     (
         "an unknown accelerator",
-        "fit table --data good.csv --set training.accelerator=tpu",
+        "fit plain.toml --data good.csv --set training.accelerator=tpu",
         "recipe: training.accelerator: should be 'auto', 'cpu', 'cuda' or 'mps', got 'tpu'",
     ),
     (
         "a training seed below 0",
-        "fit table --data good.csv --seed -1",
+        "fit plain.toml --data good.csv --seed -1",
         "recipe: training.seed: should be greater than or equal to 0, got -1",
     ),
     (
         "a training seed beyond 64 bits",
-        "fit table --data good.csv --seed 9223372036854775808",
+        "fit plain.toml --data good.csv --seed 9223372036854775808",
         "recipe: training.seed: should be less than 9223372036854775808, got 9223372036854775808",
     ),
     (
         "no devices",
-        "fit table --data good.csv --devices 0",
+        "fit plain.toml --data good.csv --devices 0",
         "recipe: training.devices: should be greater than 0, got 0",
     ),
     (
         "fewer than no devices",
-        "fit table --data good.csv --devices -1",
+        "fit plain.toml --data good.csv --devices -1",
         "recipe: training.devices: should be greater than 0, got -1",
     ),
     (
         "more devices than cores",
-        "fit table --data good.csv --devices 5000",
+        "fit plain.toml --data good.csv --devices 5000",
         f"training.devices: 5000 processes, but this machine has {CORES} cores",
     ),
     (
         "latent 0",
-        "fit table --data good.csv --set model.latent=0",
+        "fit plain.toml --data good.csv --set model.latent=0",
         "recipe: model.latent: should be a list in square brackets, got 0",
     ),
     (
         "a level of size 0",
-        "fit table --data good.csv --set model.latent=[0]",
+        "fit plain.toml --data good.csv --set model.latent=[0]",
         "recipe: model.latent.0: should be greater than 0, got 0",
     ),
     (
         "no levels",
-        "fit table --data good.csv --set model.latent=[]",
+        "fit plain.toml --data good.csv --set model.latent=[]",
         "recipe: model.latent: must be the sizes of one level or more, such as [20], got none",
     ),
     (
         "a level of negative size",
-        "fit table --data good.csv --set model.latent=[4,-3]",
+        "fit plain.toml --data good.csv --set model.latent=[4,-3]",
         "recipe: model.latent.1: should be greater than 0, got -3",
     ),
     (
         "text for latent",
-        "fit table --data good.csv --set model.latent=two",
+        "fit plain.toml --data good.csv --set model.latent=two",
         "recipe: model.latent: should be a list in square brackets, got 'two'",
     ),
     (
         "text for a level",
-        "fit table --data good.csv --set 'model.latent=[\"two\"]'",
+        "fit plain.toml --data good.csv --set 'model.latent=[\"two\"]'",
         "recipe: model.latent.0: should be a whole number, got 'two'",
     ),
     (
         "half a dimension",
-        "fit table --data good.csv --set model.latent=[2.5]",
+        "fit plain.toml --data good.csv --set model.latent=[2.5]",
         "recipe: model.latent.0: should be a whole number, got 2.5",
     ),
     (
         "a level beyond any memory",
-        "fit table --data good.csv --set model.latent=[10000000000000]",
+        "fit plain.toml --data good.csv --set model.latent=[10000000000000]",
         "10,000,000,000,000 weights and more need 37,253 GiB, more memory than this machine has",
     ),
     (
         "layers beyond any memory",
-        "fit table --data good.csv --set model.network.hidden=[100000000] --set model.latent=[100000000]",
+        "fit plain.toml --data good.csv --set model.network.hidden=[100000000] --set model.latent=[100000000]",
         "30,000,001,300,000,006 weights need 111,758,714 GiB, more memory than this machine has",
     ),
     (
         "a hidden layer of size 0",
-        "fit table --data good.csv --set model.network.hidden=[0]",
+        "fit plain.toml --data good.csv --set model.network.hidden=[0]",
         "recipe: model.network.hidden.0: should be greater than 0, got 0",
     ),
     (
         "a number for hidden layers",
-        "fit table --data good.csv --set model.network.hidden=64",
+        "fit plain.toml --data good.csv --set model.network.hidden=64",
         "recipe: model.network.hidden: should be a list in square brackets, got 64",
     ),
     (
         "an unknown activation",
-        "fit table --data good.csv --set model.network.activation=rellu",
+        "fit plain.toml --data good.csv --set model.network.activation=rellu",
         "recipe: model.network.activation: should be 'relu', 'tanh', 'sigmoid', 'elu', 'gelu', 'silu', 'leaky_relu' or 'softplus', got 'rellu'",
     ),
     (
         "a bad initialisation",
-        "fit table --data good.csv --set model.network.init=-1",
+        "fit plain.toml --data good.csv --set model.network.init=-1",
         "recipe: model.network.init: should be 'xavier' or greater than 0, got -1",
     ),
     (
         "a convolution on a table",
-        "fit table --data good.csv --set 'model.network={type=\"Conv\"}'",
+        "fit plain.toml --data good.csv --set 'model.network={type=\"Conv\"}'",
         "Conv needs images (channels, height, width), got an event of shape (3,); use MLP for vectors",
     ),
     (
@@ -665,12 +689,12 @@ WRONG = [
     ),
     (
         "a posterior without a density",
-        "fit table --data good.csv --set model.posterior=Delta",
+        "fit plain.toml --data good.csv --set model.posterior=Delta",
         "recipe: a Delta posterior has no bound: the objective must be Reconstruction, got Elbo",
     ),
     (
         "a posterior without gradients",
-        "fit table --data good.csv --set model.posterior=Bernoulli",
+        "fit plain.toml --data good.csv --set model.posterior=Bernoulli",
         "recipe: model: posterior must have draws with gradients (Normal, Delta), got Bernoulli",
     ),
     (
@@ -680,87 +704,87 @@ WRONG = [
     ),
     (
         "a likelihood without a density",
-        "fit table --data good.csv --set model.likelihood=Delta",
+        "fit plain.toml --data good.csv --set model.likelihood=Delta",
         "recipe: model: likelihood must have a density; Delta has none",
     ),
     (
         "a variance of 0",
-        "fit table --data good.csv --set model.likelihood.variance=0",
+        "fit plain.toml --data good.csv --set model.likelihood.variance=0",
         "recipe: model.likelihood: variance must be 'learned', 'shared' or a number above 0, got 0",
     ),
     (
         "a word for a variance",
-        "fit table --data good.csv --set model.likelihood.variance=x",
+        "fit plain.toml --data good.csv --set model.likelihood.variance=x",
         "recipe: model.likelihood.variance: should be 'learned' or 'shared' or a number, got 'x'",
     ),
     (
         "a key of another family",
-        "fit table --data good.csv --set model.likelihood.levels=3",
+        "fit plain.toml --data good.csv --set model.likelihood.levels=3",
         "recipe: model.likelihood: unknown key 'levels'; allowed: variance, mean",
     ),
     (
         "a tied decoder of two parameters",
-        "fit table --data good.csv --set model.decoder_network=tied",
+        "fit plain.toml --data good.csv --set model.decoder_network=tied",
         "a tied decoder gives one parameter for each element, but Normal needs more",
     ),
     (
         "a mean that the decoder cannot start at",
-        "fit table --data good.csv --set model.output_bias=data",
+        "fit plain.toml --data good.csv --set model.output_bias=data",
         "model.output_bias='data' is not for Normal with this network; allowed: MLP",
     ),
     (
         "one noise that is no list",
-        "fit table --data good.csv --set model.noise=Dropout",
+        "fit plain.toml --data good.csv --set model.noise=Dropout",
         "recipe: model.noise: should be a list in square brackets, got 'Dropout'",
     ),
     (
         "a dropout of 2",
-        "fit table --data good.csv --set 'model.noise=[{type=\"Dropout\", probability=2}]'",
+        "fit plain.toml --data good.csv --set 'model.noise=[{type=\"Dropout\", probability=2}]'",
         "recipe: model.noise.0.probability: should be less than 1, got 2",
     ),
     (
         "a binarised table",
-        "fit table --data good.csv --set 'model.noise=[\"Binarize\"]'",
+        "fit plain.toml --data good.csv --set 'model.noise=[\"Binarize\"]'",
         "model.noise does not fit HERE/good.csv: Binarize needs values in [0, 1], got [-2.16183, 2.13621]",
     ),
     (
         "a negative beta",
-        "fit table --data good.csv --set objective.beta=-1",
+        "fit plain.toml --data good.csv --set objective.beta=-1",
         "recipe: objective: beta must be 0 or more, got -1",
     ),
     (
         "NaN for beta",
-        "fit table --data good.csv --set objective.beta=nan",
+        "fit plain.toml --data good.csv --set objective.beta=nan",
         "recipe: objective.beta: should be a finite number or the name or the table of a schedule, got nan",
     ),
     (
         "a word for beta",
-        "fit table --data good.csv --set objective.beta=big",
+        "fit plain.toml --data good.csv --set objective.beta=big",
         "recipe: objective.beta: should be a number, got 'big'; objective.beta: unknown schedule 'big'; allowed: Constant, Linear, Cosine, LinearDecay, OneCycle, Stages",
     ),
     (
         "a schedule with a wrong key",
-        "fit table --data good.csv --set 'objective.beta={type=\"Linear\", stopp=3}'",
+        "fit plain.toml --data good.csv --set 'objective.beta={type=\"Linear\", stopp=3}'",
         "recipe: objective.beta: unknown key 'stopp'; did you mean 'stop'? Allowed: start, stop, steps",
     ),
     (
         "negative free bits",
-        "fit table --data good.csv --set objective.free_bits=-1",
+        "fit plain.toml --data good.csv --set objective.free_bits=-1",
         "recipe: objective.free_bits: should be greater than or equal to 0, got -1",
     ),
     (
         "an unknown estimate of the rate",
-        "fit table --data good.csv --set objective.kl=wrong",
+        "fit plain.toml --data good.csv --set objective.kl=wrong",
         "recipe: objective.kl: should be 'valid', 'sampled' or 'everywhere', got 'wrong'",
     ),
     (
         "interactions' objective on a table",
-        "fit table --data good.csv --set objective.per_entry=true",
+        "fit plain.toml --data good.csv --set objective.per_entry=true",
         "objective.per_entry is for interactions; these examples are dense",
     ),
     (
         "Bernoulli on real numbers",
-        "fit table --data good.csv --set model.likelihood=Bernoulli",
+        "fit plain.toml --data good.csv --set model.likelihood=Bernoulli",
         "model.likelihood does not fit HERE/good.csv: Bernoulli needs values in [0, 1], got [-2.16183, 2.13621]; Normal takes any real numbers",
     ),
     (
@@ -770,7 +794,7 @@ WRONG = [
     ),
     (
         "DiscretizedLogistic on real numbers",
-        "fit table --data good.csv --set model.likelihood=DiscretizedLogistic",
+        "fit plain.toml --data good.csv --set model.likelihood=DiscretizedLogistic",
         "model.likelihood does not fit HERE/good.csv: DiscretizedLogistic(levels=256) needs values on a grid of 256 levels, got real numbers; set model.likelihood=Normal",
     ),
     (
@@ -780,7 +804,7 @@ WRONG = [
     ),
     (
         "Multinomial below 0",
-        "fit table --data good.csv --set model.likelihood=Multinomial",
+        "fit plain.toml --data good.csv --set model.likelihood=Multinomial",
         "model.likelihood does not fit HERE/good.csv: Multinomial needs counts or weights of 0 or more, got [-2.16183, 2.13621]",
     ),
     (
@@ -795,7 +819,7 @@ WRONG = [
     ),
     (
         "a missing file",
-        "fit table --data nowhere.csv",
+        "fit plain.toml --data nowhere.csv",
         f"there is no file or folder 'nowhere.csv'; allowed: a path, or one of {SETS}",
     ),
     (
@@ -805,17 +829,17 @@ WRONG = [
     ),
     (
         "an unknown kind of file",
-        "fit table --data thing.xyz",
+        "fit plain.toml --data thing.xyz",
         f"HERE/thing.xyz is of no known kind; allowed: {KINDS}",
     ),
     (
         "an empty folder",
-        "fit table --data empty",
+        "fit plain.toml --data empty",
         f"HERE/empty holds no images; allowed: {PICTURES}",
     ),
     (
         "a folder of texts",
-        "fit table --data notes",
+        "fit plain.toml --data notes",
         f"HERE/notes holds no images; files that are no images and passed over: 1 (a.txt); allowed: {PICTURES}",
     ),
     (
@@ -845,12 +869,12 @@ WRONG = [
     ),
     (
         "nan in a CSV",
-        "fit table --data nan.csv --set data.kinds=none",
+        "fit plain.toml --data nan.csv --set data.kinds=none",
         "HERE/nan.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 4 rows, first in row 3), 'c' (1 of 4 rows, first in row 1); data.kinds={} takes them for gaps (with model.likelihood.type=Columns, as in the recipe table), or fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "a line with more fields than names",
-        "fit table --data ragged.csv",
+        "fit plain.toml --data ragged.csv",
         "line 4 of ragged.csv has 4 fields, its header 3 (parted by ','); set data.separator if it is another",
     ),
     (
@@ -860,7 +884,7 @@ WRONG = [
     ),
     (
         "a name twice in a header",
-        "fit table --data twice.csv",
+        "fit plain.toml --data twice.csv",
         "HERE/twice.csv has the column 'a' more than once; allowed: each name once",
     ),
     (
@@ -875,132 +899,132 @@ WRONG = [
     ),
     (
         "a text as an array",
-        "fit table --data text.npy",
+        "fit plain.toml --data text.npy",
         "HERE/text.npy is no .npy file: it begins as a text, as a .csv file is",
     ),
     (
         "an archive as an array",
-        "fit table --data archive.npy",
+        "fit plain.toml --data archive.npy",
         "HERE/archive.npy is no .npy file: it begins as a zip archive, as a .npz file is",
     ),
     (
         "an array as an archive",
-        "fit table --data array.npz",
+        "fit plain.toml --data array.npz",
         "HERE/array.npz is no .npz file: it begins as a .npy file",
     ),
     (
         "an empty CSV",
-        "fit table --data empty.csv",
+        "fit plain.toml --data empty.csv",
         "HERE/empty.csv is empty; allowed: a line of names, and a line for each row",
     ),
     (
         "nothing but a header",
-        "fit table --data header.csv",
+        "fit plain.toml --data header.csv",
         "HERE/header.csv holds no examples: its array has the shape (0, 3)",
     ),
     (
         "text in a column",
-        "fit table --data text.csv --set data.kinds=none",
+        "fit plain.toml --data text.csv --set data.kinds=none",
         "HERE/text.csv has columns that are not numbers: 'c' ('x' in row 1); data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "a missing value",
-        "fit table --data missing.csv --set data.kinds=none",
+        "fit plain.toml --data missing.csv --set data.kinds=none",
         "HERE/missing.csv has values that are missing, NaN, infinite or beyond float32 in 'a' (1 of 4 rows, first in row 2); data.kinds={} takes them for gaps (with model.likelihood.type=Columns, as in the recipe table), or fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "one row",
-        "fit table --data row.csv",
+        "fit plain.toml --data row.csv",
         "HERE/row.csv: one value only in the training split's column 'a', 'b', 'c'; leave it out through data.exclude",
     ),
     (
         "no validation examples for patience",
-        "fit table --data rows.csv",
+        "fit plain.toml --data rows.csv",
         "rows has no validation split, for data.validation gave it no examples, and the recipe needs one; set training.patience=none, or raise data.validation",
     ),
     (
         "a column that is not there",
-        'fit table --data good.csv --set \'data.columns=["a","z"]\'',
+        'fit plain.toml --data good.csv --set \'data.columns=["a","z"]\'',
         "unknown column 'z' in HERE/good.csv (data.columns); allowed: a, b, c",
     ),
     (
         "two columns that are not there",
-        'fit table --data good.csv --set \'data.columns=["a","y","z"]\'',
+        'fit plain.toml --data good.csv --set \'data.columns=["a","y","z"]\'',
         "unknown column 'y', nor 'z', in HERE/good.csv (data.columns); allowed: a, b, c",
     ),
     (
         "a pattern that matches no column",
-        'fit table --data good.csv --set \'data.exclude=["a","note_*"]\'',
+        'fit plain.toml --data good.csv --set \'data.exclude=["a","note_*"]\'',
         "unknown column 'note_*' in HERE/good.csv (data.exclude); allowed: a, b, c",
     ),
     (
         "all columns left out",
-        "fit table --data good.csv --set 'data.exclude=[\"*\"]'",
+        "fit plain.toml --data good.csv --set 'data.exclude=[\"*\"]'",
         "HERE/good.csv has no columns of values left; it has 'a', 'b', 'c': see data.exclude, data.ids and data.labels",
     ),
     (
         "an id that is not there",
-        "fit table --data good.csv --set 'data.ids=[\"name\"]'",
+        "fit plain.toml --data good.csv --set 'data.ids=[\"name\"]'",
         "unknown column 'name' in HERE/good.csv (data.ids); allowed: a, b, c",
     ),
     (
         "labels that are not there",
-        "fit table --data good.csv --set data.labels=y",
+        "fit plain.toml --data good.csv --set data.labels=y",
         "unknown column 'y' in HERE/good.csv (data.labels); allowed: a, b, c",
     ),
     (
         "a column as a value and as an id",
-        'fit table --data good.csv --set \'data.ids=["a"]\' --set \'data.columns=["a","b"]\'',
+        'fit plain.toml --data good.csv --set \'data.ids=["a"]\' --set \'data.columns=["a","b"]\'',
         "data.columns names 'a', which data.ids or data.labels names too; allowed: one use of a column",
     ),
     (
         "a column that is both asked for and left out",
-        'fit table --data good.csv --set \'data.exclude=["a"]\' --set \'data.columns=["a","b"]\'',
+        'fit plain.toml --data good.csv --set \'data.exclude=["a"]\' --set \'data.columns=["a","b"]\'',
         "data.columns names 'a', which data.exclude leaves out",
     ),
     (
         "a separator that is in no line",
-        "fit table --data good.csv --set 'data.separator=\";\"'",
+        "fit plain.toml --data good.csv --set 'data.separator=\";\"'",
         "HERE/good.csv has no ';' in its first line ('a,b,c'), by which data.separator parts its fields; allowed: what stands between them",
     ),
     (
         "an unknown encoding",
-        "fit table --data good.csv --set data.encoding=utf-99",
+        "fit plain.toml --data good.csv --set data.encoding=utf-99",
         "data.encoding=utf-99 is no encoding of this text; allowed: those of Python, such as utf-8, utf-16, latin-1 or cp1252",
     ),
     (
         "signs of a currency",
-        "fit table --data money.csv --set data.kinds=none",
+        "fit plain.toml --data money.csv --set data.kinds=none",
         "HERE/money.csv has columns that are not numbers: 'a' ('$1' in row 1); currency signs, percent signs and units are not read: write plain numbers; data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "points between thousands",
-        "fit table --data thousands.csv --set data.kinds=none --set 'data.decimal=\",\"'",
+        "fit plain.toml --data thousands.csv --set data.kinds=none --set 'data.decimal=\",\"'",
         "HERE/thousands.csv has columns that are not numbers: 'a' ('1.234,5' in row 1); marks between thousands are not read: write plain numbers; data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "a comma that may be a decimal mark",
-        "fit table --data comma.csv --set data.kinds=none",
+        "fit plain.toml --data comma.csv --set data.kinds=none",
         "HERE/comma.csv has columns that are not numbers: 'a' ('1,5' in row 1); if the comma is a decimal mark set data.decimal=',', else write plain numbers; data.kinds={} reads columns of all kinds (with model.likelihood.type=Columns, as in the recipe table), or leave them out through data.exclude",
     ),
     (
         "dashes for missing values",
-        "fit table --data dashes.csv --set data.kinds=none",
+        "fit plain.toml --data dashes.csv --set data.kinds=none",
         "HERE/dashes.csv has values that are missing, NaN, infinite or beyond float32 in 'b' (2 of 3 rows, first in row 1); data.kinds={} takes them for gaps (with model.likelihood.type=Columns, as in the recipe table), or fill or drop them, or leave the column out through data.exclude",
     ),
     (
         "no columns",
-        "fit table --data good.csv --set data.columns=[]",
+        "fit plain.toml --data good.csv --set data.columns=[]",
         "recipe: data.columns: [] is no choice of columns; allowed: one or more names, each once",
     ),
     (
         "a column twice",
-        'fit table --data good.csv --set \'data.columns=["a","a"]\'',
+        'fit plain.toml --data good.csv --set \'data.columns=["a","a"]\'',
         "recipe: data.columns: ['a', 'a'] is no choice of columns; allowed: one or more names, each once",
     ),
     (
         "one column that is no list",
-        "fit table --data good.csv --set data.columns=a",
+        "fit plain.toml --data good.csv --set data.columns=a",
         "recipe: data.columns: should be a list in square brackets, got 'a'",
     ),
     (
@@ -1080,22 +1104,22 @@ WRONG = [
     ),
     (
         "validation and test of all",
-        "fit table --data good.csv --set data.validation=10 --set data.test=10",
+        "fit plain.toml --data good.csv --set data.validation=10 --set data.test=10",
         "HERE/good.csv has 20 training examples; data.validation=10 and data.test=10 would leave none: at most 19 can be cut off",
     ),
     (
         "fractions beyond all",
-        "fit table --data good.csv --set data.validation=0.6 --set data.test=0.6",
+        "fit plain.toml --data good.csv --set data.validation=0.6 --set data.test=0.6",
         "HERE/good.csv has 20 training examples; data.validation=0.6 and data.test=0.6 would leave none: at most 19 can be cut off",
     ),
     (
         "one example and a half",
-        "fit table --data good.csv --set data.validation=1.5",
+        "fit plain.toml --data good.csv --set data.validation=1.5",
         "recipe: data.validation: 1.5 examples; allowed: a fraction below 1, or a whole number",
     ),
     (
         "a negative split",
-        "fit table --data good.csv --set data.validation=-1",
+        "fit plain.toml --data good.csv --set data.validation=-1",
         "recipe: data.validation: should be greater than or equal to 0, got -1",
     ),
     (
@@ -1110,17 +1134,17 @@ WRONG = [
     ),
     (
         "a size for a table",
-        "fit table --data good.csv --set data.size=8x8",
+        "fit plain.toml --data good.csv --set data.size=8x8",
         "data.size is for sources of kind image; HERE/good.csv is of kind table; leave the option out, or take the recipe that lowerbound describe names",
     ),
     (
         "grey for a table",
-        "fit table --data good.csv --set data.grey=true",
+        "fit plain.toml --data good.csv --set data.grey=true",
         "data.grey is for sources of kind image; HERE/good.csv is of kind table; leave the option out, or take the recipe that lowerbound describe names",
     ),
     (
         "a binarised table of real numbers",
-        "fit table --data good.csv --set data.binarize=static",
+        "fit plain.toml --data good.csv --set data.binarize=static",
         "data.binarize=static needs values in [0, 1]; HERE/good.csv is standardised",
     ),
     (
@@ -1130,7 +1154,7 @@ WRONG = [
     ),
     (
         "patience without validation",
-        "fit table --data good.csv --set data.validation=0",
+        "fit plain.toml --data good.csv --set data.validation=0",
         "good has no validation split, for data.validation gave it no examples, and the recipe needs one; set training.patience=none, or raise data.validation",
     ),
     (
@@ -1270,32 +1294,32 @@ WRONG = [
     ),
     (
         "out is a folder of something else",
-        "fit table --data good.csv --out notes",
+        "fit plain.toml --data good.csv --out notes",
         "notes is not an empty folder; choose another --out",
     ),
     (
         "out is a file",
-        "fit table --data good.csv --out file",
+        "fit plain.toml --data good.csv --out file",
         "file is not an empty folder; choose another --out",
     ),
     (
         "out holds a run",
-        "fit table --data good.csv --out image",
+        "fit plain.toml --data good.csv --out image",
         "image holds a run already; --resume continues it; choose another --out",
     ),
     (
         "out below a file",
-        "fit table --data good.csv --out file/run",
+        "fit plain.toml --data good.csv --out file/run",
         "cannot write file/run: Not a directory",
     ),
     (
         "resume without a run",
-        "fit table --data good.csv --out new --resume",
+        "fit plain.toml --data good.csv --out new --resume",
         "there is no run in new to resume",
     ),
     (
         "resume with other data",
-        "fit table --data rows.csv --out table --resume --set model.network.hidden=[4] --set training.epochs=1 --set report.write=false --set training.accelerator=cpu --set model.latent=[2]",
+        "fit plain.toml --data rows.csv --out table --resume --set model.network.hidden=[4] --set training.epochs=1 --set report.write=false --set training.accelerator=cpu --set model.latent=[2]",
         "HERE/rows.csv is not what table was fitted to: give the same data by --data (data= in Python), or choose another --out",
     ),
     (
@@ -1402,7 +1426,7 @@ WRONG = [
     (
         "none of the columns of the run",
         "evaluate table --data plays.csv",
-        "plays.csv has none of the 3 columns of the run: 'a', 'b', 'c'; it has 'user', 'item'",
+        "plays.csv lacks 3 of the 3 columns that the run was fitted on: 'a', 'b', 'c'; it has 'user', 'item'",
     ),
     (
         "images for a table",
@@ -1489,7 +1513,7 @@ WRONG = [
     (
         "encode other columns",
         "encode table --data plays.csv --out z.npy",
-        "plays.csv has none of the 3 columns of the run: 'a', 'b', 'c'; it has 'user', 'item'",
+        "plays.csv lacks 3 of the 3 columns that the run was fitted on: 'a', 'b', 'c'; it has 'user', 'item'",
     ),
     (
         "encode below a file",
@@ -1906,7 +1930,7 @@ CALLS = [
         "an unknown field in Python",
         lambda f: MLP(hiden=(3,)),
         ConfigError,
-        "MLP: unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init, activate_code",
+        "MLP: unknown key 'hiden'; did you mean 'hidden'? Allowed: hidden, activation, init, activate_code, linear_path",
     ),
     ("no source in Python", lambda f: data.Data(), ConfigError, "Data: source: is missing"),
     (
@@ -1931,7 +1955,7 @@ CALLS = [
         "a network for a posterior",
         lambda f: recipe.parse({"data": {"source": "x"}, "model": {"posterior": "MLP"}}),
         ConfigError,
-        "recipe: model.posterior: unknown family 'MLP'; allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic",
+        "recipe: model.posterior: unknown family 'MLP'; allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, Columns",
     ),
     (
         "a network without a type",
@@ -2002,18 +2026,21 @@ CALLS = [
 ]
 
 WORKS = [
-    ("a batch larger than the data", "fit table --data good.csv --set training.batch_size=5000"),
-    ("more latents than columns", "fit table --data good.csv --set model.latent=[50]"),
-    ("no hidden layers", "fit table --data good.csv --set model.network.hidden=[]"),
+    (
+        "a batch larger than the data",
+        "fit plain.toml --data good.csv --set training.batch_size=5000",
+    ),
+    ("more latents than columns", "fit plain.toml --data good.csv --set model.latent=[50]"),
+    ("no hidden layers", "fit plain.toml --data good.csv --set model.network.hidden=[]"),
     (
         "all but one example held out",
-        "fit table --data good.csv --set data.validation=9 --set data.test=9",
+        "fit plain.toml --data good.csv --set data.validation=9 --set data.test=9",
     ),
     (
         "neither validation nor test",
-        "fit table --data good.csv --set data.validation=0 --set data.test=0 --set training.patience=none",
+        "fit plain.toml --data good.csv --set data.validation=0 --set data.test=0 --set training.patience=none",
     ),
-    ("a seed of 63 bits", "fit table --data good.csv --seed 9223372036854775807"),
+    ("a seed of 63 bits", "fit plain.toml --data good.csv --seed 9223372036854775807"),
     (
         "one example",
         f"fit aevb-mnist {GREYS} --set data.validation=0 --set data.test=0 --set training.patience=none --data one.npy",
@@ -2037,7 +2064,7 @@ WORKS = [
         f"fit aevb-mnist {GREYS} --set data.validation=0 --set training.patience=none --data sizes --set data.size=3x7",
     ),
     ("a column more than the run knows", "evaluate table --data wide.csv"),
-    ("a column less than the run knows", "evaluate table --data narrow.csv"),
+    ("a column less than the run knows", "evaluate mixed --data narrow.csv"),
     ("words and gaps in a table", "fit table --data text.csv --set data.validation=1"),
     ("one row to measure", "evaluate table --data row.csv"),
     ("one importance sample", "evaluate image --samples 1"),
@@ -2089,7 +2116,7 @@ def test_a_run_that_goes_wrong_by_itself_exits_with_1(command, fitted, tmp_path,
     monkeypatch.chdir(tmp_path)
     breaks = "--set training.optimizer=SGD --set training.learning_rate=1e30 --set training.clip=none --set training.epochs=20"
     code, out, err = command(
-        *prepared(f"fit table --data good.csv --out run {breaks}", tmp_path, fitted)
+        *prepared(f"fit plain.toml --data good.csv --out run {breaks}", tmp_path, fitted)
     )
     assert code == 1
     assert out == ""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ..imputation import MEASURES
 from ..report.text import plain_number
 
 NAME_WIDTH = 30
@@ -11,6 +10,9 @@ NAME_WIDTH = 30
 
 def hidden_lines(measures: dict[str, Any]) -> list[str]:
     """Lays out the errors of a run on hidden cells beside those of the baselines."""
+    # The command line answers before PyTorch would be there.
+    from ..imputation import MEASURES
+
     methods = measures["methods"]
     examples = f"{measures['examples']:,} {measures['split']} examples"
     hidden = f"{measures['hidden']:,} known cells hidden"
