@@ -124,7 +124,7 @@ def read_examples(source: InMemory, wanted: Wanted) -> Raw:
     found = to_plain(source)
     if isinstance(found, np.ndarray):
         if wanted.is_mixed and found.ndim == 2 and found.dtype.kind in "OUS":
-            return table_of_frame(_frame_of_objects(found), wanted, name)
+            return table_of_frame(frame_of_objects(found), wanted, name)
         notes = _tell_of_pictures(source)
         return from_array(found, name, notes=notes, may_have_gaps=wanted.is_mixed)
     if isinstance(found, dict):
@@ -145,7 +145,7 @@ def _fill_masked(values: Any) -> np.ndarray:
     return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
 
 
-def _frame_of_objects(values: np.ndarray) -> "DataFrame":
+def frame_of_objects(values: np.ndarray) -> "DataFrame":
     """Makes a frame of an array (N, D) of texts, numbers and gaps.
 
     Raises:
