@@ -386,10 +386,14 @@ def _from_pandas_column(column: Any) -> Any:
     values = column.to_numpy()
     is_whole = getattr(kind, "kind", "") in ("i", "u")
     if is_whole and values.dtype.kind == "f":
-        # Of whole numbers with gaps pandas makes others.
-        return polars.Series(values).fill_nan(None).cast(polars.Int64)
+        # Of whole numbers with gaps pandas makes others, which lack some of those from 2^53 on.
+        whole = column.fillna(0).to_numpy(kind.numpy_dtype)
+        return polars.Series(whole).set(polars.Series(column.isna().to_numpy()), None)
     if values.dtype.kind == "f":
         return polars.Series(values).fill_nan(None)
+    if values.dtype.kind in "mM" and np.datetime_data(values.dtype)[0] == "s":
+        # Polars has no moments of whole seconds.
+        return values.astype(f"{values.dtype.kind}8[ms]")
     if values.dtype.kind in "biumM":
         return values
     entries = values.tolist()
