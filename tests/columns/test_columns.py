@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lowerbound.columns import KINDS, Coding, ColumnSchema, fit_columns
 from lowerbound.columns.coding import CODE_OF_ZERO
-from lowerbound.columns.statistics import MOST_ATOMS, QUANTILES, fit_column
+from lowerbound.columns.schema import TAIL_RANKS
+from lowerbound.columns.statistics import ENOUGH_OF_EACH, MOST_ATOMS, QUANTILES, fit_column
 from lowerbound.data import Schema
 from lowerbound.errors import DataError
 
@@ -28,6 +29,7 @@ SOUND = {
     "low": 0.0,
     "high": 1.0,
     "quantiles": [],
+    "tails": [],
     "atoms": [],
     "shares": [0.5, 0.5],
     "observed": 7,
@@ -57,6 +59,7 @@ SOUND = {
         ({"low": math.inf}, "a column cannot have low=inf"),
         ({"high": None}, "a column cannot have high=None"),
         ({"quantiles": [0.0, "1"]}, "a column cannot have quantiles=(0.0, '1')"),
+        ({"tails": [1.0, 2.0]}, "a column cannot have tails=(1.0, 2.0)"),
         ({"quantiles": 3.0}, "a column cannot have quantiles=3.0"),
         ({"quantiles": [2.0, 1.0]}, "a column cannot have quantiles=(2.0, 1.0)"),
         ({"atoms": "x"}, "a column cannot have atoms='x'"),
@@ -235,10 +238,29 @@ def test_positive_numbers_that_are_all_atoms(numbers):
 
 
 def test_a_column_has_no_more_atoms_than_the_most():
-    numbers = np.repeat(np.arange(1.0, 19.0), 60)
+    frequent = np.repeat(np.arange(1.0, 19.0), 600)
+    numbers = np.concatenate([frequent, np.arange(1000.0, 1200.0)])
     column = fit_column(ColumnSchema("x", "count"), numbers)
     assert len(column.atoms) == MOST_ATOMS
     assert sum(column.shares) < 1
+
+
+def test_all_values_of_a_count_of_few_are_atoms():
+    numbers = np.repeat(np.arange(1.0, 19.0), ENOUGH_OF_EACH)
+    column = fit_column(ColumnSchema("x", "count"), numbers)
+    assert column.atoms == tuple(range(1, 19))
+    assert sum(column.shares) == pytest.approx(1)
+    fewer = fit_column(ColumnSchema("x", "count"), numbers[:-1])
+    assert len(fewer.atoms) < 18
+
+
+def test_the_tails_are_quantiles_and_stand_among_them_in_order():
+    numbers = np.random.default_rng(0).standard_t(3, 5000)
+    column = fit_column(ColumnSchema("x"), numbers)
+    np.testing.assert_allclose(column.tails, np.quantile(numbers, TAIL_RANKS))
+    ranks, values = column.ranked()
+    assert len(values) == QUANTILES + len(TAIL_RANKS)
+    np.testing.assert_allclose(values, np.quantile(numbers, ranks))
 
 
 @pytest.mark.parametrize("number", [0.1, 1e9 + 0.1, 1e-12, 0.0])

@@ -304,7 +304,8 @@ def test_every_gradient_reaches_a_weight_of_a_mixed_table():
 
 def test_the_log_likelihood_is_that_of_a_change_of_variables():
     """Written out: densities of the values themselves, masses of atoms, and density beside mass."""
-    model = build(Columns(), MIXED)
+    normal = Columns(real=Gaussian(), positive=Gaussian(), datetime=Gaussian())
+    model = build(normal, MIXED)
     z = torch.zeros(1).double()
     with torch.no_grad():
         p = model.decode(z)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from ..errors import DataError, one_line, unknown
 
 KINDS = ("real", "positive", "count", "ordinal", "categorical", "binary", "datetime")
@@ -23,6 +25,9 @@ LEVELLED = ("ordinal", "categorical", "binary")
 
 DISCRETE = ("count", *LEVELLED)
 """The kinds whose values have probabilities; the others have densities."""
+
+TAIL_RANKS = (0.001, 0.004, 0.016, 0.984, 0.996, 0.999)
+"""Quantiles of these ranks tell how the values near the ends of a column are spread."""
 
 TYPES = ("float", "integer", "boolean", "text", "date", "datetime")
 """The types that the values of a column have in its source."""
@@ -62,6 +67,7 @@ class ColumnSchema:
         high: the greatest observed training value.
         quantiles: of the observed training values that are no atoms, at equal steps from the least
             to the greatest; empty for levels.
+        tails: of the same values, at the ranks `TAIL_RANKS`; empty where `quantiles` are.
         atoms: the numbers that so many rows have that they have a probability of their own, beside
             the density or the probabilities of the others.
         shares: the share of the observed training values that each level has, or each atom.
@@ -81,6 +87,7 @@ class ColumnSchema:
     low: float = 0.0
     high: float = 0.0
     quantiles: tuple[float, ...] = ()
+    tails: tuple[float, ...] = ()
     atoms: tuple[float, ...] = ()
     shares: tuple[float, ...] = ()
     observed: int = 0
@@ -90,6 +97,17 @@ class ColumnSchema:
     def is_number(self) -> bool:
         """Whether the values are numbers, and no levels."""
         return self.kind in NUMBERS
+
+    def ranked(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns all ranks of which a quantile is known, ascending, and these quantiles."""
+        ranks = np.linspace(0, 1, len(self.quantiles))
+        numbers = np.asarray(self.quantiles, np.float64)
+        if not self.tails:
+            return ranks, numbers
+        ranks = np.concatenate([ranks, TAIL_RANKS])
+        order = np.argsort(ranks, kind="stable")
+        numbers = np.concatenate([numbers, self.tails])
+        return ranks[order], np.maximum.accumulate(numbers[order])
 
     @property
     def has_density(self) -> bool:
@@ -136,6 +154,7 @@ class ColumnSchema:
             "low": _is_finite(self.low),
             "high": _is_finite(self.high),
             "quantiles": self._are_values(self.quantiles) and _is_rising(self.quantiles),
+            "tails": self._has_sound_tails(),
             "atoms": self._are_values(self.atoms) and len(set(self.atoms)) == len(self.atoms),
             "shares": self._has_sound_shares(),
             "observed": is_whole and self.observed >= 0,
@@ -159,6 +178,12 @@ class ColumnSchema:
         if self.kind in ("positive", "count"):
             return min(numbers) >= 0
         return self.kind in NUMBERS
+
+    def _has_sound_tails(self) -> bool:
+        """Whether there is a quantile of each rank of the tails, or none."""
+        if not self._are_values(self.tails) or not _is_rising(self.tails):
+            return False
+        return len(self.tails) in (0, len(TAIL_RANKS))
 
     def _has_sound_shares(self) -> bool:
         """Whether there is a share of each level or atom, or none at all."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .schema import ColumnSchema
+from .schema import TAIL_RANKS, ColumnSchema
 
 QUANTILES = 65
 """So many quantiles of a column are kept: 64 parts with as many values each."""
@@ -20,7 +20,13 @@ ATOM_SHARE = {"real": 0.2, "positive": 0.2, "datetime": 0.2, "count": 0.05}
 """A number is an atom if at least this share of the values of its column are equal to it."""
 
 MOST_ATOMS = 15
-"""A column has at most so many atoms, those of the largest shares."""
+"""A column has at most so many atoms, those of the largest shares, unless all its values are."""
+
+MOST_VALUES = 128
+"""Counts of at most so many different values are all atoms, where there are enough of each."""
+
+ENOUGH_OF_EACH = 50
+"""So many values for each different one are enough, in the mean."""
 
 ROUNDING = 1e-13
 """Deviations of at most this part of the mean are none: they come of its rounding."""
@@ -66,8 +72,8 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
         shares=_shares(np.array([(sample == atom).sum() for atom in atoms]), len(sample)),
     )
     others = _without_atoms(numbers, atoms, column.kind)
-    grid = np.linspace(0, 1, QUANTILES)
-    quantiles = np.quantile(_draw(others), grid)
+    drawn = _draw(others)
+    quantiles = np.quantile(drawn, np.linspace(0, 1, QUANTILES))
     # A sample of a long column may lack its ends.
     quantiles[0] = others.min()
     quantiles[-1] = others.max()
@@ -82,6 +88,7 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
         mean=mean,
         scale=scale,
         quantiles=tuple(quantiles.tolist()),
+        tails=tuple(np.quantile(drawn, TAIL_RANKS).tolist()),
     )
 
 
@@ -119,6 +126,8 @@ def _find_atoms(numbers: np.ndarray, kind: str) -> np.ndarray:
     Zeros of positive numbers are always an atom: they have no log.
     """
     found, counts = np.unique(numbers, return_counts=True)
+    if kind == "count" and len(found) <= min(MOST_VALUES, len(numbers) / ENOUGH_OF_EACH):
+        return np.asarray(found)
     least = max(LEAST_REPEATED, ATOM_SHARE[kind] * len(numbers))
     is_atom = counts >= least
     if kind == "positive":

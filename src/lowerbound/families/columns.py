@@ -255,14 +255,14 @@ class _BoundColumns(FamilyWithHead):
         )
 
     def _groups(self) -> list[Group]:
-        """Groups the columns by family, parameters and whether they have atoms."""
-        members: dict[tuple[str, int, bool, bool], list[int]] = {}
+        """Groups the columns by family, parameters and about how many atoms they have."""
+        members: dict[tuple[str, int, int, bool], list[int]] = {}
         for position, column in enumerate(self.columns):
             family = self.families.family_of(column)
             key = (
                 repr(family),
                 family.parameters(column),
-                bool(column.atoms),
+                len(column.atoms).bit_length(),
                 column.has_density,
             )
             members.setdefault(key, []).append(position)

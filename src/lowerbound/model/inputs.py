@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from ..columns import Coding, ColumnSchema
 from ..networks.limits import bounded
 
+FREQUENT = 0.05
+"""A count that so large a share of the rows has, has an indicator."""
+
 LARGEST = 5.0
 """Numbers further from the mean than so many deviations are seen as closer ones, by logarithms."""
 
@@ -20,8 +23,9 @@ class TableFeatures(nn.Module):
     """Makes features (B, F) of the codes of rows (B, D) and of which of them are observed.
 
     A number has its standardised value and whether it is observed, and an indicator of each of its
-    atoms, at which its value is 0. A date has the cyclic parts of its week, year and day beside. A
-    level has an indicator. What is not observed is 0 everywhere, so that its code cannot matter.
+    atoms (of counts, of the frequent ones), at which its value is 0 unless it is a count. A date
+    has the cyclic parts of its week, year and day beside. A level has an indicator. What is not
+    observed is 0 everywhere, so that its code cannot matter.
 
     Args:
         columns: the D columns.
@@ -35,7 +39,7 @@ class TableFeatures(nn.Module):
         numbers = [i for i, column in enumerate(columns) if column.is_number]
         levelled = [i for i, column in enumerate(columns) if not column.is_number]
         dates = [i for i in numbers if columns[i].kind == "datetime"]
-        codes = Coding(columns).atoms()
+        codes = _frequent_atoms(columns)
         with_atoms = [i for i in numbers for _ in codes[i]]
         sizes = np.array([len(columns[i].levels) for i in levelled], np.int64)
         is_count = [columns[i].kind == "count" for i in numbers]
@@ -90,6 +94,8 @@ class TableFeatures(nn.Module):
         is_atom = codes[:, columns].float() == self.get_buffer("atoms").float()
         is_atom = is_atom.to(codes.dtype) * known[:, columns]
         at_atom = torch.zeros_like(codes).index_add(1, columns, is_atom)[:, numbers]
+        # The value of a count tells as much where it is an atom.
+        at_atom = torch.where(self.get_buffer("is_count"), 0, at_atom)
         values = bounded(values, LARGEST) * observed * (1 - at_atom)
         return [values, observed, is_atom]
 
@@ -114,3 +120,15 @@ class TableFeatures(nn.Module):
         places = codes[:, levelled].long() + self.get_buffer("starts")
         indicators = codes.new_zeros(len(codes), self.level_count)
         return indicators.scatter(1, places, observed[:, levelled].to(codes.dtype))
+
+
+def _frequent_atoms(columns: Sequence[ColumnSchema]) -> list[np.ndarray]:
+    """Returns the codes of the atoms of each column; of counts, of which all values may be atoms,
+    those of the frequent ones.
+    """
+    frequent = []
+    for column, codes in zip(columns, Coding(columns).atoms(), strict=True):
+        if column.kind == "count" and column.shares:
+            codes = codes[np.array(column.shares) >= FREQUENT]
+        frequent.append(codes)
+    return frequent

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...specs.checked import checked
 from ..coding import Coding
-from ..schema import ColumnSchema
+from ..schema import TAIL_RANKS, ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
 
 UNKNOWN_ROWS = 1000
@@ -18,6 +18,9 @@ UNKNOWN_ROWS = 1000
 
 WIDEST_UNKNOWN = 4.0
 """The bins of a column of which nothing is known lie between minus this and this."""
+
+FEW_BINS = 16
+"""Of fewer bins none are narrow ones at the ends."""
 
 LEAST_WIDTH = 1e-6
 """Bins of codes with densities are at least so wide."""
@@ -203,9 +206,7 @@ def find_edges(column: ColumnSchema, count: int) -> np.ndarray:
         return np.arange(count + 1) - 0.5
     if not column.quantiles:
         return np.linspace(-WIDEST_UNKNOWN, WIDEST_UNKNOWN, count + 1)
-    quantiles = np.asarray(column.quantiles)
-    steps = np.linspace(0, len(quantiles) - 1, count + 1)
-    grid = np.interp(steps, np.arange(len(quantiles)), quantiles)
+    grid = np.interp(edge_ranks(count), *column.ranked())
     if column.kind == "count":
         inner = np.unique(np.floor(grid[1:-1]) + 0.5)
         low = np.floor(grid[0]) - 0.5
@@ -222,6 +223,17 @@ def find_edges(column: ColumnSchema, count: int) -> np.ndarray:
     return np.array(edges)
 
 
+def edge_ranks(count: int) -> np.ndarray:
+    """Returns the ranks of the edges of `count` bins: at equal steps, and narrower at the ends.
+
+    The outermost of few bins of equal shares would spread its share far beyond where it lies.
+    """
+    if count < FEW_BINS:
+        return np.linspace(0, 1, count + 1)
+    even = np.linspace(0, 1, count - len(TAIL_RANKS) + 1)
+    return np.sort(np.concatenate([even, TAIL_RANKS]))
+
+
 def _shares(columns: Sequence[ColumnSchema], edges: np.ndarray) -> np.ndarray:
     """Returns the share of the training values in each bin, about, (n, B)."""
     shares = np.full((len(columns), edges.shape[1] - 1), np.nan)
@@ -229,12 +241,12 @@ def _shares(columns: Sequence[ColumnSchema], edges: np.ndarray) -> np.ndarray:
         known = edges[row][~np.isnan(edges[row])]
         ranks = np.linspace(0, 1, len(known))
         if column.quantiles:
-            grid = np.asarray(column.quantiles)
+            known_ranks, grid = column.ranked()
             if column.kind != "count":
                 grid = Coding([column]).encode(grid[:, None])[:, 0]
             # Of equal quantiles the last rank counts: so many values are not above it.
             places = np.searchsorted(grid, known, side="right")
-            ranks = np.clip((places - 1) / (len(grid) - 1), 0, 1)
+            ranks = known_ranks[np.maximum(places - 1, 0)]
             ranks[0] = 0
             ranks[-1] = 1
         share = np.diff(ranks) + 0.1 / len(known)
@@ -264,12 +276,12 @@ class Histogram(ColumnFamily):
     values were seen, and falls exponentially.
 
     Args:
-        bins: the most bins that a column has.
+        bins: the most bins that a column has; of 16 or more, six are narrow ones at the ends.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("real", "positive", "count", "datetime")
 
-    bins: Annotated[int, Field(ge=2, le=1024)] = 32
+    bins: Annotated[int, Field(ge=2, le=1024)] = 38
 
     def parameters(self, column: ColumnSchema) -> int:
         return self.bins

@@ -68,7 +68,8 @@ class Inflated(ColumnDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """The code of an atom that is more probable than all else, or the mean of the others.
+        """The code of an atom that is more probable than all else, or the mean of the others; of
+        counts, whose codes are their values, the mean of all.
 
         The code of a zero among positive numbers is no number to take a mean with.
         """
@@ -76,7 +77,8 @@ class Inflated(ColumnDistribution):
         greatest, position = shares.max(-1)
         atoms = self.atoms.nan_to_num().expand(shares.shape)
         likeliest = atoms.gather(-1, position.unsqueeze(-1)).squeeze(-1)
-        return torch.where(greatest > 0.5, likeliest, self.others.mean)
+        guess = torch.where(greatest > 0.5, likeliest, self.others.mean)
+        return torch.where(self.has_density, guess, self.data_mean)
 
     @property
     def data_mean(self) -> Tensor:

@@ -45,6 +45,12 @@ def training(run: Run) -> Section | None:
         return None
     pictures = _curves(run, rows)
     sentences = list(_outcome(run))
+    if run.schema.table and run.recipe.data.hide:
+        sentences.append(
+            "Half of the training rows have cells hidden (data.hide), which count neither for the "
+            "encoder nor for the likelihood: the curve of the training split is of fewer cells, "
+            "and lies above that of the validation split for this alone."
+        )
     weights = _finite_column(rows, "kl_weight")
     if weights:
         if max(weights) - min(weights) < 1e-12:
