@@ -387,7 +387,7 @@ def _from_pandas_column(column: Any) -> Any:
     is_whole = getattr(kind, "kind", "") in ("i", "u")
     if is_whole and values.dtype.kind == "f":
         # Of whole numbers with gaps pandas makes others, which lack some of those from 2^53 on.
-        whole = column.fillna(0).to_numpy(kind.numpy_dtype)
+        whole = column.fillna(0).to_numpy(column.dtype.numpy_dtype)
         return polars.Series(whole).set(polars.Series(column.isna().to_numpy()), None)
     if values.dtype.kind == "f":
         return polars.Series(values).fill_nan(None)
