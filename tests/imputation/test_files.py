@@ -209,6 +209,7 @@ def test_words_for_yes_and_no_are_written_as_in_the_source():
     for examples, expected in (
         (("True", "False"), ["True", None, "False"]),
         (("TRUE",), ["TRUE", None, "FALSE"]),
+        (("TRUE", "perhaps"), ["TRUE", None, "FALSE"]),
         (("true", "False"), ["true", None, "false"]),
         ((), ["true", None, "false"]),
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..columns import ColumnSchema
-from ..data.files.cells import NUMBER_FORMS, USUAL, CellFormat, as_words, is_text
+from ..data.files.cells import NUMBER_FORMS, USUAL, CellFormat, as_words, is_text, parse_numbers
 from ..data.files.dates import find_dates, read_dates, write_dates, zone_offset
 from ..data.files.mixed import ISO, LOOKED_AT, TRUTH, form_of
 from ..data.frames import to_plain_series
@@ -99,6 +99,7 @@ class NumberStyle:
     ) -> "NumberStyle":
         """Finds the style of the first words of a column, read as the reader reads them."""
         form = form_of(words, column.format, cells)
+        words = words.filter(parse_numbers(words, form).is_not_null())
         if not form:
             return cls(least=_least_decimals(words, "."))
         group, decimal = NUMBER_FORMS[form]
@@ -180,6 +181,7 @@ def _write_truth(made: "Series", examples: "Series") -> "Series":
     import polars
 
     words = made.cast(polars.String)
+    examples = examples.filter(examples.str.to_lowercase().is_in(list(TRUTH)))
     for change in (_lower, _title, _upper):
         if examples.len() and (change(examples) == examples).all():
             return change(words)
@@ -206,6 +208,8 @@ def _write_dates(values: np.ndarray, column: ColumnSchema, examples: "Series") -
 def _form_of_dates(words: "Series", own: str) -> str:
     """Finds the form of dates: that of the run, or another one that gives all the same dates."""
     times = read_dates(words, own)
+    words = words.filter(times.is_not_null())
+    times = times.drop_nulls()
     if bool((write_dates(times, own) == words).all()):
         return own
     found = find_dates(words).format
