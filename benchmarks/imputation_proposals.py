@@ -20,6 +20,7 @@ from common import arguments, parser, write
 from lowerbound import load
 from lowerbound.evaluation.proposal import DEFENSIVE, POSTERIOR_ALONE, Proposal, Stretch
 from lowerbound.imputation.completion import Completer
+from lowerbound.imputation.errors import deviations
 from lowerbound.imputation.hiding import draw_hidden
 
 FACTORS = (0.5, 0.7, 1.0, 1.5)
@@ -64,7 +65,7 @@ def main() -> None:
     hidden = draw_hidden(values, given.hide, seed=0)
     gaps = np.where(hidden, np.nan, values)
     is_number = np.array([column.is_number for column in columns])
-    deviation = np.nanstd(run.data().train.values_at(slice(None)), axis=0)
+    deviation = deviations(run.data().train.values_at(slice(None)))
     reference = Completer(run.model, columns, samples=REFERENCE, seed=99).complete(gaps).values
     fitted = run.model.latents.posteriors[0]
     rows = []

@@ -528,7 +528,7 @@ def test_columns_are_picked_in_the_order_asked(tmp_path: Path) -> None:
 
 
 BAD_TABLES: dict[str, tuple[str, list[str]]] = {
-    "text column": ("a,city\n1,Rome\n2,Oslo\n", ["'city'", "data.columns"]),
+    "text column": ("a,city\n1,Rome\n2,Oslo\n", ["'city'", "data.kinds", "data.exclude"]),
     "missing": ("a,b\n1,2\n,3\n,4\n", ["'a' (2 of 3 rows, first in row 2)"]),
     "NaN and NA": ("a,b\n1,NaN\n2,3\n3,NA\n", ["'b' (2 of 3 rows, first in row 1)"]),
     "infinite": ("a,b\n1,inf\n2,3\n", ["'b' (1 of 2 rows, first in row 1)"]),

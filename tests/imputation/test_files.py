@@ -4,6 +4,7 @@ import gzip
 import json
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from sample_tables import made, with_gaps
@@ -204,14 +205,17 @@ def test_numbers_are_written_with_the_decimals_of_their_source(number, decimals,
 
 def test_words_for_yes_and_no_are_written_as_in_the_source():
     boolean = ColumnSchema("m", "binary", "boolean", ("false", "true"))
-    values = pl.Series([True, None, False])
+    values = np.array([1, np.nan, 0])
     for examples, expected in (
         (("True", "False"), ["True", None, "False"]),
         (("TRUE",), ["TRUE", None, "FALSE"]),
+        (("TRUE", "perhaps"), ["TRUE", None, "FALSE"]),
         (("true", "False"), ["true", None, "false"]),
         ((), ["true", None, "false"]),
     ):
-        assert Style(examples={"m": examples}).write(values, boolean, "m").to_list() == expected
+        style = Style(examples={"m": pl.Series(examples, dtype=pl.String)})
+        written = style.write(values, boolean, "m")
+        assert written.to_list() == expected
 
 
 # The command -------------------------------------------------------------------------------------
@@ -267,15 +271,18 @@ def test_the_command_says_what_it_filled(run, tmp_path, command):
             ),
         ),
         (
-            ["--out", "{folder}/b.csv", "--data", "{folder}/word.csv"],
-            "column 'height' is read as numbers, and has 'tall'",
+            ["--out", "{folder}/b.csv", "--data", "{folder}/strings.parquet"],
+            (
+                "the gaps of column 'height' cannot be filled: the run has numbers there, and its "
+                "type is List(Int64); convert it, or leave the column out"
+            ),
         ),
     ],
 )
 def test_requests_that_are_none_are_refused(run, tmp_path, command, options, line):
     write(tmp_path / "a.csv", TEXT)
     write(tmp_path / "other.csv", "x,y\n1,2\n")
-    write(tmp_path / "word.csv", "height,town\n1,Oslo\ntall,Oslo\n")
+    pl.DataFrame({"height": [[1], None]}).write_parquet(tmp_path / "strings.parquet")
     before = sorted(tmp_path.iterdir())
     filled = [option.format(folder=tmp_path) for option in options]
     code, _, text = command("impute", str(run.folder), "--data", str(tmp_path / "a.csv"), *filled)
@@ -299,8 +306,8 @@ def test_levels_that_are_not_known_may_be_refused(run, tmp_path):
     with pytest.raises(DataError) as caught:
         impute(strict, tmp_path / "a.csv", tmp_path / "b.csv")
     assert str(caught.value) == (
-        f"{tmp_path / 'a.csv'}: 1 cells of 'town' have levels that the run does not know; "
-        "data.unseen='missing' leaves them as they are"
+        f"{tmp_path / 'a.csv'}: 1 cell of 'town' (categorical) has a level that the run does not "
+        "know: 'Rome'; data.unseen=missing, when a run is fitted, leaves such cells as they are"
     )
 
 

@@ -1,6 +1,7 @@
 """Imputation of frames: what was observed stays, and what is filled is of the source's types."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -145,7 +146,8 @@ def test_levels_that_the_run_does_not_know_stay(run):
     assert found.frame["town"].to_list()[:2] == ["Oslo", "Rome"]
     assert found.frame["town"][2] in ("Bern, old", "Köln", "Oslo")
     assert found.notes[-1] == (
-        "the frame: 2 cells of 'town' have levels that the run does not know; they stay as they are"
+        "the frame: 2 cells of 'town' (categorical) have levels that the run does not know, such "
+        "as 'Rome'; they stay as they are"
     )
 
 
@@ -239,12 +241,18 @@ def test_arguments_that_are_none_are_refused(run, options, line):
             ),
         ),
         (
-            made(3).with_columns(height=pl.Series(["1", "many", None])),
-            "column 'height' is read as numbers, and has 'many'",
+            made(3).with_columns(since=pl.Series([1, 2, None])),
+            (
+                "the gaps of column 'since' cannot be filled: the run has dates there, and its "
+                "type is Int64; convert it, or leave the column out"
+            ),
         ),
         (
-            made(3).with_columns(since=pl.Series(["soon", None, None])),
-            "column 'since' is read as dates, and has others",
+            made(3).with_columns(town=pl.Series([None, None, date(2020, 1, 1)])),
+            (
+                "the gaps of column 'town' cannot be filled: the run has words there, and its "
+                "type is Date; convert it, or leave the column out"
+            ),
         ),
         (
             np.zeros((3, 2)),

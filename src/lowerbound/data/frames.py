@@ -1,13 +1,14 @@
 """Values of a table with columns of several kinds -> a frame in the types of its source."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..columns import ColumnSchema
 from ..errors import DataError, one_line
-from .files.dates import write_dates
+from .files.dates import write_dates, zone_offset
 from .files.mixed import DAY
 
 if TYPE_CHECKING:
@@ -57,6 +58,17 @@ def to_series(column: ColumnSchema, values: np.ndarray) -> "Series":
             f"column {column.name!r} cannot be given back as {column.type} "
             f"{column.format!r}: {one_line(error, 120)}"
         ) from None
+
+
+def to_plain_series(column: ColumnSchema, values: np.ndarray) -> "Series":
+    """Makes a column of its values (N,), however its source has them: numbers, words, truth values,
+    or moments in UTC.
+    """
+    if column.kind == "datetime":
+        if column.type == "text":
+            values = values - zone_offset(column.format) / DAY
+        column = replace(column, type="datetime")
+    return to_series(replace(column, format=""), values)
 
 
 def _dates(column: ColumnSchema, days: "Series") -> "Series":

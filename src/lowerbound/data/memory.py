@@ -124,7 +124,7 @@ def read_examples(source: InMemory, wanted: Wanted) -> Raw:
     found = to_plain(source)
     if isinstance(found, np.ndarray):
         if wanted.is_mixed and found.ndim == 2 and found.dtype.kind in "OUS":
-            return table_of_frame(_frame_of_objects(found), wanted, name)
+            return table_of_frame(frame_of_objects(found), wanted, name)
         notes = _tell_of_pictures(source)
         return from_array(found, name, notes=notes, may_have_gaps=wanted.is_mixed)
     if isinstance(found, dict):
@@ -145,7 +145,7 @@ def _fill_masked(values: Any) -> np.ndarray:
     return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
 
 
-def _frame_of_objects(values: np.ndarray) -> "DataFrame":
+def frame_of_objects(values: np.ndarray) -> "DataFrame":
     """Makes a frame of an array (N, D) of texts, numbers and gaps.
 
     Raises:
@@ -386,10 +386,14 @@ def _from_pandas_column(column: Any) -> Any:
     values = column.to_numpy()
     is_whole = getattr(kind, "kind", "") in ("i", "u")
     if is_whole and values.dtype.kind == "f":
-        # Of whole numbers with gaps pandas makes others.
-        return polars.Series(values).fill_nan(None).cast(polars.Int64)
+        # Of whole numbers with gaps pandas makes others, which lack some of those from 2^53 on.
+        whole = column.fillna(0).to_numpy(column.dtype.numpy_dtype)
+        return polars.Series(whole).set(polars.Series(column.isna().to_numpy()), None)
     if values.dtype.kind == "f":
         return polars.Series(values).fill_nan(None)
+    if values.dtype.kind in "mM" and np.datetime_data(values.dtype)[0] == "s":
+        # Polars has no moments of whole seconds.
+        return values.astype(f"{values.dtype.kind}8[ms]")
     if values.dtype.kind in "biumM":
         return values
     entries = values.tolist()

@@ -1,19 +1,20 @@
 """Columns of a source -> values with gaps, and back: what was observed stays as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..columns import ColumnSchema
-from ..data.files.mixed import to_values
+from ..data.files.cells import CellFormat, as_words, is_text
+from ..data.files.mixed import odd_texts, read_by_column, to_values
 from ..data.files.texts import normal_name
-from ..data.frames import to_series
+from ..data.frames import to_plain_series, to_series
+from ..errors import DataError, one_line
 from .texts import Style
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
-
 
 LARGEST_WHOLE = 2**62
 """Whole numbers that are filled are at most this one, whatever their type can hold."""
@@ -24,14 +25,14 @@ class Cells(NamedTuple):
 
     Attributes:
         values: (N, D), NaN for what the model does not see.
-        is_gap: which cells are to be filled, (N, D) bool. Cells with a level that the run does not
-            know are none: they stay as they are.
-        unseen: how many such cells there are, by column.
+        is_gap: which cells are to be filled, (N, D) bool. Odd cells, which their column cannot
+            hold, are none: they stay as they are.
+        odd: these cells as texts, by the places of the columns that have some.
     """
 
     values: np.ndarray
     is_gap: np.ndarray
-    unseen: dict[str, int]
+    odd: dict[int, list[str]]
 
 
 def places_in(names: Sequence[str], columns: Sequence[ColumnSchema]) -> dict[int, str]:
@@ -44,60 +45,115 @@ def places_in(names: Sequence[str], columns: Sequence[ColumnSchema]) -> dict[int
     return found
 
 
-def read_cells(frame: "DataFrame", columns: Sequence[ColumnSchema], names: dict[int, str]) -> Cells:
+def read_cells(
+    frame: "DataFrame",
+    columns: Sequence[ColumnSchema],
+    names: Mapping[int, str],
+    cells: CellFormat,
+) -> Cells:
     """Reads the columns of a run from a frame.
 
     Args:
-        frame: N rows, in the types of its source.
+        frame: N rows, in the types of its source; texts of a text file.
         columns: the D columns of the run.
         names: those of the columns that the frame has, by their places; the others are gaps that
             nobody can see filled.
+        cells: how the cells are written.
 
     Raises:
-        DataError: cells are no such values.
+        DataError: the schema of the run names a form of dates by which nothing can be read.
     """
     values = np.full((len(frame), len(columns)), np.nan)
     is_gap = np.zeros(values.shape, bool)
-    unseen = {}
+    odd = {}
+    for place, name in names.items():
+        series = frame[name]
+        values[:, place], is_odd = to_values(series, columns[place], cells)
+        is_gap[:, place] = np.isnan(values[:, place]) & ~is_odd
+        if is_odd.any():
+            odd[place] = odd_texts(series, is_odd)
+    return Cells(values, is_gap, odd)
+
+
+def count_gaps(series: "Series", cells: CellFormat) -> int:
+    """Counts the gaps of a column that no run reads: cells that are missing, NaN, or words for
+    missing values.
+    """
+    import polars
+
+    if is_text(series):
+        return as_words(series.cast(polars.String), cells).null_count()
+    if series.dtype.is_float():
+        series = series.fill_nan(None)
+    return series.null_count()
+
+
+def typed_frame(
+    frame: "DataFrame",
+    columns: Sequence[ColumnSchema],
+    names: Mapping[int, str],
+    values: np.ndarray,
+    cells: CellFormat,
+) -> "DataFrame":
+    """Gives the texts of a text file the types of the columns of a run; gaps are null.
+
+    A cell that its type cannot hold, such as a word among numbers, is null too.
+
+    Args:
+        frame: N rows of texts.
+        columns: the D columns of the run.
+        names: those of the columns that the frame has, by their places.
+        values: as they were read, (N, D).
+        cells: how the cells are written.
+    """
+    import polars
+
+    changed = []
     for place, name in names.items():
         column = columns[place]
-        series = frame[name]
-        values[:, place], words = to_values(series, column)
-        is_gap[:, place] = find_gaps(series, column)
-        if words:
-            unseen[name] = len(words)
-    return Cells(values, is_gap, unseen)
-
-
-def find_gaps(series: "Series", column: ColumnSchema) -> np.ndarray:
-    """Says which cells hold no value, (N,) bool: they are missing, NaN, or an infinite number."""
-    is_gap = series.is_null()
-    if series.dtype.is_float():
-        is_gap |= ~series.is_finite().fill_null(False)
-    return is_gap.to_numpy()
+        if column.type == "text":
+            series = as_words(frame[name], cells)
+        elif column.type in ("integer", "float"):
+            # Numbers that the column cannot hold are numbers all the same.
+            read = read_by_column(frame[name], column, cells).values
+            series = polars.Series(name, read, nan_to_null=True)
+            if column.type == "integer" and (series == series.round()).all():
+                series = series.cast(polars.Int64)
+        else:
+            series = to_series(column, values[:, place])
+        changed.append(series.alias(name))
+    return frame.with_columns(changed)
 
 
 def widened(
-    frame: "DataFrame", columns: Sequence[ColumnSchema], names: dict[int, str]
+    frame: "DataFrame", columns: Sequence[ColumnSchema], names: Mapping[int, str]
 ) -> "DataFrame":
-    """Gives columns of a fixed set of levels (`Enum`) those levels of the run that they lack."""
+    """Gives columns of a fixed set of levels (`Enum`) those levels of the run that they lack.
+
+    Where the run has numbers or truth values in their place they become texts.
+    """
     import polars
 
     changed = []
     for place, name in names.items():
         kind = frame.schema[name]
-        if isinstance(kind, polars.Enum):
-            known = kind.categories.to_list()
-            new = [level for level in columns[place].levels if level not in known]
-            if new:
-                changed.append(frame[name].cast(polars.Enum([*known, *new])))
+        if not isinstance(kind, polars.Enum):
+            continue
+        column = columns[place]
+        if column.type != "text" or not column.levels:
+            changed.append(frame[name].cast(polars.String))
+            continue
+        known = kind.categories.to_list()
+        new = [level for level in column.levels if level not in known]
+        if new:
+            changed.append(frame[name].cast(polars.Enum([*known, *new])))
     return frame.with_columns(changed)
 
 
 def put_values(
     frame: "DataFrame",
     columns: Sequence[ColumnSchema],
-    names: dict[int, str],
+    names: Mapping[int, str],
     is_gap: np.ndarray,
     values: np.ndarray,
     style: Style,
@@ -111,6 +167,9 @@ def put_values(
         is_gap: (N, D) bool.
         values: as `columns` has them, (N, D).
         style: how texts are written.
+
+    Raises:
+        DataError: the type of a column with gaps holds no such values.
     """
     filled = []
     for place, name in names.items():
@@ -127,35 +186,66 @@ def fill_series(
     """Puts values in the place of the gaps of a column, in its own type."""
     import polars
 
-    made = to_series(column, np.where(is_gap, values, np.nan))
-    if series.dtype == polars.Null:
-        return made.alias(series.name)
-    if series.dtype == polars.String:
-        made = style.write(made, column, series.name)
-    elif made.dtype == polars.String and series.dtype.is_numeric():
-        # Numbers in a column of words are levels that the run does not know, and stay.
-        series = series.cast(polars.String)
-    made = _in_type(made, series.dtype)
+    kind = series.dtype
+    known = np.where(is_gap, values, np.nan)
+    if kind == polars.Null:
+        made = to_series(column, known)
+    elif isinstance(kind, polars.Enum):
+        made = to_plain_series(column, known).cast(kind)
+    elif is_text(series):
+        made = style.write(known, column, series.name).cast(kind)
+    else:
+        made = _in_type(to_plain_series(column, known), kind, series.name)
+        if made.dtype != kind:
+            # Words among numbers: the numbers are levels that the run does not know, and stay.
+            series = series.cast(made.dtype)
     return made.zip_with(polars.Series(is_gap), series).alias(series.name)
 
 
-def _in_type(made: "Series", kind: Any) -> "Series":
-    """Converts filled cells to the type of their source."""
+def _in_type(made: "Series", kind: Any, name: str) -> "Series":
+    """Converts filled cells to the type of their source; words stay words.
+
+    Raises:
+        DataError: the type holds no such values.
+    """
     import polars
 
-    if kind == made.dtype:
-        return made
-    if isinstance(kind, polars.Datetime) and made.dtype.is_temporal():
-        return _in_zone(made.cast(polars.Datetime("us")), kind)
+    is_moment = kind in (polars.Date, polars.Datetime)
+    is_number = kind.is_numeric() or kind == polars.Boolean
+    if made.dtype.is_temporal() and not is_moment:
+        raise _other_type(name, kind, "dates")
+    if not made.dtype.is_temporal() and not is_number:
+        meant = "numbers"
+        if made.dtype == polars.String:
+            meant = "words"
+        raise _other_type(name, kind, meant)
+    if kind == polars.Date:
+        return made.dt.round("1d").cast(kind)
+    if is_moment:
+        return _in_zone(made, kind)
+    if made.dtype == polars.String:
+        numbers = made.cast(polars.Float64, strict=False)
+        if numbers.null_count() > made.null_count():
+            return made
+        made = numbers
+    if isinstance(kind, polars.Decimal):
+        return _within_digits(made, kind)
     if kind.is_integer():
         return _within(made, kind)
-    if kind.is_numeric() and made.dtype == polars.Boolean:
-        return made.cast(polars.Int8).cast(kind)
     return made.cast(kind)
+
+
+def _other_type(name: str, kind: Any, meant: str) -> DataError:
+    return DataError(
+        f"the gaps of column {name!r} cannot be filled: the run has {meant} there, and its type is "
+        f"{one_line(kind, 60)}; convert it, or leave the column out"
+    )
 
 
 def _in_zone(times: "Series", kind: Any) -> "Series":
     """Converts times, which are UTC, to the time zone and the unit of their source."""
+    if kind.time_unit == "ms":
+        times = times.dt.round("1ms")
     if kind.time_zone is not None:
         times = times.dt.replace_time_zone("UTC").dt.convert_time_zone(kind.time_zone)
     return times.cast(kind)
@@ -165,8 +255,6 @@ def _within(numbers: "Series", kind: Any) -> "Series":
     """Converts numbers to whole ones of a type, within what it can hold."""
     import polars
 
-    if numbers.dtype == polars.String:
-        numbers = numbers.cast(polars.Float64)
     if numbers.dtype == polars.Boolean:
         return numbers.cast(kind)
     low = polars.select(kind.min()).item()
@@ -174,3 +262,12 @@ def _within(numbers: "Series", kind: Any) -> "Series":
     if numbers.dtype.is_float():
         numbers = numbers.round()
     return numbers.clip(low, high).cast(kind)
+
+
+def _within_digits(numbers: "Series", kind: Any) -> "Series":
+    """Converts numbers to decimal ones of a type, within what it can hold."""
+    import polars
+
+    step = 10.0**-kind.scale
+    most = 10.0 ** (kind.precision - kind.scale) - step
+    return numbers.cast(polars.Float64).clip(-most, most).round(kind.scale).cast(kind)

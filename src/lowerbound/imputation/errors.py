@@ -135,6 +135,15 @@ class CellErrors:
         return total
 
 
+def deviations(values: np.ndarray) -> np.ndarray:
+    """Returns the standard deviation of the known values of each column of (N, D), (D,); 1 where
+    they do not vary.
+    """
+    found = np.nanstd(values, axis=0)
+    found[~(found > 0)] = 1.0
+    return found
+
+
 def _range(column: ColumnSchema) -> float:
     """Returns the range of the training values of a column; 1 where there is none."""
     if column.high > column.low:

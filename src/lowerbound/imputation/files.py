@@ -131,7 +131,7 @@ def impute_file(
         completer,
         table.name,
         table.columns,
-        table.dialect,
+        table.cells,
         as_texts=table.dialect is not None and is_text(out),
         unseen=run.recipe.data.unseen,
     )

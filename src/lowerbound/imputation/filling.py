@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..columns import ColumnSchema
+from ..data.files.cells import USUAL, CellFormat
 from ..data.files.choice import is_index, listed
-from ..data.files.dialect import Dialect
-from ..data.files.mixed import ERROR
+from ..data.files.mixed import ERROR, tell_odd
 from ..data.files.texts import normal_name
 from ..errors import DataError
-from .cells import Cells, places_in, put_values, read_cells, widened
+from .cells import (
+    Cells,
+    count_gaps,
+    places_in,
+    put_values,
+    read_cells,
+    typed_frame,
+    widened,
+)
 from .completion import BLOCK, Completer
-from .texts import Style, parse_frame, without_missing
+from .texts import Style
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -51,26 +59,29 @@ class Filler:
         completer: fills their values.
         source: the source as it appears in messages.
         names: of the columns of the source.
-        dialect: how a text file is written, whose frames are of texts; None for other sources.
-        as_texts: what comes of texts are texts again, and what was observed is as it was written.
-        unseen: what a level is that the run does not know: "missing" or "error".
+        cells: how the cells are written; those of a text file are texts.
+        as_texts: what comes of a text file are texts again, and what was observed is as it was
+            written.
+        unseen: what an odd cell is, which its column cannot hold: "missing" or "error".
         begin: is called with the place of the first row of each block as it begins.
         read: the number of rows so far.
         filled: how many cells were filled so far, by column.
-        unknown: how many cells have levels that the run does not know, by column.
+        odd: how many cells their columns cannot hold, by the places of the columns.
+        first_odd: the first of them.
         left: how many gaps there are in columns that the run does not know, by column.
     """
 
     completer: Completer
     source: str
     names: list[str]
-    dialect: Dialect | None = None
+    cells: CellFormat = USUAL
     as_texts: bool = False
     unseen: str = "missing"
     begin: Callable[[int], None] = lambda row: None
     read: int = 0
     filled: dict[str, int] = field(default_factory=dict)
-    unknown: dict[str, int] = field(default_factory=dict)
+    odd: dict[int, int] = field(default_factory=dict)
+    first_odd: dict[int, str] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,9 +91,7 @@ class Filler:
             DataError: the source has none of them.
         """
         self.places = places_in(self.names, self.columns)
-        self.style = Style()
-        if self.dialect is not None:
-            self.style = Style.of_dialect(self.dialect)
+        self.style: Style | None = None
         if not self.places:
             raise DataError(
                 f"{self.source} has none of the columns of the run: "
@@ -98,12 +107,12 @@ class Filler:
         """Fills the next rows, as many as a multiple of `BLOCK` but for the last ones.
 
         Raises:
-            DataError: cells are no values of their columns.
+            DataError: there are odd cells and they are refused, or the type of a column with gaps
+                holds no such values as the run has there.
         """
-        typed = frame
-        if self.dialect is not None:
-            typed = parse_frame(frame, self.columns, self.dialect)
-        cells = read_cells(typed, self.columns, self.places)
+        if self.style is None:
+            self.style = Style.of_frame(frame, self.cells)
+        cells = read_cells(frame, self.columns, self.places, self.cells)
         self._count(cells)
         self._count_left(frame)
         has_gaps = np.asarray(cells.is_gap.any(axis=1))
@@ -112,35 +121,35 @@ class Filler:
         completed = self.completer.complete(values, self.read, self.begin)
         rows = np.flatnonzero(has_gaps) + self.read
         self.read += len(frame)
-        if not self.as_texts:
-            frame = widened(typed, self.columns, self.places)
+        if self.cells.is_text and not self.as_texts:
+            frame = typed_frame(frame, self.columns, self.places, cells.values, self.cells)
+        frame = widened(frame, self.columns, self.places)
         frames = [self._put(frame, cells.is_gap, table) for table in completed.tables]
         single = self._put(frame, cells.is_gap, completed.values)
         return Part(single, frames, rows, completed.effective[has_gaps])
 
     def _put(self, frame: "DataFrame", is_gap: np.ndarray, values: np.ndarray) -> "DataFrame":
         """Puts values (N, D) in the place of the gaps of a frame."""
+        assert self.style is not None
         return put_values(frame, self.columns, self.places, is_gap, values, self.style)
 
     def _count(self, cells: Cells) -> None:
-        """Counts the gaps of the columns of the run, and the levels that it does not know."""
+        """Counts the gaps of the columns of the run, and the odd cells."""
         for place, name in self.places.items():
             _add(self.filled, name, int(cells.is_gap[:, place].sum()))
-        for name, count in cells.unseen.items():
-            _add(self.unknown, name, count)
-        if self.unknown and self.unseen == ERROR:
+        for place, words in cells.odd.items():
+            self.odd[place] = self.odd.get(place, 0) + len(words)
+            self.first_odd.setdefault(place, words[0])
+        if self.odd and self.unseen == ERROR:
             raise DataError(
-                f"{self._tell_unknown(*next(iter(self.unknown.items())))}; "
-                "data.unseen='missing' leaves them as they are"
+                f"{self._tell_odd(next(iter(self.odd)))}; data.unseen=missing, when a run is "
+                "fitted, leaves such cells as they are"
             )
 
     def _count_left(self, frame: "DataFrame") -> None:
         """Counts the gaps of the other columns."""
         for name in self.other_columns:
-            series = frame[name]
-            if self.dialect is not None:
-                series = without_missing(series, self.dialect)
-            _add(self.left, name, series.null_count())
+            _add(self.left, name, count_gaps(frame[name], self.cells))
 
     @property
     def other_columns(self) -> list[str]:
@@ -148,8 +157,18 @@ class Filler:
         known = set(self.places.values())
         return [name for name in self.names if name not in known]
 
-    def _tell_unknown(self, name: str, count: int) -> str:
-        return f"{self.source}: {count:,} cells of {name!r} have levels that the run does not know"
+    def _tell_odd(self, place: int) -> str:
+        told = tell_odd(self.columns[place], self.odd[place], self.first_odd[place])
+        return f"{self.source}: {told}"
+
+    def _tell_kept(self, place: int) -> str:
+        """Says what becomes of the odd cells of a column."""
+        is_converted = self.cells.is_text and not self.as_texts
+        if is_converted and self.columns[place].type != "text":
+            return "what is no value of its type is null"
+        if self.odd[place] == 1:
+            return "it stays as it is"
+        return "they stay as they are"
 
     def notes(self) -> tuple[str, ...]:
         """Returns sentences on what was left as it is."""
@@ -166,8 +185,8 @@ class Filler:
         if self.left:
             count = sum(self.left.values())
             notes.append(f"{self.source}: {count:,} gaps in {listed(self.left)} stay gaps")
-        for name, count in self.unknown.items():
-            notes.append(f"{self._tell_unknown(name, count)}; they stay as they are")
+        for place in self.odd:
+            notes.append(f"{self._tell_odd(place)}; {self._tell_kept(place)}")
         return (*notes, *self._tell_of_atoms())
 
     def _tell_of_atoms(self) -> list[str]:

@@ -16,7 +16,7 @@ from ..evaluation import Estimate
 from ..run import Run
 from ..system.progress import stages
 from .completion import BLOCK, IMPUTATION_SAMPLES, Completed
-from .errors import CellErrors, mean_over_rows
+from .errors import CellErrors, deviations, mean_over_rows
 from .imputation import make_completer
 
 INTERVAL = 0.9
@@ -166,11 +166,9 @@ def measure_hidden(
     if len(examples) > MOST_ROWS:
         notes.append(f"{MOST_ROWS:,} of {len(examples):,} {name} rows are measured")
     values = _some_rows(examples, MOST_ROWS, seed)
-    is_hidden = draw_hidden(values, hide, seed)
-    if not is_hidden.any():
+    given, truth = hide_cells(values, hide, seed)
+    if np.isnan(truth).all():
         raise DataError(f"no cell of {len(values):,} rows was hidden; hide more")
-    given = np.where(is_hidden, np.nan, values)
-    truth = np.where(is_hidden, values, np.nan)
     training, told = _training_values(run, seed)
     notes += told
     blocks = -(-len(values) // BLOCK)
@@ -191,8 +189,7 @@ def measure_hidden(
     reference = values
     if training is not None:
         reference = training
-    deviation = np.nanstd(reference, axis=0)
-    deviation[~(deviation > 0)] = 1.0
+    deviation = deviations(reference)
     errors = {}
     for method, table in imputed.items():
         errors[method] = CellErrors(completer.columns, truth, table, deviation)
@@ -226,6 +223,16 @@ def draw_hidden(values: np.ndarray, hide: float, seed: int) -> np.ndarray:
     """Draws known cells that are hidden, each with the same probability, (N, D) bool."""
     generator = np.random.default_rng(seed)
     return np.asarray((generator.random(values.shape) < hide) & ~np.isnan(values))
+
+
+def hide_cells(values: np.ndarray, hide: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hides known cells of a table, drawn at random.
+
+    Returns:
+        The table without them, and they alone, (N, D) each, NaN elsewhere.
+    """
+    is_hidden = draw_hidden(values, hide, seed)
+    return np.where(is_hidden, np.nan, values), np.where(is_hidden, values, np.nan)
 
 
 def _some_rows(examples: Examples, most: int, seed: int) -> np.ndarray:

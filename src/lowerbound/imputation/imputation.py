@@ -81,11 +81,12 @@ def impute(
 ) -> Imputation:
     """Fills the gaps of a table by what a run has learned.
 
-    What was observed is not touched. A gap is a cell that is missing, NaN, infinite, or one of the
-    words for missing values in a text file, in a column that the run reads; other columns stay as
-    they are. `Imputation.frame` has the best single value in each gap: the mean of a number, the
-    most probable level. These have too little spread to be analysed as if they had been seen; for
-    that are the `multiple` frames, which are draws (Rubin 1987).
+    What was observed is not touched. A gap is a cell that is missing, NaN, infinite, or a text that
+    is one of the words for missing values, in a column that the run reads; other columns stay as
+    they are, and so do cells that their column cannot hold, such as levels that the run does not
+    know (`data.unseen`). `Imputation.frame` has the best single value in each gap: the mean of a
+    number, the most probable level. These have too little spread to be analysed as if they had been
+    seen; for that are the `multiple` frames, which are draws (Rubin 1987).
 
     Args:
         run: of the likelihood `Columns`, as of the recipe `table`.
@@ -108,7 +109,7 @@ def impute(
     completer = make_completer(run, multiple=multiple, samples=samples, mode=mode, seed=seed)
     table = open_table(run, source)
     filler = Filler(
-        completer, table.name, table.columns, table.dialect, unseen=run.recipe.data.unseen
+        completer, table.name, table.columns, table.cells, unseen=run.recipe.data.unseen
     )
     parts = []
     with stages("impute", -(-table.rows // BLOCK), show=progress) as begin:

@@ -8,10 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..columns import ColumnSchema
+from ..data.files.cells import USUAL, CellFormat
 from ..data.files.dialect import Dialect, TextFormat
-from ..data.files.tables import refusing_damage, scan_parquet
+from ..data.files.tables import (
+    array_names,
+    cells_of_frame,
+    cells_of_text,
+    refusing_damage,
+    scan_parquet,
+)
 from ..data.files.texts import TEXTS, find_dialect, is_text, scan_texts
-from ..data.memory import DataSource, InMemory, is_in_memory, name_of, refuse_absent, to_plain
+from ..data.memory import (
+    DataSource,
+    InMemory,
+    frame_of_objects,
+    is_in_memory,
+    name_of,
+    refuse_absent,
+    to_plain,
+)
 from ..data.named.entries import NAMED, find_path
 from ..errors import DataError
 from ..run import Run
@@ -33,6 +48,7 @@ class SourceTable:
         scan: the rows, of which nothing is read yet; of a text file all cells are texts.
         path: the file, or None for data in memory.
         dialect: how a text file is written, or None.
+        cells: how the cells are written.
     """
 
     name: str
@@ -40,6 +56,7 @@ class SourceTable:
     scan: "LazyFrame"
     path: Path | None = None
     dialect: Dialect | None = None
+    cells: CellFormat = USUAL
 
     @property
     def columns(self) -> list[str]:
@@ -99,21 +116,24 @@ def open_table(run: Run, source: DataSource | None) -> SourceTable:
         source = run.recipe.data.source
         if run.held is not None:
             source = run.held
+    asked = run.recipe.data.text_format()
     if is_in_memory(source):
         frame = _frame_of(source, run.schema.table)
-        return SourceTable(name_of(source), len(frame), frame.lazy())
+        cells = cells_of_frame(asked)
+        return SourceTable(name_of(source), len(frame), frame.lazy(), cells=cells)
     path = path_of(source)
     with refusing_damage(path):
         if path.suffix.lower() == PARQUET:
             scan = scan_parquet(path)
             rows = scan.select(polars.len()).collect().item()
-            return SourceTable(str(path), rows, scan, path)
-        return _open_text(path, run.recipe.data.text_format())
+            return SourceTable(str(path), rows, scan, path, cells=cells_of_frame(asked))
+        return _open_text(path, asked)
 
 
 def _open_text(path: Path, asked: TextFormat) -> SourceTable:
     dialect = find_dialect(path, asked)
-    return SourceTable(str(path), dialect.rows, scan_texts(path, dialect), path, dialect)
+    scan = scan_texts(path, dialect)
+    return SourceTable(str(path), dialect.rows, scan, path, dialect, cells_of_text(dialect, asked))
 
 
 def path_of(source: Any) -> Path:
@@ -153,6 +173,9 @@ def _frame_of(source: InMemory, columns: Sequence[ColumnSchema]) -> "DataFrame":
             f"impute fills frames, and arrays with the {wanted} columns of the run (N, {wanted}); "
             f"got {got}"
         )
+    if found.dtype.kind in "OUS":
+        names = [column.name for column in columns]
+        return frame_of_objects(found).rename(dict(zip(array_names(wanted), names, strict=True)))
     made = []
     for column, values in zip(columns, found.T, strict=True):
         series = polars.Series(column.name, values)

@@ -1,13 +1,17 @@
-"""Columns of texts, as text files have them: read as what the columns of a run are, and written."""
+"""Values written as the cells of a column of texts are written in their source."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..columns import ColumnSchema
-from ..data.files.dialect import Dialect
-from ..data.files.tables import BOOLEANS, as_number
+from ..data.files.cells import NUMBER_FORMS, USUAL, CellFormat, as_words, is_text, parse_numbers
+from ..data.files.dates import find_dates, read_dates, write_dates, zone_offset
+from ..data.files.mixed import ISO, LOOKED_AT, TRUTH, form_of
+from ..data.frames import to_plain_series
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -15,146 +19,122 @@ if TYPE_CHECKING:
 SIGNIFICANT = 7
 """Numbers of a column of any decimals are written with so many digits: float32 has no more."""
 
-DATE_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%dT%H:%M:%SZ",
-    "%Y/%m/%d",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-)
-"""Dates are written in the first of these in which those of the source are."""
+MOMENT = "%Y-%m-%d %H:%M:%S"
+"""Moments are written so where the source has none to show how."""
 
-
-# Reading
-
-
-def parse_frame(
-    frame: "DataFrame", columns: Sequence[ColumnSchema], dialect: Dialect
-) -> "DataFrame":
-    """Reads the columns of a run from a frame of texts; the others stay texts."""
-    parsed = []
-    for column in columns:
-        if column.name in frame.columns:
-            parsed.append(parse_texts(frame[column.name], column, dialect))
-    return frame.with_columns(parsed)
-
-
-def parse_texts(texts: "Series", column: ColumnSchema, dialect: Dialect) -> "Series":
-    """Reads the texts of a column; words that stand for missing values become null.
-
-    Numbers become whole ones where all are. A column with texts that are no such values stays one
-    of texts, and is refused later by the first of them.
-    """
-    words = without_missing(texts, dialect)
-    if column.kind == "datetime":
-        return _parse_dates(words)
-    if column.type == "boolean":
-        return _parse_booleans(words)
-    if column.type in ("integer", "float"):
-        return _parse_numbers(words, dialect.decimal)
-    return words
-
-
-def without_missing(texts: "Series", dialect: Dialect) -> "Series":
-    """Returns texts without blanks around them, null for words that stand for missing values."""
-    import polars
-
-    word = polars.first().str.strip_chars()
-    is_value = ~word.is_in(list(dialect.missing))
-    return texts.to_frame().select(polars.when(is_value).then(word)).to_series().alias(texts.name)
-
-
-def _parse_booleans(words: "Series") -> "Series":
-    """Reads true and false in any case."""
-    lowered = words.str.to_lowercase()
-    if lowered.is_in(list(BOOLEANS)).all():
-        return lowered == "true"
-    return words
-
-
-def _parse_numbers(words: "Series", decimal: str) -> "Series":
-    """Reads numbers, as whole ones where all are."""
-    import polars
-
-    numbers = words.to_frame().select(as_number(polars.first(), decimal)).to_series()
-    if numbers.null_count() > words.null_count():
-        return words
-    whole = numbers.cast(polars.Int64, strict=False)
-    if whole.null_count() == numbers.null_count() and (whole == numbers).all():
-        return whole
-    return numbers
-
-
-def _parse_dates(words: "Series") -> "Series":
-    """Reads dates in the first format that all are written in."""
-    for form in DATE_FORMATS:
-        times = words.str.to_datetime(form, time_unit="us", strict=False)
-        if times.null_count() == words.null_count():
-            return times
-    return words
-
-
-# Writing
+FOUR_DIGITS = r"\d{4}"
+"""A number with so many digits beside each other has no marks between thousands."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How the cells of a source are written.
+    """How the texts of a source are written.
 
     Attributes:
-        decimal: the decimal mark.
-        examples: the first cells of each column, by name.
+        cells: how the cells are written.
+        examples: the first words of each column of texts, without gaps and blanks around them.
     """
 
-    decimal: str = "."
-    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cells: CellFormat = USUAL
+    examples: Mapping[str, "Series"] = field(default_factory=dict)
 
     @classmethod
-    def of_dialect(cls, dialect: Dialect) -> "Style":
-        """Returns the style of a text file, by its first rows."""
-        examples: dict[str, list[str]] = {name: [] for name in dialect.columns}
-        for row in dialect.sample:
-            for name, cell in zip(dialect.columns, row, strict=False):
-                if cell.strip() not in dialect.missing:
-                    examples[name].append(cell.strip())
-        return cls(dialect.decimal, examples)
+    def of_frame(cls, frame: "DataFrame", cells: CellFormat) -> "Style":
+        """Returns the style of a source by its first rows."""
+        import polars
 
-    def write(self, values: "Series", column: ColumnSchema, name: str) -> "Series":
-        """Writes values as the cells of a column are written in the source; null stays null.
+        examples = {}
+        for series in frame.head(LOOKED_AT):
+            if is_text(series):
+                words = as_words(series.cast(polars.String), cells)
+                examples[series.name] = words.drop_nulls()
+        return cls(cells, examples)
+
+    def write(self, values: np.ndarray, column: ColumnSchema, name: str) -> "Series":
+        """Writes values as the cells of a column are written in the source.
 
         Args:
-            values: in the type that `data.frames.to_series` gives them.
+            values: of the column, (N,), NaN for what is not written.
             column: what the run knows of the column.
             name: of the column in the source.
+
+        Returns:
+            Texts, (N,), null for what is not written.
         """
         import polars
 
-        examples = self.examples.get(name, ())
+        examples = self.examples.get(name, polars.Series(name, [], polars.String))
         if column.kind == "datetime":
-            texts = _dates(values, examples)
-        elif column.type == "boolean":
-            texts = _booleans(values, examples)
-        elif column.levels and column.type == "text":
-            return values
-        else:
-            texts = self._numbers(values, column, examples)
-        return polars.Series(name, list(texts), polars.String)
+            return _write_dates(values, column, examples)
+        made = to_plain_series(column, values)
+        if {level.lower() for level in column.levels} == TRUTH:
+            return _write_truth(made, examples)
+        if column.type == "text":
+            return made
+        style = NumberStyle.of_words(examples, column, self.cells)
+        texts = [style.write(value, column.decimals) for value in made]
+        return polars.Series(name, texts, polars.String)
 
-    def _numbers(
-        self, values: "Series", column: ColumnSchema, examples: Sequence[str]
-    ) -> Iterable[str | None]:
-        """Writes numbers with the decimals of their column, at least those of all its examples."""
-        least = min((_count_decimals(cell, self.decimal) for cell in examples), default=0)
-        for value in values:
-            if value is None:
-                yield None
-            else:
-                yield number_text(value, column.decimals, least).replace(".", self.decimal)
+
+# Numbers
+
+
+@dataclass(frozen=True)
+class NumberStyle:
+    """How the numbers of a column of texts are written.
+
+    Attributes:
+        mark: stands between thousands; empty for none.
+        decimal: the decimal mark.
+        least: so many decimals at least.
+    """
+
+    mark: str = ""
+    decimal: str = "."
+    least: int = 0
+
+    @classmethod
+    def of_words(
+        cls, words: "Series", column: ColumnSchema, cells: CellFormat = USUAL
+    ) -> "NumberStyle":
+        """Finds the style of the first words of a column, read as the reader reads them."""
+        form = form_of(words, column.format, cells)
+        words = words.filter(parse_numbers(words, form).is_not_null())
+        if not form:
+            return cls(least=_least_decimals(words, "."))
+        group, decimal = NUMBER_FORMS[form]
+        return cls(_mark_of(words, form, group), decimal, _least_decimals(words, decimal))
+
+    def write(self, value: float | None, decimals: int | None) -> str | None:
+        """Writes a number with at most `decimals` of them; None stays None."""
+        if value is None:
+            return None
+        whole, point, fraction = number_text(value, decimals, self.least).partition(".")
+        if self.mark and whole.lstrip("-").isdigit():
+            whole = re.sub(r"(?<=\d)(?=(\d{3})+$)", self.mark, whole)
+        if not point:
+            return whole
+        return f"{whole}{self.decimal}{fraction}"
+
+
+def _mark_of(words: "Series", form: str, group: str) -> str:
+    """Finds the mark between thousands; empty where numbers of four digits have none."""
+    if not group:
+        return ""
+    pattern = group
+    if group == ".":
+        pattern = r"\."
+    found = words.str.extract(rf"\d({pattern})\d{{3}}").drop_nulls()
+    if len(found):
+        return str(found[0])
+    if words.str.contains(FOUR_DIGITS).any():
+        return ""
+    return form[1]
+
+
+def _least_decimals(words: "Series", decimal: str) -> int:
+    """Counts the decimals that all numbers have at least."""
+    return min((_count_decimals(word, decimal) for word in words), default=0)
 
 
 def number_text(value: float, decimals: int | None, least: int = 0) -> str:
@@ -181,43 +161,61 @@ def _count_decimals(cell: str, decimal: str) -> int:
     return len(cell.lower().partition("e")[0].partition(decimal)[2])
 
 
-def _booleans(values: "Series", examples: Sequence[str]) -> Iterable[str | None]:
-    """Writes true and false in the case of the examples."""
-    change = str.lower
-    if examples and all(cell.istitle() for cell in examples):
-        change = str.title
-    elif examples and all(cell.isupper() for cell in examples):
-        change = str.upper
-    for value in values:
-        if value is None:
-            yield None
-        else:
-            yield change(str(value))
+# Words
 
 
-def _dates(values: "Series", examples: Sequence[str]) -> Iterable[str | None]:
-    """Writes dates in the format of the examples, or as ISO 8601 has them."""
-    form = _format_of(examples)
-    for value in values:
-        if value is None:
-            yield None
-        elif form is None:
-            yield value.isoformat()
-        else:
-            yield value.strftime(form)
+def _lower(words: "Series") -> "Series":
+    return words.str.to_lowercase()
 
 
-def _format_of(examples: Sequence[str]) -> str | None:
-    """Finds the format that all examples of dates are written in."""
-    for form in DATE_FORMATS:
-        if examples and all(_is_date(cell, form) for cell in examples):
-            return form
-    return None
+def _title(words: "Series") -> "Series":
+    return words.str.to_titlecase()
 
 
-def _is_date(cell: str, form: str) -> bool:
-    try:
-        datetime.strptime(cell, form)
-    except ValueError:
-        return False
-    return True
+def _upper(words: "Series") -> "Series":
+    return words.str.to_uppercase()
+
+
+def _write_truth(made: "Series", examples: "Series") -> "Series":
+    """Writes truth values, or levels that are their names, in the case of the examples."""
+    import polars
+
+    words = made.cast(polars.String)
+    examples = examples.filter(examples.str.to_lowercase().is_in(list(TRUTH)))
+    for change in (_lower, _title, _upper):
+        if examples.len() and (change(examples) == examples).all():
+            return change(words)
+    return words
+
+
+# Dates
+
+
+def _write_dates(values: np.ndarray, column: ColumnSchema, examples: "Series") -> "Series":
+    """Writes days since 1970 in the form of the examples."""
+    import polars
+
+    own = ISO
+    if column.type == "text":
+        own = column.format
+    form = _form_of_dates(examples, own)
+    if column.type == "datetime" and examples.is_empty():
+        form = MOMENT
+    moments = to_plain_series(column, values).cast(polars.Int64)
+    return write_dates(moments + zone_offset(form), form)
+
+
+def _form_of_dates(words: "Series", own: str) -> str:
+    """Finds the form of dates: that of the run, or another one that gives all the same dates."""
+    times = read_dates(words, own)
+    words = words.filter(times.is_not_null())
+    times = times.drop_nulls()
+    if bool((write_dates(times, own) == words).all()):
+        return own
+    found = find_dates(words).format
+    if found is None:
+        return own
+    read = read_dates(words, found) - zone_offset(found)
+    if (read == times - zone_offset(own)).fill_null(False).all():
+        return found
+    return own

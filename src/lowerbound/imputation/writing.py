@@ -142,10 +142,11 @@ def _names_as_written(dialect: Dialect) -> tuple[str, ...]:
 
 def _line_end(dialect: Dialect) -> str:
     """Finds whether lines end in CR LF."""
-    if dialect.encoding in UTF8:
-        with open_bytes(dialect.path) as file:
-            if file.readline().endswith(b"\r\n"):
-                return "\r\n"
+    with open_bytes(dialect.path) as file:
+        # UTF-16 has a zero beside each of them.
+        line = file.readline().replace(b"\0", b"")
+    if line.endswith(b"\r\n"):
+        return "\r\n"
     return "\n"
 
 

@@ -281,7 +281,8 @@ def _parse_plain(texts: "DataFrame", cells: CellFormat) -> "list[Series]":
         most = greatest[place]
         if is_padded[place] or most is None:
             continue
-        if is_whole[place] and not has_points[place]:
+        is_plain = not has_points[place] or are_written_whole(written[column.name], cells)
+        if is_whole[place] and is_plain:
             if most < LARGEST_EXACT:
                 columns.append(column.cast(polars.Int64))
         elif most <= LARGEST:
@@ -417,9 +418,12 @@ def are_padded(texts: "Series") -> bool:
     return bool(with_zero.str.contains(PADDED).any())
 
 
-def are_written_whole(texts: "Series") -> bool:
+def are_written_whole(texts: "Series", cells: CellFormat) -> bool:
     """Says whether the whole numbers of a column are written without a decimal point."""
-    return not texts.str.contains(".", literal=True).any()
+    if not texts.str.contains(".", literal=True).any():
+        return True
+    # A word for a gap may have a point.
+    return not find_words(texts, cells).str.contains(".", literal=True).any()
 
 
 def first_row(is_such: np.ndarray) -> int:

@@ -421,7 +421,7 @@ def _kind_of_texts(series: "Series", cells: CellFormat) -> FoundKind:
     if cells.decimal != ",":
         plain = read_numbers(texts, "", cells)
         if not plain.is_odd.any() and not are_padded(texts):
-            return _kind_of_plain_numbers(column, texts, plain.values)
+            return _kind_of_plain_numbers(column, texts, plain.values, cells)
     counted = count_words(texts, cells)
     words = counted.different
     if words.is_empty():
@@ -453,9 +453,11 @@ def _type_of_texts(series: "Series", cells: CellFormat) -> str:
     return _frame_type(series)
 
 
-def _kind_of_plain_numbers(column: ColumnSchema, texts: "Series", values: np.ndarray) -> FoundKind:
+def _kind_of_plain_numbers(
+    column: ColumnSchema, texts: "Series", values: np.ndarray, cells: CellFormat
+) -> FoundKind:
     """Finds the kind of plain numbers in texts: whole ones are so written."""
-    if count_decimals(values[np.isfinite(values)]) == 0 and are_written_whole(texts):
+    if count_decimals(values[np.isfinite(values)]) == 0 and are_written_whole(texts, cells):
         column = replace(column, type="integer")
     return _kind_of_numbers(column, values)
 
@@ -484,7 +486,7 @@ def _kind_of_written_numbers(
     form = forms[0]
     values = read_numbers(texts, form, cells).values
     if not form:
-        return _kind_of_plain_numbers(column, texts, values)
+        return _kind_of_plain_numbers(column, texts, values, cells)
     column = ColumnSchema(name, format=form)
     if count_decimals(values[np.isfinite(values)]) == 0:
         column = replace(column, type="integer")
@@ -695,7 +697,7 @@ def _told_numbers(series: "Series", kind: str, table: str, cells: CellFormat) ->
         raise _refuse_kind(name, table, kind, "it has no values")
     column = ColumnSchema(name, kind, format=form or _format_of(series, cells))
     column = replace(column, decimals=count_decimals(known))
-    if _are_whole(series, known):
+    if _are_whole(series, known, cells):
         column = replace(column, type="integer")
     if kind == "positive" and (known == 0).any():
         column = replace(column, atoms=(0.0,))
@@ -714,12 +716,12 @@ def _format_of(series: "Series", cells: CellFormat) -> str:
     return _frame_type(series)
 
 
-def _are_whole(series: "Series", known: np.ndarray) -> bool:
+def _are_whole(series: "Series", known: np.ndarray, cells: CellFormat) -> bool:
     """Says whether a column is one of whole numbers in its source."""
     import polars
 
     if is_text(series):
-        return count_decimals(known) == 0 and are_written_whole(series.cast(polars.String))
+        return count_decimals(known) == 0 and are_written_whole(series.cast(polars.String), cells)
     return series.dtype.is_integer()
 
 
@@ -775,6 +777,6 @@ def _number_levels(series: "Series", form: str, cells: CellFormat) -> ColumnSche
     levels = tuple(map(number_text, different[: MOST_LEVELS + 1]))
     column = ColumnSchema(series.name, "categorical", levels=levels)
     column = replace(column, format=form or _format_of(series, cells))
-    if len(different) and _are_whole(series, different):
+    if len(different) and _are_whole(series, different, cells):
         column = replace(column, type="integer")
     return replace(column, decimals=count_decimals(different))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -302,14 +302,15 @@ def _table_for_run(
             absent.append(column.name)
             values[:, position] = np.nan
             continue
-        values[:, position], words = to_values(frame[column.name], column, cells)
-        if words:
-            odd[column] = words
+        series = frame[column.name]
+        values[:, position], is_odd = to_values(series, column, cells)
+        if is_odd.any():
+            odd[column] = odd_texts(series, is_odd)
     notes = []
     if absent:
         notes.append(f"{name}: columns that are not there are gaps: {listed(absent)}")
     for column, words in odd.items():
-        told = f"{name}: {_tell_odd(column, words)}"
+        told = f"{name}: {tell_odd(column, len(words), words[0])}"
         if wanted.unseen == ERROR:
             raise DataError(
                 f"{told}; data.unseen=missing, when a run is fitted, takes such cells for gaps"
@@ -325,13 +326,13 @@ def _table_for_run(
     )
 
 
-def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
+def tell_odd(column: ColumnSchema, count: int, first: str) -> str:
     """Says how many cells a column cannot hold, with the first of them."""
-    shown = one_line(repr(words[0]), 60)
+    shown = one_line(repr(first), 60)
     where = f"of {column.name!r} ({column.kind})"
-    if column.levels and len(words) == 1:
+    if column.levels and count == 1:
         return f"1 cell {where} has a level that the run does not know: {shown}"
-    cells = f"{len(words):,} cells {where}"
+    cells = f"{count:,} cells {where}"
     if column.levels:
         return f"{cells} have levels that the run does not know, such as {shown}"
     if column.kind == "datetime":
@@ -344,7 +345,7 @@ def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
         meant = "number above 0"
     else:
         meant = "number"
-    if len(words) == 1:
+    if count == 1:
         return f"1 cell {where} is no {meant}: {shown}"
     return f"{cells} are each no {meant}, such as {shown}"
 
@@ -352,19 +353,26 @@ def _tell_odd(column: ColumnSchema, words: Sequence[str]) -> str:
 # Values
 
 
-def to_values(
-    series: "Series", column: ColumnSchema, cells: CellFormat = USUAL
-) -> tuple[np.ndarray, list[str]]:
-    """Converts the cells of a column to numbers, (N,) float64; a gap is NaN.
+class Values(NamedTuple):
+    """The cells of a column as numbers.
+
+    Attributes:
+        values: (N,) float64; NaN for a gap, and for an odd cell.
+        is_odd: the cells that are no gaps and that the column cannot hold, (N,) bool: levels that
+            it lacks, words that are no numbers or no dates, numbers that its kind has not.
+    """
+
+    values: np.ndarray
+    is_odd: np.ndarray
+
+
+def to_values(series: "Series", column: ColumnSchema, cells: CellFormat = USUAL) -> Values:
+    """Converts the cells of a column to numbers.
 
     Args:
-        series: the cells, of any type: texts are read as numbers, dates or levels.
+        series: the cells, (N,), of any type: texts are read as numbers, dates or levels.
         column: what they are read as.
         cells: how the cells are written.
-
-    Returns:
-        The numbers, and as texts those cells that the column cannot hold, which are gaps: levels
-        that it lacks, words that are no numbers, numbers that its kind has not.
     """
     if column.levels:
         return _to_positions(series, column, cells)
@@ -373,30 +381,35 @@ def to_values(
     return _to_numbers(series, column, cells)
 
 
-def _to_numbers(
-    series: "Series", column: ColumnSchema, cells: CellFormat
-) -> tuple[np.ndarray, list[str]]:
+def odd_texts(series: "Series", is_such: np.ndarray) -> list[str]:
+    """Returns some of the cells as texts: whole numbers have no decimal point."""
+    found = series.filter(is_such)
+    if found.dtype.is_numeric():
+        found = _as_texts(found)
+    return [str(value) for value in found.to_list()]
+
+
+def _to_numbers(series: "Series", column: ColumnSchema, cells: CellFormat) -> Values:
     """Converts numbers; an infinite one is a gap."""
-    numbers = _read_by_column(series, column, cells)
+    numbers = read_by_column(series, column, cells)
     values = numbers.values
     with np.errstate(invalid="ignore"):
         is_odd = is_impossible(values, column)
-    odd = _texts(series, numbers.is_odd) + [number_text(value) for value in values[is_odd]]
     values[is_odd] = np.nan
-    return values, odd
+    return Values(values, numbers.is_odd | is_odd)
 
 
-def _read_by_column(series: "Series", column: ColumnSchema, cells: CellFormat) -> Numbers:
+def read_by_column(series: "Series", column: ColumnSchema, cells: CellFormat) -> Numbers:
     """Reads numbers written as those of the run, or otherwise."""
     is_plain = column.format not in NUMBER_FORMS and cells.decimal != ","
     if is_plain or not is_text(series):
         numbers = read_numbers(series, "", cells)
         if not numbers.is_odd.any():
             return numbers
-    return read_numbers(series, _form_of(series, column.format, cells), cells)
+    return read_numbers(series, form_of(series, column.format, cells), cells)
 
 
-def _form_of(series: "Series", own: str, cells: CellFormat) -> str:
+def form_of(series: "Series", own: str, cells: CellFormat) -> str:
     """Finds how numbers are written in a column of texts: as those of the run, or otherwise."""
     import polars
 
@@ -415,19 +428,7 @@ def _form_of(series: "Series", own: str, cells: CellFormat) -> str:
     return ""
 
 
-def _texts(series: "Series", is_such: np.ndarray) -> list[str]:
-    """Returns some of the cells as texts."""
-    import polars
-
-    if not is_such.any():
-        return []
-    found = series.filter(polars.Series(is_such))
-    return [str(value) for value in found.to_list()]
-
-
-def _to_positions(
-    series: "Series", column: ColumnSchema, cells: CellFormat
-) -> tuple[np.ndarray, list[str]]:
+def _to_positions(series: "Series", column: ColumnSchema, cells: CellFormat) -> Values:
     """Converts levels to their positions."""
     import polars
 
@@ -452,7 +453,7 @@ def _to_positions(
     positions = np.array(map_words(texts, find, polars.Float64).fill_null(np.nan).to_numpy())
     is_odd = positions == UNKNOWN
     positions[is_odd] = np.nan
-    return positions, _texts(series, is_odd)
+    return Values(positions, is_odd)
 
 
 def _as_texts(series: "Series") -> "Series":
@@ -467,11 +468,9 @@ def _as_texts(series: "Series") -> "Series":
     return numbers.replace_strict(different, names, default=None, return_dtype=polars.String)
 
 
-def _to_positions_of_numbers(
-    series: "Series", column: ColumnSchema, cells: CellFormat
-) -> tuple[np.ndarray, list[str]]:
+def _to_positions_of_numbers(series: "Series", column: ColumnSchema, cells: CellFormat) -> Values:
     """Converts levels that are numbers to their positions."""
-    numbers = _read_by_column(series, column, cells)
+    numbers = read_by_column(series, column, cells)
     levels = np.array([float(level) for level in column.levels])
     order = np.argsort(levels)
     places = np.searchsorted(levels[order], numbers.values).clip(max=len(levels) - 1)
@@ -479,12 +478,10 @@ def _to_positions_of_numbers(
     is_known = levels[order[places]] == numbers.values
     is_odd = numbers.is_odd | (~is_known & ~np.isnan(numbers.values))
     positions[~is_known] = np.nan
-    return positions, _texts(series, is_odd)
+    return Values(positions, is_odd)
 
 
-def _to_days(
-    series: "Series", column: ColumnSchema, cells: CellFormat
-) -> tuple[np.ndarray, list[str]]:
+def _to_days(series: "Series", column: ColumnSchema, cells: CellFormat) -> Values:
     """Converts dates to days since 1970; those of a zone count in UTC.
 
     Raises:
@@ -509,7 +506,7 @@ def _to_days(
         times = polars.Series(series.name, [None] * len(series), polars.Int64)
         is_odd = series.is_not_null().to_numpy()
     days = np.array(times.cast(polars.Float64).fill_null(float("nan")).to_numpy(), np.float64)
-    return days / DAY, _texts(series, is_odd)
+    return Values(days / DAY, is_odd)
 
 
 def _read_texts(

@@ -160,23 +160,23 @@ def table_of_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Raw:
     """
     frame = frame.rename(normal_names(frame.columns, name))
     choice = choose_columns(frame.columns, wanted, name)
-    return _make_table(frame.select(choice.all), choice, wanted, name, _cells_of_frame(wanted))
+    return _make_table(frame.select(choice.all), choice, wanted, name, cells_of_frame(wanted.text))
 
 
-def _cells_of_frame(wanted: Wanted) -> CellFormat:
+def cells_of_frame(asked: TextFormat) -> CellFormat:
     """Says how texts in a frame or a Parquet file are written."""
     missing: tuple[str, ...] = MISSING
-    if wanted.text.missing is not None:
-        missing = ("", *wanted.text.missing)
-    return CellFormat(missing, wanted.text.decimal)
+    if asked.missing is not None:
+        missing = ("", *asked.missing)
+    return CellFormat(missing, asked.decimal)
 
 
-def _cells_of_text(dialect: Dialect, wanted: Wanted) -> CellFormat:
+def cells_of_text(dialect: Dialect, asked: TextFormat) -> CellFormat:
     """Says how the cells of a text file are written.
 
     A decimal comma was found; a point stands for one where nothing was.
     """
-    decimal = wanted.text.decimal
+    decimal = asked.decimal
     if dialect.decimal != ".":
         decimal = dialect.decimal
     return CellFormat(dialect.missing, decimal, is_text=True)
@@ -251,7 +251,7 @@ def describe_frame(frame: "DataFrame", wanted: Wanted, name: str) -> Description
     """
     head = frame.head(_rows_looked_at(frame.width))
     head = head.rename(normal_names(frame.columns, name))
-    found = _describe_head(head, wanted, name, _cells_of_frame(wanted))
+    found = _describe_head(head, wanted, name, cells_of_frame(wanted.text))
     return replace(found, count=len(frame))
 
 
@@ -306,7 +306,7 @@ def _read_parquet(path: Path, wanted: Wanted) -> Raw:
     else:
         _refuse_other_types(types, str(path), wanted)
     _refuse_nested({name: schema[name] for name in choice.others}, str(path))
-    cells = _cells_of_frame(wanted)
+    cells = cells_of_frame(wanted.text)
     rows = scan.select(polars.len()).collect().item()
     if wanted.is_mixed and is_mapped((rows, len(choice.values))):
         stored = StoredColumns(scan, choice.all, rows, (partial(_without_long_texts, path),))
@@ -380,7 +380,7 @@ def _table_of_text(
             "data.quote and data.separator"
         )
     choice = _leave_out_empty(frame, dialect, choice, wanted)
-    cells = _cells_of_text(dialect, wanted)
+    cells = cells_of_text(dialect, wanted.text)
     wanted = replace(wanted, text=replace(wanted.text, decimal=dialect.decimal))
     raw = _make_table(frame, choice, wanted, path, cells)
     return replace(raw, notes=(*dialect.notes(), *raw.notes))
@@ -545,7 +545,7 @@ def _describe_text(path: Path, wanted: Wanted) -> Description:
     dialect = find_dialect(path, wanted.text)
     rows = _rows_looked_at(len(dialect.columns))
     head = _collect_texts(scan_texts(path, dialect).head(rows), dialect)
-    found = _describe_head(head, wanted, str(path), _cells_of_text(dialect, wanted))
+    found = _describe_head(head, wanted, str(path), cells_of_text(dialect, wanted.text))
     return replace(found, count=dialect.rows, notes=(*dialect.notes(), *found.notes))
 
 
@@ -559,7 +559,7 @@ def _describe_parquet(path: Path, wanted: Wanted) -> Description:
     flat = [name for name, kind in schema.items() if not _is_nested(kind)]
     head = scan.select(flat).head(_rows_looked_at(len(flat))).collect()
     rows = scan.select(polars.len()).collect().item()
-    found = _describe_head(head, wanted, str(path), _cells_of_frame(wanted))
+    found = _describe_head(head, wanted, str(path), cells_of_frame(wanted.text))
     nested = []
     for name, kind in schema.items():
         if _is_nested(kind):

@@ -188,10 +188,9 @@ def _values_in_column(
         return values
     series = to_series(known_as, values)
     try:
-        numbers, _ = to_values(series, column)
+        numbers, is_odd = to_values(series, column)
     except DataError:
         return np.full(len(values), np.nan)
     if not column.levels:
         return numbers
-    is_unknown = np.isnan(numbers) & series.is_not_null().to_numpy()
-    return np.where(is_unknown, len(column.levels), numbers)
+    return np.where(is_odd, len(column.levels), numbers)

@@ -18,8 +18,8 @@ from ...evaluation.columns import (
     distances_by_kind,
 )
 from ...imputation.completion import Completer
-from ...imputation.errors import CellErrors
-from ...imputation.hiding import draw_hidden, impute_by
+from ...imputation.errors import CellErrors, deviations
+from ...imputation.hiding import hide_cells, impute_by
 from .dense import DenseFindings
 
 MOST_EXAMPLES = 20_000
@@ -133,15 +133,12 @@ class TableFindings(DenseFindings):
         """Some of the observed cells of some of the rows, filled by the model from the others."""
         rows = self.examples.take(slice(0, HIDDEN_ROWS))
         values = np.asarray(rows.values_at(slice(None)), np.float64)
-        is_hidden = draw_hidden(values, HIDDEN_SHARE, seed=0)
-        given = np.where(is_hidden, np.nan, values)
-        truth = np.where(is_hidden, values, np.nan)
+        given, truth = hide_cells(values, HIDDEN_SHARE, seed=0)
         completer = Completer(self.run.model, self.columns, samples=HIDDEN_DRAWS)
         completed = completer.complete(given)
         training = self._training_values
         constant = impute_by(MeanMode(), training, given, self.columns)
-        deviation = np.nanstd(training, axis=0)
-        deviation[~(deviation > 0)] = 1.0
+        deviation = deviations(training)
         return HiddenCells(
             CellErrors(self.columns, truth, completed.values, deviation),
             CellErrors(self.columns, truth, completer.coding.rounded(constant), deviation),
