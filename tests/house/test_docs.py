@@ -34,6 +34,7 @@ PICTURES = 1.5e6
     ],
     ids=[
         "first",
+        "tables",
         "recommend",
         "compose",
         "recommend.md",
