@@ -40,6 +40,7 @@ import argparse
 import json
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -48,14 +49,24 @@ from typing import Any
 
 import numpy as np
 
+import torch
+
 import common
+import lowerbound
 from lowerbound.baselines import KNN, NUMBER, GaussianEM, Imputer, Iterative, Kind, MeanMode
 from lowerbound.baselines.gaussian import choose_ridge
+from lowerbound.batch import Batch
+from lowerbound.columns import Coding
+from lowerbound.evaluation.likelihood import importance_log_likelihood
 
 QUANTILES = (0.05, 0.95)
 
 NOISES = 10
 """So many times noise is added to the discrete columns of a table when its density is computed."""
+
+
+SAMPLES = 1000
+"""Importance samples of log p for each row."""
 
 
 # Tables
@@ -322,7 +333,162 @@ def dequantised_log_prob(
     return log_prob
 
 
+OURS = "lowerbound"
+"""The name of the contestant that is a fit of the recipe `table`."""
+
+SETTINGS: dict[str, Any] = {
+    "data.validation": 0.0,
+    "data.test": 0.0,
+    "data.hide": 0.5,
+    "model.likelihood": {"type": "Columns", "real": {"type": "Gaussian", "scale": "shared"}},
+    "model.latent": [12],
+    "model.network": {
+        "type": "MLP",
+        "hidden": [64],
+        "activation": "silu",
+        "linear_path": True,
+    },
+    "model.prior": {"type": "StandardNormal"},
+    "model.start": "factors",
+    "objective": {"type": "Iwae"},
+    "training.samples": 20,
+    "training.learning_rate": 1e-3,
+    "training.batch_size": 64,
+    "training.epochs": 100,
+    "training.steps": None,
+    "training.patience": None,
+    "report.write": False,
+}
+"""Of the recipe `table`, for tables of few rows; see the docstring for how they were chosen."""
+
+
+def fitted(settings: dict[str, Any]) -> Contestant:
+    """A fit of the recipe `table`, and what `lowerbound.impute` makes of it.
+
+    Numbers are filled with their means, levels with an order with their medians, other levels with
+    the most probable ones, as the errors want it.
+    """
+
+    def fit_and_impute(values: np.ndarray, columns: tuple[Column, ...], seed: int) -> Imputed:
+        frame = frame_of(values, columns)
+        kinds = {"data.kinds": {column.name: column.kind for column in columns}}
+        with tempfile.TemporaryDirectory() as folder:
+            run = lowerbound.fit(
+                "table",
+                data=frame,
+                out=Path(folder) / "run",
+                settings=settings | kinds,
+                seed=seed,
+                progress=False,
+            )
+        means = lowerbound.impute(run, frame, seed=seed, progress=False)
+        single = values_of(means.frame, columns)
+        ordinal = np.array([column.kind == "ordinal" for column in columns])
+        if ordinal.any():
+            medians = lowerbound.impute(run, frame, mode="median", seed=seed, progress=False)
+            single = np.where(ordinal, values_of(medians.frame, columns), single)
+
+        def draws(count: int) -> Iterator[np.ndarray]:
+            drawn = lowerbound.impute(run, frame, multiple=count, seed=seed, progress=False)
+            for table in drawn.frames:
+                yield values_of(table, columns)
+
+        def log_prob(table: np.ndarray) -> np.ndarray:
+            return mass_or_density(run, table, columns, seed)
+
+        return Imputed(single, draws, log_prob)
+
+    described = ", ".join(f"{key}={value}" for key, value in settings.items())
+    return Contestant(f"recipe table, {described}", fit_and_impute)
+
+
+def frame_of(values: np.ndarray, columns: tuple[Column, ...]) -> Any:
+    """Makes a frame of values (N, D); discrete columns are whole numbers, gaps are null."""
+    import polars as pl
+
+    series = []
+    for number, column in enumerate(columns):
+        each = pl.Series(column.name, values[:, number]).fill_nan(None)
+        if column.discrete:
+            each = each.cast(pl.Int64)
+        series.append(each)
+    return pl.DataFrame(series)
+
+
+def values_of(frame: Any, columns: tuple[Column, ...]) -> np.ndarray:
+    """Gives the values (N, D) of a frame."""
+    series = [frame[column.name].cast(float).to_numpy() for column in columns]
+    return np.stack(series, axis=1)
+
+
+def mass_or_density(
+    run: lowerbound.Run, table: np.ndarray, columns: tuple[Column, ...], seed: int
+) -> np.ndarray:
+    """Gives log p of the known cells of each row, (N,), by importance samples.
+
+    Whole numbers that the model has a density of have noise in [-0.5, 0.5) added, but for those
+    that have a probability of their own, and the mean over such noise is a lower bound of their log
+    probability, as for the Gaussians.
+    """
+    schemas = run.schema.table
+    dense = np.array([column.discrete for column in columns])
+    dense &= np.array([schema.has_density for schema in schemas])
+    atoms = [np.isin(table[:, number], schema.atoms) for number, schema in enumerate(schemas)]
+    noisy = dense & ~np.stack(atoms, axis=1)
+    places = [[column.name for column in columns].index(schema.name) for schema in schemas]
+    assert places == list(range(len(columns)))
+    random = np.random.default_rng(seed)
+    count = NOISES if dense.any() else 1
+    total = np.zeros(len(table))
+    for number in range(count):
+        noise = (random.random(table.shape) - 0.5) * noisy
+        total += log_likelihood(run, table + noise, seed=number)
+    return total / count
+
+
+def log_likelihood(run: lowerbound.Run, table: np.ndarray, seed: int) -> np.ndarray:
+    """Gives log p of the known cells of each row, (N,)."""
+    # The codes of levels are their positions among those that were seen in the fit.
+    codes = Coding(run.schema.table).encode(positions(table, run))
+    observed = ~np.isnan(codes)
+    numbers = torch.from_numpy(np.where(observed, codes, 0.0)).float()
+    rows = Rows(Batch(numbers, observed=torch.from_numpy(observed)))
+    found = importance_log_likelihood(run.model, rows, samples=SAMPLES, seed=seed)
+    return found.per_example.numpy()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, for what takes them in batches."""
+
+    whole: Batch
+
+    def __len__(self) -> int:
+        """Counts the rows."""
+        return len(self.whole)
+
+    def batch(self, index: slice) -> Batch:
+        """Gives some of them."""
+        return self.whole.take(torch.arange(len(self))[index])
+
+
+def positions(table: np.ndarray, run: lowerbound.Run) -> np.ndarray:
+    """Gives a table with the positions that a run has for levels; a level it does not know is
+    taken for a gap.
+    """
+    found = table.copy()
+    for number, schema in enumerate(run.schema.table):
+        if schema.levels:
+            known = np.array([float(level) for level in schema.levels])
+            cells = table[:, number]
+            place = np.searchsorted(np.sort(known), cells).clip(0, len(known) - 1)
+            place = np.argsort(known)[place]
+            found[:, number] = np.where(known[place] == cells, place, np.nan)
+    return found
+
+
 QUICK = {
+    OURS: fitted(SETTINGS),
     "mean or mode": alone(MeanMode()),
     "kNN": alone(KNN()),
     "chained ridge": alone(Iterative("ridge")),
