@@ -44,11 +44,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 import torch
 
 import common
@@ -352,9 +352,9 @@ SETTINGS: dict[str, Any] = {
     "model.start": "factors",
     "objective": {"type": "Iwae"},
     "training.samples": 20,
-    "training.learning_rate": 1e-3,
+    "training.learning_rate": 3e-3,
     "training.batch_size": 64,
-    "training.epochs": 100,
+    "training.epochs": 200,
     "training.steps": None,
     "training.patience": None,
     "report.write": False,
@@ -362,7 +362,39 @@ SETTINGS: dict[str, Any] = {
 """Of the recipe `table`, for tables of few rows; see the docstring for how they were chosen."""
 
 
-def fitted(settings: dict[str, Any]) -> Contestant:
+KINDS = {"positive": "real"}
+"""Positive numbers are read as real ones: the error is a square of values, not of their logs."""
+
+
+LEVELS: dict[str, Any] = SETTINGS | {
+    "model.likelihood": {"type": "Columns", "ordinal": {"type": "CumulativeLogits"}},
+}
+"""For tables of levels with an order."""
+
+LONGER: dict[str, Any] = SETTINGS | {
+    "model.likelihood": {"type": "Columns", "real": {"type": "Gaussian"}},
+    "model.latent": [16],
+    "model.network": {
+        "type": "MLP",
+        "hidden": [128, 128],
+        "activation": "silu",
+        "linear_path": True,
+    },
+    "objective": {"type": "Elbo"},
+    "training.samples": 1,
+    "training.batch_size": 128,
+    "training.epochs": 80,
+}
+"""For tables of more rows."""
+
+LONGEST: dict[str, Any] = LONGER | {
+    "training.batch_size": 256,
+    "training.epochs": 30,
+}
+"""For tables of tens of thousands of rows."""
+
+
+def fitted(settings: dict[str, Any], samples: int = SAMPLES, noises: int = NOISES) -> Contestant:
     """A fit of the recipe `table`, and what `lowerbound.impute` makes of it.
 
     Numbers are filled with their means, levels with an order with their medians, other levels with
@@ -371,7 +403,9 @@ def fitted(settings: dict[str, Any]) -> Contestant:
 
     def fit_and_impute(values: np.ndarray, columns: tuple[Column, ...], seed: int) -> Imputed:
         frame = frame_of(values, columns)
-        kinds = {"data.kinds": {column.name: column.kind for column in columns}}
+        kinds = {
+            "data.kinds": {column.name: KINDS.get(column.kind, column.kind) for column in columns}
+        }
         with tempfile.TemporaryDirectory() as folder:
             run = lowerbound.fit(
                 "table",
@@ -381,24 +415,26 @@ def fitted(settings: dict[str, Any]) -> Contestant:
                 seed=seed,
                 progress=False,
             )
-        means = lowerbound.impute(run, frame, seed=seed, progress=False)
+        impute = partial(lowerbound.impute, samples=samples, seed=seed, progress=False)
+        means = impute(run, frame)
         single = values_of(means.frame, columns)
         ordinal = np.array([column.kind == "ordinal" for column in columns])
         if ordinal.any():
-            medians = lowerbound.impute(run, frame, mode="median", seed=seed, progress=False)
+            medians = impute(run, frame, mode="median")
             single = np.where(ordinal, values_of(medians.frame, columns), single)
 
         def draws(count: int) -> Iterator[np.ndarray]:
-            drawn = lowerbound.impute(run, frame, multiple=count, seed=seed, progress=False)
+            drawn = impute(run, frame, multiple=count)
             for table in drawn.frames:
                 yield values_of(table, columns)
 
         def log_prob(table: np.ndarray) -> np.ndarray:
-            return mass_or_density(run, table, columns, seed)
+            return mass_or_density(run, table, columns, samples, noises)
 
         return Imputed(single, draws, log_prob)
 
     described = ", ".join(f"{key}={value}" for key, value in settings.items())
+    described += f", {samples} draws of z, noise added {noises} times"
     return Contestant(f"recipe table, {described}", fit_and_impute)
 
 
@@ -422,7 +458,11 @@ def values_of(frame: Any, columns: tuple[Column, ...]) -> np.ndarray:
 
 
 def mass_or_density(
-    run: lowerbound.Run, table: np.ndarray, columns: tuple[Column, ...], seed: int
+    run: lowerbound.Run,
+    table: np.ndarray,
+    columns: tuple[Column, ...],
+    samples: int,
+    noises: int,
 ) -> np.ndarray:
     """Gives log p of the known cells of each row, (N,), by importance samples.
 
@@ -437,23 +477,23 @@ def mass_or_density(
     noisy = dense & ~np.stack(atoms, axis=1)
     places = [[column.name for column in columns].index(schema.name) for schema in schemas]
     assert places == list(range(len(columns)))
-    random = np.random.default_rng(seed)
-    count = NOISES if dense.any() else 1
+    random = np.random.default_rng(0)
+    count = noises if dense.any() else 1
     total = np.zeros(len(table))
     for number in range(count):
         noise = (random.random(table.shape) - 0.5) * noisy
-        total += log_likelihood(run, table + noise, seed=number)
+        total += log_likelihood(run, table + noise, samples, seed=number)
     return total / count
 
 
-def log_likelihood(run: lowerbound.Run, table: np.ndarray, seed: int) -> np.ndarray:
+def log_likelihood(run: lowerbound.Run, table: np.ndarray, samples: int, seed: int) -> np.ndarray:
     """Gives log p of the known cells of each row, (N,)."""
     # The codes of levels are their positions among those that were seen in the fit.
     codes = Coding(run.schema.table).encode(positions(table, run))
     observed = ~np.isnan(codes)
     numbers = torch.from_numpy(np.where(observed, codes, 0.0)).float()
     rows = Rows(Batch(numbers, observed=torch.from_numpy(observed)))
-    found = importance_log_likelihood(run.model, rows, samples=SAMPLES, seed=seed)
+    found = importance_log_likelihood(run.model, rows, samples=samples, seed=seed)
     return found.per_example.numpy()
 
 
@@ -488,7 +528,6 @@ def positions(table: np.ndarray, run: lowerbound.Run) -> np.ndarray:
 
 
 QUICK = {
-    OURS: fitted(SETTINGS),
     "mean or mode": alone(MeanMode()),
     "kNN": alone(KNN()),
     "chained ridge": alone(Iterative("ridge")),
@@ -502,19 +541,23 @@ def contestants(protocol: str, data: str) -> dict[str, Contestant]:
     """Gives the contestants by name, for one table."""
     if protocol == "numbers":
         return QUICK | {
+            OURS: fitted(SETTINGS),
             "chained trees": alone(Iterative("trees")),
             "chained trees, all features": alone(Iterative("trees", trees=50, candidates="all")),
         }
     # The defaults, 10 rounds of 100 trees and all rows as donors, would take hours on two cores.
     mixed = QUICK | {
+        OURS: fitted(LONGER),
         "chained trees": alone(Iterative("trees", rounds=5, trees=50, leaf=3)),
         "Gaussian EM, in logs": gaussian(GaussianEM(), in_logs=True),
     }
     if data == "breast":
         del mixed["Gaussian EM, in logs"]  # no column is positive
+        mixed[OURS] = fitted(LEVELS)
     if data != "default-credit":
         return mixed
     found = mixed | {
+        OURS: fitted(LONGEST, samples=100, noises=1),
         "kNN": alone(KNN(donors=2000)),
         "chained ridge": alone(Iterative("ridge", rounds=5)),
         "chained trees": alone(Iterative("trees", rounds=2, trees=10, leaf=10)),
@@ -677,6 +720,8 @@ def run(protocol: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     wanted = [name for name in names if given.data is None or name in given.data]
     rows = kept_rows(given.results / f"imputation-{protocol}.json")
     for task in tasks(wanted, given.masks):
+        if given.shares is not None and task.share not in given.shares:
+            continue
         for name, contestant in contestants(protocol, task.data).items():
             if given.only is not None and name not in given.only:
                 continue
@@ -717,6 +762,7 @@ def main() -> None:
     words.add_argument("--protocol", nargs="+", choices=list(TASKS), default=list(TASKS))
     words.add_argument("--data", nargs="+", help="only these tables")
     words.add_argument("--only", nargs="+", help="only these contestants")
+    words.add_argument("--shares", nargs="+", type=int, help="only these shares, in percent")
     words.add_argument("--masks", type=int, default=3, help="of each table and share, at most 3")
     words.add_argument("--draws", type=int, default=100, help="imputations for the intervals")
     words.add_argument("--again", action="store_true", help="compute what is there already")

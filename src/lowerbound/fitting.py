@@ -20,7 +20,7 @@ import torch
 from lightning_fabric import Fabric
 
 from . import __version__, anomalies
-from .data import Dataset, named_sets
+from .data import Dataset, Examples, named_sets
 from .data.memory import DataSource, InMemory, is_in_memory, source_text
 from .distributed.launch import make_fabric, processes_of
 from .distributed.processes import Processes
@@ -476,6 +476,7 @@ def start_at_factors(model: VAE, dataset: Dataset, seed: int) -> None:
     factors.refuse_unfit(model)
     order = np.random.default_rng([seed, 1]).permutation(len(dataset.train))
     # The cells that each batch of the training hides are none of the gaps of the rows.
+    assert isinstance(dataset.train, Examples)
     rows = replace(dataset.train, hide=0.0).batch(order[: factors.ROWS])
     factors.start_from_factors(model, rows, dataset.schema.table)
 

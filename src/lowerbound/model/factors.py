@@ -63,7 +63,9 @@ class Factors(NamedTuple):
         """Computes means and variances of z given features (N, F) with NaN for gaps, (N, k)."""
         weights = np.where(np.isnan(features), 0.0, 1 / self.noise)
         residuals = np.nan_to_num(features - self.mean) * weights
-        precisions = np.einsum("nf,fj,fk->njk", weights, self.loadings, self.loadings, optimize=True)
+        precisions = np.einsum(
+            "nf,fj,fk->njk", weights, self.loadings, self.loadings, optimize=True
+        )
         precisions += np.eye(self.loadings.shape[1])
         covariances = np.linalg.inv(precisions)
         means = np.einsum("njk,nk->nj", covariances, residuals @ self.loadings)
@@ -81,11 +83,10 @@ def start_from_factors(model: VAE, batch: Batch, columns: Sequence[ColumnSchema]
     Raises:
         ConfigError: the model is another one.
     """
-    encoder = model.latents.posteriors[0]  # type: ignore[index]
     decoder = model.decoder
     features = model.features
     refuse_unfit(model)
-    assert isinstance(encoder, Conditional)
+    encoder = _encoder_of(model)
     assert isinstance(decoder, Conditional)
     assert isinstance(features, TableFeatures)
     seen = features.linear(*_codes_of(batch))
@@ -110,12 +111,18 @@ def refuse_unfit(model: VAE) -> None:
             f"model.start='factors' is for one level, got {len(model.latents.sizes)} in "
             "model.latent; take one, or model.start='random'"
         )
-    for part in (model.latents.posteriors[0], model.decoder):  # type: ignore[index]
+    for part in (_encoder_of(model), model.decoder):
         if not any(isinstance(module, WithLinearPath) for module in part.modules()):
             raise ConfigError(
                 "model.start='factors' needs linear paths: set linear_path=true in model.network, "
                 "or model.start='random'"
             )
+
+
+def _encoder_of(model: VAE) -> Conditional:
+    """Returns the posterior of the first level."""
+    posteriors = cast("nn.ModuleList", model.latents.posteriors)
+    return cast("Conditional", posteriors[0])
 
 
 def _codes_of(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -240,7 +247,7 @@ def _start_encoder(
     means, variances = factors.posterior(seen)
     wanted = np.concatenate([means, np.log(variances)], axis=1)
     weight, bias = _least_squares(inputs, wanted)
-    outputs = _linear_path(encoder).path.weight.shape[0]
+    outputs = cast("nn.Linear", _linear_path(encoder).path).out_features
     _start_linear(encoder, weight[:outputs], bias[:outputs])
 
 
@@ -260,11 +267,14 @@ def _linear_path(part: Conditional) -> WithLinearPath:
     return found[0]
 
 
-def _start_linear(part: Conditional, weight: np.ndarray, bias: np.ndarray) -> None:
+def _start_linear(network: Conditional, weight: np.ndarray, bias: np.ndarray) -> None:
     """Lets a network start as a linear map: its last layer gives the bias alone."""
-    module = _linear_path(part)
-    layers = [layer for layer in module.layers.modules() if isinstance(layer, nn.Linear)]
-    layers[-1].weight.zero_()
-    layers[-1].bias.copy_(torch.from_numpy(bias))
+    module = _linear_path(network)
+    *_, last = module.layers.children()
+    layers = [layer for layer in last.modules() if isinstance(layer, nn.Linear)]
+    widths = [layer.out_features for layer in layers]
+    for layer, part in zip(layers, torch.from_numpy(bias).split(widths), strict=True):
+        layer.weight.zero_()
+        layer.bias.copy_(part)
     path = cast("nn.Linear", module.path)
     path.weight.copy_(torch.from_numpy(weight))

@@ -98,7 +98,8 @@ class TableFeatures(nn.Module):
         """Returns numbers of rows that a Gaussian may be fitted to.
 
         Of a number its standardised value (NaN at its atoms), and an indicator of each of its
-        atoms; of a level with an order its position; of another level the indicators.
+        atoms; of a level with an order its position; of another level the indicators but for
+        the first, which the others tell.
 
         Args:
             codes: (B, D); those that are not observed are 0.
@@ -113,7 +114,9 @@ class TableFeatures(nn.Module):
         ordered = self.get_buffer("ordered")
         positions = torch.where(observed[:, ordered], codes[:, ordered], torch.nan)
         owners = self.get_buffer("level_columns")
-        is_plain = ~torch.isin(owners, ordered)
+        is_first = torch.zeros_like(owners, dtype=torch.bool)
+        is_first[self.get_buffer("starts")] = True
+        is_plain = ~torch.isin(owners, ordered) & ~is_first
         levels = torch.where(observed[:, owners], self._levels(codes, observed), torch.nan)
         parts = [values, atoms, positions, levels[:, is_plain]]
         owner = torch.cat([numbers, atom_columns, ordered, owners[is_plain]])

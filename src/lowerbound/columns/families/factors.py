@@ -17,7 +17,8 @@ class FollowedFactors(NamedTuple):
     """Features of one column: mean + loadings z + noise, with z ~ N(0, I).
 
     Of a number that is its code (the standardised log(1 + x) of a count), and an indicator of each
-    of its atoms; of levels an indicator of each.
+    of its atoms; of levels with an order their position; of other levels an indicator of each but
+    the first.
 
     Attributes:
         mean: (F,).
@@ -39,12 +40,8 @@ class FollowedFactors(NamedTuple):
         """Returns weights (count, k) and biases (count,) of the scores of a number being none of
         its atoms, and being each of them.
         """
-        atoms = len(column.atoms)
-        mean = self.mean[1 : 1 + atoms]
-        loadings = self.loadings[1 : 1 + atoms]
-        mean = np.concatenate([[1 - mean.sum()], mean])
-        loadings = np.concatenate([-loadings.sum(0, keepdims=True), loadings])
-        return scores_of_levels(mean, loadings, count)
+        atoms = slice(1, 1 + len(column.atoms))
+        return scores_of_levels(self.mean[atoms], self.loadings[atoms], count)
 
 
 def scores_of_levels(
@@ -52,15 +49,18 @@ def scores_of_levels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns weights (count, k) and biases (count,) of scores of L levels, beside log-shares.
 
+    The indicators of all levels sum to one, so that those of the first follow from the others.
+
     Where z is normal within each level, with the means m_l = loadings / share and one covariance C,
     log p(l | z) = log p(l) + m_l' C^-1 z - m_l' C^-1 m_l / 2 + a constant (linear discriminants).
 
     Args:
-        shares: (L,).
-        loadings: the covariances of the indicators with z, (L, k).
+        shares: the means of the indicators of all levels but the first, (L - 1,).
+        loadings: the covariances of the same with z, (L - 1, k).
         count: at least L; the scores of levels that are not there are zero.
     """
-    known = np.maximum(shares, LEAST_LEVEL)
+    known = np.maximum(np.concatenate([[1 - shares.sum()], shares]), LEAST_LEVEL)
+    loadings = np.concatenate([-loadings.sum(0, keepdims=True), loadings])
     means = loadings / known[:, None]
     between = (means * known[:, None]).T @ means
     values, vectors = np.linalg.eigh(np.eye(len(between)) - between)

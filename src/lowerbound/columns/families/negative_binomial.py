@@ -11,8 +11,8 @@ from ...networks.limits import bounded
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
-from .factors import FollowedFactors
 from .counts import draw_poisson, log_negative_binomial
+from .factors import FollowedFactors
 from .starts import log_mean_of_counts, log_size_of_counts
 
 SIZE_LIMIT = 10.0

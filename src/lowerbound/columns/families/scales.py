@@ -87,7 +87,6 @@ class LogScale(nn.Module):
         above = softplus(bounded(raw) + self.offset - self.least) + self.least
         return MOST_LOG_SCALE - softplus(MOST_LOG_SCALE - above)
 
-
     @torch.no_grad()
     def start_at(self, log_scales: Sequence[float]) -> None:
         """Sets the learned numbers so that these are the log-scales (n,); a network's stay."""

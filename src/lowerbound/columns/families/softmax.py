@@ -87,6 +87,6 @@ class Softmax(ColumnFamily):
         self, column: ColumnSchema, followed: FollowedFactors
     ) -> tuple[np.ndarray, np.ndarray]:
         count = self.parameters(column)
-        if len(followed.mean) == 1:
+        if column.kind == "ordinal":
             return scores_of_numbers(np.arange(float(len(column.levels))), followed, count)
         return scores_of_levels(followed.mean, followed.loadings, count)
