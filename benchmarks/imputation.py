@@ -23,6 +23,16 @@ of its log density over such noise is a lower bound of the log probability that 
 probabilities; how loose the bound is, is not known. A model with a density of whole numbers may be
 set beside it only if that density is smooth within a unit.
 
+`lowerbound` is a fit of the recipe `table` to the table with its gaps, without validation rows, and
+what `impute` makes of it. It starts at a factor analysis (`model.start="factors"`). Its whole
+numbers that are no counts have densities: for them noise in [-0.5, 0.5) is added to the values that
+are no atoms, after the fit, and the mean of the log densities is a lower bound of the log
+probability, as above; a value that is an atom counts by the probability of the atom alone, which is
+less than that of its whole number. Its settings were chosen by known cells that were hidden, a
+tenth of them, on top of the mask: of breast, wine and diabetes of scikit-learn on two masks, of
+levels (breast of `mixed`) on the first mask. Those of wine and default-credit of `mixed` were
+compared with others on the first mask of wine alone.
+
 A contestant that draws its imputations is measured by its intervals: the share of hidden cells of
 numbers (real, positive and counts) that lie between the 5 % and the 95 % quantiles of its draws,
 which are placed so that perfect draws cover 90 % however few they are.
