@@ -31,8 +31,8 @@ probability, as above; a value that is an atom counts by the probability of the 
 less than that of its whole number. Its settings were chosen by known cells that were hidden, a
 tenth of them, on top of the mask: of breast, wine and diabetes of scikit-learn on two masks, of
 levels (breast of `mixed`) on the first mask. Those of wine and default-credit of `mixed` were
-compared with two others on the first masks of wine alone; these two tables were fitted to one mask
-of each share so far, or to as many as the file has.
+compared with two others on the first masks of wine alone; these two tables were fitted to fewer masks
+of each share than three so far: wine to two, default-credit to one.
 
 A contestant that draws its imputations is measured by its intervals: the share of hidden cells of
 numbers (real, positive and counts) that lie between the 5 % and the 95 % quantiles of its draws,
