@@ -31,15 +31,15 @@ probability, as above; a value that is an atom counts by the probability of the 
 less than that of its whole number. Its settings were chosen by known cells that were hidden, a
 tenth of them, on top of the mask: of breast, wine and diabetes of scikit-learn on two masks, of
 levels (breast of `mixed`) on the first mask. Those of wine and default-credit of `mixed` were
-compared with two others on the first masks of wine alone; these two tables were fitted to fewer masks
-of each share than three so far: wine to two, default-credit to one.
+compared with two others on the first masks of wine alone. Of each share of these two tables there
+are fewer than three masks so far: two of wine, one of default-credit.
 
 A contestant that draws its imputations is measured by its intervals: the share of hidden cells of
 numbers (real, positive and counts) that lie between the 5 % and the 95 % quantiles of its draws,
 which are placed so that perfect draws cover 90 % however few they are.
 
     python benchmarks/imputation.py [--protocol numbers mixed] [--data NAME ...] [--only CONTESTANT
-    ...] [--masks 3] [--draws 100] [--again]
+    ...] [--shares PERCENT ...] [--masks 3] [--draws 100] [--again]
 
 Needs `mixed-tables` in the folder that LOWERBOUND_DATA names for the second protocol. Every figure
 is a function of the seeds and settings. So what is in the result file already, with the same
