@@ -11,7 +11,7 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ import torch
 from lightning_fabric import Fabric
 
 from . import __version__, anomalies
-from .data import Dataset, named_sets
+from .data import Dataset, Examples, named_sets
 from .data.memory import DataSource, InMemory, is_in_memory, source_text
 from .distributed.launch import make_fabric, processes_of
 from .distributed.processes import Processes
 from .distributed.supervision import launched
 from .errors import ConfigError, DataError, RunError, one_line
 from .evaluation.batches import evaluating, placed
-from .model import VAE, as_batch
+from .model import VAE, as_batch, factors
 from .recipe import Recipe
 from .recipe import load as load_recipe
 from .report import glance, page, projection
@@ -414,6 +414,8 @@ def open_session(
     torch.manual_seed(recipe.training.seed)
     model = build(recipe, dataset.schema)
     start_from_data(model, dataset, recipe.training.seed)
+    if recipe.model.start == "factors":
+        start_at_factors(model, dataset, recipe.training.seed)
     if recipe.model.output_bias == "data":
         model.start_at(torch.from_numpy(dataset.train.mean()))
     shows_progress = progress and fabric.is_global_zero
@@ -463,6 +465,20 @@ def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:
         order = np.random.default_rng([seed, number]).permutation(len(dataset.train))
         examples = dataset.train.batch(order[: part.examples_wanted])
         part.start_from(as_batch(examples).x)
+
+
+def start_at_factors(model: VAE, dataset: Dataset, seed: int) -> None:
+    """Starts a model at the factor analysis of some rows of the training split.
+
+    Raises:
+        ConfigError: the model or the data are others than those of a table.
+    """
+    factors.refuse_unfit(model)
+    order = np.random.default_rng([seed, 1]).permutation(len(dataset.train))
+    # The cells that each batch of the training hides are none of the gaps of the rows.
+    assert isinstance(dataset.train, Examples)
+    rows = replace(dataset.train, hide=0.0).batch(order[: factors.ROWS])
+    factors.start_from_factors(model, rows, dataset.schema.table)
 
 
 class _RunFollower(Follower):

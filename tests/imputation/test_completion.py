@@ -64,6 +64,17 @@ def test_means_are_not_those_of_logs(gaussian):
     assert mean > 1.02 * median
 
 
+def test_the_mean_of_logs_is_at_most_the_greatest_value_that_was_seen(gaussian):
+    """A draw of no weight may have a log-normal mean that no number can hold."""
+    low = [replace(column, observed=10, high=1.5) for column in gaussian.columns]
+    unknown = completer(gaussian)
+    known = replace(unknown, columns=tuple(low))
+    rows = np.array([[12.0, -3.4, np.nan, 3.0], [np.nan, -3.4, 4.0, 3.0]])
+    assert unknown.complete(rows).values[0, 2] > 1.5
+    assert known.complete(rows).values[0, 2] <= 1.5
+    assert known.complete(rows).values[1, 0] == unknown.complete(rows).values[1, 0]
+
+
 def check_multiple(world, tables, observed):
     """Draws have the mean, the variance and the covariance of the cells given the observed ones."""
     codes = Coding(world.columns).encode(tables)

@@ -12,6 +12,7 @@ The second is sampling importance resampling (Rubin 1987; Mattei & Frellsen 2019
 the spread of the cell itself, or that of z.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -204,6 +205,19 @@ class Completer:
         codes = np.where(observed, codes, 0).clip(-LARGEST_CODE, LARGEST_CODE)
         return Batch(torch.from_numpy(codes), observed=torch.from_numpy(observed))
 
+    @cached_property
+    def greatest(self) -> Tensor:
+        """The greatest training value of each column of positive numbers; infinity elsewhere, (D,).
+
+        The mean of a log-normal distribution grows as the exponential of the variance of the log:
+        of a draw of no weight it may be beyond all numbers.
+        """
+        greatest = [math.inf] * len(self.columns)
+        for place, column in enumerate(self.columns):
+            if column.kind == "positive" and column.observed:
+                greatest[place] = column.high
+        return torch.tensor(greatest, device=next(self.model.parameters()).device)
+
     @property
     def _needs_cells(self) -> bool:
         """Whether draws of the cells themselves are needed for single imputations or intervals."""
@@ -220,7 +234,8 @@ class Completer:
         zs = drawn.zs
         if not self.multiple:
             zs = []
-        return _Part(log_weights, _means(table, normalised(log_weights)), zs, cells)
+        means = _means(table, normalised(log_weights), self.greatest)
+        return _Part(log_weights, means, zs, cells)
 
     def _joined(self, batch: Batch, parts: Sequence["_Part"]) -> _Filled:
         """Joins the portions of all draws."""
@@ -331,8 +346,15 @@ def effective_draws(log_weights: Tensor) -> np.ndarray:
     return effective.nan_to_num(nan=0.0).cpu().numpy()
 
 
-def _means(table: TableDistribution, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _means(
+    table: TableDistribution, weights: Tensor, greatest: Tensor
+) -> list[tuple[Tensor, Tensor]]:
     """Takes weighted means over draws (K, B) of what the cells are expected to be.
+
+    Args:
+        table: the distributions of the cells, of batch shape (K, B).
+        weights: of the draws, (K, B).
+        greatest: a mean given one draw is at most this, (D,).
 
     Returns:
         For each group the positions of its n columns, and in float64 (B, n, 2) the mean of the
@@ -342,7 +364,8 @@ def _means(table: TableDistribution, weights: Tensor) -> list[tuple[Tensor, Tens
     for positions, distribution in table.groups:
         expected = distribution.probabilities
         if expected is None:
-            expected = torch.stack([distribution.mean, distribution.data_mean], -1)
+            data_mean = distribution.data_mean.minimum(greatest[positions])
+            expected = torch.stack([distribution.mean, data_mean], -1)
             expected = expected.nan_to_num()
         mean = torch.einsum("kb,kbnl->bnl", weights, expected.double())
         found.append((positions, mean))

@@ -65,6 +65,8 @@ class Architecture:
             training data.
         heads: "joint": the parameters of a distribution come from one linear layer; "separate":
             each from its own.
+        start: "factors": the model of a table starts at the factor analysis of its training rows,
+            see `model.factors`.
     """
 
     latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_refuse_no_level)] = (20,)
@@ -78,6 +80,7 @@ class Architecture:
     noise: tuple[AnyNoise, ...] = ()
     heads: Literal["joint", "separate"] = "joint"
     output_bias: Literal["random", "data"] = "random"
+    start: Literal["random", "factors"] = "random"
 
     def __post_init__(self) -> None:
         if not self.likelihood.has_density:

@@ -1,6 +1,7 @@
 """What an encoder sees of the rows of a table with columns of several kinds."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,18 @@ LARGEST = 5.0
 
 PERIODS = (7.0, 365.2425, 1.0)
 """The days of a week, of a year in the mean of the Gregorian calendar, and of a day."""
+
+
+class LinearFeatures(NamedTuple):
+    """Numbers of rows that a Gaussian may be fitted to.
+
+    Attributes:
+        values: (B, F), NaN where a column is not observed.
+        owner: the place of the column that each is of, (F,).
+    """
+
+    values: Tensor
+    owner: np.ndarray
 
 
 class TableFeatures(nn.Module):
@@ -58,6 +71,10 @@ class TableFeatures(nn.Module):
         self._keep("date_scale", torch.tensor([columns[i].scale for i in dates]))
         self._keep("levelled", torch.tensor(levelled, dtype=torch.long))
         self._keep("starts", torch.tensor((sizes.cumsum() - sizes).tolist(), dtype=torch.long))
+        ordered = [i for i in levelled if columns[i].kind == "ordinal"]
+        self._keep("ordered", torch.tensor(ordered, dtype=torch.long))
+        owners = [i for i in levelled for _ in columns[i].levels]
+        self._keep("level_columns", torch.tensor(owners, dtype=torch.long))
         self.level_count: int = int(sizes.sum())
         self.width: int = 2 * len(numbers) + len(atoms) + self.level_count
         self.width += 2 * len(PERIODS) * len(dates)
@@ -80,6 +97,34 @@ class TableFeatures(nn.Module):
             self._levels(codes, observed),
         ]
         return torch.cat(parts, dim=-1)
+
+    def linear(self, codes: Tensor, observed: Tensor) -> LinearFeatures:
+        """Returns numbers of rows that a Gaussian may be fitted to.
+
+        Of a number its standardised value (NaN at its atoms), and an indicator of each of its
+        atoms; of a level with an order its position; of another level the indicators but for
+        the first, which the others tell.
+
+        Args:
+            codes: (B, D); those that are not observed are 0.
+            observed: (B, D) bool.
+        """
+        numbers = self.get_buffer("numbers")
+        values, known, is_atom = self._numbers(codes, observed.to(codes.dtype))
+        atom_columns = self.get_buffer("atom_columns")
+        at_atom = torch.zeros_like(codes).index_add(1, atom_columns, is_atom)[:, numbers]
+        values = torch.where((known > 0) & (at_atom == 0), values, torch.nan)
+        atoms = torch.where(observed[:, atom_columns], is_atom, torch.nan)
+        ordered = self.get_buffer("ordered")
+        positions = torch.where(observed[:, ordered], codes[:, ordered], torch.nan)
+        owners = self.get_buffer("level_columns")
+        is_first = torch.zeros_like(owners, dtype=torch.bool)
+        is_first[self.get_buffer("starts")] = True
+        is_plain = ~torch.isin(owners, ordered) & ~is_first
+        levels = torch.where(observed[:, owners], self._levels(codes, observed), torch.nan)
+        parts = [values, atoms, positions, levels[:, is_plain]]
+        owner = torch.cat([numbers, atom_columns, ordered, owners[is_plain]])
+        return LinearFeatures(torch.cat(parts, dim=-1), owner.cpu().numpy())
 
     def _numbers(self, codes: Tensor, known: Tensor) -> list[Tensor]:
         """Returns the values of numbers, whether they are observed, and their atoms."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from ...specs.registry import part
 from .base import ColumnDistribution, ColumnFamily
 from .cumulative_logits import CumulativeLogits
+from .factors import FollowedFactors
 from .gaussian import Gaussian
 from .histogram import Histogram
 from .negative_binomial import NegativeBinomial
@@ -32,6 +33,7 @@ __all__ = [
     "ColumnDistribution",
     "ColumnFamily",
     "CumulativeLogits",
+    "FollowedFactors",
     "Gaussian",
     "Histogram",
     "NegativeBinomial",

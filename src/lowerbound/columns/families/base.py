@@ -8,11 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from ..schema import ColumnSchema
+from .factors import FollowedFactors
 
 
 class ColumnDistribution(Distribution, ABC):
@@ -96,3 +98,21 @@ class ColumnFamily(ABC):
         Returns:
             A module (..., n, P) -> `ColumnDistribution` of batch shape (..., n).
         """
+
+    def follow(
+        self, column: ColumnSchema, followed: FollowedFactors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns how what a network gives for a column depends on factors z, linearly.
+
+        It is where a fit with `model.start="factors"` starts. A family that does not say it starts
+        with distributions that do not depend on z.
+
+        Args:
+            column: the column.
+            followed: how its number, its position or the indicators of its levels follow z (k,).
+
+        Returns:
+            Weights (P, k) and biases (P,).
+        """
+        count = self.parameters(column)
+        return np.zeros((count, followed.loadings.shape[1])), np.zeros(count)

@@ -1,5 +1,6 @@
 """Probabilities of levels with an order, by thresholds on one line."""
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -12,11 +13,15 @@ from ...networks.limits import bounded
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnFamily
+from .factors import FollowedFactors
 from .softmax import Levels
 from .starts import shares_of_levels
 
 SCALE_LIMIT = 3.0
 """Log-scales further than this from 0 grow like a logarithm."""
+
+LOGISTIC_DEVIATION = math.pi / math.sqrt(3)
+"""The deviation of a logistic distribution of scale 1."""
 
 
 class _CumulativeLogitsHead(nn.Module):
@@ -97,3 +102,18 @@ class CumulativeLogits(ColumnFamily):
 
     def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
         return _CumulativeLogitsHead(columns, self.scale)
+
+    def follow(
+        self, column: ColumnSchema, followed: FollowedFactors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        weights, biases = super().follow(column, followed)
+        # The thresholds start as those of a logistic distribution of all rows.
+        loadings = followed.loadings[0]
+        noise = followed.noise[0]
+        variance = noise + loadings @ loadings
+        if self.scale == "learned":
+            weights[0] = loadings * LOGISTIC_DEVIATION / math.sqrt(variance)
+            biases[1] = 0.5 * math.log(noise / variance)
+        else:
+            weights[0] = loadings * LOGISTIC_DEVIATION / math.sqrt(noise)
+        return weights, biases

@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
+from .factors import FollowedFactors
 from .scales import LogScale
 
 
@@ -73,3 +75,13 @@ class Gaussian(ColumnFamily):
 
     def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
         return _GaussianHead(columns, self.scale)
+
+    def follow(
+        self, column: ColumnSchema, followed: FollowedFactors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        weights, biases = super().follow(column, followed)
+        weights[0] = followed.loadings[0]
+        biases[0] = followed.mean[0]
+        if self.scale == "learned":
+            biases[1] = 0.5 * math.log(followed.noise[0])
+        return weights, biases

@@ -12,6 +12,7 @@ from ...specs.checked import checked
 from ..coding import Coding
 from ..schema import TAIL_RANKS, ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
+from .factors import FollowedFactors, scores_of_numbers
 
 UNKNOWN_ROWS = 1000
 """A column of which nothing is known has the tails of one of so many rows."""
@@ -288,3 +289,12 @@ class Histogram(ColumnFamily):
 
     def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
         return _HistogramHead(columns, self.bins)
+
+    def follow(
+        self, column: ColumnSchema, followed: FollowedFactors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        edges = find_edges(column, self.bins)
+        centres = (edges[1:] + edges[:-1]) / 2
+        if column.kind == "count":
+            centres = (np.log1p(centres.clip(0)) - column.mean) / column.scale
+        return scores_of_numbers(centres, followed, self.bins)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
 from .counts import draw_poisson, log_negative_binomial
+from .factors import FollowedFactors
 from .starts import log_mean_of_counts, log_size_of_counts
 
 SIZE_LIMIT = 10.0
@@ -70,3 +72,10 @@ class NegativeBinomial(ColumnFamily):
 
     def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
         return _NegativeBinomialHead(columns)
+
+    def follow(
+        self, column: ColumnSchema, followed: FollowedFactors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        weights, biases = super().follow(column, followed)
+        weights[0] = followed.loadings[0] * column.scale
+        return weights, biases

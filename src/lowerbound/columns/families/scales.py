@@ -87,6 +87,14 @@ class LogScale(nn.Module):
         above = softplus(bounded(raw) + self.offset - self.least) + self.least
         return MOST_LOG_SCALE - softplus(MOST_LOG_SCALE - above)
 
+    @torch.no_grad()
+    def start_at(self, log_scales: Sequence[float]) -> None:
+        """Sets the learned numbers so that these are the log-scales (n,); a network's stay."""
+        if self.shared is not None:
+            pairs = zip(log_scales, self.least.tolist(), strict=True)
+            wanted = torch.tensor([_offset(*pair) for pair in pairs])
+            self.shared.copy_(wanted - self.offset)
+
 
 def _offset(start: float, least: float) -> float:
     """Returns what is added to a network's output, so that 0 gives the log-scale `start`."""

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
+from .factors import FollowedFactors, scores_of_levels, scores_of_numbers
 from .starts import shares_of_levels
 
 
@@ -80,3 +82,11 @@ class Softmax(ColumnFamily):
     def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
         width = max(self.parameters(column) for column in columns)
         return SoftmaxHead(columns, width)
+
+    def follow(
+        self, column: ColumnSchema, followed: FollowedFactors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        count = self.parameters(column)
+        if column.kind == "ordinal":
+            return scores_of_numbers(np.arange(float(len(column.levels))), followed, count)
+        return scores_of_levels(followed.mean, followed.loadings, count)

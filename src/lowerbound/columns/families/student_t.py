@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -13,6 +14,7 @@ from ...networks.limits import bounded
 from ...specs.checked import checked
 from ..schema import ColumnSchema
 from .base import ColumnDistribution, ColumnFamily
+from .factors import FollowedFactors
 from .scales import LogScale
 from .starts import middle_and_spread
 
@@ -109,3 +111,14 @@ class StudentT(ColumnFamily):
 
     def head(self, columns: Sequence[ColumnSchema]) -> nn.Module:
         return _StudentTHead(columns, self.scale)
+
+    def follow(
+        self, column: ColumnSchema, followed: FollowedFactors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        weights, biases = super().follow(column, followed)
+        middle, spread = middle_and_spread(column)
+        weights[0] = followed.loadings[0]
+        biases[0] = followed.mean[0] - middle
+        if self.scale == "learned":
+            biases[1] = 0.5 * math.log(followed.noise[0]) - math.log(spread)
+        return weights, biases
