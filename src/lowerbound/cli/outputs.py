@@ -16,7 +16,6 @@ from ..report.text import column_names
 from ..run import Run
 from ..system.files import replacing, write_frame, write_frames
 from ..system.image_grid import tiles, to_unit_interval
-from ..system.progress import stages
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -82,6 +81,8 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
     are written in pieces, so that millions need little memory.
     """
     if run.schema.table:
+        from ..system.progress import stages  # rich, which other samples do not need
+
         suffix(path, TABLE_ENDINGS, " for a table with columns of several kinds")
         with stages("sample", -(-n // chunk_size(run.model))) as begin:
             return write_frames(path, _told(run.sample_frames(n, seed=seed), n, begin))
