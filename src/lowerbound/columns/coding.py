@@ -22,7 +22,7 @@ class Coding:
     """
 
     def __init__(self, columns: Sequence[ColumnSchema]) -> None:
-        self.columns = tuple(columns)
+        self.columns: tuple[ColumnSchema, ...] = tuple(columns)
 
     @cached_property
     def is_log(self) -> np.ndarray:

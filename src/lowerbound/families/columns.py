@@ -82,7 +82,7 @@ class TableDistribution(Distribution):
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
 
     def __init__(self, groups: Sequence[tuple[Tensor, ColumnDistribution]], order: Tensor) -> None:
-        self.groups = tuple(groups)
+        self.groups: tuple[tuple[Tensor, ColumnDistribution], ...] = tuple(groups)
         self.order = order
         first = self.groups[0][1].batch_shape
         super().__init__(torch.Size([*first[:-1], len(order)]), validate_args=False)
@@ -123,7 +123,7 @@ class ColumnsHead(nn.Module):
 
     def __init__(self, groups: Sequence[Group]) -> None:
         super().__init__()
-        self.groups = tuple(groups)
+        self.groups: tuple[Group, ...] = tuple(groups)
         self.heads: nn.ModuleList = nn.ModuleList(map(_make_head, groups))
         positions = [position for group in groups for position in group.positions]
         order = torch.argsort(torch.tensor(positions))

@@ -90,7 +90,7 @@ class Filler:
         Raises:
             DataError: the source has none of them.
         """
-        self.places = places_in(self.names, self.columns)
+        self.places: dict[int, str] = places_in(self.names, self.columns)
         self.style: Style | None = None
         if not self.places:
             raise DataError(

@@ -35,7 +35,7 @@ def make_table(rows: int = 60, share: float = 0.25, seed: int = 0) -> np.ndarray
     return table
 
 
-def check_imputer(imputer: Imputer, *, seed: int = 0) -> None:
+def check_imputer(imputer: Imputer[FittedImputer], *, seed: int = 0) -> None:
     """Checks an imputer on a small table of numbers, ordered and unordered levels.
 
     The laws: a filled table is a new float64 array of the same shape without gaps; known values
