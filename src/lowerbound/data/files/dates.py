@@ -51,12 +51,17 @@ SAMPLED = 200
 MOST_WRITTEN = 1000
 """Forms are compared by how many of so many texts they write as they are."""
 
-PARTS = re.compile(
-    r"(?P<date>\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})"
+CLOCK_PARTS = (
     r"(?:(?P<gap>[T ,]\s*)\d{1,2}:\d{2}(?P<second>:\d{2}(?P<fraction>[.,]\d{1,9})?)?"
     r"(?P<half>\s*[AaPp][Mm])?(?P<zone>\s*(?:[Zz]|UTC|GMT|[+-]\d{2}:?(?:\d{2})?))?)?"
 )
+"""The parts of a time of day, which may be absent."""
+
+PARTS = re.compile(r"(?P<date>\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})" + CLOCK_PARTS)
 """The parts of a date that has no name of a month in it."""
+
+NAMED_PARTS = re.compile(r"(?P<date>[^:]{1,40}?\d{4})" + CLOCK_PARTS)
+"""The parts of a date that has the name of a month in it, as `NAMED_MONTH` tells."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,7 @@ def read_dates(texts: "Series", form: str) -> "Series":
     What is written in another form is read too, in the order of day and month that this form has.
     A form with a zone gives the time in that zone; a text with another zone is moved to it.
     """
-    import polars
-
-    pattern = re.sub(r"%\.\df", "%.f", form).replace("%P", "%p")
-    times = texts.str.to_datetime(pattern, strict=False, time_unit="us").cast(polars.Int64)
+    times = _read_by_form(texts, form)
     is_left = times.is_null() & texts.is_not_null()
     if not is_left.any():
         return times
@@ -133,6 +135,14 @@ def read_dates(texts: "Series", form: str) -> "Series":
     read = microseconds(others, YEAR_FIRST, order)
     read = read.fill_null(microseconds(others, YEAR_LAST, order)) + zone_offset(form)
     return times.scatter(is_left.arg_true(), read)
+
+
+def _read_by_form(texts: "Series", form: str) -> "Series":
+    """Reads texts that are written in a form, in microseconds since 1970; null for others."""
+    import polars
+
+    pattern = re.sub(r"%\.\df", "%.f", form).replace("%P", "%p")
+    return texts.str.to_datetime(pattern, strict=False, time_unit="us").cast(polars.Int64)
 
 
 def order_of(form: str) -> str:
@@ -165,15 +175,27 @@ def _find_named(texts: "Series") -> Dates | None:
     if not texts.head(SAMPLED).str.contains(NAMED_MONTH).any():
         return None
     best: Dates | None = None
+    clocks = _named_clocks(texts)
     for form in NAMED_FORMS:
-        is_unread = texts.str.to_datetime(form, strict=False, time_unit="us").is_null()
-        unread = texts.filter(is_unread)
+        unread = texts.filter(_read_by_form(texts, form + clocks[0]).is_null())
         if best is None or len(unread) < len(best.unread):
             best = Dates(form, unread)
     if best is None or best.format is None or len(best.unread) == len(texts):
         return None
-    bare = best.format.replace("%d", "%-d")
-    return Dates(_written_most(texts, [best.format, bare]), best.unread)
+    forms = []
+    for day in (best.format, best.format.replace("%d", "%-d")):
+        for clock in clocks:
+            forms.append(day + clock)
+    return Dates(_written_most(texts, forms), best.unread)
+
+
+def _named_clocks(texts: "Series") -> list[str]:
+    """Lists the forms of the time of day behind dates with names of months."""
+    for text in texts.head(SAMPLED):
+        parts = NAMED_PARTS.fullmatch(text)
+        if parts is not None:
+            return _clocks_of(parts)
+    return [""]
 
 
 def _best_form(texts: "Series", order: str) -> str:
