@@ -264,3 +264,21 @@ def test_nobody_waits_for_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.parquet", b"PAR1" + b"x" * 100 + b"PAR1x", "cannot be read as a table"),
+        ("t.csv", b"a,b\n1,2\n3,4,5\n6,7\n", "line 3 of"),
+    ],
+)
+def test_a_damaged_table_is_refused_as_a_table(
+    name: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    """And not as a log of users and items, which nobody spoke of."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=words) as refusal:
+        describe(str(path))
+    assert "interactions" not in str(refusal.value)

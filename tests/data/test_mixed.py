@@ -94,6 +94,13 @@ KINDS: list[tuple[str, list[Any], str, str, str]] = [
     ("texts", [f"text {k // 2}" for k in range(139)], "text", "text", "70 different"),
     ("it counts the rows", [str(k) for k in range(1, 40)], "id", "integer", "counts the rows"),
     ("large numbers", ["9007199254740993", "9007199254740992", "3"], "id", "integer", "2^53"),
+    (
+        "numbers that float64 takes for one",
+        [str(2**60 + k) for k in range(9)],
+        "id",
+        "integer",
+        "2^53",
+    ),
     ("a gap is no word", ["?", "a", "b", "NA", ""] * 9, "binary", "text", "2 different"),
     ("thousands", ["1,234", "12,500", "950"], "count", "integer", "from 0 on"),
     ("years", [str(year) for year in range(1990, 2020)], "count", "integer", "from 0 on"),

@@ -122,10 +122,17 @@ def _describe_if_log(path: Path, reading: Reading) -> Description | None:
         except DataError:
             return None
         return describe_log(path, reading.wanted.text, reading.columns)
-    is_table = Table().claims(path) or find_ending(path) in (".jsonl", ".ndjson")
-    if not is_table and not _is_sparse(path):
+    is_table = Table().claims(path)
+    is_lines = find_ending(path) in (".jsonl", ".ndjson")
+    if not is_table and not is_lines and not _is_sparse(path):
         return None
-    found = describe_log(path, reading.wanted.text, reading.columns)
+    try:
+        found = describe_log(path, reading.wanted.text, reading.columns)
+    except DataError:
+        if not is_table:
+            raise
+        # Its reader says what is wrong with it as a table.
+        return None
     uses = {column.use for column in found.columns}
     if found.problem is None and {"user", "item"} <= uses:
         return found

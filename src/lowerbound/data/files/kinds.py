@@ -278,6 +278,9 @@ def _kind_of_numbers(column: ColumnSchema, values: np.ndarray) -> FoundKind:
     decimals = count_decimals(numbers)
     column = replace(column, decimals=decimals)
     different = np.unique(numbers)
+    # Different ones may be the same in float64, so that this is asked first.
+    if column.type == "integer" and np.abs(different[[0, -1]]).max() >= LARGEST_EXACT:
+        return FoundKind(ColumnSchema(column.name, "id", "integer"), "whole numbers from 2^53 on")
     if len(different) == 1:
         return _constant(column, number_text(different[0]), len(values))
     if decimals == 0:
@@ -299,8 +302,6 @@ def _kind_of_numbers(column: ColumnSchema, values: np.ndarray) -> FoundKind:
 
 def _why_id(column: ColumnSchema, values: np.ndarray, different: np.ndarray) -> str | None:
     """Says why whole numbers name the rows; None if they do not."""
-    if column.type == "integer" and np.abs(different[[0, -1]]).max() >= LARGEST_EXACT:
-        return "whole numbers from 2^53 on"
     if len(different) < len(values) or len(values) < LEAST_COUNTED:
         return None
     if values[0] in (0, 1) and bool((np.diff(values) == 1).all()):
@@ -661,37 +662,9 @@ def _first(cells: "Series", is_such: np.ndarray) -> str:
 
 def _told_numbers(series: "Series", kind: str, table: str, cells: CellFormat) -> ColumnSchema:
     """Takes a column for numbers of a kind."""
-    import polars
-
     name = series.name
-    form = ""
-    if is_text(series):
-        words = find_words(series.cast(polars.String), cells)
-        forms = find_number_forms(words, cells.decimal)
-        if len(forms) > 1:
-            raise _refuse_kind(
-                name,
-                table,
-                kind,
-                f"the comma of {_shown(words)} may be a decimal mark or stand "
-                "between thousands: data.decimal=',' or data.decimal='.' says which",
-            )
-        if forms:
-            form = forms[0]
-    numbers = read_numbers(series, form, cells)
-    if series.dtype == polars.Boolean or numbers.is_odd.all():
-        raise _refuse_kind(
-            name, table, kind, "it has words; allowed for words: categorical, ordinal, text, id"
-        )
-    if numbers.is_odd.any():
-        raise _refuse_kind(
-            name,
-            table,
-            kind,
-            f"{_cells_text(numbers.is_odd)}, such as "
-            f"{_first(series, numbers.is_odd)}; data.missing names the words that are gaps",
-        )
-    values = numbers.values
+    form = _told_form(series, kind, table, cells)
+    values = _told_values(series, kind, form, table, cells)
     known = values[np.isfinite(values)]
     if not len(known):
         raise _refuse_kind(name, table, kind, "it has no values")
@@ -708,6 +681,52 @@ def _told_numbers(series: "Series", kind: str, table: str, cells: CellFormat) ->
             name, table, kind, f"{_cells_text(is_odd)}, such as {_first(series, is_odd)}"
         )
     return column
+
+
+def _told_form(series: "Series", kind: str, table: str, cells: CellFormat) -> str:
+    """Finds the form of the numbers of a column of texts; "" for plain ones and other columns."""
+    import polars
+
+    if not is_text(series):
+        return ""
+    words = find_words(series.cast(polars.String), cells)
+    forms = find_number_forms(words, cells.decimal)
+    if len(forms) > 1:
+        raise _refuse_kind(
+            series.name,
+            table,
+            kind,
+            f"the comma of {_shown(words)} may be a decimal mark or stand "
+            "between thousands: data.decimal=',' or data.decimal='.' says which",
+        )
+    if not forms:
+        return ""
+    return forms[0]
+
+
+def _told_values(
+    series: "Series", kind: str, form: str, table: str, cells: CellFormat
+) -> np.ndarray:
+    """Reads a column that the user has said is one of numbers, (N,); a gap is NaN."""
+    import polars
+
+    numbers = read_numbers(series, form, cells)
+    if series.dtype == polars.Boolean or numbers.is_odd.all():
+        raise _refuse_kind(
+            series.name,
+            table,
+            kind,
+            "it has words; allowed for words: categorical, ordinal, text, id",
+        )
+    if numbers.is_odd.any():
+        raise _refuse_kind(
+            series.name,
+            table,
+            kind,
+            f"{_cells_text(numbers.is_odd)}, such as "
+            f"{_first(series, numbers.is_odd)}; data.missing names the words that are gaps",
+        )
+    return numbers.values
 
 
 def _format_of(series: "Series", cells: CellFormat) -> str:
