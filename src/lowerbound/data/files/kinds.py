@@ -650,8 +650,8 @@ def _refuse_others(
 def _cells_text(is_odd: np.ndarray) -> str:
     count = int(is_odd.sum())
     if count == 1:
-        return "1 cell is none"
-    return f"{count:,} cells are none"
+        return "1 cell does not fit"
+    return f"{count:,} cells do not fit"
 
 
 def _first(cells: "Series", is_such: np.ndarray) -> str:
