@@ -282,3 +282,16 @@ def test_a_damaged_table_is_refused_as_a_table(
     with pytest.raises(DataError, match=words) as refusal:
         describe(str(path))
     assert "interactions" not in str(refusal.value)
+
+
+def test_tables_in_memory_are_described_as_a_frame_is() -> None:
+    """A dict of columns and a list of dicts too, with words among numbers and objects of Python."""
+    columns = {"a": [1, "x", None, 2.5] * 10, "b": [0.5 * k for k in range(40)]}
+    rows = [{"b": value} for value in columns["b"]]
+    found = describe(columns)
+    assert found.problem is None
+    assert [column.kind for column in found.columns] == ["categorical", "real"]
+    assert found.columns[0].missing == 10
+    assert describe(rows).columns == found.columns[1:]
+    objects = pl.DataFrame({"o": pl.Series([object()] * 3, dtype=pl.Object), "b": [1.5, 2.5, 3.5]})
+    assert [column.use for column in describe(objects).columns] == ["left out", "value"]

@@ -1,5 +1,6 @@
 """What a source would be read as, said before anything is fitted, without reading all of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -161,12 +162,20 @@ def _is_sparse(path: Path) -> bool:
 def _describe_memory(source: "InMemory", reading: Reading) -> Description:
     """Describes examples in memory."""
     # This needs torch, which takes longer than all else here.
-    from .memory import read_examples, to_frame
+    from .memory import read_examples, to_frame, to_plain
 
     frame = to_frame(source)
+    if frame is None and _has_names(source):
+        frame = to_frame(to_plain(source))
     if frame is not None:
         return describe_frame(frame, reading.wanted, "the frame")
     return describe_raw(read_examples(source, reading.wanted))
+
+
+def _has_names(source: "InMemory") -> bool:
+    """Says whether this is a dict, or a list of dicts, which may be a table."""
+    is_list = isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
+    return is_list or isinstance(source, Mapping)
 
 
 def _describe_named(name: str) -> Description:

@@ -152,19 +152,29 @@ def frame_of_objects(values: np.ndarray) -> "DataFrame":
         DataError: it holds other objects.
     """
     import polars
-    from polars.exceptions import PolarsError
 
     columns = {}
     for position, name in enumerate(array_names(values.shape[1])):
-        entries = values[:, position].tolist()
-        for row, entry in enumerate(entries):
-            if isinstance(entry, float) and np.isnan(entry):
-                entries[row] = None
-        try:
-            columns[name] = polars.Series(entries, strict=True)
-        except (PolarsError, TypeError):
-            columns[name] = polars.Series([_as_text(entry) for entry in entries])
+        columns[name] = _series_of_objects(values[:, position].tolist())
     return polars.DataFrame(columns)
+
+
+def _series_of_objects(entries: list[Any]) -> Any:
+    """Makes a column of objects: of texts where texts and numbers stand together.
+
+    Raises:
+        DataError: other objects stand together.
+    """
+    import polars
+    from polars.exceptions import PolarsError
+
+    for row, entry in enumerate(entries):
+        if isinstance(entry, float) and np.isnan(entry):
+            entries[row] = None
+    try:
+        return polars.Series(entries, strict=True)
+    except (PolarsError, TypeError):
+        return polars.Series([_as_text(entry) for entry in entries])
 
 
 def _as_text(entry: Any) -> str | None:
@@ -465,7 +475,7 @@ def _from_mapping(mapping: Mapping[Any, Any]) -> Any:
         arrays[key] = _to_array(values)
         columns[key] = arrays[key]
         if arrays[key].dtype == object:
-            columns[key] = arrays[key].tolist()
+            columns[key] = _series_of_objects(arrays[key].tolist())
     if any(array.ndim > 1 for array in arrays.values()):
         return arrays
     return polars.DataFrame(columns)

@@ -79,7 +79,11 @@ def describe_found(
 
 
 def _examples(series: "Series") -> tuple[str, ...]:
-    """Shows the first different values of a column."""
+    """Shows the first different values of a column; none of objects of Python."""
+    import polars
+
+    if series.dtype == polars.Object:
+        return ()
     values = series.head(HEAD_ROWS).drop_nulls().unique(maintain_order=True).head(SHOWN_VALUES)
     return tuple(one_line(plain_text(value), 30) for value in values)
 
