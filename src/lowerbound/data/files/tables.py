@@ -20,7 +20,7 @@ from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .description import Column, Description
 from .dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_value
-from .kinds import FoundKind, find_kinds, find_or_refuse
+from .kinds import LEAST_COUNTED, FoundKind, find_kinds, find_or_refuse
 from .limits import refuse_bomb
 from .mixed import mixed_table, plain_frame, read_table, table_of_found
 from .parquet import refuse_unpacked
@@ -31,9 +31,6 @@ from .texts import describe_ragged_line, find_dialect, is_text, normal_name, sca
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame, Series
-
-LEAST_COUNTED = 10
-"""A column of so many rows may count them; one of fewer may do so by chance."""
 
 MOST_SHOWN = 10
 """A message shows so many columns."""
