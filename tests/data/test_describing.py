@@ -295,3 +295,18 @@ def test_tables_in_memory_are_described_as_a_frame_is() -> None:
     assert describe(rows).columns == found.columns[1:]
     objects = pl.DataFrame({"o": pl.Series([object()] * 3, dtype=pl.Object), "b": [1.5, 2.5, 3.5]})
     assert [column.use for column in describe(objects).columns] == ["left out", "value"]
+
+
+def test_what_is_not_unpacked_can_be_named(tmp_path: Path) -> None:
+    """A description takes the same options as a fit, and tells the same of such columns."""
+    path = tmp_path / "t.parquet"
+    lists = [[1, 2]] * 40
+    pl.DataFrame({"x": [k / 2 for k in range(40)], "tags": lists}).write_parquet(path)
+    found = describe(str(path))
+    assert found.problem is None
+    assert any("not unpacked: 'tags' (List(Int64))" in note for note in found.notes)
+    without = Data(str(path), kinds={}, exclude=["tags"])
+    found = describe(str(path), Reading(without.wanted()))
+    assert found.problem is None
+    alone = Data(str(path), kinds={}, columns=["tags"])
+    assert "'tags' (List(Int64))" in (describe(str(path), Reading(alone.wanted())).problem or "")

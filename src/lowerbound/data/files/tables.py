@@ -556,7 +556,7 @@ def _describe_parquet(path: Path, wanted: Wanted) -> Description:
     flat = [name for name, kind in schema.items() if not _is_nested(kind)]
     head = scan.select(flat).head(_rows_looked_at(len(flat))).collect()
     rows = scan.select(polars.len()).collect().item()
-    found = _describe_head(head, wanted, str(path), cells_of_frame(wanted.text))
+    found = _describe_head(head, wanted, str(path), cells_of_frame(wanted.text), schema)
     nested = []
     for name, kind in schema.items():
         if _is_nested(kind):
@@ -570,14 +570,32 @@ def _rows_looked_at(width: int) -> int:
     return max(HEAD_ROWS, min(MOST_ROWS, MOST_CELLS // max(width, 1)))
 
 
-def _describe_head(head: "DataFrame", wanted: Wanted, name: str, cells: CellFormat) -> Description:
-    """Describes a table by its first rows, and says what a fit would refuse of them."""
+def _describe_head(
+    head: "DataFrame",
+    wanted: Wanted,
+    name: str,
+    cells: CellFormat,
+    schema: Mapping[str, Any] | None = None,
+) -> Description:
+    """Describes a table by its first rows, and says what a fit would refuse of them.
+
+    Args:
+        head: the rows.
+        wanted: what is asked for.
+        name: the table as it appears in messages.
+        cells: how the cells are written.
+        schema: the types of all columns of a file, where those that are not unpacked are not in
+            `head`.
+    """
     problem = None
     notes: tuple[str, ...] = ()
     uses: dict[str, str] = {}
     kinds: dict[str, FoundKind | DataError] = {}
     try:
-        choice = choose_columns(head.columns, wanted, name)
+        choice = choose_columns(list(schema or head.columns), wanted, name)
+        if schema is not None:
+            choice = _leave_out_nested(choice, {each: schema[each] for each in choice.values}, name)
+            _refuse_nested({each: schema[each] for each in choice.others}, name)
         notes = choice.notes
         uses = _uses_of(choice, head.columns)
         frame = head.select(choice.values)
