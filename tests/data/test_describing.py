@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -286,7 +287,10 @@ def test_a_damaged_table_is_refused_as_a_table(
 
 def test_tables_in_memory_are_described_as_a_frame_is() -> None:
     """A dict of columns and a list of dicts too, with words among numbers and objects of Python."""
-    columns = {"a": [1, "x", None, 2.5] * 10, "b": [0.5 * k for k in range(40)]}
+    columns: dict[str, list[Any]] = {
+        "a": [1, "x", None, 2.5] * 10,
+        "b": [0.5 * k for k in range(40)],
+    }
     rows = [{"b": value} for value in columns["b"]]
     found = describe(columns)
     assert found.problem is None
