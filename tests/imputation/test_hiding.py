@@ -93,6 +93,15 @@ def test_a_mean_over_cells_has_the_standard_error_of_rows():
     assert found.standard_error == pytest.approx(math.sqrt(0.8**2 + 1.2**2 + 0.4**2) / 5)
 
 
+def test_one_row_has_no_standard_error():
+    """None is known of the spread between rows, which is not the same as none."""
+    one = errors(truth=TRUTH[:1], imputed=IMPUTED[:1])
+    other = errors(truth=TRUTH[:1], imputed=IMPUTED[1:2])
+    found = [one.mean(), one.difference(other), one.standardised(), *one.by_column().values()]
+    assert all(math.isnan(estimate.standard_error) for estimate in found)
+    assert not math.isnan(errors().mean().standard_error)
+
+
 def test_methods_without_errors_have_none():
     perfect = errors(imputed=np.nan_to_num(TRUTH))
     assert perfect.mean() == (0.0, 0.0)
@@ -193,6 +202,12 @@ def test_the_command_prints_the_table(run, tmp_path, command):
     assert "categorical, error rate" in text
     assert "90% intervals of numbers cover" in text
     assert "note: no baselines: " in text
+    made(1).write_parquet(tmp_path / "a.parquet")
+    code, text, _ = command(*arguments, "--hide", "0.9", "--samples", "10")
+    assert code == 0
+    (line,) = [line for line in text.splitlines() if line.startswith("mean over columns")]
+    assert line.endswith(" +- -")
+    made(60).write_parquet(tmp_path / "a.parquet")
     code, text, _ = command(*arguments, "--hide", "0.2", "--samples", "10", "--json")
     assert code == 0
     found = json.loads(text.splitlines()[-1])
