@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..errors import one_line
 from ..report.text import plain_number
 
 NAME_WIDTH = 30
@@ -48,7 +49,7 @@ def _columns(measures: dict[str, Any]) -> list[str]:
     lines = ["by column"]
     for name in next(iter(methods.values()))["by_column"]:
         errors = [method["by_column"][name] for method in methods.values()]
-        lines.append(_row(f"  {name}"[:NAME_WIDTH], errors))
+        lines.append(_row(f"  {one_line(name, NAME_WIDTH - 2)}", errors))
     return lines
 
 
