@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from sample_tables import made, with_gaps
 from table_truths import LinearGaussian
 
 import lowerbound
+from lowerbound.cli.hidden import hidden_lines
+from lowerbound.cli.use import imputation_lines
 from lowerbound.columns import Coding, ColumnSchema
 from lowerbound.errors import ConfigError, DataError
-from lowerbound.imputation import MEASURES, measure_hidden
+from lowerbound.imputation import MEASURES, HiddenMeasures, WrittenImputation, measure_hidden
 from lowerbound.imputation.completion import Completer
 from lowerbound.imputation.errors import CellErrors, mean_over_rows
 from lowerbound.imputation.hiding import OURS, draw_hidden, interval_coverage
@@ -91,6 +94,15 @@ def test_a_mean_over_cells_has_the_standard_error_of_rows():
     found = mean_over_rows(values)
     assert found.value == 0.6
     assert found.standard_error == pytest.approx(math.sqrt(0.8**2 + 1.2**2 + 0.4**2) / 5)
+
+
+def test_one_row_has_no_standard_error():
+    """None is known of the spread between rows, which is not the same as none."""
+    one = errors(truth=TRUTH[:1], imputed=IMPUTED[:1])
+    other = errors(truth=TRUTH[:1], imputed=IMPUTED[1:2])
+    found = [one.mean(), one.difference(other), one.standardised(), *one.by_column().values()]
+    assert all(math.isnan(estimate.standard_error) for estimate in found)
+    assert not math.isnan(errors().mean().standard_error)
 
 
 def test_methods_without_errors_have_none():
@@ -193,8 +205,26 @@ def test_the_command_prints_the_table(run, tmp_path, command):
     assert "categorical, error rate" in text
     assert "90% intervals of numbers cover" in text
     assert "note: no baselines: " in text
+    made(1).write_parquet(tmp_path / "a.parquet")
+    code, text, _ = command(*arguments, "--hide", "0.9", "--samples", "10")
+    assert code == 0
+    (line,) = [line for line in text.splitlines() if line.startswith("mean over columns")]
+    assert line.endswith(" +- -")
+    made(60).write_parquet(tmp_path / "a.parquet")
     code, text, _ = command(*arguments, "--hide", "0.2", "--samples", "10", "--json")
     assert code == 0
     found = json.loads(text.splitlines()[-1])
     assert found["examples"] == 60
     assert found["methods"][OURS]["by_kind"]["positive"]["value"] > 0
+
+
+def test_a_column_whose_name_has_several_lines_takes_one_line():
+    columns = (ColumnSchema("x\ny", "real", low=0.0, high=10.0),)
+    found = errors(columns, TRUTH[:, :1], IMPUTED[:, :1], np.ones(1))
+    measures = HiddenMeasures(
+        {OURS: found}, None, np.ones(3), {OURS: 0.0}, 0.2, "all", "a", 5, 0, 3
+    )
+    (line,) = [line for line in hidden_lines(measures.describe()) if "y  " in line]
+    assert line.startswith("  x y  ")
+    written = WrittenImputation((Path("a.csv"),), 3, np.ones(3), {"x\ny": 2}, {}, "a", 5, ())
+    assert any(line.split() == ["x", "y", "2"] for line in imputation_lines(written))

@@ -1,8 +1,11 @@
 """Imputation of files: what was observed is as it was written; all is written, or nothing."""
 
+import errno
 import gzip
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,8 +14,8 @@ from sample_tables import made, with_gaps
 
 import lowerbound
 from lowerbound.columns import ColumnSchema
-from lowerbound.errors import ConfigError, DataError
-from lowerbound.imputation import filling, impute_file
+from lowerbound.errors import ConfigError, DataError, RunError
+from lowerbound.imputation import filling, impute_file, writing
 from lowerbound.imputation.completion import BLOCK
 from lowerbound.imputation.texts import Style, number_text
 
@@ -182,6 +185,36 @@ def test_nothing_is_left_half_written(run, tmp_path, monkeypatch):
             impute(run, tmp_path / "a.csv", out, multiple=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
     assert (tmp_path / "b.csv").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_where_one_file_cannot_be_finished_none_is_written(run, tmp_path, monkeypatch, ending):
+    with_gaps(made(20)).write_csv(tmp_path / "a.csv")
+    for writer in (writing._TextWriter, writing._ParquetWriter):
+        monkeypatch.setattr(writer, "finish", failing_for("b-1", writer.finish))
+    with pytest.raises(RunError) as caught:
+        impute(run, tmp_path / "a.csv", tmp_path / f"b.{ending}", multiple=2)
+    assert str(caught.value).endswith(f"b-1.{ending}: No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def failing_for(name, finish):
+    def fail(writer):
+        path = getattr(writer, "path", None) or Path(writer.file.name)
+        if path.stem == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finish(writer)
+
+    return fail
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_is_written(run, tmp_path):
+    with_gaps(made(20)).write_csv(tmp_path / "a.csv")
+    (tmp_path / "b-1.csv").mkdir()
+    with pytest.raises(RunError) as caught:
+        impute(run, tmp_path / "a.csv", tmp_path / "b.csv", multiple=2)
+    assert str(caught.value) == f"cannot write {tmp_path / 'b-1.csv'}: Is a directory"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b-1.csv"]
 
 
 @pytest.mark.parametrize(

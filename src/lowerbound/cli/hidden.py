@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..errors import one_line
 from ..report.text import plain_number
 
 NAME_WIDTH = 30
@@ -37,11 +38,7 @@ def hidden_lines(measures: dict[str, Any]) -> list[str]:
     lines.append(f"{'seconds':<{NAME_WIDTH}}{seconds}")
     lines += _columns(measures)
     if measures["coverage"] is not None:
-        coverage = measures["coverage"]
-        lines.append(
-            f"{measures['interval']:.0%} intervals of numbers cover {coverage['value']:.1%} +- "
-            f"{coverage['standard_error']:.1%}"
-        )
+        lines.append(_coverage(measures["coverage"], measures["interval"]))
     lines += [f"note: {note}" for note in measures["notes"]]
     return lines
 
@@ -52,8 +49,15 @@ def _columns(measures: dict[str, Any]) -> list[str]:
     lines = ["by column"]
     for name in next(iter(methods.values()))["by_column"]:
         errors = [method["by_column"][name] for method in methods.values()]
-        lines.append(_row(f"  {name}"[:NAME_WIDTH], errors))
+        lines.append(_row(f"  {one_line(name, NAME_WIDTH - 2)}", errors))
     return lines
+
+
+def _coverage(coverage: dict[str, float], interval: float) -> str:
+    """Says how often intervals hold the truth."""
+    share = plain_number(100 * coverage["value"], 1)
+    standard_error = plain_number(100 * coverage["standard_error"], 1)
+    return f"{interval:.0%} intervals of numbers cover {share} +- {standard_error} %"
 
 
 def _row(name: str, estimates: list[dict[str, float] | None]) -> str:
@@ -62,6 +66,7 @@ def _row(name: str, estimates: list[dict[str, float] | None]) -> str:
     for estimate in estimates:
         cell = ""
         if estimate is not None:
-            cell = f"{estimate['value']:.4f} +- {estimate['standard_error']:.4f}"
+            standard_error = plain_number(estimate["standard_error"], 4)
+            cell = f"{plain_number(estimate['value'], 4)} +- {standard_error}"
         cells.append(f"{cell:>20}")
     return f"{name:<{NAME_WIDTH}}{''.join(cells)}".rstrip()

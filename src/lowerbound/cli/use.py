@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, one_line
 from ..report.text import plain_number
 from .app import AllowCode, Command, Json, Out, RunFolder, Source, app, command, show
 from .text import recommendation_table
@@ -104,7 +104,7 @@ def imputation_lines(written: Any) -> list[str]:
     lines = list(written.notes)
     lines.append(written.headline)
     for name, count in described["filled"].items():
-        lines.append(f"  {name:<24} {count:>12,}")
+        lines.append(f"  {one_line(name, 24):<24} {count:>12,}")
     if described["effective"]:
         median = plain_number(described["effective"]["median"], 0)
         least = plain_number(described["effective"]["least"], 1)

@@ -2,6 +2,7 @@
 rows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,7 +86,7 @@ class CellErrors:
         places = self._places(KINDS)
         influences = self._influences(places) - other._influences(places)
         value = self._mean_error(places).value - other._mean_error(places).value
-        return Estimate(value, _standard_error(influences))
+        return Estimate(value, _standard_error(influences, self._hidden_rows(places)))
 
     def standardised(self) -> Estimate | None:
         """Returns the mean square error of all hidden numbers, each in standard deviations of its
@@ -115,7 +116,12 @@ class CellErrors:
                 mean = np.sqrt(mean)
             errors.append(mean)
         influences = self._influences(places)
-        return Estimate(float(np.mean(errors)), _standard_error(influences))
+        standard_error = _standard_error(influences, self._hidden_rows(places))
+        return Estimate(float(np.mean(errors)), standard_error)
+
+    def _hidden_rows(self, places: Sequence[int]) -> int:
+        """Counts the rows with a hidden cell in some columns."""
+        return int((~np.isnan(self.losses[:, places])).any(axis=1).sum())
 
     def _influences(self, places: Sequence[int]) -> np.ndarray:
         """Returns what each row adds to the mean of the errors of some columns, (N,).
@@ -151,7 +157,10 @@ def _range(column: ColumnSchema) -> float:
     return 1.0
 
 
-def _standard_error(influences: np.ndarray) -> float:
+def _standard_error(influences: np.ndarray, rows: int) -> float:
+    """Returns the standard error that the influences of rows give; nan for fewer than two rows."""
+    if rows < 2:
+        return math.nan
     return float(np.sqrt((influences**2).sum()))
 
 
@@ -160,4 +169,4 @@ def mean_over_rows(values: np.ndarray) -> Estimate:
     known = ~np.isnan(values)
     mean = float(values[known].mean())
     influences = np.where(known, values - mean, 0).sum(axis=1) / known.sum()
-    return Estimate(mean, _standard_error(influences))
+    return Estimate(mean, _standard_error(influences, int(known.any(axis=1).sum())))

@@ -10,7 +10,7 @@ import numpy as np
 from ..data.files.texts import is_text
 from ..errors import ConfigError, DataError
 from ..run import Run
-from ..system.files import exists
+from ..system.files import exists, replacing_all
 from ..system.progress import stages
 from .completion import BLOCK, IMPUTATION_SAMPLES
 from .filling import (
@@ -135,8 +135,10 @@ def impute_file(
         as_texts=table.dialect is not None and is_text(out),
         unseen=run.recipe.data.unseen,
     )
-    with ExitStack() as files:
-        writers = [files.enter_context(table_writer(path, table.dialect)) for path in outs]
+    with replacing_all(outs) as temporaries, ExitStack() as files:
+        writers = []
+        for path, temporary in zip(outs, temporaries, strict=True):
+            writers.append(files.enter_context(table_writer(path, temporary, table.dialect)))
         effective = _fill(table, filler, writers, progress)
     return WrittenImputation(
         outs,

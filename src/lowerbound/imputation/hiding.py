@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..errors import ConfigError, DataError, one_line
 from ..evaluation import Estimate
 from ..run import Run
 from ..system.progress import stages
-from .completion import BLOCK, IMPUTATION_SAMPLES, Completed
+from .completion import BLOCK, IMPUTATION_SAMPLES, Completed, Completer
 from .errors import CellErrors, deviations, mean_over_rows
 from .imputation import make_completer
 
@@ -171,42 +171,69 @@ def measure_hidden(
         raise DataError(f"no cell of {len(values):,} rows was hidden; hide more")
     training, told = _training_values(run, seed)
     notes += told
-    blocks = -(-len(values) // BLOCK)
-    imputed = {}
-    seconds = {}
-    with stages("impute", blocks + len(BASELINES), show=progress) as begin:
-        started = time.perf_counter()
-        completed = completer.complete(given, 0, lambda row: begin(f"row {row:,}"))
-        imputed[OURS] = completed.values
-        seconds[OURS] = time.perf_counter() - started
-        if training is not None:
-            for baseline, imputer in BASELINES.items():
-                begin(baseline)
-                started = time.perf_counter()
-                found = impute_by(imputer, training, given, completer.columns)
-                imputed[baseline] = completer.coding.rounded(found)
-                seconds[baseline] = time.perf_counter() - started
+    completed, filled = _fill_by_all(completer, training, given, progress)
     reference = values
     if training is not None:
         reference = training
     deviation = deviations(reference)
     errors = {}
-    for method, table in imputed.items():
-        errors[method] = CellErrors(completer.columns, truth, table, deviation)
-    effective = completed.effective[~np.isnan(completed.effective)]
+    for method, table in filled.items():
+        errors[method] = CellErrors(completer.columns, truth, table.values, deviation)
+    if source is None:
+        source = run.recipe.data.source
     return HiddenMeasures(
         errors,
         interval_coverage(truth, completed),
-        effective,
-        seconds,
+        completed.effective[~np.isnan(completed.effective)],
+        {method: table.seconds for method, table in filled.items()},
         hide,
         name,
-        source_text(run.recipe.data.source if source is None else source),
+        source_text(source),
         samples,
         seed,
         len(values),
         tuple(notes),
     )
+
+
+class _Filled(NamedTuple):
+    """What a method put in the place of hidden cells, (N, D), and how long it took."""
+
+    values: np.ndarray
+    seconds: float
+
+
+def _fill_by_all(
+    completer: Completer, training: np.ndarray | None, given: np.ndarray, progress: bool
+) -> tuple[Completed, dict[str, _Filled]]:
+    """Fills a table by the run, and by the baselines where there are training rows.
+
+    Args:
+        completer: that of the run.
+        training: the values that baselines are fitted to, (K, D), or None.
+        given: the table with gaps, (N, D).
+        progress: whether long work shows how far it is.
+
+    Returns:
+        What the run found, and what each method filled in by its name, this run first.
+    """
+    baselines = BASELINES
+    if training is None:
+        baselines = {}
+    filled = {}
+    blocks = -(-len(given) // BLOCK)
+    with stages("impute", blocks + len(baselines), show=progress) as begin:
+        started = time.perf_counter()
+        completed = completer.complete(given, 0, lambda row: begin(f"row {row:,}"))
+        filled[OURS] = _Filled(completed.values, time.perf_counter() - started)
+        for name, imputer in baselines.items():
+            assert training is not None
+            begin(name)
+            started = time.perf_counter()
+            found = impute_by(imputer, training, given, completer.columns)
+            rounded = completer.coding.rounded(found)
+            filled[name] = _Filled(rounded, time.perf_counter() - started)
+    return completed, filled
 
 
 def _refuse_share(hide: float) -> None:

@@ -12,7 +12,7 @@ from ..data.files.copies import open_bytes
 from ..data.files.dialect import BLANKS, UTF8, Dialect, usual_separator
 from ..data.files.texts import TEXTS, is_text
 from ..errors import ConfigError, RunError, one_line
-from ..system.files import replacing
+from ..system.files import writing
 from .sources import PARQUET
 
 if TYPE_CHECKING:
@@ -41,11 +41,12 @@ class Writer(ABC):
 
 
 @contextmanager
-def table_writer(path: Path, dialect: Dialect | None) -> Iterator[Writer]:
-    """Gives a writer, whose file replaces `path` when the block ends without an error.
+def table_writer(path: Path, temporary: Path, dialect: Dialect | None) -> Iterator[Writer]:
+    """Gives a writer of a file that is whole when the block ends without an error.
 
     Args:
-        path: of a text file or a Parquet file, by its ending.
+        path: of a text file or a Parquet file, by its ending; messages name it.
+        temporary: where the file is written; other files may lie beside it for a while.
         dialect: of the text file whose cells are written; None for other sources.
 
     Raises:
@@ -53,7 +54,7 @@ def table_writer(path: Path, dialect: Dialect | None) -> Iterator[Writer]:
     """
     from polars.exceptions import PanicException, PolarsError
 
-    with replacing(path) as temporary:
+    with writing(path):
         try:
             if path.suffix.lower() == PARQUET:
                 writer: Writer = _ParquetWriter(temporary)
@@ -252,3 +253,5 @@ class _ParquetWriter(Writer):
 
         scans = [polars.scan_parquet(part, glob=False) for part in self.parts]
         polars.concat(scans, how="vertical_relaxed").sink_parquet(self.path, maintain_order=True)
+        for part in self.parts:
+            part.unlink()

@@ -1,13 +1,14 @@
 """Files that are written whole or not at all, and questions to paths that a user gave."""
 
+import errno
 import io
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -71,17 +72,41 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the folder cannot be written.
     """
+    with replacing_all([path]) as (temporary,), writing(path):
+        yield temporary
+
+
+@contextmanager
+def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Gives a temporary path for each of some, whose files replace these when the block ends
+    without an error: none is replaced before all are on the disk.
+
+    Raises:
+        RunError: a folder cannot be written, or a path is a folder.
+    """
+    with ExitStack() as folders:
+        temporaries = [folders.enter_context(_temporary(path)) for path in paths]
+        yield temporaries
+        for path, temporary in zip(paths, temporaries, strict=True):
+            with writing(path):
+                apply_umask(temporary)
+                sync(temporary)
+        for path, temporary in zip(paths, temporaries, strict=True):
+            with writing(path):
+                os.replace(temporary, path)
+                sync(path.parent)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Gives a path of the same name in a folder beside `path`, which is removed in the end."""
     with writing(path):
+        if path.is_dir() and not path.is_symlink():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent)
-    temporary = Path(folder) / path.name
     try:
-        with writing(path):
-            yield temporary
-            apply_umask(temporary)
-            sync(temporary)
-            os.replace(temporary, path)
-            sync(path.parent)
+        yield Path(folder) / path.name
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # an error here would hide the one above
 
