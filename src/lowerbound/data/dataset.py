@@ -92,8 +92,7 @@ class Examples(Split):
 
     def _hidden(self, rows: np.ndarray, key: int) -> np.ndarray:
         """Draws the cells that are hidden in these rows, (B, D) bool, of half of the rows."""
-        seeds = [self.seed, int(key) % 2**64, int(rows[0])]
-        generator = np.random.default_rng(seeds)
+        generator = self._generator(rows, key)
         shape = (len(rows), *self.schema.shape)
         share = np.maximum(generator.uniform(-self.hide, self.hide, len(rows)), 0)
         return np.asarray(generator.random(shape) < share[:, None])
@@ -105,13 +104,17 @@ class Examples(Split):
         rows = self.rows[index]
         if self.draw == "none" or not len(rows):
             return self._scaled(rows)
-        # The first row is part of the seed, so that two batches of one step never share their
-        # noise.
-        seeds = [self.seed, int(key) % 2**64, int(rows[0])]
-        generator = np.random.default_rng(seeds)
+        generator = self._generator(rows, key)
         shape = (len(rows), *self.schema.shape)
         noise = generator.random(shape, dtype=np.float32)
         return noise < self._scaled(rows)
+
+    def _generator(self, rows: np.ndarray, key: int) -> np.random.Generator:
+        """Returns what draws the noise of a batch of source rows.
+
+        The first row is part of the seed, so that two batches of one step never share their noise.
+        """
+        return np.random.default_rng([self.seed, int(key) % 2**64, int(rows[0])])
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         """Returns source rows as the model sees them, before any binarisation."""
