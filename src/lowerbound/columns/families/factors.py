@@ -59,16 +59,25 @@ def scores_of_levels(
         loadings: the covariances of the same with z, (L - 1, k).
         count: at least L; the scores of levels that are not there are zero.
     """
-    known = np.maximum(np.concatenate([[1 - shares.sum()], shares]), LEAST_LEVEL)
-    loadings = np.concatenate([-loadings.sum(0, keepdims=True), loadings])
-    means = loadings / known[:, None]
+    first = 1 - shares.sum()
+    known = np.maximum(np.concatenate([[first], shares]), LEAST_LEVEL)
+    of_first = -loadings.sum(0, keepdims=True)
+    means = np.concatenate([of_first, loadings]) / known[:, None]
     between = (means * known[:, None]).T @ means
-    values, vectors = np.linalg.eigh(np.eye(len(between)) - between)
-    inverse = (vectors / np.maximum(values, LEAST_SPREAD)) @ vectors.T
+    inverse = _inverse_within(between)
+    levels = len(known)
     weights = np.zeros((count, loadings.shape[1]))
-    weights[: len(known)] = means @ inverse
-    biases = -0.5 * (weights[: len(known)] * means).sum(1)
-    return weights, np.pad(biases, (0, count - len(known)))
+    biases = np.zeros(count)
+    weights[:levels] = means @ inverse
+    biases[:levels] = -0.5 * (weights[:levels] * means).sum(1)
+    return weights, biases
+
+
+def _inverse_within(between: np.ndarray) -> np.ndarray:
+    """Returns the inverse of the covariance of z within levels, I less that between them (k, k)."""
+    values, vectors = np.linalg.eigh(np.eye(len(between)) - between)
+    spreads = np.maximum(values, LEAST_SPREAD)
+    return (vectors / spreads) @ vectors.T
 
 
 def scores_of_numbers(
