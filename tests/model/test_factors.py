@@ -146,6 +146,31 @@ def test_levels_follow_the_numbers_that_tell_them(kind: str) -> None:
     assert (told == level).mean() > 0.8
 
 
+def test_a_frequent_count_among_rare_ones_follows_the_numbers_that_tell_it() -> None:
+    numbers = random_numbers(3000)[:, :3]
+    is_told = numbers[:, 0] > 0
+    rare = np.random.default_rng(3).integers(0, 30, 3000)
+    values = np.column_stack([numbers, np.where(is_told, 5, rare)])
+    plain = (*(ColumnSchema(f"x{place}") for place in range(3)), ColumnSchema("n", "count"))
+    columns = fit_columns(plain, values, np.arange(3000))
+    assert len(columns[3].atoms) == 30
+    model = Architecture((2,), LINEAR, likelihood=SHARED).build((4,), columns=columns)
+    start_from_factors(model, batch_of(values, columns), columns)
+    gaps = values.copy()
+    gaps[:, 3] = np.nan
+    told = {}
+    for count in (0, 5):
+        with torch.no_grad():
+            likelihood = model.reconstruction(batch_of(gaps, columns)).base_dist
+            cells = batch_of(np.where(np.isnan(gaps), count, gaps), columns).x
+            told[count] = likelihood.log_prob(cells)[:, 3].exp().numpy()
+    # The probability of each is about the share that it has among such rows.
+    assert told[5][is_told].mean() > 0.75
+    assert told[5][~is_told].mean() < 0.4
+    assert told[0][is_told].mean() < 0.02
+    assert told[0][~is_told].mean() < 0.05
+
+
 def test_a_constant_column_and_gaps_do_no_harm() -> None:
     values = with_gaps(random_numbers(100))
     values[:, 2] = 7.0

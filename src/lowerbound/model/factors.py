@@ -30,7 +30,7 @@ from ..errors import ConfigError
 from ..families.columns import ColumnsHead, Group
 from ..networks.layers import WithLinearPath
 from .conditionals import Conditional
-from .inputs import LinearFeatures, TableFeatures
+from .inputs import LinearFeatures, TableFeatures, are_frequent
 from .vae import VAE
 
 ROWS = 3000
@@ -224,7 +224,7 @@ def _outputs(
     own = numbers - group.parameters
     weight[own:], bias[own:] = group.family.follow(column, followed.of_column(column))
     if own:
-        weight[:own], bias[:own] = followed.of_atoms(column, own)
+        weight[:own], bias[:own] = followed.of_atoms(are_frequent(column), own)
     return weight, bias
 
 
