@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal
 
 from lowerbound.batch import Batch
 from lowerbound.columns import Coding, ColumnSchema
-from lowerbound.columns.families import CumulativeLogits, Gaussian
+from lowerbound.columns.families import CumulativeLogits, Gaussian, NegativeBinomial, StudentT
 from lowerbound.columns.families.factors import FollowedFactors, scores_of_numbers
 from lowerbound.columns.statistics import fit_columns
 from lowerbound.errors import ConfigError
@@ -53,6 +53,32 @@ def test_a_covariance_of_factors_is_taken_apart() -> None:
     found, left = take_apart(covariance, 2)
     assert np.allclose(found @ found.T, loadings @ loadings.T, atol=1e-3)
     assert np.allclose(left, noise, atol=1e-3)
+
+
+def test_the_factors_are_in_the_units_of_the_features() -> None:
+    values = random_numbers(2000) * np.array([1.0, 10.0, 0.1, 3.0, 100.0]) + 7.0
+    factors = find_factors(values, 2)
+    found = factors.loadings @ factors.loadings.T + np.diag(factors.noise)
+    deviations = values.std(0)
+    assert np.allclose(factors.mean, values.mean(0), rtol=0, atol=0.02 * deviations)
+    apart = (found - np.cov(values.T, ddof=0)) / np.outer(deviations, deviations)
+    assert np.abs(apart).max() < 0.02
+
+
+def test_the_encoder_starts_at_the_variances_of_the_posteriors() -> None:
+    values = random_numbers(600)
+    plain = tuple(ColumnSchema(f"x{place}") for place in range(5))
+    columns = fit_columns(plain, values, np.arange(600))
+    model = Architecture((2,), LINEAR, likelihood=SHARED).build((5,), columns=columns)
+    rows = batch_of(values, columns)
+    start_from_factors(model, rows, columns)
+    codes = Coding(columns).encode(values)
+    _, variances = find_factors(codes, 2).posterior(codes)
+    with torch.no_grad():
+        (posterior,) = model.latents.posteriors
+        seen = model.features(rows.x, rows.observed)
+        found = posterior(seen).base_dist.variance
+    assert np.abs(np.log(found.numpy() / variances)).max() < 0.5
 
 
 def test_more_factors_than_features_are_zero() -> None:
@@ -128,6 +154,24 @@ def test_tilted_shares_are_those_of_the_normal_given_factors() -> None:
     assert (tilted * (grid - mean) ** 2).sum() == pytest.approx(0.2, abs=1e-6)
 
 
+def test_a_family_of_numbers_follows_by_its_location_and_scale() -> None:
+    """Learned scales of Student's t start at the noise, log-means of counts at the loadings."""
+    column = ColumnSchema("x", mean=2.0, scale=0.5)
+    followed = FollowedFactors(np.array([0.1]), np.array([[0.8, -0.4]]), np.array([0.2]))
+    weights, biases = StudentT().follow(column, followed)
+    head = StudentT().head([column])
+    z = np.array([0.7, 0.5])
+    made = head(torch.from_numpy(weights @ z + biases).float()[None])
+    start = head(torch.zeros(1, 3))
+    assert made.location.item() == pytest.approx(0.1 + 0.8 * 0.7 - 0.4 * 0.5, abs=1e-5)
+    narrowing = (made.log_scale - start.log_scale).item()
+    assert narrowing == pytest.approx(0.5 * np.log(0.2), abs=0.05)
+    counts = replace(column, kind="count")
+    weights, _ = NegativeBinomial().follow(counts, followed)
+    # The feature is log(1 + x), standardised.
+    assert weights[0] == pytest.approx(0.5 * np.array([0.8, -0.4]))
+
+
 @pytest.mark.parametrize("kind", ["ordinal", "categorical", "binary"])
 def test_levels_follow_the_numbers_that_tell_them(kind: str) -> None:
     numbers = random_numbers(500)[:, :3]
@@ -144,6 +188,31 @@ def test_levels_follow_the_numbers_that_tell_them(kind: str) -> None:
     with torch.no_grad():
         told = model.reconstruct(batch_of(gaps, columns))[:, 3].numpy()
     assert (told == level).mean() > 0.8
+
+
+def test_a_frequent_count_among_rare_ones_follows_the_numbers_that_tell_it() -> None:
+    numbers = random_numbers(3000)[:, :3]
+    is_told = numbers[:, 0] > 0
+    rare = np.random.default_rng(3).integers(0, 30, 3000)
+    values = np.column_stack([numbers, np.where(is_told, 5, rare)])
+    plain = (*(ColumnSchema(f"x{place}") for place in range(3)), ColumnSchema("n", "count"))
+    columns = fit_columns(plain, values, np.arange(3000))
+    assert len(columns[3].atoms) == 30
+    model = Architecture((2,), LINEAR, likelihood=SHARED).build((4,), columns=columns)
+    start_from_factors(model, batch_of(values, columns), columns)
+    gaps = values.copy()
+    gaps[:, 3] = np.nan
+    told = {}
+    for count in (0, 5):
+        with torch.no_grad():
+            likelihood = model.reconstruction(batch_of(gaps, columns)).base_dist
+            cells = batch_of(np.where(np.isnan(gaps), count, gaps), columns).x
+            told[count] = likelihood.log_prob(cells)[:, 3].exp().numpy()
+    # The probability of each is about the share that it has among such rows.
+    assert told[5][is_told].mean() > 0.75
+    assert told[5][~is_told].mean() < 0.4
+    assert told[0][is_told].mean() < 0.02
+    assert told[0][~is_told].mean() < 0.05
 
 
 def test_a_constant_column_and_gaps_do_no_harm() -> None:

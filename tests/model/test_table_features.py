@@ -71,6 +71,24 @@ def test_the_value_of_an_atom_is_its_indicator_alone():
     assert made[8:11].tolist() == [1.0, 0.0, 1.0]
 
 
+def test_the_numbers_for_a_normal_by_hand():
+    """Values with NaN at atoms and gaps, atoms with NaN at gaps, levels but for the first."""
+    rows = np.array([ROW, [1.0, 1.0, 4.0, 0.0, 18_000.0, 0.0], [np.nan] * 6])
+    codes = torch.tensor(Coding(COLUMNS).encode(rows)).float()
+    observed = ~codes.isnan()
+    found = TableFeatures(COLUMNS).linear(torch.where(observed, codes, 0), observed)
+    count = (math.log(5.0) - 1) / 0.5
+    day = (days(2024, 2, 29) - 18_000) / 400
+    nan = math.nan
+    wanted = [
+        [1.0, count, 1.5, day, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0],
+        [nan, count, nan, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0],
+        [nan] * 10,
+    ]
+    torch.testing.assert_close(found.values, torch.tensor(wanted), equal_nan=True)
+    assert found.owner.tolist() == [0, 2, 3, 4, 0, 3, 3, 1, 1, 5]
+
+
 def test_what_is_not_observed_is_zero_everywhere():
     """Of a row of gaps nothing is left; of a gap nothing of its column."""
     assert not features_of([np.nan] * 6).any()

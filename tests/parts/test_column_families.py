@@ -14,6 +14,7 @@ from lowerbound.columns.families import (
     ColumnFamily,
     CumulativeLogits,
     Gaussian,
+    Histogram,
     NegativeBinomial,
     Poisson,
     Softmax,
@@ -350,3 +351,25 @@ def test_a_column_of_which_only_the_kind_is_known(family):
         part = family()
         d = part.head([column])(torch.zeros(3, 1, part.parameters(column)))
         assert d.log_prob(torch.ones(3, 1)).isfinite().all()
+
+
+def test_counts_drawn_above_a_histogram_begin_with_the_next_one():
+    column = fit_column(ColumnSchema("n", "count", "integer"), np.arange(200.0) % 10)
+    bins = Histogram(4).head([column]).bins
+    assert bins.high.item() == 9.5
+    drawn = bins.draw_above(torch.rand(4000, 1))
+    assert drawn.min() == 10
+    # The share of the first is that which its probability says.
+    chance = (bins.above(torch.tensor([10.0])) - bins.log_tails[:, 1]).exp().item()
+    assert (drawn == 10).float().mean().item() == pytest.approx(chance, abs=0.05)
+
+
+def test_numbers_drawn_beyond_a_histogram_are_beyond_it():
+    column = fit_column(ColumnSchema("x"), np.linspace(0.0, 1.0, 101))
+    bins = Histogram(4).head([column]).bins
+    uniform = torch.rand(4000, 1)
+    below = bins.low - bins.draw_below(uniform)
+    above = bins.draw_above(uniform) - bins.high
+    for distances in (below, above):
+        assert (distances >= 0).all()
+        assert distances.mean().item() == pytest.approx(bins.tail_scale.item(), rel=0.1)

@@ -109,6 +109,10 @@ def test_the_fixture_has_a_column_of_each_kind(run):
     assert [column.name for column in run.schema.table if column.atoms][:1] == ["gain"]
 
 
+def test_the_page_tells_that_training_rows_have_hidden_cells(written):
+    assert "In training, half of the rows have cells hidden (data.hide)" in written[1]
+
+
 def test_each_picture_is_there(written):
     names = {path.stem for path in written[0].parent.glob("*.png")}
     wanted = "marginals associations gaps column_densities column_probabilities pca_1 pca_1_by_2 "

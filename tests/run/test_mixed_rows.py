@@ -316,6 +316,23 @@ def test_the_command_evaluate_shows_columns(command, run, frame, tmp_path):
     assert [column["observed"] for column in found["columns"]] == observed
 
 
+@pytest.mark.parametrize(("hide", "is_told"), [(0.25, True), (0.0, False)])
+def test_the_command_fit_tells_of_hidden_cells(command, frame, tmp_path, hide, is_told):
+    frame.head(100).write_parquet(tmp_path / "rows.parquet")
+    settings = [f"data.hide={hide}", "training.epochs=1", "report.write=false"]
+    code, printed, _ = command(
+        "fit",
+        "table",
+        "--data",
+        tmp_path / "rows.parquet",
+        "--out",
+        tmp_path / "run",
+        *(word for setting in settings for word in ("--set", setting)),
+    )
+    assert code == 0
+    assert ("in training, half of the rows have cells hidden (data.hide)" in printed) == is_told
+
+
 def test_the_command_score_names_cells(command, run, frame, tmp_path):
     frame.head(50).drop("since").with_columns(height=300.0).write_csv(tmp_path / "rows.csv")
     out = tmp_path / "scores.parquet"

@@ -38,7 +38,7 @@ def fit(
     from .. import fitting
     from .. import recipe as recipes
     from ..data import described
-    from ..report.text import tell_splits
+    from ..report.text import HIDDEN_IN_TRAINING, tell_splits
 
     run = fitting.fit(
         recipe,
@@ -65,6 +65,8 @@ def fit(
     lines += figures_table(summary)
     if summary["caveat"]:
         lines.append(f"note: {summary['caveat']}")
+    if run.schema.table and run.recipe.data.hide:
+        lines.append(f"note: in training, {HIDDEN_IN_TRAINING}")
     lines.append(f"run      {run.folder}")
     lines += report_lines(run.folder / "report")
     following = next_command(run)

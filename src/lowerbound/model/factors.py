@@ -30,7 +30,7 @@ from ..errors import ConfigError
 from ..families.columns import ColumnsHead, Group
 from ..networks.layers import WithLinearPath
 from .conditionals import Conditional
-from .inputs import LinearFeatures, TableFeatures
+from .inputs import LinearFeatures, TableFeatures, are_frequent
 from .vae import VAE
 
 ROWS = 3000
@@ -173,10 +173,16 @@ def take_apart(covariance: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarr
 def _loadings(covariance: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
     """Returns the most likely W (F, k), given Psi; zeros where there are fewer factors."""
     root = np.sqrt(noise)
-    values, vectors = np.linalg.eigh(covariance / np.outer(root, root))
-    lengths = np.sqrt(np.maximum(values[::-1][:count] - 1, 0))
-    found = vectors[:, ::-1][:, :count] * lengths * root[:, None]
-    return np.pad(found, ((0, 0), (0, count - found.shape[1])))
+    scaled = covariance / np.outer(root, root)
+    values, vectors = np.linalg.eigh(scaled)
+    # The eigenvalues ascend: the factors are the last ones.
+    greatest = values[::-1][:count]
+    directions = vectors[:, ::-1][:, :count]
+    lengths = np.sqrt(np.maximum(greatest - 1, 0))
+    found = directions * lengths * root[:, None]
+    loadings = np.zeros((len(noise), count))
+    loadings[:, : found.shape[1]] = found
+    return loadings
 
 
 # Decoder -----------------------------------------------------------------------------------------
@@ -218,7 +224,7 @@ def _outputs(
     own = numbers - group.parameters
     weight[own:], bias[own:] = group.family.follow(column, followed.of_column(column))
     if own:
-        weight[:own], bias[:own] = followed.of_atoms(column, own)
+        weight[:own], bias[:own] = followed.of_atoms(are_frequent(column), own)
     return weight, bias
 
 

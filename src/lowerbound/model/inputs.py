@@ -171,9 +171,12 @@ def _frequent_atoms(columns: Sequence[ColumnSchema]) -> list[np.ndarray]:
     """Returns the codes of the atoms of each column; of counts, of which all values may be atoms,
     those of the frequent ones.
     """
-    frequent = []
-    for column, codes in zip(columns, Coding(columns).atoms(), strict=True):
-        if column.kind == "count" and column.shares:
-            codes = codes[np.array(column.shares) >= FREQUENT]
-        frequent.append(codes)
-    return frequent
+    pairs = zip(columns, Coding(columns).atoms(), strict=True)
+    return [codes[are_frequent(column)] for column, codes in pairs]
+
+
+def are_frequent(column: ColumnSchema) -> np.ndarray:
+    """Says which of the atoms of a column have an indicator, (A,)."""
+    if column.kind == "count" and column.shares:
+        return np.array(column.shares) >= FREQUENT
+    return np.ones(len(column.atoms), dtype=bool)

@@ -160,6 +160,14 @@ def tell_splits(sizes: Mapping[str, int], unit: str, source: str) -> str:
     )
 
 
+HIDDEN_IN_TRAINING = (
+    "half of the rows have cells hidden (data.hide), which count neither for the encoder "
+    "nor for the likelihood: the figures of the training split are of fewer cells than those of "
+    "the validation split, and differ from them for this alone"
+)
+"""What is to be known where training rows stand beside others that have all their cells."""
+
+
 def _count_or_no(number: int) -> str:
     if number:
         return f"{number:,}"

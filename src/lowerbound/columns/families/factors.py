@@ -17,8 +17,8 @@ class FollowedFactors(NamedTuple):
     """Features of one column: mean + loadings z + noise, with z ~ N(0, I).
 
     Of a number that is its code (the standardised log(1 + x) of a count), and an indicator of each
-    of its atoms; of levels with an order their position; of other levels an indicator of each but
-    the first.
+    of its atoms (of a count, of the frequent ones); of levels with an order their position; of
+    other levels an indicator of each but the first.
 
     Attributes:
         mean: (F,).
@@ -36,12 +36,22 @@ class FollowedFactors(NamedTuple):
             return self
         return FollowedFactors(self.mean[:1], self.loadings[:1], self.noise[:1])
 
-    def of_atoms(self, column: ColumnSchema, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def of_atoms(self, has_indicator: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns weights (count, k) and biases (count,) of the scores of a number being none of
         its atoms, and being each of them.
+
+        Args:
+            has_indicator: which of its A atoms have an indicator, (A,) bool. The others are as
+                likely beside being none of them, whatever z is.
+            count: at least 1 + A; the scores of atoms that are not there are zero.
         """
-        atoms = slice(1, 1 + len(column.atoms))
-        return scores_of_levels(self.mean[atoms], self.loadings[atoms], count)
+        told = 1 + int(has_indicator.sum())
+        weights, biases = scores_of_levels(self.mean[1:told], self.loadings[1:told], told)
+        # Atoms without an indicator share the score of none.
+        scores = np.zeros(1 + len(has_indicator), np.int64)
+        scores[1:][has_indicator] = np.arange(1, told)
+        more = count - len(scores)
+        return np.pad(weights[scores], ((0, more), (0, 0))), np.pad(biases[scores], (0, more))
 
 
 def scores_of_levels(
@@ -59,16 +69,25 @@ def scores_of_levels(
         loadings: the covariances of the same with z, (L - 1, k).
         count: at least L; the scores of levels that are not there are zero.
     """
-    known = np.maximum(np.concatenate([[1 - shares.sum()], shares]), LEAST_LEVEL)
-    loadings = np.concatenate([-loadings.sum(0, keepdims=True), loadings])
-    means = loadings / known[:, None]
+    first = 1 - shares.sum()
+    known = np.maximum(np.concatenate([[first], shares]), LEAST_LEVEL)
+    of_first = -loadings.sum(0, keepdims=True)
+    means = np.concatenate([of_first, loadings]) / known[:, None]
     between = (means * known[:, None]).T @ means
-    values, vectors = np.linalg.eigh(np.eye(len(between)) - between)
-    inverse = (vectors / np.maximum(values, LEAST_SPREAD)) @ vectors.T
+    inverse = _inverse_within(between)
+    levels = len(known)
     weights = np.zeros((count, loadings.shape[1]))
-    weights[: len(known)] = means @ inverse
-    biases = -0.5 * (weights[: len(known)] * means).sum(1)
-    return weights, np.pad(biases, (0, count - len(known)))
+    biases = np.zeros(count)
+    weights[:levels] = means @ inverse
+    biases[:levels] = -0.5 * (weights[:levels] * means).sum(1)
+    return weights, biases
+
+
+def _inverse_within(between: np.ndarray) -> np.ndarray:
+    """Returns the inverse of the covariance of z within levels, I less that between them (k, k)."""
+    values, vectors = np.linalg.eigh(np.eye(len(between)) - between)
+    spreads = np.maximum(values, LEAST_SPREAD)
+    return (vectors / spreads) @ vectors.T
 
 
 def scores_of_numbers(

@@ -177,9 +177,12 @@ class _Bins(nn.Module):
     @property
     def tail_means(self) -> Tensor:
         """The means of the tails below and above the bins, (n, 2)."""
-        below = torch.where(self.is_count, (self.low - 0.5) / 2, self.low - self.tail_scale)
+        # Of counts: all below the lowest edge alike, and a geometric distribution above.
         stay = torch.exp(-1 / self.tail_scale)
-        steps = torch.where(self.is_count, 0.5 + stay / (1 - stay), self.tail_scale)
+        below_of_counts = (self.low - 0.5) / 2
+        steps_of_counts = 0.5 + stay / (1 - stay)
+        below = torch.where(self.is_count, below_of_counts, self.low - self.tail_scale)
+        steps = torch.where(self.is_count, steps_of_counts, self.tail_scale)
         return torch.stack([below, self.high + steps], dim=-1)
 
     def round(self, value: Tensor) -> Tensor:

@@ -37,8 +37,10 @@ class _StudentTs(ColumnDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         deviation = (value - self.location) * torch.exp(-self.log_scale)
         half = self.freedom / 2
-        tail = (half + 0.5) * torch.log1p(deviation.square() / self.freedom)
-        norm = torch.lgamma(half + 0.5) - torch.lgamma(half) - 0.5 * torch.log(self.freedom)
+        power = half + 0.5
+        tail = power * torch.log1p(deviation.square() / self.freedom)
+        ratio = torch.lgamma(power) - torch.lgamma(half)
+        norm = ratio - 0.5 * torch.log(self.freedom)
         return norm - 0.5 * math.log(math.pi) - self.log_scale - tail
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008

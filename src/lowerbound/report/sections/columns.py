@@ -238,9 +238,6 @@ def together(run: Run, findings: TableFindings) -> Section | None:
         return None
     shown = np.sort(_worst_first(findings.distances)[:ASSOCIATED_COLUMNS])
     of_data, of_samples = findings.associations(shown)
-    above = np.triu_indices(len(shown), 1)
-    gaps = of_data[above] - of_samples[above]
-    apart = np.abs(gaps)
     names = [findings.columns[position].name for position in shown]
     which = "of all columns"
     if len(shown) < count:
@@ -251,14 +248,9 @@ def together(run: Run, findings: TableFindings) -> Section | None:
         "correlation ratio of numbers and levels (with that of Kelley; both from 0 to 1)."
     )
     sentences = [sentence]
-    if np.isfinite(apart).any():
-        first, second = (int(places[np.nanargmax(apart)]) for places in above)
-        sentences.append(
-            f"Data and samples are {np.nanmean(apart):.2f} apart in the mean, and "
-            f"{np.nanmax(apart):.2f} at most ({shorten(names[first])} and "
-            f"{shorten(names[second])}: {of_data[first, second]:.2f} in the data, "
-            f"{of_samples[first, second]:.2f} in samples)."
-        )
+    above = np.triu_indices(len(shown), 1)
+    if np.isfinite((of_data - of_samples)[above]).any():
+        sentences.append(_how_far_apart(of_data, of_samples, names))
 
     def draw(ax: Axes | None) -> Figure:
         if ax is not None:
@@ -274,6 +266,20 @@ def together(run: Run, findings: TableFindings) -> Section | None:
         wide=True,
     )
     return Section("Associations", tuple(sentences), pictures=(picture,))
+
+
+def _how_far_apart(of_data: np.ndarray, of_samples: np.ndarray, names: Sequence[str]) -> str:
+    """Says how far the associations (D, D) of data and samples are apart, one at least finite."""
+    above = np.triu_indices(len(names), 1)
+    apart = np.abs(of_data - of_samples)[above]
+    furthest = np.nanargmax(apart)
+    first, second = (int(places[furthest]) for places in above)
+    return (
+        f"Data and samples are {np.nanmean(apart):.2f} apart in the mean, and "
+        f"{np.nanmax(apart):.2f} at most ({shorten(names[first])} and "
+        f"{shorten(names[second])}: {of_data[first, second]:.2f} in the data, "
+        f"{of_samples[first, second]:.2f} in samples)."
+    )
 
 
 # Likelihood --------------------------------------------------------------------------------------

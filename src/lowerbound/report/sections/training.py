@@ -10,7 +10,7 @@ from ...run import Run
 from ...system.files import is_file, within
 from ..figures import lines
 from ..records import Picture, Section
-from ..text import metric_title
+from ..text import HIDDEN_IN_TRAINING, metric_title
 
 MetricRows = list[dict[str, float]]
 """The rows of metrics.csv: the numbers of each epoch, by column."""
@@ -46,11 +46,7 @@ def training(run: Run) -> Section | None:
     pictures = _curves(run, rows)
     sentences = list(_outcome(run))
     if run.schema.table and run.recipe.data.hide:
-        sentences.append(
-            "Half of the training rows have cells hidden (data.hide), which count neither for the "
-            "encoder nor for the likelihood: the curve of the training split is of fewer cells, "
-            "and lies above that of the validation split for this alone."
-        )
+        sentences.append(f"In training, {HIDDEN_IN_TRAINING}.")
     weights = _finite_column(rows, "kl_weight")
     if weights:
         if max(weights) - min(weights) < 1e-12:
