@@ -197,6 +197,7 @@ class Fit:
         row: dict[str, float] = {"epoch": state.epoch + 1, "step": state.step}
         row["learning_rate"] = self.stepper.learning_rate(last_step)
         row["kl_weight"] = self.objective.weight(last_step, self.stepper.steps)
+        row |= self.objective.scheduled(last_step, self.stepper.steps)
         if self.settings.on_nonfinite == "skip":
             row["train_skipped"] = state.skipped
         row |= {f"train_{name}": value for name, value in means.items()}
