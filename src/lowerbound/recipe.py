@@ -79,6 +79,9 @@ class Training:
         phases: phases that are repeated in turn until the epochs are over; without phases, every
             epoch trains all of the model.
         clip: largest norm of the gradient; None does not clip.
+        ema: decay of an exponential moving average of the weights, such as 0.999, which looks back
+            over 1 / (1 - ema) steps, and less far at the start. The averages are what is validated,
+            kept, reported and saved; a checkpoint holds both. None: the weights themselves.
         monitor: measure on the validation split that chooses the best weights: "objective", or for
             interactions a ranking metric such as "ndcg@100". Its k becomes the number of items
             where there are fewer items.
@@ -124,6 +127,7 @@ class Training:
     schedule: AnySchedule = Constant()
     phases: tuple[Annotated[Phase, table(Phase)], ...] = ()
     clip: float | None = Field(default=None, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
     monitor: str = "objective"
     validate_every: PositiveInt = 1
     patience: PositiveInt | None = None

@@ -166,8 +166,23 @@ class Fit:
         started = time.perf_counter()
         self._look()  # it waits for the steps before it, and is part of their time
         state.step_seconds += time.perf_counter() - started
-        row = self._measure_epoch()
-        state.history.append(row)
+        with self.weights.measured():
+            row = self._measure_epoch()
+            state.history.append(row)
+            if self.fabric.is_global_zero:
+                self.follower.epoch_done(state.history)
+        self._judge(row)
+        state.next_epoch()
+        self.sums.reset()
+        if ends_phase(self.settings, state.epoch):
+            self.weights.learner.refresh()
+        patience = self.settings.patience
+        if patience is not None and f"validation_{self.monitor}" in row:
+            state.stopped = state.epoch - state.best_epoch >= patience
+
+    def _judge(self, row: dict[str, float]) -> None:
+        """Keeps the weights of the epoch if they are the best so far, or nothing can tell."""
+        state = self.state
         column = f"validation_{self.monitor}"
         value = math.inf
         if column in row:
@@ -178,15 +193,6 @@ class Fit:
             state.best_value = value
             state.best_epoch = state.epoch + 1
             self.weights.keep_best(may_get_worse=has_validation)
-        state.next_epoch()
-        self.sums.reset()
-        if ends_phase(self.settings, state.epoch):
-            self.weights.learner.refresh()
-        patience = self.settings.patience
-        if patience is not None and column in row:
-            state.stopped = state.epoch - state.best_epoch >= patience
-        if self.fabric.is_global_zero:
-            self.follower.epoch_done(state.history)
 
     def _measure_epoch(self) -> dict[str, float]:
         """Returns the row of metrics.csv for the epoch that was just trained."""

@@ -239,6 +239,7 @@ class Stepper:
             if not is_usable(loss, parameters, self.processes):
                 return False
         self.optimizer.step()
+        self.weights.note_step()
         return True
 
     def _count(
