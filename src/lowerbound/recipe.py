@@ -78,7 +78,12 @@ class Training:
         schedule: factor of the learning rate over the run.
         phases: phases that are repeated in turn until the epochs are over; without phases, every
             epoch trains all of the model.
-        clip: largest norm of the gradient; None does not clip.
+        clip: largest norm of the gradient of the loss, in nats per example; None does not clip.
+            Thresholds that were published for a loss per dimension, as those of VDVAE, are to be
+            multiplied by the number of dimensions.
+        skip_above: norm of the gradient, before it is clipped and in the units of `clip`, above
+            which a step is left out and counted in the metrics, as is a step whose gradient is not
+            finite. None takes all steps.
         ema: decay of an exponential moving average of the weights, such as 0.999, which looks back
             over 1 / (1 - ema) steps, and less far at the start. The averages are what is validated,
             kept, reported and saved; a checkpoint holds both. None: the weights themselves.
@@ -127,6 +132,7 @@ class Training:
     schedule: AnySchedule = Constant()
     phases: tuple[Annotated[Phase, table(Phase)], ...] = ()
     clip: float | None = Field(default=None, gt=0)
+    skip_above: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
     monitor: str = "objective"
     validate_every: PositiveInt = 1

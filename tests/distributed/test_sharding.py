@@ -144,6 +144,8 @@ def test_an_optimiser_that_needs_whole_weights_is_refused(optimizer):
         {"on_nonfinite": "skip"},
         {"patience": 1, "learning_rate": 0.3},
         {"ema": 0.9},
+        {"skip_above": 15.0},
+        {"skip_above": 15.0, "clip": 3.0},
     ],
 )
 def test_clipping_skipping_stopping_and_averaging_do_the_same(digits, fabric, changed):

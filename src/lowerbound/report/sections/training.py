@@ -232,6 +232,8 @@ def _warnings(run: Run, rows: MetricRows) -> tuple[str, ...]:
         )
     if not all(math.isfinite(row.get("train_objective", 0)) for row in rows):
         messages.append("The training objective was not a finite number in some epochs.")
+    if any("train_objective" not in row for row in rows):
+        messages.append("In some epochs each training step was left out, so that nothing changed.")
     return tuple(messages)
 
 
