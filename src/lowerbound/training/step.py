@@ -205,15 +205,16 @@ class Stepper:
                 batch.observed,
             )
             loss = self.objective(terms, state.step, self.steps)
-        if self._is_broken(loss):
-            # Raises before the weights go wrong too.
-            self._count(state, loss, terms, share)
-            self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
-        if share.world > 1:
-            # The mean over the processes is then the mean over the batch.
-            self.fabric.backward(loss * (share.size * share.world / share.whole))
-        else:
-            self.fabric.backward(loss)
+            if self._is_broken(loss):
+                # Raises before the weights go wrong too.
+                self._count(state, loss, terms, share)
+                self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
+            # Blocks that are computed a second time draw their noise again.
+            if share.world > 1:
+                # The mean over the processes is then the mean over the batch.
+                self.fabric.backward(loss * (share.size * share.world / share.whole))
+            else:
+                self.fabric.backward(loss)
         return loss, terms, share
 
     def _is_broken(self, loss: Tensor) -> bool:

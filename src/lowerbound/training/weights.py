@@ -15,7 +15,7 @@ from ..model import VAE
 from ..recipe import Phase, Training
 from ..system.weights import load_weights, refuse_other_weights
 from .average import Average
-from .execution import Compiled, compiled
+from .execution import Compiled, compiled, recompute_blocks
 
 
 class Weights:
@@ -46,6 +46,8 @@ class Weights:
         self.model = model
         self.in_parts: bool = keeps_parts(fabric)
         self.learner: VAE = copy.deepcopy(model) if self.in_parts else model
+        if settings.recompute:
+            recompute_blocks(self.learner)
         choice = settings.compile
         if choice == "auto" and fabric.world_size > 1:
             choice = False
