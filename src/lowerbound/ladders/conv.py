@@ -178,7 +178,7 @@ class ConvLadder(Ladder):
 
     def _spaces(self, shape: tuple[int, ...]) -> list[Maps]:
         """Returns the maps of each grid for such images, from the data's side."""
-        _, height, width = image_shape(shape, "ConvLadder")
+        _, height, width = image_shape(shape, "ConvLadder", "MLPLadder")
         widths = self.width
         if isinstance(widths, int):
             widths = (widths,) * len(self.grids)
@@ -211,7 +211,7 @@ class ConvLadder(Ladder):
 
     def _stem(self, shape: tuple[int, ...], space: Maps) -> nn.Module:
         """Makes the way from the image to the first grid."""
-        inputs, height, width = image_shape(shape, "ConvLadder")
+        inputs, height, width = image_shape(shape, "ConvLadder", "MLPLadder")
         fill = _Fill(height, width, self.stem)
         if not self.stem_blocks:
             padding = self._stem_padding()

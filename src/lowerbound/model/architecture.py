@@ -125,7 +125,7 @@ class Architecture:
             if getattr(self, name) != default_of(Architecture, name):
                 raise ValueError(
                     f"{name} is for a chain of levels, and model.ladder is "
-                    f"{type(self.ladder).__name__}; leave it out, or the ladder"
+                    f"{type(self.ladder).__name__}; set model.{name}=none, or model.ladder=none"
                 )
 
     def build(

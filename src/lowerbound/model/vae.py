@@ -1,5 +1,6 @@
 """The one model class."""
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -63,6 +64,11 @@ class VAE(nn.Module):
         self.sparse = sparse
         self.conditions = conditions
         self.features = features
+
+    @property
+    def widest(self) -> int:
+        """How many numbers the widest row of one example has, for the size of chunks."""
+        return max(math.prod(self.shape), self.latents.widest)
 
     def infer(self, batch: Batch | Values, samples: int = 1) -> Inference:
         """Draws the latent levels of a batch (B, *shape), with `samples` draws of each."""
