@@ -68,6 +68,7 @@ MAY_CHANGE_ON_RESUME = (
     "strategy",
     "threads",
     "compile",
+    "recompute",
     "checkpoint_every",
     "checkpoint_steps",
     "checkpoint_seconds",

@@ -158,6 +158,7 @@ def test_prior(part):
     Elbo(beta=4.0),
     Elbo(beta=Linear(stop=0.2)),
     Elbo(free_bits=1.7),
+    Elbo(free_bits=Linear(2.0, 0.0, 20)),
     Elbo(kl="sampled"),
     Elbo(beta=0.0),
 )

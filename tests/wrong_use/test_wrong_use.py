@@ -770,7 +770,12 @@ WRONG = [
     (
         "negative free bits",
         "fit plain.toml --data good.csv --set objective.free_bits=-1",
-        "recipe: objective.free_bits: should be greater than or equal to 0, got -1",
+        "recipe: objective.free_bits: should be greater than or equal to 0 or the name or the table of a schedule, got -1",
+    ),
+    (
+        "free bits by an unknown schedule",
+        "fit plain.toml --data good.csv --set objective.free_bits=Liner",
+        "recipe: objective.free_bits: should be a number, got 'Liner'; objective.free_bits: unknown schedule 'Liner'; did you mean 'Linear'? Allowed: Constant, Linear, Cosine, LinearDecay, OneCycle, Stages",
     ),
     (
         "an unknown estimate of the rate",
