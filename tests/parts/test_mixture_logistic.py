@@ -229,9 +229,9 @@ def test_training_starts_at_about_the_entropy_of_all_colours():
 @pytest.mark.parametrize("heads", ["joint", "separate"])
 @pytest.mark.parametrize("shape", [(1, 6, 5), (3, 6, 5)], ids=str)
 def test_networks_of_images_give_its_features(network, heads, shape):
-    model = Architecture((4,), network, likelihood=MixtureLogistic(2, levels=4), heads=heads).build(
-        shape
-    )
+    model = Architecture(
+        (4,), network=network, likelihood=MixtureLogistic(2, levels=4), heads=heads
+    ).build(shape)
     x = torch.randint(0, 4, (5, *shape)) / 3
     terms = model.terms(x, 3)
     assert terms.log_likelihood.shape == (3, 5)
@@ -245,7 +245,9 @@ def test_networks_of_images_give_its_features(network, heads, shape):
 
 
 def test_a_vector_is_so_many_grey_values():
-    model = Architecture((2,), MLP((6,)), likelihood=MixtureLogistic(3, levels=5)).build((7,))
+    model = Architecture((2,), network=MLP((6,)), likelihood=MixtureLogistic(3, levels=5)).build(
+        (7,)
+    )
     assert model.decoder.family.features((7,)) == (63,)
     assert model.sample(4).shape == (4, 7)
 

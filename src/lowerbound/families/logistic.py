@@ -174,12 +174,7 @@ class _DiscretizedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        # E[X] = step * the sum over the edges of the cells of P(X > edge)
-        total = torch.zeros_like(self.location)
-        for cell in range(self.levels - 1):
-            edge = (cell + 0.5) * self.step
-            total += torch.sigmoid((self.location - edge) / self.scale)
-        return total * self.step
+        return mean_of_rounded(self.location, self.scale, self.levels)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         with torch.no_grad():
