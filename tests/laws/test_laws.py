@@ -34,7 +34,7 @@ from lowerbound.columns.families import (
     Gaussian,
     StudentT,
 )
-from lowerbound.families import DiscretizedLogistic, Family, Normal, base
+from lowerbound.families import DiscretizedLogistic, Family, MixtureLogistic, Normal, base
 from lowerbound.ladders import ConvLadder, Ladder, MLPLadder
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
@@ -64,6 +64,9 @@ def everything(module, base, *variants):
     Normal(mean="sigmoid"),
     DiscretizedLogistic(levels=2),
     DiscretizedLogistic(levels=5, mean="identity"),
+    DiscretizedLogistic(scale="shared"),
+    MixtureLogistic(components=1, levels=2),
+    MixtureLogistic(components=3, levels=50),
 )
 def test_family(part):
     testing.check_family(part)

@@ -12,6 +12,7 @@ from .columns import Columns, TableDistribution
 from .continuous_bernoulli import ContinuousBernoulli
 from .delta import Delta
 from .logistic import DiscretizedLogistic
+from .mixture_logistic import MixtureLogistic
 from .multinomial import Multinomial
 from .normal import Normal
 from .place import Place
@@ -23,6 +24,7 @@ LISTED_FIRST = (
     "continuous_bernoulli",
     "delta",
     "logistic",
+    "mixture_logistic",
     "columns",
 )
 """The order in which families are listed; files that are not named here follow by their names."""
@@ -38,6 +40,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Family",
     "FamilyWithHead",
+    "MixtureLogistic",
     "Multinomial",
     "Normal",
     "Place",

@@ -165,7 +165,7 @@ def build_tied_decoder(
         ConfigError: the likelihood has more than one parameter for each element, or the network
             cannot be tied.
     """
-    if family.parameters != 1:
+    if family.features(shape) != tuple(shape):
         raise ConfigError(
             f"a tied decoder gives one parameter for each element, but {type(family).__name__} "
             "needs more"
