@@ -11,6 +11,7 @@ from .bernoulli import Bernoulli
 from .columns import Columns, TableDistribution
 from .continuous_bernoulli import ContinuousBernoulli
 from .delta import Delta
+from .flow import FlowPosterior
 from .logistic import DiscretizedLogistic
 from .multinomial import Multinomial
 from .normal import Normal
@@ -24,6 +25,7 @@ LISTED_FIRST = (
     "delta",
     "logistic",
     "columns",
+    "flow",
 )
 """The order in which families are listed; files that are not named here follow by their names."""
 
@@ -38,6 +40,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Family",
     "FamilyWithHead",
+    "FlowPosterior",
     "Multinomial",
     "Normal",
     "Place",
