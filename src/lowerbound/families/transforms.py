@@ -38,9 +38,9 @@ def import_zuko(part: str) -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    if "zuko" in sys.modules:
+    if sys.modules.get("zuko") is not None:
         return sys.modules["zuko"]
-    validates = Distribution._validate_args  # type: ignore[attr-defined]
+    validates = Distribution._validate_args
     arguments = inspect.getattr_static(Distribution, "arg_constraints")
     try:
         import zuko
@@ -50,7 +50,7 @@ def import_zuko(part: str) -> Any:
         ) from None
     finally:
         Distribution.set_default_validate_args(validates)
-        Distribution.arg_constraints = arguments  # type: ignore[method-assign, assignment]
+        Distribution.arg_constraints = arguments  # type: ignore[method-assign]
     _describe_arguments(zuko.distributions)
     return zuko
 
@@ -108,10 +108,10 @@ def build_transform(
 def start_as_identity(transform: nn.Module) -> None:
     """Sets the parameters of each map to zero, at which it is the identity, whatever it sees."""
     for part in transform.modules():
-        if hasattr(part, "hyper"):
-            layers = [layer for layer in part.hyper.modules() if hasattr(layer, "weight")]
-            layers[-1].weight.zero_()
-            layers[-1].bias.zero_()
+        network = getattr(part, "hyper", None)
+        if network is not None:
+            network[-1].weight.zero_()
+            network[-1].bias.zero_()
         for parameter in getattr(part, "phi", ()):
             parameter.zero_()
 
@@ -154,7 +154,8 @@ class Flow(Distribution):
             return z, self.base.log_prob(values) - log_stretch
 
     def log_prob(self, value: Tensor) -> Tensor:
-        z = in_full_precision(value)
+        batch_shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        z = in_full_precision(value).expand(*batch_shape, *self.event_shape)
         with _full_precision(z):
             values, log_stretch = self.transform.call_and_ladj(z)
             log_prob = self.base.log_prob(values) + log_stretch

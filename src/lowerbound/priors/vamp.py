@@ -131,17 +131,16 @@ class _VampPrior(StartsFromData):
 
     is_unit: Tensor
 
-    def __init__(self, spec: "VampPrior", place: Place) -> None:
+    def __init__(self, spec: "VampPrior", posterior: nn.Module, context: tuple[int, ...]) -> None:
         super().__init__()
-        assert place.context is not None
         self.examples_wanted = spec.components
         self.from_data = spec.start == "data"
-        self.inputs = nn.Parameter(torch.randn(spec.components, *place.context))
+        self.inputs = nn.Parameter(torch.randn(spec.components, *context))
         self.register_buffer("is_unit", torch.tensor(False))
         self.logits: nn.Parameter | None = None
         if spec.weights == "learned":
             self.logits = nn.Parameter(torch.zeros(spec.components))
-        self._posterior = (place.posterior,)  # in a tuple, so that its weights are registered once
+        self._posterior = (posterior,)  # in a tuple, so that its weights are registered once
         self._kept: _Kept | None = None
 
     @torch.no_grad()
@@ -180,18 +179,18 @@ class _VampPrior(StartsFromData):
 
     def _state(self) -> tuple[Any, ...]:
         """Returns what changes whenever a weight does."""
-        weights = [*self.parameters(), *self._posterior[0].parameters()]
+        weights = [self.is_unit, *self.parameters(), *self._posterior[0].parameters()]
         places = [(weight.data_ptr(), weight._version, weight.dtype) for weight in weights]
-        return (*places, bool(self.is_unit), torch.is_autocast_enabled(self.inputs.device.type))
+        return (*places, torch.is_autocast_enabled(self.inputs.device.type))
 
     def _mixture(self) -> Distribution:
         """Encodes the pseudo-inputs without noise and mixes their posteriors."""
-        posterior = self._posterior[0]
+        posterior: Any = self._posterior[0]
         with _without_noise(posterior):
             components = posterior.clean(self.pseudo_inputs())
-        logits = self.logits
-        if logits is None:
-            logits = torch.zeros_like(self.inputs.flatten(1)[:, 0])
+        logits = self.inputs.new_zeros(len(self.inputs))
+        if self.logits is not None:
+            logits = self.logits
         if isinstance(components, Independent) and isinstance(components.base_dist, _Normal):
             normal = components.base_dist
             return NormalMixture(normal.mean, normal.stddev, logits.log_softmax(-1))
@@ -231,7 +230,7 @@ class VampPrior(Prior):
             )
         if any(isinstance(part, SparseLinear) for part in place.posterior.modules()):
             raise ConfigError(_REFUSED_ROWS)
-        return _VampPrior(self, place)
+        return _VampPrior(self, place.posterior, place.context)
 
     def refuses_posterior(self, family: Family) -> str | None:
         if not family.has_density:
