@@ -374,6 +374,17 @@ def test_bad_settings_are_refused(make):
         make()
 
 
+def test_a_draft_of_a_flow_has_no_memory():
+    """A run is loaded into a draft first, which may be of any size."""
+    with torch.device("meta"):
+        drafts = [spec.build(Place((2,))) for spec in PRIORS]
+        drafts += [spec.head(Place((2,))) for spec in POSTERIORS]
+    for draft in drafts:
+        assert {value.device.type for value in draft.state_dict().values()} == {"meta"}
+    with pytest.raises(ConfigError, match="weights of a flow need"):
+        FlowPrior("MAF", 3, (2_000_000, 2_000_000)).build(Place((2,)))
+
+
 def test_a_flow_posterior_is_no_likelihood():
     assert "not a likelihood" in FlowPosterior().refuses(0.0, 1.0, None)
     with pytest.raises(ConfigError, match=r"of vectors, got events of shape \(1, 8, 8\)"):

@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from ..errors import ConfigError
+from ..system.machine import refuse_beyond_memory
 
 Kind = Literal["MAF", "NSF", "IAF", "RealNVP"]
 """The kinds of maps.
@@ -90,18 +92,22 @@ def build_transform(
         A module that gives a transform of zuko for features (..., context), or for None.
 
     Raises:
-        ConfigError: zuko is not installed.
+        ConfigError: zuko is not installed, or the weights do not fit in memory.
     """
     flows = import_zuko(part).flows
     classes = {"MAF": flows.MAF, "IAF": flows.MAF, "NSF": flows.NSF, "RealNVP": flows.RealNVP}
     options: dict[str, Any] = {"transforms": transforms, "hidden_features": tuple(hidden)}
     if kind == "NSF":
         options["bins"] = bins
-    # Its masks are computed, so that they are made on a device that has numbers.
+    widths = [size + context, *hidden, 3 * bins * size]
+    weights = transforms * sum(one * other for one, other in pairwise(widths))
+    refuse_beyond_memory(weights, f"up to {weights:,} weights of a flow")
+    # Masks are computed, also for a draft on the meta device, which has no numbers.
+    device = torch.get_default_device()
     with torch.device("cpu"):
         flow = classes[kind](size, context, activation=nn.ELU, **options)
     start_as_identity(flow.transform)
-    return flow.transform
+    return flow.transform.to(device)
 
 
 @torch.no_grad()
