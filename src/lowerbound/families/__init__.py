@@ -11,6 +11,7 @@ from .bernoulli import Bernoulli
 from .columns import Columns, TableDistribution
 from .continuous_bernoulli import ContinuousBernoulli
 from .delta import Delta
+from .flow import FlowPosterior
 from .logistic import DiscretizedLogistic
 from .mixture_logistic import MixtureLogistic
 from .multinomial import Multinomial
@@ -26,6 +27,7 @@ LISTED_FIRST = (
     "logistic",
     "mixture_logistic",
     "columns",
+    "flow",
 )
 """The order in which families are listed; files that are not named here follow by their names."""
 
@@ -40,6 +42,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Family",
     "FamilyWithHead",
+    "FlowPosterior",
     "MixtureLogistic",
     "Multinomial",
     "Normal",

@@ -215,6 +215,13 @@ class Latents(nn.Module, ABC):
     def infer(self, batch: Batch, samples: int) -> Inference:
         """Draws the levels of a batch (B, *shape), with `samples` draws of each."""
 
+    def draw_below_top(self, batch: Batch) -> Values:
+        """Draws what the posterior of the top level sees of a batch, (B, *context).
+
+        It is the examples, unless there are levels between them and the top.
+        """
+        return batch.x
+
     @abstractmethod
     def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:
         """Returns the levels of a batch at given values (K, B, d) of each; nothing is drawn."""

@@ -94,6 +94,15 @@ class VAE(nn.Module):
         """Returns the parts whose parameters are to start from training examples."""
         return [part for part in self.latents.modules() if isinstance(part, StartsFromData)]
 
+    @torch.no_grad()
+    def draw_below_top(self, batch: Batch | Values) -> Values:
+        """Draws what the posterior of the top level sees of a batch, (B, *context).
+
+        It is the examples as the encoder sees them, or of several levels a draw of the one below
+        the top.
+        """
+        return self.latents.draw_below_top(self._encoder_input(batch))
+
     def terms(self, batch: Batch | Values, samples: int = 1, kl: KL = "valid") -> Terms:
         """Computes the terms of every objective for a batch (B, *shape)."""
         return self.terms_of(self.infer(batch, samples), batch, kl)

@@ -8,7 +8,7 @@ from ..distributed.processes import Share, noise_of
 from ..families import Family, FamilyWithHead, Place
 from ..latents import code, draw
 from .quadrature import check_moments, check_total, point_masses
-from .spec import DRAWS, require, require_close, require_shape
+from .spec import DRAWS, moved, require, require_close, require_shape
 
 EVENT = (3,)
 """The shape of the events that the checks use."""
@@ -27,7 +27,7 @@ def check_head(family: FamilyWithHead) -> None:
         AssertionError: says which law was broken.
     """
     name = type(family).__name__
-    head = family.head(Place(EVENT, (4,))).double()
+    head = moved(family.head(Place(EVENT, (4,))).double())
     for batch_shape in ((5,), (2, 5)):
         shape = (*batch_shape, *family.features(EVENT))
         features = torch.randn(shape).double().requires_grad_()
@@ -100,7 +100,7 @@ def check_shared_draws(family: Family) -> None:
     head = family.head(Place(EVENT, (4,)))
     shapes: list[tuple[int, ...]] = [(batch_size, *EVENT)] * family.parameters
     if head is not None:
-        head = head.double()
+        head = moved(head.double())
         shapes = [(batch_size, *family.features(EVENT))]
     values = [torch.randn(shape).double() for shape in shapes]
     free = [torch.randn(()).double() for _ in range(family.free)]
