@@ -20,6 +20,7 @@ from ..specs.checked import checked
 from ..specs.registry import values
 from ..system.machine import refuse_beyond_memory
 from .conditionals import Conditional, build_decoder, build_encoder, build_tied_decoder
+from .given import Conditions, PriorGiven, Unconditional
 from .inputs import TableFeatures
 from .vae import VAE
 
@@ -67,6 +68,9 @@ class Architecture:
             each from its own.
         start: "factors": the model of a table starts at the factor analysis of its training rows,
             see `model.factors`.
+        conditional_prior: of a model with conditions (`data.given`): the prior of the top level
+            hangs on them too, as those between levels do. Its family is `level_prior`, its network
+            `level_network`.
     """
 
     latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_refuse_no_level)] = (20,)
@@ -81,6 +85,7 @@ class Architecture:
     heads: Literal["joint", "separate"] = "joint"
     output_bias: Literal["random", "data"] = "random"
     start: Literal["random", "factors"] = "random"
+    conditional_prior: bool = False
 
     def __post_init__(self) -> None:
         if not self.likelihood.has_density:
@@ -105,6 +110,7 @@ class Architecture:
         shape: tuple[int, ...],
         sparse: bool = False,
         columns: Sequence[ColumnSchema] = (),
+        given: Sequence[ColumnSchema] = (),
     ) -> VAE:
         """Builds a new model with random weights.
 
@@ -112,6 +118,7 @@ class Architecture:
             shape: of one example.
             sparse: the examples are sparse rows.
             columns: what is known of each column of a table with columns of several kinds.
+            given: what is known of each condition of a conditional model.
 
         Raises:
             ConfigError: a part does not fit the others or the shape, or the weights do not fit in
@@ -121,11 +128,39 @@ class Architecture:
             raise ConfigError(
                 f"the shape of an example must be positive numbers, got {tuple(shape)}"
             )
-        self._refuse_too_large(shape, sparse, columns)
-        return self._build(shape, sparse, columns)
+        self._refuse_unfit_conditions(given)
+        self._refuse_too_large(shape, sparse, columns, given)
+        return self._build(shape, sparse, columns, given)
+
+    def _refuse_unfit_conditions(self, given: Sequence[ColumnSchema]) -> None:
+        """Refuses parts that take no conditions, and those that need some where there are none."""
+        if self.conditional_prior and not given:
+            raise ConfigError(
+                "model.conditional_prior=true is for models with conditions: name them in "
+                'data.given, such as ["label"], or set it to false'
+            )
+        if self.conditional_prior and not isinstance(self.prior, StandardNormal):
+            raise ConfigError(
+                "model.conditional_prior=true takes the place of model.prior, which must then be "
+                f"StandardNormal, got {type(self.prior).__name__}"
+            )
+        if given and self.decoder_network == "tied":
+            raise ConfigError(
+                "model.decoder_network='tied' is for models without conditions (data.given); set "
+                "it to none, or name no conditions"
+            )
+        if given and self.start == "factors":
+            raise ConfigError(
+                "model.start='factors' is for models without conditions (data.given); set it to "
+                "'random', or name no conditions"
+            )
 
     def _refuse_too_large(
-        self, shape: tuple[int, ...], sparse: bool, columns: Sequence[ColumnSchema]
+        self,
+        shape: tuple[int, ...],
+        sparse: bool,
+        columns: Sequence[ColumnSchema],
+        given: Sequence[ColumnSchema],
     ) -> None:
         """Refuses a model whose weights are more than the memory of this machine.
 
@@ -138,11 +173,17 @@ class Architecture:
         # On the meta device parameters have a shape alone: neither memory nor random numbers are
         # used. It is not always asked, because to load the device takes seconds.
         with torch.device("meta"):
-            model = self._build(shape, sparse, columns)
+            model = self._build(shape, sparse, columns, given)
             weights = sum(p.numel() for p in model.parameters())
         refuse_beyond_memory(weights, f"{weights:,} weights")
 
-    def _build(self, shape: tuple[int, ...], sparse: bool, columns: Sequence[ColumnSchema]) -> VAE:
+    def _build(
+        self,
+        shape: tuple[int, ...],
+        sparse: bool,
+        columns: Sequence[ColumnSchema],
+        given: Sequence[ColumnSchema],
+    ) -> VAE:
         """Builds the posteriors, the priors and the decoder, in this order."""
         likelihood = self.likelihood.of_columns(columns)
         features = None
@@ -150,6 +191,13 @@ class Architecture:
         if columns:
             features = TableFeatures(columns)
             seen = (features.width,)
+        embedding = None
+        conditions = None
+        width = 0
+        if given:
+            embedding = Conditions(given)
+            conditions = (len(given),)
+            width = embedding.width
         # The order of construction is the order in which the weights are drawn.
         separate = self.heads == "separate"
         first = build_encoder(
@@ -160,35 +208,52 @@ class Architecture:
             separate=separate,
             noise=self.noise,
             sparse=sparse,
+            given=width,
         )
         pairs = list(pairwise(self.latent))
         posteriors = [first]
         for below, above in pairs:
             posterior = build_encoder(
-                self.level_network, self.posterior, (below,), above, separate=separate
+                self.level_network,
+                self.posterior,
+                (below,),
+                above,
+                separate=separate,
+                given=width,
             )
             posteriors.append(posterior)
         priors: list[nn.Module] = []
         for below, above in pairs:
             prior = build_decoder(
-                self.level_network, self.level_prior, above, (below,), separate=separate
+                self.level_network,
+                self.level_prior,
+                above,
+                (below,),
+                separate=separate,
+                given=width,
             )
             priors.append(prior)
         seen_by_top = seen
         if len(self.latent) > 1:
             seen_by_top = self.latent[-2:-1]
         place = Place(self.latent[-1:], seen_by_top, posteriors[-1])
-        priors.append(self._build_prior(place, sparse))
+        priors.append(self._build_prior(place, sparse, width))
         latents = Chain(posteriors, priors, self.latent)
-        decoder = self._build_decoder(first, likelihood, shape, sparse)
-        return VAE(latents, decoder, shape, sparse, features=features)
+        decoder = self._build_decoder(first, likelihood, shape, sparse, width)
+        return VAE(latents, decoder, shape, sparse, conditions, features, embedding)
 
-    def _build_prior(self, place: Place, sparse: bool) -> nn.Module:
-        """Builds the prior of the top level.
+    def _build_prior(self, place: Place, sparse: bool, given: int = 0) -> nn.Module:
+        """Builds the prior of the top level, for conditions of so many numbers.
 
         Raises:
             ConfigError: it sees the examples, and these are images or rows of a table.
         """
+        if self.conditional_prior:
+            separate = self.heads == "separate"
+            prior = build_decoder(
+                self.level_network, self.level_prior, given, place.event, separate=separate
+            )
+            return PriorGiven(prior)
         prior = self.prior.build(place)
         if not sparse and sees_examples(prior, place):
             raise ConfigError(
@@ -197,10 +262,17 @@ class Architecture:
                 "interactions (recvae). For images and tables set model.prior to one that does "
                 "not, such as StandardNormal or Mixture"
             )
+        if given:
+            return Unconditional(prior)
         return prior
 
     def _build_decoder(
-        self, encoder: Conditional, likelihood: Family, shape: tuple[int, ...], sparse: bool
+        self,
+        encoder: Conditional,
+        likelihood: Family,
+        shape: tuple[int, ...],
+        sparse: bool,
+        given: int = 0,
     ) -> nn.Module:
         """Builds the decoder, by the weights of the encoder where they are tied."""
         size = self.latent[0]
@@ -210,4 +282,6 @@ class Architecture:
         if network is None:
             network = self.network
         separate = self.heads == "separate"
-        return build_decoder(network, likelihood, size, shape, separate=separate, sparse=sparse)
+        return build_decoder(
+            network, likelihood, size, shape, separate=separate, sparse=sparse, given=given
+        )
