@@ -250,10 +250,10 @@ class Architecture:
         """
         if self.conditional_prior:
             separate = self.heads == "separate"
-            prior = build_decoder(
+            of_conditions = build_decoder(
                 self.level_network, self.level_prior, given, place.event, separate=separate
             )
-            return PriorGiven(prior)
+            return PriorGiven(of_conditions)
         prior = self.prior.build(place)
         if not sparse and sees_examples(prior, place):
             raise ConfigError(

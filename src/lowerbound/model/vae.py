@@ -208,6 +208,18 @@ class VAE(nn.Module):
         batch = as_batch(batch)
         return self.decode(self.latents.means(self._encoder_input(batch)).context, batch.given)
 
+    def swap(self, batch: Batch | Values, given: Tensor) -> Distribution:
+        """Returns p(x | z) under other conditions, at the posterior means of z under their own.
+
+        Args:
+            batch: B examples with their own conditions.
+            given: the other conditions, (B, ...).
+        """
+        other = replace(self._as_checked(batch), given=given)
+        self._refuse_conditions(other)
+        priors = self.latents.priors_at(self.encode(batch), self._embedded(other))
+        return self.decode(priors.context, given)
+
     def start_at(self, mean: Tensor) -> None:
         """Sets the bias of the decoder's last layer so that it gives a mean of the data.
 

@@ -292,8 +292,19 @@ class DenseFindings:
     def prior_draws(self) -> list[np.ndarray]:
         """Ancestral samples of each level, as many as there are draws of the posterior."""
         with evaluating(self.run.model, 0):
-            samples = self.run.model.latents.generate(len(self.draws[0]))
+            samples = self.run.model.latents.generate(len(self.draws[0]), given=self._embedded)
             return [z.cpu().double().numpy() for z in samples.zs]
+
+    @property
+    def _embedded(self) -> Tensor | None:
+        """What the latents see of the conditions of the examples that `draws` are of; None without
+        conditions.
+        """
+        first = self.mapped.take(slice(0, DRAWN_EXAMPLES))
+        given = first.given(slice(None))
+        if given is None:
+            return None
+        return self.run.model.embed(given.to(next(self.run.model.parameters())))
 
     def frame(self, level: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the middle and the scale of each dimension of a level, (d,) each: those of the
@@ -346,8 +357,9 @@ class DenseFindings:
         first = self.examples.take(slice(0, DRAWN_EXAMPLES))
         total = torch.zeros(())
         for start in range(0, len(first), RECONSTRUCTED_AT_ONCE):
-            x = first.batch(slice(start, start + RECONSTRUCTED_AT_ONCE))
-            errors = x - self.run.reconstruct(Batch(x), units="model")
+            part = first.take(slice(start, start + RECONSTRUCTED_AT_ONCE))
+            x = part.tensor(slice(None))
+            errors = x - self.run.reconstruct(part, units="model")
             total = total + (errors**2).sum(0)
         return np.asarray(total / len(first))
 
@@ -359,7 +371,7 @@ class DenseFindings:
         data_error = 0.0
         stated_error = 0.0
         for batch, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
-            p = self.run.model.decode(inference.context[0])
+            p = self.run.model.decode(inference.context[0], batch.given)
             mean = p.mean
             assert isinstance(batch.x, Tensor)
             residuals = batch.x - mean
@@ -385,7 +397,7 @@ class DenseFindings:
     @cached_property
     def values(self) -> np.ndarray:
         """The mapped examples in the units of the source, (N, D)."""
-        x = self.mapped.batch(slice(None)).double()
+        x = self.mapped.tensor(slice(None)).double()
         return np.asarray(self.run.schema.restore(x.numpy()))
 
     @cached_property
@@ -398,7 +410,7 @@ class DenseFindings:
             return None
         parts = []
         for batch, inference in self._inferred(self.examples):
-            p = self.run.model.decode(inference.context[0])
+            p = self.run.model.decode(inference.context[0], batch.given)
             factors = getattr(p, "base_dist", None)
             if factors is None:
                 return None
@@ -410,5 +422,5 @@ class DenseFindings:
 
     def cells_of(self, rows: np.ndarray) -> list[list[str]]:
         """Writes the cells of some of the examples, by column; "" for a gap."""
-        values = np.asarray(self.run.schema.restore(self.examples.batch(rows).numpy()))
+        values = np.asarray(self.run.schema.restore(self.examples.tensor(rows).numpy()))
         return [[f"{value:.4g}" for value in example] for example in values]

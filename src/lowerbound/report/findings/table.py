@@ -191,7 +191,7 @@ class TableFindings(DenseFindings):
         sums = np.zeros((2, len(self.columns)))
         cells = np.zeros((2, len(self.columns)))
         for batch, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
-            p = self.run.model.decode(inference.context[0])
+            p = self.run.model.decode(inference.context[0], batch.given)
             for _ in range(DISPERSION_DRAWS):
                 pairs = self._squares(batch, p.sample(), p.sample())
                 for i, (squares, known) in enumerate(pairs):

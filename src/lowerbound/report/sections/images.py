@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from ...batch import Batch
-from ...data import Dataset
+from ...data import Dataset, Examples
 from ...run import Run
 from ...system.image_grid import tiles
 from ..figures import grid, heat, interleaved, pairs, strips, sweep
@@ -122,9 +121,9 @@ def _extreme_reconstructions(findings: DenseFindings) -> list[Picture]:
 def _reconstruction_picture(
     findings: DenseFindings, name: str, title: str, caption: str, rows: np.ndarray
 ) -> Picture:
-    x = findings.examples.batch(rows)
-    originals = findings.shown(x)
-    reconstructed = findings.shown(findings.run.reconstruct(Batch(x)))
+    chosen = findings.examples.take(rows)
+    originals = findings.shown(chosen.tensor(slice(None)))
+    reconstructed = findings.shown(findings.run.reconstruct(chosen))
     return Picture(
         name,
         title,
@@ -355,8 +354,8 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
     for first, last in zip(firsts, lasts, strict=True):
         lines.append(codes[first] * (1 - steps) + codes[last] * steps)
     between = _decode(findings, np.stack(lines))
-    first_originals = findings.shown(findings.mapped.batch(firsts))[:, None]
-    last_originals = findings.shown(findings.mapped.batch(lasts))[:, None]
+    first_originals = findings.shown(findings.mapped.tensor(firsts))[:, None]
+    last_originals = findings.shown(findings.mapped.tensor(lasts))[:, None]
     images = np.concatenate([first_originals, between, last_originals], axis=1)
     columns = ["original", *[""] * len(steps), "original"]
     return Picture(
@@ -372,7 +371,7 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
 def unlikely(run: Run, findings: DenseFindings) -> Section:
     """Shows the examples that the model finds least likely."""
     rows = findings.order[:UNLIKELY_EXAMPLES]
-    images = findings.shown(findings.examples.batch(rows))
+    images = findings.shown(findings.examples.tensor(rows))
     low = format_number(findings.scores[rows[0]], 1)
     high = format_number(findings.scores[rows[-1]], 1)
     picture = Picture(
@@ -390,9 +389,10 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     """Draws reconstructions of validation or training examples, and samples, (H, W, C) uint8."""
     findings = DenseFindings(run)
     split = data.validation or data.train
-    x = split.batch(slice(0, 32))
-    originals = findings.shown(x)
-    reconstructed = findings.shown(run.reconstruct(Batch(x)))
+    assert isinstance(split, Examples)
+    chosen = split.take(slice(0, 32))
+    originals = findings.shown(chosen.tensor(slice(None)))
+    reconstructed = findings.shown(run.reconstruct(chosen))
     images, columns = interleaved(originals, reconstructed)
     pictures = {"reconstructions": tiles(images, columns)}
     if findings.has_bound:

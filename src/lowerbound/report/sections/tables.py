@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...data import Dataset
+from ...data import Dataset, Examples
 from ...evaluation.statistics import column_distances
 from ...run import Run
 from ..figures import levels, marginals, matrix, pixels
@@ -253,7 +253,8 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
         return {}
     names = _column_names(run)[:HISTOGRAM_COLUMNS]
     split = data.validation or data.train
-    examples = split.batch(slice(0, GLANCE_EXAMPLES)).numpy()
+    assert isinstance(split, Examples)
+    examples = split.tensor(slice(0, GLANCE_EXAMPLES)).numpy()
     draws = run.sample(GLANCE_EXAMPLES, mean=False, units="model").numpy()
     values = np.asarray(run.schema.restore(examples))
     samples = np.asarray(run.schema.restore(draws))
