@@ -217,8 +217,12 @@ class VAE(nn.Module):
         """
         other = replace(self._as_checked(batch), given=given)
         self._refuse_conditions(other)
-        priors = self.latents.priors_at(self.encode(batch), self._embedded(other))
-        return self.decode(priors.context, given)
+        return self.decode_levels(self.encode(batch), other)
+
+    def decode_levels(self, zs: list[Tensor], batch: Batch) -> Distribution:
+        """Returns p(x | z) at values (..., d) of all levels, under the conditions of a batch."""
+        priors = self.latents.priors_at(zs, self._embedded(batch))
+        return self.decode(priors.context, batch.given)
 
     def start_at(self, mean: Tensor) -> None:
         """Sets the bias of the decoder's last layer so that it gives a mean of the data.

@@ -14,7 +14,7 @@ from ..data import Dataset, Schema
 from ..data.files.cells import USUAL, CellFormat
 from ..data.files.conditions import LABEL, NO_LABEL
 from ..data.files.mixed import to_values
-from ..data.frames import to_texts
+from ..data.frames import to_series, to_texts
 from ..errors import ConfigError, RunError, one_line, unknown
 from ..system.weights import load_tensors, save_tensors
 
@@ -164,6 +164,14 @@ def allowed_values(column: ColumnSchema) -> str:
     low, high = to_texts(column, np.array([column.low, column.high]))
     kind = {"datetime": "dates", "count": "whole numbers from 0 on"}.get(column.kind, "numbers")
     return f"{kind}, such as those of the training rows from {low} to {high}"
+
+
+def as_given(columns: Sequence[ColumnSchema], values: np.ndarray) -> Given:
+    """Returns the values of conditions (N, G) as a user would give them."""
+    given = {}
+    for position, column in enumerate(columns):
+        given[column.name] = to_series(column, values[:, position])
+    return given
 
 
 @dataclass(frozen=True, eq=False)

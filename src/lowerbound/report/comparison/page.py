@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...data import Examples
 from ...errors import RunError
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...run import Run, load

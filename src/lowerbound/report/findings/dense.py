@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...batch import Batch
 from ...data import Dataset, Examples
+from ...data.frames import to_texts
 from ...evaluation import Bound, LatentStatistics, Likelihood
 from ...evaluation.batches import chunk_size, chunks, evaluating
 from ...evaluation.latent import ACTIVE
@@ -25,6 +26,7 @@ from ...latents import Inference
 from ...priors import StandardNormal
 from ...run import Run
 from ...system.image_grid import to_unit_interval
+from ..text import shorten
 
 DRAWN_EXAMPLES = 2_000
 """Examples of which errors and histograms are drawn."""
@@ -156,9 +158,9 @@ class DenseFindings:
     @cached_property
     def train_bound(self) -> Bound:
         """The bound of the first training examples."""
-        return self._looked_at(self.train_examples)
+        return self.looked_at(self.train_examples)
 
-    def _looked_at(self, examples: Examples) -> Bound:
+    def looked_at(self, examples: Examples) -> Bound:
         """Measures the bound of examples that are drawn beside others."""
         return self._measures(examples, self._affordable_draws(examples)).bound
 
@@ -265,12 +267,30 @@ class DenseFindings:
             return []
         return [("label", self.labels)]
 
+    @property
+    def first_conditions(self) -> np.ndarray:
+        """The conditions of the first mapped example of a conditional run, (G,)."""
+        assert self.mapped.conditions is not None
+        return self.mapped.conditions[0]
+
+    @property
+    def tell_first(self) -> str:
+        """Says which conditions codes are decoded with that are no example's; "" without any."""
+        columns = self.run.schema.given
+        if not columns:
+            return ""
+        told = []
+        for position, column in enumerate(columns):
+            (word,) = to_texts(column, self.first_conditions[position : position + 1])
+            told.append(f"{shorten(column.name, 30)} {shorten(word, 30) or 'not known'}")
+        return f"; {', '.join(told)}"
+
     @cached_property
     def mapped_scores(self) -> np.ndarray:
         """The scores of the mapped examples, (N,)."""
         if self._mapped_split == self.split:
             return self.scores[self._mapped_rows]
-        return self.scored(self._looked_at(self.mapped))
+        return self.scored(self.looked_at(self.mapped))
 
     @cached_property
     def draws(self) -> list[np.ndarray]:

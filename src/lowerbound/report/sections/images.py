@@ -6,12 +6,14 @@ from scipy.special import ndtri
 
 from ...data import Dataset, Examples
 from ...run import Run
+from ...run.given import as_given
 from ...system.image_grid import tiles
 from ..figures import grid, heat, interleaved, pairs, strips, sweep
 from ..findings.dense import DRAWN_EXAMPLES, DenseFindings
 from ..records import Kind, Picture, Section
 from ..text import format_number, format_tick
 from .bound import measured
+from .given import conditions
 from .latent import health, space
 
 RANDOM_RECONSTRUCTIONS = 24
@@ -146,7 +148,7 @@ def samples(run: Run, findings: DenseFindings) -> Section | None:
         Picture(
             "samples",
             "Samples",
-            "64 means of p(x | z), z from the prior.",
+            f"64 means of p(x | z), z from the prior{_tell_drawn(run)}.",
             lambda ax: grid(images, ax, columns=8),
             photo=True,
         )
@@ -155,6 +157,13 @@ def samples(run: Run, findings: DenseFindings) -> Section | None:
     for level in reversed(range(level_count - 1)):
         pictures.append(_level_samples(findings, level, level_count))
     return Section("Samples", pictures=tuple(pictures))
+
+
+def _tell_drawn(run: Run) -> str:
+    """Says of a conditional run where the conditions of its samples are from."""
+    if not run.schema.given:
+        return ""
+    return ", and the conditions from the training examples"
 
 
 def _level_samples(findings: DenseFindings, level: int, level_count: int) -> Picture:
@@ -191,11 +200,30 @@ def manifold(run: Run, findings: DenseFindings) -> Section | None:
     return Section("Manifold", pictures=drawn)
 
 
-def _decode(findings: DenseFindings, z: np.ndarray, level: int = 0) -> np.ndarray:
-    """Decodes codes (..., d) of a level into images (..., C, H, W) to draw."""
+def _decode(
+    findings: DenseFindings,
+    z: np.ndarray,
+    level: int = 0,
+    conditions: np.ndarray | None = None,
+) -> np.ndarray:
+    """Decodes codes (..., d) of a level into images (..., C, H, W) to draw.
+
+    Args:
+        findings: the measurements.
+        z: the codes.
+        level: of them.
+        conditions: of a conditional run, (..., G); None takes those of the first example.
+    """
     *grid_shape, size = z.shape
     codes = torch.from_numpy(z.reshape(-1, size)).float()
-    means = findings.run.decode(codes, level)
+    given = None
+    columns = findings.run.schema.given
+    if columns:
+        if conditions is None:
+            conditions = findings.first_conditions
+        shown = np.broadcast_to(conditions, (*grid_shape, len(columns)))
+        given = as_given(columns, shown.reshape(-1, len(columns)))
+    means = findings.run.decode(codes, level, given=given)
     images = findings.shown(means)
     return images.reshape(*grid_shape, *images.shape[1:])
 
@@ -219,7 +247,7 @@ def _line(findings: DenseFindings, level: int) -> Picture:
     return Picture(
         f"manifold_{level + 1}",
         f"Manifold{of_level}",
-        f"The decoder along z1{of_level}, from −3 to 3{unit}.",
+        f"The decoder along z1{of_level}, from −3 to 3{unit}{findings.tell_first}.",
         lambda ax: strips(images, ax, columns=columns),
         photo=True,
         wide=True,
@@ -275,7 +303,8 @@ def _sweep(
     return Picture(
         f"{name}_{level + 1}",
         f"Manifold{of_level}",
-        f"The decoder over {names[0]} and {names[1]}{of_level}, {steps}{unit}{others}.",
+        f"The decoder over {names[0]} and {names[1]}{of_level}, {steps}{unit}{others}"
+        f"{findings.tell_first}.",
         lambda ax: sweep(images, ticks.tolist(), ax, names=names),
         photo=True,
     )
@@ -330,7 +359,7 @@ def _traversal(findings: DenseFindings, level: int) -> Picture | None:
         f"traversals_{level + 1}",
         f"Traversals{of_level}",
         f"From the code of one example, {moved}{of_level}, one at a time, is moved through its "
-        f"range{unit}; the others stay.",
+        f"range{unit}; the others stay{findings.tell_first}.",
         lambda ax: strips(images, ax, rows=rows, columns=columns),
         photo=True,
     )
@@ -353,7 +382,13 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
     lines = []
     for first, last in zip(firsts, lasts, strict=True):
         lines.append(codes[first] * (1 - steps) + codes[last] * steps)
-    between = _decode(findings, np.stack(lines))
+    ends = None
+    told = ""
+    if findings.mapped.conditions is not None:
+        of_both = findings.mapped.conditions[np.stack([firsts, lasts], axis=1)]
+        ends = of_both.repeat(INTERPOLATION_STEPS // 2, axis=1)
+        told = ", under the conditions of the nearer one"
+    between = _decode(findings, np.stack(lines), conditions=ends)
     first_originals = findings.shown(findings.mapped.tensor(firsts))[:, None]
     last_originals = findings.shown(findings.mapped.tensor(lasts))[:, None]
     images = np.concatenate([first_originals, between, last_originals], axis=1)
@@ -362,7 +397,7 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
         "interpolations",
         "Interpolations",
         "In each row two originals at the ends, and between them the decoder along the straight "
-        "line between their codes.",
+        f"line between their codes{told}.",
         lambda ax: strips(images, ax, columns=columns),
         photo=True,
     )
@@ -402,12 +437,14 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=DenseFindings,
-    parts=(measured, reconstructions, samples, manifold, space, health, unlikely),
+    parts=(measured, reconstructions, samples, conditions, manifold, space, health, unlikely),
     panels=(
         "elbo",
         "objective",
         "reconstructions",
         "samples",
+        "given_1",
+        "swap_1",
         "manifold_1",
         "codes_1",
         "tsne_1",

@@ -10,6 +10,7 @@ from ..findings.dense import DenseFindings
 from ..records import Kind, Picture, Section, Table
 from ..text import column_names, format_number, format_significant, shorten
 from .bound import measured
+from .given import conditions
 from .latent import health, space
 
 HISTOGRAM_COLUMNS = 12
@@ -265,7 +266,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=DenseFindings,
-    parts=(measured, columns, likelihoods, space, health, unlikely),
+    parts=(measured, columns, conditions, likelihoods, space, health, unlikely),
     panels=(
         "elbo",
         "objective",
