@@ -144,7 +144,8 @@ def build_encoder(
     if sparse:
         body = network.sparse_encoder(shape[0], features, heads)
     elif given:
-        body = Joined(network.encoder(joined_shape(shape, given), features, heads), given)
+        seen = joined_shape(shape, given, network.flattens)
+        body = Joined(network.encoder(seen, features, heads), given, network.flattens)
     else:
         body = network.encoder(shape, features, heads)
     if noise:

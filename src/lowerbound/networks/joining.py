@@ -1,11 +1,21 @@
 """How a network sees conditions beside its input: vectors grow longer, images get planes."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 
-def joined_shape(shape: tuple[int, ...], width: int) -> tuple[int, ...]:
-    """Returns the shape of an input of this shape with conditions of `width` numbers beside it."""
+def joined_shape(shape: tuple[int, ...], width: int, flat: bool = False) -> tuple[int, ...]:
+    """Returns the shape of an input of this shape with conditions of `width` numbers beside it.
+
+    Args:
+        shape: of the input.
+        width: how many numbers stand for the conditions.
+        flat: whether the input is made a vector first.
+    """
+    if flat:
+        return (math.prod(shape) + width,)
     first, *others = shape
     return (first + width, *others)
 
@@ -36,14 +46,17 @@ class Joined(nn.Module):
     """A network that sees conditions beside its input.
 
     Args:
-        network: takes inputs (N, *joined_shape(shape, width)).
+        network: takes inputs (N, *joined_shape(shape, width, flat)).
         width: how many numbers stand for the conditions of an example, E.
+        flat: whether an input is made a vector first. A network that flattens images would have
+            each number of the conditions as often as there are pixels.
     """
 
-    def __init__(self, network: nn.Module, width: int) -> None:
+    def __init__(self, network: nn.Module, width: int, flat: bool = False) -> None:
         super().__init__()
         self.network = network
         self.width = width
+        self.flat = flat
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         """Applies the network to inputs (N, *shape) and the conditions (N, E) of each.
@@ -52,4 +65,6 @@ class Joined(nn.Module):
         """
         if given is None:
             given = x.new_zeros(len(x), self.width)
+        if self.flat:
+            x = x.flatten(1)
         return self.network(join(x, given, x.dim() - 1))
