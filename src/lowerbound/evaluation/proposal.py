@@ -221,7 +221,7 @@ class Sampler:
 
     def _draw_prior(self, batch: Batch, count: int) -> list[Tensor]:
         """Draws values of each level from the top down, other ones for each example."""
-        given = batch.given
+        given = self.model.embed(batch.given)
         if given is not None:
             given = given.repeat(count, *[1] * (given.dim() - 1))
         zs = self.model.latents.generate(count * len(batch), given=given).zs

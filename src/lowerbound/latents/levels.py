@@ -174,10 +174,10 @@ def rate_per_dimension(level: Level) -> Tensor | None:
     return q.log_prob(level.z) - p.log_prob(level.z)
 
 
-def apply_conditional(
-    part: nn.Module, context: Values | None, given: Tensor | None
-) -> Distribution:
-    """Calls a conditional on its context; one of a conditional model takes the conditions too."""
+def apply_conditional(part: Any, context: Values | None, given: Tensor | None) -> Any:
+    """Calls a conditional, or a network, on its context; that of a conditional model takes the
+    conditions too.
+    """
     if given is None:
         return part(context)
     return part(context, given)

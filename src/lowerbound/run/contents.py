@@ -27,7 +27,9 @@ FORMAT = 1
 
 def build(plan: Recipe, schema: Schema) -> VAE:
     """Builds a new model of this recipe for data of this schema."""
-    return plan.model.build(schema.shape, sparse=schema.is_sparse, columns=schema.table)
+    return plan.model.build(
+        schema.shape, sparse=schema.is_sparse, columns=schema.table, given=schema.given
+    )
 
 
 def read_table(folder: Path, name: str) -> dict[str, Any]:
