@@ -12,9 +12,9 @@ from lowerbound.batch import Batch
 from lowerbound.columns import ColumnSchema
 from lowerbound.errors import ConfigError, ShapeError
 from lowerbound.families import DiscretizedLogistic, Normal
-from lowerbound.ladders import ConvLadder, MLPLadder
 from lowerbound.model import Architecture
 from lowerbound.networks import Conv
+from lowerbound.networks.ladders import ConvLadder, MLPLadder
 from lowerbound.noise import Dropout
 from lowerbound.priors import Mixture
 from lowerbound.testing import check_latents

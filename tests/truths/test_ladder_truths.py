@@ -10,10 +10,10 @@ from torch import nn
 from lowerbound.evaluation.likelihood import importance_log_likelihood
 from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.families import Bernoulli, Normal, Place
-from lowerbound.ladders import ConvLadder, LadderParts, MLPLadder
 from lowerbound.latents import TopDown, TopPosterior
 from lowerbound.model import VAE, Architecture
 from lowerbound.model.conditionals import Conditional
+from lowerbound.networks.ladders import ConvLadder, LadderParts, MLPLadder
 from lowerbound.priors import StandardNormal
 
 VALUES = 4

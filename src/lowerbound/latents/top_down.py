@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from ..batch import Batch, Values
 from ..families import Normal
-from ..ladders import LadderParts, Merge, Rung
+from ..networks.ladders import LadderParts, Merge, Rung
 from .levels import (
     Inference,
     Latents,
