@@ -19,6 +19,7 @@ from .levels import (
     rate,
     rate_per_dimension,
     rates,
+    stretched,
 )
 from .top_down import TopDown, TopPosterior
 
@@ -40,4 +41,5 @@ __all__ = [
     "rate",
     "rate_per_dimension",
     "rates",
+    "stretched",
 ]
