@@ -30,7 +30,8 @@ MOST_LOG_VARIANCE = 5.0
 """Log variances below the top grow like a logarithm beyond this number.
 
 An exponential of what a deep network gives now and then is so large that one batch has a loss of
-many millions of nats. The scale of z is free, so that nothing is lost (NVAE clamps the log of scales at 5).
+many millions of nats. The scale of z is free, so that nothing is lost (NVAE clamps the log of
+scales at 5).
 """
 
 Choice = Callable[[int, Distribution | None, Distribution], tuple[Tensor, Tensor | None]]
