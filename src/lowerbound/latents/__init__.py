@@ -19,7 +19,9 @@ from .levels import (
     rate,
     rate_per_dimension,
     rates,
+    stretched,
 )
+from .top_down import TopDown, TopPosterior
 
 __all__ = [
     "KL",
@@ -29,6 +31,8 @@ __all__ = [
     "Latents",
     "Level",
     "Priors",
+    "TopDown",
+    "TopPosterior",
     "apply_conditional",
     "code",
     "draw",
@@ -37,4 +41,5 @@ __all__ = [
     "rate",
     "rate_per_dimension",
     "rates",
+    "stretched",
 ]

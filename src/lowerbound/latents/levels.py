@@ -1,7 +1,10 @@
 """One level of latent variables, its rate, and the contract of topologies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -85,13 +88,50 @@ class Priors(NamedTuple):
     context: Tensor
 
 
+@dataclass
+class Stretching:
+    """How far draws are moved from the centre of their posterior.
+
+    Attributes:
+        factor: by which the distance grows.
+        levels: how many levels were drawn so.
+    """
+
+    factor: float
+    levels: int = 0
+
+
+_stretching: ContextVar[Stretching | None] = ContextVar("stretching", default=None)
+
+
+@contextmanager
+def stretched(factor: float) -> Iterator[Stretching]:
+    """Lets `draw` move each draw away from the centre of its posterior, within a block.
+
+    So each level is drawn from a wider or narrower posterior, given draws of its parents that are
+    such draws too, whatever the topology.
+    """
+    stretching = Stretching(factor)
+    token = _stretching.set(stretching)
+    try:
+        yield stretching
+    finally:
+        _stretching.reset(token)
+
+
 def draw(q: Any, shape: torch.Size = torch.Size()) -> tuple[Tensor, Tensor | None]:  # noqa: B008
     """Draws from a posterior.
 
     Returns:
         The values, (*shape, *batch, d), with gradients, and log q of them where the distribution
-        computes both in one go (`rsample_and_log_prob`, as flows do), else None.
+        computes both in one go (`rsample_and_log_prob`, as flows do), else None. Within a block of
+        `stretched` the values are moved, and there is no log q.
     """
+    stretching = _stretching.get()
+    if stretching is not None:
+        stretching.levels += 1
+        centre = code(q)
+        return centre + stretching.factor * (q.rsample(shape) - centre), None
     if hasattr(q, "rsample_and_log_prob"):
         return q.rsample_and_log_prob(shape)
     return q.rsample(shape), None
@@ -174,10 +214,10 @@ def rate_per_dimension(level: Level) -> Tensor | None:
     return q.log_prob(level.z) - p.log_prob(level.z)
 
 
-def apply_conditional(
-    part: nn.Module, context: Values | None, given: Tensor | None
-) -> Distribution:
-    """Calls a conditional on its context; one of a conditional model takes the conditions too."""
+def apply_conditional(part: Any, context: Values | None, given: Tensor | None) -> Any:
+    """Calls a conditional, or a network, on its context; that of a conditional model takes the
+    conditions too.
+    """
     if given is None:
         return part(context)
     return part(context, given)
@@ -203,14 +243,24 @@ class Latents(nn.Module, ABC):
     Attributes:
         sizes: the number of dimensions of each level, the one next to the data first.
         context_shape: shape of what the decoder sees of one example.
+        widest: how many numbers the widest features of one example have, where measures are to
+            count them when they choose how many examples fit in memory.
     """
 
     sizes: tuple[int, ...]
     context_shape: tuple[int, ...]
+    widest: int = 0
 
     @abstractmethod
     def infer(self, batch: Batch, samples: int) -> Inference:
         """Draws the levels of a batch (B, *shape), with `samples` draws of each."""
+
+    def draw_below_top(self, batch: Batch) -> Values:
+        """Draws what the posterior of the top level sees of a batch, (B, *context).
+
+        It is the examples, unless there are levels between them and the top.
+        """
+        return batch.x
 
     @abstractmethod
     def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..errors import ConfigError, ShapeError
 from .kernels import Last
@@ -63,6 +62,9 @@ class Recomputed(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         if self.recompute and torch.is_grad_enabled():
+            # Imported where it is used: it brings the compiler, which takes a second.
+            from torch.utils.checkpoint import checkpoint
+
             return checkpoint(self.compute, *inputs, use_reentrant=False)
         return self.compute(*inputs)
 
@@ -82,8 +84,15 @@ def output_layer(make_layer: Callable[[int], nn.Module], width: int, heads: int)
     return Heads([make_layer(width // heads) for _ in range(heads)])
 
 
-def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
+def image_shape(
+    shape: tuple[int, ...], network: str, of_vectors: str = "MLP"
+) -> tuple[int, int, int]:
     """Returns the shape of an event as (channels, height, width).
+
+    Args:
+        shape: of the event.
+        network: name of the network that wants it, for the message.
+        of_vectors: name of one that takes vectors.
 
     Raises:
         ShapeError: the event is not an image.
@@ -91,7 +100,7 @@ def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise ShapeError(
             f"{network} needs images (channels, height, width), got an event of shape {shape}; use "
-            "MLP for vectors"
+            f"{of_vectors} for vectors"
         )
     return shape[0], shape[1], shape[2]
 
