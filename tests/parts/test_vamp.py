@@ -23,7 +23,7 @@ from lowerbound.networks import MLP
 from lowerbound.noise import Dropout, L2Normalize
 from lowerbound.objectives import Elbo
 from lowerbound.priors import VampPrior
-from lowerbound.priors.vamp import MARGIN, NormalMixture
+from lowerbound.priors.vamp import MARGIN, NormalMixture, _by_differences, _by_products
 from lowerbound.testing import Rows, check_latents
 from lowerbound.testing.spec import moved
 
@@ -124,6 +124,13 @@ def test_narrow_components_do_not_cancel_in_float32(scale):
     expected = each.logsumexp(-1) - math.log(30)
     torch.testing.assert_close(mixture.log_prob(z).double(), expected, rtol=1e-6, atol=1e-4)
     assert mixture.log_prob(z).dtype == torch.float32
+
+
+def test_a_device_without_float64_takes_differences():
+    mean = torch.randn(30, 4).double()
+    scale = torch.rand(30, 4).double() + 0.1
+    z = torch.randn(5, 3, 4).double()
+    torch.testing.assert_close(_by_differences(z, mean, scale), _by_products(z, mean, scale))
 
 
 # What is learned
