@@ -34,6 +34,7 @@ from .report import glance, page, projection
 from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, unchanged
 from .run.contents import figures_of_split
+from .run.given import write_conditions
 from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
@@ -68,6 +69,7 @@ MAY_CHANGE_ON_RESUME = (
     "strategy",
     "threads",
     "compile",
+    "recompute",
     "checkpoint_every",
     "checkpoint_steps",
     "checkpoint_seconds",
@@ -275,6 +277,7 @@ class Session:
         write_text(self.folder / "recipe.toml", self.recipe.to_toml())
         if self.dataset.items is not None:
             self.dataset.items.write(self.folder / "items.parquet")
+        write_conditions(self.folder, self.dataset)
         description = {
             "format": FORMAT,
             "schema": self.dataset.schema.to_json(),

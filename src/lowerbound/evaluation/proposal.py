@@ -181,13 +181,14 @@ class Sampler:
             draws: which of the K draws, in their order.
         """
         if self._is_posterior:
-            levels = self.model.infer(batch, len(draws)).levels
-            zs = [level.z for level in levels]
-            log_proposal = reduce(add, [log_posterior(level).double() for level in levels])
+            inference = self.model.infer(batch, len(draws))
+            log_densities = [log_posterior(level).double() for level in inference.levels]
+            log_proposal = reduce(add, log_densities)
         else:
-            zs = self._draw(batch, draws)
-            log_proposal = self._log_mixture(self.model.at(batch, zs).levels)
-        joint = self.model.joint(batch, zs)
+            inference = self.model.at(batch, self._draw(batch, draws))
+            log_proposal = self._log_mixture(inference.levels)
+        zs = [level.z for level in inference.levels]
+        joint = self.model.joint_of(inference, batch)
         return Draws(zs, joint.log_prob.double() - log_proposal, joint.likelihood)
 
     def _log_mixture(self, levels: Sequence[Level]) -> Tensor:
@@ -220,7 +221,7 @@ class Sampler:
 
     def _draw_prior(self, batch: Batch, count: int) -> list[Tensor]:
         """Draws values of each level from the top down, other ones for each example."""
-        given = batch.given
+        given = self.model.embed(batch.given)
         if given is not None:
             given = given.repeat(count, *[1] * (given.dim() - 1))
         zs = self.model.latents.generate(count * len(batch), given=given).zs

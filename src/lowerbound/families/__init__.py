@@ -13,6 +13,7 @@ from .continuous_bernoulli import ContinuousBernoulli
 from .delta import Delta
 from .flow import FlowPosterior
 from .logistic import DiscretizedLogistic
+from .mixture_logistic import MixtureLogistic
 from .multinomial import Multinomial
 from .normal import Normal
 from .place import Place
@@ -24,6 +25,7 @@ LISTED_FIRST = (
     "continuous_bernoulli",
     "delta",
     "logistic",
+    "mixture_logistic",
     "columns",
     "flow",
 )
@@ -41,6 +43,7 @@ __all__ = [
     "Family",
     "FamilyWithHead",
     "FlowPosterior",
+    "MixtureLogistic",
     "Multinomial",
     "Normal",
     "Place",

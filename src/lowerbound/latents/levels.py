@@ -174,10 +174,10 @@ def rate_per_dimension(level: Level) -> Tensor | None:
     return q.log_prob(level.z) - p.log_prob(level.z)
 
 
-def apply_conditional(
-    part: nn.Module, context: Values | None, given: Tensor | None
-) -> Distribution:
-    """Calls a conditional on its context; one of a conditional model takes the conditions too."""
+def apply_conditional(part: Any, context: Values | None, given: Tensor | None) -> Any:
+    """Calls a conditional, or a network, on its context; that of a conditional model takes the
+    conditions too.
+    """
     if given is None:
         return part(context)
     return part(context, given)
@@ -203,10 +203,13 @@ class Latents(nn.Module, ABC):
     Attributes:
         sizes: the number of dimensions of each level, the one next to the data first.
         context_shape: shape of what the decoder sees of one example.
+        widest: how many numbers the widest features of one example have, where measures are to
+            count them when they choose how many examples fit in memory.
     """
 
     sizes: tuple[int, ...]
     context_shape: tuple[int, ...]
+    widest: int = 0
 
     @abstractmethod
     def infer(self, batch: Batch, samples: int) -> Inference:
