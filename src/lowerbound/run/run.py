@@ -111,7 +111,11 @@ def check(recipe: Recipe, examples: Split, source: DataSource | None = None) -> 
         reason = noise.refuses(low, high)
         if reason:
             raise DataError(f"model.noise does not fit {name}: {_advised(reason, advice)}")
-    caveats = (likelihood.caveat(low, high, levels), units(examples.schema))
+    caveats = (
+        likelihood.caveat(low, high, levels),
+        units(examples.schema),
+        tell_conditions(examples.schema),
+    )
     return "; ".join(caveat for caveat in caveats if caveat) or None
 
 
@@ -141,6 +145,14 @@ def units(schema: Schema) -> str | None:
         f"values are standardised by the training split: add {offset:.4g} nats for the density in "
         "the units of the source"
     )
+
+
+def tell_conditions(schema: Schema) -> str | None:
+    """Says what figures of a conditional model are of, or returns None."""
+    if not schema.given:
+        return None
+    names = one_line(", ".join(schema.names_of_conditions), 120)
+    return f"the model is conditional: its figures are of log p(x | {names})"
 
 
 class Run:
@@ -514,7 +526,7 @@ class Run:
                 matrix = check_matrix(to_sparse(x), self.items.ids, self.schema.levels == 2)
                 return Batch(SparseRows.of(matrix))
             shares = open_shares(x, self.schema)
-            if shares is not None and not self.schema.given:
+            if shares is not None:
                 return shares
         examples = self.other_data(x).split("all")
         check(self.recipe, examples, x)
