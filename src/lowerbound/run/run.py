@@ -67,6 +67,7 @@ from .given import (
     complete_given,
     read_conditions,
     read_given,
+    refuse_none_given,
     refuse_unknown_conditions,
     to_codes,
 )
@@ -452,7 +453,7 @@ class Run:
             ConfigError: the run is not conditional, or has no such condition or value.
         """
         refuse_units(units)
-        refuse_unknown_conditions(given or {"": None}, self.schema.given)
+        refuse_none_given(given, self.schema.given)
         seen = self._seen(x)
         named = read_given(given, self.schema.given, len(seen))
         parts = []
@@ -503,7 +504,7 @@ class Run:
 
     def _seen_given(self, x: Examples, given: Given) -> Batch | Split:
         """Returns examples as the model sees them, with these conditions in place of their own."""
-        refuse_unknown_conditions(given or {"": None}, self.schema.given)
+        refuse_none_given(given, self.schema.given)
         if isinstance(x, Batch):
             values = complete_given(given, self.schema.given, len(x))
             return Batch(x.x, to_codes(values, self.schema), x.observed)
