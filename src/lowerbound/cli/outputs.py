@@ -73,7 +73,7 @@ def write_png(path: Path, images: np.ndarray) -> None:
         Image.fromarray(pixels).save(temporary, format="PNG")
 
 
-def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
+def write_samples(run: Run, n: int, path: Path, seed: int, temperature: float = 1.0) -> int:
     """Writes `n` samples of the model, and gives their number.
 
     A PNG shows the means of p(x | z). A file of numbers holds draws from p(x | z), in the units of
@@ -85,13 +85,16 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
 
         suffix(path, TABLE_ENDINGS, " for a table with columns of several kinds")
         with stages("sample", -(-n // chunk_size(run.model))) as begin:
-            return write_frames(path, _told(run.sample_frames(n, seed=seed), n, begin))
+            frames = run.sample_frames(n, temperature=temperature, seed=seed)
+            return write_frames(path, _told(frames, n, begin))
     allowed: tuple[str, ...] = (".npy", *TABLE_ENDINGS)
     if run.schema.kind == "image":
         allowed = (".png", ".npy")
     ending = suffix(path, allowed)
-    samples = run.sample(n, mean=ending == ".png", seed=seed, units="model").numpy()
-    if ending == ".png":
+    is_picture = ending == ".png"
+    drawn = run.sample(n, mean=is_picture, temperature=temperature, seed=seed, units="model")
+    samples = drawn.numpy()
+    if is_picture:
         write_png(path, to_unit_interval(samples, run.schema.low, run.schema.high))
         return n
     values = run.schema.restore(samples)

@@ -16,6 +16,10 @@ def sample(
     run: RunFolder,
     out: Out,
     n: Annotated[int, typer.Option("-n", help="How many.")] = 64,
+    temperature: Annotated[
+        float,
+        typer.Option(help="Of the prior of every level; below 1: more typical, less diverse."),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
     allow_code: AllowCode = False,
     json: Json = False,
@@ -26,7 +30,7 @@ def sample(
     from ..run import load
     from .outputs import write_samples
 
-    count = write_samples(load(run, allow_code=allow_code), n, out, seed)
+    count = write_samples(load(run, allow_code=allow_code), n, out, seed, temperature)
     show({"out": str(out), "samples": count}, [f"{count} samples in {out}"], json)
 
 

@@ -64,9 +64,6 @@ class Architecture:
     Args:
         latent: number of dimensions of each level, the one next to the data first. With a ladder
             of feature maps, the number of channels of each level of maps.
-        ladder: the networks of a top-down hierarchy, in which each level is inferred from the data
-            and from all levels above it. It takes the place of the networks below. None is a chain,
-            whose levels are inferred one from the other; with one level it is the plain VAE.
         network: between the data and the first level.
         decoder_network: from the first level to the data: None is the mirror of `network`, "tied"
             the mirror with the transposed weights of the encoder itself (the part of them that
@@ -83,10 +80,12 @@ class Architecture:
             each from its own.
         start: "factors": the model of a table starts at the factor analysis of its training rows,
             see `model.factors`.
+        ladder: the networks of a top-down hierarchy, in which each level is inferred from the data
+            and from all levels above it. It takes the place of the networks above. None is a chain,
+            whose levels are inferred one from the other; with one level it is the plain VAE.
     """
 
     latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_refuse_no_level)] = (20,)
-    ladder: AnyLadder | None = None
     network: AnyNetwork = MLP()
     decoder_network: Literal["tied"] | AnyNetwork | None = None
     level_network: AnyNetwork = MLP((100,))
@@ -98,6 +97,7 @@ class Architecture:
     heads: Literal["joint", "separate"] = "joint"
     output_bias: Literal["random", "data"] = "random"
     start: Literal["random", "factors"] = "random"
+    ladder: AnyLadder | None = None
 
     def __post_init__(self) -> None:
         if not self.likelihood.has_density:

@@ -214,10 +214,15 @@ class VAE(nn.Module):
         """Returns the mean of p(x | z) at the posterior means of z, (B, *shape)."""
         return self.reconstruction(batch).mean
 
-    def reconstruction(self, batch: Batch | Values) -> Distribution:
-        """Returns p(x | z) at the posterior means of z, of batch shape (B)."""
+    def reconstruction(self, batch: Batch | Values, lowest: int = 0) -> Distribution:
+        """Returns p(x | z) at the posterior means of z, of batch shape (B).
+
+        Args:
+            batch: the examples.
+            lowest: the lowest level that is inferred; those below it are at their prior means.
+        """
         batch = self._encoder_input(batch)
-        return self.decode(self.latents.means(batch).context, batch.given)
+        return self.decode(self.latents.means(batch, lowest).context, batch.given)
 
     def start_at(self, mean: Tensor) -> None:
         """Sets the bias of the decoder's last layer so that it gives a mean of the data.
@@ -265,9 +270,18 @@ class VAE(nn.Module):
         return p.sample()
 
     @torch.no_grad()
-    def generate(self, n: int, given: Tensor | None = None) -> Distribution:
-        """Draws `n` values of z by ancestral sampling, and returns p(x | z) of batch shape (n)."""
-        return self.decode(self.latents.generate(n, given=given).context, given)
+    def generate(
+        self, n: int, given: Tensor | None = None, temperature: float = 1.0
+    ) -> Distribution:
+        """Draws `n` values of z by ancestral sampling, and returns p(x | z) of batch shape (n).
+
+        Args:
+            n: how many.
+            given: conditions (n, ...) of a conditional model.
+            temperature: of the priors, see `latents.cooled`.
+        """
+        values = self.latents.generate(n, given=given, temperature=temperature)
+        return self.decode(values.context, given)
 
     def _encoder_input(self, batch: Batch | Values) -> Batch:
         """Checks a batch, and makes of it what the encoder sees: nothing that was not observed."""

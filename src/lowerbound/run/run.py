@@ -7,7 +7,7 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +59,7 @@ from .contents import (
     refuse_mistyped,
 )
 from .display import as_html, as_text, facts_of_run
-from .returned import Units, drawn, means_of, presented, refuse_units
+from .returned import Units, drawn, means_of, presented, refuse_temperature, refuse_units
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -382,16 +382,18 @@ class Run:
         return [torch.cat(level).cpu() for level in levels]
 
     @overload
-    def reconstruct(self, x: Examples, *, units: Literal["model"]) -> Tensor: ...
+    def reconstruct(self, x: Examples, *, lowest: int = 0, units: Literal["model"]) -> Tensor: ...
 
     @overload
-    def reconstruct(self, x: Examples, *, units: Units = "data") -> Any: ...
+    def reconstruct(self, x: Examples, *, lowest: int = 0, units: Units = "data") -> Any: ...
 
-    def reconstruct(self, x: Examples, *, units: Units = "data") -> Any:
+    def reconstruct(self, x: Examples, *, lowest: int = 0, units: Units = "data") -> Any:
         """Returns the mean of p(x | z) at the posterior mean, (N, *shape).
 
         Args:
             x: examples, see `encode`.
+            lowest: the lowest level that is inferred, 0 for all. Those below it are at their prior
+                means, so that the reconstruction shows what the levels from it up know.
             units: "data": columns of a table in the table's own units (float64), and pixels as
                 shares of white in [0, 1]; of a table with columns of several kinds, a Polars frame
                 of the means of numbers and the most probable levels, in the types of the source,
@@ -399,10 +401,12 @@ class Run:
                 standardises, codes of columns of several kinds.
         """
         refuse_units(units)
+        self._refuse_level(lowest)
         parts = []
         with evaluating(self.model, 0):
             for batch in self._batches(x):
-                parts.append(means_of(self.model.reconstruction(batch), self.schema, units))
+                p = self.model.reconstruction(batch, lowest)
+                parts.append(means_of(p, self.schema, units))
         return presented(parts, self.schema, units)
 
     def _batches(self, x: Examples) -> Iterator[Batch]:
@@ -454,6 +458,33 @@ class Run:
             means = self._decode_contexts((latents.descend(part, level) for part in parts), units)
         return presented(means, self.schema, units)
 
+    def decode_levels(self, zs: Sequence[Tensor | np.ndarray], *, units: Units = "data") -> Any:
+        """Returns the mean of p(x | z), (n, *shape), for values (n, d) of every level.
+
+        Args:
+            zs: values of each level, as `encode` gives them: the level next to the data first.
+            units: those of `reconstruct`.
+
+        Raises:
+            ConfigError: there are more or fewer levels.
+            ShapeError: the values of one have another shape.
+        """
+        refuse_units(units)
+        levels = len(self.model.latents.sizes)
+        if len(zs) != levels:
+            raise ConfigError(f"values of all {levels} levels are needed, got those of {len(zs)}")
+        weight = next(self.model.parameters())
+        chunked = []
+        for level, values in enumerate(zs):
+            z = torch.as_tensor(values)
+            self.model.refuse_latents(z, level)
+            chunked.append(z.to(weight).split(chunk_size(self.model)))
+        with evaluating(self.model, 0):
+            parts = zip(*chunked, strict=True)
+            contexts = (self.model.latents.priors_at(part).context for part in parts)
+            means = self._decode_contexts(contexts, units)
+        return presented(means, self.schema, units)
+
     def _decode_contexts(self, contexts: Iterable[Tensor], units: Units) -> list[Tensor]:
         """Returns the means of p(x | z), (n, *shape), for each part of what the decoder sees of
         z.
@@ -503,16 +534,34 @@ class Run:
 
     @overload
     def sample(
-        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Literal["model"]
+        self,
+        n: int,
+        *,
+        mean: bool | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        units: Literal["model"],
     ) -> Tensor: ...
 
     @overload
     def sample(
-        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Units = "data"
+        self,
+        n: int,
+        *,
+        mean: bool | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        units: Units = "data",
     ) -> Any: ...
 
     def sample(
-        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Units = "data"
+        self,
+        n: int,
+        *,
+        mean: bool | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        units: Units = "data",
     ) -> Any:
         """Returns `n` samples (n, *shape), or a Polars frame of `n` rows.
 
@@ -520,6 +569,9 @@ class Run:
             n: how many.
             mean: whether they are the means of p(x | z), or else draws from it. None: draws of a
                 table with columns of several kinds, the means of all other data.
+            temperature: by which the scale of the prior of every level is multiplied, see
+                `latents.cooled`: below 1 samples are more typical and less diverse. What is drawn
+                from p(x | z) is not changed.
             seed: of the draws. The first samples do not depend on how many there are.
             units: those of `reconstruct`: a table's samples are in the table's own units. Of a
                 table with columns of several kinds, "data" gives a frame in the types of its
@@ -527,10 +579,12 @@ class Run:
         """
         numbers = positive(n, what="the number of samples") * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{n:,} samples")
-        parts = self._drawn(n, mean, seed, units)
+        parts = self._drawn(n, mean, seed, units, temperature)
         return presented(parts, self.schema, units)
 
-    def sample_frames(self, n: int, *, seed: int = 0) -> Iterator["DataFrame"]:
+    def sample_frames(
+        self, n: int, *, temperature: float = 1.0, seed: int = 0
+    ) -> Iterator["DataFrame"]:
         """Yields `n` draws from p(x | z) of a table with columns of several kinds, as `sample`
         gives them, in frames of some thousands of rows: millions need no more memory than these.
 
@@ -542,12 +596,15 @@ class Run:
                 f"frames of samples are for tables with columns of several kinds; {self.folder} "
                 "was fitted to other data: take sample"
             )
-        for part in self._drawn(n, False, seed, "data"):
+        for part in self._drawn(n, False, seed, "data", temperature):
             yield to_frame(self.schema.table, part.numpy())
 
-    def _drawn(self, n: int, mean: bool | None, seed: int, units: Units) -> Iterator[Tensor]:
+    def _drawn(
+        self, n: int, mean: bool | None, seed: int, units: Units, temperature: float
+    ) -> Iterator[Tensor]:
         """Yields samples in pieces, see `sample`."""
         refuse_units(units)
+        refuse_temperature(temperature)
         n = positive(n, what="the number of samples")
         self.schema.refuse_interactions(
             "samples are of images and tables; a run on interactions recommends: lowerbound "
@@ -555,7 +612,15 @@ class Run:
         )
         if mean is None:
             mean = not self.schema.table
-        return drawn(self.model, self.schema, n, mean=mean, seed=seed, units=units)
+        return drawn(
+            self.model,
+            self.schema,
+            n,
+            mean=mean,
+            seed=seed,
+            units=units,
+            temperature=temperature,
+        )
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:

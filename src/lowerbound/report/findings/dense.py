@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...batch import Batch
+from ...batch import Batch, as_batch
 from ...data import Dataset, Examples
+from ...errors import DataError
 from ...evaluation import Bound, LatentStatistics, Likelihood
 from ...evaluation.batches import chunk_size, chunks, evaluating
 from ...evaluation.latent import ACTIVE
@@ -21,6 +22,7 @@ from ...evaluation.measure import (
     MeasureSettings,
     draws_for,
 )
+from ...evaluation.probe import Probes, chosen_rows, probe_labels
 from ...latents import Inference
 from ...priors import StandardNormal
 from ...run import Run
@@ -37,6 +39,9 @@ DISPERSION_EXAMPLES = 500
 
 RECONSTRUCTED_AT_ONCE = 128
 """Examples that are reconstructed in one go."""
+
+SHOWN_LEVELS = 3
+"""The codes of at most this many levels are drawn."""
 
 LEAST_SAMPLES = 1_000
 """Samples that are drawn to be laid beside the data, at least."""
@@ -226,7 +231,7 @@ class DenseFindings:
     @cached_property
     def _mapped_rows(self) -> np.ndarray:
         """Which of these are mapped, ascending."""
-        levels = len(self.run.model.latents.sizes)
+        levels = min(len(self.run.model.latents.sizes), SHOWN_LEVELS)
         points = self.run.recipe.report.points * 2 // max(2, levels)
         if self.most is not None:
             points = min(points, self.most)
@@ -250,6 +255,38 @@ class DenseFindings:
         """The posterior means of the mapped examples, (N, d) of each level."""
         levels = self.run.encode(self.mapped)
         return [level.double().numpy() for level in levels]
+
+    @cached_property
+    def shown_levels(self) -> list[int]:
+        """The levels whose codes are drawn: all, or of many the top and those of the highest rate,
+        at most `SHOWN_LEVELS`.
+        """
+        count = len(self.run.model.latents.sizes)
+        if count <= SHOWN_LEVELS or not self.has_bound:
+            return list(range(count))
+        rates = np.asarray(self.bound.rate[:-1])
+        others = np.argsort(-rates, kind="stable")[: SHOWN_LEVELS - 1]
+        return [*sorted(int(level) for level in others), count - 1]
+
+    @cached_property
+    def probes(self) -> Probes | None:
+        """How well linear probes of the codes find the label; None without labels for it."""
+        labels = self.mapped.labels
+        if labels is None or self.run.schema.table:
+            return None
+        rows = chosen_rows(len(self.mapped))
+        values = as_batch(self.mapped.batch(rows)).x
+        assert isinstance(values, Tensor)
+        codes = [level[rows] for level in self.means]
+        try:
+            return probe_labels(codes, labels[rows], values.numpy())
+        except DataError:
+            return None
+
+    @property
+    def reconstructed_at_once(self) -> int:
+        """How many examples are reconstructed in one go."""
+        return min(RECONSTRUCTED_AT_ONCE, chunk_size(self.run.model))
 
     @cached_property
     def labels(self) -> list[str] | None:
@@ -345,8 +382,8 @@ class DenseFindings:
         """
         first = self.examples.take(slice(0, DRAWN_EXAMPLES))
         total = torch.zeros(())
-        for start in range(0, len(first), RECONSTRUCTED_AT_ONCE):
-            x = first.batch(slice(start, start + RECONSTRUCTED_AT_ONCE))
+        for start in range(0, len(first), self.reconstructed_at_once):
+            x = first.batch(slice(start, start + self.reconstructed_at_once))
             errors = x - self.run.reconstruct(Batch(x), units="model")
             total = total + (errors**2).sum(0)
         return np.asarray(total / len(first))

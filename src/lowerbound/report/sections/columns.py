@@ -25,6 +25,7 @@ from ..text import format_number, format_plain, format_share, shorten
 from .bound import measured
 from .gaps import gaps, imputations
 from .latent import health, space
+from .levels import hierarchy
 from .tables import GLANCE_EXAMPLES, means_of_finite, unlikely
 
 DRAWN_COLUMNS = 24
@@ -369,7 +370,18 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=TableFindings,
-    parts=(measured, columns, together, gaps, imputations, likelihoods, space, health, unlikely),
+    parts=(
+        measured,
+        columns,
+        together,
+        gaps,
+        imputations,
+        likelihoods,
+        levels,
+        space,
+        health,
+        unlikely,
+    ),
     panels=(
         "elbo",
         "objective",

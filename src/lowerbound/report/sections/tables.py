@@ -11,6 +11,7 @@ from ..records import Kind, Picture, Section, Table
 from ..text import column_names, format_number, format_significant, shorten
 from .bound import measured
 from .latent import health, space
+from .levels import hierarchy, label
 
 HISTOGRAM_COLUMNS = 12
 """At most this many columns have a histogram."""
@@ -264,7 +265,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=DenseFindings,
-    parts=(measured, columns, likelihoods, space, health, unlikely),
+    parts=(measured, columns, likelihoods, hierarchy, space, label, health, unlikely),
     panels=(
         "elbo",
         "objective",
