@@ -4,8 +4,9 @@ of a table with columns of several kinds are frames there.
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -17,6 +18,9 @@ from ..evaluation.batches import chunk_size, evaluating
 from ..families.columns import TableDistribution
 from ..model import VAE
 from ..training.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 Units = Literal["data", "model"]
 """The units of what a run gives back: those of the data, or as the model sees them."""
@@ -79,12 +83,24 @@ def in_units(values: Tensor, schema: Schema, units: Units) -> Tensor:
     return torch.from_numpy(schema.restore(values.numpy()))
 
 
-def presented(parts: Iterable[Tensor], schema: Schema, units: Units) -> Any:
-    """Joins values in these units, (..., *shape) each: a tensor, or a frame of rows."""
+def presented(
+    parts: Iterable[Tensor], schema: Schema, units: Units, conditions: np.ndarray | None = None
+) -> Any:
+    """Joins values in these units, (..., *shape) each: a tensor, or a frame of rows, behind which
+    stand their conditions (N, G), where there are some.
+    """
     values = torch.cat(list(parts))
     if not are_rows(schema, units):
         return values
-    return to_frame(schema.table, values.flatten(end_dim=-2).numpy())
+    return rows_of(values.flatten(end_dim=-2).numpy(), schema, conditions)
+
+
+def rows_of(values: np.ndarray, schema: Schema, conditions: np.ndarray | None) -> "DataFrame":
+    """Makes a frame of rows (N, D) in the units of the data, and of their conditions (N, G)."""
+    frame = to_frame(schema.table, values)
+    if conditions is None:
+        return frame
+    return frame.hstack(to_frame(schema.given, conditions))
 
 
 def drawn(
@@ -95,12 +111,14 @@ def drawn(
     mean: bool,
     seed: int,
     units: Units,
+    given: Tensor | None = None,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
     """Yields `n` samples in pieces (m, *shape) of bounded size: means of p(x | z), or draws.
 
-    `temperature` is that of the priors, see `latents.cooled`. Each piece has a random stream of its own, the first that of the seed itself, so that the first
-    samples do not depend on how many there are.
+    Those of a conditional model have the conditions `given`, codes (n, G). The temperature is that
+    of the priors, see `latents.cooled`. Each piece has a random stream of its own, the first that
+    of the seed itself, so that the first samples do not depend on how many there are.
     """
     size = chunk_size(model)
     at_once = size * CHUNKS_SEEDED
@@ -108,9 +126,12 @@ def drawn(
         stream = seed
         if number:
             stream = derive_seed(seed, number)
+        part = None
+        if given is not None:
+            part = given[start : start + at_once].to(next(model.parameters()))
         with evaluating(model, stream):
             count = min(at_once, n - start)
-            piece = list(_draw(model, schema, count, size, mean, units, temperature))
+            piece = list(_draw(model, schema, count, size, mean, units, part, temperature))
         yield from piece
 
 
@@ -121,11 +142,15 @@ def _draw(
     size: int,
     mean: bool,
     units: Units,
+    given: Tensor | None,
     temperature: float,
 ) -> Iterator[Tensor]:
     """Yields `n` samples from the present random stream, `size` at a time."""
     for start in range(0, n, size):
-        p = model.generate(min(size, n - start), temperature=temperature)
+        part = None
+        if given is not None:
+            part = given[start : start + size]
+        p = model.generate(min(size, n - start), part, temperature)
         if mean:
             yield means_of(p, schema, units)
         else:

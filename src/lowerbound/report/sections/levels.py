@@ -103,7 +103,7 @@ def _error_from(findings: DenseFindings, level: int) -> float:
 
 def _values(examples: Examples) -> np.ndarray:
     """Returns examples as the model sees them, (N, *shape)."""
-    return examples.batch(slice(None)).numpy()
+    return examples.tensor(slice(None)).numpy()
 
 
 def _rates(findings: DenseFindings) -> Picture:
@@ -155,7 +155,7 @@ def _reconstructions(findings: DenseFindings) -> Picture:
     every = _top_first(findings)
     shown = _some(every, RECONSTRUCTION_ROWS)
     names = ["original"]
-    rows = [findings.shown(examples.batch(slice(None)))]
+    rows = [findings.shown(examples.tensor(slice(None)))]
     for level in shown:
         rows.append(findings.shown(findings.run.reconstruct(examples, lowest=level)))
         names.append(_name_from(level, len(every)))

@@ -53,6 +53,9 @@ def training(run: Run) -> Section | None:
             sentences.append(f"The KL term has the weight {weights[0]:g} in every epoch.")
         else:
             pictures.append(_weight_curve(rows, weights[-1]))
+    free_bits = _finite_column(rows, "free_bits")
+    if free_bits:
+        pictures.append(_free_bits_curve(rows, free_bits[-1]))
     return Section("Training", tuple(sentences), _warnings(run, rows), pictures=tuple(pictures))
 
 
@@ -173,24 +176,23 @@ def _stacked_rates(
     Returns:
         The picture, or None where no split has the rates.
     """
-    for split in ("validation", "train"):
-        of_split = [column for column in columns if column.startswith(f"{split}_rate_")]
-        if not of_split:
-            continue
-        count = len(of_split)
-        # The top level is drawn first: what the others add lies on it.
-        labels = {
-            f"{split}_rate_{level + 1}": name_level(level, count)
-            for level in reversed(range(count))
-        }
-        title, caption = CURVES["rate"]
-        return Picture(
-            "rate",
-            f"{title} by level, {split}",
-            f"{caption} The levels lie one on the other, the top one below.",
-            lambda ax: stacked(rows, labels, "nats per example", ax, best_epoch=best_epoch),
-        )
-    return None
+    split = "train"
+    if any(column.startswith("validation_rate_") for column in columns):
+        split = "validation"
+    count = sum(column.startswith(f"{split}_rate_") for column in columns)
+    if count == 0:
+        return None
+    # The top level is drawn first: what the others add lies on it.
+    labels = {
+        f"{split}_rate_{level + 1}": name_level(level, count) for level in reversed(range(count))
+    }
+    title, caption = CURVES["rate"]
+    return Picture(
+        "rate",
+        f"{title} by level, {split}",
+        f"{caption} The levels lie one on the other, the top one below.",
+        lambda ax: stacked(rows, labels, "nats per example", ax, best_epoch=best_epoch),
+    )
 
 
 def _curve(rows: MetricRows, name: str, labels: dict[str, str], best_epoch: int | None) -> Picture:
@@ -212,6 +214,17 @@ def _weight_curve(rows: MetricRows, last: float) -> Picture:
         "Weight of the KL term",
         f"The factor of the rate in the objective; it ends at {last:g}.",
         lambda ax: lines(rows, {"kl_weight": "KL weight"}, "weight", ax),
+    )
+
+
+def _free_bits_curve(rows: MetricRows, last: float) -> Picture:
+    """Draws the free bits by epoch, where they follow a schedule; `last` is of the last epoch."""
+    return Picture(
+        "free_bits",
+        "Free bits",
+        "The rate below which the objective does not reduce a level further. In the last epoch it "
+        f"is {last:g}; the validation objective has the value at the end of the schedule.",
+        lambda ax: lines(rows, {"free_bits": "free bits"}, "nats per level", ax),
     )
 
 
@@ -253,6 +266,8 @@ def _warnings(run: Run, rows: MetricRows) -> tuple[str, ...]:
         )
     if not all(math.isfinite(row.get("train_objective", 0)) for row in rows):
         messages.append("The training objective was not a finite number in some epochs.")
+    if any("train_objective" not in row for row in rows):
+        messages.append("In some epochs each training step was left out, so that nothing changed.")
     return tuple(messages)
 
 
