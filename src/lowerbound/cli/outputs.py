@@ -2,7 +2,7 @@
 Parquet.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,19 +134,35 @@ def _told(
         rows += len(frame)
 
 
-def code_names(run: Run) -> list[str]:
+def code_names(run: Run, levels: Sequence[int]) -> list[str]:
     """Names the columns of codes: `z1_1 ... z1_d` for the level next to the data, `z2_1 ...` above.
 
-    The names stand in the order of the levels from the data up.
+    The names stand in the order of the levels, which are numbered from 0.
     """
     names = []
-    for level, size in enumerate(run.model.latents.sizes, 1):
-        names += column_names((), size, f"z{level}_")
+    for level in levels:
+        names += column_names((), run.model.latents.sizes[level], f"z{level + 1}_")
     return names
 
 
-def write_codes(run: Run, examples: Split, path: Path) -> dict[str, Any]:
-    """Writes the posterior means of all levels side by side.
+def written_levels(run: Run, level: int | None) -> list[int]:
+    """Returns the levels whose codes are written, from 0: all, or the one that is asked for.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    count = len(run.model.latents.sizes)
+    if level is None:
+        return list(range(count))
+    if not 1 <= level <= count:
+        raise ConfigError(
+            f"--level {level}: the run has the levels 1 (next to the data) to {count} (top)"
+        )
+    return [level - 1]
+
+
+def write_codes(run: Run, examples: Split, path: Path, level: int | None = None) -> dict[str, Any]:
+    """Writes the posterior means of all levels side by side, or of one level, from 1.
 
     The file has one row per example in the order of the source, or one row per user. For a run on
     interactions a second file, NAME.items.ENDING beside NAME.ENDING, holds the vectors of the
@@ -156,9 +172,10 @@ def write_codes(run: Run, examples: Split, path: Path) -> dict[str, Any]:
         What was written, as `encode --json` prints it.
     """
     ending = suffix(path, (".npy", *TABLE_ENDINGS))
-    levels = [level.numpy() for level in run.encode(examples)]
-    codes = np.concatenate(levels, axis=1)
-    names = code_names(run)
+    levels = written_levels(run, level)
+    means = run.encode(examples)
+    codes = np.concatenate([means[number].numpy() for number in levels], axis=1)
+    names = code_names(run, levels)
     written = {"examples": len(codes), "columns": names}
     if run.items is not None:
         items_path = path.with_name(f"{path.stem}.items{path.suffix}")

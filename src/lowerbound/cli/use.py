@@ -77,6 +77,10 @@ def encode(
     run: RunFolder,
     out: Out,
     data: Source = None,
+    level: Annotated[
+        int | None,
+        typer.Option(help="Of a hierarchy one level alone, 1 next to the data [default: all]."),
+    ] = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -88,7 +92,7 @@ def encode(
 
     fitted = load(run, allow_code=allow_code)
     examples = fitted.data(data).split("all")
-    written = write_codes(fitted, examples, out)
+    written = write_codes(fitted, examples, out, level)
     columns = ", ".join(written["columns"][:COLUMNS_SHOWN])
     if len(written["columns"]) > COLUMNS_SHOWN:
         columns += " ..."

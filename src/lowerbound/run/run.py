@@ -39,6 +39,7 @@ from ..errors import ConfigError, DataError, LowerboundError, RunError, ShapeErr
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
+from ..evaluation.probe import Probes, chosen_rows, probe_labels
 from ..model import VAE
 from ..recipe import Recipe
 from ..sparse import SparseRows
@@ -325,6 +326,7 @@ class Run:
         *,
         split: str | None = None,
         samples: int = LIKELIHOOD_SAMPLES,
+        probe: bool = False,
         seed: int = 0,
     ) -> dict[str, Any]:
         """Measures what the model makes of a split.
@@ -338,7 +340,11 @@ class Run:
             split: "train", "validation", "test" or "all"; None is "test", or "all" for a source
                 that brings no test part.
             samples: importance samples for each example.
+            probe: whether linear probes of each level are to find the label, see `probe`.
             seed: of the draws.
+
+        Raises:
+            DataError: there are no labels to probe.
         """
         samples = positive(samples)
         split, examples = self.examples(source, split)
@@ -346,8 +352,42 @@ class Run:
         settings = MeasureSettings(
             split=split, seed=seed, samples=samples, popularity=self._popularity
         )
+        found: dict[str, Any] = {}
+        if probe:
+            found["probe"] = self._probe(examples, seed).describe()
         numbers = measure_split(examples, self.model, settings).describe()
-        return numbers | {"split": split, "caveat": caveat}
+        return numbers | {"split": split, "caveat": caveat} | found
+
+    def probe(
+        self, source: DataSource | None = None, *, split: str | None = None, seed: int = 0
+    ) -> Probes:
+        """Measures which level tells the label of an example, by linear probes.
+
+        Args:
+            source: other data, see `data`; None takes those of the run.
+            split: see `evaluate`. Of many examples `evaluation.probe.PROBED_EXAMPLES` are chosen.
+            seed: of this choice, and of the halves that probes are trained and tested on.
+
+        Raises:
+            DataError: there are no labels, or not two of them with enough examples.
+        """
+        _, examples = self.examples(source, split)
+        return self._probe(examples, seed)
+
+    def _probe(self, examples: Split, seed: int) -> Probes:
+        """Probes the posterior means of a split."""
+        if not isinstance(examples, DenseExamples) or self.schema.table:
+            raise DataError("probes are for images and tables of numbers, with labels")
+        if examples.labels is None:
+            raise DataError(
+                "a probe is to find labels, and these examples have none; data.labels names a "
+                "file of labels of a folder of images"
+            )
+        chosen = examples.take(chosen_rows(len(examples), seed))
+        codes = [level.numpy() for level in self.encode(chosen)]
+        values = chosen.tensor(slice(None)).numpy()
+        assert chosen.labels is not None
+        return probe_labels(codes, chosen.labels, values, seed=seed)
 
     @property
     def _popularity(self) -> np.ndarray | None:

@@ -52,8 +52,8 @@ LEAST_SCALE = 1e-6
 """The scale of a code that does not vary."""
 
 DRAWN_NUMBERS = 2**25
-"""Numbers of drawn examples that an estimate beside the bound takes: for large images fewer
-examples, or draws of each. Of small ones (28x28) it bounds the importance samples alone, to 428
+"""Numbers of drawn examples, or of the widest features of a ladder where these are more, that an
+estimate beside the bound takes: for large images fewer examples, or draws of each. Of small ones (28x28) it bounds the importance samples alone, to 428
 examples, and of tables nothing.
 """
 
@@ -144,13 +144,13 @@ class DenseFindings:
         """Returns how many examples an estimate with so many draws of each takes, at most `most`:
         `DRAWN_NUMBERS` bounds them.
         """
-        size = math.prod(self.run.schema.shape)
+        size = self.run.model.widest
         examples = max(DRAWN_NUMBERS // (draws * size), LEAST_EXAMPLES)
         return min(examples, most, self.most or most)
 
     def _affordable_draws(self, examples: Examples) -> int:
         """Returns how many draws each of these examples gets where the bound is only looked at."""
-        size = math.prod(self.run.schema.shape)
+        size = self.run.model.widest
         draws = max(DRAWN_NUMBERS // (len(examples) * size), 1)
         return min(draws, draws_for(len(examples)))
 
