@@ -136,10 +136,8 @@ def _probe_lines(probe: dict[str, Any] | None) -> list[str]:
     if probe is None:
         return []
     count = len(probe["levels"])
-    lines = [
-        f"accuracy of linear probes of {probe['examples']:,} examples with {probe['classes']} "
-        f"labels ({probe['splits']} random halvings):"
-    ]
+    examples = f"{probe['examples']:,} examples with {probe['classes']} labels"
+    lines = [f"accuracy of linear probes of {examples} ({probe['splits']} random halvings):"]
     for level in reversed(range(count)):
         lines.append(_probe_line(name_level(level, count), probe["levels"][level]))
     if count > 1:

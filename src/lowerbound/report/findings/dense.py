@@ -53,8 +53,8 @@ LEAST_SCALE = 1e-6
 
 DRAWN_NUMBERS = 2**25
 """Numbers of drawn examples, or of the widest features of a ladder where these are more, that an
-estimate beside the bound takes: for large images fewer examples, or draws of each. Of small ones (28x28) it bounds the importance samples alone, to 428
-examples, and of tables nothing.
+estimate beside the bound takes: for large images fewer examples, or draws of each. Of small ones
+(28x28) it bounds the importance samples alone, to 428 examples, and of tables nothing.
 """
 
 LEAST_EXAMPLES = 100
