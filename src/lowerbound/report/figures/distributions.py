@@ -268,7 +268,7 @@ def level_rates(
         ax.text(max(value, 0), place, text, va="center", fontsize=8)
     ax.set_yticks(places, [words(name) for name in names], fontsize=8)
     ax.invert_yaxis()
-    ax.set_xlim(min(float(finite.min(initial=0)), 0) * 1.05, reach * 1.6)
+    ax.set_xlim(min(float(finite.min(initial=0)), 0) * 1.05, reach * 2.1)
     ax.set_xlabel("rate (nats)")
     return figure
 

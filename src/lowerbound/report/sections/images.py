@@ -358,13 +358,16 @@ def _traversal(findings: DenseFindings, level: int) -> Picture | None:
     if len(dims) < len(active):
         moved = f"each of the {len(dims)} that carry most, of {len(active)} active dimensions"
     unit = _unit_of_codes(findings, level)
+    below = ""
+    if level:
+        below = ", and the levels below are at their prior means"
     rows = [f"z{i + 1}" for i in dims]
     columns = [format_tick(step) for step in STEPS]
     return Picture(
         f"traversals_{level + 1}",
         f"Traversals{of_level}",
         f"From the code of one example, {moved}{of_level}, one at a time, is moved through its "
-        f"range{unit}; the others stay{findings.tell_first}.",
+        f"range{unit}; the others stay{below}{findings.tell_first}.",
         lambda ax: strips(images, ax, rows=rows, columns=columns),
         photo=True,
     )

@@ -43,8 +43,8 @@ def hierarchy(run: Run, findings: DenseFindings) -> Section | None:
     pictures = [_rates(findings)]
     if is_image:
         if count > SEPARATE_LEVELS:
-            pictures.append(_varied(findings))
-        pictures.append(_reconstructions(findings))
+            pictures.append(levels_varied(findings))
+        pictures.append(reconstructions_by_level(findings))
     return Section("Levels", tables=(_table(findings, findings.latent),), pictures=tuple(pictures))
 
 
@@ -127,7 +127,7 @@ def _some(levels: list[int], most: int) -> list[int]:
     return [levels[place] for place in places]
 
 
-def _varied(findings: DenseFindings) -> Picture:
+def levels_varied(findings: DenseFindings) -> Picture:
     """Draws a row for each level, in which it varies and all levels above it stay."""
     every = _top_first(findings)
     shown = _some(every, ROWS_OF_LEVELS)
@@ -136,7 +136,9 @@ def _varied(findings: DenseFindings) -> Picture:
         group = findings.run.vary(level, 1, VARIED_COLUMNS)[0]
         rows.append(findings.shown(group))
     images = np.stack(rows)
-    some = "" if len(shown) == len(every) else f"{len(shown)} of {len(every)} levels. "
+    some = ""
+    if len(shown) < len(every):
+        some = f"{len(shown)} of {len(every)} levels. "
     return Picture(
         "levels_varied",
         "Each level varied, those above it fixed",
@@ -147,7 +149,7 @@ def _varied(findings: DenseFindings) -> Picture:
     )
 
 
-def _reconstructions(findings: DenseFindings) -> Picture:
+def reconstructions_by_level(findings: DenseFindings) -> Picture:
     """Draws examples from the top level alone, from the two uppermost, and so on."""
     count = min(RECONSTRUCTED_COLUMNS, len(findings.examples))
     chosen = np.random.default_rng(0).permutation(len(findings.examples))[:count]
@@ -160,14 +162,14 @@ def _reconstructions(findings: DenseFindings) -> Picture:
         rows.append(findings.shown(findings.run.reconstruct(examples, lowest=level)))
         names.append(_name_from(level, len(every)))
     images = np.stack(rows)
+    steps = "one level more at a time"
+    if len(shown) < len(every):
+        steps = "more and more levels"
     return Picture(
         "reconstructions_by_level",
         "What each level adds",
-        "Below each original its reconstruction from the top level alone, and then from one level "
-        "more at a time; the levels that are left out are at their prior means."
-        if len(shown) == len(every)
-        else "Below each original its reconstruction from the top level alone, and then from more "
-        "and more levels; those that are left out are at their prior means.",
+        f"Below each original its reconstruction from the top level alone, and then from {steps}; "
+        "the levels that are left out are at their prior means.",
         lambda ax: strips(images, ax, rows=names),
         photo=True,
     )
@@ -209,7 +211,9 @@ def label_rows(probes: Probes) -> tuple[tuple[str, ...], ...]:
     count = len(probes.levels)
     rows = []
     for level in reversed(range(count)):
-        name = "posterior mean" if count == 1 else name_level(level, count)
+        name = "posterior mean"
+        if count > 1:
+            name = name_level(level, count)
         rows.append(_label_row(name, probes.levels[level], probes))
     if count > 1:
         rows.append(_label_row("all levels", probes.together, probes))
