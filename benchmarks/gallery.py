@@ -13,6 +13,7 @@ without these marks. Nothing is trained: a run that is missing is an error.
 """
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ import numpy as np
 
 from lowerbound.errors import LowerboundError
 from lowerbound.report.figures import grid, strips
-from lowerbound.report.findings.dense import DenseFindings
+from lowerbound.report.findings.dense import SHOWN_LEVELS, DenseFindings
 from lowerbound.report.html import save_png
 from lowerbound.report.sections.levels import levels_varied, reconstructions_by_level
 from lowerbound.report.text import format_number
@@ -74,32 +75,28 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def test_figures(run: Run) -> tuple[str, str]:
+def figures_of(run: Run) -> tuple[str, str]:
     """Returns the ELBO and the rates of the test split, as the fit measured them."""
     test: dict[str, Any] = run.summary.get("test") or {}
-    rates = [test[key] for key in sorted(test, key=_level_of) if key.startswith("rate_")]
-    told = " + ".join(format_number(rate, 1) for rate in reversed(rates))
-    return format_number(test.get("elbo", float("nan")), 2), told or "–"
-
-
-def _level_of(key: str) -> int:
-    """Returns the level of a column such as `rate_11`, and 0 of any other."""
-    last = key.rpartition("_")[2]
-    if last.isdigit():
-        return int(last)
-    return 0
+    elbo = format_number(test.get("elbo", math.nan), 2)
+    rates = test.get("rate", [])
+    if not rates:
+        return elbo, "–"
+    if len(rates) > SHOWN_LEVELS:
+        return elbo, f"{format_number(sum(rates), 1)} in {len(rates)} levels"
+    return elbo, " + ".join(format_number(rate, 1) for rate in reversed(rates))
 
 
 def table(runs: Sequence[Run]) -> list[str]:
     """Lays out what the runs are, and their figures."""
     lines = [
-        "| run | model | parameters | seconds of the fit | test ELBO (nats) | rates, the top first |",
+        "| run | model | parameters | seconds of the fit | test ELBO | rates, the top first |",
         "|---|---|---|---|---|---|",
     ]
     for run in runs:
-        elbo, rates = test_figures(run)
+        elbo, rates = figures_of(run)
         parameters = sum(parameter.numel() for parameter in run.model.parameters())
-        seconds = format_number(run.summary.get("seconds", float("nan")), 0)
+        seconds = format_number(run.summary.get("seconds", math.nan), 0)
         cells = [
             f"`{run.folder.resolve().name}`",
             describe_model(run.recipe),

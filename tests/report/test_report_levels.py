@@ -18,12 +18,14 @@ SETTINGS = {
     "model.ladder": {"type": "ConvLadder", "width": 8, "grids": [3], "stem": 2},
     "model.latent": [1, 1, 1, 3],
     "model.network": None,
-    "training.epochs": 2,
+    "objective": {"type": "Elbo", "free_bits": 2.0},
+    "training.epochs": 4,
+    "training.learning_rate": 3e-3,
     "training.batch_size": 64,
     "training.accelerator": "cpu",
     "report.write": False,
-    "report.points": 60,
-    "report.examples": 40,
+    "report.points": 300,
+    "report.examples": 200,
 }
 
 
@@ -87,7 +89,7 @@ def test_a_dead_level_is_told_with_its_name_and_the_way_out(ladder, findings):
         r"objective\.free_bits='\{type=\"Linear\",start=2,stop=0.0,steps=(\d+)", warned
     )
     batches = -(-ladder.split_sizes()["train"] // 64)
-    assert int(steps) == round(0.3 * 2 * batches)
+    assert int(steps) == round(0.3 * 4 * batches)
     told = {"type": "Linear", "start": 2, "stop": 0.0, "steps": int(steps)}
     advised = ladder.recipe.replace({"objective.free_bits": told})
     assert advised.objective.free_bits == Linear(start=2.0, stop=0.0, steps=int(steps))

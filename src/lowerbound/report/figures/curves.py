@@ -104,6 +104,8 @@ def stacked(
         ax.axvline(best_epoch, color="0.55", linewidth=1, label=label)
     ax.set_xlim(epochs[0], epochs[-1])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    if len(whole) == 1:
+        ax.set_xticks([whole[0]["epoch"]])
     ax.set(xlabel="epoch", ylabel=ylabel)
     handles, texts = ax.get_legend_handles_labels()
     # The one that lies on top is the first of the legend.
