@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.distributions import (
     Distribution,
     Independent,
+    MixtureSameFamily,
+    Normal,
     TransformedDistribution,
     kl_divergence,
 )
@@ -223,15 +225,51 @@ def apply_conditional(part: Any, context: Values | None, given: Tensor | None) -
     return part(context, given)
 
 
-def draw_top(prior: nn.Module, n: int, given: Tensor | None = None) -> Tensor:
+def cooled(p: Any, temperature: float) -> Distribution:
+    """Returns a distribution of a smaller or greater spread around the same places.
+
+    The scale of a normal distribution is multiplied by the temperature; so is that of each
+    component of a mixture, and that of the base of a flow. At 1 it is the distribution itself.
+    Below 1 samples are more typical and less diverse (Kingma & Dhariwal 2018; Vahdat & Kautz 2020,
+    section 4.2; Child 2021).
+
+    Raises:
+        ConfigError: the distribution is of another kind.
+    """
+    if temperature == 1:
+        return p
+    if isinstance(p, Independent):
+        return Independent(
+            cooled(p.base_dist, temperature), p.reinterpreted_batch_ndims, validate_args=False
+        )
+    if isinstance(p, Normal):
+        return Normal(p.loc, p.scale * temperature, validate_args=False)
+    if isinstance(p, MixtureSameFamily):
+        components = cooled(p.component_distribution, temperature)
+        return MixtureSameFamily(p.mixture_distribution, components, validate_args=False)
+    if isinstance(p, TransformedDistribution):
+        base = cooled(p.base_dist, temperature)
+        return TransformedDistribution(base, p.transforms, validate_args=False)
+    if hasattr(p, "base") and hasattr(p, "transform"):  # a flow of zuko maps values to its base
+        return type(p)(p.transform, cooled(p.base, temperature))
+    raise ConfigError(
+        f"a temperature is for priors that have a scale, got {type(p).__name__}; 1 leaves it as it "
+        "is"
+    )
+
+
+def draw_top(
+    prior: nn.Module, n: int, given: Tensor | None = None, temperature: float = 1.0
+) -> Tensor:
     """Draws `n` samples, (n, d), from the prior of the top level.
 
     Args:
         prior: the module of the prior, which has no parents.
         n: how many.
         given: conditions (n, ...) of a conditional model.
+        temperature: see `cooled`.
     """
-    p = apply_conditional(prior, None, given)
+    p = cooled(apply_conditional(prior, None, given), temperature)
     if len(p.batch_shape):  # conditions gave each sample a prior of its own
         return p.sample()
     return p.sample(torch.Size([n]))
@@ -245,11 +283,14 @@ class Latents(nn.Module, ABC):
         context_shape: shape of what the decoder sees of one example.
         widest: how many numbers the widest features of one example have, where measures are to
             count them when they choose how many examples fit in memory.
+        markov: whether what lies below a level depends on that level alone, as in a chain, and not
+            also on those above it.
     """
 
     sizes: tuple[int, ...]
     context_shape: tuple[int, ...]
     widest: int = 0
+    markov: bool = True
 
     @abstractmethod
     def infer(self, batch: Batch, samples: int) -> Inference:
@@ -276,12 +317,22 @@ class Latents(nn.Module, ABC):
         """
 
     @abstractmethod
-    def means(self, batch: Batch) -> LatentValues:
-        """Returns the posterior mean of each level, (B, d), each given the means of its parents."""
+    def means(self, batch: Batch, lowest: int = 0) -> LatentValues:
+        """Returns the posterior mean of each level, (B, d), each given the means of its parents.
+
+        Args:
+            batch: the examples.
+            lowest: the lowest level that is inferred. Those below it are at their prior means, so
+                that the context shows what the levels from it up know of the examples.
+        """
 
     @abstractmethod
     def generate(
-        self, n: int, top: Tensor | None = None, given: Tensor | None = None
+        self,
+        n: int,
+        top: Tensor | None = None,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
     ) -> LatentValues:
         """Draws `n` ancestral samples of each level, (n, d).
 
@@ -289,6 +340,10 @@ class Latents(nn.Module, ABC):
             n: how many.
             top: values (n, d) of the top level, which are then not drawn.
             given: conditions (n, ...) of a conditional model.
+            temperature: by which the scale of the prior of each level is multiplied, see `cooled`.
+
+        Raises:
+            ConfigError: the temperature is another one than 1, and a prior has no scale.
         """
 
     @abstractmethod

@@ -19,6 +19,7 @@ from .levels import (
     Priors,
     apply_conditional,
     code,
+    cooled,
     draw,
     draw_top,
 )
@@ -109,6 +110,7 @@ class TopDown(Latents):
         self.sizes: tuple[int, ...] = parts.sizes
         self.context_shape: tuple[int, ...] = parts.state_shape
         self.widest: int = parts.widest
+        self.markov: bool = False
 
     def infer(self, batch: Batch, samples: int) -> Inference:
         def draw_level(
@@ -144,18 +146,34 @@ class TopDown(Latents):
         descent = self._descend(zs[-1], _given_values(zs), given)
         return Priors([*descent.priors, self._top_prior(batch)], descent.context)
 
-    def means(self, batch: Batch) -> LatentValues:
+    def means(self, batch: Batch, lowest: int = 0) -> LatentValues:
+        def choose(
+            level: int, q: Distribution | None, p: Distribution
+        ) -> tuple[Tensor, Tensor | None]:
+            if level < lowest:
+                return p.mean, None
+            return code(q), None
+
         features = self._features(batch)
         top = code(self.top.head(features[-1]))
-        descent = self._descend(top, lambda level, q, p: (code(q), None), batch.given, features)
+        descent = self._descend(top, choose, batch.given, features)
         return LatentValues([*descent.zs, top], descent.context)
 
     def generate(
-        self, n: int, top: Tensor | None = None, given: Tensor | None = None
+        self,
+        n: int,
+        top: Tensor | None = None,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
     ) -> LatentValues:
+        def draw_level(
+            level: int, q: Distribution | None, p: Distribution
+        ) -> tuple[Tensor, Tensor | None]:
+            return cooled(p, temperature).sample(), None
+
         if top is None:
-            top = draw_top(self.prior, n, given)
-        descent = self._descend(top, lambda level, q, p: (p.sample(), None), given)
+            top = draw_top(self.prior, n, given, temperature)
+        descent = self._descend(top, draw_level, given)
         return LatentValues([*descent.zs, top], descent.context)
 
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
