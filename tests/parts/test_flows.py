@@ -18,10 +18,10 @@ from lowerbound.evaluation import bound, importance_log_likelihood, latent_stati
 from lowerbound.evaluation.proposal import DEFENSIVE, POSTERIOR_ALONE, Sampler, fitting
 from lowerbound.families import FlowPosterior, Normal, Place
 from lowerbound.families.transforms import Flow, import_zuko
-from lowerbound.ladders import MLPLadder
 from lowerbound.latents import code, draw
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
+from lowerbound.networks.ladders import MLPLadder
 from lowerbound.objectives import Elbo, Iwae
 from lowerbound.priors import FlowPrior
 from lowerbound.testing import Rows, check_latents, check_prior

@@ -18,10 +18,10 @@ from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound, importance_log_likelihood
 from lowerbound.evaluation.batches import evaluating
 from lowerbound.families import Delta, FlowPosterior, Multinomial, Normal, Place
-from lowerbound.ladders import MLPLadder
 from lowerbound.model import Architecture
 from lowerbound.model.conditionals import build_encoder
 from lowerbound.networks import MLP
+from lowerbound.networks.ladders import MLPLadder
 from lowerbound.noise import Dropout, L2Normalize
 from lowerbound.objectives import Elbo
 from lowerbound.priors import VampPrior
