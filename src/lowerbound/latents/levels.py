@@ -229,7 +229,8 @@ def cooled(p: Any, temperature: float) -> Distribution:
     """Returns a distribution of a smaller or greater spread around the same places.
 
     The scale of a normal distribution is multiplied by the temperature; so is that of each
-    component of a mixture, and that of the base of a flow. At 1 it is the distribution itself.
+    component of a mixture, and that of the base of a flow; another distribution may say what it
+    becomes by a method `cooled`. At 1 it is the distribution itself.
     Below 1 samples are more typical and less diverse (Kingma & Dhariwal 2018; Vahdat & Kautz 2020,
     section 4.2; Child 2021).
 
@@ -238,6 +239,8 @@ def cooled(p: Any, temperature: float) -> Distribution:
     """
     if temperature == 1:
         return p
+    if hasattr(p, "cooled"):
+        return p.cooled(temperature)
     if isinstance(p, Independent):
         return Independent(
             cooled(p.base_dist, temperature), p.reinterpreted_batch_ndims, validate_args=False

@@ -69,6 +69,10 @@ class NormalMixture(Distribution):
         noise = torch.randn_like(self.means[which])
         return self.means[which] + noise * self.scales[which]
 
+    def cooled(self, temperature: float) -> "NormalMixture":
+        """Returns the mixture with all standard deviations multiplied by a temperature."""
+        return NormalMixture(self.means, self.scales * temperature, self.log_weights)
+
     @property
     def mean(self) -> Tensor:
         return self.log_weights.exp() @ self.means

@@ -368,7 +368,7 @@ def _traversal(findings: DenseFindings, level: int) -> Picture | None:
         f"Traversals{of_level}",
         f"From the code of one example, {moved}{of_level}, one at a time, is moved through its "
         f"range{unit}; the others stay{below}{findings.tell_first}.",
-        lambda ax: strips(images, ax, rows=rows, columns=headings),
+        lambda ax: strips(images, ax, rows=rows, columns=columns),
         photo=True,
     )
 
