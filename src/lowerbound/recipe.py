@@ -115,9 +115,10 @@ class Training:
         compile: whether torch.compile turns the model into the same function with fewer and larger
             operations. It takes some ten seconds at the start and needs a C++ compiler. "auto"
             compiles where it pays: small models and long runs of one process.
-        recompute: whether the blocks of the networks that can be (those of `ResNet`) are computed a
-            second time in the backward pass, so that their inner values need no memory; the numbers
-            are the same to the last bit, and a step takes up to a third more time.
+        recompute: whether the blocks of the networks that can be (those of `ResNet` and of ladders)
+            are computed a second time in the backward pass, so that their inner values need no
+            memory; the numbers are the same to the last bit, and a step takes up to a third more
+            time.
         threads: threads for the matrix products of one process. "auto" takes as many as the
             operations of a step keep busy, at most those that PyTorch has and the cores that the
             process may use; a small model is faster on one thread. Where another number gives the

@@ -18,6 +18,7 @@ from lowerbound.errors import ConfigError, Interrupted, NonFiniteError
 from lowerbound.families import Multinomial
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
+from lowerbound.networks.ladders import ConvLadder, MLPLadder
 from lowerbound.noise import Dropout, GaussianNoise
 from lowerbound.objectives import (
     Elbo,
@@ -118,6 +119,29 @@ def test_the_gradient_of_parts_is_that_of_the_whole_batch(digits, name, accumula
         expected = first_gradient(plain, batch)
         found = first_gradient(parts, batch)
         assert_same_gradient(found, expected)
+
+
+LADDERS = {
+    "vectors": (MLPLadder(width=16), (4, 3)),
+    "grids": (ConvLadder(width=8, stem=2, grids=(1, 1)), (2, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LADDERS)
+@pytest.mark.parametrize("free_bits", [0.0, 0.2])
+def test_parts_of_a_ladder_whose_cells_are_computed_twice(digits, name, free_bits):
+    """The levels draw their noise in one walk; free bits act on the mean rate of the batch."""
+    ladder, latent = LADDERS[name]
+    architecture = Architecture(latent=latent, ladder=ladder)
+    objective = Elbo(free_bits=free_bits)
+    plain = make(digits, objective, architecture)
+    parts = make(digits, objective, architecture, accumulate=3, recompute=True)
+    for fit in (plain, parts):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            for parameter in fit.model.parameters():
+                parameter += 0.1 * torch.randn_like(parameter)
+    assert_same_gradient(first_gradient(parts), first_gradient(plain))
 
 
 def test_the_mean_rates_of_the_levels_are_on_both_sides_of_the_free_bits(digits):

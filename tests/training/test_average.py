@@ -241,6 +241,22 @@ def test_the_average_starts_at_the_weights_that_the_fit_starts_at(digits):
     assert_same(fit.weights.average.weights, copied(model.state_dict()))
 
 
+def test_the_average_of_a_prior_that_starts_from_data_starts_there(tmp_path):
+    """No step is taken, so that what is saved is the average as it began."""
+    found = []
+    for name, ema in (("plain", None), ("averaged", 0.9)):
+        changed = {
+            "model.prior": {"type": "VampPrior", "components": 3},
+            "training.skip_above": 1e-9,
+            "training.epochs": 1,
+            "training.ema": ema,
+            "report.write": False,
+        }
+        run = lowerbound.fit("digits", out=tmp_path / name, settings=changed, progress=False)
+        found.append(copied(run.model.state_dict()))
+    assert_same(*found)
+
+
 def test_without_validation_the_last_averages_are_kept():
     data = Data("digits", binarize="dynamic", validation=0, test=0.5).open()
     fit = make(data)

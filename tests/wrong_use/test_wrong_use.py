@@ -773,6 +773,31 @@ WRONG = [
         "recipe: objective.free_bits: should be greater than or equal to 0 or the name or the table of a schedule, got -1",
     ),
     (
+        "an average that never forgets",
+        "fit plain.toml --data good.csv --set training.ema=1.0",
+        "recipe: training.ema: should be less than 1, got 1.0",
+    ),
+    (
+        "a threshold of nothing",
+        "fit plain.toml --data good.csv --set training.skip_above=0",
+        "recipe: training.skip_above: should be greater than 0, got 0",
+    ),
+    (
+        "no parts of a batch",
+        "fit plain.toml --data good.csv --set training.accumulate=0",
+        "recipe: training.accumulate: should be greater than 0, got 0",
+    ),
+    (
+        "parts of a compiled model",
+        "fit plain.toml --data good.csv --set training.accumulate=2 --set training.compile=true",
+        "recipe: training: accumulate=2 is for models as they are, got compile=True; allowed: false, 'auto'",
+    ),
+    (
+        "blocks of a network that has none",
+        "fit plain.toml --data good.csv --set training.recompute=true",
+        "training.recompute is for networks of blocks, such as ResNet and ladders, and this model has none; set it to false",
+    ),
+    (
         "free bits by an unknown schedule",
         "fit plain.toml --data good.csv --set objective.free_bits=Liner",
         "recipe: objective.free_bits: should be a number, got 'Liner'; objective.free_bits: unknown schedule 'Liner'; did you mean 'Linear'? Allowed: Constant, Linear, Cosine, LinearDecay, OneCycle, Stages",

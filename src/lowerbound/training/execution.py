@@ -146,8 +146,8 @@ def recompute_blocks(model: nn.Module) -> None:
     blocks = [module for module in model.modules() if isinstance(module, Recomputed)]
     if not blocks:
         raise ConfigError(
-            "training.recompute is for networks of blocks, such as ResNet, and this model has "
-            "none; set it to false"
+            "training.recompute is for networks of blocks, such as ResNet and ladders, and this "
+            "model has none; set it to false"
         )
     for block in blocks:
         block.recompute = True
