@@ -14,7 +14,7 @@ the spread of the cell itself, or that of z.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from torch.distributions import Independent
 from ..batch import Batch
 from ..columns import Coding, ColumnSchema
 from ..evaluation.batches import evaluating, placed, restart
-from ..evaluation.proposal import DEFENSIVE, Proposal, Sampler, fitting
+from ..evaluation.proposal import ABOUT_MODES, STARTS, Proposal, Sampler, fitting, normals_of
 from ..families.columns import ColumnsHead, TableDistribution
 from ..model import VAE
 from ..training.seeds import derive_seed
@@ -114,7 +114,7 @@ class Completer:
     mode: str = "mean"
     interval: float | None = None
     seed: int = 0
-    proposal: Proposal = DEFENSIVE
+    proposal: Proposal = ABOUT_MODES
 
     @cached_property
     def coding(self) -> Coding:
@@ -125,6 +125,11 @@ class Completer:
     def rows_at_a_time(self) -> int:
         """The number of rows whose draws are computed together."""
         return max(1, self.draws_at_a_time // self.samples)
+
+    @cached_property
+    def rows_at_a_search(self) -> int:
+        """The number of rows whose modes are looked for together."""
+        return max(1, 4 * self.draws_at_a_time // STARTS)
 
     @cached_property
     def draws_at_a_time(self) -> int:
@@ -172,9 +177,24 @@ class Completer:
         some = np.flatnonzero(is_gap.any(axis=1) & ~is_empty) + block.start
         empty = np.flatnonzero(is_empty) + block.start
         for rows, proposal in ((some, self.proposal), (empty, PRIOR_ALONE)):
-            for start in range(0, len(rows), self.rows_at_a_time):
-                part = rows[start : start + self.rows_at_a_time]
-                self._put(completed, part, self._fill(completed.values[part], proposal))
+            for start in range(0, len(rows), self.rows_at_a_search):
+                part = rows[start : start + self.rows_at_a_search]
+                self._complete_rows(completed, part, proposal)
+
+    def _complete_rows(self, completed: Completed, rows: np.ndarray, proposal: Proposal) -> None:
+        """Fills the gaps of some rows of a block whose modes are looked for together, in place."""
+        if not len(rows):
+            return
+        batch = placed(self.model, self._batch(completed.values[rows]))
+        proposal = fitting(proposal, self.model, batch)
+        normals = normals_of(proposal, self.model, batch)
+        for start in range(0, len(rows), self.rows_at_a_time):
+            part = slice(start, start + self.rows_at_a_time)
+            sampler = Sampler(self.model, proposal, self.samples)
+            if normals is not None:
+                sampler = replace(sampler, normals=normals.take(part))
+            places = torch.arange(len(rows))[part]
+            self._put(completed, rows[part], self._fill(batch.take(places), sampler))
 
     def _put(self, completed: Completed, rows: np.ndarray, filled: _Filled) -> None:
         """Puts what was found for the gaps of some rows in their places."""
@@ -186,10 +206,8 @@ class Completer:
         completed.high[rows] = np.where(numbers, filled.high, np.nan)
         completed.effective[rows] = filled.effective
 
-    def _fill(self, values: np.ndarray, proposal: Proposal) -> _Filled:
+    def _fill(self, batch: Batch, sampler: Sampler) -> _Filled:
         """Fills all cells of B rows, with at least one gap each."""
-        batch = placed(self.model, self._batch(values))
-        sampler = Sampler(self.model, fitting(proposal, self.model, batch), self.samples)
         parts = [self._part(sampler, batch, draws) for draws in self._portions()]
         return self._joined(batch, parts)
 
