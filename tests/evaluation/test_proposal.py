@@ -180,14 +180,14 @@ def test_draws_of_several_chunks_are_of_the_same_mixture(monkeypatch):
     monkeypatch.setattr(batches, "CHUNK_NUMBERS", 7 * 512)
     truth = with_scale(0.6)
     weights = []
-    joint = truth.model.joint
+    joint = truth.model.joint_of
 
-    def spy(batch, zs):
-        found = joint(batch, zs)
+    def spy(inference, batch):
+        found = joint(inference, batch)
         weights.append(found.log_prob)
         return found
 
-    monkeypatch.setattr(truth.model, "joint", spy)
+    monkeypatch.setattr(truth.model, "joint_of", spy)
     x = truth.sample(3)
     found = estimate(truth, x, 1_000)
     drawn = torch.cat([part.flatten() for part in weights])

@@ -18,7 +18,7 @@ ORDER = (
     ("errors", "sparse"),
     ("specs", "system"),
     ("networks",),
-    ("distributed", "tracking"),
+    ("distributed", "tracking", "ladders"),
     ("schedules", "optimizers", "baselines"),
     ("batch", "columns"),
     ("noise", "families"),

@@ -35,6 +35,7 @@ from lowerbound.columns.families import (
     StudentT,
 )
 from lowerbound.families import DiscretizedLogistic, Family, Normal, base
+from lowerbound.ladders import ConvLadder, Ladder, MLPLadder
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
 from lowerbound.noise import Dropout, Noise
@@ -96,6 +97,21 @@ def test_network(part, shape):
 @pytest.mark.parametrize("part", [MLP((6,), "tanh"), MLP(())], ids=repr)
 def test_perceptrons_take_events_of_any_rank(part, shape):
     testing.check_network(part, shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 7)], ids=str)
+@everything(
+    "ladders",
+    Ladder,
+    MLPLadder(6, 2, "free", "tanh"),
+    MLPLadder(6, 0, "precision"),
+    ConvLadder(4, (1, 2), 1, 0, 1, "bottleneck"),
+    ConvLadder((4, 6), (2, 1), 2, 1, 1, "basic", "free"),
+    ConvLadder(4, (1,), 3, 0, 0, "basic", "precision"),
+)
+def test_ladder(part, shape):
+    levels = sum(getattr(part, "grids", (1, 1)))
+    testing.check_ladder(part, shape, (*range(1, levels + 1), 3))
 
 
 sizes = st.integers(1, 12)

@@ -3,7 +3,6 @@
 Noise is off, there are no gradients, the random stream is one of its own, and chunks fit memory.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -17,7 +16,7 @@ from ..errors import ConfigError, DataError, one_line
 from ..system.machine import keep_freed_memory, limit_threads
 
 CHUNK_NUMBERS = 2**20
-"""The numbers of the event in one chunk of samples x examples.
+"""The numbers of the widest row in one chunk of samples x examples.
 
 They are few enough for the cache, and enough for the matrix products.
 """
@@ -27,9 +26,16 @@ SPARSE_CHUNK = 512
 
 
 class Model(Protocol):
-    """What a measure must know of a model to choose the size of its chunks."""
+    """What a measure must know of a model to choose the size of its chunks.
 
-    shape: tuple[int, ...]
+    Attributes:
+        widest: how many numbers the widest row of one example has, be it the example itself.
+        sparse: whether the examples are sparse rows.
+    """
+
+    @property
+    def widest(self) -> int: ...
+
     sparse: bool
 
 
@@ -111,7 +117,7 @@ def chunk_size(model: Model) -> int:
     """
     if model.sparse:
         return SPARSE_CHUNK
-    return max(1, CHUNK_NUMBERS // max(math.prod(model.shape), 512))
+    return max(1, CHUNK_NUMBERS // max(model.widest, 512))
 
 
 def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:

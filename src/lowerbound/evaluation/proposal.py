@@ -214,9 +214,9 @@ class Sampler:
             draws: which of the K draws, in their order.
         """
         zs = self._draw(batch, draws)
-        levels = self.model.at(batch, zs).levels
-        joint = self.model.joint(batch, zs)
-        log_weights = joint.log_prob.double() - self._log_mixture(levels)
+        inference = self.model.at(batch, zs)
+        joint = self.model.joint_of(inference, batch)
+        log_weights = joint.log_prob.double() - self._log_mixture(inference.levels)
         return Draws(zs, log_weights, joint.likelihood)
 
     def _log_mixture(self, levels: Sequence[Level]) -> Tensor:

@@ -20,6 +20,7 @@ from .levels import (
     rate_per_dimension,
     rates,
 )
+from .top_down import TopDown, TopPosterior
 
 __all__ = [
     "KL",
@@ -29,6 +30,8 @@ __all__ = [
     "Latents",
     "Level",
     "Priors",
+    "TopDown",
+    "TopPosterior",
     "apply_conditional",
     "code",
     "draw",

@@ -203,10 +203,13 @@ class Latents(nn.Module, ABC):
     Attributes:
         sizes: the number of dimensions of each level, the one next to the data first.
         context_shape: shape of what the decoder sees of one example.
+        widest: how many numbers the widest features of one example have, where measures are to
+            count them when they choose how many examples fit in memory.
     """
 
     sizes: tuple[int, ...]
     context_shape: tuple[int, ...]
+    widest: int = 0
 
     @abstractmethod
     def infer(self, batch: Batch, samples: int) -> Inference:

@@ -12,16 +12,28 @@ from torch import nn
 from ..columns import ColumnSchema
 from ..errors import ConfigError
 from ..families import AnyFamily, Bernoulli, Family, Normal, Place
-from ..latents import Chain
+from ..ladders import AnyLadder, Ladder
+from ..latents import Chain, Latents, TopDown, TopPosterior
 from ..networks import MLP, AnyNetwork
-from ..noise import AnyNoise
+from ..noise import AnyNoise, Noisy
 from ..priors import AnyPrior, StandardNormal, sees_examples
 from ..specs.checked import checked
+from ..specs.keys import default_of
 from ..specs.registry import values
 from ..system.machine import refuse_beyond_memory
 from .conditionals import Conditional, build_decoder, build_encoder, build_tied_decoder
 from .inputs import TableFeatures
 from .vae import VAE
+
+OF_CHAINS = (
+    "network",
+    "decoder_network",
+    "level_network",
+    "level_prior",
+    "heads",
+    "start",
+)
+"""The settings of a chain, in whose place a ladder stands."""
 
 LARGE_LAYER = 2**30
 """A model with more weights than this in one layer is compared with the memory of the machine."""
@@ -50,7 +62,11 @@ class Architecture:
     """A VAE, described: `Architecture(latent=[2]).build((1, 28, 28))` is a module.
 
     Args:
-        latent: number of dimensions of each level, the one next to the data first.
+        latent: number of dimensions of each level, the one next to the data first. With a ladder
+            of feature maps, the number of channels of each level of maps.
+        ladder: the networks of a top-down hierarchy, in which each level is inferred from the data
+            and from all levels above it. It takes the place of the networks below. None is a chain,
+            whose levels are inferred one from the other; with one level it is the plain VAE.
         network: between the data and the first level.
         decoder_network: from the first level to the data: None is the mirror of `network`, "tied"
             the mirror with the transposed weights of the encoder itself (the part of them that
@@ -70,6 +86,7 @@ class Architecture:
     """
 
     latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_refuse_no_level)] = (20,)
+    ladder: AnyLadder | None = None
     network: AnyNetwork = MLP()
     decoder_network: Literal["tied"] | AnyNetwork | None = None
     level_network: AnyNetwork = MLP((100,))
@@ -99,6 +116,17 @@ class Architecture:
                 "level_prior must be a density on the real numbers (Normal), got "
                 f"{type(self.level_prior).__name__}"
             )
+        if self.ladder is not None:
+            self._refuse_unused()
+
+    def _refuse_unused(self) -> None:
+        """Refuses settings that have no meaning beside a ladder, and say that they have one."""
+        for name in OF_CHAINS:
+            if getattr(self, name) != default_of(Architecture, name):
+                raise ValueError(
+                    f"{name} is for a chain of levels, and model.ladder is "
+                    f"{type(self.ladder).__name__}; set model.{name}=none, or model.ladder=none"
+                )
 
     def build(
         self,
@@ -143,7 +171,7 @@ class Architecture:
         refuse_beyond_memory(weights, f"{weights:,} weights")
 
     def _build(self, shape: tuple[int, ...], sparse: bool, columns: Sequence[ColumnSchema]) -> VAE:
-        """Builds the posteriors, the priors and the decoder, in this order."""
+        """Builds the latents and the decoder."""
         likelihood = self.likelihood.of_columns(columns)
         features = None
         seen = shape
@@ -151,6 +179,60 @@ class Architecture:
             features = TableFeatures(columns)
             seen = (features.width,)
         # The order of construction is the order in which the weights are drawn.
+        if self.ladder is not None:
+            latents, decoder = self._build_ladder(self.ladder, likelihood, shape, seen, sparse)
+        else:
+            latents, decoder = self._build_chain(likelihood, shape, seen, sparse)
+        return VAE(latents, decoder, shape, sparse, features=features)
+
+    def _build_ladder(
+        self,
+        ladder: Ladder,
+        likelihood: Family,
+        shape: tuple[int, ...],
+        seen: tuple[int, ...],
+        sparse: bool,
+    ) -> tuple[Latents, nn.Module]:
+        """Builds a top-down hierarchy and its decoder.
+
+        Args:
+            ladder: makes the networks.
+            likelihood: of an example.
+            shape: of an example.
+            seen: shape of what the encoder sees of it.
+            sparse: whether the examples are sparse rows.
+
+        Raises:
+            ConfigError: the examples are sparse rows, or the ladder does not fit them.
+        """
+        if sparse:
+            raise ConfigError(
+                "model.ladder is for images and tables, and these examples are interactions; leave "
+                "it out"
+            )
+        top_event = self.latent[-1:]
+        (top_features,) = self.posterior.features(top_event)
+        parts = ladder.build(seen, self.latent, top_features)
+        head = Conditional(parts.top, self.posterior, len(parts.top_shape), top_event)
+        bottom_up = parts.bottom_up
+        if self.noise:
+            bottom_up = Noisy(self.noise, bottom_up)
+        top = TopPosterior(bottom_up, head)
+        prior = self._build_prior(Place(top_event, seen, top), sparse)
+        latents = TopDown(parts, top, prior, ladder.merge)
+        decoder = Conditional(
+            ladder.decoder(seen, likelihood.features(shape)),
+            likelihood,
+            len(parts.state_shape),
+            shape,
+            parts.state_shape,
+        )
+        return latents, decoder
+
+    def _build_chain(
+        self, likelihood: Family, shape: tuple[int, ...], seen: tuple[int, ...], sparse: bool
+    ) -> tuple[Latents, nn.Module]:
+        """Builds the posteriors, the priors and the decoder of a chain, in this order."""
         separate = self.heads == "separate"
         first = build_encoder(
             self.network,
@@ -181,7 +263,7 @@ class Architecture:
         priors.append(self._build_prior(place, sparse))
         latents = Chain(posteriors, priors, self.latent)
         decoder = self._build_decoder(first, likelihood, shape, sparse)
-        return VAE(latents, decoder, shape, sparse, features=features)
+        return latents, decoder
 
     def _build_prior(self, place: Place, sparse: bool) -> nn.Module:
         """Builds the prior of the top level.

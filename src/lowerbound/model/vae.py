@@ -1,5 +1,7 @@
 """The one model class."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -63,6 +65,11 @@ class VAE(nn.Module):
         self.sparse = sparse
         self.conditions = conditions
         self.features = features
+
+    @property
+    def widest(self) -> int:
+        """How many numbers the widest row of one example has, for the size of chunks."""
+        return max(math.prod(self.shape), self.latents.widest)
 
     def infer(self, batch: Batch | Values, samples: int = 1) -> Inference:
         """Draws the latent levels of a batch (B, *shape), with `samples` draws of each."""
@@ -136,8 +143,26 @@ class VAE(nn.Module):
         batch = self._as_checked(batch)
         priors = self.latents.priors_at(zs, batch)
         likelihood = self.decode(priors.context, batch.given)
+        return self._join(likelihood, batch, priors.distributions, zs)
+
+    def joint_of(self, inference: Inference, batch: Batch | Values) -> Joint:
+        """Computes log p(x, z) as `joint` does, at the values of levels that were inferred."""
+        batch = self._as_checked(batch)
+        likelihood = self.decode(inference.context, batch.given)
+        priors = [level.p for level in inference.levels]
+        zs = [level.z for level in inference.levels]
+        return self._join(likelihood, batch, priors, zs)
+
+    @staticmethod
+    def _join(
+        likelihood: Distribution,
+        batch: Batch,
+        priors: Sequence[Distribution],
+        zs: Sequence[Tensor],
+    ) -> Joint:
+        """Adds up log p(x, z)."""
         total = _log_likelihood(likelihood, batch)
-        for p, z in zip(priors.distributions, zs, strict=True):
+        for p, z in zip(priors, zs, strict=True):
             total = total + p.log_prob(z)
         return Joint(total, likelihood)
 

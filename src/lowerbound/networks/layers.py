@@ -54,8 +54,15 @@ def output_layer(make_layer: Callable[[int], nn.Module], width: int, heads: int)
     return Heads([make_layer(width // heads) for _ in range(heads)])
 
 
-def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
+def image_shape(
+    shape: tuple[int, ...], network: str, of_vectors: str = "MLP"
+) -> tuple[int, int, int]:
     """Returns the shape of an event as (channels, height, width).
+
+    Args:
+        shape: of the event.
+        network: name of the network that wants it, for the message.
+        of_vectors: name of one that takes vectors.
 
     Raises:
         ShapeError: the event is not an image.
@@ -63,7 +70,7 @@ def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise ShapeError(
             f"{network} needs images (channels, height, width), got an event of shape {shape}; use "
-            "MLP for vectors"
+            f"{of_vectors} for vectors"
         )
     return shape[0], shape[1], shape[2]
 

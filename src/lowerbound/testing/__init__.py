@@ -13,6 +13,7 @@ from .baselines import check_baseline
 from .columns import check_column_family
 from .families import check_family
 from .imputers import check_imputer
+from .ladders import check_ladder
 from .latents import check_latents
 from .parts import check_network, check_noise, check_objective, check_schedule, random_terms
 from .priors import check_prior
@@ -29,6 +30,7 @@ __all__ = [
     "check_column_family",
     "check_family",
     "check_imputer",
+    "check_ladder",
     "check_latents",
     "check_network",
     "check_noise",
