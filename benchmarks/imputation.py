@@ -377,6 +377,9 @@ SETTINGS: dict[str, Any] = {
 """Of the recipe `table`, for tables of few rows; see the docstring for how they were chosen."""
 
 
+NUMBERS: dict[str, Any] = SETTINGS | {"data.atoms": False}
+"""For tables of numbers alone: all of them have densities, as a Gaussian has it."""
+
 HALF_THE_COLUMNS = {"breast": 15, "wine": 6, "diabetes": 5}
 """So many latent variables the tables of scikit-learn have."""
 
@@ -602,7 +605,7 @@ def contestants(protocol: str, data: str) -> dict[str, Contestant]:
     """Gives the contestants by name, for one table."""
     if protocol == "numbers":
         return QUICK | {
-            OURS: fitted(SETTINGS | {"model.latent": [HALF_THE_COLUMNS[data]]}),
+            OURS: fitted(NUMBERS | {"model.latent": [HALF_THE_COLUMNS[data]]}),
             PLAIN: fitted({}, taken_for={}),
             "chained trees": alone(Iterative("trees")),
             "chained trees, all features": alone(Iterative("trees", trees=50, candidates="all")),

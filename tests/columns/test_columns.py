@@ -227,6 +227,20 @@ def test_a_single_zero_of_positive_numbers_is_an_atom():
     assert column.mean == pytest.approx(math.log(2))
 
 
+@pytest.mark.parametrize(
+    ("kind", "atoms"), [("real", ()), ("positive", (0.0,)), ("count", ()), ("datetime", ())]
+)
+def test_atoms_that_are_not_wanted_are_zeros_without_a_log_alone(kind, atoms):
+    numbers = np.array([0.0] * 100 + [3.0] * 100 + list(range(1, 101)))
+    plain = ColumnSchema("x", kind)
+    found = fit_column(plain, numbers, atoms=False)
+    assert found.atoms == atoms
+    assert len(fit_column(plain, numbers).atoms) > len(atoms)
+    if kind == "real":
+        assert found.mean == pytest.approx(numbers.mean())
+        assert found.scale == pytest.approx(numbers.std())
+
+
 @pytest.mark.parametrize("kind", ["real", "positive"])
 def test_atoms_come_back_as_they_are_in_the_source(kind):
     """The codes of a model are float32, in which 0.1 is none of the numbers of the source."""
