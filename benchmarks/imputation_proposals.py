@@ -6,7 +6,7 @@ far single imputations are from those of many draws.
 RUN is a fitted run of the recipe `table`, such as of adult. Known cells of the first rows of its
 validation split are hidden at random (seed 0). The posterior of the lowest level is as it is, and
 then half, 0.7 and one and a half times as wide: an encoder that is wrong about gaps. The reference
-is of 20,000 draws of `DEFENSIVE` of the model as it is; stretched posteriors leave what is to be
+is of 20,000 draws of `ABOUT_MODES` of the model as it is; stretched posteriors leave what is to be
 found as it is. Errors of numbers are in standard deviations of their columns.
 """
 
@@ -18,7 +18,13 @@ from torch.distributions import Distribution, Independent, Normal
 
 from common import arguments, parser, write
 from lowerbound import load
-from lowerbound.evaluation.proposal import DEFENSIVE, POSTERIOR_ALONE, Proposal, Stretch
+from lowerbound.evaluation.proposal import (
+    ABOUT_MODES,
+    DEFENSIVE,
+    POSTERIOR_ALONE,
+    Proposal,
+    Stretch,
+)
 from lowerbound.imputation.completion import Completer
 from lowerbound.imputation.errors import deviations
 from lowerbound.imputation.hiding import draw_hidden
@@ -30,6 +36,7 @@ PROPOSALS = {
     "posterior": POSTERIOR_ALONE,
     "lighter": Proposal((Stretch(0.2, 2.0),), 0.1),
     "defensive": DEFENSIVE,
+    "about modes": ABOUT_MODES,
 }
 """What is compared; `lighter` has seven draws in ten from the posterior."""
 

@@ -227,6 +227,32 @@ def test_a_single_zero_of_positive_numbers_is_an_atom():
     assert column.mean == pytest.approx(math.log(2))
 
 
+@pytest.mark.parametrize(
+    ("kind", "atoms"), [("real", ()), ("positive", (0.0,)), ("count", ()), ("datetime", ())]
+)
+def test_atoms_that_are_not_wanted_are_zeros_without_a_log_alone(kind, atoms):
+    numbers = np.array([0.0] * 100 + [3.0] * 100 + list(range(1, 101)))
+    plain = ColumnSchema("x", kind)
+    found = fit_column(plain, numbers, atoms=False)
+    assert found.atoms == atoms
+    assert len(fit_column(plain, numbers).atoms) > len(atoms)
+    if kind == "real":
+        assert found.mean == pytest.approx(numbers.mean())
+        assert found.scale == pytest.approx(numbers.std())
+
+
+@pytest.mark.parametrize("kind", ["real", "positive"])
+def test_atoms_come_back_as_they_are_in_the_source(kind):
+    """The codes of a model are float32, in which 0.1 is none of the numbers of the source."""
+    atoms = (0.1, 1 / 3, 17.123456789012345)
+    column = ColumnSchema("x", kind, mean=0.7, scale=1.3, atoms=atoms, shares=(0.3, 0.3, 0.3))
+    coding = Coding([column])
+    codes = coding.encode(np.array(atoms)[:, None]).astype(np.float32)
+    assert coding.decode(codes)[:, 0].tolist() == list(atoms)
+    (others,) = coding.decode(codes[:1] + np.float32(1e-3))
+    assert others[0] != atoms[0]
+
+
 @pytest.mark.parametrize("numbers", [[0.0, 0.5, 2.0], [0.0, 0.5], [0.0]], ids=str)
 def test_positive_numbers_that_are_all_atoms(numbers):
     """Zeros are not measured: they have no log."""

@@ -14,6 +14,7 @@ from lowerbound.batch import Batch
 from lowerbound.evaluation import batches, importance_log_likelihood
 from lowerbound.evaluation.measure import DenseMeasures, MeasureSettings
 from lowerbound.evaluation.proposal import (
+    ABOUT_MODES,
     DEFENSIVE,
     POSTERIOR_ALONE,
     Proposal,
@@ -76,7 +77,9 @@ WITH_ANOTHER = {
     "very wide": Proposal((Stretch(0.5, 10.0),)),
     "narrow": Proposal((Stretch(0.5, -2.0),)),
     "prior": Proposal((), 0.5),
+    "modes": Proposal((), 0.0, (Stretch(0.3, 0.0), Stretch(0.3, 3.0))),
     "all": DEFENSIVE,
+    "all about modes": ABOUT_MODES,
 }
 
 

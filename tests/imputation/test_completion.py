@@ -9,7 +9,7 @@ import torch
 from table_truths import LatentClass, LinearGaussian, masks
 
 from lowerbound.columns import Coding
-from lowerbound.evaluation.proposal import POSTERIOR_ALONE
+from lowerbound.evaluation.proposal import ABOUT_MODES, DEFENSIVE, POSTERIOR_ALONE
 from lowerbound.imputation import completion
 from lowerbound.imputation.completion import BLOCK, Completer, weighted_quantiles
 
@@ -48,7 +48,7 @@ def check_single(world, found, observed, samples):
         assert abs(found[place] - expected) < 5 * error, (observed, place)
 
 
-@pytest.mark.parametrize("proposal", [completion.DEFENSIVE, POSTERIOR_ALONE])
+@pytest.mark.parametrize("proposal", [ABOUT_MODES, DEFENSIVE, POSTERIOR_ALONE])
 def test_single_imputations_are_conditional_means_for_every_mask(gaussian, proposal):
     rows = np.array([with_gaps(ROW, observed) for observed in masks(4)])
     found = completer(gaussian, samples=4000, proposal=proposal).complete(rows)
@@ -109,8 +109,9 @@ def test_draws_without_weights_would_be_found_out(gaussian, monkeypatch):
     monkeypatch.setattr(completion, "normalised", lambda logs: torch.full_like(logs, 1 / len(logs)))
     for observed in WEIGHED:
         with pytest.raises(AssertionError):
-            check_multiple(gaussian, draws(gaussian, observed), observed)
-        found = completer(gaussian).complete(with_gaps(ROW, observed)[None])
+            check_multiple(gaussian, draws(gaussian, observed, proposal=DEFENSIVE), observed)
+        plain = completer(gaussian, proposal=DEFENSIVE)
+        found = plain.complete(with_gaps(ROW, observed)[None])
         with pytest.raises(AssertionError):
             check_single(gaussian, found.values[0], observed, 2000)
 

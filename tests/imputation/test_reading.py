@@ -74,7 +74,7 @@ def german_run(german_lines, tmp_path_factory):
 
 
 PATTERNS = [
-    r"[1-9]\d{0,2}(\.\d{3})*,\d{2}",
+    r"(0|[1-9]\d{0,2}(\.\d{3})*),\d{2}",
     r"\d,\d{3}",
     r"[1-5]",
     "Köln|Bern; alt|Ulm",

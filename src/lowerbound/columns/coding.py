@@ -59,13 +59,21 @@ class Coding:
         return np.asarray(codes)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Converts codes (..., D) to values, float64, with the decimals that the source has."""
+        """Converts codes (..., D) to values, float64, with the decimals that the source has.
+
+        The code of an atom, which is rounded to float32, gives the atom as it is in the source.
+        """
         codes = np.array(codes, np.float64)
         is_zero = codes[..., self.is_log] == CODE_OF_ZERO
         values = codes * self.scale + self.mean
         with np.errstate(over="ignore"):
             values[..., self.is_log] = np.where(is_zero, 0, np.exp(values[..., self.is_log]))
-        return self.rounded(values)
+        values = self.rounded(values)
+        for position, atoms in enumerate(self.atoms()):
+            column = values[..., position]
+            for code, atom in zip(atoms, self.columns[position].atoms, strict=True):
+                column[codes[..., position].astype(np.float32) == code] = atom
+        return values
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
         """Rounds values (..., D) to the decimals that the source has; a new array."""

@@ -33,7 +33,11 @@ ROUNDING = 1e-13
 
 
 def fit_columns(
-    columns: Sequence[ColumnSchema], values: np.ndarray, rows: np.ndarray
+    columns: Sequence[ColumnSchema],
+    values: np.ndarray,
+    rows: np.ndarray,
+    *,
+    atoms: bool = True,
 ) -> tuple[ColumnSchema, ...]:
     """Measures the columns of a table.
 
@@ -41,6 +45,8 @@ def fit_columns(
         columns: what is known of the D columns from their source.
         values: (N, D), a gap is NaN.
         rows: those that are measured.
+        atoms: whether numbers that many rows share are atoms; else zeros of positive numbers alone
+            are, which have no log.
 
     Returns:
         The columns with their statistics.
@@ -48,12 +54,18 @@ def fit_columns(
     fitted = []
     for position, column in enumerate(columns):
         numbers = np.asarray(values[rows, position], np.float64)
-        fitted.append(fit_column(column, numbers[~np.isnan(numbers)]))
+        fitted.append(fit_column(column, numbers[~np.isnan(numbers)], atoms=atoms))
     return tuple(fitted)
 
 
-def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
-    """Measures one column by its observed training values (n,), of which there is at least one."""
+def fit_column(column: ColumnSchema, numbers: np.ndarray, *, atoms: bool = True) -> ColumnSchema:
+    """Measures one column by its observed training values (n,), of which there is at least one.
+
+    Args:
+        column: what is known of it from its source.
+        numbers: its values.
+        atoms: as `fit_columns` takes it.
+    """
     column = replace(
         column,
         low=float(numbers.min()),
@@ -65,13 +77,13 @@ def fit_column(column: ColumnSchema, numbers: np.ndarray) -> ColumnSchema:
         return replace(column, shares=_shares(counts, len(numbers)))
     sample = _draw(numbers)
     # What the source says to be an atom is one, though no training row may have it.
-    atoms = np.union1d(_find_atoms(sample, column.kind), column.atoms)
+    found = np.union1d(_find_atoms(sample, column.kind, atoms), column.atoms)
     column = replace(
         column,
-        atoms=tuple(atoms.tolist()),
-        shares=_shares(np.array([(sample == atom).sum() for atom in atoms]), len(sample)),
+        atoms=tuple(found.tolist()),
+        shares=_shares(np.array([(sample == atom).sum() for atom in found]), len(sample)),
     )
-    others = _without_atoms(numbers, atoms, column.kind)
+    others = _without_atoms(numbers, found, column.kind)
     drawn = _draw(others)
     quantiles = np.quantile(drawn, np.linspace(0, 1, QUANTILES))
     # A sample of a long column may lack its ends.
@@ -120,11 +132,13 @@ def _measured_values(numbers: np.ndarray, kind: str) -> np.ndarray:
     return numbers
 
 
-def _find_atoms(numbers: np.ndarray, kind: str) -> np.ndarray:
-    """Finds the numbers that are equal in many rows, ascending.
+def _find_atoms(numbers: np.ndarray, kind: str, wanted: bool) -> np.ndarray:
+    """Finds the numbers that are equal in many rows, ascending, if they are wanted.
 
     Zeros of positive numbers are always an atom: they have no log.
     """
+    if not wanted:
+        return np.unique(numbers[(numbers == 0) & (kind == "positive")])
     found, counts = np.unique(numbers, return_counts=True)
     if kind == "count" and len(found) <= min(MOST_VALUES, len(numbers) / ENOUGH_OF_EACH):
         return np.asarray(found)

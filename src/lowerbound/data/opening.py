@@ -53,12 +53,14 @@ class Preparation:
         standardize: see `Data`.
         wanted: what is asked of the reader of the source.
         hide: see `Data`.
+        atoms: see `Data`.
     """
 
     binarize: Binarize = "none"
     standardize: bool | None = None
     wanted: Wanted = AS_IT_IS
     hide: float = 0.0
+    atoms: bool = True
 
     @property
     def is_binarized(self) -> bool:
@@ -298,6 +300,7 @@ def _refuse_unfit_options(raw: Raw, preparation: Preparation) -> None:
         "columns": (wanted.columns, "table"),
         "kinds": (wanted.kinds is not None, "table"),
         "hide": (preparation.hide, "table"),
+        "atoms": (not preparation.atoms, "table"),
         "exclude": (wanted.exclude, "table"),
         "ids": (wanted.ids, "table"),
         "labels": (wanted.labels, "image or table"),
@@ -367,7 +370,7 @@ def _fit_schema(raw: Raw, train_rows: np.ndarray, preparation: Preparation) -> S
         DataError: columns are constant or too narrow, or values cannot be probabilities.
     """
     if raw.table:
-        table = fit_columns(raw.table, raw.values, train_rows)
+        table = fit_columns(raw.table, raw.values, train_rows, atoms=preparation.atoms)
         return Schema(raw.values.shape[1:], raw.kind, None, 0.0, 1.0, raw.columns, table=table)
     low, high = span(raw.values, train_rows)
     schema = Schema(raw.values.shape[1:], raw.kind, raw.levels, 0.0, 1.0, raw.columns)

@@ -76,6 +76,8 @@ class Data:
         hide: in each training batch half of the rows have cells hidden, a share of up to this many
             of them: from the encoder and from the likelihood. A model that fills gaps learns so
             from rows without any.
+        atoms: numbers of a table of kinds that many rows share have a probability of their own
+            beside the density of the others; if false, zeros of positive numbers alone have.
         exclude: columns of a table to leave out: names, or patterns such as "note_*".
         ids: columns of a table that name its rows: no values, but passed on to codes and scores.
         labels: the column of labels of a table, or a file of labels beside a folder of images;
@@ -119,6 +121,7 @@ class Data:
     kinds: dict[str, str] | None = None
     unseen: Literal["missing", "error"] = "missing"
     hide: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    atoms: bool = True
     exclude: list[str] | None = None
     ids: list[str] | None = None
     labels: str | None = None
@@ -231,7 +234,7 @@ class Data:
 
     def _preparation(self) -> Preparation:
         """Returns the options that say how examples are prepared."""
-        return Preparation(self.binarize, self.standardize, self.wanted(), self.hide)
+        return Preparation(self.binarize, self.standardize, self.wanted(), self.hide, self.atoms)
 
     def wanted(self) -> Wanted:
         """Returns what is asked of the reader of examples."""

@@ -12,7 +12,7 @@ from ..latents import KL
 from ..model import VAE, Terms
 from ..system.machine import refuse_beyond_memory
 from .batches import Batches, chunk_size, chunks, evaluating, positive
-from .proposal import DEFENSIVE, Proposal, Sampler, fitting
+from .proposal import DEFENSIVE, Proposal, Sampler, fitting, normals_of
 from .statistics import Estimate, pareto_k, pareto_threshold
 
 FLOATS_PER_WEIGHT = 4
@@ -301,7 +301,8 @@ def importance_log_likelihood(
     with evaluating(model, seed):
         for batch in chunks(model, examples, examples_at_a_time):
             if not parts:
-                sampler = Sampler(model, fitting(proposal, model, batch), samples)
+                fit = fitting(proposal, model, batch)
+            sampler = Sampler(model, fit, samples, normals_of(fit, model, batch))
             parts.append(_weighed(_all_log_weights(sampler, batch, most)))
     log_likelihoods, effective, shapes = map(torch.cat, zip(*parts, strict=True))
     per_example, halves, quarters = log_likelihoods.T
