@@ -103,7 +103,8 @@ class Training:
         precision: floating-point type of the matrix products.
         compile: whether torch.compile turns the model into the same function with fewer and larger
             operations. It takes some ten seconds at the start and needs a C++ compiler. "auto"
-            compiles where it pays: small models and long runs of one process.
+            compiles where it pays: small models and long runs of one process. "graphs" compiles,
+            and lets a GPU replay the operations of a pass as one CUDA graph.
         threads: threads for the matrix products of one process. "auto" takes as many as the
             operations of a step keep busy, at most those that PyTorch has and the cores that the
             process may use; a small model is faster on one thread. Where another number gives the
@@ -136,7 +137,7 @@ class Training:
     nodes: PositiveInt = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
-    compile: bool | Literal["auto"] = "auto"
+    compile: bool | Literal["auto", "graphs"] = "auto"
     threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
     steps: PositiveInt | None = None
@@ -152,10 +153,10 @@ class Training:
 
     def _refuse_unsharded(self) -> None:
         """Refuses settings that fully sharded training does not support."""
-        if self.compile is True:
+        if self.compile in (True, "graphs"):
             raise ValueError(
-                "strategy='fsdp' is for models as they are, got compile=True; allowed: false, "
-                "'auto'"
+                f"strategy='fsdp' is for models as they are, got compile={self.compile!r}; "
+                "allowed: false, 'auto'"
             )
         if self.optimizer in WHOLE:
             allowed = ", ".join(name for name in optimizers() if name not in WHOLE)

@@ -10,10 +10,12 @@ import math
 import torch
 from torch import Tensor
 
-from ..batch import Batch, as_batch
+from ..batch import Batch, Values, as_batch
 from ..data import Split
 from ..distributed.processes import Processes, Share
+from ..evaluation.batches import restart
 from ..recipe import Training
+from ..sparse import SparseRows
 from .seeds import NOISE_STREAM, ORDER_STREAM, derive_seed
 
 
@@ -71,8 +73,12 @@ class Loader:
         if share.world > 1:
             share = share._replace(counts=self.train.counts(index))
         noise = derive_seed(self.seed, NOISE_STREAM, step, 0)
-        examples = self._examples(index, share, noise).to(self.device)
-        self._seed_device(noise)
+        examples = self._examples(index, share, noise)
+        if self.device.type == "cuda":
+            examples = upload(examples, self.device)
+        else:
+            examples = examples.to(self.device)
+        restart(noise, self.device)
         return examples, share
 
     def columns(self, order: Tensor, batch: int) -> Tensor:
@@ -93,13 +99,29 @@ class Loader:
             return as_batch(self.train.batch(index, noise)).take(share.rows)
         return as_batch(self.train.batch(index[share.rows], noise))
 
-    def _seed_device(self, seed: int) -> None:
-        """Seeds the device that draws the noise.
 
-        `torch.manual_seed` would also queue this for devices that are not in use.
-        """
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.default_generators[self.device.index].manual_seed(seed)
-        elif self.device.type == "mps":
-            torch.mps.manual_seed(seed)
+def upload(batch: Batch, device: torch.device) -> Batch:
+    """Copies a batch to a GPU without waiting for what the GPU is doing.
+
+    From pinned memory the copy takes its turn among the work of the GPU, so that the next batch is
+    read and the next step prepared meanwhile. PyTorch keeps the pinned memory until the copy is
+    done.
+    """
+
+    def send(values: Tensor) -> Tensor:
+        return values.pin_memory().to(device, non_blocking=True)
+
+    x: Values
+    if isinstance(batch.x, SparseRows):
+        x = SparseRows(
+            send(batch.x.offsets), send(batch.x.columns), send(batch.x.values), batch.x.width
+        )
+    else:
+        x = send(batch.x)
+    beside = []
+    for values in (batch.given, batch.observed):
+        if values is not None:
+            values = send(values)
+        beside.append(values)
+    given, observed = beside
+    return Batch(x, given, observed)
