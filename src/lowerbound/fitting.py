@@ -34,6 +34,7 @@ from .report import glance, page, projection
 from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, unchanged
 from .run.contents import figures_of_split
+from .run.given import write_conditions
 from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
@@ -68,6 +69,7 @@ MAY_CHANGE_ON_RESUME = (
     "strategy",
     "threads",
     "compile",
+    "recompute",
     "checkpoint_every",
     "checkpoint_steps",
     "checkpoint_seconds",
@@ -275,6 +277,7 @@ class Session:
         write_text(self.folder / "recipe.toml", self.recipe.to_toml())
         if self.dataset.items is not None:
             self.dataset.items.write(self.folder / "items.parquet")
+        write_conditions(self.folder, self.dataset)
         description = {
             "format": FORMAT,
             "schema": self.dataset.schema.to_json(),
@@ -459,12 +462,14 @@ def limit_epochs(recipe: Recipe, examples: int) -> Recipe:
 def start_from_data(model: VAE, dataset: Dataset, seed: int) -> None:
     """Gives examples of the training split to the parts of a model that start from data.
 
-    Which examples they are depends on the seed alone; no random number of the fit is used.
+    They get them as the posterior of the top level sees them. Which examples they are depends on
+    the seed alone; no random number of the fit is used.
     """
     for number, part in enumerate(model.parts_from_data()):
         order = np.random.default_rng([seed, number]).permutation(len(dataset.train))
         examples = dataset.train.batch(order[: part.examples_wanted])
-        part.start_from(as_batch(examples).x)
+        with evaluating(model, seed):
+            part.start_from(model.draw_below_top(as_batch(examples)))
 
 
 def start_at_factors(model: VAE, dataset: Dataset, seed: int) -> None:

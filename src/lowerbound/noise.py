@@ -122,17 +122,18 @@ class Noisy(nn.Module):
         self.noise: tuple[Noise, ...] = tuple(noise)
         self.network = network
 
-    def forward(self, x: Values) -> Tensor:
-        return self._run(x, self.training)
+    def forward(self, x: Values, *given: Tensor) -> Tensor:
+        """Applies the network behind its noise; conditions come to it as they are."""
+        return self._run(x, self.training, given)
 
-    def clean(self, x: Values) -> Tensor:
+    def clean(self, x: Values, *given: Tensor) -> Tensor:
         """Applies the network without random noise; deterministic treatments stay."""
-        return self._run(x, training=False)
+        return self._run(x, False, given)
 
-    def _run(self, x: Values, training: bool) -> Tensor:
+    def _run(self, x: Values, training: bool, given: tuple[Tensor, ...]) -> Tensor:
         for layer in self.noise:
             x = layer(x, training)  # type: ignore[type-var]
-        return self.network(x)
+        return self.network(x, *given)
 
 
 AnyNoise = Annotated[Noise, part(__name__, Noise)]

@@ -47,6 +47,10 @@ class Objective(ABC):
         """Returns the weight of the KL term at this step."""
         return 1.0
 
+    def scheduled(self, step: float = math.inf, total: float = 1) -> dict[str, float]:
+        """Returns what else follows a schedule, at this step, by its column of metrics.csv."""
+        return {}
+
 
 def with_extra(loss: Tensor, terms: Terms) -> Tensor:
     """Adds the mean of the extra term of the latents, where there is one; see `Terms.extra`."""
@@ -63,7 +67,7 @@ class Elbo(Objective):
     Args:
         beta: weight of the rates, a number or a schedule (Higgins et al. 2017).
         free_bits: nats per level below which its rate, averaged over the batch, is not reduced
-            further (Kingma et al. 2016).
+            further, a number or a schedule (Kingma et al. 2016).
         kl: how the rates are estimated: "valid" in closed form where that is exact, "sampled" from
             the draws, "everywhere" in closed form at every level, which below the top is no bound.
         per_entry: beta is multiplied by the number of interactions of the example (Shenbin et al.
@@ -71,7 +75,7 @@ class Elbo(Objective):
     """
 
     beta: float | AnySchedule = 1.0
-    free_bits: float = Field(default=0.0, ge=0)
+    free_bits: Annotated[float, Field(ge=0)] | AnySchedule = 0.0
     kl: KL = "valid"
     per_entry: bool = False
 
@@ -81,10 +85,11 @@ class Elbo(Objective):
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
         rate = self._weighted_rate(terms).mean((0, 1))
-        if self.free_bits:
+        free_bits = at(self.free_bits, step, total)
+        if free_bits > 0:
             # The clamp is not linear: the mean of what several processes make of their shares would
             # be another number.
-            rate = mean_of_all(rate).clamp(min=self.free_bits)
+            rate = mean_of_all(rate).clamp(min=free_bits)
         loss = -terms.log_likelihood.mean() + self.weight(step, total) * rate.sum()
         return with_extra(loss, terms)
 
@@ -98,6 +103,11 @@ class Elbo(Objective):
 
     def weight(self, step: float = math.inf, total: float = 1) -> float:
         return at(self.beta, step, total)
+
+    def scheduled(self, step: float = math.inf, total: float = 1) -> dict[str, float]:
+        if not isinstance(self.free_bits, Schedule):
+            return {}
+        return {"free_bits": self.free_bits(step, total)}
 
 
 @checked

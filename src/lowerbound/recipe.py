@@ -78,7 +78,15 @@ class Training:
         schedule: factor of the learning rate over the run.
         phases: phases that are repeated in turn until the epochs are over; without phases, every
             epoch trains all of the model.
-        clip: largest norm of the gradient; None does not clip.
+        clip: largest norm of the gradient of the loss, in nats per example; None does not clip.
+            Thresholds that were published for a loss per dimension, as those of VDVAE, are to be
+            multiplied by the number of dimensions.
+        skip_above: norm of the gradient, before it is clipped and in the units of `clip`, above
+            which a step is left out and counted in the metrics, as is a step whose gradient is not
+            finite. None takes all steps.
+        ema: decay of an exponential moving average of the weights, such as 0.999, which looks back
+            over 1 / (1 - ema) steps, and less far at the start. The averages are what is validated,
+            kept, reported and saved; a checkpoint holds both. None: the weights themselves.
         monitor: measure on the validation split that chooses the best weights: "objective", or for
             interactions a ranking metric such as "ndcg@100". Its k becomes the number of items
             where there are fewer items.
@@ -105,6 +113,9 @@ class Training:
             operations. It takes some ten seconds at the start and needs a C++ compiler. "auto"
             compiles where it pays: small models and long runs of one process. "graphs" compiles,
             and lets a GPU replay the operations of a pass as one CUDA graph.
+        recompute: whether the blocks of the networks that can be (those of `ResNet`) are computed a
+            second time in the backward pass, so that their inner values need no memory; the numbers
+            are the same to the last bit, and a step takes up to a third more time.
         threads: threads for the matrix products of one process. "auto" takes as many as the
             operations of a step keep busy, at most those that PyTorch has and the cores that the
             process may use; a small model is faster on one thread. Where another number gives the
@@ -125,6 +136,8 @@ class Training:
     schedule: AnySchedule = Constant()
     phases: tuple[Annotated[Phase, table(Phase)], ...] = ()
     clip: float | None = Field(default=None, gt=0)
+    skip_above: float | None = Field(default=None, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
     monitor: str = "objective"
     validate_every: PositiveInt = 1
     patience: PositiveInt | None = None
@@ -138,6 +151,7 @@ class Training:
     strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     compile: bool | Literal["auto", "graphs"] = "auto"
+    recompute: bool = False
     threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
     steps: PositiveInt | None = None

@@ -138,9 +138,17 @@ def test_an_optimiser_that_needs_whole_weights_is_refused(optimizer):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"clip": 0.1}, {"on_nonfinite": "skip"}, {"patience": 1, "learning_rate": 0.3}]
+    "changed",
+    [
+        {"clip": 0.1},
+        {"on_nonfinite": "skip"},
+        {"patience": 1, "learning_rate": 0.3},
+        {"ema": 0.9},
+        {"skip_above": 15.0},
+        {"skip_above": 15.0, "clip": 3.0},
+    ],
 )
-def test_clipping_skipping_and_stopping_do_the_same(digits, fabric, changed):
+def test_clipping_skipping_stopping_and_averaging_do_the_same(digits, fabric, changed):
     same(*both(digits, fabric, epochs=4, **changed))
 
 
@@ -149,17 +157,19 @@ def test_clipping_skipping_and_stopping_do_the_same(digits, fabric, changed):
 def test_a_checkpoint_of_parts_is_one_of_a_whole_model(
     digits, fabric, unit, tmp_path, model, parts_first
 ):
-    """One begins, the other goes on: with best weights kept, a schedule, and kernels that lie
-    channels last.
+    """One begins, the other goes on: with averages, best weights kept, a schedule, and kernels that
+    lie channels last.
     """
     first, second = (fabric, None) if parts_first else (None, fabric)
-    make(digits, first, model, tmp_path, epochs=2).run()
-    other = make(digits, second, model, tmp_path, epochs=4)
+    make(digits, first, model, tmp_path, epochs=2, ema=0.9).run()
+    other = make(digits, second, model, tmp_path, epochs=4, ema=0.9)
     other.resume()
     other.run()
-    alone = make(digits, None, model, epochs=4)
+    alone = make(digits, None, model, epochs=4, ema=0.9)
     alone.run()
     same(other, alone)
+    averages = [all_gathered(fit.weights.average.weights) for fit in (other, alone)]
+    torch.testing.assert_close(*averages, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_laid_out_in_parts_is_whole_again(fabric):

@@ -34,13 +34,20 @@ from lowerbound.columns.families import (
     Gaussian,
     StudentT,
 )
-from lowerbound.families import DiscretizedLogistic, Family, Normal, base
+from lowerbound.families import (
+    DiscretizedLogistic,
+    Family,
+    FlowPosterior,
+    MixtureLogistic,
+    Normal,
+    base,
+)
 from lowerbound.ladders import ConvLadder, Ladder, MLPLadder
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
 from lowerbound.noise import Dropout, Noise
 from lowerbound.objectives import Elbo, Objective
-from lowerbound.priors import Mixture, Prior, StandardNormal
+from lowerbound.priors import FlowPrior, Mixture, Prior, StandardNormal, VampPrior
 from lowerbound.schedules import Constant, Cosine, Linear, OneCycle, Schedule
 from lowerbound.sparse import SparseRows
 from lowerbound.specs.registry import members
@@ -56,6 +63,16 @@ def everything(module, base, *variants):
     return pytest.mark.parametrize("part", [*found, *variants], ids=repr)
 
 
+LIBRARIES = {Als: "implicit", FlowPosterior: "zuko", FlowPrior: "zuko"}
+"""The optional libraries of some parts."""
+
+
+def needs_its_library(part):
+    library = LIBRARIES.get(type(part))
+    if library is not None and importlib.util.find_spec(library) is None:
+        pytest.skip(f"the library {library} is not installed")
+
+
 @everything(
     "families",
     Family,
@@ -64,8 +81,13 @@ def everything(module, base, *variants):
     Normal(mean="sigmoid"),
     DiscretizedLogistic(levels=2),
     DiscretizedLogistic(levels=5, mean="identity"),
+    DiscretizedLogistic(scale="shared"),
+    MixtureLogistic(components=1, levels=2),
+    MixtureLogistic(components=3, levels=50),
+    FlowPosterior("RealNVP"),
 )
 def test_family(part):
+    needs_its_library(part)
     testing.check_family(part)
 
 
@@ -147,8 +169,15 @@ def test_noise(part):
     testing.check_noise(part)
 
 
-@everything("priors", Prior, Mixture(components=2, spread=4.0))
+@everything(
+    "priors",
+    Prior,
+    Mixture(components=2, spread=4.0),
+    VampPrior(components=3, start="noise", weights="learned"),
+    FlowPrior("NSF"),
+)
 def test_prior(part):
+    needs_its_library(part)
     testing.check_prior(part)
 
 
@@ -158,6 +187,7 @@ def test_prior(part):
     Elbo(beta=4.0),
     Elbo(beta=Linear(stop=0.2)),
     Elbo(free_bits=1.7),
+    Elbo(free_bits=Linear(2.0, 0.0, 20)),
     Elbo(kl="sampled"),
     Elbo(beta=0.0),
 )
@@ -175,11 +205,6 @@ def test_objective(part):
 )
 def test_schedule(part):
     testing.check_schedule(part)
-
-
-def needs_its_library(part):
-    if isinstance(part, Als) and importlib.util.find_spec("implicit") is None:
-        pytest.skip("the library implicit is not installed")
 
 
 @everything("baselines", Baseline, Ease(l2=0.5), Als(factors=4, alpha=3.0))

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from lowerbound.errors import ConfigError, ShapeError
-from lowerbound.families import Bernoulli, ContinuousBernoulli, Delta, DiscretizedLogistic, Normal
+from lowerbound.families import (
+    Bernoulli,
+    ContinuousBernoulli,
+    Delta,
+    DiscretizedLogistic,
+    MixtureLogistic,
+    Normal,
+)
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP, Conv
 from lowerbound.noise import Dropout
@@ -17,6 +24,8 @@ LIKELIHOODS = [
     Bernoulli(),
     ContinuousBernoulli(),
     DiscretizedLogistic(4),
+    DiscretizedLogistic(4, scale="shared"),
+    MixtureLogistic(2, 4),
     Normal(),
     Normal(variance="shared"),
     Normal(mean="sigmoid"),
@@ -58,7 +67,9 @@ def test_terms_agree_with_each_other():
         assert not torch.allclose(terms.rate, sampled.rate)
 
 
-@pytest.mark.parametrize("likelihood", [DiscretizedLogistic(4), Bernoulli()], ids=repr)
+@pytest.mark.parametrize(
+    "likelihood", [DiscretizedLogistic(4), MixtureLogistic(2, 4), Bernoulli()], ids=repr
+)
 def test_samples_and_means(likelihood):
     """Draws lie on the grid of the data; means lie inside, and are what the draws average to."""
     levels = getattr(likelihood, "levels", 2)
@@ -125,7 +136,9 @@ def test_bad_settings_are_refused(options, message):
         Architecture(**options)
 
 
-@pytest.mark.parametrize("posterior", [Bernoulli(), DiscretizedLogistic()], ids=repr)
+@pytest.mark.parametrize(
+    "posterior", [Bernoulli(), DiscretizedLogistic(), MixtureLogistic()], ids=repr
+)
 def test_a_posterior_without_reparameterised_draws_is_refused(posterior):
     """It could only fail later, in the first step of training, with an empty
     NotImplementedError.

@@ -1,11 +1,15 @@
 """Top-down hierarchies: what varies, what stands still, and what they refuse."""
 
+import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 import lowerbound
+from lowerbound.batch import Batch
+from lowerbound.columns import ColumnSchema
 from lowerbound.errors import ConfigError, ShapeError
 from lowerbound.families import DiscretizedLogistic, Normal
 from lowerbound.ladders import ConvLadder, MLPLadder
@@ -13,6 +17,7 @@ from lowerbound.model import Architecture
 from lowerbound.networks import Conv
 from lowerbound.noise import Dropout
 from lowerbound.priors import Mixture
+from lowerbound.testing import check_latents
 
 LATENT = (3, 2, 2)
 
@@ -142,3 +147,35 @@ def test_a_table_with_gaps_is_fitted_on_a_ladder(tmp_path):
     run = lowerbound.fit("table", data=rows, out=tmp_path / "run", settings=settings)
     assert run.model.latents.sizes == (2, 2)
     assert len(run.sample(5)) == 5
+
+
+def label(levels):
+    """The schema of a label."""
+    return ColumnSchema("label", "categorical", levels=tuple(map(str, range(levels))))
+
+
+@pytest.mark.parametrize(
+    ("ladder", "latent", "shape"),
+    [
+        (MLPLadder(8), (2, 2), (5,)),
+        (MLPLadder(8), (2, 2), (1, 4, 4)),
+        (ConvLadder(4, (1, 1), 2), (1, 2, 3), (1, 6, 5)),
+    ],
+    ids=["vectors", "flat images", "maps"],
+)
+@pytest.mark.parametrize("conditional_prior", [False, True])
+def test_a_conditional_ladder_keeps_the_laws(ladder, latent, shape, conditional_prior):
+    spec = Architecture(latent=latent, ladder=ladder, conditional_prior=conditional_prior)
+    model = spec.build(shape, given=[label(3)]).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    given = torch.tensor([[0.0], [1.0], [2.0], [math.nan]]).double()
+    batch = Batch(torch.rand(4, *shape).double(), given)
+    check_latents(model.latents, replace(batch, given=model.embed(given)))
+    terms = model.terms(batch, 3)
+    assert terms.log_weight.isfinite().all()
+    other = model.terms(replace(batch, given=given.flip(0)), 3)
+    assert not torch.equal(other.log_weight, terms.log_weight)
+    samples = model.generate(4, given).mean
+    assert samples.shape == (4, *shape)

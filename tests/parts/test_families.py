@@ -7,7 +7,14 @@ import pytest
 import torch
 from scipy import stats
 
-from lowerbound.families import Bernoulli, ContinuousBernoulli, Delta, DiscretizedLogistic, Normal
+from lowerbound.families import (
+    Bernoulli,
+    ContinuousBernoulli,
+    Delta,
+    DiscretizedLogistic,
+    MixtureLogistic,
+    Normal,
+)
 from lowerbound.networks.limits import bounded
 
 
@@ -96,6 +103,14 @@ def test_discretized_logistic(levels, log_scale):
     assert ((drawn * (levels - 1)).round() / (levels - 1) - drawn).abs().max() < 1e-12
 
 
+def test_a_shared_scale_starts_at_that_of_pixels_and_is_that_of_all():
+    """Its one number is added to -2, the log of a scale in [0, 1]."""
+    x = [0.0, 0.4, 1.0]
+    shared = log_prob(DiscretizedLogistic(11, scale="shared"), (0.3, -0.7), x)
+    learned = log_prob(DiscretizedLogistic(11), (0.3, -2.7), x)
+    np.testing.assert_allclose(shared, learned, rtol=1e-12)
+
+
 def test_discretized_logistic_far_from_its_location():
     """The logarithm of a tiny mass is exact: no floor at 1e-12, as where two sigmoids are
     subtracted.
@@ -130,6 +145,9 @@ def test_bounded_is_the_identity_inside_and_finite_outside():
         (DiscretizedLogistic(256), (0, 1, 256), False),
         (DiscretizedLogistic(256), (0, 1, None), True),
         (DiscretizedLogistic(256), (0, 1, 2), True),
+        (MixtureLogistic(), (0, 1, 256), False),
+        (MixtureLogistic(), (0, 1, None), True),
+        (MixtureLogistic(), (0, 1, 1024), True),
         (Delta(), (0, 1, None), True),
     ],
 )
@@ -149,6 +167,7 @@ def test_data_that_a_family_takes(family, data, refused):
         Bernoulli(),
         Delta(),
         DiscretizedLogistic(),
+        DiscretizedLogistic(scale="shared"),
     ],
 )
 def test_counts_of_parameters(family):
@@ -160,7 +179,7 @@ def test_counts_of_parameters(family):
     }[type(family).__name__]
     if family == Normal():
         expected = (2, 0)
-    if family == Normal(variance="shared"):
+    if family in (Normal(variance="shared"), DiscretizedLogistic(scale="shared")):
         expected = (1, 1)
     assert (family.parameters, family.free) == expected
 

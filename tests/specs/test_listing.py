@@ -94,7 +94,7 @@ def test_each_recipe_stands_in_the_group_of_what_it_is_for():
     for name in listed:
         words = listing.GROUPS[recipe.load(name).about.group]
         assert groups[words][name] == listing.recipes()[name]
-    assert list(groups[listing.GROUPS["images"]]) == ["images"]
+    assert "images" in groups[listing.GROUPS["images"]]
     assert list(groups[listing.GROUPS["table"]]) == ["table"]
 
 

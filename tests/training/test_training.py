@@ -186,6 +186,19 @@ def test_annealing_counts_steps_over_epochs(digits):
     )
 
 
+def test_free_bits_that_fall_are_logged_and_validation_has_their_end(digits):
+    """While they hold, the objective of the training is larger than minus its bound."""
+    objective = Elbo(free_bits=Linear(start=40.0, stop=0.0, steps=30))
+    history = make(digits, objective=objective).run().history
+    assert [row["free_bits"] for row in history] == pytest.approx(
+        [40 * max(0.0, 1 - (row["step"] - 1) / 30) for row in history]
+    )
+    assert history[0]["train_objective"] > 15 - history[0]["train_elbo"]
+    for row in history:
+        assert row["validation_objective"] == pytest.approx(-row["validation_elbo"], rel=1e-5)
+    assert "free_bits" not in make(digits, objective=Elbo(free_bits=40.0)).run().history[0]
+
+
 def test_without_validation_the_last_weights_are_kept():
     data = Data("digits", validation=0, test=0.5).open()
     fit = make(data, dataclasses.replace(SETTINGS, epochs=2))

@@ -248,6 +248,11 @@ def test_elbo_is_the_published_sum():
     assert Elbo(beta=0.5)(terms).item() == pytest.approx(4 + 2)
     assert Elbo(free_bits=2.0)(terms).item() == pytest.approx(4 + 2 + 3)
     assert Elbo(beta=0.5, free_bits=2.0)(terms).item() == pytest.approx(4 + 2.5)
+    falling = Elbo(free_bits=Linear(2.0, 0.0, 10))
+    assert falling(terms, step=0).item() == pytest.approx(4 + 2 + 3)
+    assert falling(terms, step=4).item() == pytest.approx(4 + 1.2 + 3)
+    assert falling(terms, step=6).item() == pytest.approx(4 + 1 + 3)
+    assert falling(terms).item() == pytest.approx(4 + 1 + 3)
     assert Elbo(beta=Linear(0.0, 1.0, 10))(terms, step=5).item() == pytest.approx(4 + 2)
     assert Elbo(beta=Linear(0.0, 1.0, 10))(terms).item() == pytest.approx(4 + 4)
     assert Reconstruction()(terms).item() == pytest.approx(4)
@@ -353,6 +358,7 @@ def test_the_target_stays_clean():
     "objective",
     [
         Elbo(free_bits=50.0),
+        Elbo(free_bits=Linear(0.0, 50.0, 5)),
         Elbo(beta=Linear(0.0, 9.0, 5)),
         Elbo(beta=0.0),
         Iwae(),

@@ -411,7 +411,7 @@ WRONG = [
     (
         "an unknown family",
         "fit plain.toml --data good.csv --set model.posterior=Norml",
-        "recipe: model.posterior: unknown family 'Norml'; did you mean 'Normal'? Allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, Columns",
+        "recipe: model.posterior: unknown family 'Norml'; did you mean 'Normal'? Allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, MixtureLogistic, Columns",
     ),
     (
         "an unknown objective",
@@ -770,7 +770,12 @@ WRONG = [
     (
         "negative free bits",
         "fit plain.toml --data good.csv --set objective.free_bits=-1",
-        "recipe: objective.free_bits: should be greater than or equal to 0, got -1",
+        "recipe: objective.free_bits: should be greater than or equal to 0 or the name or the table of a schedule, got -1",
+    ),
+    (
+        "free bits by an unknown schedule",
+        "fit plain.toml --data good.csv --set objective.free_bits=Liner",
+        "recipe: objective.free_bits: should be a number, got 'Liner'; objective.free_bits: unknown schedule 'Liner'; did you mean 'Linear'? Allowed: Constant, Linear, Cosine, LinearDecay, OneCycle, Stages",
     ),
     (
         "an unknown estimate of the rate",
@@ -801,6 +806,26 @@ WRONG = [
         "DiscretizedLogistic on other levels",
         f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.likelihood={{type=\"DiscretizedLogistic\", levels=17}}'",
         "model.likelihood does not fit HERE/grey.npy: DiscretizedLogistic(levels=17) needs values on a grid of 17 levels, got 256 levels; set model.likelihood.levels=256",
+    ),
+    (
+        "MixtureLogistic on other levels",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set 'model.likelihood={{type=\"MixtureLogistic\", levels=17}}'",
+        "model.likelihood does not fit HERE/grey.npy: MixtureLogistic(levels=17) needs values on a grid of 17 levels, got 256 levels; set model.likelihood.levels=256",
+    ),
+    (
+        "MixtureLogistic as posterior",
+        "fit aevb-mnist --set model.posterior=MixtureLogistic",
+        "recipe: model: posterior must have draws with gradients (Normal, Delta), got MixtureLogistic",
+    ),
+    (
+        "MixtureLogistic and a tied decoder",
+        f"fit aevb-mnist {GREYS} --data grey.npy --set model.likelihood=MixtureLogistic --set model.decoder_network=tied",
+        "a tied decoder gives one parameter for each element, but MixtureLogistic needs more",
+    ),
+    (
+        "MixtureLogistic of no components",
+        "fit aevb-mnist --set 'model.likelihood={type=\"MixtureLogistic\", components=0}'",
+        "recipe: model.likelihood.components: should be greater than 0, got 0",
     ),
     (
         "Multinomial below 0",
@@ -1955,7 +1980,7 @@ CALLS = [
         "a network for a posterior",
         lambda f: recipe.parse({"data": {"source": "x"}, "model": {"posterior": "MLP"}}),
         ConfigError,
-        "recipe: model.posterior: unknown family 'MLP'; allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, Columns",
+        "recipe: model.posterior: unknown family 'MLP'; allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, MixtureLogistic, Columns",
     ),
     (
         "a network without a type",

@@ -182,9 +182,10 @@ def _pieces(examples: Split, seed: int) -> Iterator[tuple[Split, int]]:
 
 def _code_lengths(examples: Split, schema: Schema) -> Numbers:
     """Measures what lossless compression needs for each image, (N,) nats."""
+    assert isinstance(examples, Examples)
     lengths = []
     for start in range(0, len(examples), PIECE):
-        images = examples.batch(slice(start, start + PIECE))
+        images = examples.tensor(slice(start, start + PIECE))
         lengths.append(complexity(schema.restore(images.numpy())))
     return np.concatenate(lengths)
 

@@ -2,18 +2,20 @@
 Parquet.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data import Items, Split
+from ..data.frames import to_frame
 from ..errors import ConfigError
 from ..evaluation.batches import chunk_size
 from ..recommend import item_vectors
 from ..report.text import column_names
 from ..run import Run
+from ..run.given import refuse_unknown_conditions
 from ..system.files import replacing, write_frame, write_frames
 from ..system.image_grid import tiles, to_unit_interval
 
@@ -73,24 +75,28 @@ def write_png(path: Path, images: np.ndarray) -> None:
         Image.fromarray(pixels).save(temporary, format="PNG")
 
 
-def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
+def write_samples(
+    run: Run, n: int, path: Path, seed: int, given: Mapping[str, Any] | None = None
+) -> int:
     """Writes `n` samples of the model, and gives their number.
 
     A PNG shows the means of p(x | z). A file of numbers holds draws from p(x | z), in the units of
     the data. The rows of a table with columns of several kinds have the types of its source, and
-    are written in pieces, so that millions need little memory.
+    are written in pieces, so that millions need little memory; the conditions of a conditional run
+    stand behind them.
     """
+    refuse_unknown_conditions(given or {}, run.schema.given)
     if run.schema.table:
         from ..system.progress import stages  # rich, which other samples do not need
 
         suffix(path, TABLE_ENDINGS, " for a table with columns of several kinds")
         with stages("sample", -(-n // chunk_size(run.model))) as begin:
-            return write_frames(path, _told(run.sample_frames(n, seed=seed), n, begin))
+            return write_frames(path, _told(run.sample_frames(n, given=given, seed=seed), n, begin))
     allowed: tuple[str, ...] = (".npy", *TABLE_ENDINGS)
     if run.schema.kind == "image":
         allowed = (".png", ".npy")
     ending = suffix(path, allowed)
-    samples = run.sample(n, mean=ending == ".png", seed=seed, units="model").numpy()
+    samples = run.sample(n, given=given, mean=ending == ".png", seed=seed, units="model").numpy()
     if ending == ".png":
         write_png(path, to_unit_interval(samples, run.schema.low, run.schema.high))
         return n
@@ -99,7 +105,11 @@ def write_samples(run: Run, n: int, path: Path, seed: int) -> int:
         write_array(path, values)
     else:
         names = column_names(run.schema.columns, samples.shape[1], "x")
-        write_table(path, dict(zip(names, values.T, strict=True)))
+        columns: dict[str, Any] = dict(zip(names, values.T, strict=True))
+        conditions = run.draw_conditions(n, given, seed)
+        if conditions is not None:
+            columns |= to_frame(run.schema.given, conditions).to_dict()
+        write_table(path, columns)
     return n
 
 

@@ -16,6 +16,13 @@ def sample(
     run: RunFolder,
     out: Out,
     n: Annotated[int, typer.Option("-n", help="How many.")] = 64,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A condition of a conditional run, in the words of the data; may be repeated.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
     allow_code: AllowCode = False,
     json: Json = False,
@@ -26,8 +33,35 @@ def sample(
     from ..run import load
     from .outputs import write_samples
 
-    count = write_samples(load(run, allow_code=allow_code), n, out, seed)
-    show({"out": str(out), "samples": count}, [f"{count} samples in {out}"], json)
+    fitted = load(run, allow_code=allow_code)
+    conditions = read_conditions(given or [])
+    count = write_samples(fitted, n, out, seed, conditions)
+    lines = [f"{count} samples in {out}"]
+    if fitted.schema.given:
+        drawn = fitted.known_conditions.tell_drawn(conditions)
+        if drawn is not None:
+            lines.append(drawn)
+    show({"out": str(out), "samples": count, "given": conditions}, lines, json)
+
+
+def read_conditions(texts: list[str]) -> dict[str, str]:
+    """Reads NAME=VALUE of `--given`.
+
+    Raises:
+        ConfigError: one is no such text, or a name is given twice.
+    """
+    given: dict[str, str] = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise ConfigError(
+                f"--given {one_line(text, 80)}: NAME=VALUE is needed, such as label=3; NAME= with "
+                "nothing behind it is not known"
+            )
+        if name in given:
+            raise ConfigError(f"--given names {one_line(name, 80)} twice; allowed: once")
+        given[name] = value
+    return given
 
 
 COLUMNS_SHOWN = 4

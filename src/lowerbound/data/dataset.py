@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..batch import Batch
 from ..errors import ConfigError, DataError, unknown
@@ -45,6 +46,8 @@ class Examples(Split):
         seed: of the draws.
         hide: cells of a table are hidden anew in each batch, up to this share of them in a row.
         names: what names each row of the whole source, (N,) each, by the names of columns.
+        conditions: (n, G) what a conditional model is given of each example, in the values of
+            `schema.given`; NaN where it is not known. None where there is nothing.
     """
 
     schema: Schema
@@ -56,6 +59,7 @@ class Examples(Split):
     seed: int = 0
     hide: float = 0.0
     names: Mapping[str, np.ndarray] = field(default_factory=dict)
+    conditions: np.ndarray | None = None
 
     def __repr__(self) -> str:
         """Returns how many examples there are and what they are, and none of their values."""
@@ -69,13 +73,33 @@ class Examples(Split):
         """Returns the examples at `index` as float32 (B, *shape).
 
         Rows of a table with columns of several kinds are a `Batch` of codes and of which of them
-        are observed. `key` seeds the draw of a dynamic binarisation, and of the cells that are
-        hidden: the same key and index give the same batch, another key another.
+        are observed; examples with conditions are a `Batch` with these. `key` seeds the draw of a
+        dynamic binarisation, and of the cells that are hidden: the same key and index give the same
+        batch, another key another.
         """
         if self.schema.table:
-            return self._rows_of_table(self.rows[positions(index)], key)
-        values = self._values_at(positions(index), key)
-        return float_tensor(values)
+            batch = self._rows_of_table(self.rows[positions(index)], key)
+            return replace(batch, given=self.given(index))
+        values = self.tensor(index, key)
+        if self.schema.given:
+            return Batch(values, self.given(index))
+        return values
+
+    def tensor(self, index: Index, key: int = 0) -> Tensor:
+        """Returns the values of the examples at `index` alone, as the model sees them."""
+        return float_tensor(self._values_at(positions(index), key))
+
+    def given(self, index: Index) -> Tensor | None:
+        """Returns the codes of the conditions of the examples at `index`, (B, G); None without."""
+        if not self.schema.given:
+            return None
+        assert self.conditions is not None
+        codes = self.schema.coding_of_conditions.encode(self.conditions[positions(index)])
+        return float_tensor(codes)
+
+    def conditioned(self, schema: Schema, conditions: np.ndarray) -> "Examples":
+        """Returns the same examples with these conditions (n, G), by the schema of a run."""
+        return replace(self, schema=schema, conditions=conditions)
 
     def values_at(self, index: Index) -> np.ndarray:
         """Returns the examples at `index` in the units of the source, (B, *shape)."""
@@ -175,10 +199,15 @@ class Examples(Split):
         labels = self.labels
         if labels is not None:
             labels = labels[at]
-        return replace(self, rows=self.rows[at], labels=labels)
+        conditions = self.conditions
+        if conditions is not None:
+            conditions = conditions[at]
+        return replace(self, rows=self.rows[at], labels=labels, conditions=conditions)
 
     def digest(self) -> str:
-        """Returns the sha256 of the whole source's raw values, whatever the split."""
+        """Returns the sha256 of the whole source's raw values, whatever the split, and of the
+        conditions of these rows.
+        """
         header = f"{self.values.dtype.str} {self.values.shape}"
         for column in self.schema.table:
             header += f" {column.name!r} {column.kind} {column.levels}"
@@ -186,6 +215,10 @@ class Examples(Split):
         for _, piece in chunks(self.values):
             contiguous = np.ascontiguousarray(piece)
             digest.update(contiguous.tobytes())
+        if self.schema.given and self.conditions is not None:
+            for column in self.schema.given:
+                digest.update(f" {column.name!r} {column.kind} {column.levels}".encode())
+            digest.update(np.ascontiguousarray(self.conditions).tobytes())
         return digest.hexdigest()
 
     def drawn_once(self) -> "Examples":
@@ -212,9 +245,13 @@ class Examples(Split):
     def seen_by(self, other: Split) -> "Examples":
         """Returns these examples standardised, or binarised, as the run of `other` has them.
 
-        Where pixels are drawn, they are drawn by the seed of this split.
+        Where pixels are drawn, they are drawn by the seed of this split. The conditions are those
+        of the other run.
         """
-        return replace(self, schema=other.schema, draw=other.draw)
+        conditions = None
+        if isinstance(other, Examples):
+            conditions = other.conditions
+        return replace(self, schema=other.schema, draw=other.draw, conditions=conditions)
 
     def hashes(self, schema: Schema) -> list[int]:
         """Hashes each example as a model of `schema` sees it, before any binarisation."""

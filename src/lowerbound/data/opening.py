@@ -23,6 +23,7 @@ from .checks import (
     refuse_narrow_columns,
 )
 from .dataset import Dataset, Examples
+from .files.conditions import fit_conditions, with_label
 from .files.dialect import TextFormat
 from .files.sizes import AUTO, choose_size, tell_choice
 from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
@@ -97,6 +98,7 @@ def open_examples(
         raw = table_of_vectors(raw, wanted)
     if schema is not None:
         raw = match_kind(raw, schema)
+    raw = with_label(raw, wanted)
     _refuse_unfit_options(raw, preparation)
     raw = _resize(raw, wanted)
     rows = cut(len(raw.values), OwnParts(raw.train, raw.validation), sizes, raw.name)
@@ -107,6 +109,7 @@ def open_examples(
         raw = leave_out_constant(raw, low == high, sizes.seed)
     if schema is None:
         schema = _fit_schema(raw, rows.train, preparation)
+        schema = replace(schema, given=fit_conditions(raw, rows.train))
     else:
         raw = _conform(raw, schema, preparation)
     dataset = _split(raw, rows, schema, preparation, sizes.seed)
@@ -117,6 +120,8 @@ def _wanted_by_run(wanted: Wanted, schema: Schema, preparation: Preparation) -> 
     """Asks a reader for what the run with this schema reads."""
     if schema.columns:
         wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
+    names = tuple(column.name for column in schema.given)
+    wanted = replace(wanted, given=names, conditions=schema.given)
     if schema.table:
         wanted = replace(wanted, like=schema)
     if schema.kind == "image":
@@ -137,6 +142,7 @@ def _split(raw: Raw, rows: Rows, schema: Schema, preparation: Preparation, seed:
         levels=raw.levels,
         seed=seed,
         names=raw.names,
+        conditions=raw.conditions,
     )
     # Only the training split may be drawn anew in each batch. The splits that are measured keep
     # their draw, so that no number depends on the size of a batch.

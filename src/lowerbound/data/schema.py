@@ -31,6 +31,7 @@ class Schema:
         scale: see `mean`.
         table: what is known of each column of a table with columns of several kinds, else empty.
             Such a table has no `mean` and `scale`; its columns have.
+        given: what is known of each condition of a conditional model, else empty.
     """
 
     shape: tuple[int, ...]
@@ -42,6 +43,7 @@ class Schema:
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     table: tuple[ColumnSchema, ...] = ()
+    given: tuple[ColumnSchema, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Converts the schema to a dict of plain values, from which `from_json` makes it again."""
@@ -49,8 +51,9 @@ class Schema:
         for key, value in fields.items():
             if isinstance(value, tuple):
                 fields[key] = list(value)
-        if not self.table:
-            del fields["table"]
+        for key in ("table", "given"):
+            if not fields[key]:
+                del fields[key]
         return fields
 
     @classmethod
@@ -63,8 +66,8 @@ class Schema:
         _refuse_wrong_keys(cls, fields)
         values = {}
         for key, value in fields.items():
-            if key == "table":
-                value = _read_columns(value)
+            if key in ("table", "given"):
+                value = _read_columns(key, value)
             elif isinstance(value, list):
                 value = tuple(value)
             values[key] = value
@@ -79,6 +82,16 @@ class Schema:
     def coding(self) -> Coding:
         """The codes of a table with columns of several kinds."""
         return Coding(self.table)
+
+    @cached_property
+    def coding_of_conditions(self) -> Coding:
+        """The codes of the conditions of a conditional model."""
+        return Coding(self.given)
+
+    @property
+    def names_of_conditions(self) -> tuple[str, ...]:
+        """The names of the conditions of a conditional model."""
+        return tuple(column.name for column in self.given)
 
     @property
     def unit(self) -> str:
@@ -157,10 +170,10 @@ def _refuse_wrong_keys(schema_class: type[Schema], keys: Mapping[str, Any]) -> N
         raise DataError(f"a data schema lacks {', '.join(missing)}; got: {got}")
 
 
-def _read_columns(columns: Any) -> tuple[ColumnSchema, ...]:
+def _read_columns(key: str, columns: Any) -> tuple[ColumnSchema, ...]:
     """Makes what is known of the columns of a table. DataError if it is none."""
     if not isinstance(columns, list):
-        raise DataError(f"a data schema cannot have table={one_line(repr(columns), 100)}")
+        raise DataError(f"a data schema cannot have {key}={one_line(repr(columns), 100)}")
     return tuple(map(ColumnSchema.from_json, columns))
 
 
@@ -192,6 +205,9 @@ def _checks(schema: Schema) -> Iterator[tuple[str, bool]]:
     table = schema.table
     table_names = tuple(column.name for column in table)
     yield "table", not table or (schema.kind == "table" and table_names == columns and not mean)
+
+    given = schema.names_of_conditions
+    yield "given", len(set(given)) == len(given) and not set(given) & set(columns)
 
     scale = schema.scale
     has_scales = _is_tuple_of(_is_positive, scale)

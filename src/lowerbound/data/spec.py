@@ -41,6 +41,7 @@ DENSE_OPTIONS = (
     "ids",
     "labels",
     "skip_broken",
+    "given",
 )
 """The options that are for images, vectors or tables, and not for interactions."""
 
@@ -79,6 +80,9 @@ class Data:
         ids: columns of a table that name its rows: no values, but passed on to codes and scores.
         labels: the column of labels of a table, or a file of labels beside a folder of images;
             None: what the source brings.
+        given: what the model is conditioned on: columns of a table, which are then none that it
+            models, or "label", the labels of images or vectors. Encoder, decoder and the priors
+            between levels see it: q(z | x, y), p(x | z, y).
         skip_broken: files of a folder that cannot be used are passed over and counted.
         max_pixels: an image may have this many pixels. Larger ones are refused before they are
             decoded, as a small file may hide billions.
@@ -118,6 +122,7 @@ class Data:
     exclude: list[str] | None = None
     ids: list[str] | None = None
     labels: str | None = None
+    given: list[str] | None = None
     skip_broken: bool = False
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
     encoding: str | None = None
@@ -157,6 +162,13 @@ class Data:
                 "each once"
             )
         return columns
+
+    @field_validator("given")
+    @classmethod
+    def _check_given(cls, given: list[str] | None) -> list[str] | None:
+        if given is not None and len(set(given)) < len(given):
+            raise ValueError(f"{one_line(given, 200)} names a condition twice; allowed: each once")
+        return given or None
 
     def open(
         self,
@@ -244,6 +256,7 @@ class Data:
             text=self.text_format(),
             kinds=self.kinds,
             unseen=self.unseen,
+            given=tuple(self.given or ()),
         )
 
     def text_format(self) -> TextFormat:

@@ -52,7 +52,7 @@ def cells_of(
     size = max(1, chunk_size(model) // draws)
     with evaluating(model, seed):
         for batch in chunks(model, examples, size):
-            p = model.decode(model.infer(batch, draws).context)
+            p = model.decode(model.infer(batch, draws).context, batch.given)
             cells = cells_log_prob(p, batch).double().mean(0)
             assert batch.observed is not None
             yield torch.where(batch.observed, cells, torch.nan).cpu().numpy()

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from ..batch import Batch
-from ..latents import Level, code
+from ..latents import Level, code, log_posterior
 from ..model import VAE
 from .batches import device_of, restart, streams_kept
 
@@ -89,8 +89,9 @@ def fitting(proposal: Proposal, model: VAE, batch: Batch) -> Proposal:
     """Returns the proposal, or the posterior alone for a model that has no use for another.
 
     A posterior that is no density on all real numbers, as a point mass is not, cannot be stretched,
-    and has no density at draws from elsewhere. The prior of sparse rows may be another one for each
-    of them (`priors.sees_examples`), and is then none to draw from.
+    and has no density at draws from elsewhere; the density of one that is `only_own_draws`, as an
+    inverse autoregressive flow is, takes too long there. The prior of sparse rows may be another
+    one for each of them (`priors.sees_examples`), and is then none to draw from.
     """
     if proposal == POSTERIOR_ALONE or model.sparse:
         return POSTERIOR_ALONE
@@ -98,6 +99,8 @@ def fitting(proposal: Proposal, model: VAE, batch: Batch) -> Proposal:
     with streams_kept(device_of(model)):
         levels = model.infer(batch).levels
     for level in levels:
+        if getattr(level.q, "only_own_draws", False):
+            return POSTERIOR_ALONE
         is_real = support_of(level.q) is constraints.real
         if not is_real or not level.q.log_prob(level.z).isfinite().all():
             return POSTERIOR_ALONE
@@ -161,10 +164,15 @@ class Sampler:
         Returns:
             Nats in float64 on the CPU, (len(draws), B).
         """
-        if [part.factor for part in self.components] == [1.0]:  # it comes with its density
+        if self._is_posterior:
             terms = self.model.terms(batch, len(draws), "sampled")
             return terms.log_weight.cpu().double()
         return self.draws(batch, draws).log_weights.cpu()
+
+    @property
+    def _is_posterior(self) -> bool:
+        """Whether all draws are from q(z | x), and come with its density."""
+        return [part.factor for part in self.components] == [1.0]
 
     def draws(self, batch: Batch, draws: range) -> Draws:
         """Draws values of the levels for some of the K draws, with their weights.
@@ -173,11 +181,16 @@ class Sampler:
             batch: B examples.
             draws: which of the K draws, in their order.
         """
-        zs = self._draw(batch, draws)
-        inference = self.model.at(batch, zs)
+        if self._is_posterior:
+            inference = self.model.infer(batch, len(draws))
+            log_densities = [log_posterior(level).double() for level in inference.levels]
+            log_proposal = reduce(add, log_densities)
+        else:
+            inference = self.model.at(batch, self._draw(batch, draws))
+            log_proposal = self._log_mixture(inference.levels)
+        zs = [level.z for level in inference.levels]
         joint = self.model.joint_of(inference, batch)
-        log_weights = joint.log_prob.double() - self._log_mixture(inference.levels)
-        return Draws(zs, log_weights, joint.likelihood)
+        return Draws(zs, joint.log_prob.double() - log_proposal, joint.likelihood)
 
     def _log_mixture(self, levels: Sequence[Level]) -> Tensor:
         """Computes the log density of the mixture at the values of the levels, (K, B)."""
@@ -209,7 +222,7 @@ class Sampler:
 
     def _draw_prior(self, batch: Batch, count: int) -> list[Tensor]:
         """Draws values of each level from the top down, other ones for each example."""
-        given = batch.given
+        given = self.model.embed(batch.given)
         if given is not None:
             given = given.repeat(count, *[1] * (given.dim() - 1))
         zs = self.model.latents.generate(count * len(batch), given=given).zs

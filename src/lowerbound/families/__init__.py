@@ -11,7 +11,9 @@ from .bernoulli import Bernoulli
 from .columns import Columns, TableDistribution
 from .continuous_bernoulli import ContinuousBernoulli
 from .delta import Delta
+from .flow import FlowPosterior
 from .logistic import DiscretizedLogistic
+from .mixture_logistic import MixtureLogistic
 from .multinomial import Multinomial
 from .normal import Normal
 from .place import Place
@@ -23,7 +25,9 @@ LISTED_FIRST = (
     "continuous_bernoulli",
     "delta",
     "logistic",
+    "mixture_logistic",
     "columns",
+    "flow",
 )
 """The order in which families are listed; files that are not named here follow by their names."""
 
@@ -38,6 +42,8 @@ __all__ = [
     "DiscretizedLogistic",
     "Family",
     "FamilyWithHead",
+    "FlowPosterior",
+    "MixtureLogistic",
     "Multinomial",
     "Normal",
     "Place",

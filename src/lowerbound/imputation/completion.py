@@ -105,6 +105,7 @@ class Completer:
         interval: the probability of the intervals; None makes none.
         seed: of the draws.
         proposal: what they are drawn from.
+        given: the G conditions of a conditional model, else empty.
     """
 
     model: VAE
@@ -115,6 +116,7 @@ class Completer:
     interval: float | None = None
     seed: int = 0
     proposal: Proposal = DEFENSIVE
+    given: tuple[ColumnSchema, ...] = ()
 
     @cached_property
     def coding(self) -> Coding:
@@ -140,6 +142,7 @@ class Completer:
         values: np.ndarray,
         first_row: int = 0,
         begin: Callable[[int], None] = lambda row: None,
+        conditions: np.ndarray | None = None,
     ) -> Completed:
         """Fills the gaps of rows that follow each other in a source.
 
@@ -147,7 +150,9 @@ class Completer:
             values: (N, D), NaN for a gap.
             first_row: the place of the first of them in the source, a multiple of `BLOCK`.
             begin: is called with the place of the first row of each block as it begins.
+            conditions: of a conditional model, (N, G), NaN where one is not known.
         """
+        codes = self._codes_of(conditions, len(values))
         assert first_row % BLOCK == 0
         count = len(values)
         completed = Completed(
@@ -162,11 +167,19 @@ class Completer:
             for start in range(0, count, BLOCK):
                 begin(first_row + start)
                 restart(derive_seed(self.seed, (first_row + start) // BLOCK), device)
-                self._complete_block(completed, slice(start, start + BLOCK))
+                self._complete_block(completed, slice(start, start + BLOCK), codes)
         return completed
 
-    def _complete_block(self, completed: Completed, block: slice) -> None:
-        """Fills the gaps of one block, in place."""
+    def _codes_of(self, conditions: np.ndarray | None, count: int) -> Tensor | None:
+        """Returns the codes of conditions (N, G); None for a model that has none."""
+        if not self.given:
+            return None
+        if conditions is None:
+            conditions = np.full((count, len(self.given)), np.nan)
+        return torch.from_numpy(Coding(self.given).encode(conditions))
+
+    def _complete_block(self, completed: Completed, block: slice, given: Tensor | None) -> None:
+        """Fills the gaps of one block, in place; `given` are the conditions of all rows."""
         is_gap = np.isnan(completed.values[block])
         is_empty = is_gap.all(axis=1)
         some = np.flatnonzero(is_gap.any(axis=1) & ~is_empty) + block.start
@@ -174,7 +187,10 @@ class Completer:
         for rows, proposal in ((some, self.proposal), (empty, PRIOR_ALONE)):
             for start in range(0, len(rows), self.rows_at_a_time):
                 part = rows[start : start + self.rows_at_a_time]
-                self._put(completed, part, self._fill(completed.values[part], proposal))
+                of_part = None
+                if given is not None:
+                    of_part = given[part]
+                self._put(completed, part, self._fill(completed.values[part], proposal, of_part))
 
     def _put(self, completed: Completed, rows: np.ndarray, filled: _Filled) -> None:
         """Puts what was found for the gaps of some rows in their places."""
@@ -186,9 +202,9 @@ class Completer:
         completed.high[rows] = np.where(numbers, filled.high, np.nan)
         completed.effective[rows] = filled.effective
 
-    def _fill(self, values: np.ndarray, proposal: Proposal) -> _Filled:
+    def _fill(self, values: np.ndarray, proposal: Proposal, given: Tensor | None) -> _Filled:
         """Fills all cells of B rows, with at least one gap each."""
-        batch = placed(self.model, self._batch(values))
+        batch = placed(self.model, self._batch(values, given))
         sampler = Sampler(self.model, fitting(proposal, self.model, batch), self.samples)
         parts = [self._part(sampler, batch, draws) for draws in self._portions()]
         return self._joined(batch, parts)
@@ -198,12 +214,12 @@ class Completer:
         for start in range(0, self.samples, self.draws_at_a_time):
             yield range(start, min(start + self.draws_at_a_time, self.samples))
 
-    def _batch(self, values: np.ndarray) -> Batch:
-        """Makes a batch of values (B, D)."""
+    def _batch(self, values: np.ndarray, given: Tensor | None) -> Batch:
+        """Makes a batch of values (B, D) and codes of conditions (B, G)."""
         codes = self.coding.encode(values)
         observed = ~np.isnan(codes)
         codes = np.where(observed, codes, 0).clip(-LARGEST_CODE, LARGEST_CODE)
-        return Batch(torch.from_numpy(codes), observed=torch.from_numpy(observed))
+        return Batch(torch.from_numpy(codes), given, torch.from_numpy(observed))
 
     @cached_property
     def greatest(self) -> Tensor:
@@ -254,7 +270,7 @@ class Completer:
                 codes = np.where(is_number, quantiles[1], codes)
         tables = np.empty((0, *codes.shape))
         if self.multiple:
-            tables = self.coding.decode(self._draw_tables(parts, weights))
+            tables = self.coding.decode(self._draw_tables(parts, weights, batch))
         return _Filled(codes, tables, effective_draws(log_weights), low, high)
 
     def _expected(self, parts: Sequence["_Part"]) -> np.ndarray:
@@ -293,7 +309,7 @@ class Completer:
         parts = [(1 - interval) / 2, 0.5, (1 + interval) / 2]
         return self.coding.decode(weighted_quantiles(cells, weights, parts).cpu().numpy())
 
-    def _draw_tables(self, parts: Sequence["_Part"], weights: Tensor) -> np.ndarray:
+    def _draw_tables(self, parts: Sequence["_Part"], weights: Tensor, batch: Batch) -> np.ndarray:
         """Draws cells by the weights of the draws of z, in codes (M, B, D)."""
         chosen = torch.multinomial(weights.T, self.multiple, replacement=True).T
         zs = []
@@ -301,8 +317,7 @@ class Completer:
             joined = torch.cat(level)
             places = chosen.unsqueeze(-1).expand(*chosen.shape, joined.shape[-1])
             zs.append(joined.gather(0, places.to(joined.device)))
-        context = self.model.latents.priors_at(zs).context
-        return table_of(self.model.decode(context)).sample().double().cpu().numpy()
+        return table_of(self.model.decode_levels(zs, batch)).sample().double().cpu().numpy()
 
 
 LINEAR = ("real", "datetime")

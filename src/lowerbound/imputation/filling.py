@@ -9,7 +9,8 @@ import numpy as np
 from ..columns import ColumnSchema
 from ..data.files.cells import USUAL, CellFormat
 from ..data.files.choice import is_index, listed
-from ..data.files.mixed import ERROR, tell_odd
+from ..data.files.mixed import ERROR, read_columns_of_run, tell_odd
+from ..data.files.sources import Wanted
 from ..data.files.texts import normal_name
 from ..errors import DataError
 from .cells import (
@@ -91,11 +92,20 @@ class Filler:
             DataError: the source has none of them.
         """
         self.places: dict[int, str] = places_in(self.names, self.columns)
+        self.given: dict[int, str] = places_in(self.names, self.completer.given)
         self.style: Style | None = None
         if not self.places:
             raise DataError(
                 f"{self.source} has none of the columns of the run: "
                 f"{listed(column.name for column in self.columns)}; it has {listed(self.names)}"
+            )
+        absent = [
+            column.name for i, column in enumerate(self.completer.given) if i not in self.given
+        ]
+        if absent:
+            raise DataError(
+                f"{self.source} lacks {listed(absent)}, which the run is conditioned on "
+                "(data.given); a column of gaps says that it is not known"
             )
 
     @property
@@ -118,7 +128,8 @@ class Filler:
         has_gaps = np.asarray(cells.is_gap.any(axis=1))
         # What lacks in other rows nobody sees filled: it costs nothing.
         values = np.where(has_gaps[:, None], cells.values, 0.0)
-        completed = self.completer.complete(values, self.read, self.begin)
+        conditions = self._conditions_of(frame)
+        completed = self.completer.complete(values, self.read, self.begin, conditions)
         rows = np.flatnonzero(has_gaps) + self.read
         self.read += len(frame)
         if self.cells.is_text and not self.as_texts:
@@ -127,6 +138,17 @@ class Filler:
         frames = [self._put(frame, cells.is_gap, table) for table in completed.tables]
         single = self._put(frame, cells.is_gap, completed.values)
         return Part(single, frames, rows, completed.effective[has_gaps])
+
+    def _conditions_of(self, frame: "DataFrame") -> np.ndarray | None:
+        """Reads the conditions of rows, (N, G); None for a model that has none."""
+        columns = self.completer.given
+        if not columns:
+            return None
+        names = {name: columns[place].name for place, name in self.given.items()}
+        renamed = frame.select(list(names)).rename(names)
+        wanted = Wanted(unseen=self.unseen)
+        values, _ = read_columns_of_run(renamed, columns, wanted, self.source, self.cells)
+        return values
 
     def _put(self, frame: "DataFrame", is_gap: np.ndarray, values: np.ndarray) -> "DataFrame":
         """Puts values (N, D) in the place of the gaps of a frame."""
@@ -154,7 +176,7 @@ class Filler:
     @property
     def other_columns(self) -> list[str]:
         """The columns of the source that the run does not read."""
-        known = set(self.places.values())
+        known = {*self.places.values(), *self.given.values()}
         return [name for name in self.names if name not in known]
 
     def _tell_odd(self, place: int) -> str:

@@ -165,13 +165,14 @@ def measure_hidden(
     notes = []
     if len(examples) > MOST_ROWS:
         notes.append(f"{MOST_ROWS:,} of {len(examples):,} {name} rows are measured")
-    values = _some_rows(examples, MOST_ROWS, seed)
+    measured = _some_rows(examples, MOST_ROWS, seed)
+    values = measured.values_at(slice(None))
     given, truth = hide_cells(values, hide, seed)
     if np.isnan(truth).all():
         raise DataError(f"no cell of {len(values):,} rows was hidden; hide more")
     training, told = _training_values(run, seed)
     notes += told
-    completed, filled = _fill_by_all(completer, training, given, progress)
+    completed, filled = _fill_by_all(completer, training, given, measured.conditions, progress)
     reference = values
     if training is not None:
         reference = training
@@ -204,7 +205,11 @@ class _Filled(NamedTuple):
 
 
 def _fill_by_all(
-    completer: Completer, training: np.ndarray | None, given: np.ndarray, progress: bool
+    completer: Completer,
+    training: np.ndarray | None,
+    given: np.ndarray,
+    conditions: np.ndarray | None,
+    progress: bool,
 ) -> tuple[Completed, dict[str, _Filled]]:
     """Fills a table by the run, and by the baselines where there are training rows.
 
@@ -212,6 +217,7 @@ def _fill_by_all(
         completer: that of the run.
         training: the values that baselines are fitted to, (K, D), or None.
         given: the table with gaps, (N, D).
+        conditions: of the rows, (N, G), which a conditional run sees, and the baselines do not.
         progress: whether long work shows how far it is.
 
     Returns:
@@ -224,7 +230,9 @@ def _fill_by_all(
     blocks = -(-len(given) // BLOCK)
     with stages("impute", blocks + len(baselines), show=progress) as begin:
         started = time.perf_counter()
-        completed = completer.complete(given, 0, lambda row: begin(f"row {row:,}"))
+        completed = completer.complete(
+            given, 0, lambda row: begin(f"row {row:,}"), conditions=conditions
+        )
         filled[OURS] = _Filled(completed.values, time.perf_counter() - started)
         for name, imputer in baselines.items():
             assert training is not None
@@ -262,13 +270,13 @@ def hide_cells(values: np.ndarray, hide: float, seed: int) -> tuple[np.ndarray, 
     return np.where(is_hidden, np.nan, values), np.where(is_hidden, values, np.nan)
 
 
-def _some_rows(examples: Examples, most: int, seed: int) -> np.ndarray:
-    """Returns the values of at most so many rows, drawn at random, in their order."""
+def _some_rows(examples: Examples, most: int, seed: int) -> Examples:
+    """Returns at most so many rows, drawn at random, in their order."""
     count = len(examples)
     if count <= most:
-        return examples.values_at(slice(None))
+        return examples
     places = np.random.default_rng(seed).choice(count, most, replace=False)
-    return examples.values_at(np.sort(places))
+    return examples.take(np.sort(places))
 
 
 def _training_values(run: Run, seed: int) -> tuple[np.ndarray | None, list[str]]:
@@ -285,7 +293,7 @@ def _training_values(run: Run, seed: int) -> tuple[np.ndarray | None, list[str]]
     told = []
     if len(train) > MOST_FITTED:
         told.append(f"baselines are fitted to {MOST_FITTED:,} of {len(train):,} training rows")
-    return _some_rows(train, MOST_FITTED, seed), told
+    return _some_rows(train, MOST_FITTED, seed).values_at(slice(None)), told
 
 
 def impute_by(

@@ -160,6 +160,7 @@ def make_completer(
         mode=mode,
         interval=interval,
         seed=seed,
+        given=run.schema.given,
     )
 
 

@@ -6,7 +6,7 @@ recipes and the laws find it.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -30,7 +30,8 @@ class LadderParts:
             next to the data first.
         top_shape: of the features of the top level of one example, (*grid).
         top: the features of the top level -> what the family of the top posterior wants, (B, n).
-        start: values of the top level (N, d) -> the first state (N, *state).
+        start: values of the top level, and the numbers of conditions beside them, (N, d + given)
+            -> the first state (N, *state).
         rungs: one `Rung` for each level below the top, the one next to the data first.
         sizes: number of dimensions of each level, the one next to the data first.
         state_shape: of the last state, which the decoder sees.
@@ -52,13 +53,15 @@ class Ladder(ABC):
 
     Attributes:
         merge: how each posterior below the top is made, see `Merge`.
+        flattens: whether the ladder makes a vector of each example first.
     """
 
+    flattens: ClassVar[bool] = False
     merge: Merge
 
     @abstractmethod
     def build(
-        self, shape: tuple[int, ...], latent: tuple[int, ...], top_features: int
+        self, shape: tuple[int, ...], latent: tuple[int, ...], top_features: int, given: int = 0
     ) -> LadderParts:
         """Makes all networks but the decoder.
 
@@ -66,6 +69,7 @@ class Ladder(ABC):
             shape: of what the encoder sees of one example.
             latent: the numbers of `Architecture.latent`, the level next to the data first.
             top_features: how many numbers the family of the top posterior wants.
+            given: how many numbers of conditions stand beside the values of the top level.
 
         Raises:
             ConfigError: the shape or the levels do not fit the ladder.

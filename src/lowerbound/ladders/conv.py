@@ -105,7 +105,7 @@ class ConvLadder(Ladder):
             )
 
     def build(
-        self, shape: tuple[int, ...], latent: tuple[int, ...], top_features: int
+        self, shape: tuple[int, ...], latent: tuple[int, ...], top_features: int, given: int = 0
     ) -> LadderParts:
         self._refuse_levels(latent)
         spaces = self._spaces(shape)
@@ -116,7 +116,7 @@ class ConvLadder(Ladder):
             self._activation(), nn.Flatten(), nn.Linear(coarsest.numbers, top_features)
         )
         start = nn.Sequential(
-            nn.Linear(latent[-1], coarsest.numbers),
+            nn.Linear(latent[-1] + given, coarsest.numbers),
             nn.Unflatten(1, coarsest.shape),
             *self._cells(coarsest),
         )

@@ -1,6 +1,7 @@
 """The ladder of vectors, for tables and images alike."""
 
 import math
+from typing import ClassVar
 
 from pydantic import Field, PositiveInt
 from torch import nn
@@ -38,19 +39,21 @@ class MLPLadder(Ladder):
         activation: its name.
     """
 
+    flattens: ClassVar[bool] = True
+
     width: PositiveInt = 256
     cells: int = Field(default=1, ge=0)
     merge: Merge = "residual"
     activation: Activation = "silu"
 
     def build(
-        self, shape: tuple[int, ...], latent: tuple[int, ...], top_features: int
+        self, shape: tuple[int, ...], latent: tuple[int, ...], top_features: int, given: int = 0
     ) -> LadderParts:
         space = Vectors(self.width)
         stem = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), self.width))
         stages = [nn.Sequential(*self._cells(space)) for _ in latent]
         top = nn.Sequential(self._activation(), nn.Linear(self.width, top_features))
-        start = nn.Sequential(nn.Linear(latent[-1], self.width), *self._cells(space))
+        start = nn.Sequential(nn.Linear(latent[-1] + given, self.width), *self._cells(space))
         rungs = []
         for size in latent[:-1]:
             rung = Rung(

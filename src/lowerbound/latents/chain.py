@@ -63,6 +63,11 @@ class Chain(Latents):
             shape = torch.Size()  # above the first level, each draw below has one of its own
         return self._join_levels(batch, posteriors, zs, log_qs)
 
+    def draw_below_top(self, batch: Batch) -> Values:
+        if len(self.sizes) == 1:
+            return batch.x
+        return self.infer(batch, 1).levels[-2].z[0]
+
     def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:
         below = [batch.x, *zs[:-1]]
         pairs = zip(self.posteriors, below, strict=True)

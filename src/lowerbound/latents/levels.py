@@ -174,10 +174,10 @@ def rate_per_dimension(level: Level) -> Tensor | None:
     return q.log_prob(level.z) - p.log_prob(level.z)
 
 
-def apply_conditional(
-    part: nn.Module, context: Values | None, given: Tensor | None
-) -> Distribution:
-    """Calls a conditional on its context; one of a conditional model takes the conditions too."""
+def apply_conditional(part: Any, context: Values | None, given: Tensor | None) -> Any:
+    """Calls a conditional, or a network, on its context; that of a conditional model takes the
+    conditions too.
+    """
     if given is None:
         return part(context)
     return part(context, given)
@@ -214,6 +214,13 @@ class Latents(nn.Module, ABC):
     @abstractmethod
     def infer(self, batch: Batch, samples: int) -> Inference:
         """Draws the levels of a batch (B, *shape), with `samples` draws of each."""
+
+    def draw_below_top(self, batch: Batch) -> Values:
+        """Draws what the posterior of the top level sees of a batch, (B, *context).
+
+        It is the examples, unless there are levels between them and the top.
+        """
+        return batch.x
 
     @abstractmethod
     def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:

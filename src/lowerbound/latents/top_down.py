@@ -64,13 +64,13 @@ class TopPosterior(nn.Module):
         self.bottom_up = bottom_up
         self.head = head
 
-    def forward(self, x: Tensor) -> Distribution:
-        return self.head(self.bottom_up(x)[-1])
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Distribution:
+        return self.head(apply_conditional(self.bottom_up, x, given)[-1])
 
-    def clean(self, x: Tensor) -> Distribution:
+    def clean(self, x: Tensor, given: Tensor | None = None) -> Distribution:
         """Returns the posterior without the random noise of the encoder."""
         bottom_up: Any = getattr(self.bottom_up, "clean", self.bottom_up)
-        return self.head(bottom_up(x)[-1])
+        return self.head(apply_conditional(bottom_up, x, given)[-1])
 
 
 class TopDown(Latents):
@@ -110,13 +110,13 @@ class TopDown(Latents):
         features = self._features(batch)
         q_top = self.top.head(features[-1])
         z_top, log_q_top = draw(q_top, torch.Size([samples]))
-        descent = self._descend(z_top, draw_level, features)
+        descent = self._descend(z_top, draw_level, batch.given, features)
         return self._join_levels(batch, descent, Level(z_top, q_top, q_top, True, log_q_top))
 
     def at(self, batch: Batch, zs: Sequence[Tensor]) -> Inference:
         features = self._features(batch)
         q_top = self.top.head(features[-1])
-        descent = self._descend(zs[-1], _given_values(zs), features)
+        descent = self._descend(zs[-1], _given_values(zs), batch.given, features)
         return self._join_levels(batch, descent, Level(zs[-1], q_top, q_top, True))
 
     def _join_levels(self, batch: Batch, descent: Descent, top: Level) -> Inference:
@@ -129,13 +129,16 @@ class TopDown(Latents):
         return Inference(levels, descent.context)
 
     def priors_at(self, zs: Sequence[Tensor], batch: Batch | None = None) -> Priors:
-        descent = self._descend(zs[-1], _given_values(zs))
+        given = None
+        if batch is not None:
+            given = batch.given
+        descent = self._descend(zs[-1], _given_values(zs), given)
         return Priors([*descent.priors, self._top_prior(batch)], descent.context)
 
     def means(self, batch: Batch) -> LatentValues:
         features = self._features(batch)
         top = code(self.top.head(features[-1]))
-        descent = self._descend(top, lambda level, q, p: (code(q), None), features)
+        descent = self._descend(top, lambda level, q, p: (code(q), None), batch.given, features)
         return LatentValues([*descent.zs, top], descent.context)
 
     def generate(
@@ -143,20 +146,22 @@ class TopDown(Latents):
     ) -> LatentValues:
         if top is None:
             top = draw_top(self.prior, n, given)
-        descent = self._descend(top, lambda level, q, p: (p.sample(), None))
+        descent = self._descend(top, lambda level, q, p: (p.sample(), None), given)
         return LatentValues([*descent.zs, top], descent.context)
 
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
         top = z
         if level < len(self.rungs):
             top = code(apply_conditional(self.prior, None, given)).expand(len(z), -1)
-        return self._descend(top, _mean_but(z, level)).context
+        return self._descend(top, _mean_but(z, level), given).context
 
     def vary(self, level: int, groups: int, draws: int, given: Tensor | None = None) -> Tensor:
-        number = groups * draws
+        repeated = given
+        if given is not None:
+            repeated = given.repeat_interleave(draws, 0)
         if level == len(self.rungs):
-            top = draw_top(self.prior, number, given)
-            return self.descend(top, level, given)
+            top = draw_top(self.prior, groups * draws, repeated)
+            return self.descend(top, level, repeated)
         above = self.generate(groups, given=given).zs
 
         def choose(i: int, q: Distribution | None, p: Distribution) -> tuple[Tensor, Tensor | None]:
@@ -166,11 +171,12 @@ class TopDown(Latents):
                 return p.sample(), None
             return p.mean, None
 
-        return self._descend(above[-1].repeat_interleave(draws, 0), choose).context
+        top = above[-1].repeat_interleave(draws, 0)
+        return self._descend(top, choose, repeated).context
 
     def _features(self, batch: Batch) -> list[Tensor]:
         """Returns the features of the data for each level, (B, *grid)."""
-        return self.top.bottom_up(batch.x)
+        return apply_conditional(self.top.bottom_up, batch.x, batch.given)
 
     def _top_prior(self, batch: Batch | None) -> Distribution:
         """Returns the prior of the top level, of batch shape ()."""
@@ -182,18 +188,26 @@ class TopDown(Latents):
         return apply_conditional(self.prior, x, given)
 
     def _descend(
-        self, top: Tensor, choose: Choice, features: Sequence[Tensor] | None = None
+        self,
+        top: Tensor,
+        choose: Choice,
+        given: Tensor | None,
+        features: Sequence[Tensor] | None = None,
     ) -> Descent:
         """Walks from values of the top level (..., d) down to the data.
 
         Args:
             top: the values.
             choose: gives the values of each level below.
+            given: the numbers of the conditions, (B, E) or (..., E); None where there are none.
             features: of the data, (B, *grid) for each level, where B is the last of the leading
                 dimensions of `top`. Without them there are no posteriors.
         """
         lead = top.shape[:-1]
-        state = self.start(top.reshape(-1, top.shape[-1]))
+        if given is not None:
+            width = given.shape[-1]
+            given = given.expand(*lead, width).reshape(-1, width)
+        state = apply_conditional(self.start, top.reshape(-1, top.shape[-1]), given)
         descent = Descent([], [], [], [], state)
         for level in reversed(range(len(self.rungs))):
             rung: Any = self.rungs[level]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from ..families import AnyFamily, Bernoulli, Family, Normal, Place
 from ..ladders import AnyLadder, Ladder
 from ..latents import Chain, Latents, TopDown, TopPosterior
 from ..networks import MLP, AnyNetwork
+from ..networks.joining import Joined, joined_shape
 from ..noise import AnyNoise, Noisy
 from ..priors import AnyPrior, StandardNormal, sees_examples
 from ..specs.checked import checked
@@ -22,6 +24,7 @@ from ..specs.keys import default_of
 from ..specs.registry import values
 from ..system.machine import refuse_beyond_memory
 from .conditionals import Conditional, build_decoder, build_encoder, build_tied_decoder
+from .given import Conditions, PriorGiven, Unconditional
 from .inputs import TableFeatures
 from .vae import VAE
 
@@ -64,9 +67,6 @@ class Architecture:
     Args:
         latent: number of dimensions of each level, the one next to the data first. With a ladder
             of feature maps, the number of channels of each level of maps.
-        ladder: the networks of a top-down hierarchy, in which each level is inferred from the data
-            and from all levels above it. It takes the place of the networks below. None is a chain,
-            whose levels are inferred one from the other; with one level it is the plain VAE.
         network: between the data and the first level.
         decoder_network: from the first level to the data: None is the mirror of `network`, "tied"
             the mirror with the transposed weights of the encoder itself (the part of them that
@@ -83,10 +83,15 @@ class Architecture:
             each from its own.
         start: "factors": the model of a table starts at the factor analysis of its training rows,
             see `model.factors`.
+        ladder: the networks of a top-down hierarchy, in which each level is inferred from the data
+            and from all levels above it. It takes the place of the networks above. None is a chain,
+            whose levels are inferred one from the other; with one level it is the plain VAE.
+        conditional_prior: of a model with conditions (`data.given`): the prior of the top level
+            hangs on them too, as those between levels do. Its family is `level_prior`, its network
+            `level_network`.
     """
 
     latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_refuse_no_level)] = (20,)
-    ladder: AnyLadder | None = None
     network: AnyNetwork = MLP()
     decoder_network: Literal["tied"] | AnyNetwork | None = None
     level_network: AnyNetwork = MLP((100,))
@@ -98,6 +103,8 @@ class Architecture:
     heads: Literal["joint", "separate"] = "joint"
     output_bias: Literal["random", "data"] = "random"
     start: Literal["random", "factors"] = "random"
+    ladder: AnyLadder | None = None
+    conditional_prior: bool = False
 
     def __post_init__(self) -> None:
         if not self.likelihood.has_density:
@@ -133,6 +140,7 @@ class Architecture:
         shape: tuple[int, ...],
         sparse: bool = False,
         columns: Sequence[ColumnSchema] = (),
+        given: Sequence[ColumnSchema] = (),
     ) -> VAE:
         """Builds a new model with random weights.
 
@@ -140,6 +148,7 @@ class Architecture:
             shape: of one example.
             sparse: the examples are sparse rows.
             columns: what is known of each column of a table with columns of several kinds.
+            given: what is known of each condition of a conditional model.
 
         Raises:
             ConfigError: a part does not fit the others or the shape, or the weights do not fit in
@@ -149,11 +158,39 @@ class Architecture:
             raise ConfigError(
                 f"the shape of an example must be positive numbers, got {tuple(shape)}"
             )
-        self._refuse_too_large(shape, sparse, columns)
-        return self._build(shape, sparse, columns)
+        self._refuse_unfit_conditions(given)
+        self._refuse_too_large(shape, sparse, columns, given)
+        return self._build(shape, sparse, columns, given)
+
+    def _refuse_unfit_conditions(self, given: Sequence[ColumnSchema]) -> None:
+        """Refuses parts that take no conditions, and those that need some where there are none."""
+        if self.conditional_prior and not given:
+            raise ConfigError(
+                "model.conditional_prior=true is for models with conditions: name them in "
+                'data.given, such as ["label"], or set it to false'
+            )
+        if self.conditional_prior and not isinstance(self.prior, StandardNormal):
+            raise ConfigError(
+                "model.conditional_prior=true takes the place of model.prior, which must then be "
+                f"StandardNormal, got {type(self.prior).__name__}"
+            )
+        if given and self.decoder_network == "tied":
+            raise ConfigError(
+                "model.decoder_network='tied' is for models without conditions (data.given); set "
+                "it to none, or name no conditions"
+            )
+        if given and self.start == "factors":
+            raise ConfigError(
+                "model.start='factors' is for models without conditions (data.given); set it to "
+                "'random', or name no conditions"
+            )
 
     def _refuse_too_large(
-        self, shape: tuple[int, ...], sparse: bool, columns: Sequence[ColumnSchema]
+        self,
+        shape: tuple[int, ...],
+        sparse: bool,
+        columns: Sequence[ColumnSchema],
+        given: Sequence[ColumnSchema],
     ) -> None:
         """Refuses a model whose weights are more than the memory of this machine.
 
@@ -166,11 +203,17 @@ class Architecture:
         # On the meta device parameters have a shape alone: neither memory nor random numbers are
         # used. It is not always asked, because to load the device takes seconds.
         with torch.device("meta"):
-            model = self._build(shape, sparse, columns)
+            model = self._build(shape, sparse, columns, given)
             weights = sum(p.numel() for p in model.parameters())
         refuse_beyond_memory(weights, f"{weights:,} weights")
 
-    def _build(self, shape: tuple[int, ...], sparse: bool, columns: Sequence[ColumnSchema]) -> VAE:
+    def _build(
+        self,
+        shape: tuple[int, ...],
+        sparse: bool,
+        columns: Sequence[ColumnSchema],
+        given: Sequence[ColumnSchema],
+    ) -> VAE:
         """Builds the latents and the decoder."""
         likelihood = self.likelihood.of_columns(columns)
         features = None
@@ -178,12 +221,21 @@ class Architecture:
         if columns:
             features = TableFeatures(columns)
             seen = (features.width,)
+        embedding = None
+        conditions = None
+        width = 0
+        if given:
+            embedding = Conditions(given)
+            conditions = (len(given),)
+            width = embedding.width
         # The order of construction is the order in which the weights are drawn.
         if self.ladder is not None:
-            latents, decoder = self._build_ladder(self.ladder, likelihood, shape, seen, sparse)
+            latents, decoder = self._build_ladder(
+                self.ladder, likelihood, shape, seen, sparse, width
+            )
         else:
-            latents, decoder = self._build_chain(likelihood, shape, seen, sparse)
-        return VAE(latents, decoder, shape, sparse, features=features)
+            latents, decoder = self._build_chain(likelihood, shape, seen, sparse, width)
+        return VAE(latents, decoder, shape, sparse, conditions, features, embedding)
 
     def _build_ladder(
         self,
@@ -192,8 +244,11 @@ class Architecture:
         shape: tuple[int, ...],
         seen: tuple[int, ...],
         sparse: bool,
+        given: int,
     ) -> tuple[Latents, nn.Module]:
         """Builds a top-down hierarchy and its decoder.
+
+        The way up sees the conditions beside the example, the first state beside the top level.
 
         Args:
             ladder: makes the networks.
@@ -201,6 +256,7 @@ class Architecture:
             shape: of an example.
             seen: shape of what the encoder sees of it.
             sparse: whether the examples are sparse rows.
+            given: how many numbers stand for the conditions.
 
         Raises:
             ConfigError: the examples are sparse rows, or the ladder does not fit them.
@@ -212,25 +268,39 @@ class Architecture:
             )
         top_event = self.latent[-1:]
         (top_features,) = self.posterior.features(top_event)
-        parts = ladder.build(seen, self.latent, top_features)
+        seen_with_conditions = seen
+        if given:
+            seen_with_conditions = joined_shape(seen, given, ladder.flattens)
+        parts = ladder.build(seen_with_conditions, self.latent, top_features, given)
         head = Conditional(parts.top, self.posterior, len(parts.top_shape), top_event)
         bottom_up = parts.bottom_up
+        start = parts.start
+        if given:
+            bottom_up = Joined(bottom_up, given, ladder.flattens)
+            start = Joined(start, given)
         if self.noise:
             bottom_up = Noisy(self.noise, bottom_up)
         top = TopPosterior(bottom_up, head)
-        prior = self._build_prior(Place(top_event, seen, top), sparse)
-        latents = TopDown(parts, top, prior, ladder.merge)
-        decoder = Conditional(
+        prior = self._build_prior(Place(top_event, seen, top), sparse, given)
+        latents = TopDown(replace(parts, start=start), top, prior, ladder.merge)
+        decoder: nn.Module = Conditional(
             ladder.decoder(seen, likelihood.features(shape)),
             likelihood,
             len(parts.state_shape),
             shape,
             parts.state_shape,
         )
+        if given:
+            decoder = Unconditional(decoder)  # the state has seen them
         return latents, decoder
 
     def _build_chain(
-        self, likelihood: Family, shape: tuple[int, ...], seen: tuple[int, ...], sparse: bool
+        self,
+        likelihood: Family,
+        shape: tuple[int, ...],
+        seen: tuple[int, ...],
+        sparse: bool,
+        width: int,
     ) -> tuple[Latents, nn.Module]:
         """Builds the posteriors, the priors and the decoder of a chain, in this order."""
         separate = self.heads == "separate"
@@ -242,35 +312,52 @@ class Architecture:
             separate=separate,
             noise=self.noise,
             sparse=sparse,
+            given=width,
         )
         pairs = list(pairwise(self.latent))
         posteriors = [first]
         for below, above in pairs:
             posterior = build_encoder(
-                self.level_network, self.posterior, (below,), above, separate=separate
+                self.level_network,
+                self.posterior,
+                (below,),
+                above,
+                separate=separate,
+                given=width,
             )
             posteriors.append(posterior)
         priors: list[nn.Module] = []
         for below, above in pairs:
             prior = build_decoder(
-                self.level_network, self.level_prior, above, (below,), separate=separate
+                self.level_network,
+                self.level_prior,
+                above,
+                (below,),
+                separate=separate,
+                given=width,
             )
             priors.append(prior)
         seen_by_top = seen
         if len(self.latent) > 1:
             seen_by_top = self.latent[-2:-1]
         place = Place(self.latent[-1:], seen_by_top, posteriors[-1])
-        priors.append(self._build_prior(place, sparse))
+        priors.append(self._build_prior(place, sparse, width))
         latents = Chain(posteriors, priors, self.latent)
-        decoder = self._build_decoder(first, likelihood, shape, sparse)
+        decoder = self._build_decoder(first, likelihood, shape, sparse, width)
         return latents, decoder
 
-    def _build_prior(self, place: Place, sparse: bool) -> nn.Module:
-        """Builds the prior of the top level.
+    def _build_prior(self, place: Place, sparse: bool, given: int = 0) -> nn.Module:
+        """Builds the prior of the top level, for conditions of so many numbers.
 
         Raises:
             ConfigError: it sees the examples, and these are images or rows of a table.
         """
+        if self.conditional_prior:
+            separate = self.heads == "separate"
+            of_conditions = build_decoder(
+                self.level_network, self.level_prior, given, place.event, separate=separate
+            )
+            return PriorGiven(of_conditions)
         prior = self.prior.build(place)
         if not sparse and sees_examples(prior, place):
             raise ConfigError(
@@ -279,10 +366,17 @@ class Architecture:
                 "interactions (recvae). For images and tables set model.prior to one that does "
                 "not, such as StandardNormal or Mixture"
             )
+        if given:
+            return Unconditional(prior)
         return prior
 
     def _build_decoder(
-        self, encoder: Conditional, likelihood: Family, shape: tuple[int, ...], sparse: bool
+        self,
+        encoder: Conditional,
+        likelihood: Family,
+        shape: tuple[int, ...],
+        sparse: bool,
+        given: int = 0,
     ) -> nn.Module:
         """Builds the decoder, by the weights of the encoder where they are tied."""
         size = self.latent[0]
@@ -292,4 +386,6 @@ class Architecture:
         if network is None:
             network = self.network
         separate = self.heads == "separate"
-        return build_decoder(network, likelihood, size, shape, separate=separate, sparse=sparse)
+        return build_decoder(
+            network, likelihood, size, shape, separate=separate, sparse=sparse, given=given
+        )

@@ -14,6 +14,7 @@ from ..batch import Values
 from ..errors import ConfigError
 from ..families import Family, Place
 from ..networks.base import Network
+from ..networks.joining import Joined, joined_shape
 from ..noise import Noise, Noisy
 from ..sparse import DeferredLinear
 
@@ -21,8 +22,12 @@ from ..sparse import DeferredLinear
 class Conditional(nn.Module):
     """A map from contexts (..., *context) to a distribution with batch shape (...).
 
+    That of a conditional model is called with the numbers (B, E) that stand for the conditions too;
+    without them nothing is known.
+
     Args:
-        network: maps (N, *context) to (N, *family.features(event)).
+        network: maps (N, *context) to (N, *family.features(event)); where the model is conditional,
+            a `Joined` network, which takes conditions (N, E) too.
         family: makes a distribution of that, by its head or by reading it as parameters.
         context_dims: how many dimensions of the context are one example.
         event: shape of what is distributed.
@@ -47,25 +52,31 @@ class Conditional(nn.Module):
             self.free = nn.Parameter(torch.zeros(family.free))
         self.head: nn.Module | None = family.head(Place(event, context))
 
-    def forward(self, context: Values) -> Distribution:
-        return self._distribution(context, self.network)
+    def forward(self, context: Values, given: Tensor | None = None) -> Distribution:
+        return self._distribution(context, self.network, given)
 
-    def clean(self, context: Values) -> Distribution:
+    def clean(self, context: Values, given: Tensor | None = None) -> Distribution:
         """Returns the distribution without the random noise of the encoder.
 
         A prior that calls the posterior on inputs of its own, such as a VampPrior, wants it so.
         """
         if isinstance(self.network, Noisy):
-            return self._distribution(context, self.network.clean)
-        return self._distribution(context, self.network)
+            return self._distribution(context, self.network.clean, given)
+        return self._distribution(context, self.network, given)
 
-    def _distribution(self, context: Values, network: Callable[[Values], Any]) -> Distribution:
+    def _distribution(
+        self, context: Values, network: Callable[..., Any], given: Tensor | None
+    ) -> Distribution:
         """Makes the distribution of what a network gives for contexts, with their batch shape."""
         batch_shape = context.shape[: context.dim() - self.context_dims]
         examples = context
         if isinstance(context, Tensor):
             examples = context.reshape(-1, *context.shape[len(batch_shape) :])
-        out = network(examples)
+        if given is None:
+            out = network(examples)
+        else:
+            width = given.shape[-1]
+            out = network(examples, given.expand(*batch_shape, width).reshape(-1, width))
         if self.head is not None:
             return self.head(out.reshape(*batch_shape, *out.shape[1:]))
         shared: tuple[Tensor, ...] = ()
@@ -114,6 +125,7 @@ def build_encoder(
     separate: bool = False,
     noise: Sequence[Noise] = (),
     sparse: bool = False,
+    given: int = 0,
 ) -> Conditional:
     """Builds q(z | x): a vector of `size` given an event of `shape`.
 
@@ -123,13 +135,17 @@ def build_encoder(
         shape: of one example.
         size: number of dimensions of z.
         separate: each parameter comes from an output layer of its own, not all from one.
-        noise: what happens to x before the network.
+        noise: what happens to x before the network; conditions stay as they are.
         sparse: the examples are sparse rows.
+        given: how many numbers stand for the conditions; 0 for a model that has none.
     """
     (features,) = family.features((size,))
     heads = _heads(family, separate)
     if sparse:
         body = network.sparse_encoder(shape[0], features, heads)
+    elif given:
+        seen = joined_shape(shape, given, network.flattens)
+        body = Joined(network.encoder(seen, features, heads), given, network.flattens)
     else:
         body = network.encoder(shape, features, heads)
     if noise:
@@ -145,12 +161,15 @@ def build_decoder(
     *,
     separate: bool = False,
     sparse: bool = False,
+    given: int = 0,
 ) -> Conditional:
-    """Builds p(x | z): an event of `shape` given a vector of `size`; see `encoder`."""
+    """Builds p(x | z): an event of `shape` given a vector of `size`; see `build_encoder`."""
     features = family.features(shape)
     heads = _heads(family, separate)
     if sparse:
         body = network.sparse_decoder(size, features[0], heads)
+    elif given:
+        body = Joined(network.decoder(size + given, features, heads), given)
     else:
         body = network.decoder(size, features, heads)
     return Conditional(body, family, 1, shape, (size,))
@@ -165,7 +184,7 @@ def build_tied_decoder(
         ConfigError: the likelihood has more than one parameter for each element, or the network
             cannot be tied.
     """
-    if family.parameters != 1:
+    if family.features(shape) != tuple(shape):
         raise ConfigError(
             f"a tied decoder gives one parameter for each element, but {type(family).__name__} "
             "needs more"

@@ -47,6 +47,8 @@ class VAE(nn.Module):
             takes none.
         features: makes what the encoder sees of the codes (B, D) of a table and of which of them
             are observed; None where it sees the examples themselves.
+        embedding: makes what the parts of the model see of the conditions; None where they see the
+            conditions themselves.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class VAE(nn.Module):
         sparse: bool = False,
         conditions: tuple[int, ...] | None = None,
         features: nn.Module | None = None,
+        embedding: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.latents = latents
@@ -65,6 +68,13 @@ class VAE(nn.Module):
         self.sparse = sparse
         self.conditions = conditions
         self.features = features
+        self.embedding = embedding
+
+    def embed(self, given: Tensor | None) -> Tensor | None:
+        """Returns what the latents see of conditions (B, ...); None stays None."""
+        if given is None or self.embedding is None:
+            return given
+        return self.embedding(given)
 
     @property
     def widest(self) -> int:
@@ -93,6 +103,15 @@ class VAE(nn.Module):
     def parts_from_data(self) -> list[StartsFromData]:
         """Returns the parts whose parameters are to start from training examples."""
         return [part for part in self.latents.modules() if isinstance(part, StartsFromData)]
+
+    @torch.no_grad()
+    def draw_below_top(self, batch: Batch | Values) -> Values:
+        """Draws what the posterior of the top level sees of a batch, (B, *context).
+
+        It is the examples as the encoder sees them, or of several levels a draw of the one below
+        the top.
+        """
+        return self.latents.draw_below_top(self._encoder_input(batch))
 
     def terms(self, batch: Batch | Values, samples: int = 1, kl: KL = "valid") -> Terms:
         """Computes the terms of every objective for a batch (B, *shape)."""
@@ -141,7 +160,7 @@ class VAE(nn.Module):
     def joint(self, batch: Batch | Values, zs: list[Tensor]) -> Joint:
         """Computes log p(x, z) as `log_joint` does, and gives p(x | z) with it."""
         batch = self._as_checked(batch)
-        priors = self.latents.priors_at(zs, batch)
+        priors = self.latents.priors_at(zs, self._embedded(batch))
         likelihood = self.decode(priors.context, batch.given)
         return self._join(likelihood, batch, priors.distributions, zs)
 
@@ -177,6 +196,10 @@ class VAE(nn.Module):
     def decode(self, context: Tensor, given: Tensor | None = None) -> Distribution:
         """Returns p(x | context) for what the decoder sees of z, (..., *context): z1 of a chain.
 
+        Args:
+            context: what the decoder sees of z.
+            given: conditions (B, ...) of the examples of a conditional model.
+
         Raises:
             ShapeError: the context has another shape.
         """
@@ -185,7 +208,7 @@ class VAE(nn.Module):
             raise ShapeError(self._wrong_latents(context, shape))
         if given is None:
             return self.decoder(context)
-        return self.decoder(context, given)
+        return self.decoder(context, self.embed(given))
 
     def refuse_latents(self, z: object, level: int = 0) -> None:
         """Refuses what are no values (..., d) of a level.
@@ -216,8 +239,24 @@ class VAE(nn.Module):
 
     def reconstruction(self, batch: Batch | Values) -> Distribution:
         """Returns p(x | z) at the posterior means of z, of batch shape (B)."""
-        batch = self._encoder_input(batch)
-        return self.decode(self.latents.means(batch).context, batch.given)
+        batch = as_batch(batch)
+        return self.decode(self.latents.means(self._encoder_input(batch)).context, batch.given)
+
+    def swap(self, batch: Batch | Values, given: Tensor) -> Distribution:
+        """Returns p(x | z) under other conditions, at the posterior means of z under their own.
+
+        Args:
+            batch: B examples with their own conditions.
+            given: the other conditions, (B, ...).
+        """
+        other = replace(self._as_checked(batch), given=given)
+        self._refuse_conditions(other)
+        return self.decode_levels(self.encode(batch), other)
+
+    def decode_levels(self, zs: list[Tensor], batch: Batch) -> Distribution:
+        """Returns p(x | z) at values (..., d) of all levels, under the conditions of a batch."""
+        priors = self.latents.priors_at(zs, self._embedded(batch))
+        return self.decode(priors.context, batch.given)
 
     def start_at(self, mean: Tensor) -> None:
         """Sets the bias of the decoder's last layer so that it gives a mean of the data.
@@ -267,17 +306,22 @@ class VAE(nn.Module):
     @torch.no_grad()
     def generate(self, n: int, given: Tensor | None = None) -> Distribution:
         """Draws `n` values of z by ancestral sampling, and returns p(x | z) of batch shape (n)."""
-        return self.decode(self.latents.generate(n, given=given).context, given)
+        values = self.latents.generate(n, given=self.embed(given))
+        return self.decode(values.context, given)
 
     def _encoder_input(self, batch: Batch | Values) -> Batch:
         """Checks a batch, and makes of it what the encoder sees: nothing that was not observed."""
-        batch = without_unobserved(self._as_checked(batch))
+        batch = self._embedded(without_unobserved(self._as_checked(batch)))
         if self.features is None:
             return batch
         observed = batch.observed
         if observed is None:
             observed = torch.ones_like(batch.x, dtype=torch.bool)  # type: ignore[arg-type]
         return replace(batch, x=self.features(batch.x, observed), observed=None)
+
+    def _embedded(self, batch: Batch) -> Batch:
+        """Returns a batch with what the latents see of its conditions."""
+        return replace(batch, given=self.embed(batch.given))
 
     def _as_checked(self, batch: Batch | Values) -> Batch:
         """Returns what was given as a batch, if the model takes it.

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -29,7 +29,13 @@ class Network(ABC):
 
     With `heads > 1` the last layer is replaced by that many separate ones, which are together as
     wide as the one.
+
+    Attributes:
+        flattens: whether an image is a vector to it, so that conditions stand beside this vector.
+            Other networks see them as planes of the image.
     """
+
+    flattens: ClassVar[bool] = False
 
     @abstractmethod
     def encoder(self, shape: tuple[int, ...], features: int, heads: int = 1) -> nn.Module:

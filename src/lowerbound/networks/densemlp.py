@@ -1,6 +1,7 @@
 """The densely connected multilayer perceptron of RecVAE."""
 
 import math
+from typing import ClassVar
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -50,6 +51,8 @@ class DenseMLP(Network):
         activation: its name; "silu" is the swish of the paper.
         epsilon: of the layer normalisation.
     """
+
+    flattens: ClassVar[bool] = True
 
     width: PositiveInt = 600
     layers: PositiveInt = 5

@@ -1,10 +1,13 @@
 """Layers that several networks use: output heads, size-fitting convolutions, layers in a row."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..errors import ConfigError, ShapeError
 from .kernels import Last
@@ -37,6 +40,31 @@ class WithLinearPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x) + self.path(x)
+
+
+class Recomputed(nn.Module):
+    """A block that may be computed a second time in the backward pass, so that nothing within it is
+    kept in memory between the two passes, but for its inputs (Chen et al. 2016).
+
+    A subclass defines `compute` in the place of `forward`. Values and gradients are the same to the
+    last bit, for a third more time. `compute` must give the same when it is called again: it
+    changes no state, and what it draws by `distributed.processes.draw_shared` or by torch is drawn
+    again from the same random numbers.
+
+    Attributes:
+        recompute: whether it is; `training.recompute` sets it for a fit.
+    """
+
+    recompute: bool = False
+
+    @abstractmethod
+    def compute(self, *inputs: Any) -> Any:
+        """Computes what the block gives for its inputs."""
+
+    def forward(self, *inputs: Any) -> Any:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self.compute, *inputs, use_reentrant=False)
+        return self.compute(*inputs)
 
 
 def output_layer(make_layer: Callable[[int], nn.Module], width: int, heads: int) -> nn.Module:

@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 from torch import nn
@@ -29,6 +29,8 @@ class MLP(Network):
         activate_code: whether the encoder ends in the activation too, as in an autoencoder whose
             code is its last hidden layer.
     """
+
+    flattens: ClassVar[bool] = True
 
     hidden: tuple[PositiveInt, ...] = (500,)
     activation: Activation = "relu"

@@ -9,10 +9,17 @@ from torch import Tensor, nn
 from ..specs.checked import checked
 from .base import ACTIVATIONS, Activation, Network
 from .kernels import Up
-from .layers import Layers, channels_last, fitting_convolution, image_shape, output_layer
+from .layers import (
+    Layers,
+    Recomputed,
+    channels_last,
+    fitting_convolution,
+    image_shape,
+    output_layer,
+)
 
 
-class Residual(nn.Module):
+class Residual(Recomputed):
     """A residual block: x + convolution(activation(convolution(activation(x)))).
 
     This is the pre-activation block of He et al. 2016, without batch statistics.
@@ -27,7 +34,7 @@ class Residual(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 

@@ -73,7 +73,9 @@ class StartsFromData(nn.Module, ABC):
 
     @abstractmethod
     def start_from(self, x: Values) -> None:
-        """Sets the parameters from training examples (N, *shape), N <= `examples_wanted`.
+        """Sets the parameters from training examples (N, *context), N <= `examples_wanted`.
 
-        It is called once, before training; not where a run is resumed or loaded.
+        They are as the posterior of the level sees them: of a table the features of its rows, above
+        the first level draws of the one below. It is called once, before training; not where a run
+        is resumed or loaded.
         """

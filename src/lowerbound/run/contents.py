@@ -18,6 +18,7 @@ from ..recipe import Recipe
 from ..specs.wording import explain
 from ..system.files import read_json, within
 from ..system.weights import load_tensors, load_weights
+from ..training.average import averages_in
 from ..training.checkpoint import load_checkpoint
 
 FORMAT = 1
@@ -26,7 +27,9 @@ FORMAT = 1
 
 def build(plan: Recipe, schema: Schema) -> VAE:
     """Builds a new model of this recipe for data of this schema."""
-    return plan.model.build(schema.shape, sparse=schema.is_sparse, columns=schema.table)
+    return plan.model.build(
+        schema.shape, sparse=schema.is_sparse, columns=schema.table, given=schema.given
+    )
 
 
 def read_table(folder: Path, name: str) -> dict[str, Any]:
@@ -174,13 +177,14 @@ def read_stopped(folder: Path, epochs: int) -> Stopped:
         RunError: no checkpoint is whole, or they are none of a run.
     """
     checkpoints = within(folder, "checkpoint")
-    groups, state = load_checkpoint(checkpoints, ("model", "best"))
+    groups, state = load_checkpoint(checkpoints, ("model", "best", "average"))
     refuse_mistyped(_Progress, state, checkpoints / "state.json")
     epoch = state["epoch"]
     best_epoch = state["best_epoch"]
     if not epoch or not groups.get("best"):
         note = f"the run is unfinished: these are its weights after step {state['step']:,}"
-        return Stopped(groups.get("model", {}), {}, note)
+        weights = groups.get("model", {}) | averages_in(groups.get("average", {}))
+        return Stopped(weights, {}, note)
     row = state["history"][best_epoch - 1]
     summary = {
         "run": str(folder),

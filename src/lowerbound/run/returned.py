@@ -3,8 +3,9 @@ of a table with columns of several kinds are frames there.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -16,6 +17,9 @@ from ..evaluation.batches import chunk_size, evaluating
 from ..families.columns import TableDistribution
 from ..model import VAE
 from ..training.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 Units = Literal["data", "model"]
 """The units of what a run gives back: those of the data, or as the model sees them."""
@@ -64,21 +68,41 @@ def in_units(values: Tensor, schema: Schema, units: Units) -> Tensor:
     return torch.from_numpy(schema.restore(values.numpy()))
 
 
-def presented(parts: Iterable[Tensor], schema: Schema, units: Units) -> Any:
-    """Joins values in these units, (..., *shape) each: a tensor, or a frame of rows."""
+def presented(
+    parts: Iterable[Tensor], schema: Schema, units: Units, conditions: np.ndarray | None = None
+) -> Any:
+    """Joins values in these units, (..., *shape) each: a tensor, or a frame of rows, behind which
+    stand their conditions (N, G), where there are some.
+    """
     values = torch.cat(list(parts))
     if not are_rows(schema, units):
         return values
-    return to_frame(schema.table, values.flatten(end_dim=-2).numpy())
+    return rows_of(values.flatten(end_dim=-2).numpy(), schema, conditions)
+
+
+def rows_of(values: np.ndarray, schema: Schema, conditions: np.ndarray | None) -> "DataFrame":
+    """Makes a frame of rows (N, D) in the units of the data, and of their conditions (N, G)."""
+    frame = to_frame(schema.table, values)
+    if conditions is None:
+        return frame
+    return frame.hstack(to_frame(schema.given, conditions))
 
 
 def drawn(
-    model: VAE, schema: Schema, n: int, *, mean: bool, seed: int, units: Units
+    model: VAE,
+    schema: Schema,
+    n: int,
+    *,
+    mean: bool,
+    seed: int,
+    units: Units,
+    given: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Yields `n` samples in pieces (m, *shape) of bounded size: means of p(x | z), or draws.
 
-    Each piece has a random stream of its own, the first that of the seed itself, so that the first
-    samples do not depend on how many there are.
+    Those of a conditional model have the conditions `given`, codes (n, G). Each piece has a random
+    stream of its own, the first that of the seed itself, so that the first samples do not depend on
+    how many there are.
     """
     size = chunk_size(model)
     at_once = size * CHUNKS_SEEDED
@@ -86,17 +110,29 @@ def drawn(
         stream = seed
         if number:
             stream = derive_seed(seed, number)
+        part = None
+        if given is not None:
+            part = given[start : start + at_once].to(next(model.parameters()))
         with evaluating(model, stream):
-            piece = list(_draw(model, schema, min(at_once, n - start), size, mean, units))
+            piece = list(_draw(model, schema, min(at_once, n - start), size, mean, units, part))
         yield from piece
 
 
 def _draw(
-    model: VAE, schema: Schema, n: int, size: int, mean: bool, units: Units
+    model: VAE,
+    schema: Schema,
+    n: int,
+    size: int,
+    mean: bool,
+    units: Units,
+    given: Tensor | None,
 ) -> Iterator[Tensor]:
     """Yields `n` samples from the present random stream, `size` at a time."""
     for start in range(0, n, size):
-        p = model.generate(min(size, n - start))
+        part = None
+        if given is not None:
+            part = given[start : start + size]
+        p = model.generate(min(size, n - start), part)
         if mean:
             yield means_of(p, schema, units)
         else:

@@ -7,9 +7,10 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -21,7 +22,7 @@ from .. import recipe as recipes
 from ..batch import Batch
 from ..data import Dataset, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
-from ..data.frames import to_frame
+from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.matrices import check_matrix
 from ..data.levels import advise_scaling
 from ..data.memory import (
@@ -34,7 +35,7 @@ from ..data.memory import (
     to_sparse,
 )
 from ..data.opening import open_shares
-from ..errors import ConfigError, DataError, LowerboundError, RunError, one_line
+from ..errors import ConfigError, DataError, LowerboundError, RunError, ShapeError, one_line
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
@@ -59,7 +60,17 @@ from .contents import (
     refuse_mistyped,
 )
 from .display import as_html, as_text, facts_of_run
-from .returned import Units, drawn, means_of, presented, refuse_units
+from .given import FILE as CONDITIONS_FILE
+from .given import (
+    Given,
+    KnownConditions,
+    complete_given,
+    read_conditions,
+    read_given,
+    refuse_unknown_conditions,
+    to_codes,
+)
+from .returned import Units, drawn, means_of, presented, refuse_units, rows_of
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -359,7 +370,7 @@ class Run:
         show = lazy.attributes(package, {"inline": ("show",)})("show")
         return show(self, source, examples=examples, again=again)
 
-    def encode(self, x: Examples) -> list[Tensor]:
+    def encode(self, x: Examples, *, given: Given | None = None) -> list[Tensor]:
         """Encodes examples.
 
         Args:
@@ -368,30 +379,39 @@ class Run:
                 are; rows of a table are read in the table's own units, and a matrix has a row for
                 each user. A split (`run.data().test`, or some of it by `take`), a `Batch` and
                 `SparseRows` are taken as the model sees them.
+            given: the conditions of a conditional run, by name: a value for all examples, or one
+                for each, in the words of the data; None is not known. Without it `x` has them, as
+                labels beside images (x, y) or as columns of a table.
 
         Returns:
             The posterior means of each level, (N, d) each, on the CPU.
 
         Raises:
+            ConfigError: there is no such condition, or it has no such value.
             DataError: `x` is nothing that can be read, or its values are not those of such data.
             ShapeError: the examples have another shape than those of the run.
         """
         with evaluating(self.model, 0):
-            parts = [self.model.encode(batch) for batch in self._batches(x)]
+            parts = [self.model.encode(batch) for batch in self._batches(x, given)]
         levels = zip(*parts, strict=True)
         return [torch.cat(level).cpu() for level in levels]
 
     @overload
-    def reconstruct(self, x: Examples, *, units: Literal["model"]) -> Tensor: ...
+    def reconstruct(
+        self, x: Examples, *, given: Given | None = None, units: Literal["model"]
+    ) -> Tensor: ...
 
     @overload
-    def reconstruct(self, x: Examples, *, units: Units = "data") -> Any: ...
+    def reconstruct(
+        self, x: Examples, *, given: Given | None = None, units: Units = "data"
+    ) -> Any: ...
 
-    def reconstruct(self, x: Examples, *, units: Units = "data") -> Any:
+    def reconstruct(self, x: Examples, *, given: Given | None = None, units: Units = "data") -> Any:
         """Returns the mean of p(x | z) at the posterior mean, (N, *shape).
 
         Args:
             x: examples, see `encode`.
+            given: their conditions, see `encode`.
             units: "data": columns of a table in the table's own units (float64), and pixels as
                 shares of white in [0, 1]; of a table with columns of several kinds, a Polars frame
                 of the means of numbers and the most probable levels, in the types of the source,
@@ -401,17 +421,87 @@ class Run:
         refuse_units(units)
         parts = []
         with evaluating(self.model, 0):
-            for batch in self._batches(x):
+            for batch in self._batches(x, given):
                 parts.append(means_of(self.model.reconstruction(batch), self.schema, units))
         return presented(parts, self.schema, units)
 
-    def _batches(self, x: Examples) -> Iterator[Batch]:
-        """Yields examples in batches as the model sees them, see `encode`."""
+    def swap(self, x: Examples, given: Given, *, units: Units = "data") -> Any:
+        """Returns what examples would be under other conditions: this digit as a 7.
+
+        They are encoded with their own conditions, and the posterior mean is decoded with those
+        that are given; conditions that are not named stay their own.
+
+        Args:
+            x: examples with their conditions, see `encode`.
+            given: the other conditions, by name: a value for all examples, or one for each.
+            units: those of `reconstruct`; a frame has the conditions behind the columns.
+
+        Raises:
+            ConfigError: the run is not conditional, or has no such condition or value.
+        """
+        refuse_units(units)
+        refuse_unknown_conditions(given or {"": None}, self.schema.given)
         seen = self._seen(x)
+        named = read_given(given, self.schema.given, len(seen))
+        parts = []
+        swapped = []
+        start = 0
+        with evaluating(self.model, 0):
+            for batch in self._in_batches(seen):
+                conditions = self._changed(batch, named, start)
+                codes = to_codes(conditions, self.schema)
+                assert codes is not None
+                p = self.model.swap(batch, codes.to(next(self.model.parameters())))
+                parts.append(means_of(p, self.schema, units))
+                swapped.append(conditions)
+                start += len(batch)
+        return presented(parts, self.schema, units, np.concatenate(swapped))
+
+    def _changed(self, batch: Batch, named: Mapping[str, np.ndarray], start: int) -> np.ndarray:
+        """Returns the conditions of a batch (B, G), where those that are named are others.
+
+        Args:
+            batch: with its own conditions.
+            named: values by name, of all examples.
+            start: the place of the first example of the batch.
+        """
+        if batch.given is None:
+            raise ShapeError("this model is conditional, got a batch without conditions")
+        own = batch.given.double().cpu().numpy()
+        conditions = self.schema.coding_of_conditions.decode(own)
+        for position, name in enumerate(self.schema.names_of_conditions):
+            if name in named:
+                conditions[:, position] = named[name][start : start + len(batch)]
+        return conditions
+
+    def _batches(self, x: Examples, given: Given | None = None) -> Iterator[Batch]:
+        """Yields examples in batches as the model sees them, see `encode`."""
+        if given is None:
+            seen = self._seen(x)
+        else:
+            seen = self._seen_given(x, given)
+        yield from self._in_batches(seen)
+
+    def _in_batches(self, seen: Batch | Split) -> Iterator[Batch]:
+        """Yields examples as the model sees them, in batches on its device."""
         if isinstance(seen, Split):
             yield from chunks(self.model, seen, chunk_size(self.model))
         else:
             yield placed(self.model, seen)
+
+    def _seen_given(self, x: Examples, given: Given) -> Batch | Split:
+        """Returns examples as the model sees them, with these conditions in place of their own."""
+        refuse_unknown_conditions(given or {"": None}, self.schema.given)
+        if isinstance(x, Batch):
+            values = complete_given(given, self.schema.given, len(x))
+            return Batch(x.x, to_codes(values, self.schema), x.observed)
+        plain = copy(self)
+        plain.schema = replace(self.schema, given=())
+        plain.recipe = self.recipe.replace({"data.given": None})
+        seen = x if isinstance(x, Split) else plain._seen(x)
+        assert isinstance(seen, DenseExamples)
+        values = complete_given(given, self.schema.given, len(seen))
+        return seen.conditioned(self.schema, values)
 
     def _seen(self, x: Examples) -> Batch | Split:
         """Returns examples as the model sees them, see `encode`."""
@@ -424,7 +514,7 @@ class Run:
                 matrix = check_matrix(to_sparse(x), self.items.ids, self.schema.levels == 2)
                 return Batch(SparseRows.of(matrix))
             shares = open_shares(x, self.schema)
-            if shares is not None:
+            if shares is not None and not self.schema.given:
                 return shares
         examples = self.other_data(x).split("all")
         check(self.recipe, examples, x)
@@ -432,64 +522,133 @@ class Run:
 
     @overload
     def decode(
-        self, z: Tensor | np.ndarray, level: int = 0, *, units: Literal["model"]
+        self,
+        z: Tensor | np.ndarray,
+        level: int = 0,
+        *,
+        given: Given | None = None,
+        units: Literal["model"],
     ) -> Tensor: ...
 
     @overload
-    def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Any: ...
+    def decode(
+        self,
+        z: Tensor | np.ndarray,
+        level: int = 0,
+        *,
+        given: Given | None = None,
+        units: Units = "data",
+    ) -> Any: ...
 
-    def decode(self, z: Tensor | np.ndarray, level: int = 0, *, units: Units = "data") -> Any:
+    def decode(
+        self,
+        z: Tensor | np.ndarray,
+        level: int = 0,
+        *,
+        given: Given | None = None,
+        units: Units = "data",
+    ) -> Any:
         """Returns the mean of p(x | z1), (n, *shape), for values z (n, d) of a level, 0 for z1.
 
-        Levels between are at their means. `units` are those of `reconstruct`.
+        Levels between are at their means. `units` are those of `reconstruct`. A conditional run
+        needs the conditions `given`, by name: a value for all, or one for each.
+
+        Raises:
+            ConfigError: conditions are missing, or there is no such one, or it has no such value.
         """
         refuse_units(units)
+        refuse_unknown_conditions(given or {}, self.schema.given)
         latents = self.model.latents
         self._refuse_level(level)
         if isinstance(z, np.ndarray):
             z = torch.from_numpy(z)
         self.model.refuse_latents(z, level)
+        conditions = self._conditions_of(given, len(z))
+        means = []
         with evaluating(self.model, 0):
-            parts = z.to(next(self.model.parameters())).split(chunk_size(self.model))
-            means = self._decode_contexts((latents.descend(part, level) for part in parts), units)
+            weight = next(self.model.parameters())
+            for part, codes in self._pieces(z.to(weight), conditions):
+                context = latents.descend(part, level, self.model.embed(codes))
+                means.append(means_of(self.model.decode(context, codes), self.schema, units))
         return presented(means, self.schema, units)
 
-    def _decode_contexts(self, contexts: Iterable[Tensor], units: Units) -> list[Tensor]:
-        """Returns the means of p(x | z), (n, *shape), for each part of what the decoder sees of
-        z.
-        """
-        means = []
-        for context in contexts:
-            means.append(means_of(self.model.decode(context), self.schema, units))
-        return means
+    def _conditions_of(self, given: Given | None, count: int) -> Tensor | None:
+        """Returns the codes of conditions that must all be given; None for a run that has none."""
+        if not self.schema.given:
+            return None
+        return to_codes(complete_given(given, self.schema.given, count), self.schema)
+
+    def _pieces(
+        self, values: Tensor, codes: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yields some values after others, with the codes of their conditions on their device."""
+        size = chunk_size(self.model)
+        for start in range(0, len(values), size):
+            part = values[start : start + size]
+            of_part = None
+            if codes is not None:
+                of_part = codes[start : start + size].to(part)
+            yield part, of_part
 
     @overload
     def vary(
-        self, level: int, groups: int, draws: int, *, seed: int = 0, units: Literal["model"]
+        self,
+        level: int,
+        groups: int,
+        draws: int,
+        *,
+        given: Given | None = None,
+        seed: int = 0,
+        units: Literal["model"],
     ) -> Tensor: ...
 
     @overload
     def vary(
-        self, level: int, groups: int, draws: int, *, seed: int = 0, units: Units = "data"
+        self,
+        level: int,
+        groups: int,
+        draws: int,
+        *,
+        given: Given | None = None,
+        seed: int = 0,
+        units: Units = "data",
     ) -> Any: ...
 
     def vary(
-        self, level: int, groups: int, draws: int, *, seed: int = 0, units: Units = "data"
+        self,
+        level: int,
+        groups: int,
+        draws: int,
+        *,
+        given: Given | None = None,
+        seed: int = 0,
+        units: Units = "data",
     ) -> Any:
         """Returns means of p(x | z1) that show what a level does, (groups, draws, *shape).
 
-        In each group the level varies and those above it are fixed. `units` are those of
-        `reconstruct`; a frame has the rows of each group one after another.
+        In each group the level varies and those above it are fixed, with the conditions of a
+        conditional run; `given` has a value for all groups, or one for each, and the others are
+        drawn as those of `sample`. `units` are those of `reconstruct`; a frame has the rows of each
+        group one after another.
         """
         refuse_units(units)
         count = positive(groups, what="groups") * positive(draws, what="draws")
         numbers = count * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{groups:,} groups of {draws:,} draws")
         self._refuse_level(level)
+        codes = self._codes_drawn(groups, given, seed)
+        weight = next(self.model.parameters())
+        if codes is not None:
+            codes = codes.to(weight)
+        means = []
         with evaluating(self.model, seed):
-            contexts = self.model.latents.vary(level, groups, draws)
+            embedded = self.model.embed(codes)
+            contexts = self.model.latents.vary(level, groups, draws, embedded)
+        if codes is not None:
+            codes = codes.repeat_interleave(draws, 0)
         with evaluating(self.model, 0):
-            means = self._decode_contexts(contexts.split(chunk_size(self.model)), units)
+            for part, of_part in self._pieces(contexts, codes):
+                means.append(means_of(self.model.decode(part, of_part), self.schema, units))
         joined = torch.cat(means)
         return presented([joined.reshape(groups, draws, *joined.shape[1:])], self.schema, units)
 
@@ -503,34 +662,88 @@ class Run:
 
     @overload
     def sample(
-        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Literal["model"]
+        self,
+        n: int,
+        *,
+        given: Given | None = None,
+        mean: bool | None = None,
+        seed: int = 0,
+        units: Literal["model"],
     ) -> Tensor: ...
 
     @overload
     def sample(
-        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Units = "data"
+        self,
+        n: int,
+        *,
+        given: Given | None = None,
+        mean: bool | None = None,
+        seed: int = 0,
+        units: Units = "data",
     ) -> Any: ...
 
     def sample(
-        self, n: int, *, mean: bool | None = None, seed: int = 0, units: Units = "data"
+        self,
+        n: int,
+        *,
+        given: Given | None = None,
+        mean: bool | None = None,
+        seed: int = 0,
+        units: Units = "data",
     ) -> Any:
         """Returns `n` samples (n, *shape), or a Polars frame of `n` rows.
 
         Args:
             n: how many.
+            given: conditions of a conditional run by name, in the words of the data: a value for
+                all samples, or one for each; None is not known. Those that are not named are drawn
+                from the training rows (that have the levels that are named).
             mean: whether they are the means of p(x | z), or else draws from it. None: draws of a
                 table with columns of several kinds, the means of all other data.
             seed: of the draws. The first samples do not depend on how many there are.
             units: those of `reconstruct`: a table's samples are in the table's own units. Of a
                 table with columns of several kinds, "data" gives a frame in the types of its
-                source: whole numbers are whole, levels are words, dates are dates.
+                source: whole numbers are whole, levels are words, dates are dates. The conditions
+                stand behind the other columns.
+
+        Raises:
+            ConfigError: the run has no such condition, or the condition no such value.
         """
         numbers = positive(n, what="the number of samples") * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{n:,} samples")
-        parts = self._drawn(n, mean, seed, units)
-        return presented(parts, self.schema, units)
+        conditions = self.draw_conditions(n, given, seed)
+        parts = self._drawn(n, mean, seed, units, conditions)
+        return presented(parts, self.schema, units, conditions)
 
-    def sample_frames(self, n: int, *, seed: int = 0) -> Iterator["DataFrame"]:
+    @cached_property
+    def known_conditions(self) -> KnownConditions:
+        """The conditions of training rows, from which those that nobody names are drawn.
+
+        Raises:
+            RunError: the folder of the run does not hold them, or they are damaged.
+        """
+        path = within(self.folder, CONDITIONS_FILE)
+        return KnownConditions(self.schema.given, read_conditions(path, self.schema))
+
+    def draw_conditions(
+        self, n: int, given: Given | None = None, seed: int = 0
+    ) -> np.ndarray | None:
+        """Draws the conditions of `n` samples, (n, G), see `sample`; None for a run without."""
+        refuse_unknown_conditions(given or {}, self.schema.given)
+        if not self.schema.given:
+            return None
+        return self.known_conditions.draw(n, given or {}, seed)
+
+    def _codes_drawn(self, n: int, given: Given | None, seed: int) -> Tensor | None:
+        """Draws the conditions of `n` samples as codes; None for a run without."""
+        conditions = self.draw_conditions(n, given, seed)
+        if conditions is None:
+            return None
+        return to_codes(conditions, self.schema)
+
+    def sample_frames(
+        self, n: int, *, given: Given | None = None, seed: int = 0
+    ) -> Iterator["DataFrame"]:
         """Yields `n` draws from p(x | z) of a table with columns of several kinds, as `sample`
         gives them, in frames of some thousands of rows: millions need no more memory than these.
 
@@ -542,10 +755,23 @@ class Run:
                 f"frames of samples are for tables with columns of several kinds; {self.folder} "
                 "was fitted to other data: take sample"
             )
-        for part in self._drawn(n, False, seed, "data"):
-            yield to_frame(self.schema.table, part.numpy())
+        conditions = self.draw_conditions(positive(n, what="the number of samples"), given, seed)
+        start = 0
+        for part in self._drawn(n, False, seed, "data", conditions):
+            of_part = None
+            if conditions is not None:
+                of_part = conditions[start : start + len(part)]
+            start += len(part)
+            yield rows_of(part.numpy(), self.schema, of_part)
 
-    def _drawn(self, n: int, mean: bool | None, seed: int, units: Units) -> Iterator[Tensor]:
+    def _drawn(
+        self,
+        n: int,
+        mean: bool | None,
+        seed: int,
+        units: Units,
+        conditions: np.ndarray | None = None,
+    ) -> Iterator[Tensor]:
         """Yields samples in pieces, see `sample`."""
         refuse_units(units)
         n = positive(n, what="the number of samples")
@@ -555,7 +781,10 @@ class Run:
         )
         if mean is None:
             mean = not self.schema.table
-        return drawn(self.model, self.schema, n, mean=mean, seed=seed, units=units)
+        codes = None
+        if conditions is not None:
+            codes = to_codes(conditions, self.schema)
+        return drawn(self.model, self.schema, n, mean=mean, seed=seed, units=units, given=codes)
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:

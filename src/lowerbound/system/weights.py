@@ -49,7 +49,18 @@ def refuse_other_weights(
     Raises:
         RunError: they belong to another model.
     """
-    needed_shapes = _shapes(model.state_dict())
+    refuse_other_tensors(model.state_dict(), tensors, where)
+
+
+def refuse_other_tensors(
+    needed_tensors: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: object
+) -> None:
+    """Checks that the tensors are those of a model whose tensors are given, by name and shape.
+
+    Raises:
+        RunError: they belong to another model.
+    """
+    needed_shapes = _shapes(needed_tensors)
     given_shapes = _shapes(tensors)
     names = needed_shapes.keys() | given_shapes.keys()
     for name in sorted(names):

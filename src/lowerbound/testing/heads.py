@@ -7,7 +7,8 @@ from torch.distributions import Distribution
 from ..distributed.processes import Share, noise_of
 from ..families import Family, FamilyWithHead, Place
 from ..latents import code, draw
-from .spec import require, require_close, require_shape
+from .quadrature import check_moments, check_total, point_masses
+from .spec import DRAWS, moved, require, require_close, require_shape
 
 EVENT = (3,)
 """The shape of the events that the checks use."""
@@ -19,13 +20,14 @@ def check_head(family: FamilyWithHead) -> None:
     The laws: batch, event, samples and densities have the promised shapes; densities are finite.
     Where draws carry gradients, these reach the features and every weight, log q of the draw is
     that of the value, and there is a point that stands for the distribution. Elsewhere the
-    gradients of the density reach them.
+    gradients of the density reach them. Of a family with `levels`, the probabilities of the values
+    on the grid sum to one, and samples and mean agree with them.
 
     Raises:
         AssertionError: says which law was broken.
     """
     name = type(family).__name__
-    head = family.head(Place(EVENT, (4,))).double()
+    head = moved(family.head(Place(EVENT, (4,))).double())
     for batch_shape in ((5,), (2, 5)):
         shape = (*batch_shape, *family.features(EVENT))
         features = torch.randn(shape).double().requires_grad_()
@@ -43,6 +45,25 @@ def check_head(family: FamilyWithHead) -> None:
             _check_draws(name, head, d, features)
         else:
             _check_reach(f"{name}: no gradient of log_prob", log_prob.sum(), head, features)
+    levels = getattr(family, "levels", None)
+    if levels is not None:
+        _check_levels(family, levels)
+
+
+def _check_levels(family: FamilyWithHead, levels: int) -> None:
+    """Checks the probabilities of the values of a grid, and the samples and the mean of them."""
+    name = type(family).__name__
+    event = (1,)
+    head = family.head(Place(event, (4,))).double()
+    for size in (0.3, 1.0, 10.0, 100.0):
+        d = head(size * torch.randn(8, *family.features(event)).double())
+        points, masses = point_masses(d, levels, torch.float64)
+        check_total(f"{name}: probability of everything at features of {size}", masses, 1e-9)
+        mean = (points * masses).sum(0)
+        require_close(d.mean.squeeze(-1), mean, 1e-6, f"{name}: mean against log_prob")
+        if size < 1:  # a value that is drawn once in many times has no standard error
+            samples = d.sample(torch.Size([DRAWS])).squeeze(-1)
+            check_moments(name, samples, points, masses)
 
 
 def _check_draws(name: str, head: nn.Module, d: Distribution, features: Tensor) -> None:
@@ -79,7 +100,7 @@ def check_shared_draws(family: Family) -> None:
     head = family.head(Place(EVENT, (4,)))
     shapes: list[tuple[int, ...]] = [(batch_size, *EVENT)] * family.parameters
     if head is not None:
-        head = head.double()
+        head = moved(head.double())
         shapes = [(batch_size, *family.features(EVENT))]
     values = [torch.randn(shape).double() for shape in shapes]
     free = [torch.randn(()).double() for _ in range(family.free)]

@@ -9,7 +9,7 @@ from ..networks import MLP
 from ..priors import Prior, StartsFromData
 from .parts import saved_and_loaded
 from .quadrature import check_moments, check_total, point_masses
-from .spec import DRAWS, check_spec, require, require_gradients, require_shape
+from .spec import DRAWS, check_spec, moved, require, require_gradients, require_shape
 
 EXAMPLE = (4,)
 """The shape of the examples that the posterior beside the prior sees."""
@@ -21,12 +21,15 @@ def _build_posterior(size: int) -> nn.Module:
 
 
 def _build_prior(prior: Prior, size: int, posterior: nn.Module) -> nn.Module:
-    """Builds the module of a prior, in float64, started from data where it wants that."""
+    """Builds the module of a prior, in float64, started from data where it wants that.
+
+    Its weights are moved a little from where they start.
+    """
     module = prior.build(Place((size,), EXAMPLE, posterior)).double()
     for part in module.modules():
         if isinstance(part, StartsFromData):
             part.start_from(torch.rand(part.examples_wanted, *EXAMPLE).double())
-    return module
+    return moved(module)
 
 
 def check_prior(prior: Prior, *, size: int = 3, seed: int = 0) -> None:

@@ -6,12 +6,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..specs.registry import describe, from_mapping
 
 DRAWS = 4000
 """The number of samples that a check compares with a density."""
+
+
+STEP = 0.1
+"""How far `moved` moves the weights of a module, as a standard deviation."""
+
+
+@torch.no_grad()
+def moved(module: nn.Module) -> nn.Module:
+    """Moves the weights of a module a little from where they start, and returns it.
+
+    A part may start where it has nothing to show: a flow that starts as the identity does not
+    depend on its first layers there.
+    """
+    for weight in module.parameters():
+        if weight.requires_grad:
+            weight.add_(STEP * torch.randn_like(weight))
+    return module
 
 
 def require(condition: Any, message: str) -> None:

@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from ..evaluation import importance_log_likelihood
 from ..evaluation.proposal import POSTERIOR_ALONE
-from ..families import ContinuousBernoulli, DiscretizedLogistic, Normal, Place
+from ..families import ContinuousBernoulli, DiscretizedLogistic, MixtureLogistic, Normal, Place
 from ..latents import Chain
 from ..model import VAE
 from ..model.conditionals import build_decoder, build_encoder
@@ -177,6 +177,17 @@ def _sum_of_grid() -> float:
     return float((masses.sum(0) - 1).abs().max())
 
 
+def _sum_of_colours() -> float:
+    """Sums the probabilities of the 64 colours of three channels of 4 levels under mixtures."""
+    event = (3, 1, 1)
+    family = MixtureLogistic(components=3, levels=4)
+    head = family.head(Place(event)).double()
+    d = head(3 * torch.randn(5, *family.features(event)).double())
+    level = torch.arange(4).double() / 3
+    colours = torch.cartesian_prod(level, level, level).reshape(64, 1, *event)
+    return float((d.log_prob(colours).exp().sum(0) - 1).abs().max())
+
+
 def _integral_of_grey() -> float:
     """Integrates the density of a continuous Bernoulli distribution."""
     logits = torch.tensor([-12.0, 0.0, 1e-4, 3.0]).double()[:, None]
@@ -218,6 +229,7 @@ def truths() -> dict[str, Callable[[], float]]:
         "importance-sampled log p(x) of that model": _measured_log_likelihood,
         "closed-form KL against quadrature": _closed_form_kl,
         "DiscretizedLogistic sums to one": _sum_of_grid,
+        "MixtureLogistic sums to one over colours": _sum_of_colours,
         "ContinuousBernoulli integrates to one": _integral_of_grey,
         "IWAE is not below the ELBO": _order_of_bounds,
     }

@@ -2,9 +2,9 @@
 loaded can execute code.
 
 `checkpoint/step-00001234/` holds one safetensors file per group of tensors (model, best, optimizer,
-sums), `state.json`, and `manifest.json` with the size and the sha256 of each. A folder appears by
-one rename when all of it is on the disk. The last two are kept. One that is not what its manifest
-says is passed over.
+sums, and average where the weights are averaged), `state.json`, and `manifest.json` with the size
+and the sha256 of each. A folder appears by one rename when all of it is on the disk. The last two
+are kept. One that is not what its manifest says is passed over.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ A loss becomes NaN or infinite by itself, or because a step before it made the w
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,35 +12,12 @@ import torch
 from torch import Tensor
 
 from ..distributed.processes import Processes, noise_of
-from ..distributed.sharding import local_part
 from ..errors import NonFiniteError
 from ..objectives import Objective
 from .checkpoint import latest_checkpoint
 from .loader import Loader
 from .state import State
 from .weights import Weights
-
-
-def is_true_in_all(condition: Tensor, processes: Processes) -> bool:
-    """Says whether a condition (a scalar) is true in all processes, which call it together."""
-    if processes.world > 1:
-        return bool(processes.gather(condition.int()).all())
-    return bool(condition)
-
-
-def is_usable(loss: Tensor, parameters: Iterable[Tensor], processes: Processes) -> bool:
-    """Says whether the loss and the gradient are finite in all processes, so that a step works."""
-    sums = [loss.detach()]
-    for parameter in parameters:
-        gradient = parameter.grad
-        if gradient is None:
-            continue
-        values = local_part(gradient)
-        if gradient.is_sparse:
-            values = gradient.coalesce().values()
-        sums.append(values.sum())
-    is_finite = torch.stack(sums).isfinite().all()
-    return is_true_in_all(is_finite, processes)
 
 
 def broken_weight(model: torch.nn.Module, names: Collection[str]) -> str | None:

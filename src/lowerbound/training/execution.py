@@ -1,4 +1,4 @@
-"""Whether a model is compiled while it is trained.
+"""Whether a model is compiled while it is trained, and whether its blocks are computed twice.
 
 This does not change the function that is computed. What is chosen depends on the model, its
 settings and the machine alone, so that a run that is resumed goes on as it began.
@@ -13,6 +13,7 @@ from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
 from ..errors import ConfigError, one_line
+from ..networks.layers import Recomputed
 from ..system.console import print_line
 
 COMPILED_STEPS = 20_000
@@ -142,3 +143,19 @@ def _compilation_pays(model: nn.Module, steps: int) -> bool:
 def has_convolutions(model: nn.Module) -> bool:
     """Says whether a model has convolutions."""
     return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in model.modules())
+
+
+def recompute_blocks(model: nn.Module) -> None:
+    """Lets the blocks of a model that can be be computed a second time in the backward pass.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    blocks = [module for module in model.modules() if isinstance(module, Recomputed)]
+    if not blocks:
+        raise ConfigError(
+            "training.recompute is for networks of blocks, such as ResNet, and this model has "
+            "none; set it to false"
+        )
+    for block in blocks:
+        block.recompute = True

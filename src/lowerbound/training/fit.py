@@ -16,10 +16,12 @@ from ..distributed.processes import Processes
 from ..model import VAE
 from ..objectives import Objective
 from ..recipe import Training
+from ..system.console import print_line
 from ..system.interrupts import interrupts
 from ..system.machine import allowed_cores
 from .diagnosis import Diagnosis
 from .follower import NOBODY, Follower
+from .gradients import NEARLY_ALL, counts_skipped, skipped_warning
 from .loader import Loader
 from .phases import ends_phase, phase_of
 from .saving import Checkpoints
@@ -166,8 +168,36 @@ class Fit:
         started = time.perf_counter()
         self._look()  # it waits for the steps before it, and is part of their time
         state.step_seconds += time.perf_counter() - started
-        row = self._measure_epoch()
-        state.history.append(row)
+        with self.weights.measured():
+            row = self._measure_epoch()
+            state.history.append(row)
+            if self.fabric.is_global_zero:
+                self.follower.epoch_done(state.history)
+        self._judge(row)
+        self._tell_skipped()
+        state.next_epoch()
+        self.sums.reset()
+        if ends_phase(self.settings, state.epoch):
+            self.weights.learner.refresh()
+        patience = self.settings.patience
+        if patience is not None and f"validation_{self.monitor}" in row:
+            state.stopped = state.epoch - state.best_epoch >= patience
+
+    def _tell_skipped(self) -> None:
+        """Prints one line where nearly all steps are left out from this epoch on."""
+        steps = self.loader.batches
+        many = NEARLY_ALL * steps
+        skipped = self.state.skipped
+        before = [row.get("train_skipped", 0) for row in self.state.history[-2:-1]]
+        if skipped >= many and all(number < many for number in before):
+            epoch = self.state.epoch + 1
+            least_norm = self.stepper.skipped.least_norm
+            print_line(skipped_warning(self.settings, epoch, skipped, steps, least_norm))
+        self.stepper.skipped.reset()
+
+    def _judge(self, row: dict[str, float]) -> None:
+        """Keeps the weights of the epoch if they are the best so far, or nothing can tell."""
+        state = self.state
         column = f"validation_{self.monitor}"
         value = math.inf
         if column in row:
@@ -178,15 +208,6 @@ class Fit:
             state.best_value = value
             state.best_epoch = state.epoch + 1
             self.weights.keep_best(may_get_worse=has_validation)
-        state.next_epoch()
-        self.sums.reset()
-        if ends_phase(self.settings, state.epoch):
-            self.weights.learner.refresh()
-        patience = self.settings.patience
-        if patience is not None and column in row:
-            state.stopped = state.epoch - state.best_epoch >= patience
-        if self.fabric.is_global_zero:
-            self.follower.epoch_done(state.history)
 
     def _measure_epoch(self) -> dict[str, float]:
         """Returns the row of metrics.csv for the epoch that was just trained."""
@@ -197,7 +218,8 @@ class Fit:
         row: dict[str, float] = {"epoch": state.epoch + 1, "step": state.step}
         row["learning_rate"] = self.stepper.learning_rate(last_step)
         row["kl_weight"] = self.objective.weight(last_step, self.stepper.steps)
-        if self.settings.on_nonfinite == "skip":
+        row |= self.objective.scheduled(last_step, self.stepper.steps)
+        if counts_skipped(self.settings):
             row["train_skipped"] = state.skipped
         row |= {f"train_{name}": value for name, value in means.items()}
         epoch = state.epoch + 1

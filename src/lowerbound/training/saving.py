@@ -19,7 +19,8 @@ from .weights import Weights
 
 
 class Checkpoints:
-    """The checkpoints of one fit. Each holds the groups model, best, optimizer and sums.
+    """The checkpoints of one fit. Each holds the groups model, best, optimizer and sums, and where
+    the weights are averaged the group average.
 
     Args:
         folder: where they are; None writes none.

@@ -8,12 +8,14 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ..distributed.processes import Processes, Share, noise_of
+from ..distributed.sharding import gathered
 from ..errors import LowerboundError
 from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
-from .diagnosis import Diagnosis, is_true_in_all, is_usable
+from .diagnosis import Diagnosis
 from .execution import has_convolutions
+from .gradients import Skipped, gradient_norm, is_true_in_all, is_usable, is_within
 from .loader import Loader
 from .optimizing import lazy_weights, make_optimizer, note_seen_rows
 from .state import State
@@ -41,6 +43,7 @@ class Stepper:
         steps: optimiser steps that are planned; schedules run over them.
         optimizer: the optimiser, as Fabric wraps it.
         noted: the weights of which a lazy optimiser must be told the rows that a batch saw.
+        skipped: what is known of the steps of the epoch that were left out.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Stepper:
         self.sums = sums
         self.diagnosis = diagnosis
         self.steps: int = loader.batches * settings.epochs
+        self.skipped: Skipped = Skipped()
         self._allowed_threads: tuple[int, int] | None = None
         self._choice: ThreadChoice | None = None
         lazy = lazy_weights(weights.learner, settings, self.processes.world)
@@ -201,20 +205,25 @@ class Stepper:
                 batch.observed,
             )
             loss = self.objective(terms, state.step, self.steps)
-        if self._is_broken(loss):
-            # Raises before the weights go wrong too.
-            self._count(state, loss, terms, share)
-            self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
-        if share.world > 1:
-            # The mean over the processes is then the mean over the batch.
-            self.fabric.backward(loss * (share.size * share.world / share.whole))
-        else:
-            self.fabric.backward(loss)
+            if self._is_broken(loss):
+                # Raises before the weights go wrong too.
+                self._count(state, loss, terms, share)
+                self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
+            # Blocks that are computed a second time draw their noise again.
+            if share.world > 1:
+                # The mean over the processes is then the mean over the batch.
+                self.fabric.backward(loss * (share.size * share.world / share.whole))
+            else:
+                self.fabric.backward(loss)
         return loss, terms, share
 
     def _is_broken(self, loss: Tensor) -> bool:
-        """Says whether the loss is known not to be finite in a process, which stops the fit."""
-        if self.settings.on_nonfinite == "skip" or self.fabric.device.type != "cpu":
+        """Says whether the loss is known not to be finite in a process, which stops the fit.
+
+        A GPU is not waited for, unless the norm of the gradient is waited for in each step anyway.
+        """
+        waits = self.fabric.device.type == "cpu" or self.settings.skip_above is not None
+        if self.settings.on_nonfinite == "skip" or not waits:
             return False
         is_finite = loss.detach().isfinite()
         return not is_true_in_all(is_finite, self.processes)
@@ -223,22 +232,52 @@ class Stepper:
         """Updates the weights by the gradients of the loss.
 
         Returns:
-            Whether the weights were updated. With `on_nonfinite = "skip"` they are not where the
-            loss or the gradient of any process is not finite.
+            Whether the weights were updated. They are not where the gradient is too large for
+            `skip_above`, nor, with `on_nonfinite = "skip"`, where the loss or the gradient of any
+            process is not finite.
         """
-        settings = self.settings
-        if settings.clip is not None:
-            self.fabric.clip_gradients(
+        norm = self._clip()
+        if not self._is_usable(loss, norm):
+            return False
+        self.optimizer.step()
+        self.weights.note_step()
+        return True
+
+    def _clip(self) -> Tensor | None:
+        """Clips the gradient where that is wanted.
+
+        Returns:
+            The norm that the gradient had before, a scalar; None where nothing hangs on it.
+        """
+        norm: Tensor | None = None
+        if self.settings.clip is not None:
+            norm = self.fabric.clip_gradients(
                 self.weights.wrapped,
                 self.optimizer,
-                max_norm=settings.clip,
+                max_norm=self.settings.clip,
                 error_if_nonfinite=False,
             )
-        if settings.on_nonfinite == "skip":
-            parameters = self.weights.trained.values()
-            if not is_usable(loss, parameters, self.processes):
-                return False
-        self.optimizer.step()
+        if self.settings.skip_above is None:
+            return None
+        if norm is None:
+            return gradient_norm(self.weights.trained.values())
+        return gathered(norm)
+
+    def _is_usable(self, loss: Tensor, norm: Tensor | None) -> bool:
+        """Says whether the step is to be taken; all processes call it together and agree.
+
+        Args:
+            loss: of the batch.
+            norm: of the gradient before it was clipped; None where nothing hangs on it.
+        """
+        most = self.settings.skip_above
+        if most is not None and norm is not None:
+            is_usable_step = is_within(norm, most, loss, self.processes)
+            if not is_usable_step:
+                self.skipped.note(norm)
+            return is_usable_step
+        if self.settings.on_nonfinite == "skip":
+            return is_usable(loss, self.weights.trained.values(), self.processes)
         return True
 
     def _count(

@@ -57,8 +57,13 @@ class EpochSums:
         return f"{name} {mean:.2f}"
 
     def means(self, processes: Processes) -> dict[str, float]:
-        """Returns the mean of each metric over the examples of all processes."""
+        """Returns the mean of each metric over the examples of all processes.
+
+        It has none where each step was left out.
+        """
         totals = processes.gather(self.totals).sum(0)
+        if totals[-1] == 0:
+            return {}
         means = (totals / totals[-1]).tolist()
         by_column = dict(zip(self.columns, means, strict=True))
         by_column.pop("examples")

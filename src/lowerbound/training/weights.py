@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,15 @@ from ..distributed.sharding import copy_gathered, keeps_parts, laid_out
 from ..model import VAE
 from ..recipe import Phase, Training
 from ..system.weights import load_weights, refuse_other_weights
-from .execution import Compiled, compiled
+from .average import Average
+from .execution import Compiled, compiled, recompute_blocks
 
 
 class Weights:
     """The weights of a fit: those that are trained, those that are measured, and the best ones.
 
     In most fits `model` and `learner` are one object. Fully sharded training (FSDP) keeps the
-    learner's weights in parts; there the model has whole weights, and `gather` copies them. A
-    moving average of the weights would be one more entry beside `best`.
+    learner's weights in parts; there the model has whole weights, and `gather` copies them.
 
     Args:
         model: the model to train.
@@ -35,13 +36,18 @@ class Weights:
         compiled: the learner with its compiled form, or None where it is not compiled.
         wrapped: the learner as a step calls it: compiled where it pays, and wrapped by Fabric.
         trained: the learner's trainable parameters, by name.
-        best: the best weights so far as a state dict of the learner; empty before the first epoch.
+        average: the moving average of the learner's weights, which is measured and kept in their
+            place; None where the settings want none.
+        best: the best weights so far, or the best averages, as a state dict of the learner; empty
+            before the first epoch.
     """
 
     def __init__(self, model: VAE, fabric: Fabric, settings: Training, batches: int) -> None:
         self.model = model
         self.in_parts: bool = keeps_parts(fabric)
         self.learner: VAE = copy.deepcopy(model) if self.in_parts else model
+        if settings.recompute:
+            recompute_blocks(self.learner)
         choice = settings.compile
         if choice == "auto" and fabric.world_size > 1:
             choice = False
@@ -58,6 +64,9 @@ class Weights:
         }
         if self.in_parts:
             model.to(fabric.device, next(self.learner.parameters()).dtype)
+        self.average: Average | None = None
+        if settings.ema is not None:
+            self.average = Average(self.learner, settings.ema)
         self.best: dict[str, Tensor] = {}
 
     @property
@@ -81,12 +90,29 @@ class Weights:
         if self.in_parts:
             copy_gathered(self.model, self.learner)
 
-    def keep_best(self, *, may_get_worse: bool) -> None:
-        """Takes the present weights for the best. They are copied only if later ones may be worse.
+    def note_step(self) -> None:
+        """Takes the weights into their average, if there is one, after a step that was taken."""
+        if self.average is not None:
+            self.average.update()
 
-        Without a copy, `best` changes with the weights.
+    def measured(self) -> AbstractContextManager[None]:
+        """Lets the learner have the weights that are measured, within a block.
+
+        These are the averages where there are any. Behind the block the learner has the weights
+        that are trained again. The model has what `gather` gives it.
+        """
+        if self.average is None:
+            return nullcontext()
+        return self.average.in_use()
+
+    def keep_best(self, *, may_get_worse: bool) -> None:
+        """Takes the present weights, or their averages, for the best.
+
+        They are copied only if later ones may be worse. Without a copy, `best` changes with them.
         """
         self.best = self.learner.state_dict()
+        if self.average is not None:
+            self.best |= self.average.weights
         if may_get_worse:
             self.best = {name: t.detach().clone() for name, t in self.best.items()}
 
@@ -99,11 +125,18 @@ class Weights:
         self.gather()
 
     def to_groups(self) -> dict[str, dict[str, Tensor]]:
-        """Returns the groups "model" and "best" of a checkpoint. `gather` comes before it."""
-        return {"model": self.model.state_dict(), "best": self.best}
+        """Returns the groups "model" and "best" of a checkpoint, and "average" where there is one.
+
+        `gather` comes before it.
+        """
+        groups = {"model": self.model.state_dict(), "best": self.best}
+        if self.average is not None:
+            groups["average"] = self.average.to_tensors()
+        return groups
 
     def load(self, groups: Mapping[str, Mapping[str, Tensor]], source: Path) -> None:
-        """Takes the weights, and the best ones if there are any yet, from a checkpoint's groups.
+        """Takes the weights, their average, and the best ones if there are any yet, from the groups
+        of a checkpoint.
 
         Raises:
             RunError: they are those of another model; the message names `source`.
@@ -115,6 +148,8 @@ class Weights:
         if self.in_parts:
             parts = {name: laid_out(t, patterns[name]) for name, t in weights.items()}
             self.learner.load_state_dict(parts)
+        if self.average is not None:
+            self.average.load(groups["average"], source)
         if best:
             refuse_other_weights(self.model, best, source)
         self.best = {name: laid_out(t, patterns[name]) for name, t in best.items()}

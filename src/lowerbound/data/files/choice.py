@@ -21,20 +21,24 @@ class Choice:
         values: the columns of numbers.
         ids: the columns that name the rows: those of `data.ids`, and an index.
         labels: the column of labels.
+        given: the columns that a model is conditioned on; that of the labels may be one of them.
         notes: sentences on what is left out.
     """
 
     values: tuple[str, ...]
     ids: tuple[str, ...] = ()
     labels: str | None = None
+    given: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The columns that hold no values."""
-        if self.labels is None or self.labels in self.ids:
-            return self.ids
-        return (*self.ids, self.labels)
+        """The columns that hold no values, each once."""
+        names = dict.fromkeys(self.ids)
+        if self.labels is not None:
+            names[self.labels] = None
+        names |= dict.fromkeys(self.given)
+        return tuple(names)
 
     @property
     def all(self) -> list[str]:
@@ -63,13 +67,14 @@ def choose_columns(names: Sequence[str], wanted: Wanted, table: str) -> Choice:
     refuse_unknown(ids, names, table, "data.ids")
     if labels is not None:
         refuse_unknown([labels], names, table, "data.labels")
+    given = _choose_given(wanted, names, table, labels)
     excluded = _match_patterns(wanted.exclude, names, table)
-    others = {*ids, labels}
+    others = {*ids, labels, *given}
     if wanted.columns is not None:
         values = [normal_name(column) for column in wanted.columns]
         refuse_unknown(values, names, table, "data.columns")
-        _refuse_two_uses(values, others, excluded)
-        return Choice(tuple(values), ids, labels)
+        _refuse_two_uses(values, others, excluded, given)
+        return Choice(tuple(values), ids, labels, given)
     left = [name for name in names if name not in excluded and name not in others]
     indices = [name for name in left if is_index(name, names)]
     values = [name for name in left if name not in indices]
@@ -84,7 +89,24 @@ def choose_columns(names: Sequence[str], wanted: Wanted, table: str) -> Choice:
             f"{table}: the column {listed(indices)} is an index, and no value (data.columns can "
             "choose it)"
         )
-    return Choice(tuple(values), (*ids, *indices), labels, tuple(notes))
+    return Choice(tuple(values), (*ids, *indices), labels, given, tuple(notes))
+
+
+def _choose_given(
+    wanted: Wanted, names: Sequence[str], table: str, labels: str | None
+) -> tuple[str, ...]:
+    """Chooses the columns that a model is conditioned on; "label" may be that of the labels.
+
+    Raises:
+        DataError: one is not there.
+    """
+    given = []
+    for name in map(normal_name, wanted.given):
+        if name == "label" and name not in names and labels is not None:
+            name = labels
+        given.append(name)
+    refuse_unknown(given, names, table, "data.given")
+    return tuple(given)
 
 
 def _choose_for_run(
@@ -113,7 +135,14 @@ def _choose_for_run(
     found_ids = tuple(name for name in ids if name in names)
     if labels not in names:
         labels = None
-    used = {*values, *found_ids, labels}
+    given = tuple(column.name for column in wanted.conditions)
+    missing_given = [name for name in given if name not in known]
+    if missing_given:
+        raise DataError(
+            f"{table} lacks {listed(missing_given)}, which the run is conditioned on (data.given); "
+            "a column of gaps says that it is not known"
+        )
+    used = {*values, *found_ids, labels, *given}
     others = [name for name in names if name not in used]
     indices = [name for name in others if is_index(name, names)]
     extra = [name for name in others if name not in indices]
@@ -122,7 +151,7 @@ def _choose_for_run(
         notes.append(
             f"{table}: columns that the run does not know are passed over: {listed(extra)}"
         )
-    return Choice(values, (*found_ids, *indices), labels, tuple(notes))
+    return Choice(values, (*found_ids, *indices), labels, given, tuple(notes))
 
 
 def is_index(name: str, names: Sequence[str]) -> bool:
@@ -164,9 +193,16 @@ def _match_patterns(patterns: Sequence[str], names: Sequence[str], table: str) -
     return matched
 
 
-def _refuse_two_uses(values: Sequence[str], others: set[str | None], excluded: set[str]) -> None:
+def _refuse_two_uses(
+    values: Sequence[str], others: set[str | None], excluded: set[str], given: Sequence[str]
+) -> None:
     """Refuses columns that `data.columns` names together with another option."""
     for name in values:
+        if name in given:
+            raise ConfigError(
+                f"data.columns names {name!r}, which data.given names too; allowed: one use of a "
+                "column"
+            )
         if name in others:
             raise ConfigError(
                 f"data.columns names {name!r}, which data.ids or data.labels names too; allowed: "

@@ -85,7 +85,9 @@ def mixed_table(
     """
     if wanted.like is not None and wanted.like.table:
         return _table_for_run(frame, wanted.like.table, wanted, name, cells)
-    kinds = wanted.kinds or {}
+    kinds = dict(wanted.kinds or {})
+    for given in choice.given:  # their kinds are found elsewhere
+        kinds.pop(given, None)
     frame = frame.select(choice.values)
     plain = plain_frame(frame, kinds, cells)
     found = find_kinds(frame, kinds, name, cells, plain)
@@ -151,7 +153,7 @@ def _plain_column(series: "Series", kinds: Mapping[str, str], cells: CellFormat)
     return parse_plain_columns(series.to_frame(), cells).to_series()
 
 
-def _read_column(
+def read_found(
     frame: "DataFrame | StoredColumns",
     plain: "DataFrame | StoredColumns",
     column: ColumnSchema,
@@ -179,7 +181,7 @@ def read_table(
     read = [each.column for each in found if not each.is_left_out]
     values = new_array((len(frame), len(read)))
     for position, column in enumerate(read):
-        values[:, position] = _read_column(frame, plain, column, cells)
+        values[:, position] = read_found(frame, plain, column, cells)
     found = without_copies(found, (values[:, i] for i in range(len(read))), kinds)
     kept = {each.column.name for each in found if not each.is_left_out}
     is_kept = np.array([column.name in kept for column in read], bool)
@@ -290,9 +292,25 @@ def _table_for_run(
     name: str,
     cells: CellFormat,
 ) -> Raw:
-    """Makes a table of the columns of a run; a column that is not there is one of gaps.
+    """Makes a table of the columns of a run."""
+    values, notes = read_columns_of_run(frame, columns, wanted, name, cells)
+    table = tuple(columns)
+    return Raw(name, "table", values, None, columns=_names(columns), table=table, notes=notes)
+
+
+def read_columns_of_run(
+    frame: "DataFrame | StoredColumns",
+    columns: Sequence[ColumnSchema],
+    wanted: Wanted,
+    name: str,
+    cells: CellFormat,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Reads the columns of a run; a column that is not there is one of gaps.
 
     What a column cannot hold is a gap, and counted, or refused: `data.unseen` says which.
+
+    Returns:
+        The values (N, D), and sentences on what is a gap.
     """
     values = new_array((len(frame), len(columns)))
     odd = {}
@@ -320,10 +338,7 @@ def _table_for_run(
             gaps = "it is a gap"
         notes.append(f"{told}; {gaps} (data.unseen)")
     notes += _tell_map(values, name)
-    table = tuple(columns)
-    return Raw(
-        name, "table", values, None, columns=_names(columns), table=table, notes=tuple(notes)
-    )
+    return values, tuple(notes)
 
 
 def tell_odd(column: ColumnSchema, count: int, first: str) -> str:

@@ -46,6 +46,8 @@ class Wanted:
         unseen: what a level is that the run does not know: "missing" or "error".
         is_run: the columns are those of a run, which needs them all. Others are passed over, and
             so are ids and labels that are not there.
+        given: what a model is conditioned on: columns of a table, or "label".
+        conditions: what a run knows of each of these; empty where none asks.
     """
 
     size: Size | Literal["auto"] | None = None
@@ -61,6 +63,8 @@ class Wanted:
     kinds: Mapping[str, str] | None = None
     unseen: str = "missing"
     is_run: bool = False
+    given: tuple[str, ...] = ()
+    conditions: tuple[ColumnSchema, ...] = ()
 
     @property
     def is_mixed(self) -> bool:
@@ -89,6 +93,9 @@ class Raw:
         table: what the source tells of each column of a table with columns of several kinds.
         names: what names each row beside its position, by the names of columns, (N,) each: the
             files of a folder, the ids of a table.
+        given: what the source tells of each of the G conditions of its examples.
+        conditions: their values, (N, G) float64, as those of columns of several kinds; None where
+            there are none.
         notes: sentences on how the source was read and what was left out.
 
     Raises:
@@ -105,6 +112,8 @@ class Raw:
     columns: tuple[str, ...] = ()
     table: tuple[ColumnSchema, ...] = ()
     names: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    given: tuple[ColumnSchema, ...] = ()
+    conditions: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from ...system.files import refuse_special
 from ...system.maps import is_mapped
 from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
+from .conditions import LABEL, read_conditions
 from .description import Column, Description
 from .dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_value
 from .kinds import LEAST_COUNTED, FoundKind, find_kinds, find_or_refuse
@@ -199,6 +200,8 @@ def table_of_vectors(raw: Raw, wanted: Wanted) -> Raw:
     """
     import polars
 
+    if LABEL in wanted.given and raw.labels is not None:
+        wanted = replace(wanted, given=(), conditions=())  # the labels are no column
     names = array_names(raw.values.shape[1])
     if wanted.like is not None and wanted.like.table:
         names = _names_for_run(names, wanted.like.columns, raw)
@@ -663,6 +666,7 @@ def _uses_of(choice: Choice, names: Sequence[str]) -> dict[str, str]:
     uses |= dict.fromkeys(choice.ids, "id")
     if choice.labels is not None:
         uses[choice.labels] = "label"
+    uses |= dict.fromkeys(choice.given, "condition")
     return uses
 
 
@@ -686,7 +690,10 @@ def _make_table(
     if choice.labels is not None:
         labels = _as_names(frame[choice.labels])
     notes = (*choice.notes, *raw.notes)
-    return replace(raw, labels=labels, names=names, notes=notes)
+    raw = replace(raw, labels=labels, names=names, notes=notes)
+    if choice.given:
+        raw = read_conditions(frame, choice.given, wanted, name, cells).added_to(raw)
+    return raw
 
 
 def _table_of_numbers(frame: "DataFrame", choice: Choice, wanted: Wanted, name: str) -> Raw:

@@ -45,7 +45,8 @@ def column_section(found: Comparison, entries: Sequence[Entry]) -> Section | Non
     if columns:
         return _mixed_columns(found, entries, columns)
     schema = found.first.run.schema
-    data = schema.restore(found.first.examples.batch(slice(0, COMPARED_ROWS)).numpy())
+    assert isinstance(found.first.examples, Examples)
+    data = schema.restore(found.first.examples.tensor(slice(0, COMPARED_ROWS)).numpy())
     samples = [_samples(entry.run, found.seed) for entry in entries]
     titles = column_names(schema.columns, schema.shape[0])
     distances = np.stack([column_distances(data, part) for part in samples], axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...data import Examples
 from ...errors import RunError
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...run import Run, load
@@ -260,8 +261,9 @@ def images(found: Comparison) -> Section | None:
 def reconstructions(found: Comparison) -> Section:
     """Shows the same examples, and below them what each run makes of them."""
     examples = found.first.examples
+    assert isinstance(examples, Examples)
     chosen = np.random.default_rng(found.seed).permutation(len(examples))[:RECONSTRUCTED]
-    rows = [DenseFindings(found.first.run).shown(examples.batch(chosen))]
+    rows = [DenseFindings(found.first.run).shown(examples.tensor(chosen))]
     labels = ["original"]
     for entry in found.entries:
         means = entry.run.reconstruct(entry.examples.take(chosen))

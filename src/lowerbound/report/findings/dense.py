@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...batch import Batch
 from ...data import Dataset, Examples
+from ...data.frames import to_texts
 from ...evaluation import Bound, LatentStatistics, Likelihood
 from ...evaluation.batches import chunk_size, chunks, evaluating
 from ...evaluation.latent import ACTIVE
@@ -25,6 +26,7 @@ from ...latents import Inference
 from ...priors import StandardNormal
 from ...run import Run
 from ...system.image_grid import to_unit_interval
+from ..text import shorten
 
 DRAWN_EXAMPLES = 2_000
 """Examples of which errors and histograms are drawn."""
@@ -156,9 +158,9 @@ class DenseFindings:
     @cached_property
     def train_bound(self) -> Bound:
         """The bound of the first training examples."""
-        return self._looked_at(self.train_examples)
+        return self.looked_at(self.train_examples)
 
-    def _looked_at(self, examples: Examples) -> Bound:
+    def looked_at(self, examples: Examples) -> Bound:
         """Measures the bound of examples that are drawn beside others."""
         return self._measures(examples, self._affordable_draws(examples)).bound
 
@@ -265,12 +267,30 @@ class DenseFindings:
             return []
         return [("label", self.labels)]
 
+    @property
+    def first_conditions(self) -> np.ndarray:
+        """The conditions of the first mapped example of a conditional run, (G,)."""
+        assert self.mapped.conditions is not None
+        return self.mapped.conditions[0]
+
+    @property
+    def tell_first(self) -> str:
+        """Says which conditions codes are decoded with that are no example's; "" without any."""
+        columns = self.run.schema.given
+        if not columns:
+            return ""
+        told = []
+        for position, column in enumerate(columns):
+            (word,) = to_texts(column, self.first_conditions[position : position + 1])
+            told.append(f"{shorten(column.name, 30)} {shorten(word, 30) or 'not known'}")
+        return f"; {', '.join(told)}"
+
     @cached_property
     def mapped_scores(self) -> np.ndarray:
         """The scores of the mapped examples, (N,)."""
         if self._mapped_split == self.split:
             return self.scores[self._mapped_rows]
-        return self.scored(self._looked_at(self.mapped))
+        return self.scored(self.looked_at(self.mapped))
 
     @cached_property
     def draws(self) -> list[np.ndarray]:
@@ -292,8 +312,19 @@ class DenseFindings:
     def prior_draws(self) -> list[np.ndarray]:
         """Ancestral samples of each level, as many as there are draws of the posterior."""
         with evaluating(self.run.model, 0):
-            samples = self.run.model.latents.generate(len(self.draws[0]))
+            samples = self.run.model.latents.generate(len(self.draws[0]), given=self._embedded)
             return [z.cpu().double().numpy() for z in samples.zs]
+
+    @property
+    def _embedded(self) -> Tensor | None:
+        """What the latents see of the conditions of the examples that `draws` are of; None without
+        conditions.
+        """
+        first = self.mapped.take(slice(0, DRAWN_EXAMPLES))
+        given = first.given(slice(None))
+        if given is None:
+            return None
+        return self.run.model.embed(given.to(next(self.run.model.parameters())))
 
     def frame(self, level: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the middle and the scale of each dimension of a level, (d,) each: those of the
@@ -346,8 +377,9 @@ class DenseFindings:
         first = self.examples.take(slice(0, DRAWN_EXAMPLES))
         total = torch.zeros(())
         for start in range(0, len(first), RECONSTRUCTED_AT_ONCE):
-            x = first.batch(slice(start, start + RECONSTRUCTED_AT_ONCE))
-            errors = x - self.run.reconstruct(Batch(x), units="model")
+            part = first.take(slice(start, start + RECONSTRUCTED_AT_ONCE))
+            x = part.tensor(slice(None))
+            errors = x - self.run.reconstruct(part, units="model")
             total = total + (errors**2).sum(0)
         return np.asarray(total / len(first))
 
@@ -359,7 +391,7 @@ class DenseFindings:
         data_error = 0.0
         stated_error = 0.0
         for batch, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
-            p = self.run.model.decode(inference.context[0])
+            p = self.run.model.decode(inference.context[0], batch.given)
             mean = p.mean
             assert isinstance(batch.x, Tensor)
             residuals = batch.x - mean
@@ -385,7 +417,7 @@ class DenseFindings:
     @cached_property
     def values(self) -> np.ndarray:
         """The mapped examples in the units of the source, (N, D)."""
-        x = self.mapped.batch(slice(None)).double()
+        x = self.mapped.tensor(slice(None)).double()
         return np.asarray(self.run.schema.restore(x.numpy()))
 
     @cached_property
@@ -398,7 +430,7 @@ class DenseFindings:
             return None
         parts = []
         for batch, inference in self._inferred(self.examples):
-            p = self.run.model.decode(inference.context[0])
+            p = self.run.model.decode(inference.context[0], batch.given)
             factors = getattr(p, "base_dist", None)
             if factors is None:
                 return None
@@ -410,5 +442,5 @@ class DenseFindings:
 
     def cells_of(self, rows: np.ndarray) -> list[list[str]]:
         """Writes the cells of some of the examples, by column; "" for a gap."""
-        values = np.asarray(self.run.schema.restore(self.examples.batch(rows).numpy()))
+        values = np.asarray(self.run.schema.restore(self.examples.tensor(rows).numpy()))
         return [[f"{value:.4g}" for value in example] for example in values]

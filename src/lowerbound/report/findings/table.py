@@ -134,8 +134,10 @@ class TableFindings(DenseFindings):
         rows = self.examples.take(slice(0, HIDDEN_ROWS))
         values = np.asarray(rows.values_at(slice(None)), np.float64)
         given, truth = hide_cells(values, HIDDEN_SHARE, seed=0)
-        completer = Completer(self.run.model, self.columns, samples=HIDDEN_DRAWS)
-        completed = completer.complete(given)
+        completer = Completer(
+            self.run.model, self.columns, samples=HIDDEN_DRAWS, given=self.run.schema.given
+        )
+        completed = completer.complete(given, conditions=rows.conditions)
         training = self._training_values
         constant = impute_by(MeanMode(), training, given, self.columns)
         deviation = deviations(training)
@@ -191,7 +193,7 @@ class TableFindings(DenseFindings):
         sums = np.zeros((2, len(self.columns)))
         cells = np.zeros((2, len(self.columns)))
         for batch, inference in self._inferred(self.examples.take(slice(0, DISPERSION_EXAMPLES))):
-            p = self.run.model.decode(inference.context[0])
+            p = self.run.model.decode(inference.context[0], batch.given)
             for _ in range(DISPERSION_DRAWS):
                 pairs = self._squares(batch, p.sample(), p.sample())
                 for i, (squares, known) in enumerate(pairs):

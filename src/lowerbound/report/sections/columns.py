@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from ...columns import ColumnSchema
 from ...data import Dataset, Examples
 from ...data.frames import to_texts
-from ...evaluation.columns import shares_of_levels
 from ...run import Run
 from ..figures import (
     association_gaps,
@@ -21,10 +20,12 @@ from ..figures import (
 )
 from ..findings.table import TableFindings
 from ..records import Kind, Picture, Section, Table
-from ..text import format_number, format_plain, format_share, shorten
+from ..text import format_number, format_share, shorten
 from .bound import measured
 from .gaps import gaps, imputations
+from .given import conditions
 from .latent import health, space
+from .summaries import summarise
 from .tables import GLANCE_EXAMPLES, means_of_finite, unlikely
 
 DRAWN_COLUMNS = 24
@@ -38,11 +39,6 @@ LISTED_COLUMNS = 50
 
 ASSOCIATED_COLUMNS = 40
 """The associations of at most this many columns are measured and drawn."""
-
-CALENDAR = (-719_000, 2_932_000)
-"""The first and the last day that is told as a date, about those of the years 1 and 9997, in days
-since 1970.
-"""
 
 LIKELIHOOD_COLUMNS = 24
 """At most this many columns have a bar of their log-likelihood."""
@@ -163,26 +159,6 @@ def _tell_values(column: ColumnSchema) -> str:
         (atom,) = to_texts(column, np.array(column.atoms))
         return f"{told}; {format_share(sum(column.shares))} are {atom}"
     return f"{told}; {format_share(sum(column.shares))} on {len(column.atoms)} numbers"
-
-
-def summarise(column: ColumnSchema, values: np.ndarray, reference: np.ndarray) -> str:
-    """Sums up the observed values (n,) of a column: the mean and the standard deviation of numbers,
-    or the share of the most frequent level of the `reference`.
-    """
-    known = values[~np.isnan(values)]
-    if not len(known) or np.isnan(reference).all():
-        return "–"
-    if column.levels:
-        count = len(column.levels)
-        most_frequent = int(shares_of_levels(reference, count).argmax())
-        share = shares_of_levels(values, count)[most_frequent]
-        return f"{shorten(column.levels[most_frequent], 18)}: {100 * share:.1f} %"
-    if column.kind == "datetime":
-        first_day, last_day = CALENDAR
-        mean = np.clip(known.mean(keepdims=True), first_day, last_day)
-        (day,) = to_texts(column, mean)
-        return f"{day[:10]} ± {format_plain(known.std(), 3)} days"
-    return f"{format_plain(known.mean())} ± {format_plain(known.std(), 3)}"
 
 
 def _marginals(findings: TableFindings, order: np.ndarray) -> Picture:
@@ -369,7 +345,18 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=TableFindings,
-    parts=(measured, columns, together, gaps, imputations, likelihoods, space, health, unlikely),
+    parts=(
+        measured,
+        columns,
+        together,
+        conditions,
+        gaps,
+        imputations,
+        likelihoods,
+        space,
+        health,
+        unlikely,
+    ),
     panels=(
         "elbo",
         "objective",

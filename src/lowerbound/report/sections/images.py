@@ -4,15 +4,16 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from ...batch import Batch
-from ...data import Dataset
+from ...data import Dataset, Examples
 from ...run import Run
+from ...run.given import as_given
 from ...system.image_grid import tiles
 from ..figures import grid, heat, interleaved, pairs, strips, sweep
 from ..findings.dense import DRAWN_EXAMPLES, DenseFindings
 from ..records import Kind, Picture, Section
 from ..text import format_number, format_tick
 from .bound import measured
+from .given import conditions
 from .latent import health, space
 
 RANDOM_RECONSTRUCTIONS = 24
@@ -122,9 +123,9 @@ def _extreme_reconstructions(findings: DenseFindings) -> list[Picture]:
 def _reconstruction_picture(
     findings: DenseFindings, name: str, title: str, caption: str, rows: np.ndarray
 ) -> Picture:
-    x = findings.examples.batch(rows)
-    originals = findings.shown(x)
-    reconstructed = findings.shown(findings.run.reconstruct(Batch(x)))
+    chosen = findings.examples.take(rows)
+    originals = findings.shown(chosen.tensor(slice(None)))
+    reconstructed = findings.shown(findings.run.reconstruct(chosen))
     return Picture(
         name,
         title,
@@ -147,7 +148,7 @@ def samples(run: Run, findings: DenseFindings) -> Section | None:
         Picture(
             "samples",
             "Samples",
-            "64 means of p(x | z), z from the prior.",
+            f"64 means of p(x | z), z from the prior{_tell_drawn(run)}.",
             lambda ax: grid(images, ax, columns=8),
             photo=True,
         )
@@ -156,6 +157,13 @@ def samples(run: Run, findings: DenseFindings) -> Section | None:
     for level in reversed(range(level_count - 1)):
         pictures.append(_level_samples(findings, level, level_count))
     return Section("Samples", pictures=tuple(pictures))
+
+
+def _tell_drawn(run: Run) -> str:
+    """Says of a conditional run where the conditions of its samples are from."""
+    if not run.schema.given:
+        return ""
+    return ", and the conditions from the training examples"
 
 
 def _level_samples(findings: DenseFindings, level: int, level_count: int) -> Picture:
@@ -192,11 +200,30 @@ def manifold(run: Run, findings: DenseFindings) -> Section | None:
     return Section("Manifold", pictures=drawn)
 
 
-def _decode(findings: DenseFindings, z: np.ndarray, level: int = 0) -> np.ndarray:
-    """Decodes codes (..., d) of a level into images (..., C, H, W) to draw."""
+def _decode(
+    findings: DenseFindings,
+    z: np.ndarray,
+    level: int = 0,
+    conditions: np.ndarray | None = None,
+) -> np.ndarray:
+    """Decodes codes (..., d) of a level into images (..., C, H, W) to draw.
+
+    Args:
+        findings: the measurements.
+        z: the codes.
+        level: of them.
+        conditions: of a conditional run, (..., G); None takes those of the first example.
+    """
     *grid_shape, size = z.shape
     codes = torch.from_numpy(z.reshape(-1, size)).float()
-    means = findings.run.decode(codes, level)
+    given = None
+    columns = findings.run.schema.given
+    if columns:
+        if conditions is None:
+            conditions = findings.first_conditions
+        shown = np.broadcast_to(conditions, (*grid_shape, len(columns)))
+        given = as_given(columns, shown.reshape(-1, len(columns)))
+    means = findings.run.decode(codes, level, given=given)
     images = findings.shown(means)
     return images.reshape(*grid_shape, *images.shape[1:])
 
@@ -220,7 +247,7 @@ def _line(findings: DenseFindings, level: int) -> Picture:
     return Picture(
         f"manifold_{level + 1}",
         f"Manifold{of_level}",
-        f"The decoder along z1{of_level}, from −3 to 3{unit}.",
+        f"The decoder along z1{of_level}, from −3 to 3{unit}{findings.tell_first}.",
         lambda ax: strips(images, ax, columns=columns),
         photo=True,
         wide=True,
@@ -276,7 +303,8 @@ def _sweep(
     return Picture(
         f"{name}_{level + 1}",
         f"Manifold{of_level}",
-        f"The decoder over {names[0]} and {names[1]}{of_level}, {steps}{unit}{others}.",
+        f"The decoder over {names[0]} and {names[1]}{of_level}, {steps}{unit}{others}"
+        f"{findings.tell_first}.",
         lambda ax: sweep(images, ticks.tolist(), ax, names=names),
         photo=True,
     )
@@ -331,7 +359,7 @@ def _traversal(findings: DenseFindings, level: int) -> Picture | None:
         f"traversals_{level + 1}",
         f"Traversals{of_level}",
         f"From the code of one example, {moved}{of_level}, one at a time, is moved through its "
-        f"range{unit}; the others stay.",
+        f"range{unit}; the others stay{findings.tell_first}.",
         lambda ax: strips(images, ax, rows=rows, columns=columns),
         photo=True,
     )
@@ -354,16 +382,22 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
     lines = []
     for first, last in zip(firsts, lasts, strict=True):
         lines.append(codes[first] * (1 - steps) + codes[last] * steps)
-    between = _decode(findings, np.stack(lines))
-    first_originals = findings.shown(findings.mapped.batch(firsts))[:, None]
-    last_originals = findings.shown(findings.mapped.batch(lasts))[:, None]
+    ends = None
+    told = ""
+    if findings.mapped.conditions is not None:
+        of_both = findings.mapped.conditions[np.stack([firsts, lasts], axis=1)]
+        ends = of_both.repeat(INTERPOLATION_STEPS // 2, axis=1)
+        told = ", under the conditions of the nearer one"
+    between = _decode(findings, np.stack(lines), conditions=ends)
+    first_originals = findings.shown(findings.mapped.tensor(firsts))[:, None]
+    last_originals = findings.shown(findings.mapped.tensor(lasts))[:, None]
     images = np.concatenate([first_originals, between, last_originals], axis=1)
     columns = ["original", *[""] * len(steps), "original"]
     return Picture(
         "interpolations",
         "Interpolations",
         "In each row two originals at the ends, and between them the decoder along the straight "
-        "line between their codes.",
+        f"line between their codes{told}.",
         lambda ax: strips(images, ax, columns=columns),
         photo=True,
     )
@@ -372,7 +406,7 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
 def unlikely(run: Run, findings: DenseFindings) -> Section:
     """Shows the examples that the model finds least likely."""
     rows = findings.order[:UNLIKELY_EXAMPLES]
-    images = findings.shown(findings.examples.batch(rows))
+    images = findings.shown(findings.examples.tensor(rows))
     low = format_number(findings.scores[rows[0]], 1)
     high = format_number(findings.scores[rows[-1]], 1)
     picture = Picture(
@@ -390,9 +424,10 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
     """Draws reconstructions of validation or training examples, and samples, (H, W, C) uint8."""
     findings = DenseFindings(run)
     split = data.validation or data.train
-    x = split.batch(slice(0, 32))
-    originals = findings.shown(x)
-    reconstructed = findings.shown(run.reconstruct(Batch(x)))
+    assert isinstance(split, Examples)
+    chosen = split.take(slice(0, 32))
+    originals = findings.shown(chosen.tensor(slice(None)))
+    reconstructed = findings.shown(run.reconstruct(chosen))
     images, columns = interleaved(originals, reconstructed)
     pictures = {"reconstructions": tiles(images, columns)}
     if findings.has_bound:
@@ -402,12 +437,14 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=DenseFindings,
-    parts=(measured, reconstructions, samples, manifold, space, health, unlikely),
+    parts=(measured, reconstructions, samples, conditions, manifold, space, health, unlikely),
     panels=(
         "elbo",
         "objective",
         "reconstructions",
         "samples",
+        "given_1",
+        "swap_1",
         "manifold_1",
         "codes_1",
         "tsne_1",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...data import Dataset
+from ...data import Dataset, Examples
 from ...evaluation.statistics import column_distances
 from ...run import Run
 from ..figures import levels, marginals, matrix, pixels
@@ -10,6 +10,7 @@ from ..findings.dense import DenseFindings
 from ..records import Kind, Picture, Section, Table
 from ..text import column_names, format_number, format_significant, shorten
 from .bound import measured
+from .given import conditions
 from .latent import health, space
 
 HISTOGRAM_COLUMNS = 12
@@ -253,7 +254,8 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
         return {}
     names = _column_names(run)[:HISTOGRAM_COLUMNS]
     split = data.validation or data.train
-    examples = split.batch(slice(0, GLANCE_EXAMPLES)).numpy()
+    assert isinstance(split, Examples)
+    examples = split.tensor(slice(0, GLANCE_EXAMPLES)).numpy()
     draws = run.sample(GLANCE_EXAMPLES, mean=False, units="model").numpy()
     values = np.asarray(run.schema.restore(examples))
     samples = np.asarray(run.schema.restore(draws))
@@ -264,7 +266,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=DenseFindings,
-    parts=(measured, columns, likelihoods, space, health, unlikely),
+    parts=(measured, columns, conditions, likelihoods, space, health, unlikely),
     panels=(
         "elbo",
         "objective",

@@ -53,6 +53,9 @@ def training(run: Run) -> Section | None:
             sentences.append(f"The KL term has the weight {weights[0]:g} in every epoch.")
         else:
             pictures.append(_weight_curve(rows, weights[-1]))
+    free_bits = _finite_column(rows, "free_bits")
+    if free_bits:
+        pictures.append(_free_bits_curve(rows, free_bits[-1]))
     return Section("Training", tuple(sentences), _warnings(run, rows), pictures=tuple(pictures))
 
 
@@ -180,6 +183,17 @@ def _weight_curve(rows: MetricRows, last: float) -> Picture:
     )
 
 
+def _free_bits_curve(rows: MetricRows, last: float) -> Picture:
+    """Draws the free bits by epoch, where they follow a schedule; `last` is of the last epoch."""
+    return Picture(
+        "free_bits",
+        "Free bits",
+        "The rate below which the objective does not reduce a level further. In the last epoch it "
+        f"is {last:g}; the validation objective has the value at the end of the schedule.",
+        lambda ax: lines(rows, {"free_bits": "free bits"}, "nats per level", ax),
+    )
+
+
 def _outcome(run: Run) -> tuple[str, ...]:
     """Says which epoch was the best; nothing where the summary does not tell."""
     summary = run.summary
@@ -218,6 +232,8 @@ def _warnings(run: Run, rows: MetricRows) -> tuple[str, ...]:
         )
     if not all(math.isfinite(row.get("train_objective", 0)) for row in rows):
         messages.append("The training objective was not a finite number in some epochs.")
+    if any("train_objective" not in row for row in rows):
+        messages.append("In some epochs each training step was left out, so that nothing changed.")
     return tuple(messages)
 
 
