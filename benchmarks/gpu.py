@@ -307,7 +307,7 @@ def small_plan(given: argparse.Namespace) -> tuple[Recipe, Dataset]:
     """A small ladder and few images, without compilation."""
     changed = TINY | {
         "model.ladder.kind": "basic",
-        "data.validation": 64,
+        "data.validation": 32,
         "objective.free_bits": 0.1,
         "training.compile": False,
         "training.precision": "32-true",
@@ -319,7 +319,7 @@ def small_plan(given: argparse.Namespace) -> tuple[Recipe, Dataset]:
         "training.threads": given.threads,
     }
     plan = recipes.load(LADDER).replace(changed)
-    images = np.random.default_rng(0).integers(0, 256, (384, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (192, 28, 28), dtype=np.uint8)
     return plan, plan.data.open(source=images)
 
 

@@ -9,7 +9,7 @@ numbers.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 import torch
@@ -170,13 +170,28 @@ def _is_autocast_on(device_type=None):
     return _is_really_on(device_type or "cuda")
 
 
+_real_autocast = torch.autocast
+
+
+def _autocast(device_type, *arguments, **options):
+    """Makes no difference on the device, which PyTorch refuses."""
+    if device_type == DEVICE.type:
+        return nullcontext()
+    return _real_autocast(device_type, *arguments, **options)
+
+
 @contextmanager
 def elsewhere() -> Iterator[Log]:
     """Makes `DEVICE` a device with numbers within a block, and yields what happens on it."""
     log = Log()
     _logs.append(log)
     try:
-        with _Constants(), _Operations(), mock.patch("torch.is_autocast_enabled", _is_autocast_on):
+        with (
+            _Constants(),
+            _Operations(),
+            mock.patch("torch.is_autocast_enabled", _is_autocast_on),
+            mock.patch("torch.autocast", _autocast),
+        ):
             yield log
     finally:
         _logs.remove(log)

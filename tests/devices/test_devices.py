@@ -8,10 +8,10 @@ import numpy as np
 import polars
 import pytest
 import torch
+from elsewhere import DEVICE, Elsewhere, MixedDevicesError, elsewhere
 from lightning_fabric import Fabric
 
 import lowerbound
-from elsewhere import DEVICE, Elsewhere, MixedDevicesError, elsewhere
 from lowerbound import fitting
 from lowerbound import recipe as recipes
 from lowerbound.batch import Batch
@@ -150,6 +150,9 @@ def test_a_step_on_another_device_is_that_of_the_cpu_and_waits_for_nothing(name,
         assert place.log.waits == 0
         assert place.log.uploads == []
     for got, expected in zip(found, wanted, strict=True):
+        if not expected.isfinite().all():  # the rates of an autoencoder
+            assert torch.equal(got.detach().cpu(), expected)
+            continue
         apart = (got.detach().cpu() - expected).norm()
         assert apart <= 1e-4 * expected.norm() + 1e-6
 
@@ -158,8 +161,8 @@ def test_importance_samples_on_another_device_are_draws_of_the_same_mixture(plac
     data = Data("digits", validation=0, test=8).open()
     torch.manual_seed(0)
     model = Architecture(latent=(3, 2), network=MLP((8,))).build(data.schema.shape)
-    wanted = importance_log_likelihood(model, data.test, samples=2000)
-    found = importance_log_likelihood(model.to(place.device), data.test, samples=2000)
+    wanted = importance_log_likelihood(model, data.test, samples=500)
+    found = importance_log_likelihood(model.to(place.device), data.test, samples=500)
     assert found.log_likelihood.value == pytest.approx(wanted.log_likelihood.value, abs=0.2)
 
 
@@ -173,11 +176,16 @@ def test_chunks_are_larger_where_operations_are_started_from_afar():
 # Fits --------------------------------------------------------------------------------------------
 
 
+# PyTorch takes weights on the device that is not there for weights without numbers.
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
 def test_images_are_fitted_and_measured_and_go_on(place, tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (160, 12, 12), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
     changed = {
-        "model.ladder.width": 8,
-        "data.validation": 32,
+        "model.ladder.width": 4,
+        "model.ladder.grids": [1],
+        "model.latent": [1, 3],
+        "data.validation": 16,
+        "data.test": 8,
         "training.batch_size": 32,
         "training.checkpoint_steps": 3,
         "training.precision": "32-true",
@@ -196,8 +204,8 @@ def test_images_are_fitted_and_measured_and_go_on(place, tmp_path):
     run = fit(2, True)
     assert next(run.model.parameters()).device == place.device
     assert np.isfinite(run.evaluate(split="validation", samples=4)["log_likelihood"])
-    assert run.sample(3).shape == (3, 1, 12, 12)
-    assert run.vary(0, 2, 2).shape == (2, 2, 1, 12, 12)
+    assert run.sample(3).shape == (3, 1, 8, 8)
+    assert run.vary(0, 2, 2).shape == (2, 2, 1, 8, 8)
     loaded = lowerbound.load(tmp_path / "run")
     assert torch.allclose(loaded.encode(images[:4])[0], run.encode(images[:4])[0], atol=1e-4)
 
