@@ -24,8 +24,8 @@ there, beside those of earlier calls.
   schedules end in time. Then log p(x) of the test images, with as many of the `--samples` and
   images as there is time for.
 
-MNIST is needed by train alone (`LOWERBOUND_DATA`, or a download); the others take random images
-where it is not found. `--tiny` does all of it on a CPU with next to nothing, for the tests. Writes
+train wants MNIST (`LOWERBOUND_DATA` names its folder, or it is downloaded beforehand); the others
+take random images. agreement, and the tests of tables, need Polars. `--tiny` does all of it on a CPU with next to nothing, for the tests. Writes
 results/gpu.json.
 """
 
@@ -51,7 +51,7 @@ import numpy as np
 import torch
 
 from common import Machine, arguments, fastest, last_line, parser, spread, write
-from loops import Ours, random_images
+from loops import Ours
 from lowerbound import recipe as recipes
 from lowerbound.batch import Batch
 from lowerbound.data import Dataset, named_sets
@@ -319,8 +319,18 @@ def small_plan(given: argparse.Namespace) -> tuple[Recipe, Dataset]:
         "training.threads": given.threads,
     }
     plan = recipes.load(LADDER).replace(changed)
-    images = np.random.default_rng(0).integers(0, 256, (192, 28, 28), dtype=np.uint8)
-    return plan, plan.data.open(source=images)
+    return plan, random_data(plan, 192)
+
+
+def random_data(plan: Recipe, count: int) -> Dataset:
+    """Random images of 28 x 28 pixels for a recipe, by way of a file: to read a file needs no other
+    library.
+    """
+    images = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.npy"
+        np.save(path, images)
+        return plan.replace({"data.source": str(path), "data.test": 0.1}).data.open()
 
 
 def fit_of(plan: Recipe, data: Dataset, device: str, folder: str | None = None) -> Fit:
@@ -458,12 +468,10 @@ def ladder_plan(given: argparse.Namespace, changed: Mapping[str, Any]) -> Recipe
 def open_images(plan: Recipe, given: argparse.Namespace) -> Dataset:
     """MNIST where it is found, and random images otherwise and for `--tiny`."""
     if given.tiny or not named_sets()["mnist"].found():
-        with tempfile.TemporaryDirectory() as folder:
-            count = 300 if given.tiny else 20_000
-            images = random_images(folder, 28, count).whole
-            values = np.asarray(images.batch(slice(None)).mul(255).byte())
-            share = {"data.validation": 0.1, "data.test": 0.1}
-            return plan.replace(share).data.open(source=values[:, 0])
+        count = 20_000
+        if given.tiny:
+            count = 300
+        return random_data(plan.replace({"data.validation": 0.1}), count)
     return plan.data.open()
 
 
@@ -733,7 +741,7 @@ def main() -> int:
     for name in given.only:
         try:
             parts[name](results)
-        except (LowerboundError, RuntimeError) as error:
+        except (LowerboundError, RuntimeError, ImportError) as error:
             print(f"{name}: {last_line(str(error))}", file=sys.stderr, flush=True)
             code = 1
     print(json.dumps({"results": str(given.results / "gpu.json")}), flush=True)
