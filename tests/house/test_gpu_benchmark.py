@@ -74,6 +74,9 @@ def test_steps_are_timed_and_the_ladder_is_trained_and_measured(tmp_path, monkey
     measured = trained["test_log_likelihood"]
     assert measured["standard_error"] > 0
     assert measured["samples"] in gpu.CHOICES_OF_SAMPLES
+    text = importlib.import_module("page").gpu(tmp_path)
+    assert "| float32 |" in text
+    assert f"Trained: -log p(x) {-measured['value']:.2f} ±" in text
     assert (tmp_path / "gpu-samples.png").stat().st_size > 100
 
 
