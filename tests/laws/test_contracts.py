@@ -95,16 +95,16 @@ class SameDraws(Ladder):
 
 
 class NoContext(Ladder):
-    def generate(self, n, top=None, given=None):
-        values = super().generate(n, top, given)
+    def generate(self, n, top=None, given=None, temperature=1.0):
+        values = super().generate(n, top, given, temperature)
         return values._replace(context=torch.zeros_like(values.context))
 
 
 class OneTop(Ladder):
-    def generate(self, n, top=None, given=None):
+    def generate(self, n, top=None, given=None, temperature=1.0):
         if top is None:
             top = torch.zeros(n, self.sizes[1]).double()
-        return super().generate(n, top, given)
+        return super().generate(n, top, given, temperature)
 
 
 class BlindDescent(Ladder):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import one_line
-from ..report.text import plain_number
+from ..report.text import name_level, plain_number
 from .app import AllowCode, Json, Out, RunFolder, Source, command, show
 from .hidden import hidden_lines
 from .scores import score_lines
@@ -47,6 +47,10 @@ def evaluate(
             help="Hide this share of the known cells of a table, and measure how they are filled.",
         ),
     ] = None,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Also which level tells the label, by linear probes."),
+    ] = False,
     seed: Annotated[
         int, typer.Option(help="Seed of the draws, and of what is hidden.", min=0, max=2**63 - 1)
     ] = 0,
@@ -54,7 +58,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a run: the bound and the importance-sampled log-likelihood, or how well a recommender
-    ranks; with --hide, how well the gaps of a table are filled.
+    ranks; with --hide, how well the gaps of a table are filled; with --probe, which level tells the
+    label.
     """
     from ..run import load
 
@@ -67,7 +72,9 @@ def evaluate(
         hidden = measure_hidden(fitted, data, hide=hide, split=split, samples=samples, seed=seed)
         show(hidden.describe(), hidden_lines(hidden.describe()), json)
         return
-    measures = fitted.evaluate(data, split=split, samples=asked_samples(samples), seed=seed)
+    measures = fitted.evaluate(
+        data, split=split, samples=asked_samples(samples), probe=probe, seed=seed
+    )
     if "metrics" in measures:
         show(measures, ranking_lines(measures), json)
     else:
@@ -97,6 +104,7 @@ def likelihood_lines(measures: dict[str, Any]) -> list[str]:
     if measures["pareto_k_above"] is not None:
         lines.insert(3, f"  its weights        {_weights(measures)}")
     lines += _column_lines(measures.get("columns", []))
+    lines += _probe_lines(measures.get("probe"))
     for note in ("log_likelihood_doubt", "caveat"):
         if measures[note]:
             lines.append(f"note: {measures[note]}")
@@ -121,6 +129,30 @@ def _column_lines(columns: list[dict[str, Any]]) -> list[str]:
         error = plain_number(column["standard_error"])
         lines.append(f"  {name:<30} {term:>9} +- {error}  ({column['observed']:,} rows)")
     return lines
+
+
+def _probe_lines(probe: dict[str, Any] | None) -> list[str]:
+    """Lays out how well linear probes of each level find the label, the top first."""
+    if probe is None:
+        return []
+    count = len(probe["levels"])
+    examples = f"{probe['examples']:,} examples with {probe['classes']} labels"
+    lines = [f"accuracy of linear probes of {examples} ({probe['splits']} random halvings):"]
+    for level in reversed(range(count)):
+        lines.append(_probe_line(name_level(level, count), probe["levels"][level]))
+    if count > 1:
+        lines.append(_probe_line("all levels", probe["all_levels"]))
+    for components in probe["principal_components"]:
+        lines.append(_probe_line("PCA of the examples", components))
+    most_frequent = plain_number(probe["most_frequent"], 3)
+    lines.append(f"  {'the most frequent label':<27} {most_frequent}")
+    return lines
+
+
+def _probe_line(name: str, probe: dict[str, Any]) -> str:
+    accuracy = plain_number(probe["accuracy"], 3)
+    error = plain_number(probe["accuracy_se"], 3)
+    return f"  {name:<27} {accuracy} +- {error}  ({probe['size']:,} dimensions)"
 
 
 def _weights(measures: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 Parquet.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,12 @@ def write_png(path: Path, images: np.ndarray) -> None:
 
 
 def write_samples(
-    run: Run, n: int, path: Path, seed: int, given: Mapping[str, Any] | None = None
+    run: Run,
+    n: int,
+    path: Path,
+    seed: int,
+    given: Mapping[str, Any] | None = None,
+    temperature: float = 1.0,
 ) -> int:
     """Writes `n` samples of the model, and gives their number.
 
@@ -91,13 +96,18 @@ def write_samples(
 
         suffix(path, TABLE_ENDINGS, " for a table with columns of several kinds")
         with stages("sample", -(-n // chunk_size(run.model))) as begin:
-            return write_frames(path, _told(run.sample_frames(n, given=given, seed=seed), n, begin))
+            frames = run.sample_frames(n, given=given, temperature=temperature, seed=seed)
+            return write_frames(path, _told(frames, n, begin))
     allowed: tuple[str, ...] = (".npy", *TABLE_ENDINGS)
     if run.schema.kind == "image":
         allowed = (".png", ".npy")
     ending = suffix(path, allowed)
-    samples = run.sample(n, given=given, mean=ending == ".png", seed=seed, units="model").numpy()
-    if ending == ".png":
+    is_picture = ending == ".png"
+    drawn = run.sample(
+        n, given=given, mean=is_picture, temperature=temperature, seed=seed, units="model"
+    )
+    samples = drawn.numpy()
+    if is_picture:
         write_png(path, to_unit_interval(samples, run.schema.low, run.schema.high))
         return n
     values = run.schema.restore(samples)
@@ -124,19 +134,35 @@ def _told(
         rows += len(frame)
 
 
-def code_names(run: Run) -> list[str]:
+def code_names(run: Run, levels: Sequence[int]) -> list[str]:
     """Names the columns of codes: `z1_1 ... z1_d` for the level next to the data, `z2_1 ...` above.
 
-    The names stand in the order of the levels from the data up.
+    The names stand in the order of the levels, which are numbered from 0.
     """
     names = []
-    for level, size in enumerate(run.model.latents.sizes, 1):
-        names += column_names((), size, f"z{level}_")
+    for level in levels:
+        names += column_names((), run.model.latents.sizes[level], f"z{level + 1}_")
     return names
 
 
-def write_codes(run: Run, examples: Split, path: Path) -> dict[str, Any]:
-    """Writes the posterior means of all levels side by side.
+def written_levels(run: Run, level: int | None) -> list[int]:
+    """Returns the levels whose codes are written, from 0: all, or the one that is asked for.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    count = len(run.model.latents.sizes)
+    if level is None:
+        return list(range(count))
+    if not 1 <= level <= count:
+        raise ConfigError(
+            f"--level {level}: the run has the levels 1 (next to the data) to {count} (top)"
+        )
+    return [level - 1]
+
+
+def write_codes(run: Run, examples: Split, path: Path, level: int | None = None) -> dict[str, Any]:
+    """Writes the posterior means of all levels side by side, or of one level, from 1.
 
     The file has one row per example in the order of the source, or one row per user. For a run on
     interactions a second file, NAME.items.ENDING beside NAME.ENDING, holds the vectors of the
@@ -146,9 +172,10 @@ def write_codes(run: Run, examples: Split, path: Path) -> dict[str, Any]:
         What was written, as `encode --json` prints it.
     """
     ending = suffix(path, (".npy", *TABLE_ENDINGS))
-    levels = [level.numpy() for level in run.encode(examples)]
-    codes = np.concatenate(levels, axis=1)
-    names = code_names(run)
+    levels = written_levels(run, level)
+    means = run.encode(examples)
+    codes = np.concatenate([means[number].numpy() for number in levels], axis=1)
+    names = code_names(run, levels)
     written = {"examples": len(codes), "columns": names}
     if run.items is not None:
         items_path = path.with_name(f"{path.stem}.items{path.suffix}")

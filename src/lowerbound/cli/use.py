@@ -23,6 +23,10 @@ def sample(
             help="A condition of a conditional run, in the words of the data; may be repeated.",
         ),
     ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(help="Of the prior of every level; below 1: more typical, less diverse."),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
     allow_code: AllowCode = False,
     json: Json = False,
@@ -35,7 +39,7 @@ def sample(
 
     fitted = load(run, allow_code=allow_code)
     conditions = read_conditions(given or [])
-    count = write_samples(fitted, n, out, seed, conditions)
+    count = write_samples(fitted, n, out, seed, conditions, temperature)
     lines = [f"{count} samples in {out}"]
     if fitted.schema.given:
         drawn = fitted.known_conditions.tell_drawn(conditions)
@@ -73,6 +77,10 @@ def encode(
     run: RunFolder,
     out: Out,
     data: Source = None,
+    level: Annotated[
+        int | None,
+        typer.Option(help="Of a hierarchy one level alone, 1 next to the data [default: all]."),
+    ] = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -84,7 +92,7 @@ def encode(
 
     fitted = load(run, allow_code=allow_code)
     examples = fitted.data(data).split("all")
-    written = write_codes(fitted, examples, out)
+    written = write_codes(fitted, examples, out, level)
     columns = ", ".join(written["columns"][:COLUMNS_SHOWN])
     if len(written["columns"]) > COLUMNS_SHOWN:
         columns += " ..."

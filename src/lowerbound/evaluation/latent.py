@@ -29,7 +29,10 @@ class LatentStatistics(NamedTuple):
     Attributes:
         rate_per_dimension: mean rate of each dimension in nats, (d,), or None where the prior or
             the posterior does not factorise.
-        variance_of_means: variance over examples of each dimension's posterior mean, (d,).
+        variance_of_means: variance over examples of each dimension's posterior mean, (d,). Of a
+            level whose prior and posterior have the same parents, as those of a ladder below the
+            top, it is that of the mean's distance from the prior's, in scales of the prior: there
+            the mean varies with the levels above also where it tells nothing of the example.
         active_units: how many dimensions have a variance of means above 0.01.
     """
 
@@ -39,11 +42,15 @@ class LatentStatistics(NamedTuple):
 
 
 def _posterior_means(level: Level) -> Tensor:
-    """Returns E[z | x] twice, (2, B, d).
+    """Returns E[z | x] twice, (2, B, d), or that of the distance from the prior.
 
-    Above the first level the two come from two disjoint halves of the draws of the level below.
+    Where the posterior depends on other levels the two come from two disjoint halves of their
+    draws.
     """
     mean = code(level.q)
+    has_parents = len(level.p.batch_shape) > 0
+    if level.shared and has_parents:
+        mean = (mean - level.p.mean) / level.p.stddev
     if mean.dim() == 2:
         return mean.expand(2, *mean.shape)
     half = len(mean) // 2

@@ -13,12 +13,14 @@ from .levels import (
     Priors,
     apply_conditional,
     code,
+    cooled,
     draw,
     draw_top,
     log_posterior,
     rate,
     rate_per_dimension,
     rates,
+    stretched,
 )
 from .top_down import TopDown, TopPosterior
 
@@ -34,10 +36,12 @@ __all__ = [
     "TopPosterior",
     "apply_conditional",
     "code",
+    "cooled",
     "draw",
     "draw_top",
     "log_posterior",
     "rate",
     "rate_per_dimension",
     "rates",
+    "stretched",
 ]

@@ -16,6 +16,7 @@ from .levels import (
     Priors,
     apply_conditional,
     code,
+    cooled,
     draw,
     draw_top,
 )
@@ -103,23 +104,30 @@ class Chain(Latents):
         distributions = [apply_conditional(part, context, given) for part, context in pairs]
         return Priors(distributions, zs[0])
 
-    def means(self, batch: Batch) -> LatentValues:
+    def means(self, batch: Batch, lowest: int = 0) -> LatentValues:
         means: list[Tensor] = []
         below: Values = batch.x
         for part in self.posteriors:
             mean = code(apply_conditional(part, below, batch.given))
             means.append(mean)
             below = mean
+        for level in reversed(range(lowest)):
+            means[level] = apply_conditional(self.priors[level], means[level + 1], batch.given).mean
         return LatentValues(means, means[0])
 
     def generate(
-        self, n: int, top: Tensor | None = None, given: Tensor | None = None
+        self,
+        n: int,
+        top: Tensor | None = None,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
     ) -> LatentValues:
         if top is None:
-            top = draw_top(self.priors[-1], n, given)
+            top = draw_top(self.priors[-1], n, given, temperature)
         zs = [top]
         for part in reversed(self.priors[:-1]):
-            zs.insert(0, apply_conditional(part, zs[0], given).sample())
+            p = cooled(apply_conditional(part, zs[0], given), temperature)
+            zs.insert(0, p.sample())
         return LatentValues(zs, zs[0])
 
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:

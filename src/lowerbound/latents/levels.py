@@ -1,7 +1,10 @@
 """One level of latent variables, its rate, and the contract of topologies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -9,6 +12,8 @@ from torch import Tensor, nn
 from torch.distributions import (
     Distribution,
     Independent,
+    MixtureSameFamily,
+    Normal,
     TransformedDistribution,
     kl_divergence,
 )
@@ -85,13 +90,50 @@ class Priors(NamedTuple):
     context: Tensor
 
 
+@dataclass
+class Stretching:
+    """How far draws are moved from the centre of their posterior.
+
+    Attributes:
+        factor: by which the distance grows.
+        levels: how many levels were drawn so.
+    """
+
+    factor: float
+    levels: int = 0
+
+
+_stretching: ContextVar[Stretching | None] = ContextVar("stretching", default=None)
+
+
+@contextmanager
+def stretched(factor: float) -> Iterator[Stretching]:
+    """Lets `draw` move each draw away from the centre of its posterior, within a block.
+
+    So each level is drawn from a wider or narrower posterior, given draws of its parents that are
+    such draws too, whatever the topology.
+    """
+    stretching = Stretching(factor)
+    token = _stretching.set(stretching)
+    try:
+        yield stretching
+    finally:
+        _stretching.reset(token)
+
+
 def draw(q: Any, shape: torch.Size = torch.Size()) -> tuple[Tensor, Tensor | None]:  # noqa: B008
     """Draws from a posterior.
 
     Returns:
         The values, (*shape, *batch, d), with gradients, and log q of them where the distribution
-        computes both in one go (`rsample_and_log_prob`, as flows do), else None.
+        computes both in one go (`rsample_and_log_prob`, as flows do), else None. Within a block of
+        `stretched` the values are moved, and there is no log q.
     """
+    stretching = _stretching.get()
+    if stretching is not None:
+        stretching.levels += 1
+        centre = code(q)
+        return centre + stretching.factor * (q.rsample(shape) - centre), None
     if hasattr(q, "rsample_and_log_prob"):
         return q.rsample_and_log_prob(shape)
     return q.rsample(shape), None
@@ -183,15 +225,54 @@ def apply_conditional(part: Any, context: Values | None, given: Tensor | None) -
     return part(context, given)
 
 
-def draw_top(prior: nn.Module, n: int, given: Tensor | None = None) -> Tensor:
+def cooled(p: Any, temperature: float) -> Distribution:
+    """Returns a distribution of a smaller or greater spread around the same places.
+
+    The scale of a normal distribution is multiplied by the temperature; so is that of each
+    component of a mixture, and that of the base of a flow; another distribution may say what it
+    becomes by a method `cooled`. At 1 it is the distribution itself.
+    Below 1 samples are more typical and less diverse (Kingma & Dhariwal 2018; Vahdat & Kautz 2020,
+    section 4.2; Child 2021).
+
+    Raises:
+        ConfigError: the distribution is of another kind.
+    """
+    if temperature == 1:
+        return p
+    if hasattr(p, "cooled"):
+        return p.cooled(temperature)
+    if isinstance(p, Independent):
+        return Independent(
+            cooled(p.base_dist, temperature), p.reinterpreted_batch_ndims, validate_args=False
+        )
+    if isinstance(p, Normal):
+        return Normal(p.loc, p.scale * temperature, validate_args=False)
+    if isinstance(p, MixtureSameFamily):
+        components = cooled(p.component_distribution, temperature)
+        return MixtureSameFamily(p.mixture_distribution, components, validate_args=False)
+    if isinstance(p, TransformedDistribution):
+        base = cooled(p.base_dist, temperature)
+        return TransformedDistribution(base, p.transforms, validate_args=False)
+    if hasattr(p, "base") and hasattr(p, "transform"):  # a flow of zuko maps values to its base
+        return type(p)(p.transform, cooled(p.base, temperature))
+    raise ConfigError(
+        f"a temperature is for priors that have a scale, got {type(p).__name__}; 1 leaves it as it "
+        "is"
+    )
+
+
+def draw_top(
+    prior: nn.Module, n: int, given: Tensor | None = None, temperature: float = 1.0
+) -> Tensor:
     """Draws `n` samples, (n, d), from the prior of the top level.
 
     Args:
         prior: the module of the prior, which has no parents.
         n: how many.
         given: conditions (n, ...) of a conditional model.
+        temperature: see `cooled`.
     """
-    p = apply_conditional(prior, None, given)
+    p = cooled(apply_conditional(prior, None, given), temperature)
     if len(p.batch_shape):  # conditions gave each sample a prior of its own
         return p.sample()
     return p.sample(torch.Size([n]))
@@ -205,11 +286,14 @@ class Latents(nn.Module, ABC):
         context_shape: shape of what the decoder sees of one example.
         widest: how many numbers the widest features of one example have, where measures are to
             count them when they choose how many examples fit in memory.
+        markov: whether what lies below a level depends on that level alone, as in a chain, and not
+            also on those above it.
     """
 
     sizes: tuple[int, ...]
     context_shape: tuple[int, ...]
     widest: int = 0
+    markov: bool = True
 
     @abstractmethod
     def infer(self, batch: Batch, samples: int) -> Inference:
@@ -236,12 +320,22 @@ class Latents(nn.Module, ABC):
         """
 
     @abstractmethod
-    def means(self, batch: Batch) -> LatentValues:
-        """Returns the posterior mean of each level, (B, d), each given the means of its parents."""
+    def means(self, batch: Batch, lowest: int = 0) -> LatentValues:
+        """Returns the posterior mean of each level, (B, d), each given the means of its parents.
+
+        Args:
+            batch: the examples.
+            lowest: the lowest level that is inferred. Those below it are at their prior means, so
+                that the context shows what the levels from it up know of the examples.
+        """
 
     @abstractmethod
     def generate(
-        self, n: int, top: Tensor | None = None, given: Tensor | None = None
+        self,
+        n: int,
+        top: Tensor | None = None,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
     ) -> LatentValues:
         """Draws `n` ancestral samples of each level, (n, d).
 
@@ -249,6 +343,10 @@ class Latents(nn.Module, ABC):
             n: how many.
             top: values (n, d) of the top level, which are then not drawn.
             given: conditions (n, ...) of a conditional model.
+            temperature: by which the scale of the prior of each level is multiplied, see `cooled`.
+
+        Raises:
+            ConfigError: the temperature is another one than 1, and a prior has no scale.
         """
 
     @abstractmethod

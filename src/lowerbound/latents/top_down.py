@@ -9,7 +9,8 @@ from torch.distributions import Distribution
 
 from ..batch import Batch, Values
 from ..families import Normal
-from ..ladders import LadderParts, Merge, Rung
+from ..networks.ladders import LadderParts, Merge, Rung
+from ..networks.limits import bounded_above
 from .levels import (
     Inference,
     Latents,
@@ -18,12 +19,21 @@ from .levels import (
     Priors,
     apply_conditional,
     code,
+    cooled,
     draw,
     draw_top,
 )
 
 _NORMAL = Normal()
 """Made once, because a part checks its fields whenever it is made."""
+
+MOST_LOG_VARIANCE = 5.0
+"""Log variances below the top grow like a logarithm beyond this number.
+
+An exponential of what a deep network gives now and then is so large that one batch has a loss of
+many millions of nats. The scale of z is free, so that nothing is lost (NVAE clamps the log of
+scales at 5).
+"""
 
 Choice = Callable[[int, Distribution | None, Distribution], tuple[Tensor, Tensor | None]]
 """Chooses the values (..., d) of a level below the top, and log q of them where it is known.
@@ -100,6 +110,7 @@ class TopDown(Latents):
         self.sizes: tuple[int, ...] = parts.sizes
         self.context_shape: tuple[int, ...] = parts.state_shape
         self.widest: int = parts.widest
+        self.markov: bool = False
 
     def infer(self, batch: Batch, samples: int) -> Inference:
         def draw_level(
@@ -135,18 +146,34 @@ class TopDown(Latents):
         descent = self._descend(zs[-1], _given_values(zs), given)
         return Priors([*descent.priors, self._top_prior(batch)], descent.context)
 
-    def means(self, batch: Batch) -> LatentValues:
+    def means(self, batch: Batch, lowest: int = 0) -> LatentValues:
+        def choose(
+            level: int, q: Distribution | None, p: Distribution
+        ) -> tuple[Tensor, Tensor | None]:
+            if level < lowest:
+                return p.mean, None
+            return code(q), None
+
         features = self._features(batch)
         top = code(self.top.head(features[-1]))
-        descent = self._descend(top, lambda level, q, p: (code(q), None), batch.given, features)
+        descent = self._descend(top, choose, batch.given, features)
         return LatentValues([*descent.zs, top], descent.context)
 
     def generate(
-        self, n: int, top: Tensor | None = None, given: Tensor | None = None
+        self,
+        n: int,
+        top: Tensor | None = None,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
     ) -> LatentValues:
+        def draw_level(
+            level: int, q: Distribution | None, p: Distribution
+        ) -> tuple[Tensor, Tensor | None]:
+            return cooled(p, temperature).sample(), None
+
         if top is None:
-            top = draw_top(self.prior, n, given)
-        descent = self._descend(top, lambda level, q, p: (p.sample(), None), given)
+            top = draw_top(self.prior, n, given, temperature)
+        descent = self._descend(top, draw_level, given)
         return LatentValues([*descent.zs, top], descent.context)
 
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
@@ -239,13 +266,15 @@ class TopDown(Latents):
         log_variance = second.reshape(*lead, -1)
         if self.merge == "residual":
             mean = torch.addcmul(prior.loc, prior.scale, mean)
-            return _NORMAL((mean, 2 * prior.log_scale + log_variance), 1)
+            relative = bounded_above(log_variance, MOST_LOG_VARIANCE)
+            return _NORMAL((mean, 2 * prior.log_scale + relative), 1)
         return _product(mean, log_variance, prior)
 
 
 def _normal(mean: Tensor, log_variance: Tensor, lead: torch.Size) -> Distribution:
     """Makes normal distributions of batch shape `lead` of parameters (N, d)."""
-    return _NORMAL((mean.reshape(*lead, -1), log_variance.reshape(*lead, -1)), 1)
+    bounded = bounded_above(log_variance, MOST_LOG_VARIANCE)
+    return _NORMAL((mean.reshape(*lead, -1), bounded.reshape(*lead, -1)), 1)
 
 
 def _product(mean: Tensor, log_variance: Tensor, prior: Any) -> Distribution:

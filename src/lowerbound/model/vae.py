@@ -237,10 +237,16 @@ class VAE(nn.Module):
         """Returns the mean of p(x | z) at the posterior means of z, (B, *shape)."""
         return self.reconstruction(batch).mean
 
-    def reconstruction(self, batch: Batch | Values) -> Distribution:
-        """Returns p(x | z) at the posterior means of z, of batch shape (B)."""
+    def reconstruction(self, batch: Batch | Values, lowest: int = 0) -> Distribution:
+        """Returns p(x | z) at the posterior means of z, of batch shape (B).
+
+        Args:
+            batch: the examples.
+            lowest: the lowest level that is inferred; those below it are at their prior means.
+        """
         batch = as_batch(batch)
-        return self.decode(self.latents.means(self._encoder_input(batch)).context, batch.given)
+        means = self.latents.means(self._encoder_input(batch), lowest)
+        return self.decode(means.context, batch.given)
 
     def swap(self, batch: Batch | Values, given: Tensor) -> Distribution:
         """Returns p(x | z) under other conditions, at the posterior means of z under their own.
@@ -304,9 +310,17 @@ class VAE(nn.Module):
         return p.sample()
 
     @torch.no_grad()
-    def generate(self, n: int, given: Tensor | None = None) -> Distribution:
-        """Draws `n` values of z by ancestral sampling, and returns p(x | z) of batch shape (n)."""
-        values = self.latents.generate(n, given=self.embed(given))
+    def generate(
+        self, n: int, given: Tensor | None = None, temperature: float = 1.0
+    ) -> Distribution:
+        """Draws `n` values of z by ancestral sampling, and returns p(x | z) of batch shape (n).
+
+        Args:
+            n: how many.
+            given: conditions (n, ...) of a conditional model.
+            temperature: of the priors, see `latents.cooled`.
+        """
+        values = self.latents.generate(n, given=self.embed(given), temperature=temperature)
         return self.decode(values.context, given)
 
     def _encoder_input(self, batch: Batch | Values) -> Batch:

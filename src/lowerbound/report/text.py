@@ -142,6 +142,20 @@ def join_names(names: Sequence[str]) -> str:
     return f"{first} and {names[-1]}"
 
 
+def name_level(level: int, count: int) -> str:
+    """Names a level of several: "level 1 (next to the data)", "level 2", "level 3 (top)".
+
+    Args:
+        level: from 0, the one next to the data.
+        count: how many levels there are.
+    """
+    if level == count - 1:
+        return f"level {level + 1} (top)"
+    if level == 0:
+        return "level 1 (next to the data)"
+    return f"level {level + 1}"
+
+
 def tell_splits(sizes: Mapping[str, int], unit: str, source: str) -> str:
     """Says what a fit trains, validates and tests on.
 

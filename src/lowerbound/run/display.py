@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from ..data import described
 from ..data.memory import MEMORY
 from ..recipe import Recipe
 from ..system.files import is_file
+
+COUNTED_LEVELS = 3
+"""So many levels of equal size in a row, or more, are told by their number."""
 
 Fact = tuple[str, str]
 """A name and a value."""
@@ -29,18 +33,37 @@ def source_name(recipe: Recipe) -> str:
 
 
 def latent_sizes(recipe: Recipe) -> str:
-    """Says how many dimensions each level of latents has, such as "8" or "20 + 2"."""
-    return " + ".join(str(size) for size in recipe.model.latent)
+    """Says how many dimensions each level of latents has, such as "8" or "20 + 2".
+
+    Equal levels in a row are counted from `COUNTED_LEVELS` on: "5 × 2 + 16".
+    """
+    parts = []
+    for size, equal in groupby(recipe.model.latent):
+        count = len(list(equal))
+        if count < COUNTED_LEVELS:
+            parts += [str(size)] * count
+        else:
+            parts.append(f"{count} × {size}")
+    return " + ".join(parts)
+
+
+def describe_networks(recipe: Recipe) -> str:
+    """Names the networks of a model: "MLP 500", or "ConvLadder of 3 levels"."""
+    model = recipe.model
+    if model.ladder is not None:
+        return f"{type(model.ladder).__name__} of {len(model.latent)} levels"
+    network = type(model.network).__name__
+    hidden = getattr(model.network, "hidden", ())
+    if not hidden:
+        return network
+    widths = " × ".join(str(width) for width in hidden)
+    return f"{network} {widths}"
 
 
 def describe_model(recipe: Recipe) -> str:
     """Describes a model in one line."""
     model = recipe.model
-    network = type(model.network).__name__
-    hidden = getattr(model.network, "hidden", ())
-    if hidden:
-        widths = " × ".join(str(width) for width in hidden)
-        network = f"{network} {widths}"
+    network = describe_networks(recipe)
     posterior = type(model.posterior).__name__
     likelihood = type(model.likelihood).__name__
     latent = latent_sizes(recipe)

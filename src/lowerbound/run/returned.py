@@ -2,6 +2,7 @@
 of a table with columns of several kinds are frames there.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from torch.distributions import Distribution
 
 from ..data import Schema
 from ..data.frames import to_frame
-from ..errors import ConfigError, unknown
+from ..errors import ConfigError, one_line, unknown
 from ..evaluation.batches import chunk_size, evaluating
 from ..families.columns import TableDistribution
 from ..model import VAE
@@ -36,6 +37,20 @@ def refuse_units(units: str) -> None:
     """
     if units not in ("data", "model"):
         raise ConfigError(unknown("units", str(units), ("data", "model")))
+
+
+def refuse_temperature(temperature: object) -> None:
+    """Refuses what is no temperature of priors.
+
+    Raises:
+        ConfigError: it is no number above 0.
+    """
+    is_number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    if not is_number or not 0 < temperature < math.inf:  # type: ignore[operator]
+        got = one_line(temperature, 60)
+        raise ConfigError(
+            f"temperature must be a number above 0, got {got}; 1 leaves the priors as they are"
+        )
 
 
 def are_rows(schema: Schema, units: Units) -> bool:
@@ -97,12 +112,13 @@ def drawn(
     seed: int,
     units: Units,
     given: Tensor | None = None,
+    temperature: float = 1.0,
 ) -> Iterator[Tensor]:
     """Yields `n` samples in pieces (m, *shape) of bounded size: means of p(x | z), or draws.
 
-    Those of a conditional model have the conditions `given`, codes (n, G). Each piece has a random
-    stream of its own, the first that of the seed itself, so that the first samples do not depend on
-    how many there are.
+    Those of a conditional model have the conditions `given`, codes (n, G). The temperature is that
+    of the priors, see `latents.cooled`. Each piece has a random stream of its own, the first that
+    of the seed itself, so that the first samples do not depend on how many there are.
     """
     size = chunk_size(model)
     at_once = size * CHUNKS_SEEDED
@@ -114,7 +130,8 @@ def drawn(
         if given is not None:
             part = given[start : start + at_once].to(next(model.parameters()))
         with evaluating(model, stream):
-            piece = list(_draw(model, schema, min(at_once, n - start), size, mean, units, part))
+            count = min(at_once, n - start)
+            piece = list(_draw(model, schema, count, size, mean, units, part, temperature))
         yield from piece
 
 
@@ -126,13 +143,14 @@ def _draw(
     mean: bool,
     units: Units,
     given: Tensor | None,
+    temperature: float,
 ) -> Iterator[Tensor]:
     """Yields `n` samples from the present random stream, `size` at a time."""
     for start in range(0, n, size):
         part = None
         if given is not None:
             part = given[start : start + size]
-        p = model.generate(min(size, n - start), part)
+        p = model.generate(min(size, n - start), part, temperature)
         if mean:
             yield means_of(p, schema, units)
         else:

@@ -7,7 +7,7 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -39,6 +39,7 @@ from ..errors import ConfigError, DataError, LowerboundError, RunError, ShapeErr
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
+from ..evaluation.probe import Probes, chosen_rows, probe_labels
 from ..model import VAE
 from ..recipe import Recipe
 from ..sparse import SparseRows
@@ -67,10 +68,19 @@ from .given import (
     complete_given,
     read_conditions,
     read_given,
+    refuse_none_given,
     refuse_unknown_conditions,
     to_codes,
 )
-from .returned import Units, drawn, means_of, presented, refuse_units, rows_of
+from .returned import (
+    Units,
+    drawn,
+    means_of,
+    presented,
+    refuse_temperature,
+    refuse_units,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -111,7 +121,11 @@ def check(recipe: Recipe, examples: Split, source: DataSource | None = None) -> 
         reason = noise.refuses(low, high)
         if reason:
             raise DataError(f"model.noise does not fit {name}: {_advised(reason, advice)}")
-    caveats = (likelihood.caveat(low, high, levels), units(examples.schema))
+    caveats = (
+        likelihood.caveat(low, high, levels),
+        units(examples.schema),
+        tell_conditions(examples.schema),
+    )
     return "; ".join(caveat for caveat in caveats if caveat) or None
 
 
@@ -141,6 +155,14 @@ def units(schema: Schema) -> str | None:
         f"values are standardised by the training split: add {offset:.4g} nats for the density in "
         "the units of the source"
     )
+
+
+def tell_conditions(schema: Schema) -> str | None:
+    """Says what figures of a conditional model are of, or returns None."""
+    if not schema.given:
+        return None
+    names = one_line(", ".join(schema.names_of_conditions), 120)
+    return f"the model is conditional: its figures are of log p(x | {names})"
 
 
 class Run:
@@ -317,6 +339,7 @@ class Run:
         *,
         split: str | None = None,
         samples: int = LIKELIHOOD_SAMPLES,
+        probe: bool = False,
         seed: int = 0,
     ) -> dict[str, Any]:
         """Measures what the model makes of a split.
@@ -330,7 +353,11 @@ class Run:
             split: "train", "validation", "test" or "all"; None is "test", or "all" for a source
                 that brings no test part.
             samples: importance samples for each example.
+            probe: whether linear probes of each level are to find the label, see `probe`.
             seed: of the draws.
+
+        Raises:
+            DataError: there are no labels to probe.
         """
         samples = positive(samples)
         split, examples = self.examples(source, split)
@@ -338,8 +365,42 @@ class Run:
         settings = MeasureSettings(
             split=split, seed=seed, samples=samples, popularity=self._popularity
         )
+        found: dict[str, Any] = {}
+        if probe:
+            found["probe"] = self._probe(examples, seed).describe()
         numbers = measure_split(examples, self.model, settings).describe()
-        return numbers | {"split": split, "caveat": caveat}
+        return numbers | {"split": split, "caveat": caveat} | found
+
+    def probe(
+        self, source: DataSource | None = None, *, split: str | None = None, seed: int = 0
+    ) -> Probes:
+        """Measures which level tells the label of an example, by linear probes.
+
+        Args:
+            source: other data, see `data`; None takes those of the run.
+            split: see `evaluate`. Of many examples `evaluation.probe.PROBED_EXAMPLES` are chosen.
+            seed: of this choice, and of the halves that probes are trained and tested on.
+
+        Raises:
+            DataError: there are no labels, or not two of them with enough examples.
+        """
+        _, examples = self.examples(source, split)
+        return self._probe(examples, seed)
+
+    def _probe(self, examples: Split, seed: int) -> Probes:
+        """Probes the posterior means of a split."""
+        if not isinstance(examples, DenseExamples) or self.schema.table:
+            raise DataError("probes are for images and tables of numbers, with labels")
+        if examples.labels is None:
+            raise DataError(
+                "a probe is to find labels, and these examples have none; data.labels names a "
+                "file of labels of a folder of images"
+            )
+        chosen = examples.take(chosen_rows(len(examples), seed))
+        codes = [level.numpy() for level in self.encode(chosen)]
+        values = chosen.tensor(slice(None)).numpy()
+        assert chosen.labels is not None
+        return probe_labels(codes, chosen.labels, values, seed=seed)
 
     @property
     def _popularity(self) -> np.ndarray | None:
@@ -398,20 +459,39 @@ class Run:
 
     @overload
     def reconstruct(
-        self, x: Examples, *, given: Given | None = None, units: Literal["model"]
+        self,
+        x: Examples,
+        *,
+        given: Given | None = None,
+        lowest: int = 0,
+        units: Literal["model"],
     ) -> Tensor: ...
 
     @overload
     def reconstruct(
-        self, x: Examples, *, given: Given | None = None, units: Units = "data"
+        self,
+        x: Examples,
+        *,
+        given: Given | None = None,
+        lowest: int = 0,
+        units: Units = "data",
     ) -> Any: ...
 
-    def reconstruct(self, x: Examples, *, given: Given | None = None, units: Units = "data") -> Any:
+    def reconstruct(
+        self,
+        x: Examples,
+        *,
+        given: Given | None = None,
+        lowest: int = 0,
+        units: Units = "data",
+    ) -> Any:
         """Returns the mean of p(x | z) at the posterior mean, (N, *shape).
 
         Args:
             x: examples, see `encode`.
             given: their conditions, see `encode`.
+            lowest: the lowest level that is inferred, 0 for all. Those below it are at their prior
+                means, so that the reconstruction shows what the levels from it up know.
             units: "data": columns of a table in the table's own units (float64), and pixels as
                 shares of white in [0, 1]; of a table with columns of several kinds, a Polars frame
                 of the means of numbers and the most probable levels, in the types of the source,
@@ -419,10 +499,12 @@ class Run:
                 standardises, codes of columns of several kinds.
         """
         refuse_units(units)
+        self._refuse_level(lowest)
         parts = []
         with evaluating(self.model, 0):
             for batch in self._batches(x, given):
-                parts.append(means_of(self.model.reconstruction(batch), self.schema, units))
+                p = self.model.reconstruction(batch, lowest)
+                parts.append(means_of(p, self.schema, units))
         return presented(parts, self.schema, units)
 
     def swap(self, x: Examples, given: Given, *, units: Units = "data") -> Any:
@@ -440,7 +522,7 @@ class Run:
             ConfigError: the run is not conditional, or has no such condition or value.
         """
         refuse_units(units)
-        refuse_unknown_conditions(given or {"": None}, self.schema.given)
+        refuse_none_given(given, self.schema.given)
         seen = self._seen(x)
         named = read_given(given, self.schema.given, len(seen))
         parts = []
@@ -491,7 +573,7 @@ class Run:
 
     def _seen_given(self, x: Examples, given: Given) -> Batch | Split:
         """Returns examples as the model sees them, with these conditions in place of their own."""
-        refuse_unknown_conditions(given or {"": None}, self.schema.given)
+        refuse_none_given(given, self.schema.given)
         if isinstance(x, Batch):
             values = complete_given(given, self.schema.given, len(x))
             return Batch(x.x, to_codes(values, self.schema), x.observed)
@@ -514,7 +596,7 @@ class Run:
                 matrix = check_matrix(to_sparse(x), self.items.ids, self.schema.levels == 2)
                 return Batch(SparseRows.of(matrix))
             shares = open_shares(x, self.schema)
-            if shares is not None and not self.schema.given:
+            if shares is not None:
                 return shares
         examples = self.other_data(x).split("all")
         check(self.recipe, examples, x)
@@ -570,6 +652,45 @@ class Run:
             for part, codes in self._pieces(z.to(weight), conditions):
                 context = latents.descend(part, level, self.model.embed(codes))
                 means.append(means_of(self.model.decode(context, codes), self.schema, units))
+        return presented(means, self.schema, units)
+
+    def decode_levels(
+        self,
+        zs: Sequence[Tensor | np.ndarray],
+        *,
+        given: Given | None = None,
+        units: Units = "data",
+    ) -> Any:
+        """Returns the mean of p(x | z), (n, *shape), for values (n, d) of every level.
+
+        Args:
+            zs: values of each level, as `encode` gives them: the level next to the data first.
+            given: their conditions, see `decode`.
+            units: those of `reconstruct`.
+
+        Raises:
+            ConfigError: there are more or fewer levels.
+            ShapeError: the values of one have another shape.
+        """
+        refuse_units(units)
+        levels = len(self.model.latents.sizes)
+        if len(zs) != levels:
+            raise ConfigError(f"values of all {levels} levels are needed, got those of {len(zs)}")
+        weight = next(self.model.parameters())
+        values = []
+        for level, z in enumerate(zs):
+            tensor = torch.as_tensor(z)
+            self.model.refuse_latents(tensor, level)
+            values.append(tensor.to(weight))
+        conditions = self._conditions_of(given, len(values[0]))
+        sizes = [z.shape[-1] for z in values]
+        means = []
+        with evaluating(self.model, 0):
+            for part, codes in self._pieces(torch.cat(values, dim=-1), conditions):
+                # Priors of images and tables do not look at the examples, only at the conditions.
+                batch = Batch(part, codes)
+                p = self.model.decode_levels(list(part.split(sizes, dim=-1)), batch)
+                means.append(means_of(p, self.schema, units))
         return presented(means, self.schema, units)
 
     def _conditions_of(self, given: Given | None, count: int) -> Tensor | None:
@@ -667,6 +788,7 @@ class Run:
         *,
         given: Given | None = None,
         mean: bool | None = None,
+        temperature: float = 1.0,
         seed: int = 0,
         units: Literal["model"],
     ) -> Tensor: ...
@@ -678,6 +800,7 @@ class Run:
         *,
         given: Given | None = None,
         mean: bool | None = None,
+        temperature: float = 1.0,
         seed: int = 0,
         units: Units = "data",
     ) -> Any: ...
@@ -688,6 +811,7 @@ class Run:
         *,
         given: Given | None = None,
         mean: bool | None = None,
+        temperature: float = 1.0,
         seed: int = 0,
         units: Units = "data",
     ) -> Any:
@@ -700,6 +824,9 @@ class Run:
                 from the training rows (that have the levels that are named).
             mean: whether they are the means of p(x | z), or else draws from it. None: draws of a
                 table with columns of several kinds, the means of all other data.
+            temperature: by which the scale of the prior of every level is multiplied, see
+                `latents.cooled`: below 1 samples are more typical and less diverse. What is drawn
+                from p(x | z) is not changed.
             seed: of the draws. The first samples do not depend on how many there are.
             units: those of `reconstruct`: a table's samples are in the table's own units. Of a
                 table with columns of several kinds, "data" gives a frame in the types of its
@@ -712,7 +839,7 @@ class Run:
         numbers = positive(n, what="the number of samples") * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{n:,} samples")
         conditions = self.draw_conditions(n, given, seed)
-        parts = self._drawn(n, mean, seed, units, conditions)
+        parts = self._drawn(n, mean, seed, units, conditions, temperature)
         return presented(parts, self.schema, units, conditions)
 
     @cached_property
@@ -742,7 +869,12 @@ class Run:
         return to_codes(conditions, self.schema)
 
     def sample_frames(
-        self, n: int, *, given: Given | None = None, seed: int = 0
+        self,
+        n: int,
+        *,
+        given: Given | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> Iterator["DataFrame"]:
         """Yields `n` draws from p(x | z) of a table with columns of several kinds, as `sample`
         gives them, in frames of some thousands of rows: millions need no more memory than these.
@@ -757,7 +889,7 @@ class Run:
             )
         conditions = self.draw_conditions(positive(n, what="the number of samples"), given, seed)
         start = 0
-        for part in self._drawn(n, False, seed, "data", conditions):
+        for part in self._drawn(n, False, seed, "data", conditions, temperature):
             of_part = None
             if conditions is not None:
                 of_part = conditions[start : start + len(part)]
@@ -771,9 +903,11 @@ class Run:
         seed: int,
         units: Units,
         conditions: np.ndarray | None = None,
+        temperature: float = 1.0,
     ) -> Iterator[Tensor]:
         """Yields samples in pieces, see `sample`."""
         refuse_units(units)
+        refuse_temperature(temperature)
         n = positive(n, what="the number of samples")
         self.schema.refuse_interactions(
             "samples are of images and tables; a run on interactions recommends: lowerbound "
@@ -784,7 +918,16 @@ class Run:
         codes = None
         if conditions is not None:
             codes = to_codes(conditions, self.schema)
-        return drawn(self.model, self.schema, n, mean=mean, seed=seed, units=units, given=codes)
+        return drawn(
+            self.model,
+            self.schema,
+            n,
+            mean=mean,
+            seed=seed,
+            units=units,
+            given=codes,
+            temperature=temperature,
+        )
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:

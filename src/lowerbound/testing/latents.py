@@ -4,11 +4,11 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Normal
 
 from ..batch import Batch, as_batch
 from ..distributed.processes import Share, noise_of
-from ..latents import Inference, Latents, LatentValues, log_posterior
+from ..latents import Inference, Latents, LatentValues, code, log_posterior
 from .spec import require, require_close, require_shape
 
 SAMPLES = 3
@@ -22,6 +22,8 @@ def check_latents(latents: Latents, batch: Batch | Tensor, *, seed: int = 0) -> 
     levels at given values are those that were inferred, and nothing is drawn; a level is `shared`
     exactly where its KL divergence is the rate; a process draws its rows of the whole batch's; the
     draws of an example differ, and so do samples from the top down, which keep what they are given;
+    a temperature multiplies the distance of samples from the means of normal priors; the means from
+    a level up are those of all levels, with prior means below;
     contexts are those of the values beside them; means and contexts of given values are not drawn;
     examples do not depend on each other; gradients reach every parameter.
 
@@ -43,6 +45,8 @@ def check_latents(latents: Latents, batch: Batch | Tensor, *, seed: int = 0) -> 
             _check_shared(name, latents, batch, inference)
             _check_share(name, latents, batch, seed)
             _check_generation(name, latents, batch)
+            _check_temperature(name, latents, batch, seed)
+            _check_lowest(name, latents, batch)
             _check_contexts(name, latents, batch)
             _check_examples(name, latents, batch)
         torch.manual_seed(seed)
@@ -176,6 +180,52 @@ def _check_generation(name: str, latents: Latents, batch: Batch) -> None:
         if i < len(values.zs) - 1:
             again = latents.generate(size, top=top, given=given).zs[i]
             require(not torch.equal(others, again), f"{name}, level {i}: generate draws nothing")
+
+
+def _check_temperature(name: str, latents: Latents, batch: Batch, seed: int) -> None:
+    """Checks that a temperature multiplies the distance of samples from the means of their priors.
+
+    It is checked of the levels whose prior is normal, on the same noise.
+    """
+    size = len(batch)
+    distances = []
+    for options in ({}, {"temperature": 1.0}, {"temperature": 0.5}):
+        torch.manual_seed(seed)
+        zs = latents.generate(size, given=batch.given, **options).zs
+        priors = latents.priors_at([z.unsqueeze(0) for z in zs], batch).distributions
+        distances.append([_distance(z, p) for z, p in zip(zs, priors, strict=True)])
+    for i, (plain, warm, cool) in enumerate(zip(*distances, strict=True)):
+        where = f"{name}, level {i}: generate"
+        require(torch.equal(plain, warm), f"{where} at the temperature 1 gives other samples")
+        if torch.isfinite(plain).all():
+            require_close(cool, plain / 2, 1e-9, f"{where} at half the temperature")
+
+
+def _distance(z: Tensor, p: Distribution) -> Tensor:
+    """Returns how far values (N, d) are from the mean of a normal prior, in its scales.
+
+    Of a prior of another kind the distances are nan, but where the values are 0.
+    """
+    base = getattr(p, "base_dist", None)
+    if not isinstance(base, Normal):
+        return z / 0
+    return (z - base.loc) / base.scale
+
+
+def _check_lowest(name: str, latents: Latents, batch: Batch) -> None:
+    """Checks that the means from a level up are those of all levels, with prior means below."""
+    whole = latents.means(batch).zs
+    for lowest in range(1, len(whole)):
+        values = latents.means(batch, lowest)
+        where = f"{name}: means from level {lowest} up"
+        _check_context_of(where, latents, values, batch)
+        zs = [z.unsqueeze(0) for z in values.zs]
+        priors = latents.priors_at(zs, batch).distributions
+        for level in range(lowest):
+            expected = code(priors[level]).squeeze(0)
+            require_close(values.zs[level], expected, 1e-9, f"{where}: level {level}")
+        for level in range(lowest, len(whole)):
+            require_close(values.zs[level], whole[level], 1e-9, f"{where}: level {level}")
 
 
 def _check_contexts(name: str, latents: Latents, batch: Batch) -> None:

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from lowerbound.batch import Batch
 from lowerbound.families import Normal
-from lowerbound.latents import Inference, Latents, LatentValues, Level, Priors, code, draw
+from lowerbound.latents import Inference, Latents, LatentValues, Level, Priors, code, cooled, draw
 
 NORMAL = Normal()
 
 
 class Ladder(Latents):
     """Two levels; `state` numbers are the deterministic features that the decoder sees."""
+
+    markov = False
 
     def __init__(self, inputs: int, sizes: tuple[int, int], state: int = 6) -> None:
         super().__init__()
@@ -69,16 +71,19 @@ class Ladder(Latents):
         priors = [self.normal(self.prior(state)), self.top_prior(zs[1])]
         return Priors(priors, self.next_state(state, zs[0]))
 
-    def means(self, batch: Batch) -> LatentValues:
+    def means(self, batch: Batch, lowest=0) -> LatentValues:
         inference = self.walk(batch, lambda i, q: (code(q), None))
-        return LatentValues([level.z for level in inference.levels], inference.context)
+        zs = [level.z for level in inference.levels]
+        if lowest == 1:
+            zs[0] = inference.levels[0].p.mean
+        return LatentValues(zs, self.next_state(self.start(zs[1]), zs[0]))
 
-    def generate(self, n, top=None, given=None) -> LatentValues:
+    def generate(self, n, top=None, given=None, temperature=1.0) -> LatentValues:
         if top is None:
             weight = next(self.parameters())
-            top = self.top_prior(weight).sample(torch.Size([n]))
+            top = cooled(self.top_prior(weight), temperature).sample(torch.Size([n]))
         state = self.start(top)
-        z1 = self.normal(self.prior(state)).sample()
+        z1 = cooled(self.normal(self.prior(state)), temperature).sample()
         return LatentValues([z1, top], self.next_state(state, z1))
 
     def descend(self, z, level, given=None) -> Tensor:

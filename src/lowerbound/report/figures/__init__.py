@@ -4,8 +4,8 @@ folders, so that they work in a notebook.
 
 from ...system.image_grid import tiles, to_unit_interval
 from .columns import column_marginal, column_marginals
-from .curves import lines
-from .distributions import bars, histogram, levels, marginal, marginals, rates
+from .curves import lines, stacked
+from .distributions import bars, histogram, level_rates, levels, marginal, marginals, rates
 from .images import grid, heat, interleaved, matrix, pairs, strips, sweep
 from .points import amounts, classes, shades
 from .style import COLOURS, DEPTH, DIFFERENCE, MANY, MARKERS, REST, SIZE, Bars, pixels, words
@@ -33,6 +33,7 @@ __all__ = [
     "heat",
     "histogram",
     "interleaved",
+    "level_rates",
     "levels",
     "lines",
     "marginal",
@@ -43,6 +44,7 @@ __all__ = [
     "rates",
     "scatters",
     "shades",
+    "stacked",
     "strips",
     "sweep",
     "tiles",

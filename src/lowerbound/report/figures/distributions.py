@@ -244,6 +244,35 @@ def levels(
     return figure
 
 
+def level_rates(
+    names: Sequence[str],
+    values: Sequence[float],
+    sizes: Sequence[int],
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws the rate of each level as a bar, with the rate per dimension beside it.
+
+    Args:
+        names: of the levels, the first on top.
+        values: their rates in nats.
+        sizes: their numbers of dimensions.
+        ax: the axes to draw on; None makes a figure.
+    """
+    figure, ax = prepare_axes(ax, (SIZE[0], float(np.clip(0.9 + 0.32 * len(names), 1.8, 9))))
+    places = np.arange(len(names))
+    finite = np.nan_to_num(np.asarray(values, dtype=float), posinf=0, neginf=0)
+    ax.barh(places, finite, color=COLOURS[0], height=0.7)
+    reach = max(float(finite.max(initial=0)), 1e-3)
+    for place, value, size in zip(places, finite, sizes, strict=True):
+        text = f" {format_number(value, 2)} ({format_number(value / size, 3)} per dimension)"
+        ax.text(max(value, 0), place, text, va="center", fontsize=8)
+    ax.set_yticks(places, [words(name) for name in names], fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xlim(min(float(finite.min(initial=0)), 0) * 1.05, reach * 2.1)
+    ax.set_xlabel("rate (nats)")
+    return figure
+
+
 def rates(values: Sequence[float], ax: Axes | None = None, *, active: int | None = None) -> Figure:
     """Draws the rate of each latent dimension in nats, the largest first.
 

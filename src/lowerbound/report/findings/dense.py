@@ -11,6 +11,7 @@ from torch import Tensor
 from ...batch import Batch
 from ...data import Dataset, Examples
 from ...data.frames import to_texts
+from ...errors import DataError
 from ...evaluation import Bound, LatentStatistics, Likelihood
 from ...evaluation.batches import chunk_size, chunks, evaluating
 from ...evaluation.latent import ACTIVE
@@ -22,6 +23,7 @@ from ...evaluation.measure import (
     MeasureSettings,
     draws_for,
 )
+from ...evaluation.probe import Probes, chosen_rows, probe_labels
 from ...latents import Inference
 from ...priors import StandardNormal
 from ...run import Run
@@ -40,6 +42,9 @@ DISPERSION_EXAMPLES = 500
 RECONSTRUCTED_AT_ONCE = 128
 """Examples that are reconstructed in one go."""
 
+SHOWN_LEVELS = 3
+"""The codes of at most this many levels are drawn."""
+
 LEAST_SAMPLES = 1_000
 """Samples that are drawn to be laid beside the data, at least."""
 
@@ -47,9 +52,9 @@ LEAST_SCALE = 1e-6
 """The scale of a code that does not vary."""
 
 DRAWN_NUMBERS = 2**25
-"""Numbers of drawn examples that an estimate beside the bound takes: for large images fewer
-examples, or draws of each. Of small ones (28x28) it bounds the importance samples alone, to 428
-examples, and of tables nothing.
+"""Numbers of drawn examples, or of the widest features of a ladder where these are more, that an
+estimate beside the bound takes: for large images fewer examples, or draws of each. Of small ones
+(28x28) it bounds the importance samples alone, to 428 examples, and of tables nothing.
 """
 
 LEAST_EXAMPLES = 100
@@ -139,13 +144,13 @@ class DenseFindings:
         """Returns how many examples an estimate with so many draws of each takes, at most `most`:
         `DRAWN_NUMBERS` bounds them.
         """
-        size = math.prod(self.run.schema.shape)
+        size = self.run.model.widest
         examples = max(DRAWN_NUMBERS // (draws * size), LEAST_EXAMPLES)
         return min(examples, most, self.most or most)
 
     def _affordable_draws(self, examples: Examples) -> int:
         """Returns how many draws each of these examples gets where the bound is only looked at."""
-        size = math.prod(self.run.schema.shape)
+        size = self.run.model.widest
         draws = max(DRAWN_NUMBERS // (len(examples) * size), 1)
         return min(draws, draws_for(len(examples)))
 
@@ -228,7 +233,7 @@ class DenseFindings:
     @cached_property
     def _mapped_rows(self) -> np.ndarray:
         """Which of these are mapped, ascending."""
-        levels = len(self.run.model.latents.sizes)
+        levels = min(len(self.run.model.latents.sizes), SHOWN_LEVELS)
         points = self.run.recipe.report.points * 2 // max(2, levels)
         if self.most is not None:
             points = min(points, self.most)
@@ -252,6 +257,37 @@ class DenseFindings:
         """The posterior means of the mapped examples, (N, d) of each level."""
         levels = self.run.encode(self.mapped)
         return [level.double().numpy() for level in levels]
+
+    @cached_property
+    def shown_levels(self) -> list[int]:
+        """The levels whose codes are drawn: all, or of many the top and those of the highest rate,
+        at most `SHOWN_LEVELS`.
+        """
+        count = len(self.run.model.latents.sizes)
+        if count <= SHOWN_LEVELS or not self.has_bound:
+            return list(range(count))
+        rates = np.asarray(self.bound.rate[:-1])
+        others = np.argsort(-rates, kind="stable")[: SHOWN_LEVELS - 1]
+        return [*sorted(int(level) for level in others), count - 1]
+
+    @cached_property
+    def probes(self) -> Probes | None:
+        """How well linear probes of the codes find the label; None without labels for it."""
+        labels = self.mapped.labels
+        if labels is None or self.run.schema.table:
+            return None
+        rows = chosen_rows(len(self.mapped))
+        values = self.mapped.tensor(rows)
+        codes = [level[rows] for level in self.means]
+        try:
+            return probe_labels(codes, labels[rows], values.numpy())
+        except DataError:
+            return None
+
+    @property
+    def reconstructed_at_once(self) -> int:
+        """How many examples are reconstructed in one go."""
+        return min(RECONSTRUCTED_AT_ONCE, chunk_size(self.run.model))
 
     @cached_property
     def labels(self) -> list[str] | None:
@@ -376,8 +412,8 @@ class DenseFindings:
         """
         first = self.examples.take(slice(0, DRAWN_EXAMPLES))
         total = torch.zeros(())
-        for start in range(0, len(first), RECONSTRUCTED_AT_ONCE):
-            part = first.take(slice(start, start + RECONSTRUCTED_AT_ONCE))
+        for start in range(0, len(first), self.reconstructed_at_once):
+            part = first.take(slice(start, start + self.reconstructed_at_once))
             x = part.tensor(slice(None))
             errors = x - self.run.reconstruct(part, units="model")
             total = total + (errors**2).sum(0)

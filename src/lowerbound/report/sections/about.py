@@ -21,7 +21,7 @@ def subtitle(run: Run) -> str:
     model = run.recipe.model
     title = run.recipe.about.title
     if not title:
-        network = type(model.network).__name__
+        network = type(model.ladder or model.network).__name__
         likelihood = type(model.likelihood).__name__
         sizes = latent_sizes(run.recipe)
         dimensions = "dimension" if sizes == "1" else "dimensions"
@@ -78,6 +78,9 @@ def _facts(run: Run) -> tuple[Fact, ...]:
     if run.schema.table:
         facts.append(("columns", _kinds_of_columns(run.schema.table)))
     facts.append(("model", describe_model(run.recipe)))
+    if recipe.model.ladder is not None:
+        sizes = [f"{size:,}" for size in run.model.latents.sizes]
+        facts.append(("levels", f"{' + '.join(sizes)} dimensions, from the data up"))
     objective = type(recipe.objective).__name__
     monitor = metric_title(recipe.training.monitor)
     facts.append(("objective", f"{objective}; the best weights by {monitor}"))

@@ -1,14 +1,16 @@
 """The section on the bound of a run on images or tables."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...evaluation import Likelihood, bits_per_dimension
 from ...evaluation.measure import dimension_of
 from ...run import Run
 from ..figures import histogram
-from ..findings.dense import DenseFindings
+from ..findings.dense import SHOWN_LEVELS, DenseFindings
 from ..records import Picture, Section, Table
-from ..text import format_estimate, format_number
+from ..text import format_estimate, format_number, name_level
 
 
 def measured(run: Run, findings: DenseFindings) -> Section:
@@ -31,9 +33,7 @@ def _rows(findings: DenseFindings) -> tuple[tuple[str, str], ...]:
     term = format_number(bound.log_likelihood_term, 2)
     rows.append(("log-likelihood term, E[log p(x | z)]", term))
     if findings.has_bound:
-        for level, rate in enumerate(bound.rate, 1):
-            name = f"rate of level {level}" if len(bound.rate) > 1 else "rate"
-            rows.append((name, format_number(rate, 2)))
+        rows += _rate_rows(bound.rate)
     if findings.likelihood is not None:
         rows.append(_likelihood_row(findings.likelihood))
         schema = findings.run.schema
@@ -43,6 +43,18 @@ def _rows(findings: DenseFindings) -> tuple[tuple[str, str], ...]:
             name = f"bits for each {dimension_of(schema)}, of the ELBO"
             rows.append((name, f"≤ {format_number(bits, 4)}"))
     return tuple(rows)
+
+
+def _rate_rows(rates: Sequence[float]) -> list[tuple[str, str]]:
+    """Makes a row for each level, or one for all of many, which have a section of their own."""
+    if len(rates) == 1:
+        return [("rate", format_number(rates[0], 2))]
+    if len(rates) > SHOWN_LEVELS:
+        return [(f"rate of all {len(rates)} levels", format_number(sum(rates), 2))]
+    rows = []
+    for level, rate in enumerate(rates):
+        rows.append((f"rate of {name_level(level, len(rates))}", format_number(rate, 2)))
+    return rows
 
 
 def _likelihood_row(likelihood: Likelihood) -> tuple[str, str]:

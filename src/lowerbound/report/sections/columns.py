@@ -25,6 +25,7 @@ from .bound import measured
 from .gaps import gaps, imputations
 from .given import conditions
 from .latent import health, space
+from .levels import hierarchy
 from .summaries import summarise
 from .tables import GLANCE_EXAMPLES, means_of_finite, unlikely
 
@@ -353,6 +354,7 @@ KIND = Kind(
         gaps,
         imputations,
         likelihoods,
+        hierarchy,
         space,
         health,
         unlikely,

@@ -15,6 +15,7 @@ from ..text import format_number, format_tick
 from .bound import measured
 from .given import conditions
 from .latent import health, space
+from .levels import SEPARATE_LEVELS, hierarchy, label
 
 RANDOM_RECONSTRUCTIONS = 24
 """At most this many random examples are reconstructed."""
@@ -154,8 +155,9 @@ def samples(run: Run, findings: DenseFindings) -> Section | None:
         )
     ]
     level_count = len(run.model.latents.sizes)
-    for level in reversed(range(level_count - 1)):
-        pictures.append(_level_samples(findings, level, level_count))
+    if level_count <= SEPARATE_LEVELS:
+        for level in reversed(range(level_count - 1)):
+            pictures.append(_level_samples(findings, level, level_count))
     return Section("Samples", pictures=tuple(pictures))
 
 
@@ -170,13 +172,13 @@ def _level_samples(findings: DenseFindings, level: int, level_count: int) -> Pic
     """Draws rows of samples; those of a row share all levels above one."""
     groups = findings.run.vary(level, 8, 8)
     images = np.stack([findings.shown(group) for group in groups])
-    upper = f"level {level + 2}"
+    upper = f"level {level + 2} is"
     if level + 2 < level_count:
-        upper = f"levels {level + 2} and above"
+        upper = f"level {level + 2} and all above it are"
     return Picture(
         f"samples_level_{level + 1}",
         f"Level {level + 1} varied, those above it fixed",
-        f"In each row {upper} is fixed, and level {level + 1} is drawn eight times.",
+        f"In each row {upper} fixed, and level {level + 1} is drawn eight times.",
         lambda ax: strips(images, ax),
         photo=True,
     )
@@ -184,7 +186,10 @@ def _level_samples(findings: DenseFindings, level: int, level_count: int) -> Pic
 
 def manifold(run: Run, findings: DenseFindings) -> Section | None:
     """Shows what the decoder makes of its latent space; None where there is nothing to show."""
-    levels = range(len(findings.means))
+    levels = findings.shown_levels
+    if not run.model.latents.markov:
+        # Values of a lower level mean something only beside those of the levels above it.
+        levels = levels[-1:]
     pictures: list[Picture | None] = []
     for level in levels:
         if findings.means[level].shape[1] < 2:
@@ -353,52 +358,59 @@ def _traversal(findings: DenseFindings, level: int) -> Picture | None:
     if len(dims) < len(active):
         moved = f"each of the {len(dims)} that carry most, of {len(active)} active dimensions"
     unit = _unit_of_codes(findings, level)
+    below = ""
+    if level:
+        below = ", and the levels below are at their prior means"
     rows = [f"z{i + 1}" for i in dims]
     columns = [format_tick(step) for step in STEPS]
     return Picture(
         f"traversals_{level + 1}",
         f"Traversals{of_level}",
         f"From the code of one example, {moved}{of_level}, one at a time, is moved through its "
-        f"range{unit}; the others stay{findings.tell_first}.",
+        f"range{unit}; the others stay{below}{findings.tell_first}.",
         lambda ax: strips(images, ax, rows=rows, columns=columns),
         photo=True,
     )
 
 
 def _interpolations(findings: DenseFindings) -> Picture | None:
-    """Draws straight lines between the codes of pairs of examples, at the level next to the data.
+    """Draws straight lines between the codes of pairs of examples, at every level.
 
     Returns:
         The picture, or None for too few examples.
     """
-    codes = findings.means[0]
     count = INTERPOLATED_PAIRS
-    if len(codes) < 2 * count:
+    examples = len(findings.means[0])
+    if examples < 2 * count:
         return None
-    order = np.random.default_rng(1).permutation(len(codes))
+    order = np.random.default_rng(1).permutation(examples)
     firsts = order[:count]
     lasts = order[count : 2 * count]
     steps = np.linspace(0, 1, INTERPOLATION_STEPS)[:, None]
-    lines = []
-    for first, last in zip(firsts, lasts, strict=True):
-        lines.append(codes[first] * (1 - steps) + codes[last] * steps)
-    ends = None
+    zs = []
+    for codes in findings.means:
+        lines = codes[firsts, None] * (1 - steps) + codes[lasts, None] * steps
+        zs.append(lines.reshape(-1, codes.shape[1]))
+    given = None
     told = ""
     if findings.mapped.conditions is not None:
         of_both = findings.mapped.conditions[np.stack([firsts, lasts], axis=1)]
-        ends = of_both.repeat(INTERPOLATION_STEPS // 2, axis=1)
+        nearer = of_both.repeat(INTERPOLATION_STEPS // 2, axis=1)
+        columns = findings.run.schema.given
+        given = as_given(columns, nearer.reshape(-1, len(columns)))
         told = ", under the conditions of the nearer one"
-    between = _decode(findings, np.stack(lines), conditions=ends)
+    flat = findings.shown(findings.run.decode_levels(zs, given=given))
+    between = flat.reshape(count, INTERPOLATION_STEPS, *flat.shape[1:])
     first_originals = findings.shown(findings.mapped.tensor(firsts))[:, None]
     last_originals = findings.shown(findings.mapped.tensor(lasts))[:, None]
     images = np.concatenate([first_originals, between, last_originals], axis=1)
-    columns = ["original", *[""] * len(steps), "original"]
+    headings = ["original", *[""] * len(steps), "original"]
     return Picture(
         "interpolations",
         "Interpolations",
         "In each row two originals at the ends, and between them the decoder along the straight "
         f"line between their codes{told}.",
-        lambda ax: strips(images, ax, columns=columns),
+        lambda ax: strips(images, ax, columns=headings),
         photo=True,
     )
 
@@ -437,7 +449,18 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=DenseFindings,
-    parts=(measured, reconstructions, samples, conditions, manifold, space, health, unlikely),
+    parts=(
+        measured,
+        reconstructions,
+        samples,
+        hierarchy,
+        conditions,
+        manifold,
+        space,
+        label,
+        health,
+        unlikely,
+    ),
     panels=(
         "elbo",
         "objective",
@@ -446,6 +469,8 @@ KIND = Kind(
         "given_1",
         "swap_1",
         "manifold_1",
+        "reconstructions_by_level",
+        "level_rates",
         "codes_1",
         "tsne_1",
         "opentsne_1",

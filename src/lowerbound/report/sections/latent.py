@@ -3,6 +3,7 @@ in use.
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..figures import classes, histogram, marginals, rates, shades
 from ..findings.dense import DenseFindings
 from ..projection import Plane, plane, principal
 from ..records import Picture, Section
-from ..text import shorten
+from ..text import name_level, shorten
 
 LEAST_RATE = 0.1
 """Latents of a lower rate than this, in nats, tell next to nothing."""
@@ -30,6 +31,14 @@ MISFIT = 4.0
 """
 
 
+FREE_BITS = 2.0
+"""The free bits that are advised for a level that has collapsed, in nats."""
+
+
+FREE_BITS_SHARE = 0.3
+"""They are to fall to 0 in this share of the fit."""
+
+
 COMPARED_EXAMPLES = 100
 """The aggregate posterior of fewer examples than this is not compared with the prior in words."""
 
@@ -42,33 +51,47 @@ AGGREGATE_PANELS = 8
 """The aggregate posterior is shown in at most this many dimensions."""
 
 
-def usage(statistics: LatentStatistics, example: str, examples: str) -> Section:
+def usage(
+    statistics: LatentStatistics,
+    example: str,
+    examples: str,
+    *,
+    shown: Sequence[int] | None = None,
+    advice: str = "",
+) -> Section:
     """Shows whether latents are in use.
 
     Args:
         statistics: what the latents carry, by level.
         example: what an example is called: "user".
         examples: the examples that were measured, in words: "500 test users".
+        shown: the levels that are drawn and told of, from 0; None for all. All may be warned of.
+        advice: what to do about a level of several that has collapsed.
     """
     sentences = []
     warnings: list[str] = []
     pictures = []
-    level_count = len(statistics.active_units)
+    count = len(statistics.active_units)
     for i, (rate, variance, active) in enumerate(zip(*statistics, strict=True)):
-        level = f" of level {i + 1}" if level_count > 1 else ""
-        size = len(variance)
-        sentence = (
-            f"{active} of {size} units{level} are active "
-            "(variance of the posterior mean above 0.01)"
-        )
         total = math.nan
         if rate is not None:
             total = float(rate.sum())
+        size = len(variance)
+        name = ""
+        if count > 1:
+            name = f" of {name_level(i, count)}"
+        warnings += _collapse_warnings(active, size, total, name, example, advice)
+        if shown is not None and i not in shown:
+            continue
+        level = f" of level {i + 1}" if count > 1 else ""
+        sentence = f"{active} of {size} units{level} are active"
+        if count == 1:
+            sentence += " (variance of the posterior mean above 0.01)"
+        if rate is not None:
             sentence += f", and the rate is {total:.2f} nats in all"
             caption = f"The rate of each dimension{level}, over {examples}."
             pictures.append(_rate_picture(i, level, rate, active, caption))
         sentences.append(f"{sentence}, over {examples}.")
-        warnings += _collapse_warnings(active, size, total, level, example)
     return Section(
         "Health of the latents", tuple(sentences), tuple(warnings), pictures=tuple(pictures)
     )
@@ -84,7 +107,9 @@ def _rate_picture(index: int, level: str, rate: Tensor, active: int, caption: st
     )
 
 
-def _collapse_warnings(active: int, size: int, rate: float, level: str, example: str) -> list[str]:
+def _collapse_warnings(
+    active: int, size: int, rate: float, level: str, example: str, advice: str
+) -> list[str]:
     """Warns of latents that tell nothing, and of those that are little used."""
     if rate < LEAST_RATE:
         verdict = "carry next to nothing"
@@ -94,7 +119,7 @@ def _collapse_warnings(active: int, size: int, rate: float, level: str, example:
             amount = "nothing"
         message = (
             f"The latents{level} {verdict}: their rate is {rate:.3f} nats, so that codes tell "
-            f"{amount} of the {example}."
+            f"{amount} of the {example}{advice}."
         )
         return [message]
     if active < LEAST_ACTIVE * size:
@@ -111,10 +136,16 @@ def health(run: Run, findings: DenseFindings) -> Section | None:
     if findings.latent is None:
         return None
     examples = f"{len(findings.examples):,} {findings.split} examples"
-    used = usage(findings.latent, "example", examples)
+    used = usage(
+        findings.latent,
+        "example",
+        examples,
+        shown=findings.shown_levels,
+        advice=_advise_free_bits(run),
+    )
     sentences = [*used.sentences]
     pictures = [*used.pictures]
-    for level in range(len(findings.draws)):
+    for level in findings.shown_levels:
         sentence, picture = _aggregate_posterior(findings, level)
         if len(findings.mapped) >= COMPARED_EXAMPLES:
             sentences.append(sentence)
@@ -125,6 +156,28 @@ def health(run: Run, findings: DenseFindings) -> Section | None:
         (*used.warnings, *_misfit_warnings(findings), *_overfit_warnings(findings)),
         pictures=tuple(pictures),
     )
+
+
+def _advise_free_bits(run: Run) -> str:
+    """Says what holds open the levels of a hierarchy; "" where there is nothing to do it with."""
+    count = len(run.model.latents.sizes)
+    if count == 1 or not hasattr(run.recipe.objective, "free_bits"):
+        return ""
+    return (
+        "; free bits keep levels in use while the others are learned, such as --set "
+        f'objective.free_bits=\'{{type="Linear",start={FREE_BITS:g},stop=0.0,steps='
+        f"{_first_steps(run)}}}' (nats per level, falling to 0)"
+    )
+
+
+def _first_steps(run: Run) -> int:
+    """Counts the optimiser steps of the part of a fit in which free bits fall."""
+    examples = run.split_sizes().get("train", 0)
+    batches = -(-examples // run.recipe.training.batch_size)
+    steps = max(run.recipe.training.epochs * batches, 1)
+    if run.recipe.training.steps is not None:
+        steps = min(steps, run.recipe.training.steps)
+    return max(round(FREE_BITS_SHARE * steps), 1)
 
 
 def _aggregate_posterior(findings: DenseFindings, level: int) -> tuple[str, Picture]:
@@ -215,7 +268,7 @@ def _overfit_warnings(findings: DenseFindings) -> list[str]:
 def space(run: Run, findings: DenseFindings) -> Section:
     """Shows where the codes of the examples lie."""
     pictures: list[Picture] = []
-    for level in range(len(findings.means)):
+    for level in findings.shown_levels:
         pictures += _code_pictures(findings, level)
     return Section("Latent space", pictures=tuple(pictures))
 

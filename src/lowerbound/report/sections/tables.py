@@ -12,6 +12,7 @@ from ..text import column_names, format_number, format_significant, shorten
 from .bound import measured
 from .given import conditions
 from .latent import health, space
+from .levels import hierarchy, label
 
 HISTOGRAM_COLUMNS = 12
 """At most this many columns have a histogram."""
@@ -266,7 +267,17 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=DenseFindings,
-    parts=(measured, columns, conditions, likelihoods, space, health, unlikely),
+    parts=(
+        measured,
+        columns,
+        conditions,
+        likelihoods,
+        hierarchy,
+        space,
+        label,
+        health,
+        unlikely,
+    ),
     panels=(
         "elbo",
         "objective",

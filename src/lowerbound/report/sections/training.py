@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from ...errors import RunError, one_line
 from ...run import Run
 from ...system.files import is_file, within
-from ..figures import lines
+from ..figures import lines, stacked
 from ..records import Picture, Section
-from ..text import HIDDEN_IN_TRAINING, metric_title
+from ..text import HIDDEN_IN_TRAINING, metric_title, name_level
 
 MetricRows = list[dict[str, float]]
 """The rows of metrics.csv: the numbers of each epoch, by column."""
@@ -99,6 +99,11 @@ def _curves(run: Run, rows: MetricRows) -> list[Picture]:
         if name == "objective" and _is_minus_elbo(rows):
             continue
         labels = _curve_labels(rows, columns, name)
+        if name == "rate" and not run.model.latents.markov:
+            stack = _stacked_rates(rows, labels, best_epoch)
+            if stack is not None:
+                pictures.append(stack)
+                continue
         if labels:
             pictures.append(_curve(rows, name, labels, best_epoch))
     return pictures
@@ -159,6 +164,35 @@ def _curve_labels(rows: MetricRows, columns: Sequence[str], curve: str) -> dict[
                 label = f"level {level}, {split}"
             labels[column] = label
     return labels
+
+
+def _stacked_rates(
+    rows: MetricRows, columns: Sequence[str], best_epoch: int | None
+) -> Picture | None:
+    """Draws the rates of the levels of a ladder, none of which is below 0, one on the other.
+
+    They are those of the validation split, or else of training.
+
+    Returns:
+        The picture, or None where no split has the rates.
+    """
+    split = "train"
+    if any(column.startswith("validation_rate_") for column in columns):
+        split = "validation"
+    count = sum(column.startswith(f"{split}_rate_") for column in columns)
+    if count == 0:
+        return None
+    # The top level is drawn first: what the others add lies on it.
+    labels = {
+        f"{split}_rate_{level + 1}": name_level(level, count) for level in reversed(range(count))
+    }
+    title, caption = CURVES["rate"]
+    return Picture(
+        "rate",
+        f"{title} by level, {split}",
+        f"{caption} The levels lie one on the other, the top one below.",
+        lambda ax: stacked(rows, labels, "nats per example", ax, best_epoch=best_epoch),
+    )
 
 
 def _curve(rows: MetricRows, name: str, labels: dict[str, str], best_epoch: int | None) -> Picture:
