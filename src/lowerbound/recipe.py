@@ -166,15 +166,10 @@ class Training:
             raise ValueError(
                 f"phases are for one process, got devices={self.devices}, nodes={self.nodes}"
             )
-        if self.compile is True and self.accumulate > 1:
+        if self.compile in (True, "graphs") and self.accumulate > 1:
             raise ValueError(
-                f"accumulate={self.accumulate} is for models as they are, got compile=True; "
-                "allowed: false, 'auto'"
-            )
-        if self.compile == "graphs" and self.accumulate > 1:
-            raise ValueError(
-                "compile='graphs' is for steps that are computed in one part, got "
-                f"accumulate={self.accumulate}; take compile=true"
+                f"accumulate={self.accumulate} is for models as they are, got "
+                f"compile={self.compile!r}; allowed: false, 'auto'"
             )
         if self.strategy == "fsdp":
             self._refuse_unsharded()

@@ -560,7 +560,7 @@ WRONG = [
     (
         "CUDA graphs of steps in several parts",
         "fit plain.toml --data good.csv --set training.compile=graphs --set training.accumulate=2",
-        "recipe: training: compile='graphs' is for steps that are computed in one part, got accumulate=2; take compile=true",
+        "recipe: training: accumulate=2 is for models as they are, got compile='graphs'; allowed: false, 'auto'",
     ),
     (
         "a sharded model that is compiled",
