@@ -176,6 +176,59 @@ def floor(result: Result) -> str:
     )
 
 
+def gpu(results: Path) -> str:
+    """What a GPU makes of the models: `ladder-mnist-gpu` by its step, and as it was trained."""
+    result = found(results, "gpu")
+    if result is None:
+        return missing("gpu.py")
+    parts = []
+    if "steps" in result:
+        parts.append(steps_of_ladder(result["steps"]))
+    if "train" in result and "test_log_likelihood" in result["train"]:
+        parts.append(trained_ladder(result["train"]))
+    if "agreement" in result:
+        disagreeing = []
+        for name, one in result["agreement"].items():
+            if not one.get("agrees"):
+                disagreeing.append(name)
+        said = f"{len(result['agreement'])} recipes compared with the CPU in float32"
+        told = ", ".join(disagreeing) or "none"
+        parts.append(f"{said}; outside of the tolerance, or not computed: {told}.")
+    card = result["card"]
+    driver = f"driver {card.get('driver', '-')}, CUDA {card.get('cuda', '-')}"
+    parts.append(f"{card['name']}, {driver}; {machine(result)}.")
+    return "\n\n".join(parts)
+
+
+def steps_of_ladder(steps: Result) -> str:
+    """The variants of a step, and what a step needs at the least."""
+    rows = []
+    for name, one in steps["measured"].items():
+        if "error" in one:
+            rows.append([name, one["error"], "-", "-", "-"])
+            continue
+        share = f"{100 * one['share_of_floor']:.0f} %"
+        memory = "-"
+        if one["peak_gigabytes"] is not None:
+            memory = number(one["peak_gigabytes"])
+        speed = cell(one["examples_per_second"])
+        rows.append([name, cell(one["milliseconds"]), speed, share, memory])
+    head = [f"{steps['recipe']}, batch {steps['batch_size']}", "ms a step", "examples/s"]
+    head += ["of the bf16 floor", "peak GB"]
+    rate = steps["rates"]["product bf16"] / 1e12
+    floor = f"{steps['operations'] / 1e9:,.0f} billion operations a step"
+    return f"{table(head, rows)}\n\n{floor}; large products at {number(rate)} TFLOP/s in bfloat16."
+
+
+def trained_ladder(train: Result) -> str:
+    """What the ladder reached."""
+    measured = train["test_log_likelihood"]
+    value = f"{-measured['value']:.2f} ± {measured['standard_error']:.2f} nats"
+    how = f"{measured['images']:,} test images of {train['data']}, {measured['samples']:,} samples"
+    steps = f"{train['steps']:,} steps in {number(train['seconds'])} s"
+    return f"Trained: -log p(x) {value} ({how} of the posterior) after {steps}."
+
+
 def quality(results: Path) -> str:
     """Seconds to the published quality of both systems."""
     rows, last = [], None
@@ -384,6 +437,7 @@ def serving(results: Path) -> str:
 TABLES: dict[str, Callable[[Path], str]] = {
     "training": training,
     "training-cuda": lambda results: training(results, "-cuda"),
+    "gpu": gpu,
     "quality": quality,
     "likelihood": likelihood,
     "startup": startup,

@@ -114,7 +114,8 @@ class Training:
         precision: floating-point type of the matrix products.
         compile: whether torch.compile turns the model into the same function with fewer and larger
             operations. It takes some ten seconds at the start and needs a C++ compiler. "auto"
-            compiles where it pays: small models and long runs of one process.
+            compiles where it pays: small models and long runs of one process. "graphs" compiles,
+            and lets a GPU replay the operations of a pass as one CUDA graph.
         recompute: whether the blocks of the networks that can be (those of `ResNet` and of ladders)
             are computed a second time in the backward pass, so that their inner values need no
             memory; the numbers are the same to the last bit, and a step takes up to a third more
@@ -154,7 +155,7 @@ class Training:
     nodes: PositiveInt = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
-    compile: bool | Literal["auto"] = "auto"
+    compile: bool | Literal["auto", "graphs"] = "auto"
     recompute: bool = False
     threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -166,20 +167,20 @@ class Training:
             raise ValueError(
                 f"phases are for one process, got devices={self.devices}, nodes={self.nodes}"
             )
-        if self.compile is True and self.accumulate > 1:
+        if self.compile in (True, "graphs") and self.accumulate > 1:
             raise ValueError(
-                f"accumulate={self.accumulate} is for models as they are, got compile=True; "
-                "allowed: false, 'auto'"
+                f"accumulate={self.accumulate} is for models as they are, got "
+                f"compile={self.compile!r}; allowed: false, 'auto'"
             )
         if self.strategy == "fsdp":
             self._refuse_unsharded()
 
     def _refuse_unsharded(self) -> None:
         """Refuses settings that fully sharded training does not support."""
-        if self.compile is True:
+        if self.compile in (True, "graphs"):
             raise ValueError(
-                "strategy='fsdp' is for models as they are, got compile=True; allowed: false, "
-                "'auto'"
+                f"strategy='fsdp' is for models as they are, got compile={self.compile!r}; "
+                "allowed: false, 'auto'"
             )
         if self.optimizer in WHOLE:
             allowed = ", ".join(name for name in optimizers() if name not in WHOLE)

@@ -24,6 +24,7 @@ LONG = execution.COMPILED_STEPS
         (MLP((8,)), "auto", LONG, True),
         (MLP((8,)), "auto", LONG - 1, False),
         (MLP((8,)), True, 1, True),
+        (MLP((8,)), "graphs", 1, True),
         (MLP((8,)), False, LONG, False),
         (Conv((4,)), "auto", LONG, False),
         (Conv((4,)), True, 1, True),
@@ -94,3 +95,13 @@ def test_a_compiled_model_draws_the_same_numbers_and_gives_the_same_gradients():
     for plain, other in (found[:2], found[2:]):
         for wanted, got in zip(plain, other, strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("choice", "expected"), [(True, None), ("graphs", True)])
+def test_only_graphs_asks_for_cuda_graphs(choice, expected, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(execution, "compiler", lambda: "g++")
+    monkeypatch.setattr(torch, "compile", lambda model, **options: asked.update(options) or model)
+    compiled(Architecture(latent=(2,), network=MLP((8,))).build((4,)), choice, 1, 10)
+    assert asked["options"].get("triton.cudagraphs") is expected
+    assert asked["options"]["fallback_random"] is True

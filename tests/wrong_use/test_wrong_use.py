@@ -558,6 +558,11 @@ WRONG = [
         ),
     ),
     (
+        "CUDA graphs of steps in several parts",
+        "fit plain.toml --data good.csv --set training.compile=graphs --set training.accumulate=2",
+        "recipe: training: accumulate=2 is for models as they are, got compile='graphs'; allowed: false, 'auto'",
+    ),
+    (
         "a sharded model that is compiled",
         "fit plain.toml --data good.csv --set training.strategy=fsdp --set training.compile=true",
         "recipe: training: strategy='fsdp' is for models as they are, got compile=True; allowed: false, 'auto'",

@@ -16,9 +16,16 @@ from ..errors import ConfigError, DataError, one_line
 from ..system.machine import keep_freed_memory, limit_threads
 
 CHUNK_NUMBERS = 2**20
-"""The numbers of the widest row in one chunk of samples x examples.
+"""The numbers of the widest row in one chunk of samples x examples, on a CPU.
 
 They are few enough for the cache, and enough for the matrix products.
+"""
+
+DEVICE_CHUNK_NUMBERS = 2**26
+"""The same on another device: 256 MiB of float32, of which a chunk holds several at a time.
+
+They are many enough for each operation to take longer than it takes to start it. Reckoned for GPUs,
+and not measured on one.
 """
 
 SPARSE_CHUNK = 512
@@ -27,6 +34,8 @@ SPARSE_CHUNK = 512
 
 class Model(Protocol):
     """What a measure must know of a model to choose the size of its chunks.
+
+    Its parameters say which device it is on.
 
     Attributes:
         widest: how many numbers the widest row of one example has, be it the example itself.
@@ -37,6 +46,8 @@ class Model(Protocol):
     def widest(self) -> int: ...
 
     sparse: bool
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 class Batches(Protocol):
@@ -60,14 +71,22 @@ def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
     keep_freed_memory()
     limit_threads()
     modes = {module: module.training for module in model.modules()}
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(seed)
+    device = device_of(model)
+    with streams_kept(device), torch.no_grad():
+        restart(seed, device)
         model.eval()
         try:
             yield
         finally:
             for module, training in modes.items():
                 module.training = training
+
+
+def device_of(model: "Model | nn.Module") -> torch.device:
+    """Returns the device of a model's parameters; that of a model without any is the CPU."""
+    for parameter in model.parameters():
+        return parameter.device
+    return torch.device("cpu")
 
 
 def restart(seed: int, device: torch.device) -> None:
@@ -78,8 +97,34 @@ def restart(seed: int, device: torch.device) -> None:
     """
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
+    elif device.type == "cuda":
+        torch.default_generator.manual_seed(seed)
+        torch.cuda.default_generators[_number_of(device)].manual_seed(seed)
+    elif device.type == "mps":
+        torch.default_generator.manual_seed(seed)
+        torch.mps.manual_seed(seed)
     else:
         torch.manual_seed(seed)
+
+
+@contextmanager
+def streams_kept(device: torch.device) -> Iterator[None]:
+    """Gives the random streams of the CPU and of a device back as they were, after a block.
+
+    Those of other devices stay as they are: to keep them too would take each of them into use.
+    """
+    devices = []
+    if device.type == "cuda":
+        devices = [_number_of(device)]
+    with torch.random.fork_rng(devices):
+        yield
+
+
+def _number_of(device: torch.device) -> int:
+    """Returns the number of a CUDA device; one without a number is the current one."""
+    if device.index is None:
+        return torch.cuda.current_device()
+    return device.index
 
 
 def _is_whole(number: object) -> bool:
@@ -117,7 +162,10 @@ def chunk_size(model: Model) -> int:
     """
     if model.sparse:
         return SPARSE_CHUNK
-    return max(1, CHUNK_NUMBERS // max(model.widest, 512))
+    numbers = CHUNK_NUMBERS
+    if device_of(model).type != "cpu":
+        numbers = DEVICE_CHUNK_NUMBERS
+    return max(1, numbers // max(model.widest, 512))
 
 
 def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:

@@ -22,7 +22,7 @@ from torch.distributions import Distribution, constraints
 from ..batch import Batch
 from ..latents import Level, code, log_posterior, stretched
 from ..model import VAE
-from .batches import restart
+from .batches import device_of, restart, streams_kept
 from .laplace import Normals, find_modes
 
 
@@ -109,7 +109,8 @@ def fitting(proposal: Proposal, model: VAE, batch: Batch) -> Proposal:
     """
     if proposal == POSTERIOR_ALONE or model.sparse:
         return POSTERIOR_ALONE
-    with torch.random.fork_rng():  # so that it is no part of the draws
+    # Kept, so that it is no part of the draws.
+    with streams_kept(device_of(model)):
         levels = model.infer(batch).levels
     for level in levels:
         if getattr(level.q, "only_own_draws", False):
@@ -312,8 +313,9 @@ class Sampler:
 def _stretched_draws(levels: Sequence[Level], count: int, factor: float, seed: int) -> list[Tensor]:
     """Draws each level from its stretched posterior by the noise of a seed, (count, B, d)."""
     zs = []
-    with torch.random.fork_rng():
-        restart(seed, levels[0].z.device)
+    device = levels[0].z.device
+    with streams_kept(device):
+        restart(seed, device)
         for level in levels:
             shape = torch.Size()
             if len(level.q.batch_shape) == 1:  # the level that is inferred first

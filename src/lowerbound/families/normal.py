@@ -117,7 +117,8 @@ class Normal(Family):
         """
         if isinstance(self.variance, str):
             return bounded(values[1]) / 2
-        return values[0].new_tensor(math.log(self.variance) / 2)
+        # Filled on the device: a number that is copied to it would be waited for.
+        return values[0].new_full((), math.log(self.variance) / 2)
 
     def caveat(self, low: float, high: float, levels: int | None) -> str | None:
         return grid_caveat(levels)

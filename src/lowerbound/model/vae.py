@@ -283,13 +283,13 @@ class VAE(nn.Module):
         """Scores each column for each sparse row of a batch, (B, I).
 
         A score is the natural parameter of p(x | z) at the posterior mean: it ranks the columns as
-        the mean of p(x | z) does.
+        the mean of p(x | z) does. The rows may be on another device than the model.
 
         Raises:
             ConfigError: this is not a model of sparse rows.
         """
-        batch = self._encoder_input(history)
-        p = self.decode(self.latents.means(batch).context)
+        rows = history.to(next(self.parameters()).device)
+        p = self.decode(self.latents.means(self._encoder_input(rows)).context)
         natural = getattr(p, "natural", None)
         if not isinstance(natural, DeferredLinear):
             raise ConfigError(

@@ -40,7 +40,7 @@ class Last(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         is_small = self.out_channels <= FEW_OUTPUTS and not any(self.padding)
-        if not is_small or compute_type(x) != torch.float32 or not _is_measured(x):
+        if not is_small or not _is_measured(x) or compute_type(x) != torch.float32:
             return super().forward(x)
         return _FewOutputsConvolution.apply(x, self.weight, self.bias)
 

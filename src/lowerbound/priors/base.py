@@ -50,7 +50,7 @@ def sees_examples(module: nn.Module, place: Place) -> bool:
     context = torch.zeros(2, *place.context)
     if context.is_meta:
         return False
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         return len(module(context).batch_shape) > 0
 
 

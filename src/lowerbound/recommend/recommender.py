@@ -195,7 +195,7 @@ class Recommender:
         is_binary = run.schema.levels == 2
         self._reader = HistoryReader(self.catalogue, is_binary, how.columns, unknown == "error")
         model = run.model
-        if next(model.parameters()).is_cuda:
+        if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
             self._trunk = Trunk(model)

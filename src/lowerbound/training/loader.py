@@ -11,10 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..batch import Batch, as_batch
+from ..batch import Batch, Values, as_batch
 from ..data import Split
 from ..distributed.processes import Processes, Share
+from ..evaluation.batches import restart
 from ..recipe import Training
+from ..sparse import SparseRows
 from .seeds import NOISE_STREAM, ORDER_STREAM, derive_seed
 
 
@@ -103,7 +105,7 @@ class Loader:
 
     def seed(self, step: int) -> None:
         """Seeds the noise of a step."""
-        self._seed_device(self._noise(step))
+        restart(self._noise(step), self.device)
 
     def _noise(self, step: int) -> int:
         """Returns the seed of what is drawn for a step."""
@@ -128,15 +130,33 @@ class Loader:
                 batches = [whole.take(share.rows) for share in shares]
         else:
             batches = [as_batch(self.train.batch(index[s.rows], noise)) for s in shares]
+        if self.device.type == "cuda":
+            return [upload(batch, self.device) for batch in batches]
         return [batch.to(self.device) for batch in batches]
 
-    def _seed_device(self, seed: int) -> None:
-        """Seeds the device that draws the noise.
 
-        `torch.manual_seed` would also queue this for devices that are not in use.
-        """
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.default_generators[self.device.index].manual_seed(seed)
-        elif self.device.type == "mps":
-            torch.mps.manual_seed(seed)
+def upload(batch: Batch, device: torch.device) -> Batch:
+    """Copies a batch to a GPU without waiting for what the GPU is doing.
+
+    From pinned memory the copy takes its turn among the work of the GPU, so that the next batch is
+    read and the next step prepared meanwhile. PyTorch keeps the pinned memory until the copy is
+    done.
+    """
+
+    def send(values: Tensor) -> Tensor:
+        return values.pin_memory().to(device, non_blocking=True)
+
+    x: Values
+    if isinstance(batch.x, SparseRows):
+        x = SparseRows(
+            send(batch.x.offsets), send(batch.x.columns), send(batch.x.values), batch.x.width
+        )
+    else:
+        x = send(batch.x)
+    beside = []
+    for values in (batch.given, batch.observed):
+        if values is not None:
+            values = send(values)
+        beside.append(values)
+    given, observed = beside
+    return Batch(x, given, observed)

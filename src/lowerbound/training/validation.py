@@ -25,7 +25,7 @@ def refuse_unfit(data: Dataset, settings: Training) -> None:
             "allowed: objective"
         )
     refuse_lacking_splits(data, settings)
-    if settings.compile is True:
+    if settings.compile in (True, "graphs"):
         data.schema.refuse_interactions(
             "training.compile is for dense examples; interactions need no compilation"
         )
