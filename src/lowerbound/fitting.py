@@ -64,6 +64,7 @@ from .training.validation import measure_test
 MAY_CHANGE_ON_RESUME = (
     "epochs",
     "steps",
+    "accumulate",
     "devices",
     "nodes",
     "strategy",

@@ -51,6 +51,14 @@ class Objective(ABC):
         """Returns what else follows a schedule, at this step, by its column of metrics.csv."""
         return {}
 
+    def is_mean(self, step: float = math.inf, total: float = 1) -> bool:
+        """Says whether the loss of a batch is at this step the mean of the losses of its examples.
+
+        The parts of a batch that is computed in parts (`training.accumulate`) then need nothing of
+        each other. Where it is not, a step in parts has one more forward pass, and is right too.
+        """
+        return False
+
 
 def with_extra(loss: Tensor, terms: Terms) -> Tensor:
     """Adds the mean of the extra term of the latents, where there is one; see `Terms.extra`."""
@@ -109,6 +117,9 @@ class Elbo(Objective):
             return {}
         return {"free_bits": self.free_bits(step, total)}
 
+    def is_mean(self, step: float = math.inf, total: float = 1) -> bool:
+        return at(self.free_bits, step, total) <= 0
+
 
 @checked
 class Iwae(Objective):
@@ -120,6 +131,9 @@ class Iwae(Objective):
         samples = len(terms.log_weight)
         loss = math.log(samples) - torch.logsumexp(terms.log_weight, 0).mean()
         return with_extra(loss, terms)
+
+    def is_mean(self, step: float = math.inf, total: float = 1) -> bool:
+        return True
 
 
 @checked
@@ -133,6 +147,9 @@ class Reconstruction(Objective):
 
     def weight(self, step: float = math.inf, total: float = 1) -> float:
         return 0.0
+
+    def is_mean(self, step: float = math.inf, total: float = 1) -> bool:
+        return True
 
 
 @checked
@@ -151,6 +168,9 @@ class PublishedHierarchical(Objective):
 
     def weight(self, step: float = math.inf, total: float = 1) -> float:
         return 2.0
+
+    def is_mean(self, step: float = math.inf, total: float = 1) -> bool:
+        return True
 
 
 AnyObjective = Annotated[Objective, part(__name__, Objective)]

@@ -69,6 +69,9 @@ class Training:
     Args:
         epochs: largest number of passes over the training split.
         batch_size: examples in one optimiser step, summed over all processes.
+        accumulate: parts in which each process computes its examples of a step, one after the
+            other. The step is that of the whole batch, and memory holds one part alone. An
+            objective with free bits, which is no mean over examples, costs one more forward pass.
         samples: Monte-Carlo samples of z for each example (L, or the k of the importance-weighted
             bound).
         optimizer: name of an optimiser of torch.optim, or of `lowerbound.optimizers`; see
@@ -126,6 +129,7 @@ class Training:
 
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 100
+    accumulate: PositiveInt = 1
     samples: PositiveInt = 1
     optimizer: str = "Adam"
     optimizer_options: dict[str, bool | int | float | tuple[float, ...]] = field(
@@ -160,6 +164,11 @@ class Training:
         if self.phases and processes > 1:
             raise ValueError(
                 f"phases are for one process, got devices={self.devices}, nodes={self.nodes}"
+            )
+        if self.compile is True and self.accumulate > 1:
+            raise ValueError(
+                f"accumulate={self.accumulate} is for models as they are, got compile=True; "
+                "allowed: false, 'auto'"
             )
         if self.strategy == "fsdp":
             self._refuse_unsharded()

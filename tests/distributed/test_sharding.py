@@ -146,6 +146,7 @@ def test_an_optimiser_that_needs_whole_weights_is_refused(optimizer):
         {"ema": 0.9},
         {"skip_above": 15.0},
         {"skip_above": 15.0, "clip": 3.0},
+        {"accumulate": 3},
     ],
 )
 def test_clipping_skipping_stopping_and_averaging_do_the_same(digits, fabric, changed):

@@ -27,6 +27,18 @@ def test_every_example_counts_in_one_process(world, whole):
     assert all(len(share.rows) == max(1, share.size) for share in parts)
 
 
+@pytest.mark.parametrize(("world", "whole", "parts"), [(1, 7, 3), (2, 7, 3), (3, 7, 2), (2, 3, 2)])
+def test_the_parts_of_all_shares_have_every_example_once(world, whole, parts):
+    seen = []
+    for rank in range(world):
+        share = Share(rank, world, whole)
+        own = [share.part(number, parts) for number in range(parts)]
+        rows = torch.cat([part.rows[: part.size] for part in own])
+        assert sorted(rows.tolist()) == share.rows[: share.size].tolist()
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(whole))
+
+
 @pytest.mark.parametrize("kind", [noise.Dropout(0.4), noise.GaussianNoise(0.3), noise.Binarize()])
 def test_noise_of_a_share_is_that_of_the_whole(kind):
     x = torch.rand(7, 5)

@@ -18,7 +18,7 @@ ORDER = (
     ("errors", "sparse"),
     ("specs", "system"),
     ("networks",),
-    ("distributed", "tracking", "ladders"),
+    ("distributed", "tracking"),
     ("schedules", "optimizers", "baselines"),
     ("batch", "columns"),
     ("noise", "families"),

@@ -42,9 +42,9 @@ from lowerbound.families import (
     Normal,
     base,
 )
-from lowerbound.ladders import ConvLadder, Ladder, MLPLadder
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import Network
+from lowerbound.networks.ladders import ConvLadder, Ladder, MLPLadder
 from lowerbound.noise import Dropout, Noise
 from lowerbound.objectives import Elbo, Objective
 from lowerbound.priors import FlowPrior, Mixture, Prior, StandardNormal, VampPrior
@@ -123,7 +123,7 @@ def test_perceptrons_take_events_of_any_rank(part, shape):
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 7)], ids=str)
 @everything(
-    "ladders",
+    "networks.ladders",
     Ladder,
     MLPLadder(6, 2, "free", "tanh"),
     MLPLadder(6, 0, "precision"),

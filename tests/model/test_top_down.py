@@ -12,9 +12,10 @@ from lowerbound.batch import Batch
 from lowerbound.columns import ColumnSchema
 from lowerbound.errors import ConfigError, ShapeError
 from lowerbound.families import DiscretizedLogistic, Normal
-from lowerbound.ladders import ConvLadder, MLPLadder
+from lowerbound.latents import stretched
 from lowerbound.model import Architecture
 from lowerbound.networks import Conv
+from lowerbound.networks.ladders import ConvLadder, MLPLadder
 from lowerbound.noise import Dropout
 from lowerbound.priors import Mixture
 from lowerbound.testing import check_latents
@@ -179,3 +180,20 @@ def test_a_conditional_ladder_keeps_the_laws(ladder, latent, shape, conditional_
     assert not torch.equal(other.log_weight, terms.log_weight)
     samples = model.generate(4, given).mean
     assert samples.shape == (4, *shape)
+
+
+@pytest.mark.parametrize("merge", ["residual", "free", "precision"])
+def test_stretched_draws_of_all_levels_are_made_in_one_walk(merge):
+    """Each level is as far from the centre of its posterior as the factor says."""
+    model = Architecture(latent=LATENT, ladder=MLPLadder(8, merge=merge)).build((5,)).double()
+    x = torch.rand(3, 5).double()
+    torch.manual_seed(1)
+    with torch.no_grad(), stretched(4.0) as stretching:
+        wide = model.infer(x, 2000)
+    assert stretching.levels == 3
+    for level in wide.levels:
+        distance = (level.z - level.q.mean) / level.q.base_dist.scale
+        torch.testing.assert_close(
+            distance.std(0), torch.full_like(level.z[0], 4.0), atol=0.4, rtol=0
+        )
+        assert level.log_q is None

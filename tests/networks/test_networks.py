@@ -10,6 +10,7 @@ from lowerbound.errors import ShapeError
 from lowerbound.networks import MLP, Conv, ResNet
 from lowerbound.networks.base import ACTIVATIONS
 from lowerbound.networks.layers import fitting_convolution
+from lowerbound.networks.limits import bounded_above
 
 
 def widths(module):
@@ -101,3 +102,14 @@ def test_every_pixel_depends_on_z(spec):
 def test_bad_settings_are_refused(make):
     with pytest.raises(ValueError, match=r"should be|1 or more entries|at most kernel_size"):
         make()
+
+
+def test_numbers_above_a_limit_grow_like_a_logarithm():
+    numbers = torch.tensor(
+        [-1e6, -3.0, 4.9, 5.0, 6.0, 1e6], dtype=torch.float64, requires_grad=True
+    )
+    found = bounded_above(numbers, 5.0)
+    expected = torch.tensor([-1e6, -3.0, 4.9, 5.0, 5 + math.asinh(1), 5 + math.asinh(1e6 - 5)])
+    torch.testing.assert_close(found, expected.double())
+    found.sum().backward()
+    assert (numbers.grad > 0).all()

@@ -330,6 +330,15 @@ def test_a_density_is_not_asked_at_an_atom_far_away():
     torch.testing.assert_close(parameters.grad, torch.tensor([[-0.5, 0.5, 0.0, 0.0]]))
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.45, 1.0), (0.55, 3.0)])
+def test_an_atom_is_the_guess_only_where_it_is_likelier_than_all_else(share, expected):
+    """With .45 at the atom 3 the mean of the others, 1, is the guess; with .55 the atom is."""
+    column = ColumnSchema("x", atoms=(0.0, 3.0), shares=(0.1, share), mean=1.0, scale=2.0)
+    head = InflatedHead(InDataUnits(Gaussian().head([column]), [column]), [column], 2)
+    guess = head(torch.zeros(1, 5)).mean.item() * 2.0 + 1.0
+    assert guess == pytest.approx(expected, abs=1e-5)
+
+
 def test_atoms_of_which_no_share_is_known():
     column = ColumnSchema("x", atoms=(0.0,))
     head = InflatedHead(Gaussian().head([column]), [column], 1)

@@ -21,9 +21,11 @@ from lowerbound.families.transforms import Flow, import_zuko
 from lowerbound.latents import code, draw
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
+from lowerbound.networks.ladders import MLPLadder
 from lowerbound.objectives import Elbo, Iwae
 from lowerbound.priors import FlowPrior
 from lowerbound.testing import Rows, check_latents, check_prior
+from lowerbound.training import execution
 
 pytest.importorskip("zuko")
 
@@ -208,6 +210,17 @@ def test_a_chain_of_flows_keeps_the_laws(settings, latent):
     check_latents(model.latents, Batch(torch.rand(7, 5).double()))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"posterior": POSTERIORS[0]}, {"posterior": POSTERIORS[1]}, {"prior": PRIORS[0]}],
+    ids=repr,
+)
+def test_a_ladder_with_a_flow_at_its_top_keeps_the_laws(settings):
+    spec = Architecture((2, 3), ladder=MLPLadder(8), likelihood=Normal(), **settings)
+    model = bent(spec.build((5,)).double(), 0.1)
+    check_latents(model.latents, Batch(torch.rand(7, 5).double()))
+
+
 def refuse_inversion(self, y):
     raise AssertionError("an inverse autoregressive flow was inverted")
 
@@ -287,6 +300,14 @@ def test_a_copy_and_loaded_weights_are_the_same_model():
         weights.append(each.terms(x, 3).log_weight)
     assert torch.equal(weights[0], weights[1])
     assert torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"prior": PRIORS[0]}, {"posterior": POSTERIORS[0]}], ids=repr
+)
+def test_a_model_with_a_flow_is_compiled_on_request_alone(settings, monkeypatch):
+    monkeypatch.setattr(execution, "compiler", lambda: "g++")
+    assert execution._compilation_pays(model_with(**settings), 10**6) == (not settings)
 
 
 def test_flows_learn_what_a_normal_distribution_cannot():

@@ -13,6 +13,7 @@ from torch import nn
 
 import lowerbound
 from lowerbound.batch import Batch
+from lowerbound.columns import ColumnSchema
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation import bound, importance_log_likelihood
 from lowerbound.evaluation.batches import evaluating
@@ -20,10 +21,11 @@ from lowerbound.families import Delta, FlowPosterior, Multinomial, Normal, Place
 from lowerbound.model import Architecture
 from lowerbound.model.conditionals import build_encoder
 from lowerbound.networks import MLP
+from lowerbound.networks.ladders import MLPLadder
 from lowerbound.noise import Dropout, L2Normalize
 from lowerbound.objectives import Elbo
 from lowerbound.priors import VampPrior
-from lowerbound.priors.vamp import MARGIN, NormalMixture
+from lowerbound.priors.vamp import MARGIN, NormalMixture, _by_differences, _by_products
 from lowerbound.testing import Rows, check_latents
 from lowerbound.testing.spec import moved
 
@@ -124,6 +126,13 @@ def test_narrow_components_do_not_cancel_in_float32(scale):
     expected = each.logsumexp(-1) - math.log(30)
     torch.testing.assert_close(mixture.log_prob(z).double(), expected, rtol=1e-6, atol=1e-4)
     assert mixture.log_prob(z).dtype == torch.float32
+
+
+def test_a_device_without_float64_takes_differences():
+    mean = torch.randn(30, 4).double()
+    scale = torch.rand(30, 4).double() + 0.1
+    z = torch.randn(5, 3, 4).double()
+    torch.testing.assert_close(_by_differences(z, mean, scale), _by_products(z, mean, scale))
 
 
 # What is learned
@@ -297,6 +306,33 @@ def test_it_goes_with_a_flow_that_is_one_pass_either_way():
     each = torch.stack([q.log_prob(one.expand(5, 2)) for one in z])
     torch.testing.assert_close(prior().log_prob(z), each.logsumexp(-1) - math.log(5))
     assert prior().sample(torch.Size([3])).shape == (3, 2)
+
+
+def test_a_ladder_with_it_keeps_the_laws():
+    spec = Architecture((2, 3), ladder=MLPLadder(8), prior=VampPrior(5), likelihood=Normal())
+    model = spec.build(SHAPE).double()
+    x = torch.rand(7, *SHAPE).double()
+    (part,) = model.parts_from_data()
+    part.start_from(model.draw_below_top(x[:5]))
+    torch.testing.assert_close(part.pseudo_inputs(), x[:5].clamp(MARGIN, 1 - MARGIN))
+    check_latents(model.latents, Batch(x))
+
+
+def test_a_conditional_model_has_pseudo_inputs_of_which_no_condition_is_known():
+    letter = ColumnSchema("letter", "categorical", "text", ("a", "b"), shares=(0.5, 0.5))
+    spec = Architecture((2,), MLP((6,)), prior=VampPrior(5), likelihood=Normal())
+    model = spec.build(SHAPE, given=(letter,)).double()
+    given = torch.tensor([[0.0], [1.0], [torch.nan]]).double()
+    batch = Batch(torch.rand(3, *SHAPE).double(), given)
+    (part,) = model.parts_from_data()
+    part.start_from(model.draw_below_top(batch))
+    z = torch.randn(6, 2).double()
+    q = model.latents.posteriors[0](part.pseudo_inputs())
+    expected = q.log_prob(z.unsqueeze(1)).logsumexp(-1) - math.log(5)
+    torch.testing.assert_close(part().log_prob(z), expected)
+    Elbo()(model.terms(batch, 2)).backward()
+    assert (part.inputs.grad != 0).any()
+    assert model.sample(3, given=given).shape == (3, *SHAPE)
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

@@ -201,6 +201,17 @@ def resume(out):
     return ["fit", out / "recipe.toml", "--out", out, "--resume"]
 
 
+LARGE = (
+    "training.ema=0.9",
+    "training.accumulate=2",
+    "training.skip_above=8.5",
+    "training.clip=10",
+    "training.optimizer=Adamax",
+    'objective.free_bits={type="Linear",start=2.0,stop=0.0,steps=60}',
+)
+"""What large models need, all at once."""
+
+
 def checkpoint_of(out, n=-1):
     return sorted(out.glob("checkpoint/step-*"))[n]
 
@@ -239,6 +250,22 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_been(start, whole
     assert start(*resume(out)).ended() == 0
     assert not survival.difference(out, reference)
     assert not list(out.rglob(".writing-*"))
+
+
+def test_a_run_of_a_large_models_settings_ends_as_if_it_had_not_been_killed(start, whole, tmp_path):
+    recipe, _, _ = whole()
+    outs = [tmp_path / "whole", tmp_path / "killed"]
+    assert start(*fit(recipe, outs[0], *LARGE)).ended() == 0
+    process = start(*fit(recipe, outs[1], *LARGE))
+    reaches(outs[1], 35)
+    process.send(signal.SIGKILL)
+    process.ended()
+    assert start(*resume(outs[1])).ended() == 0
+    assert not survival.difference(*outs)
+    with open(outs[0] / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert 0 < sum(int(row["train_skipped"]) for row in rows) < 22
+    assert [float(row["free_bits"]) for row in rows][-1] == 0
 
 
 def test_a_run_killed_before_it_wrote_anything_starts_again(start, whole, tmp_path):
@@ -531,9 +558,18 @@ def test_two_curves_are_apart_by_their_largest_relative_difference(tmp_path):
     assert found == [0, pytest.approx(0.2), math.inf, math.inf]
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize(
+    ("strategy", "more"),
+    [
+        ("ddp", ()),
+        ("fsdp", ()),
+        ("ddp", LARGE),
+        pytest.param("fsdp", LARGE, marks=pytest.mark.slow),
+    ],
+    ids=["ddp", "fsdp", "ddp-large", "fsdp-large"],
+)
 def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(
-    start, whole, tmp_path, strategy
+    start, whole, tmp_path, strategy, more
 ):
     """349 does not divide by two, and the last batch of 1,397 examples has one."""
     settings = (
@@ -541,6 +577,7 @@ def test_two_processes_train_as_one_and_one_goes_on_where_two_were_interrupted(
         "training.epochs=8",
         "training.patience=none",
         f"training.strategy={strategy}",
+        *more,
     )
     one, two = tmp_path / "one", tmp_path / "two"
     assert start(*fit(whole()[0], one, *settings)).ended() == 0

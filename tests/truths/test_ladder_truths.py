@@ -10,11 +10,12 @@ from torch import nn
 from lowerbound.evaluation.likelihood import importance_log_likelihood
 from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.families import Bernoulli, Normal, Place
-from lowerbound.ladders import ConvLadder, LadderParts, MLPLadder
 from lowerbound.latents import TopDown, TopPosterior
 from lowerbound.model import VAE, Architecture
 from lowerbound.model.conditionals import Conditional
+from lowerbound.networks.ladders import ConvLadder, LadderParts, MLPLadder
 from lowerbound.priors import StandardNormal
+from lowerbound.testing import Rows
 
 VALUES = 4
 """Dimensions of x in the linear ladders."""
@@ -253,18 +254,5 @@ def test_importance_samples_of_two_scalar_levels_are_the_quadrature():
     truth = torch.logsumexp(joint, 0) + 2 * math.log(step)
     for proposal in (None, POSTERIOR_ALONE):
         options = {} if proposal is None else {"proposal": proposal}
-        found = importance_log_likelihood(model, Given(x), samples=20_000, **options)
+        found = importance_log_likelihood(model, Rows(x), samples=20_000, **options)
         assert np.allclose(found.per_example, truth, atol=0.02)
-
-
-class Given:
-    """Examples in memory."""
-
-    def __init__(self, x):
-        self.x = x
-
-    def __len__(self):
-        return len(self.x)
-
-    def batch(self, index, key=0):
-        return self.x[index]

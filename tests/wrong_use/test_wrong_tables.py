@@ -233,13 +233,13 @@ AT_A_FIT = [
         "data.drop",
         GOOD,
         'data.drop=["age"]',
-        "recipe: data: unknown key 'drop'; did you mean 'exclude'? Allowed: source, binarize, size, grey, validation, test, seed, standardize, columns, kinds, unseen, hide, exclude, ids, labels, skip_broken, max_pixels, encoding, separator, decimal, quote, comment, header, missing, interactions",
+        "recipe: data: unknown key 'drop'; did you mean 'exclude'? Allowed: source, binarize, size, grey, validation, test, seed, standardize, columns, kinds, unseen, hide, exclude, ids, labels, given, skip_broken, max_pixels, encoding, separator, decimal, quote, comment, header, missing, interactions",
     ),
     (
         "data.keep",
         GOOD,
         'data.keep=["age"]',
-        "recipe: data: unknown key 'keep'; did you mean 'columns'? Allowed: source, binarize, size, grey, validation, test, seed, standardize, columns, kinds, unseen, hide, exclude, ids, labels, skip_broken, max_pixels, encoding, separator, decimal, quote, comment, header, missing, interactions",
+        "recipe: data: unknown key 'keep'; did you mean 'columns'? Allowed: source, binarize, size, grey, validation, test, seed, standardize, columns, kinds, unseen, hide, exclude, ids, labels, given, skip_broken, max_pixels, encoding, separator, decimal, quote, comment, header, missing, interactions",
     ),
     (
         "another word for unseen",

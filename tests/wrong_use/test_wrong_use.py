@@ -386,7 +386,7 @@ WRONG = [
     (
         "an unknown key of the model",
         "fit plain.toml --data good.csv --set model.latnet=[2]",
-        "recipe: model: unknown key 'latnet'; did you mean 'latent'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start",
+        "recipe: model: unknown key 'latnet'; did you mean 'latent'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, conditional_prior",
     ),
     (
         "an unknown key of a part",
@@ -1390,7 +1390,7 @@ WRONG = [
     (
         "evaluate a damaged recipe",
         "evaluate badrecipe",
-        "badrecipe/recipe.toml: model: unknown key 'size'; allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start",
+        "badrecipe/recipe.toml: model: unknown key 'size'; allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, conditional_prior",
     ),
     (
         "evaluate a damaged description",
@@ -1992,7 +1992,7 @@ CALLS = [
         "an unknown setting",
         lambda f: lowerbound.fit("digits", settings={"model.nope": 1}, progress=False),
         ConfigError,
-        "recipe: model: unknown key 'nope'; did you mean 'noise'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start",
+        "recipe: model: unknown key 'nope'; did you mean 'noise'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, conditional_prior",
     ),
     (
         "a setting of another type",

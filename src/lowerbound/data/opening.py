@@ -120,8 +120,7 @@ def _wanted_by_run(wanted: Wanted, schema: Schema, preparation: Preparation) -> 
     """Asks a reader for what the run with this schema reads."""
     if schema.columns:
         wanted = replace(wanted, columns=schema.columns, exclude=(), is_run=True)
-    names = tuple(column.name for column in schema.given)
-    wanted = replace(wanted, given=names, conditions=schema.given)
+    wanted = _asking_for_conditions(wanted, schema)
     if schema.table:
         wanted = replace(wanted, like=schema)
     if schema.kind == "image":
@@ -130,6 +129,11 @@ def _wanted_by_run(wanted: Wanted, schema: Schema, preparation: Preparation) -> 
             _, height, width = schema.shape
             wanted = replace(wanted, size=(height, width))
     return wanted
+
+
+def _asking_for_conditions(wanted: Wanted, schema: Schema) -> Wanted:
+    """Asks for the conditions of the run with this schema."""
+    return replace(wanted, given=schema.names_of_conditions, conditions=schema.given)
 
 
 def _split(raw: Raw, rows: Rows, schema: Schema, preparation: Preparation, seed: int) -> Dataset:
@@ -193,7 +197,9 @@ def open_shares(source: InMemory, schema: Schema) -> Examples | None:
     if low < 0 or high > 1:
         return None
     raw = match_shape(raw, schema)
-    return Examples(schema, raw.values, np.arange(len(raw.values)), raw.labels)
+    raw = with_label(raw, _asking_for_conditions(AS_IT_IS, schema))
+    rows = np.arange(len(raw.values))
+    return Examples(schema, raw.values, rows, raw.labels, conditions=raw.conditions)
 
 
 def open_interactions(

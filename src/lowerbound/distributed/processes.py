@@ -53,6 +53,15 @@ class Share(NamedTuple):
         """The number of examples that count here; 0 for a process that computes one in vain."""
         return len(range(self.rank, self.whole, self.world))
 
+    def part(self, number: int, parts: int) -> "Share":
+        """Returns one of so many parts of this share, number 0 the first.
+
+        The parts have every example of the share once. What they are the parts of does not matter:
+        one of three parts in one process is as one of three processes, which gathers nothing.
+        """
+        rank = self.rank + number * self.world
+        return Share(rank, self.world * parts, self.whole, self.counts)
+
 
 class Processes(NamedTuple):
     """The processes that work on the same examples, seen from one of them.

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from ..batch import Batch
-from ..latents import Level, code, log_posterior
+from ..latents import Level, code, log_posterior, stretched
 from ..model import VAE
 from .batches import restart
 
@@ -231,8 +231,20 @@ class Sampler:
         """Draws values of each level from the stretched posteriors, whatever the topology.
 
         A posterior may depend on the values of other levels, in an order that only the topology
-        knows. All levels are drawn again with the same noise, given the values of the time before:
-        the n-th time the first n levels of that order are right, and stay as they are.
+        knows. One that makes its draws by `latents.draw` makes them stretched.
+        """
+        if len(self.model.latents.sizes) > 1:
+            with stretched(factor) as stretching:
+                levels = self.model.infer(batch, count).levels
+            if stretching.levels == len(levels):
+                return [level.z for level in levels]
+        return self._draw_stretched_again(batch, count, factor)
+
+    def _draw_stretched_again(self, batch: Batch, count: int, factor: float) -> list[Tensor]:
+        """Draws values of each level from the stretched posteriors, one level after the other.
+
+        All levels are drawn again with the same noise, given the values of the time before: the
+        n-th time the first n levels, in the order of the topology, are right, and stay as they are.
         """
         levels = self.model.infer(batch, count).levels
         seed = int(torch.randint(2**62, ()))

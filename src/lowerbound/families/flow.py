@@ -19,6 +19,8 @@ _BASE = Normal()
 class _FlowHead(nn.Module):
     """Makes of features (..., 2 d + context) the flow that depends on them."""
 
+    compiles: ClassVar[bool] = False
+
     def __init__(self, spec: "FlowPosterior", size: int) -> None:
         super().__init__()
         self.sizes: tuple[int, int, int] = (size, size, spec.context)

@@ -20,6 +20,7 @@ from .levels import (
     rate,
     rate_per_dimension,
     rates,
+    stretched,
 )
 from .top_down import TopDown, TopPosterior
 
@@ -42,4 +43,5 @@ __all__ = [
     "rate",
     "rate_per_dimension",
     "rates",
+    "stretched",
 ]

@@ -1,7 +1,10 @@
 """One level of latent variables, its rate, and the contract of topologies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -87,13 +90,50 @@ class Priors(NamedTuple):
     context: Tensor
 
 
+@dataclass
+class Stretching:
+    """How far draws are moved from the centre of their posterior.
+
+    Attributes:
+        factor: by which the distance grows.
+        levels: how many levels were drawn so.
+    """
+
+    factor: float
+    levels: int = 0
+
+
+_stretching: ContextVar[Stretching | None] = ContextVar("stretching", default=None)
+
+
+@contextmanager
+def stretched(factor: float) -> Iterator[Stretching]:
+    """Lets `draw` move each draw away from the centre of its posterior, within a block.
+
+    So each level is drawn from a wider or narrower posterior, given draws of its parents that are
+    such draws too, whatever the topology.
+    """
+    stretching = Stretching(factor)
+    token = _stretching.set(stretching)
+    try:
+        yield stretching
+    finally:
+        _stretching.reset(token)
+
+
 def draw(q: Any, shape: torch.Size = torch.Size()) -> tuple[Tensor, Tensor | None]:  # noqa: B008
     """Draws from a posterior.
 
     Returns:
         The values, (*shape, *batch, d), with gradients, and log q of them where the distribution
-        computes both in one go (`rsample_and_log_prob`, as flows do), else None.
+        computes both in one go (`rsample_and_log_prob`, as flows do), else None. Within a block of
+        `stretched` the values are moved, and there is no log q.
     """
+    stretching = _stretching.get()
+    if stretching is not None:
+        stretching.levels += 1
+        centre = code(q)
+        return centre + stretching.factor * (q.rsample(shape) - centre), None
     if hasattr(q, "rsample_and_log_prob"):
         return q.rsample_and_log_prob(shape)
     return q.rsample(shape), None
@@ -189,7 +229,8 @@ def cooled(p: Any, temperature: float) -> Distribution:
     """Returns a distribution of a smaller or greater spread around the same places.
 
     The scale of a normal distribution is multiplied by the temperature; so is that of each
-    component of a mixture, and that of the base of a flow. At 1 it is the distribution itself.
+    component of a mixture, and that of the base of a flow; another distribution may say what it
+    becomes by a method `cooled`. At 1 it is the distribution itself.
     Below 1 samples are more typical and less diverse (Kingma & Dhariwal 2018; Vahdat & Kautz 2020,
     section 4.2; Child 2021).
 
@@ -198,6 +239,8 @@ def cooled(p: Any, temperature: float) -> Distribution:
     """
     if temperature == 1:
         return p
+    if hasattr(p, "cooled"):
+        return p.cooled(temperature)
     if isinstance(p, Independent):
         return Independent(
             cooled(p.base_dist, temperature), p.reinterpreted_batch_ndims, validate_args=False

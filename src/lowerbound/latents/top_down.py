@@ -9,7 +9,8 @@ from torch.distributions import Distribution
 
 from ..batch import Batch, Values
 from ..families import Normal
-from ..ladders import LadderParts, Merge, Rung
+from ..networks.ladders import LadderParts, Merge, Rung
+from ..networks.limits import bounded_above
 from .levels import (
     Inference,
     Latents,
@@ -25,6 +26,14 @@ from .levels import (
 
 _NORMAL = Normal()
 """Made once, because a part checks its fields whenever it is made."""
+
+MOST_LOG_VARIANCE = 5.0
+"""Log variances below the top grow like a logarithm beyond this number.
+
+An exponential of what a deep network gives now and then is so large that one batch has a loss of
+many millions of nats. The scale of z is free, so that nothing is lost (NVAE clamps the log of
+scales at 5).
+"""
 
 Choice = Callable[[int, Distribution | None, Distribution], tuple[Tensor, Tensor | None]]
 """Chooses the values (..., d) of a level below the top, and log q of them where it is known.
@@ -257,13 +266,15 @@ class TopDown(Latents):
         log_variance = second.reshape(*lead, -1)
         if self.merge == "residual":
             mean = torch.addcmul(prior.loc, prior.scale, mean)
-            return _NORMAL((mean, 2 * prior.log_scale + log_variance), 1)
+            relative = bounded_above(log_variance, MOST_LOG_VARIANCE)
+            return _NORMAL((mean, 2 * prior.log_scale + relative), 1)
         return _product(mean, log_variance, prior)
 
 
 def _normal(mean: Tensor, log_variance: Tensor, lead: torch.Size) -> Distribution:
     """Makes normal distributions of batch shape `lead` of parameters (N, d)."""
-    return _NORMAL((mean.reshape(*lead, -1), log_variance.reshape(*lead, -1)), 1)
+    bounded = bounded_above(log_variance, MOST_LOG_VARIANCE)
+    return _NORMAL((mean.reshape(*lead, -1), bounded.reshape(*lead, -1)), 1)
 
 
 def _product(mean: Tensor, log_variance: Tensor, prior: Any) -> Distribution:

@@ -13,10 +13,10 @@ from torch import nn
 from ..columns import ColumnSchema
 from ..errors import ConfigError
 from ..families import AnyFamily, Bernoulli, Family, Normal, Place
-from ..ladders import AnyLadder, Ladder
 from ..latents import Chain, Latents, TopDown, TopPosterior
 from ..networks import MLP, AnyNetwork
 from ..networks.joining import Joined, joined_shape
+from ..networks.ladders import AnyLadder, Ladder
 from ..noise import AnyNoise, Noisy
 from ..priors import AnyPrior, StandardNormal, sees_examples
 from ..specs.checked import checked

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..errors import ConfigError, ShapeError
 from .kernels import Last
@@ -63,6 +62,9 @@ class Recomputed(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         if self.recompute and torch.is_grad_enabled():
+            # Imported where it is used: it brings the compiler, which takes a second.
+            from torch.utils.checkpoint import checkpoint
+
             return checkpoint(self.compute, *inputs, use_reentrant=False)
         return self.compute(*inputs)
 

@@ -13,3 +13,12 @@ def bounded(numbers: Tensor, limit: float = 20.0) -> Tensor:
     """
     inner = numbers.clamp(-limit, limit)
     return inner + torch.asinh(numbers - inner)
+
+
+def bounded_above(numbers: Tensor, limit: float) -> Tensor:
+    """Keeps numbers from growing far above a limit; below it they stay as they are.
+
+    Beyond, it grows like a logarithm, as `bounded` does: its exponential grows in proportion.
+    """
+    inner = numbers.clamp(max=limit)
+    return inner + torch.asinh(numbers - inner)

@@ -1,6 +1,6 @@
 """A prior that is a normalising flow."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveInt
@@ -18,6 +18,8 @@ _UNIT_NORMAL = Normal(variance=1.0)
 
 class _FlowPrior(nn.Module):
     """The flow with its learned maps, from N(0, I)."""
+
+    compiles: ClassVar[bool] = False
 
     location: Tensor
 

@@ -54,9 +54,10 @@ class NormalMixture(Distribution):
         super().__init__(torch.Size(), mean.shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        has_double = value.device.type != "mps"
-        measure = _by_products if has_double else _by_differences
-        log_densities = measure(value, self.means, self.scales)
+        if value.device.type == "mps":  # which has no float64
+            log_densities = _by_differences(value, self.means, self.scales)
+        else:
+            log_densities = _by_products(value, self.means, self.scales)
         joint = log_densities + self.log_weights.to(log_densities.dtype)
         result = torch.logsumexp(joint, -1)
         return result.to(torch.promote_types(value.dtype, torch.float32))
@@ -67,6 +68,10 @@ class NormalMixture(Distribution):
         which = Categorical(logits=self.log_weights, validate_args=False).sample(shape)
         noise = torch.randn_like(self.means[which])
         return self.means[which] + noise * self.scales[which]
+
+    def cooled(self, temperature: float) -> "NormalMixture":
+        """Returns the mixture with all standard deviations multiplied by a temperature."""
+        return NormalMixture(self.means, self.scales * temperature, self.log_weights)
 
     @property
     def mean(self) -> Tensor:

@@ -18,8 +18,7 @@ from ..recipe import Recipe
 from ..specs.wording import explain
 from ..system.files import read_json, within
 from ..system.weights import load_tensors, load_weights
-from ..training.average import averages_in
-from ..training.checkpoint import load_checkpoint
+from ..training.checkpoint import averages_in, load_checkpoint
 
 FORMAT = 1
 """The version of the run folder; a folder of another version is refused."""

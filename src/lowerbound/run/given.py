@@ -174,6 +174,18 @@ def as_given(columns: Sequence[ColumnSchema], values: np.ndarray) -> Given:
     return given
 
 
+def refuse_none_given(given: Given, columns: Sequence[ColumnSchema]) -> None:
+    """Refuses conditions of which none is named, or that a run does not have.
+
+    Raises:
+        ConfigError: none is named, or there is no such condition.
+    """
+    if columns and not given:
+        names = ", ".join(column.name for column in columns)
+        raise ConfigError(f"given: no condition is named; allowed: {names}")
+    refuse_unknown_conditions(given or {"anything": None}, columns)
+
+
 @dataclass(frozen=True, eq=False)
 class KnownConditions:
     """The conditions of some training rows, from which those that nobody names are drawn.

@@ -68,6 +68,7 @@ from .given import (
     complete_given,
     read_conditions,
     read_given,
+    refuse_none_given,
     refuse_unknown_conditions,
     to_codes,
 )
@@ -120,7 +121,11 @@ def check(recipe: Recipe, examples: Split, source: DataSource | None = None) -> 
         reason = noise.refuses(low, high)
         if reason:
             raise DataError(f"model.noise does not fit {name}: {_advised(reason, advice)}")
-    caveats = (likelihood.caveat(low, high, levels), units(examples.schema))
+    caveats = (
+        likelihood.caveat(low, high, levels),
+        units(examples.schema),
+        tell_conditions(examples.schema),
+    )
     return "; ".join(caveat for caveat in caveats if caveat) or None
 
 
@@ -150,6 +155,14 @@ def units(schema: Schema) -> str | None:
         f"values are standardised by the training split: add {offset:.4g} nats for the density in "
         "the units of the source"
     )
+
+
+def tell_conditions(schema: Schema) -> str | None:
+    """Says what figures of a conditional model are of, or returns None."""
+    if not schema.given:
+        return None
+    names = one_line(", ".join(schema.names_of_conditions), 120)
+    return f"the model is conditional: its figures are of log p(x | {names})"
 
 
 class Run:
@@ -509,7 +522,7 @@ class Run:
             ConfigError: the run is not conditional, or has no such condition or value.
         """
         refuse_units(units)
-        refuse_unknown_conditions(given or {"": None}, self.schema.given)
+        refuse_none_given(given, self.schema.given)
         seen = self._seen(x)
         named = read_given(given, self.schema.given, len(seen))
         parts = []
@@ -560,7 +573,7 @@ class Run:
 
     def _seen_given(self, x: Examples, given: Given) -> Batch | Split:
         """Returns examples as the model sees them, with these conditions in place of their own."""
-        refuse_unknown_conditions(given or {"": None}, self.schema.given)
+        refuse_none_given(given, self.schema.given)
         if isinstance(x, Batch):
             values = complete_given(given, self.schema.given, len(x))
             return Batch(x.x, to_codes(values, self.schema), x.observed)
@@ -583,7 +596,7 @@ class Run:
                 matrix = check_matrix(to_sparse(x), self.items.ids, self.schema.levels == 2)
                 return Batch(SparseRows.of(matrix))
             shares = open_shares(x, self.schema)
-            if shares is not None and not self.schema.given:
+            if shares is not None:
                 return shares
         examples = self.other_data(x).split("all")
         check(self.recipe, examples, x)

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent.parent
 
 BASES = {
     "networks": "Network",
-    "ladders": "Ladder",
+    "networks.ladders": "Ladder",
     "families": "Family",
     "columns.families": "ColumnFamily",
     "noise": "Noise",

@@ -10,9 +10,9 @@ from torch import Tensor
 from ..batch import Batch
 from ..errors import LowerboundError
 from ..families import Normal
-from ..ladders import Ladder
 from ..latents import TopDown
 from ..model import VAE, Architecture
+from ..networks.ladders import Ladder
 from .latents import check_latents
 from .spec import check_spec, require, require_close, require_shape
 

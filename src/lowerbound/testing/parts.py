@@ -195,7 +195,8 @@ def check_objective(objective: Objective, *, seed: int = 0) -> None:
 
     The laws: the loss is a finite scalar with finite gradients; one nat more of log-likelihood is
     one nat less of loss; the size of the batch, the order of examples and the order of samples do
-    not matter; its settings are known; without a step its schedules are at their end.
+    not matter; where it says that it is a mean over examples it is one; its settings are known;
+    without a step its schedules are at their end.
 
     Raises:
         AssertionError: says which law was broken.
@@ -211,6 +212,7 @@ def check_objective(objective: Objective, *, seed: int = 0) -> None:
         f"{name}: the loss must be a finite scalar, got shape {tuple(loss.shape)}",
     )
     _check_mean(objective, terms, loss)
+    _check_mean_of_parts(objective, terms)
     leaves = terms.map(lambda t: t.clone().requires_grad_())
     objective(leaves).backward()
     gradients = []
@@ -233,6 +235,25 @@ def check_objective(objective: Objective, *, seed: int = 0) -> None:
         1e-9,
         f"{name}: without a step the schedules must have come to their end",
     )
+
+
+def _check_mean_of_parts(objective: Objective, terms: Terms) -> None:
+    """Checks that an objective that says it is a mean over examples is one."""
+    examples = terms.log_weight.shape[1]
+    for step in (0, math.inf):
+        if not objective.is_mean(step):
+            continue
+        total = torch.zeros(())
+        for rows in (slice(0, 1), slice(1, examples)):
+            part = terms.map(lambda values, rows=rows: values[:, rows])  # type: ignore[misc]
+            total = total + objective(part, step) * part.log_weight.shape[1] / examples
+        require_close(
+            total,
+            objective(terms, step),
+            1e-6,
+            f"{type(objective).__name__}: is_mean is true, but the loss of a batch is not the mean "
+            "of those of its parts",
+        )
 
 
 def _check_mean(objective: Objective, terms: Terms, loss: Tensor) -> None:

@@ -11,11 +11,7 @@ from torch import Tensor, nn
 
 from ..distributed.sharding import laid_out, local_part
 from ..system.weights import refuse_other_tensors
-
-UPDATES = "updates"
-"""The name, among the tensors of an average in a checkpoint, of the number of its updates. Names of
-weights have a dot.
-"""
+from .checkpoint import UPDATES, averages_in
 
 
 class Average:
@@ -98,11 +94,6 @@ class Average:
             present = self._present[name].detach()
             self.weights[name] = laid_out(tensor.to(present.dtype), present)
         self.updates = int(updates)
-
-
-def averages_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the averaged weights in the group "average" of a checkpoint, by name."""
-    return {name: tensor for name, tensor in tensors.items() if name != UPDATES}
 
 
 def _averaged(learner: nn.Module) -> dict[str, Tensor]:

@@ -40,6 +40,11 @@ KEPT_CHECKPOINTS = 2
 MANIFEST = "manifest.json"
 """The file that says what the other files of a checkpoint are."""
 
+UPDATES = "updates"
+"""The name, among the tensors of an average in a checkpoint, of the number of its updates. Names of
+weights have a dot.
+"""
+
 
 # The state of an optimiser as named tensors -----------------------------------------------------
 
@@ -62,6 +67,11 @@ def unflatten(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         entry = state.setdefault(int(index), {})
         entry[name] = tensor
     return state
+
+
+def averages_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the averaged weights in the group "average" of a checkpoint, by name."""
+    return {name: tensor for name, tensor in tensors.items() if name != UPDATES}
 
 
 # Writing ----------------------------------------------------------------------------------------

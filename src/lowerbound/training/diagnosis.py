@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..distributed.processes import Processes, noise_of
 from ..errors import NonFiniteError
+from ..evaluation.batches import placed
 from ..objectives import Objective
 from .checkpoint import latest_checkpoint
 from .loader import Loader
@@ -130,7 +131,7 @@ class Diagnosis:
         x, share = self.loader.read(order, batch, state.step - steps_back)
         model = self.weights.model
         with torch.no_grad(), noise_of(share), largest_outputs(model) as largest:
-            model.terms(x, self.samples, self.objective.kl)
+            model.terms(placed(model, x), self.samples, self.objective.kl)
         layers = list(largest)
         sizes = torch.tensor(list(largest.values()))
         sizes = sizes.nan_to_num(nan=math.inf, posinf=math.inf)

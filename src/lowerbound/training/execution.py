@@ -122,11 +122,14 @@ def _compilation_pays(model: nn.Module, steps: int) -> bool:
     """Says whether compilation makes so many steps of the model faster, and is possible.
 
     It makes convolutions and layers for sparse rows slower: their time is in kernels that stay as
-    they are.
+    they are. Parts with `compiles = False`, such as flows, were not measured.
     """
     if steps < COMPILED_STEPS or compiler() is None or has_convolutions(model):
         return False
-    return not any(getattr(module, "sparse", False) for module in model.modules())
+    for module in model.modules():
+        if getattr(module, "sparse", False) or not getattr(module, "compiles", True):
+            return False
+    return True
 
 
 def has_convolutions(model: nn.Module) -> bool:

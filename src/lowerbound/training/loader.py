@@ -6,6 +6,7 @@ several processes share the very batches that one process would have.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -39,7 +40,8 @@ class Loader:
     ) -> None:
         self.train = train
         self.batch_size: int = settings.batch_size
-        self.seed: int = settings.seed
+        self.accumulate: int = settings.accumulate
+        self.seed_of_run: int = settings.seed
         self.processes = processes
         self.device = device
         self.batches: int = math.ceil(len(train) / self.batch_size)
@@ -51,7 +53,7 @@ class Loader:
 
     def order(self, epoch: int) -> Tensor:
         """Draws the order of the training examples in an epoch, (N,)."""
-        seed = derive_seed(self.seed, ORDER_STREAM, epoch)
+        seed = derive_seed(self.seed_of_run, ORDER_STREAM, epoch)
         generator = torch.Generator().manual_seed(seed)
         return torch.randperm(len(self.train), generator=generator)
 
@@ -67,13 +69,45 @@ class Loader:
             The examples on the device (B, *shape), and what they are of the whole batch.
         """
         index = self._index(order, batch)
-        share = self.processes.share(len(index))
-        if share.world > 1:
-            share = share._replace(counts=self.train.counts(index))
-        noise = derive_seed(self.seed, NOISE_STREAM, step, 0)
-        examples = self._examples(index, share, noise).to(self.device)
-        self._seed_device(noise)
+        share = self.share(order, batch)
+        (examples,) = self._examples(index, [share], self._noise(step))
+        self.seed(step)
         return examples, share
+
+    def share(self, order: Tensor, batch: int) -> Share:
+        """Returns which examples of a batch are this process's."""
+        index = self._index(order, batch)
+        share = self.processes.share(len(index))
+        if share.world > 1 or self.accumulate > 1:
+            share = share._replace(counts=self.train.counts(index))
+        return share
+
+    def parts(self, order: Tensor, batch: int) -> int:
+        """Returns in how many parts each process computes a batch.
+
+        There are no more than leave the first process an example in each.
+        """
+        size = len(self._index(order, batch))
+        return min(self.accumulate, math.ceil(size / self.processes.world))
+
+    def read_parts(self, order: Tensor, batch: int, step: int) -> list[tuple[Batch, Share]]:
+        """Reads this process's share of a batch in parts, each with what it is of the whole batch.
+
+        The noise of the step is to be seeded by `seed` before each of them is computed.
+        """
+        share = self.share(order, batch)
+        number = self.parts(order, batch)
+        parts = [share.part(i, number) for i in range(number)]
+        examples = self._examples(self._index(order, batch), parts, self._noise(step))
+        return list(zip(examples, parts, strict=True))
+
+    def seed(self, step: int) -> None:
+        """Seeds the noise of a step."""
+        self._seed_device(self._noise(step))
+
+    def _noise(self, step: int) -> int:
+        """Returns the seed of what is drawn for a step."""
+        return derive_seed(self.seed_of_run, NOISE_STREAM, step, 0)
 
     def columns(self, order: Tensor, batch: int) -> Tensor:
         """Returns the columns that a batch of interactions has in all processes together, (C,)."""
@@ -85,13 +119,16 @@ class Loader:
         start = batch * self.batch_size
         return order[start : start + self.batch_size]
 
-    def _examples(self, index: Tensor, share: Share, noise: int) -> Batch:
-        """Reads the share of a batch. Binarisation is drawn for the whole batch."""
-        if share.world == 1:
-            return as_batch(self.train.batch(index, noise))
-        if self.train.draw == "keyed":
-            return as_batch(self.train.batch(index, noise)).take(share.rows)
-        return as_batch(self.train.batch(index[share.rows], noise))
+    def _examples(self, index: Tensor, shares: Sequence[Share], noise: int) -> list[Batch]:
+        """Reads shares of a batch, on the device. Binarisation is drawn for the whole batch."""
+        if self.train.draw == "keyed" or shares[0].world == 1:
+            whole = as_batch(self.train.batch(index, noise))
+            batches = [whole]
+            if shares[0].world > 1:
+                batches = [whole.take(share.rows) for share in shares]
+        else:
+            batches = [as_batch(self.train.batch(index[s.rows], noise)) for s in shares]
+        return [batch.to(self.device) for batch in batches]
 
     def _seed_device(self, seed: int) -> None:
         """Seeds the device that draws the noise.

@@ -123,13 +123,14 @@ def _state_after_step(
 
 
 def lazy_weights(
-    model: torch.nn.Module, settings: Training, processes: int
+    model: torch.nn.Module, settings: Training, shares: int
 ) -> list[torch.nn.Parameter]:
     """Returns the weights of which a lazy optimiser updates only the rows that a step saw.
 
     They belong to the layers for sparse rows, except those whose weights a tied decoder reads: it
-    uses all of their rows. In one process, these layers are told to give a sparse gradient. The
-    mean gradient of several processes is dense; there the optimiser is told their rows.
+    uses all of their rows. Where a batch is computed as a whole, these layers are told to give a
+    sparse gradient. Where it is shared among processes or computed in parts, `shares` in all, its
+    gradient is dense; there the optimiser is told their rows.
     """
     is_lazy = getattr(optimizers()[settings.optimizer], "takes_sparse", False)
     read: set[int] = set()
@@ -140,7 +141,7 @@ def lazy_weights(
     for layer in model.modules():
         if isinstance(layer, SparseLinear):
             by_rows = is_lazy and id(layer) not in read
-            layer.sparse_gradient = by_rows and processes == 1
+            layer.sparse_gradient = by_rows and shares == 1
             if by_rows:
                 weights.append(layer.weight)
     return weights

@@ -13,6 +13,7 @@ from ..errors import LowerboundError
 from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
+from .accumulation import Accumulation
 from .diagnosis import Diagnosis
 from .execution import has_convolutions
 from .gradients import Skipped, gradient_norm, is_true_in_all, is_usable, is_within
@@ -43,6 +44,7 @@ class Stepper:
         steps: optimiser steps that are planned; schedules run over them.
         optimizer: the optimiser, as Fabric wraps it.
         noted: the weights of which a lazy optimiser must be told the rows that a batch saw.
+        accumulation: computes batches in parts.
         skipped: what is known of the steps of the epoch that were left out.
     """
 
@@ -66,11 +68,15 @@ class Stepper:
         self.diagnosis = diagnosis
         self.steps: int = loader.batches * settings.epochs
         self.skipped: Skipped = Skipped()
+        self.accumulation: Accumulation = Accumulation(
+            weights, loader, objective, settings, fabric, self.steps
+        )
         self._allowed_threads: tuple[int, int] | None = None
         self._choice: ThreadChoice | None = None
-        lazy = lazy_weights(weights.learner, settings, self.processes.world)
+        shares = self.processes.world * settings.accumulate
+        lazy = lazy_weights(weights.learner, settings, shares)
         self.noted: list[torch.nn.Parameter] = []
-        if self.processes.world > 1:
+        if shares > 1:
             self.noted = lazy
         optimizer = make_optimizer(settings, weights.learner)
         self.optimizer: torch.optim.Optimizer = cast(Any, fabric.setup_optimizers(optimizer))
@@ -192,23 +198,17 @@ class Stepper:
         Raises:
             NonFiniteError: the loss is not finite, and this is known without waiting for a device.
         """
-        batch, share = self.loader.read(order, state.batch, state.step)
         for parameter in self.weights.trained.values():
             parameter.grad = None
+        if self.loader.parts(order, state.batch) > 1:
+            found = self.accumulation.differentiate(order, state)
+            self._refuse_broken(state, *found)
+            return found
+        batch, share = self.loader.read(order, state.batch, state.step)
         with noise_of(share):
-            # Plain tensors, which is what a compiled model is to see.
-            terms = self.weights.wrapped(
-                batch.x,
-                self.settings.samples,
-                self.objective.kl,
-                batch.given,
-                batch.observed,
-            )
+            terms = self.weights.terms(batch, self.settings.samples, self.objective.kl)
             loss = self.objective(terms, state.step, self.steps)
-            if self._is_broken(loss):
-                # Raises before the weights go wrong too.
-                self._count(state, loss, terms, share)
-                self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
+            self._refuse_broken(state, loss, terms, share)
             # Blocks that are computed a second time draw their noise again.
             if share.world > 1:
                 # The mean over the processes is then the mean over the batch.
@@ -216,6 +216,16 @@ class Stepper:
             else:
                 self.fabric.backward(loss)
         return loss, terms, share
+
+    def _refuse_broken(self, state: State, loss: Tensor, terms: Terms, share: Share) -> None:
+        """Stops the fit where the loss is known not to be finite, before the weights go wrong too.
+
+        Raises:
+            NonFiniteError: it is not.
+        """
+        if self._is_broken(loss):
+            self._count(state, loss, terms, share)
+            self.diagnosis.refuse_nonfinite_losses(self.sums.read_pending(), state)
 
     def _is_broken(self, loss: Tensor) -> bool:
         """Says whether the loss is known not to be finite in a process, which stops the fit.

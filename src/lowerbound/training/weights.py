@@ -10,8 +10,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from ..batch import Batch
 from ..distributed.sharding import copy_gathered, keeps_parts, laid_out
-from ..model import VAE
+from ..latents import KL
+from ..model import VAE, Terms
 from ..recipe import Phase, Training
 from ..system.weights import load_weights, refuse_other_weights
 from .average import Average
@@ -49,7 +51,7 @@ class Weights:
         if settings.recompute:
             recompute_blocks(self.learner)
         choice = settings.compile
-        if choice == "auto" and fabric.world_size > 1:
+        if choice == "auto" and fabric.world_size * settings.accumulate > 1:
             choice = False
         steps = batches * settings.epochs
         network = compiled(self.learner, choice, steps, settings.batch_size // fabric.world_size)
@@ -84,6 +86,13 @@ class Weights:
             part, _, _ = name.partition(".")
             learns = phase.trains in ("all", part)
             parameter.requires_grad_(learns)
+
+    def terms(self, batch: Batch, samples: int, kl: KL) -> Terms:
+        """Computes the terms of a batch by the learner as a step calls it.
+
+        That sees plain tensors, which is what a compiled model is to see.
+        """
+        return self.wrapped(batch.x, samples, kl, batch.given, batch.observed)
 
     def gather(self) -> None:
         """Gives the model all weights of a learner in parts. All processes call it together."""

@@ -404,13 +404,13 @@ def _interpolations(findings: DenseFindings) -> Picture | None:
     first_originals = findings.shown(findings.mapped.tensor(firsts))[:, None]
     last_originals = findings.shown(findings.mapped.tensor(lasts))[:, None]
     images = np.concatenate([first_originals, between, last_originals], axis=1)
-    columns = ["original", *[""] * len(steps), "original"]
+    headings = ["original", *[""] * len(steps), "original"]
     return Picture(
         "interpolations",
         "Interpolations",
         "In each row two originals at the ends, and between them the decoder along the straight "
         f"line between their codes{told}.",
-        lambda ax: strips(images, ax, columns=columns),
+        lambda ax: strips(images, ax, columns=headings),
         photo=True,
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from ..specs.registry import part
+from ...specs.registry import part
 from .base import Ladder, LadderParts, Merge
 from .conv import ConvLadder
 from .mlp import MLPLadder

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from ..errors import ConfigError
-from ..networks.base import ACTIVATIONS, Activation
-from ..networks.kernels import Up
-from ..networks.layers import channels_last, image_shape
-from ..specs.checked import checked
+from ...errors import ConfigError
+from ...specs.checked import checked
+from ..base import ACTIVATIONS, Activation
+from ..kernels import Up
+from ..layers import channels_last, image_shape
 from .base import Ladder, LadderParts, Merge
 from .rungs import Bottleneck, BottomUp, Cell, Rung, Space
 

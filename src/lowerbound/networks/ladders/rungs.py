@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..networks.base import ACTIVATIONS
+from ..base import ACTIVATIONS
+from ..layers import Recomputed
 
 Bottleneck = Literal["basic", "bottleneck"]
 """The kinds of cells: two layers of full width, or two of half the width between two thin ones."""
@@ -51,7 +52,7 @@ class Space(ABC):
         return values.reshape(-1, channels, *self.shape[1:])
 
 
-class Cell(nn.Module):
+class Cell(Recomputed):
     """A residual block with the activation before each layer, and no batch statistics.
 
     Its last layer starts at zero, so that a new cell is the identity.
@@ -82,7 +83,7 @@ class Cell(nn.Module):
             with_activations.append(layer)
         self.body: nn.Sequential = nn.Sequential(*with_activations)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 

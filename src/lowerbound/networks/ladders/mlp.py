@@ -6,8 +6,8 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from ..networks.base import ACTIVATIONS, Activation
-from ..specs.checked import checked
+from ...specs.checked import checked
+from ..base import ACTIVATIONS, Activation
 from .base import Ladder, LadderParts, Merge
 from .rungs import Bottleneck, BottomUp, Cell, Rung, Space
 
