@@ -137,7 +137,7 @@ def test_of_many_examples_some_are_chosen():
 def test_a_dead_level_of_a_ladder_does_not_know_what_the_levels_above_it_know():
     """Its mean is that of its prior, which the levels above it give."""
     torch.manual_seed(0)
-    model = Architecture((4, 3), ladder=MLPLadder(hidden=16, merge="residual")).build((6,)).eval()
+    model = Architecture((4, 3), ladder=MLPLadder(width=16)).build((6,)).eval()
     labels = torch.arange(200) % 2
     x = torch.where(labels[:, None] == 1, 0.9, 0.1) + 0.1 * torch.rand(200, 6)
     with torch.no_grad():
