@@ -153,6 +153,21 @@ def test_a_dead_level_of_a_ladder_does_not_know_what_the_levels_above_it_know():
     assert found.holders == (1,)
 
 
+def test_what_a_dimension_tells_below_the_noise_of_a_draw_is_no_knowledge():
+    """The posterior of a unit that is not active is its prior but for a trace of the label."""
+    labels = torch.arange(200) % 2
+    weak = 0.01 * labels[:, None].double() + 1e-4 * torch.randn(200, 2).double()
+    strong = 10 * weak
+    strong[:, 1] = 0.5 * labels + 0.01 * torch.randn(200)
+    assert not probe._active_alone(weak).any()
+    kept = probe._active_alone(strong)
+    assert not kept[:, 0].any()
+    assert (kept[:, 1] == strong[:, 1].numpy()).all()
+    found = probe_labels([probe._active_alone(weak), kept], labels.tolist(), weak.numpy())
+    assert found.levels[0].accuracy.value == pytest.approx(0.5, abs=0.1)
+    assert found.holders == (1,)
+
+
 SMALL = {
     "training.epochs": 1,
     "model.network": {"type": "MLP", "hidden": [16]},

@@ -193,8 +193,8 @@ def label(run: Run, findings: DenseFindings) -> Section | None:
     if probes.left_out:
         left_out = f"; {probes.left_out:,} examples without a label, or of a rare one, are left out"
     caption = (
-        f"Logistic regressions on standardised posterior means{distance(run)} of "
-        f"{probes.examples:,} of {findings.mapped_name}, trained on half of them and tested on the "
+        "Logistic regressions on the standardised posterior means of active dimensions"
+        f"{distance(run)}, of {probes.examples:,} of {findings.mapped_name}, trained on half of them and tested on the "
         f"other half, the mean of {SPLITS} random halvings, ± standard error over examples"
         f"{left_out}. PCA is of the examples themselves, with as many components."
     )
