@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
 import lowerbound
 from lowerbound.errors import DataError
 from lowerbound.evaluation import probe
+from lowerbound.evaluation.latent import own_codes
 from lowerbound.evaluation.probe import chosen_rows, probe_labels
+from lowerbound.model import Architecture
+from lowerbound.networks.ladders import MLPLadder
+from lowerbound.testing import Rows
 
 EXAMPLES = 400
 
@@ -127,6 +132,40 @@ def test_of_many_examples_some_are_chosen():
     assert (np.diff(rows) > 0).all()
     assert rows[-1] > 9_000
     assert chosen_rows(5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_dead_level_of_a_ladder_does_not_know_what_the_levels_above_it_know():
+    """Its mean is that of its prior, which the levels above it give."""
+    torch.manual_seed(0)
+    model = Architecture((4, 3), ladder=MLPLadder(width=16)).build((6,)).eval()
+    labels = torch.arange(200) % 2
+    x = torch.where(labels[:, None] == 1, 0.9, 0.1) + 0.1 * torch.rand(200, 6)
+    with torch.no_grad():
+        for parameter in model.latents.rungs[0].prior_body[-1].parameters():
+            parameter.normal_()
+    means = model.encode(x)[0].detach().numpy()
+    known = probe_labels([means], labels.tolist(), x.numpy())
+    assert known.levels[0].accuracy.value > 0.9
+    own = own_codes(model, Rows(x))
+    assert own[0].abs().max() == 0
+    torch.testing.assert_close(own[1], model.encode(x)[1].detach())
+    found = probe_labels([each.numpy() for each in own], labels.tolist(), x.numpy())
+    assert found.holders == (1,)
+
+
+def test_what_a_dimension_tells_below_the_noise_of_a_draw_is_no_knowledge():
+    """The posterior of a unit that is not active is its prior but for a trace of the label."""
+    labels = torch.arange(200) % 2
+    weak = 0.01 * labels[:, None].double() + 1e-4 * torch.randn(200, 2).double()
+    strong = 10 * weak
+    strong[:, 1] = 0.5 * labels + 0.01 * torch.randn(200)
+    assert not probe._active_alone(weak).any()
+    kept = probe._active_alone(strong)
+    assert not kept[:, 0].any()
+    assert (kept[:, 1] == strong[:, 1].numpy()).all()
+    found = probe_labels([probe._active_alone(weak), kept], labels.tolist(), weak.numpy())
+    assert found.levels[0].accuracy.value == pytest.approx(0.5, abs=0.1)
+    assert found.holders == (1,)
 
 
 SMALL = {

@@ -41,16 +41,40 @@ class LatentStatistics(NamedTuple):
     active_units: tuple[int, ...]
 
 
-def _posterior_means(level: Level) -> Tensor:
-    """Returns E[z | x] twice, (2, B, d), or that of the distance from the prior.
+def own_means(level: Level) -> Tensor:
+    """Returns what the posterior of a level tells by itself, of the batch shape of the posterior.
 
-    Where the posterior depends on other levels the two come from two disjoint halves of their
-    draws.
+    It is its mean. Where prior and posterior have the same parents, as in a ladder below the top,
+    it is the distance of the mean from that of the prior, in scales of the prior: the mean itself
+    says what the levels above say, and does so where the level is dead.
     """
     mean = code(level.q)
     has_parents = len(level.p.batch_shape) > 0
     if level.shared and has_parents:
-        mean = (mean - level.p.mean) / level.p.stddev
+        return (mean - level.p.mean) / level.p.stddev
+    return mean
+
+
+def own_codes(model: VAE, examples: Batches) -> list[Tensor]:
+    """Measures what each level tells of examples by itself, (N, d) each: `own_means` at the
+    posterior means of all levels.
+    """
+    parts = []
+    with evaluating(model, 0):
+        for batch in chunks(model, examples, chunk_size(model)):
+            zs = [mean.unsqueeze(0) for mean in model.encode(batch)]
+            levels = model.at(batch, zs).levels
+            parts.append([own_means(level).reshape(len(batch), -1).cpu() for level in levels])
+    return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+
+def _posterior_means(level: Level) -> Tensor:
+    """Returns the mean of `own_means` over all draws of an example twice, (2, B, d).
+
+    Where the posterior depends on other levels the two come from two disjoint halves of their
+    draws.
+    """
+    mean = own_means(level)
     if mean.dim() == 2:
         return mean.expand(2, *mean.shape)
     half = len(mean) // 2

@@ -1,4 +1,4 @@
-"""Which level holds the label: linear probes of posterior means, beside PCA of the same size."""
+"""Which level holds the label: linear probes of each level, beside PCA of the same size."""
 
 import math
 import warnings
@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ..data import Examples
 from ..errors import DataError
+from ..model import VAE
+from .latent import ACTIVE, own_codes
 from .statistics import CLEAR_ERRORS, Estimate
 
 SPLITS = 5
@@ -128,7 +132,11 @@ def chosen_rows(count: int, seed: int = 0) -> np.ndarray:
 
 
 def probe_labels(
-    codes: Sequence[np.ndarray], labels: Sequence[Any], values: np.ndarray, *, seed: int = 0
+    codes: Sequence[np.ndarray],
+    labels: Sequence[Any] | np.ndarray,
+    values: np.ndarray,
+    *,
+    seed: int = 0,
 ) -> Probes:
     """Measures how well a linear probe of each level finds the label of an example.
 
@@ -138,7 +146,7 @@ def probe_labels(
     probe is trained on.
 
     Args:
-        codes: posterior means of each level, (N, d), the level next to the data first.
+        codes: features of each level, (N, d), the level next to the data first.
         labels: one for each example, (N,); None, nan and "" are none.
         values: the examples themselves, (N, ...).
         seed: of the halvings.
@@ -192,6 +200,39 @@ def _as_word(label: Any) -> str:
     if label is None or (isinstance(label, float | np.floating) and math.isnan(label)):
         return ""
     return str(label)
+
+
+def probe_model(model: VAE, examples: Examples, *, seed: int = 0) -> Probes:
+    """Measures which level of a model tells the label of an example, by `probe_labels`.
+
+    Each level is probed for what it tells by itself, see `latent.own_means`: the mean of a level of
+    a ladder also says what the levels above it say. Dimensions that are not active are zeros: their
+    means are known to any precision here, and drown in the noise of a draw.
+
+    Args:
+        model: put in evaluation mode for the while.
+        examples: images or rows of numbers, with labels; of many, `PROBED_EXAMPLES` are chosen.
+        seed: of this choice, and of the halvings.
+
+    Raises:
+        DataError: the examples are others, or have no labels, or not two with enough examples.
+    """
+    if examples.schema.table:
+        raise DataError("probes are for images and tables of numbers alone, with labels")
+    chosen = examples.take(chosen_rows(len(examples), seed))
+    if chosen.labels is None:
+        raise DataError(
+            "a probe is to find labels, and these examples have none; data.labels names their file "
+            "or column"
+        )
+    codes = [_active_alone(level) for level in own_codes(model, chosen)]
+    return probe_labels(codes, chosen.labels, chosen.tensor(slice(None)).numpy(), seed=seed)
+
+
+def _active_alone(codes: Tensor) -> np.ndarray:
+    """Returns codes (N, d) with zeros for the dimensions that are not active."""
+    values = codes.double().numpy()
+    return np.where(values.var(axis=0) > ACTIVE, values, 0.0)
 
 
 Halving = tuple[np.ndarray, np.ndarray]

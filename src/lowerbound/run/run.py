@@ -39,7 +39,7 @@ from ..errors import ConfigError, DataError, LowerboundError, RunError, ShapeErr
 from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positive
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
-from ..evaluation.probe import Probes, chosen_rows, probe_labels
+from ..evaluation.probe import Probes, probe_model
 from ..model import VAE
 from ..recipe import Recipe
 from ..sparse import SparseRows
@@ -388,19 +388,10 @@ class Run:
         return self._probe(examples, seed)
 
     def _probe(self, examples: Split, seed: int) -> Probes:
-        """Probes the posterior means of a split."""
-        if not isinstance(examples, DenseExamples) or self.schema.table:
-            raise DataError("probes are for images and tables of numbers, with labels")
-        if examples.labels is None:
-            raise DataError(
-                "a probe is to find labels, and these examples have none; data.labels names a "
-                "file of labels of a folder of images"
-            )
-        chosen = examples.take(chosen_rows(len(examples), seed))
-        codes = [level.numpy() for level in self.encode(chosen)]
-        values = chosen.tensor(slice(None)).numpy()
-        assert chosen.labels is not None
-        return probe_labels(codes, chosen.labels, values, seed=seed)
+        """Probes the levels for the labels of a split."""
+        if not isinstance(examples, DenseExamples):
+            raise DataError("probes are for images and tables of numbers alone, with labels")
+        return probe_model(self.model, examples, seed=seed)
 
     @property
     def _popularity(self) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """The laws of latent variables: what every topology of levels keeps, a chain or one of yours."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -189,7 +190,8 @@ def _check_temperature(name: str, latents: Latents, batch: Batch, seed: int) -> 
     """
     size = len(batch)
     distances = []
-    for options in ({}, {"temperature": 1.0}, {"temperature": 0.5}):
+    choices: list[dict[str, Any]] = [{}, {"temperature": 1.0}, {"temperature": 0.5}]
+    for options in choices:
         torch.manual_seed(seed)
         zs = latents.generate(size, given=batch.given, **options).zs
         priors = latents.priors_at([z.unsqueeze(0) for z in zs], batch).distributions

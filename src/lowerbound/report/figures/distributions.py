@@ -265,7 +265,7 @@ def level_rates(
     reach = max(float(finite.max(initial=0)), 1e-3)
     for place, value, size in zip(places, finite, sizes, strict=True):
         text = f" {format_number(value, 2)} ({format_number(value / size, 3)} per dimension)"
-        ax.text(max(value, 0), place, text, va="center", fontsize=8)
+        ax.text(max(value, 0), int(place), text, va="center", fontsize=8)
     ax.set_yticks(places, [words(name) for name in names], fontsize=8)
     ax.invert_yaxis()
     ax.set_xlim(min(float(finite.min(initial=0)), 0) * 1.05, reach * 2.1)

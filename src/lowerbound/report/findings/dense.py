@@ -23,7 +23,7 @@ from ...evaluation.measure import (
     MeasureSettings,
     draws_for,
 )
-from ...evaluation.probe import Probes, chosen_rows, probe_labels
+from ...evaluation.probe import Probes, probe_model
 from ...latents import Inference
 from ...priors import StandardNormal
 from ...run import Run
@@ -273,14 +273,10 @@ class DenseFindings:
     @cached_property
     def probes(self) -> Probes | None:
         """How well linear probes of the codes find the label; None without labels for it."""
-        labels = self.mapped.labels
-        if labels is None or self.run.schema.table:
+        if self.mapped.labels is None or self.run.schema.table:
             return None
-        rows = chosen_rows(len(self.mapped))
-        values = self.mapped.tensor(rows)
-        codes = [level[rows] for level in self.means]
         try:
-            return probe_labels(codes, labels[rows], values.numpy())
+            return probe_model(self.run.model, self.mapped)
         except DataError:
             return None
 

@@ -193,10 +193,11 @@ def label(run: Run, findings: DenseFindings) -> Section | None:
     if probes.left_out:
         left_out = f"; {probes.left_out:,} examples without a label, or of a rare one, are left out"
     caption = (
-        f"Logistic regressions on standardised posterior means of {probes.examples:,} of "
-        f"{findings.mapped_name}, trained on half of them and tested on the other half, the mean "
-        f"of {SPLITS} random halvings, ± standard error over examples{left_out}. PCA is of the "
-        "examples themselves, with as many components."
+        "Logistic regressions on the standardised posterior means of active dimensions"
+        f"{distance(run)}, of {probes.examples:,} of {findings.mapped_name}, trained on half of "
+        f"them and tested on the other half, the mean of {SPLITS} random halvings, ± standard "
+        f"error over examples{left_out}. PCA is of the examples themselves, with as many "
+        "components."
     )
     head = ("", "dimensions", "accuracy", "PCA of as many")
     return Section(

@@ -100,7 +100,7 @@ def _curves(run: Run, rows: MetricRows) -> list[Picture]:
             continue
         labels = _curve_labels(rows, columns, name)
         if name == "rate" and not run.model.latents.markov:
-            stack = _stacked_rates(rows, labels, best_epoch)
+            stack = _stacked_rates(rows, list(labels), best_epoch)
             if stack is not None:
                 pictures.append(stack)
                 continue
