@@ -176,7 +176,7 @@ def probe_labels(
     )
 
 
-def _frequent(labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _frequent(labels: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Finds the examples whose label is known and has enough examples.
 
     Returns:
