@@ -19,7 +19,6 @@ from lowerbound.evaluation.proposal import DEFENSIVE, POSTERIOR_ALONE, Sampler, 
 from lowerbound.families import FlowPosterior, Normal, Place
 from lowerbound.families.transforms import Flow, import_zuko
 from lowerbound.latents import code, draw
-from lowerbound.latents.levels import cooled
 from lowerbound.model import Architecture
 from lowerbound.networks import MLP
 from lowerbound.networks.ladders import MLPLadder
@@ -195,16 +194,6 @@ def test_far_from_its_draws_a_flow_has_no_density_and_never_nan():
     log_prob = q.log_prob(1e4 * torch.randn(4, 30))
     assert not log_prob.isnan().any()
     assert (log_prob < -100).all()
-
-
-@every_prior
-def test_samples_at_a_temperature_are_images_of_a_narrower_base(spec):
-    p = prior_of(spec, 3)()
-    torch.manual_seed(1)
-    samples = cooled(p, 0.5).sample(torch.Size([50]))
-    torch.manual_seed(1)
-    base = 0.5 * p.base.sample(torch.Size([50]))
-    torch.testing.assert_close(samples, p.transform.inv(base).detach())
 
 
 # In a model
