@@ -90,8 +90,9 @@ def test_a_dead_level_is_told_with_its_name_and_the_way_out(ladder, findings):
     warned = " ".join(latent.health(ladder, findings).warnings)
     assert "The latents of level 1 (next to the data) have collapsed: their rate is 0.000" in warned
     assert "level 4 (top) have collapsed" not in warned
-    (steps,) = re.findall(
-        r"objective\.free_bits='\{type=\"Linear\",start=2,stop=0.0,steps=(\d+)", warned
+    # Other levels may be dead after so short a fit; all are given the same advice.
+    (steps,) = set(
+        re.findall(r"objective\.free_bits='\{type=\"Linear\",start=2,stop=0.0,steps=(\d+)", warned)
     )
     batches = -(-ladder.split_sizes()["train"] // 64)
     assert int(steps) == round(0.3 * 2 * batches)
@@ -123,7 +124,8 @@ def test_the_table_of_levels_has_the_numbers_of_the_bound(ladder, findings):
     assert errors[-1] == pytest.approx(np.sqrt((whole**2).mean()), abs=6e-5)
     # A dead level adds nothing to reconstructions.
     assert errors[-1] == errors[-2]
-    assert errors[0] != errors[-1]
+    top = x - ladder.reconstruct(findings.examples, units="model", lowest=3).numpy()
+    assert errors[0] == pytest.approx(np.sqrt((top**2).mean()), abs=6e-5)
 
 
 def test_there_is_no_section_on_levels_where_there_is_one(tmp_path):
