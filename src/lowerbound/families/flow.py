@@ -6,11 +6,12 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from ..networks.limits import in_full_precision
 from ..specs.checked import checked
 from .base import FamilyWithHead
 from .normal import Normal
 from .place import Place
-from .transforms import Flow, build_transform, in_full_precision
+from .transforms import Flow, build_transform
 
 _BASE = Normal()
 """Made once, because a part checks its fields whenever it is made."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from ..errors import ConfigError
+from ..networks.limits import in_full_precision
 from ..system.machine import refuse_beyond_memory
 
 Kind = Literal["MAF", "NSF", "IAF", "RealNVP"]
@@ -167,11 +168,6 @@ class Flow(Distribution):
             log_prob = self.base.log_prob(values) + log_stretch
         # Far from all draws an inverse may overflow, where there is no density to speak of.
         return torch.where(log_prob.isnan(), -torch.inf, log_prob)
-
-
-def in_full_precision(values: Tensor) -> Tensor:
-    """Returns values as float32, or as they are where they are float64."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _full_precision(values: Tensor) -> AbstractContextManager[Any]:

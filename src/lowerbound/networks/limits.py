@@ -22,3 +22,12 @@ def bounded_above(numbers: Tensor, limit: float) -> Tensor:
     """
     inner = numbers.clamp(max=limit)
     return inner + torch.asinh(numbers - inner)
+
+
+def in_full_precision(values: Tensor) -> Tensor:
+    """Returns values as float32, or as they are where they are float64.
+
+    What comes of products in bfloat16 has three digits, which are too few for the parameters of a
+    distribution whose log-densities are sums over many dimensions.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))

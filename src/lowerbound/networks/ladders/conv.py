@@ -14,7 +14,7 @@ from ..base import ACTIVATIONS, Activation
 from ..kernels import Up
 from ..layers import channels_last, image_shape
 from .base import Ladder, LadderParts, Merge
-from .rungs import Bottleneck, BottomUp, Cell, Rung, Space
+from .rungs import Bottleneck, BottomUp, Cell, InFullPrecision, Rung, Space
 
 LEAST_STEM_CHANNELS = 16
 """The stages of a stem have at least this many channels."""
@@ -113,7 +113,10 @@ class ConvLadder(Ladder):
         coarsest = spaces[-1]
         bottom_up = BottomUp(self._stem(shape, spaces[0]), self._stages(spaces))
         top = nn.Sequential(
-            self._activation(), nn.Flatten(), nn.Linear(coarsest.numbers, top_features)
+            self._activation(),
+            nn.Flatten(),
+            nn.Linear(coarsest.numbers, top_features),
+            InFullPrecision(),
         )
         start = nn.Sequential(
             nn.Linear(latent[-1] + given, coarsest.numbers),

@@ -9,7 +9,7 @@ from torch import nn
 from ...specs.checked import checked
 from ..base import ACTIVATIONS, Activation
 from .base import Ladder, LadderParts, Merge
-from .rungs import Bottleneck, BottomUp, Cell, Rung, Space
+from .rungs import Bottleneck, BottomUp, Cell, InFullPrecision, Rung, Space
 
 
 class Vectors(Space):
@@ -52,7 +52,9 @@ class MLPLadder(Ladder):
         space = Vectors(self.width)
         stem = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), self.width))
         stages = [nn.Sequential(*self._cells(space)) for _ in latent]
-        top = nn.Sequential(self._activation(), nn.Linear(self.width, top_features))
+        top = nn.Sequential(
+            self._activation(), nn.Linear(self.width, top_features), InFullPrecision()
+        )
         start = nn.Sequential(nn.Linear(latent[-1] + given, self.width), *self._cells(space))
         rungs = []
         for size in latent[:-1]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..base import ACTIVATIONS
 from ..layers import Recomputed
+from ..limits import in_full_precision
 
 Bottleneck = Literal["basic", "bottleneck"]
 """The kinds of cells: two layers of full width, or two of half the width between two thin ones."""
@@ -185,9 +186,16 @@ class Rung(nn.Module):
 
 
 def _in_halves(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the two halves of the channels of features, as vectors (N, d)."""
-    first, second = values.chunk(2, dim=1)
+    """Returns the two halves of the channels of features, as vectors (N, d) in full precision."""
+    first, second = in_full_precision(values).chunk(2, dim=1)
     return first.flatten(1), second.flatten(1)
+
+
+class InFullPrecision(nn.Module):
+    """Gives what comes of products in lower precision in float32."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return in_full_precision(values)
 
 
 class BottomUp(nn.Module):
