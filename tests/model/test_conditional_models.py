@@ -14,6 +14,7 @@ from lowerbound.model import Architecture
 from lowerbound.model.given import WIDEST, Conditions
 from lowerbound.networks import MLP, Conv, DenseMLP, ResNet
 from lowerbound.networks.joining import Joined, join, joined_shape
+from lowerbound.networks.ladders import MLPLadder
 from lowerbound.noise import Dropout, GaussianNoise
 from lowerbound.objectives import Elbo
 from lowerbound.priors import Mixture
@@ -205,6 +206,38 @@ def test_every_network_is_conditioned(name, latent, conditional_prior):
     torch.manual_seed(0)
     assert not torch.equal(samples, model.sample(6, given=other))
     assert model.swap(Batch(x, given), other).mean.shape == x.shape
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("ladder", [None, MLPLadder(6)], ids=["chain", "ladder"])
+def test_each_group_that_varies_has_its_own_conditions(ladder, level):
+    settings = {"latent": (3, 2), "conditional_prior": True, "ladder": ladder}
+    if ladder is None:
+        settings["network"] = MLP((6,))
+    model = Architecture(**settings).build((4,), given=GIVEN).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    given = model.embed(codes(2))
+
+    def vary(conditions):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return model.latents.vary(level, 2, 3, conditions).reshape(2, 3, -1)
+
+    found = vary(given)
+    for group in range(2):
+        alone = vary(given[group].expand(2, -1))
+        torch.testing.assert_close(found[group], alone[group])
+    assert not torch.allclose(vary(given[0].expand(2, -1)), vary(given[1].expand(2, -1)))
+
+
+def test_the_decoder_of_a_conditional_ladder_starts_at_the_mean():
+    model = Architecture((2, 2), ladder=MLPLadder(6)).build((4,), given=GIVEN)
+    mean = torch.tensor([0.1, 0.4, 0.6, 0.9])
+    model.start_at(mean)
+    layers = [m for m in model.decoder.modules() if isinstance(m, torch.nn.Linear)]
+    torch.testing.assert_close(torch.sigmoid(layers[-1].bias.detach()), mean)
 
 
 def test_a_swap_to_the_own_conditions_is_the_reconstruction():

@@ -175,6 +175,39 @@ def test_levels_are_varied_and_decoded_under_conditions(images):
     torch.testing.assert_close(both[1:], images.decode(z[:1], given={"label": 8}))
 
 
+def test_each_group_varies_under_its_own_conditions(images):
+    found = images.vary(0, 2, 3, given={"label": [3, 8]})
+    for group, digit in enumerate([3, 8]):
+        alone = images.vary(0, 2, 3, given={"label": digit})
+        torch.testing.assert_close(found[group], alone[group])
+
+
+def test_conditions_go_with_their_examples_through_several_chunks(images, monkeypatch):
+    labels = [place % 10 for place in range(20)]
+    given = {"label": labels}
+    examples = images.data().test.take(slice(0, 20))
+    z = torch.randn(20, 3)
+
+    def use():
+        return (
+            images.swap(examples, given),
+            images.decode(z, given=given),
+            images.decode_levels([z], given=given),
+            images.vary(0, 20, 2, given=given),
+        )
+
+    whole = use()
+    monkeypatch.setattr("lowerbound.evaluation.batches.CHUNK_NUMBERS", 3 * 512)
+    for found, expected in zip(use(), whole, strict=True):
+        torch.testing.assert_close(found, expected)
+    # Samples in chunks have other noise than whole ones, but the same whatever is given.
+    monkeypatch.setattr("lowerbound.run.returned.CHUNKS_SEEDED", 2)
+    mixed = images.sample(20, given=given)
+    sevens = images.sample(20, given={"label": 7})
+    torch.testing.assert_close(mixed[7::10], sevens[7::10])
+    assert not torch.allclose(mixed[6], sevens[6])
+
+
 def test_the_bound_is_better_with_the_conditions(images, tmp_path):
     settings = SETTINGS | {"data.given": None}
     plain = lowerbound.fit("digits", out=tmp_path / "plain", settings=settings, progress=False)

@@ -15,6 +15,7 @@ from ..latents import KL, Inference, Latents, rates
 from ..priors import Snapshot, StartsFromData
 from ..sparse import DeferredLinear, SparseRows
 from .conditionals import Conditional
+from .given import Unconditional
 from .observed import observed_log_prob, without_unobserved
 from .terms import Terms
 
@@ -272,12 +273,14 @@ class VAE(nn.Module):
         Raises:
             ConfigError: the decoder has no such bias.
         """
-        if not isinstance(self.decoder, Conditional):
+        decoder = self.decoder
+        if isinstance(decoder, Unconditional):  # that of a ladder, whose state knows the conditions
+            decoder = decoder.conditional
+        if not isinstance(decoder, Conditional):
             raise ConfigError(
-                "model.output_bias='data' is for decoders of recipes, got "
-                f"{type(self.decoder).__name__}"
+                f"model.output_bias='data' is for decoders of recipes, got {type(decoder).__name__}"
             )
-        self.decoder.start_at(mean)
+        decoder.start_at(mean)
 
     def item_scores(self, history: SparseRows) -> Tensor:
         """Scores each column for each sparse row of a batch, (B, I).

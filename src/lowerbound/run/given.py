@@ -215,7 +215,8 @@ class KnownConditions:
         for number, levels in enumerate(groups):
             rows = self._agreeing(levels)
             mine = members.reshape(-1) == number
-            drawn[mine] = self.values[rows[(uniform[mine] * len(rows)).astype(np.int64)]]
+            places = (uniform[mine] * len(rows)).astype(np.int64)
+            drawn[mine] = self.values[rows[places]]
         for position, column in enumerate(self.columns):
             if column.name in named:
                 drawn[:, position] = named[column.name]

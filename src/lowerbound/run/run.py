@@ -107,7 +107,9 @@ def check(recipe: Recipe, examples: Split, source: DataSource | None = None) -> 
     """
     low, high = examples.span()
     levels = examples.schema.levels
-    name = source_text(recipe.data.source if source is None else source)
+    if source is None:
+        source = recipe.data.source
+    name = source_text(source)
     if name == MEMORY:
         name = "the data in memory"
     advice = ""
@@ -571,7 +573,11 @@ class Run:
         plain = copy(self)
         plain.schema = replace(self.schema, given=())
         plain.recipe = self.recipe.replace({"data.given": None})
-        seen = x if isinstance(x, Split) else plain._seen(x)
+        seen: Batch | Split
+        if isinstance(x, Split):
+            seen = x
+        else:
+            seen = plain._seen(x)
         assert isinstance(seen, DenseExamples)
         values = complete_given(given, self.schema.given, len(seen))
         return seen.conditioned(self.schema, values)
@@ -1001,7 +1007,9 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
         path = folder / "checkpoint"
         tensors, summary, note = read_stopped(folder, plan.training.epochs)
     model = read_model(plan, schema, tensors, path)
-    items = Items.read(within(folder, "items.parquet"), schema.shape[0]) if model.sparse else None
+    items = None
+    if model.sparse:
+        items = Items.read(within(folder, "items.parquet"), schema.shape[0])
     if note:
         print_line(f"{one_line(folder)}: {note}; fit --resume goes on")
     return Run(folder, plan, schema, model, summary, items, note)

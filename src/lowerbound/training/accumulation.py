@@ -67,7 +67,8 @@ class Accumulation:
             with noise_of(share):
                 loss = self.objective(terms, state.step, self.steps)
             return loss, terms, share
-        return *self._differentiate_together(parts, share, state), share
+        loss, terms = self._differentiate_together(parts, share, state)
+        return loss, terms, share
 
     def _differentiate_each(self, parts: Sequence[Part], state: State) -> Terms:
         """Computes the gradient of an objective that is a mean over examples, part by part."""
@@ -145,5 +146,10 @@ def _joined(found: Sequence[Terms], parts: Sequence[Part]) -> Terms:
 
     Where all were, those of the first stand for them.
     """
-    counting = [terms for terms, (_, part) in zip(found, parts, strict=True) if part.size]
-    return Terms.join(counting or found[:1])
+    counting = []
+    for terms, (_, part) in zip(found, parts, strict=True):
+        if part.size:
+            counting.append(terms)
+    if not counting:
+        counting = [found[0]]
+    return Terms.join(counting)

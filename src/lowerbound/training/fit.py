@@ -201,8 +201,9 @@ class Fit:
         column = f"validation_{self.monitor}"
         value = math.inf
         if column in row:
-            sign = 1 if self.monitor == "objective" else -1
-            value = sign * row[column]
+            value = -row[column]
+            if self.monitor == "objective":
+                value = row[column]
         has_validation = self.data.validation is not None
         if value < state.best_value or not has_validation:
             state.best_value = value

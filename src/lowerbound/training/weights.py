@@ -47,7 +47,9 @@ class Weights:
     def __init__(self, model: VAE, fabric: Fabric, settings: Training, batches: int) -> None:
         self.model = model
         self.in_parts: bool = keeps_parts(fabric)
-        self.learner: VAE = copy.deepcopy(model) if self.in_parts else model
+        self.learner: VAE = model
+        if self.in_parts:
+            self.learner = copy.deepcopy(model)
         if settings.recompute:
             recompute_blocks(self.learner)
         choice = settings.compile

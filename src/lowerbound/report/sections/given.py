@@ -1,5 +1,6 @@
 """What the conditions of a conditional run do: samples of each class, and examples under others."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -111,11 +112,13 @@ def _tell_use(findings: DenseFindings) -> str:
     other[order] = examples.conditions[np.roll(order, 1)]
     shuffled = examples.conditioned(examples.schema, other)
     lost = _scores(findings, examples) - _scores(findings, shuffled)
-    error = lost.std(ddof=1) / len(lost) ** 0.5 if len(lost) > 1 else 0.0
+    error = 0.0
+    if len(lost) > 1:
+        error = float(lost.std(ddof=1)) / math.sqrt(len(lost))
     return (
         f"With the conditions of another example in place of its own, the {findings.score_name} of "
         f"{len(lost):,} {findings.split} examples is {format_number(float(lost.mean()), 2)} ± "
-        f"{format_number(float(error), 2)} nats lower."
+        f"{format_number(error, 2)} nats lower."
     )
 
 
