@@ -60,6 +60,22 @@ class Objective(ABC):
         return False
 
 
+def _refuse_negative(name: str, value: float | Schedule) -> None:
+    """Refuses a weight, or a number of nats, that is negative or begins or ends so.
+
+    All schedules are between their value at the first step and that at the last, or above them.
+
+    Raises:
+        ValueError: it is one.
+    """
+    least = min(at(value, 0, 1), at(value, math.inf, 1))
+    if least < 0:
+        got = f"{least:g}"
+        if isinstance(value, Schedule):
+            got += f" at one end of {type(value).__name__}"
+        raise ValueError(f"{name} must be 0 or more, got {got}")
+
+
 def with_extra(loss: Tensor, terms: Terms) -> Tensor:
     """Adds the mean of the extra term of the latents, where there is one; see `Terms.extra`."""
     if terms.extra is None:
@@ -88,8 +104,8 @@ class Elbo(Objective):
     per_entry: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.beta, Schedule) and self.beta < 0:
-            raise ValueError(f"beta must be 0 or more, got {self.beta:g}")
+        _refuse_negative("beta", self.beta)
+        _refuse_negative("free_bits", self.free_bits)
 
     def __call__(self, terms: Terms, step: float = math.inf, total: float = 1) -> Tensor:
         rate = self._weighted_rate(terms).mean((0, 1))

@@ -263,8 +263,8 @@ class Recipe:
             ConfigError: a key or a value is wrong.
         """
         described = self.describe()
-        for key, value in settings.items():
-            _put(described, key.split("."), value)
+        for key in _types_first(settings):
+            _put(described, key.split("."), settings[key])
         return parse(described)
 
     def fractions_for_other_data(self, settings: Mapping[str, Any]) -> dict[str, float]:
@@ -287,6 +287,23 @@ class Recipe:
             if is_count and key not in settings:
                 fractions[key] = default_of(Data, name)
         return fractions
+
+
+def _types_first(keys: Iterable[str]) -> list[str]:
+    """Orders dotted keys so that the type of a part stands before its other keys.
+
+    Another type removes the keys of the part that was there. It is not to remove those that are set
+    beside it, whatever the order in which they are written.
+    """
+    ordered: list[str] = []
+    for key in keys:
+        part, _, last = key.rpartition(".")
+        place = len(ordered)
+        if last == "type":
+            others = [i for i, other in enumerate(ordered) if other.startswith(f"{part}.")]
+            place = min(others, default=place)
+        ordered.insert(place, key)
+    return ordered
 
 
 def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:

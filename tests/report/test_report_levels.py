@@ -1,6 +1,7 @@
 """The report of a hierarchy: what each level carries, what each adds, and which one is dead."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,6 +127,28 @@ def test_the_table_of_levels_has_the_numbers_of_the_bound(ladder, findings):
     assert errors[-1] == errors[-2]
     top = x - ladder.reconstruct(findings.examples, units="model", lowest=3).numpy()
     assert errors[0] == pytest.approx(np.sqrt((top**2).mean()), abs=6e-5)
+
+
+@pytest.mark.parametrize(
+    ("markov", "sizes", "conditional_prior", "said"),
+    [
+        (True, (3,), False, ""),
+        (True, (3, 2), False, ""),
+        (False, (3, 2), False, " (below the top: of its distance"),
+        (True, (3,), True, " (of its distance"),
+        (True, (3, 2), True, " (at the top: of its distance"),
+        (False, (3, 2), True, " (of its distance"),
+    ],
+)
+def test_what_counts_as_active_is_said_where_it_is_not_the_mean(
+    markov, sizes, conditional_prior, said
+):
+    latents = SimpleNamespace(markov=markov, sizes=sizes)
+    recipe = SimpleNamespace(model=SimpleNamespace(conditional_prior=conditional_prior))
+    run = SimpleNamespace(model=SimpleNamespace(latents=latents), recipe=recipe)
+    found = levels.distance(run)
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
 
 
 def test_there_is_no_section_on_levels_where_there_is_one(tmp_path):

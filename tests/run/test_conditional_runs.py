@@ -255,6 +255,10 @@ def test_gaps_are_filled_under_the_conditions_of_their_row(rows):
     heights = dict(by_job.iter_rows())
     assert heights["smith"] - heights["cook"] > 15
     assert filled.frame["age"].to_list() == frame["age"].to_list()
+    unknown = frame.with_columns(job=polars.Series([None, None, *frame["job"][2:]]))
+    filled = impute(rows, unknown, samples=50, progress=False)
+    assert filled.frame["height"].null_count() == 0
+    assert any("2 gaps in 'job' stay gaps" in note for note in filled.notes)
     with pytest.raises(DataError, match="lacks 'job', which the run is conditioned on"):
         impute(rows, frame.drop("job"), samples=50, progress=False)
 

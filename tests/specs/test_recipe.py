@@ -113,6 +113,14 @@ def test_setting_the_type_of_a_part_leaves_the_keys_of_the_old_one_behind():
     )
 
 
+def test_another_type_keeps_the_keys_that_are_set_beside_it_in_any_order():
+    keys = {"model.network.channels": [3, 5], "model.network.type": "Conv", "model.latent": [4]}
+    for order in (list(keys), list(reversed(keys))):
+        changed = recipes.load("aevb-mnist").replace({key: keys[key] for key in order})
+        assert changed.model.network == Conv(channels=(3, 5))
+        assert changed.model.latent == (4,)
+
+
 def test_setting_a_key_of_a_part_keeps_the_rest_of_it():
     network = recipes.load("aevb-mnist").replace({"model.network.hidden": [7]}).model.network
     assert network == MLP(hidden=(7,), activation="tanh", init=0.1)

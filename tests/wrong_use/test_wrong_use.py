@@ -758,6 +758,16 @@ WRONG = [
         "recipe: objective: beta must be 0 or more, got -1",
     ),
     (
+        "a beta that starts below 0",
+        "fit plain.toml --data good.csv --set 'objective.beta={type=\"Linear\", start=-1.0}'",
+        "recipe: objective: beta must be 0 or more, got -1 at one end of Linear",
+    ),
+    (
+        "free bits that end below 0",
+        "fit plain.toml --data good.csv --set 'objective.free_bits={type=\"Linear\", start=2.0, stop=-2.0}'",
+        "recipe: objective: free_bits must be 0 or more, got -2 at one end of Linear",
+    ),
+    (
         "NaN for beta",
         "fit plain.toml --data good.csv --set objective.beta=nan",
         "recipe: objective.beta: should be a finite number or the name or the table of a schedule, got nan",
@@ -1436,6 +1446,11 @@ WRONG = [
         "evaluate after the data went",
         "evaluate moved",
         "there is no file or folder 'FITTED/gone.npy', which moved was fitted to; --data SOURCE takes the same data from another place, or other data (data= in Python)",
+    ),
+    (
+        "gaps and labels at once",
+        "evaluate image --hide 0.2 --probe",
+        "--hide and --probe are measures of their own; allowed: one of them at a time",
     ),
     ("no importance samples", "evaluate image --samples 0", "samples must be 1 or more, got 0"),
     (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import one_line
+from ..errors import ConfigError, one_line
 from ..report.text import name_level, plain_number
 from .app import AllowCode, Json, Out, RunFolder, Source, command, show
 from .hidden import hidden_lines
@@ -63,6 +63,10 @@ def evaluate(
     """
     from ..run import load
 
+    if hide is not None and probe:
+        raise ConfigError(
+            "--hide and --probe are measures of their own; allowed: one of them at a time"
+        )
     fitted = load(run, allow_code=allow_code)
     if hide is not None:
         from ..imputation import IMPUTATION_SAMPLES, measure_hidden

@@ -45,7 +45,14 @@ def sample(
         drawn = fitted.known_conditions.tell_drawn(conditions)
         if drawn is not None:
             lines.append(drawn)
-    show({"out": str(out), "samples": count, "given": conditions}, lines, json)
+    result = {
+        "out": str(out),
+        "samples": count,
+        "given": conditions,
+        "temperature": temperature,
+        "seed": seed,
+    }
+    show(result, lines, json)
 
 
 def read_conditions(texts: list[str]) -> dict[str, str]:

@@ -36,7 +36,7 @@ class WrittenImputation:
         rows: the number of rows.
         effective: the effective number of draws of each row with gaps, (n,).
         filled: how many cells were filled, by column.
-        left: how many gaps there are in columns that the run does not read, by column.
+        left: how many gaps there are in columns that the run does not fill, by column.
         source: what was filled.
         samples: draws for each row.
         notes: sentences on how the source was read and written.

@@ -69,7 +69,7 @@ class Filler:
         filled: how many cells were filled so far, by column.
         odd: how many cells their columns cannot hold, by the places of the columns.
         first_odd: the first of them.
-        left: how many gaps there are in columns that the run does not know, by column.
+        left: how many gaps there are in columns that the run does not fill, by column.
     """
 
     completer: Completer
@@ -169,8 +169,8 @@ class Filler:
             )
 
     def _count_left(self, frame: "DataFrame") -> None:
-        """Counts the gaps of the other columns."""
-        for name in self.other_columns:
+        """Counts the gaps that are not filled: those of other columns, and of conditions."""
+        for name in (*self.other_columns, *self.given.values()):
             _add(self.left, name, count_gaps(frame[name], self.cells))
 
     @property

@@ -82,10 +82,21 @@ def _table(findings: DenseFindings, latent: LatentStatistics) -> Table:
 
 
 def distance(run: Run) -> str:
-    """Says what of the posterior mean tells of an example, where it is not the mean itself."""
-    if run.model.latents.markov:
+    """Says what of the posterior mean tells of an example, where it is not the mean itself.
+
+    It is the distance from the prior where that has the parents of the posterior, see
+    `evaluation.latent.own_means`: below the top of a ladder, and at the top where the conditions of
+    the example decide the prior.
+    """
+    of_distance = "of its distance from the prior's, in scales of the prior"
+    is_chain = run.model.latents.markov
+    if run.recipe.model.conditional_prior:
+        if is_chain and len(run.model.latents.sizes) > 1:
+            return f" (at the top: {of_distance})"
+        return f" ({of_distance})"
+    if is_chain:
         return ""
-    return " (below the top: of its distance from the prior's, in scales of the prior)"
+    return f" (below the top: {of_distance})"
 
 
 def _error_from(findings: DenseFindings, level: int) -> float:
