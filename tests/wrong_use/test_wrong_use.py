@@ -325,7 +325,7 @@ WRONG = [
     (
         "an unknown catalogue",
         "list recipies",
-        "unknown catalogue 'recipies'; did you mean 'recipes'? Allowed: recipes, data, networks, families, columns.families, noise, priors, objectives, schedules, optimizers, trackers, baselines",
+        "unknown catalogue 'recipies'; did you mean 'recipes'? Allowed: recipes, data, networks, networks.ladders, families, columns.families, noise, priors, objectives, schedules, optimizers, trackers, baselines",
     ),
     (
         "an unknown recipe",
@@ -386,7 +386,7 @@ WRONG = [
     (
         "an unknown key of the model",
         "fit plain.toml --data good.csv --set model.latnet=[2]",
-        "recipe: model: unknown key 'latnet'; did you mean 'latent'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, conditional_prior",
+        "recipe: model: unknown key 'latnet'; did you mean 'latent'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, ladder, conditional_prior",
     ),
     (
         "an unknown key of a part",
@@ -411,7 +411,7 @@ WRONG = [
     (
         "an unknown family",
         "fit plain.toml --data good.csv --set model.posterior=Norml",
-        "recipe: model.posterior: unknown family 'Norml'; did you mean 'Normal'? Allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, MixtureLogistic, Columns",
+        "recipe: model.posterior: unknown family 'Norml'; did you mean 'Normal'? Allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, MixtureLogistic, Columns, FlowPosterior",
     ),
     (
         "an unknown objective",
@@ -1430,7 +1430,7 @@ WRONG = [
     (
         "evaluate a damaged recipe",
         "evaluate badrecipe",
-        "badrecipe/recipe.toml: model: unknown key 'size'; allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, conditional_prior",
+        "badrecipe/recipe.toml: model: unknown key 'size'; allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, ladder, conditional_prior",
     ),
     (
         "evaluate a damaged description",
@@ -2025,7 +2025,7 @@ CALLS = [
         "a network for a posterior",
         lambda f: recipe.parse({"data": {"source": "x"}, "model": {"posterior": "MLP"}}),
         ConfigError,
-        "recipe: model.posterior: unknown family 'MLP'; allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, MixtureLogistic, Columns",
+        "recipe: model.posterior: unknown family 'MLP'; allowed: Normal, Bernoulli, Multinomial, ContinuousBernoulli, Delta, DiscretizedLogistic, MixtureLogistic, Columns, FlowPosterior",
     ),
     (
         "a network without a type",
@@ -2037,7 +2037,7 @@ CALLS = [
         "an unknown setting",
         lambda f: lowerbound.fit("digits", settings={"model.nope": 1}, progress=False),
         ConfigError,
-        "recipe: model: unknown key 'nope'; did you mean 'noise'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, conditional_prior",
+        "recipe: model: unknown key 'nope'; did you mean 'noise'? Allowed: latent, network, decoder_network, level_network, posterior, likelihood, prior, level_prior, noise, heads, output_bias, start, ladder, conditional_prior",
     ),
     (
         "a setting of another type",
