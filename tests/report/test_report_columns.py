@@ -520,7 +520,7 @@ class Stated(TableFindings):
         x[~observed] = 1e6
         yield Batch(x, observed=observed), Inference([], torch.zeros(1, 4000, 1))
 
-    def decode(self, z):
+    def decode(self, z, given=None):
         return torch.distributions.Normal(torch.zeros(4000, 2), 2.0)
 
 

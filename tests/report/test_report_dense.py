@@ -90,8 +90,8 @@ def written(levels):
 
 
 def test_a_page_on_images_has_every_section_in_order(written):
-    wanted = "This run|Training|The bound|Reconstructions|Samples|Manifold|Latent space|Health|"
-    wanted += "Least likely"
+    wanted = "This run|Training|The bound|Reconstructions|Samples|Levels|Manifold|Latent space|"
+    wanted += "The label|Health|Least likely"
     assert written[1] == wanted.split("|")
 
 
@@ -263,7 +263,7 @@ def test_dispersion_is_one_where_the_likelihood_is_true():
             inference = Inference([], torch.zeros(1, 250, 1))
             return ((Batch(torch.randn(250, 30) * self.spread), inference) for _ in range(2))
 
-        def decode(self, z):
+        def decode(self, z, given=None):
             return torch.distributions.Normal(torch.zeros(250, 30), 2.0)
 
     assert Stated(2.0).dispersion == pytest.approx(1, rel=0.05)
@@ -430,6 +430,14 @@ DRAWN = {
     "marginal": lambda ax: figures.marginal(POINTS[:, 0], POINTS[:, 1], ax, name="x"),
     "marginals": lambda ax: figures.marginals(POINTS, POINTS, "ab", ax),
     "histogram": lambda ax: figures.histogram({"a": POINTS[:, 0], "b": POINTS[:, 1]}, "x", ax),
+    "level_rates": lambda ax: figures.level_rates(["top", "level 1"], [12.0, 0.5], [24, 98], ax),
+    "stacked": lambda ax: figures.stacked(
+        [{"epoch": 1, "a": 1.0, "b": 2.0}, {"epoch": 2, "a": 2.0, "b": 2.5}],
+        {"a": "level 1", "b": "level 2"},
+        "nats",
+        ax,
+        best_epoch=2,
+    ),
     "lines": lambda ax: figures.lines(
         HISTORY, {"a": "a", "b": "b"}, "y", ax, best_epoch=3, trim=True
     ),
