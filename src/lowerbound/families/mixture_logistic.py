@@ -198,7 +198,7 @@ class MixtureLogisticHead(nn.Module):
         super().__init__()
         self.event = event
         self.layout = layout
-        self.places = event
+        self.places: tuple[int, ...] = event
         if layout.channels > 1:
             self.places = event[1:]
         self.register_buffer("start", layout.start(), persistent=False)

@@ -136,7 +136,7 @@ class Flow(Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-    support = constraints.real_vector
+    support: ClassVar[constraints.Constraint] = constraints.real_vector
     has_rsample = True
 
     def __init__(self, transform: Any, base: Distribution, *, only_own_draws: bool = False) -> None:

@@ -103,7 +103,7 @@ class TopDown(Latents):
     ) -> None:
         super().__init__()
         self.top = top
-        self.start = parts.start
+        self.start: nn.Module = parts.start
         self.rungs: nn.ModuleList = nn.ModuleList(parts.rungs)
         self.prior = prior
         self.merge: Merge = merge

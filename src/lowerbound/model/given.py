@@ -36,7 +36,7 @@ class Conditions(nn.Module):
 
     def __init__(self, columns: Sequence[ColumnSchema]) -> None:
         super().__init__()
-        self.features = TableFeatures(columns)
+        self.features: TableFeatures = TableFeatures(columns)
         self.width: int = min(self.features.width, WIDEST)
         self.embedding: nn.Module = nn.Identity()
         if self.features.width > WIDEST:

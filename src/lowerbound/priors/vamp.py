@@ -45,7 +45,7 @@ class NormalMixture(Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-    support = constraints.real_vector
+    support: ClassVar[constraints.Constraint] = constraints.real_vector
 
     def __init__(self, mean: Tensor, scale: Tensor, log_weights: Tensor) -> None:
         self.means = mean

@@ -24,8 +24,8 @@ class Maps(Space):
     """Feature maps of a fixed number of channels, height and width."""
 
     def __init__(self, channels: int, height: int, width: int) -> None:
-        self.shape = (channels, height, width)
-        self.places = height * width
+        self.shape: tuple[int, ...] = (channels, height, width)
+        self.places: int = height * width
 
     def mix(self, inputs: int, outputs: int) -> nn.Module:
         return nn.Conv2d(inputs, outputs, 3, padding=1)

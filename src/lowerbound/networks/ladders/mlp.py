@@ -16,8 +16,8 @@ class Vectors(Space):
     """Vectors of a fixed width."""
 
     def __init__(self, width: int) -> None:
-        self.shape = (width,)
-        self.places = 1
+        self.shape: tuple[int, ...] = (width,)
+        self.places: int = 1
 
     def mix(self, inputs: int, outputs: int) -> nn.Module:
         return nn.Linear(inputs, outputs)
