@@ -8,7 +8,8 @@ begins with the other. A turn trains for about `--seconds`, from the first batch
 Each process reads its own `lowerbound` and drives it by the `loops.py` of its own tree, so that
 names may have changed in between. The ratio of a pair is the seconds of the revision over those of
 this tree: above 1 this tree is faster. Recipes whose data set is not found are left out, and so
-are those for a GPU unless they are named; `table` has random numbers of 30 columns. Writes results/steps.json.
+are those for a GPU unless they are named; `table` has random numbers of 30 columns. Writes
+results/steps.json.
 """
 
 import argparse
