@@ -87,7 +87,7 @@ def test_a_notebook_shows_the_page(run, monkeypatch):
     assert str(path) in repr(shown)
 
 
-def test_what_a_report_draws_is_bounded(run):
+def test_what_a_report_draws_is_bounded(run, monkeypatch):
     """Estimates beside the bound are on fewer examples where an example is large; the bound of the
     split is on all of them, as everywhere.
     """
@@ -95,7 +95,7 @@ def test_what_a_report_draws_is_bounded(run):
     assert findings._affordable(1000, 20) == 1000
     assert len(findings.examples) == 359
     size = 3 * 64 * 64
-    findings.run.schema = replace(run.schema, shape=(3, 64, 64))
+    monkeypatch.setattr(findings.run.model.latents, "widest", size)
     assert findings._affordable(1000, 20) == DRAWN_NUMBERS // (20 * size)
     assert findings._affordable(50, 20) == 50
     assert findings._affordable_draws(findings.examples) == DRAWN_NUMBERS // (359 * size)
