@@ -1,0 +1,1 @@
+"""Run folders to and from a hub of models."""

@@ -1,0 +1,1 @@
+"""Estimators of scikit-learn, each a fitted run underneath."""
