@@ -66,10 +66,11 @@ def open_journal(
                 direction=direction,
                 load_if_exists=True,
             )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{path} is not the journal of a search: {one_line(error, 160)}; choose another --out"
-        ) from None
+    except RunError:
+        raise
+    except Exception as error:  # whatever Optuna makes of a file that it has not written
+        reason = one_line(f"{type(error).__name__}: {error}", 160)
+        raise RunError(f"{path} is not the journal of a search: {reason}") from None
     return Journal(study)
 
 

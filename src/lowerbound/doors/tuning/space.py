@@ -31,6 +31,10 @@ LONGEST_LIST = 1_000
 """A list of values has at most this many."""
 
 
+WITHIN = (math.sqrt(5) - 1) / 2
+"""The number within an interval that stands for it is here. It is no whole number, for any ends."""
+
+
 class Domain(ABC):
     """The values that a key may have in a search."""
 
@@ -41,8 +45,8 @@ class Domain(ABC):
 
     @abstractmethod
     def samples(self) -> list[Any]:
-        """Returns values that stand for all: every one of a list, the ends and the middle of a
-        range.
+        """Returns values that stand for all: every one of a list, the ends of a range and a number
+        within it.
         """
 
     @abstractmethod
@@ -106,10 +110,10 @@ class Interval(Domain):
         return None
 
     def samples(self) -> list[float]:
-        middle = (self.low + self.high) / 2
+        within = self.low + WITHIN * (self.high - self.low)
         if self.is_log:
-            middle = math.sqrt(self.low) * math.sqrt(self.high)
-        return [self.low, middle, self.high]
+            within = self.low * (self.high / self.low) ** WITHIN
+        return [self.low, within, self.high]
 
     def suggest(self, trial: Any, key: str) -> float:
         return float(trial.suggest_float(key, self.low, self.high, log=self.is_log))
@@ -355,7 +359,7 @@ def fit_to(recipe: Recipe, space: Space) -> dict[str, Domain]:
         if isinstance(domain, Choices):
             domain = _choices(key, values)
         fitted[key] = domain
-        settled[key] = values[0]
+        settled[key] = setting(values[0])
     return fitted
 
 

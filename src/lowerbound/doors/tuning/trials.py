@@ -1,6 +1,7 @@
 """What a search found: a record of each trial, and the tables of all."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """So many trials, the best, are printed; the files have all."""
+
+COMPARED = 3
+"""The command that compares trials, which is printed, names so many of the best."""
 
 CAUTION = (
     "the best of several trials on the validation split is somewhat too good on it; the test split "
@@ -151,14 +155,12 @@ class Tuning:
         """Returns a Polars frame with one row for each trial and a column for each key."""
         import polars
 
-        columns: dict[str, list[Any]] = {}
+        rows = []
         for trial in self.trials:
             row = trial.describe()
-            for key, value in row.pop("settings").items():
-                row[key] = _cell(value)
-            for name, value in row.items():
-                columns.setdefault(name, []).append(value)
-        return polars.DataFrame(columns, strict=False)
+            settings = row.pop("settings")
+            rows.append(row | {key: _cell(value) for key, value in settings.items()})
+        return polars.DataFrame(rows, infer_schema_length=None, strict=False)
 
     def write(self) -> None:
         """Writes `trials.csv` and `trials.json` into the folder."""
@@ -223,11 +225,10 @@ def lines_of(tuning: Tuning) -> list[str]:
     """Lays out a search for a terminal: the best trials, what decides, and what to do next."""
     goal = tuning.goal
     lines = [
-        f"{counts(tuning.trials)}",
+        f"trials {counts(tuning.trials)}",
         f"{goal.examples:,} validation {goal.unit}: {goal.title}",
     ]
     ranked = tuning.ranked[:SHOWN]
-    lines[0] = f"trials {lines[0]}"
     if ranked:
         lines += _align(_rows(ranked, goal))
     left_out = len(tuning.ranked) - len(ranked)
@@ -247,13 +248,17 @@ def lines_of(tuning: Tuning) -> list[str]:
 def _next_lines(tuning: Tuning, ranked: Sequence[Trial]) -> list[str]:
     """Lists the commands that people usually run after a search."""
     lines = []
-    if ranked:
+    allow = ""
+    if tuning.allow_code:
+        allow = " --allow-code"
+    folders = [shlex.quote(str(trial.folder)) for trial in ranked[:COMPARED]]
+    if folders:
         lines.append(f"best     {ranked[0].folder}")
-    if len(ranked) > 1:
-        runs = " ".join(str(trial.folder) for trial in ranked[:3])
-        lines.append(f"next     lowerbound compare {runs} --split validation")
-    if ranked:
-        lines.append(f"then     lowerbound evaluate {ranked[0].folder}  (the test split, once)")
+    if len(folders) > 1:
+        runs = " ".join(folders)
+        lines.append(f"next     lowerbound compare {runs} --split validation{allow}")
+    if folders:
+        lines.append(f"then     lowerbound evaluate {folders[0]}{allow}  (the test split, once)")
     return lines
 
 
