@@ -20,6 +20,8 @@ GALLERY = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
 
 ANOMALIES = (ROOT / "docs" / "anomalies.md").read_text(encoding="utf-8")
 
+TUNE = (ROOT / "docs" / "tune.md").read_text(encoding="utf-8")
+
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
 PICTURES = 1.5e6
@@ -29,7 +31,7 @@ PICTURES = 1.5e6
 @pytest.mark.parametrize(
     "code",
     [
-        *re.findall(r"```python\n(.*?)```", README + RECOMMEND + GALLERY + ANOMALIES, re.DOTALL),
+        *re.findall(r"```python\n(.*?)```", README + RECOMMEND + GALLERY + ANOMALIES + TUNE, re.DOTALL),
         re.findall(r"```python\n(.*?)```", EXTENDING, re.DOTALL)[-1],
     ],
     ids=[
@@ -41,6 +43,7 @@ PICTURES = 1.5e6
         "figures",
         "compare",
         "anomalies",
+        "tune",
         "extending",
     ],
 )
@@ -61,7 +64,7 @@ def test_every_recipe_stands_in_the_table_with_its_own_words():
 def test_every_command_of_the_readme_exists():
     known = {command.name or command.callback.__name__ for command in app.app.registered_commands}
     used = set(
-        re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY + ANOMALIES, re.MULTILINE)
+        re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY + ANOMALIES + TUNE, re.MULTILINE)
     )
     assert used
     assert used <= known

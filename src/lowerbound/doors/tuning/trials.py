@@ -258,7 +258,7 @@ def _next_lines(tuning: Tuning, ranked: Sequence[Trial]) -> list[str]:
         runs = " ".join(folders)
         lines.append(f"next     lowerbound compare {runs} --split validation{allow}")
     if folders:
-        lines.append(f"then     lowerbound evaluate {folders[0]}{allow}  (the test split, once)")
+        lines.append(f"test     lowerbound evaluate {folders[0]}{allow}")
     return lines
 
 
