@@ -22,6 +22,8 @@ ANOMALIES = (ROOT / "docs" / "anomalies.md").read_text(encoding="utf-8")
 
 TUNE = (ROOT / "docs" / "tune.md").read_text(encoding="utf-8")
 
+PAGES = README + RECOMMEND + GALLERY + ANOMALIES + TUNE
+
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
 PICTURES = 1.5e6
@@ -31,7 +33,7 @@ PICTURES = 1.5e6
 @pytest.mark.parametrize(
     "code",
     [
-        *re.findall(r"```python\n(.*?)```", README + RECOMMEND + GALLERY + ANOMALIES + TUNE, re.DOTALL),
+        *re.findall(r"```python\n(.*?)```", PAGES, re.DOTALL),
         re.findall(r"```python\n(.*?)```", EXTENDING, re.DOTALL)[-1],
     ],
     ids=[
@@ -63,9 +65,7 @@ def test_every_recipe_stands_in_the_table_with_its_own_words():
 
 def test_every_command_of_the_readme_exists():
     known = {command.name or command.callback.__name__ for command in app.app.registered_commands}
-    used = set(
-        re.findall(r"^lowerbound (\w+)", README + RECOMMEND + GALLERY + ANOMALIES + TUNE, re.MULTILINE)
-    )
+    used = set(re.findall(r"^lowerbound (\w+)", PAGES, re.MULTILINE))
     assert used
     assert used <= known
 

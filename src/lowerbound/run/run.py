@@ -40,6 +40,7 @@ from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positiv
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..evaluation.probe import Probes, probe_model
+from ..hub import fetch, is_address, read_address
 from ..model import VAE
 from ..recipe import Recipe
 from ..sparse import SparseRows
@@ -49,6 +50,7 @@ from ..system.console import print_line
 from ..system.files import exists, expand_home, is_file, within
 from ..system.machine import refuse_beyond_memory
 from ..training.checkpoint import latest_checkpoint
+from . import sharing
 from .contents import (
     FORMAT,
     Facts,
@@ -926,6 +928,41 @@ class Run:
             temperature=temperature,
         )
 
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Writes the run with a model card into a new or empty folder, which `load` takes.
+
+        Only known files are copied: no checkpoints, trackers or reports. Folders of this machine
+        are taken out of the recipe.
+
+        Args:
+            folder: where it is written.
+            options: `measures=`, what `evaluate` returned, for the card (None measures the test
+                split, where the data are here); `leave_out=`, names of files that are to stay, such
+                as `["conditions.safetensors"]`; `license=` of the weights.
+
+        Raises:
+            RunError: the folder holds something, or the run is not finished.
+        """
+        sharing.save_pretrained(self, folder, **options)
+
+    def push_to_hub(self, repository: str, *, private: bool = True, **options: Any) -> str:
+        """Sends the run with a model card to the Hugging Face hub, and prints what goes there.
+
+        Args:
+            repository: "OWNER/NAME", which is made where there is none.
+            private: whether only the owner is to see it.
+            options: those of `save_pretrained`; `revision=`, a branch; `message=` of the commit;
+                `token=` of the hub.
+
+        Returns:
+            The URL of the repository; `lowerbound.load("hf://OWNER/NAME")` loads it.
+
+        Raises:
+            RunError: the hub cannot be reached, or refuses.
+            ConfigError: the repository is public already, and was to be private.
+        """
+        return sharing.push_to_hub(self, repository, private=private, **options)
+
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:
     """Returns the name of a split and its examples; by default the test split, or all of a source
@@ -975,7 +1012,7 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     best weights so far, and one line says so.
 
     Args:
-        folder: the run folder.
+        folder: the run folder, or the address `hf://OWNER/NAME@REVISION` of a run on a hub.
         allow_code: whether the parts that the recipe names as `package.module:Class` may be
             imported, which runs their modules.
 
@@ -984,6 +1021,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
         out of it.
         LowerboundError: another of its kinds, where its recipe or its catalogue are not right.
     """
+    if is_address(folder):
+        folder = fetch(read_address(folder))
     folder = Path(folder)
     is_finished = _refuse_no_run(folder)
     facts = read_table(folder, "data.json")
