@@ -159,5 +159,4 @@ def _link(source: Path, target: Path) -> None:
 
 def tell(files: Sequence[Known]) -> list[str]:
     """Says what each of these files holds, a line each."""
-    width = max(len(known.name) for known in files)
-    return [f"{known.name:<{width}}  {known.content}" for known in files]
+    return [f"{known.name}: {known.content}" for known in files]

@@ -150,6 +150,9 @@ def _worded(failure: str) -> Iterator[None]:
         if error.response is not None and error.response.status_code in (401, 403):
             advice = "; a token with the right to write is needed: hf auth login, or HF_TOKEN"
         raise RunError(f"{failure}: {_first_line(error)}{advice}") from error
+    except RuntimeError as error:  # what the library makes of an upload that failed
+        cause = error.__cause__ or error
+        raise RunError(f"{failure}: {_first_line(error)} ({_first_line(cause)})") from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore"):
             raise

@@ -50,7 +50,6 @@ from ..system.console import print_line
 from ..system.files import exists, expand_home, is_file, within
 from ..system.machine import refuse_beyond_memory
 from ..training.checkpoint import latest_checkpoint
-from . import sharing
 from .contents import (
     FORMAT,
     Facts,
@@ -943,7 +942,9 @@ class Run:
         Raises:
             RunError: the folder holds something, or the run is not finished.
         """
-        sharing.save_pretrained(self, folder, **options)
+        from .sharing import save_pretrained
+
+        save_pretrained(self, folder, **options)
 
     def push_to_hub(self, repository: str, *, private: bool = True, **options: Any) -> str:
         """Sends the run with a model card to the Hugging Face hub, and prints what goes there.
@@ -961,7 +962,9 @@ class Run:
             RunError: the hub cannot be reached, or refuses.
             ConfigError: the repository is public already, and was to be private.
         """
-        return sharing.push_to_hub(self, repository, private=private, **options)
+        from .sharing import push_to_hub
+
+        return push_to_hub(self, repository, private=private, **options)
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:
