@@ -7,7 +7,7 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -180,6 +180,7 @@ class Run:
         looked_at: what `data()` gives without a source; None opens the run's own data.
         unfinished: says what the weights are of a run that was stopped before its end, else None.
         held: the run's own data where they were given in memory to the `fit` that made it.
+        tell: is told how other data were read; it prints, unless it is replaced.
     """
 
     def __init__(
@@ -202,6 +203,7 @@ class Run:
         self.held: InMemory | None = None
         self.unfinished = unfinished
         self.told: set[str] = set()
+        self.tell: Callable[[str], None] = print_line
 
     def __repr__(self) -> str:
         """Returns what the run is and its figures, one a line."""
@@ -265,7 +267,7 @@ class Run:
         for note in dataset.notes:
             # Batches in memory come one after another, and would tell the same of each.
             if not (is_in_memory(source) and note in self.told):
-                print_line(note)
+                self.tell(note)
             self.told.add(note)
         return dataset
 
@@ -551,11 +553,18 @@ class Run:
 
     def _batches(self, x: Examples, given: Given | None = None) -> Iterator[Batch]:
         """Yields examples in batches as the model sees them, see `encode`."""
+        yield from self._in_batches(self.seen(x, given))
+
+    def seen(self, x: Examples, given: Given | None = None) -> Batch | Split:
+        """Returns examples as the model sees them: a split, of what is read; or a batch.
+
+        Args:
+            x: examples, see `encode`.
+            given: their conditions, see `encode`.
+        """
         if given is None:
-            seen = self._seen(x)
-        else:
-            seen = self._seen_given(x, given)
-        yield from self._in_batches(seen)
+            return self._seen(x)
+        return self._seen_given(x, given)
 
     def _in_batches(self, seen: Batch | Split) -> Iterator[Batch]:
         """Yields examples as the model sees them, in batches on its device."""
