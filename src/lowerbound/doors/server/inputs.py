@@ -5,10 +5,10 @@ import binascii
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import AllowInfNan, Strict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ...columns import ColumnSchema
 from ...data import Examples as DenseExamples
@@ -26,26 +26,20 @@ MOST_EXAMPLES = 256
 MOST_PIXELS = 2**22
 """A picture may have so many pixels, for which decoding takes 48 MiB."""
 
-Number = Annotated[float, Strict(), AllowInfNan(False)]
-"""A finite number, whole or not; no truth value and no text."""
+EXACT = ConfigDict(strict=True, allow_inf_nan=False)
+"""Nothing is converted: a truth value is no number, and a number in quotes is a text."""
 
-Word = Annotated[str, Strict()]
-
-Truth = Annotated[bool, Strict()]
-
-Whole = Annotated[int, Strict()]
-
-Cell = Truth | Whole | Number | Word | None
+Cell = bool | int | float | str | None
 """A cell of a table, or a condition; None is not known."""
 
 Conditions = dict[str, Cell | list[Cell]]
 """Conditions by name: a value for all examples, or one for each."""
 
-VECTORS: TypeAdapter[Any] = TypeAdapter(list[list[Number]])
-PLANES: TypeAdapter[Any] = TypeAdapter(list[list[list[Number]]])
-IMAGES: TypeAdapter[Any] = TypeAdapter(list[list[list[list[Number]]]])
-PICTURES: TypeAdapter[Any] = TypeAdapter(list[Word])
-ROWS: TypeAdapter[Any] = TypeAdapter(list[dict[str, Cell]])
+VECTORS: TypeAdapter[Any] = TypeAdapter(list[list[float]], config=EXACT)
+PLANES: TypeAdapter[Any] = TypeAdapter(list[list[list[float]]], config=EXACT)
+IMAGES: TypeAdapter[Any] = TypeAdapter(list[list[list[list[float]]]], config=EXACT)
+PICTURES: TypeAdapter[Any] = TypeAdapter(list[str], config=EXACT)
+ROWS: TypeAdapter[Any] = TypeAdapter(list[dict[str, Cell]], config=EXACT)
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 """A file with such a name holds rows of a table."""
@@ -60,7 +54,7 @@ def checked(adapter: TypeAdapter[Any], values: Any) -> Any:
     try:
         return adapter.validate_python(values)
     except ValidationError as error:
-        found = [dict(each) for each in error.errors(include_url=False)]
+        found: list[dict[str, Any]] = [{**each} for each in error.errors(include_url=False)]
         found[0]["loc"] = ("examples", *found[0]["loc"])
         raise Problem(422, word_invalid(found)) from None
 

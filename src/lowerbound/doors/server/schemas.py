@@ -1,18 +1,18 @@
 """The bodies of requests and answers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .inputs import MOST_EXAMPLES, Conditions, Number
+from .inputs import EXACT, MOST_EXAMPLES, Conditions
 
-Vector = list[Number]
+Vector = list[float]
 
 
 class Body(BaseModel):
     """The body of a request: nothing is converted, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(**EXACT, extra="forbid")
 
 
 Examples = Annotated[
@@ -37,7 +37,7 @@ class EncodeBody(Body):
 class DecodeBody(Body):
     """Values of latents: of one level (the others follow from it), or of all."""
 
-    z: list[Number] | list[Vector] | None = None
+    z: list[float] | list[Vector] | None = None
     level: Annotated[int, Field(ge=0)] = 0
     levels: list[Vector] | list[list[Vector]] | None = None
     given: Conditions | None = None
@@ -48,7 +48,7 @@ class SampleBody(Body):
 
     n: Annotated[int, Field(ge=1, le=MOST_EXAMPLES)] = 1
     seed: Seed = 0
-    temperature: Annotated[Number, Field(gt=0, le=10)] = 1.0
+    temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
     mean: bool | None = None
     given: Conditions | None = None
 
