@@ -100,7 +100,10 @@ def directive(module: ModuleType, name: str) -> list[str]:
     """Words what Sphinx is to tell of a name."""
     value = getattr(module, name)
     if inspect.isclass(value):
-        return [f".. autoclass:: {name}", "   :members:", "   :show-inheritance:"]
+        lines = [f".. autoclass:: {name}", "   :members:"]
+        if value.__bases__ != (object,):
+            lines += ["   :show-inheritance:"]
+        return lines
     if inspect.isroutine(value):
         return [f".. autofunction:: {name}"]
     lines = [f".. py:data:: {name}"]
