@@ -113,6 +113,10 @@ class Catalogue:
             )
         return columns[0]
 
+    def find_all(self, item: Any) -> list[int]:
+        """Finds the columns of all items of an id or a title, as `column` does."""
+        return list(self._find_columns(item))
+
     def _find_columns(self, item: Any) -> Sequence[int]:
         is_missing = item is None or item != item
         if is_missing:
