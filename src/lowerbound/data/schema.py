@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..columns import Coding, ColumnSchema
 from ..errors import ConfigError, DataError, one_line, unknown
@@ -87,6 +89,29 @@ class Schema:
     def coding_of_conditions(self) -> Coding:
         """The codes of the conditions of a conditional model."""
         return Coding(self.given)
+
+    def codes_of_conditions(
+        self, conditions: np.ndarray | None, index: np.ndarray | slice
+    ) -> Tensor | None:
+        """Returns the codes (B, G) of the conditions at `index` of a split; None without.
+
+        Args:
+            conditions: of the split, (n, G).
+            index: positions in it.
+        """
+        if not self.given:
+            return None
+        assert conditions is not None
+        codes = self.coding_of_conditions.encode(conditions[index])
+        return torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float32))
+
+    def add_conditions(self, digest: Any, conditions: np.ndarray | None) -> None:
+        """Adds the conditions of a split (n, G) to a hash, if there are any."""
+        if not self.given or conditions is None:
+            return
+        for column in self.given:
+            digest.update(f" {column.name!r} {column.kind} {column.levels}".encode())
+        digest.update(np.ascontiguousarray(conditions).tobytes())
 
     @property
     def names_of_conditions(self) -> tuple[str, ...]:

@@ -259,9 +259,26 @@ def complete_given(given: Given | None, columns: Sequence[ColumnSchema], count: 
             f"this run is conditional: given= lacks {', '.join(map(repr, missing))}; give "
             f"{{{example}}}, where None is not known"
         )
-    values = np.empty((count, len(columns)))
+    return _side_by_side(named, columns, count)
+
+
+def fill_given(given: Given | None, columns: Sequence[ColumnSchema], count: int) -> np.ndarray:
+    """Reads the conditions of examples, (count, G); those that are not named are not known.
+
+    Raises:
+        ConfigError: there is no such condition, or it has no such value.
+    """
+    return _side_by_side(read_given(given or {}, columns, count), columns, count)
+
+
+def _side_by_side(
+    named: Mapping[str, np.ndarray], columns: Sequence[ColumnSchema], count: int
+) -> np.ndarray:
+    """Puts the values of conditions side by side, (count, G); NaN where one is not named."""
+    values = np.full((count, len(columns)), np.nan)
     for position, column in enumerate(columns):
-        values[:, position] = named[column.name]
+        if column.name in named:
+            values[:, position] = named[column.name]
     return values
 
 
