@@ -35,16 +35,16 @@ def sample(
     it).
     """
     from ..run import load
+    from ..run.given import tell_drawn
     from .outputs import write_samples
 
     fitted = load(run, allow_code=allow_code)
     conditions = read_conditions(given or [])
     count = write_samples(fitted, n, out, seed, conditions, temperature)
     lines = [f"{count} samples in {out}"]
-    if fitted.schema.given:
-        drawn = fitted.known_conditions.tell_drawn(conditions)
-        if drawn is not None:
-            lines.append(drawn)
+    drawn = tell_drawn(conditions, fitted.schema.given)
+    if drawn is not None:
+        lines.append(drawn)
     result = {
         "out": str(out),
         "samples": count,

@@ -1,5 +1,6 @@
 """The conditions of a conditional run: what a user names, and what the training rows have."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,10 +128,14 @@ def _read_one(value: Any, column: ColumnSchema, count: int) -> np.ndarray:
         series = polars.Series(column.name, [_as_text(entry) for entry in entries])
     numbers, is_odd = to_values(series, column, words_of(column))
     if is_odd.any():
-        got = one_line(repr(entries[int(np.flatnonzero(is_odd)[0])]), 60)
+        got = entries[int(np.flatnonzero(is_odd)[0])]
+        similar = difflib.get_close_matches(str(got), column.levels, n=1, cutoff=0.5)
+        hint = "allowed"
+        if similar:
+            hint = f"did you mean {one_line(repr(similar[0]), 60)}? Allowed"
         raise ConfigError(
-            f"given: {column.name!r} ({column.kind}) has no value {got}; allowed: "
-            f"{allowed_values(column)}"
+            f"given: {column.name!r} ({column.kind}) has no value {one_line(repr(got), 60)}; "
+            f"{hint}: {allowed_values(column)}"
         )
     if len(numbers) == count:
         return numbers
@@ -237,12 +242,12 @@ class KnownConditions:
             return np.arange(len(self.values))
         return np.flatnonzero(agrees)
 
-    def tell_drawn(self, given: Given) -> str | None:
-        """Says what is drawn from the training rows, or None where all is given."""
-        others = [repr(column.name) for column in self.columns if column.name not in given]
-        if not others:
-            return None
-        return f"not given, and drawn from the training rows: {one_line(', '.join(others), 200)}"
+def tell_drawn(given: Given, columns: Sequence[ColumnSchema]) -> str | None:
+    """Says what is drawn from the training rows, or None where all is given."""
+    others = [repr(column.name) for column in columns if column.name not in given]
+    if not others:
+        return None
+    return f"not given, and drawn from the training rows: {one_line(', '.join(others), 200)}"
 
 
 def complete_given(given: Given | None, columns: Sequence[ColumnSchema], count: int) -> np.ndarray:

@@ -879,6 +879,8 @@ class Run:
         refuse_unknown_conditions(given or {}, self.schema.given)
         if not self.schema.given:
             return None
+        if given and set(given) == set(self.schema.names_of_conditions):
+            return complete_given(given, self.schema.given, n)  # nothing is left to be drawn
         return self.known_conditions.draw(n, given or {}, seed)
 
     def _codes_drawn(self, n: int, given: Given | None, seed: int) -> Tensor | None:
