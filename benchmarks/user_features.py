@@ -93,7 +93,8 @@ def rankings(plain: Run, given: Run) -> dict[str, Ranking]:
     """Ranks for the test users by all that is compared."""
     users = given.data().users("test")
     train = given.data().users("train")
-    assert users is not None and train is not None
+    assert users is not None
+    assert train is not None
     alone = users.without_conditions()
     found = {"popularity": rank(Popularity().fit(train.matrix), alone, metrics=[METRIC])}
     found["without features"] = rank(plain.model.item_scores, alone, metrics=[METRIC])

@@ -39,9 +39,9 @@ from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
 from .system.files import (
-    expand_home,
     UNFINISHED,
     exists,
+    expand_home,
     read_json,
     remove_unfinished,
     write_json,

@@ -26,7 +26,6 @@ from .checks import (
 from .dataset import Dataset, Examples
 from .files.conditions import Conditions, fit_conditions, with_label
 from .files.dialect import TextFormat
-from .files.dialect import TextFormat
 from .files.sizes import AUTO, choose_size, tell_choice
 from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
 from .files.tables import table_of_vectors

@@ -81,7 +81,8 @@ class _SparseFirst(nn.Module):
 
     def forward(self, x: SparseRows | RowsBeside) -> Tensor:
         if isinstance(x, RowsBeside):
-            assert isinstance(x.rows, SparseRows) and self.of_beside is not None
+            assert isinstance(x.rows, SparseRows)
+            assert self.of_beside is not None
             return self._of_rows(x.rows) + self.of_beside(x.beside)
         return self._of_rows(x)
 
@@ -137,8 +138,9 @@ def _sizes(model: VAE) -> tuple[int, ...]:
 class Trunk:
     """The network from histories to the codes z (B, d) and to the input h (B, K) of the last layer.
 
-    Both are float64, and each row depends on its history and its conditions alone. A few empty rows follow each block
-    of users. They take the end of every array, which PyTorch computes by other instructions.
+    Both are float64, and each row depends on its history and its conditions alone. A few empty rows
+    follow each block of users. They take the end of every array, which PyTorch computes by other
+    instructions.
     """
 
     def __init__(self, model: VAE) -> None:

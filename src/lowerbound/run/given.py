@@ -242,6 +242,7 @@ class KnownConditions:
             return np.arange(len(self.values))
         return np.flatnonzero(agrees)
 
+
 def tell_drawn(given: Given, columns: Sequence[ColumnSchema]) -> str | None:
     """Says what is drawn from the training rows, or None where all is given."""
     others = [repr(column.name) for column in columns if column.name not in given]

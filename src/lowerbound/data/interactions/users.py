@@ -142,10 +142,8 @@ class UserTable:
         absent = int((rows < 0).sum())
         if not absent:
             return ()
-        return (
-            f"{self.name} has no row for {absent:,} of {len(rows):,} users, of whom nothing is "
-            "known",
-        )
+        users = f"{absent:,} of {len(rows):,} users"
+        return (f"{self.name} has no row for {users}, of whom nothing is known",)
 
 
 def _first(values: Sequence[Any]) -> str:
