@@ -188,6 +188,11 @@ AT_A_RUN = [
         "given: 'income' (binary) has no value 'middling'; allowed: high, low",
     ),
     (
+        "a class with a slip",
+        "sample table --given income=hihg --out s.csv",
+        "given: 'income' (binary) has no value 'hihg'; did you mean 'high'? Allowed: high, low",
+    ),
+    (
         "a word for a number",
         "sample table --given age=old --out s.csv",
         "given: 'age' (count) has no value 'old'; allowed: whole numbers from 0 on, such as those of the training rows from LOW to HIGH",

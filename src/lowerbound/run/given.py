@@ -129,7 +129,9 @@ def _read_one(value: Any, column: ColumnSchema, count: int) -> np.ndarray:
     numbers, is_odd = to_values(series, column, words_of(column))
     if is_odd.any():
         got = entries[int(np.flatnonzero(is_odd)[0])]
-        similar = difflib.get_close_matches(str(got), column.levels, n=1, cutoff=0.5)
+        similar: list[str] = []
+        if any(character.isalpha() for character in str(got)):
+            similar = difflib.get_close_matches(str(got), column.levels, n=1, cutoff=0.5)
         hint = "allowed"
         if similar:
             hint = f"did you mean {one_line(repr(similar[0]), 60)}? Allowed"
