@@ -399,6 +399,14 @@ def test_codes_need_the_features_and_take_them(folder):
         run.sample(3)
 
 
+def test_encode_names_all_columns_of_its_file(command, folder, tmp_path):
+    out = tmp_path / "codes.csv"
+    code, text, _ = command("encode", folder / "with", "--out", out, "--json")
+    assert code == 0
+    assert json.loads(text)["columns"] == pl.read_csv(out).columns
+    assert json.loads(text)["columns"][:2] == ["user", "z1_1"]
+
+
 def test_the_report_shows_what_features_recommend(folder):
     run = load(folder / "with")
     popularity = run.items.popularity

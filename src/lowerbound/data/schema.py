@@ -3,15 +3,16 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..columns import Coding, ColumnSchema
 from ..errors import ConfigError, DataError, one_line, unknown
 from .levels import type_of_levels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
 """Each kind of source, with the number of axes that an example of it has."""
@@ -92,13 +93,15 @@ class Schema:
 
     def codes_of_conditions(
         self, conditions: np.ndarray | None, index: np.ndarray | slice
-    ) -> Tensor | None:
+    ) -> "Tensor | None":
         """Returns the codes (B, G) of the conditions at `index` of a split; None without.
 
         Args:
             conditions: of the split, (n, G).
             index: positions in it.
         """
+        import torch  # a description of files does without it
+
         if not self.given:
             return None
         assert conditions is not None
