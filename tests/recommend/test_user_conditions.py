@@ -210,6 +210,19 @@ def word_of(column, number):
     return int(number)
 
 
+def test_what_speaks_for_an_item_is_told_beside_the_features():
+    recommender = Recommender(made("multvae"))
+    history = [3, 50, 120]
+    given = {"age": 30, "taste": "jazz"}
+    (best,) = recommender.recommend(history, 1, given=given)
+    (reasons,) = recommender.explain(history, [best.item], given=given)
+    for reason in reasons:
+        rest = [item for item in history if item != reason.item]
+        everything = recommender.recommend(rest, WIDTH, given=given, exclude_seen=False)
+        score = next(each.score for each in everything if each.item == best.item)
+        assert reason.share == pytest.approx(best.score - score, abs=1e-5)
+
+
 def test_features_come_by_name_by_frame_or_with_a_history():
     recommender = Recommender(made("multvae"))
     matrix = histories(4)
