@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch
-from ..data import Dataset, Items, Schema, Split, named_sets
+from ..data import Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.matrices import check_matrix
@@ -242,6 +242,24 @@ class Run:
         """Returns the same run, whose `data()` is what was opened here."""
         run = copy(self)
         run.looked_at = dataset
+        return run
+
+    def with_users(self, path: str | Path | None) -> "Run":
+        """Returns the same run, which looks for the features of users in this file; None: in that
+        of its fit.
+
+        Raises:
+            ConfigError: the run has no features of users.
+        """
+        if path is None:
+            return self
+        if not self.schema.given:
+            raise ConfigError(
+                "this run was fitted without features of users; fit one with "
+                "data.interactions.users=FILE and data.given='[\"NAME\"]'"
+            )
+        run = copy(self)
+        run.recipe = self.recipe.replace({"data.interactions.users": str(path)})
         return run
 
     def examples(
@@ -565,7 +583,7 @@ class Run:
         refuse_none_given(given, self.schema.given)
         if isinstance(x, Batch):
             values = complete_given(given, self.schema.given, len(x))
-            return Batch(x.x, to_codes(values, self.schema), x.observed)
+            return replace(x, given=to_codes(values, self.schema))
         plain = copy(self)
         plain.schema = replace(self.schema, given=())
         plain.recipe = self.recipe.replace({"data.given": None})
@@ -574,8 +592,10 @@ class Run:
             seen = x
         else:
             seen = plain._seen(x)
-        assert isinstance(seen, DenseExamples)
         values = complete_given(given, self.schema.given, len(seen))
+        if isinstance(seen, Batch):
+            return replace(seen, given=to_codes(values, self.schema))
+        assert isinstance(seen, DenseExamples | History)
         return seen.conditioned(self.schema, values)
 
     def _seen(self, x: Examples) -> Batch | Split:
@@ -835,6 +855,7 @@ class Run:
         """
         numbers = positive(n, what="the number of samples") * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{n:,} samples")
+        self._refuse_samples_of_items()
         conditions = self.draw_conditions(n, given, seed)
         parts = self._drawn(n, mean, seed, units, conditions, temperature)
         return presented(parts, self.schema, units, conditions)
@@ -856,6 +877,8 @@ class Run:
         refuse_unknown_conditions(given or {}, self.schema.given)
         if not self.schema.given:
             return None
+        if given and set(given) == set(self.schema.names_of_conditions):
+            return complete_given(given, self.schema.given, n)  # nothing is left to be drawn
         return self.known_conditions.draw(n, given or {}, seed)
 
     def _codes_drawn(self, n: int, given: Given | None, seed: int) -> Tensor | None:
@@ -893,6 +916,13 @@ class Run:
             start += len(part)
             yield rows_of(part.numpy(), self.schema, of_part)
 
+    def _refuse_samples_of_items(self) -> None:
+        """Raises ConfigError if the run is on interactions."""
+        self.schema.refuse_interactions(
+            "samples are of images and tables; a run on interactions recommends: lowerbound "
+            "recommend RUN"
+        )
+
     def _drawn(
         self,
         n: int,
@@ -906,10 +936,7 @@ class Run:
         refuse_units(units)
         refuse_temperature(temperature)
         n = positive(n, what="the number of samples")
-        self.schema.refuse_interactions(
-            "samples are of images and tables; a run on interactions recommends: lowerbound "
-            "recommend RUN"
-        )
+        self._refuse_samples_of_items()
         if mean is None:
             mean = not self.schema.table
         codes = None
