@@ -14,6 +14,7 @@ from . import measure as measure
 from . import use as use
 from . import similar as similar
 from . import inspect as inspect
+from . import serve as serve
 
 # isort: on
 from .main import main
