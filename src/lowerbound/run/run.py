@@ -426,10 +426,24 @@ class Run:
         Returns:
             A page that a notebook shows, and that can be opened as a file.
         """
-        # Reports stand above runs, and are found by name: nothing here depends on them.
-        package = f"{__package__.rpartition('.')[0]}.report"
-        show = lazy.attributes(package, {"inline": ("show",)})("show")
+        show = _from_above("report", "inline", "show")
         return show(self, source, examples=examples, again=again)
+
+    def similar(
+        self,
+        to: Any,
+        source: DataSource | None = None,
+        *,
+        k: int = 10,
+        metric: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Finds the examples that are most like one by their codes, see `lowerbound.similar`, which
+        takes the same arguments and knows the other options.
+        """
+        return _from_above("neighbours", "search", "similar")(
+            self, to, source, k=k, metric=metric, **options
+        )
 
     def encode(self, x: Examples, *, given: Given | None = None) -> list[Tensor]:
         """Encodes examples.
@@ -499,7 +513,7 @@ class Run:
                 standardises, codes of columns of several kinds.
         """
         refuse_units(units)
-        self._refuse_level(lowest)
+        self.refuse_level(lowest)
         parts = []
         with evaluating(self.model, 0):
             for batch in self._batches(x, given):
@@ -658,7 +672,7 @@ class Run:
         refuse_units(units)
         refuse_unknown_conditions(given or {}, self.schema.given)
         latents = self.model.latents
-        self._refuse_level(level)
+        self.refuse_level(level)
         if isinstance(z, np.ndarray):
             z = torch.from_numpy(z)
         self.model.refuse_latents(z, level)
@@ -773,7 +787,7 @@ class Run:
         count = positive(groups, what="groups") * positive(draws, what="draws")
         numbers = count * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{groups:,} groups of {draws:,} draws")
-        self._refuse_level(level)
+        self.refuse_level(level)
         codes = self._codes_drawn(groups, given, seed)
         weight = next(self.model.parameters())
         if codes is not None:
@@ -790,7 +804,7 @@ class Run:
         joined = torch.cat(means)
         return presented([joined.reshape(groups, draws, *joined.shape[1:])], self.schema, units)
 
-    def _refuse_level(self, level: int) -> None:
+    def refuse_level(self, level: int) -> None:
         """Raises ConfigError if there is no such level; 0 is that of z1."""
         known = range(len(self.model.latents.sizes))
         if isinstance(level, bool) or level not in known:
@@ -991,6 +1005,12 @@ class Run:
         from .sharing import push_to_hub
 
         return push_to_hub(self, repository, private=private, **options)
+
+
+def _from_above(package: str, module: str, name: str) -> Any:
+    """Returns what stands above runs in the house, by its name: nothing here depends on it."""
+    above = f"{__package__.rpartition('.')[0]}.{package}"
+    return lazy.attributes(above, {module: (name,)})(name)
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:
