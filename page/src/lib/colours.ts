@@ -1,5 +1,6 @@
 /** Colours of points. Levels have the ten of Okabe and Ito, and Tableau, mixed so that each stands out
- * on a light and on a dark ground; numbers have a scale that is even to the eye (viridis). */
+ * on a light and on a dark ground; numbers have a scale that is even to the eye (the middle of viridis,
+ * whose ends would be lost on a dark or a light ground). */
 
 const LEVELS = [
   "#3b82c4", "#e08214", "#2a9d6f", "#d1495b", "#8e6bbf",
@@ -7,8 +8,8 @@ const LEVELS = [
 ];
 
 const SCALE = [
-  [68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142],
-  [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37],
+  [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88],
+  [181, 222, 43],
 ];
 
 const NONE = "#808890";

@@ -28,9 +28,6 @@ export class Scatter {
   private waits = false;
   marked: number[] = [];
   window: Window = { x: 0, y: 0, step: 1 };
-  /** How long the last frame took, in milliseconds. */
-  spent = 0;
-  onDrawn: (() => void) | null = null;
 
   constructor(canvas: HTMLCanvasElement) {
     this.canvas = canvas;
@@ -182,7 +179,6 @@ export class Scatter {
   }
 
   private paint(): void {
-    const begun = performance.now();
     const scale = Math.min(devicePixelRatio || 1, 2);
     const width = Math.max(1, Math.round(this.canvas.clientWidth * scale));
     const height = Math.max(1, Math.round(this.canvas.clientHeight * scale));
@@ -216,8 +212,6 @@ export class Scatter {
     }
     this.paper.putImageData(this.pixels, 0, 0);
     this.ring(scale);
-    this.spent = performance.now() - begun;
-    this.onDrawn?.();
   }
 
   /** Draws a ring about each marked point. */

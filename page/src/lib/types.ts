@@ -121,9 +121,8 @@ export interface MapRow {
 
 export interface OddCell {
   column: string;
-  value: string;
+  value: string | null;
   below: number;
-  expected: string;
 }
 
 export interface OddRow {

@@ -145,9 +145,9 @@ def _layout(points: OwnExamples | OwnItems, kept: dict[str, np.ndarray], method:
     if method == CODES:
         axes = ("z1", "z2")
     elif method == "PCA":
-        notes.append("The plane of the two principal components of the codes.")
+        notes.append("The plane of the two principal components.")
     else:
-        notes.append("t-SNE of the codes: distances between far groups mean nothing.")
+        notes.append("t-SNE: distances between far groups mean nothing.")
         if len(points) > LANDMARKS:
             notes.append(f"It was made of {LANDMARKS:,} points, the others lie among these.")
     if measures:
