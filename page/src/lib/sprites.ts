@@ -19,6 +19,9 @@ export class Sprites {
   /** Draws the picture of a point on a canvas; nothing where another was asked for meanwhile. */
   async paint(canvas: HTMLCanvasElement, id: number): Promise<void> {
     canvas.dataset.id = String(id);
+    delete canvas.dataset.drawn;
+    canvas.width = this.tile; // which clears it: the picture of another point would be a wrong one
+    canvas.height = this.tile;
     const number = Math.floor(id / this.each);
     let sheet = this.sheets.get(number);
     if (!sheet) {
@@ -31,8 +34,6 @@ export class Sprites {
     const place = id % this.each;
     const left = (place % this.wide) * this.tile;
     const top = Math.floor(place / this.wide) * this.tile;
-    canvas.width = this.tile;
-    canvas.height = this.tile;
     const paper = canvas.getContext("2d");
     paper?.drawImage(drawn, left, top, this.tile, this.tile, 0, 0, this.tile, this.tile);
     canvas.dataset.drawn = String(id);

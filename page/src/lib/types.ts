@@ -84,11 +84,17 @@ export interface OwnExample {
 export interface Item {
   item: string | number;
   title?: string | null;
+  popularity?: number;
+}
+
+/** An item that speaks for a recommended one: the score is lower by `share` without it. */
+export interface Reason extends Item {
+  share: number;
 }
 
 export interface Recommended extends Item {
   score: number;
-  because?: { item: string | number; title?: string | null; share: number }[];
+  because?: Reason[] | null;
 }
 
 export interface Colour {
