@@ -1,7 +1,6 @@
 """The page: its answers are those of the runs, its built files are those of its sources, and each
 view works in a reader's browser, on a phone and on a desk, in a light and in a dark scheme.
 """
-# ruff: noqa: E501 - the JavaScript that runs in the page
 
 import base64
 import hashlib
@@ -65,7 +64,9 @@ def test_the_built_page_is_that_of_the_sources():
 
 
 def test_the_built_page_asks_nobody_else():
-    texts = [path.read_text() for path in BUILT.iterdir() if path.suffix in (".js", ".css", ".html")]
+    texts = [
+        path.read_text() for path in BUILT.iterdir() if path.suffix in (".js", ".css", ".html")
+    ]
     hosts = {host for text in texts for host in re.findall(r"https?://([\w.-]+)", text)}
     # Names of XML, and the addresses of explanations in messages of Svelte: nothing is fetched.
     assert hosts <= {"www.w3.org", "svelte.dev"}
@@ -120,7 +121,9 @@ def runs(tmp_path_factory):
 
     table = write_table(folder)
     return {
-        "given": fit("given", "digits", data__given=["label"], model__latent=[8], training__epochs=8),
+        "given": fit(
+            "given", "digits", data__given=["label"], model__latent=[8], training__epochs=8
+        ),
         "plane": fit("plane", "digits", model__latent=[2], training__epochs=15),
         "table": fit("table", "table", table, training__epochs=30, data__test=0.4),
         "films": fit("films", "multvae", training__epochs=1),
@@ -301,7 +304,11 @@ def test_comparison_has_the_figures_of_compare(address, runs):
         ours = found["numbers"]["runs"][1]["differences"][name]
         assert ours == pytest.approx(expected["runs"][1]["differences"][name], rel=1e-4)
     assert [len(one["pictures"]) for one in found["samples"]] == [24, 24]
-    for names, status in ((["given", "films"], 422), (["given", "given"], 422), (["no", "plane"], 404)):
+    for names, status in (
+        (["given", "films"], 422),
+        (["given", "given"], 422),
+        (["no", "plane"], 404),
+    ):
         answer = httpx.post(f"{address}/compare", json={"runs": names})
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
@@ -451,7 +458,9 @@ def test_slider_and_label_draw_what_the_run_decodes(reader, runs):
     tab = reader.tab
     before = drawn(tab, ".seen canvas")
     slider = tab.locator(".sliders input").first
-    slider.evaluate("(one) => { one.value = one.max; one.dispatchEvent(new Event('input', {bubbles: true})); }")
+    slider.evaluate(
+        "(one) => { one.value = one.max; one.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
     tab.wait_for_timeout(400)
     after = drawn(tab, ".seen canvas")
     assert (before != after).any()
@@ -580,4 +589,6 @@ def test_quantiles_of_the_sliders_are_those_of_the_codes(reader, runs):
     spread = np.quantile(codes, 0.99, axis=0) - np.quantile(codes, 0.01, axis=0)
     widest = spread.argmax()
     slider = reader.tab.locator(f"#z{widest}")
-    assert float(slider.get_attribute("max")) == pytest.approx(np.quantile(codes[:, widest], 0.99), rel=1e-3)
+    assert float(slider.get_attribute("max")) == pytest.approx(
+        np.quantile(codes[:, widest], 0.99), rel=1e-3
+    )

@@ -5,9 +5,9 @@ from fastapi import APIRouter
 
 def routers_of_runs() -> list[APIRouter]:
     """Returns the routers of one run each, reached by `/runs/{name}`."""
-    from . import map, rows
+    from . import maps, rows
 
-    return [map.router, rows.router]
+    return [maps.router, rows.router]
 
 
 def routers_of_all() -> list[APIRouter]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -62,7 +63,7 @@ async def compare_runs(runs: Runs, body: CompareBody) -> Response:
     found = await in_turn(
         chosen[0], lambda: measure_candidates(candidates, split, Request(samples=SAMPLES))
     )
-    samples = [await in_turn(served, lambda served=served: _sampled(served)) for served in chosen]
+    samples = [await in_turn(served, partial(_sampled, served)) for served in chosen]
     return Answer(describe(found, samples))
 
 

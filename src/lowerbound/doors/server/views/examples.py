@@ -112,7 +112,8 @@ class OwnExamples:
             levels = _in_order(labels)
             if len(levels) <= MOST_LEVELS:
                 at = {word: place for place, word in enumerate(levels)}
-                colours.append(Colour(LABEL, [at[word] for word in labels.tolist()], levels))
+                places = np.array([at[word] for word in labels.tolist()])
+                colours.append(Colour(LABEL, places, levels))
         colours += self._columns()
         colours.append(self._split())
         return colours
@@ -120,11 +121,10 @@ class OwnExamples:
     def _columns(self) -> list[Colour]:
         """Lists the columns of a table with columns of several kinds, and the conditions."""
         colours = []
-        values = self.examples.values_at(slice(None)) if self.schema.table else None
+        values = self.examples.values
         for place, column in enumerate(self.schema.table[:MOST_COLUMNS]):
-            assert values is not None
             if len(column.levels) <= MOST_LEVELS and column.kind != "datetime":
-                colours.append(_colour_of(column, values[:, place]))
+                colours.append(_colour_of(column, values[self.examples.rows, place]))
         conditions = self.examples.conditions
         for place, column in enumerate(self.schema.given):
             is_known = conditions is not None and column.name != LABEL
@@ -202,7 +202,7 @@ class OwnExamples:
         for place, column in enumerate(self.schema.table):
             fitting = [at for at, word in enumerate(column.levels) if asked in word.casefold()]
             if fitting:
-                found |= np.isin(self.examples.values_at(slice(None))[:, place], fitting)
+                found |= np.isin(self.examples.values[self.examples.rows, place], fitting)
         return np.flatnonzero(found)
 
 

@@ -281,7 +281,9 @@ def _read(path: Path, count: int) -> dict[str, np.ndarray] | None:
 
 def _keep(path: Path, kept: dict[str, np.ndarray]) -> None:
     """Keeps a map in the folder of its run, where that can be written."""
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in kept.items()}
+    tensors = {
+        name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in kept.items()
+    }
     try:
         save_tensors(path, tensors)
     except RunError:

@@ -1,6 +1,5 @@
 """Single examples of a run's own data, and the oddest rows of a table with what makes them odd."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -120,9 +119,7 @@ async def tell_row(served: Chosen, place: Place) -> Response:
     return Answer(await served.work(work))
 
 
-@router.get(
-    "/{place}/image", response_class=Response, responses={200: {"content": {PNG: {}}}}
-)
+@router.get("/{place}/image", response_class=Response, responses={200: {"content": {PNG: {}}}})
 async def give_image(served: Chosen, place: Place) -> Response:
     """Gives one image of the run's own data as PNG."""
     own = await _own(served)
@@ -269,7 +266,7 @@ def _describe(served: Served, own: OwnExamples, scored: Scored, limit: int) -> d
     }
 
 
-def _cells(odd: OddCells | None, at: int) -> list[Mapping[str, Any]]:
+def _cells(odd: OddCells | None, at: int) -> list[dict[str, Any]]:
     """Describes the odd cells of one row."""
     if odd is None:
         return []

@@ -114,15 +114,15 @@ async def describe_map(served: Chosen, level: Level = 0, method: Method = None) 
     says how far it has come.
     """
     dimensions = await dimensions_of(served)
-    method = _method_of(dimensions, level, method)
+    way = _method_of(dimensions, level, method)
     points = await points_of(served)
-    job = layout_job(served, level, method)
+    job = layout_job(served, level, way)
     described: dict[str, Any] = {
         "ready": job.is_ready,
         "done": job.done,
         "count": len(points),
         "of": points.of,
-        "method": method,
+        "method": way,
         "methods": list(methods_of(dimensions[level])),
         "level": level,
         "levels": len(dimensions),
@@ -149,16 +149,14 @@ async def describe_map(served: Chosen, level: Level = 0, method: Method = None) 
 async def give_points(served: Chosen, level: Level = 0, method: Method = None) -> Response:
     """Gives the points as float32, the least byte first: all x, all y, then one block a colour."""
     dimensions = await dimensions_of(served)
-    method = _method_of(dimensions, level, method)
-    layout: Layout = await layout_job(served, level, method).result()
+    way = _method_of(dimensions, level, method)
+    layout: Layout = await layout_job(served, level, way).result()
     return Response(
         layout.to_bytes(), 200, {"Cache-Control": "no-store"}, "application/octet-stream"
     )
 
 
-@router.get(
-    "/sprites/{number}", response_class=Response, responses={200: {"content": {PNG: {}}}}
-)
+@router.get("/sprites/{number}", response_class=Response, responses={200: {"content": {PNG: {}}}})
 async def give_sprites(served: Chosen, number: Annotated[int, Path(ge=0)]) -> Response:
     """Gives a sheet of small pictures of the points from 1024 * number on."""
     points = await points_of(served)
@@ -240,5 +238,3 @@ async def search(
     points = await points_of(served)
     found = await asyncio.to_thread(points.search, q.strip())
     return Answer({"ids": found[:MOST_FOUND].tolist(), "found": len(found)})
-
-
