@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .fitting import fit
     from .imputation import Imputation, impute
     from .model import VAE, Architecture
+    from .neighbours import similar
     from .recipe import Recipe, Training
     from .recommend import Recommender
     from .report import compare
@@ -41,6 +42,7 @@ __getattr__, __dir__ = lazy.exports(
         "fitting": ("fit",),
         "imputation": ("Imputation", "impute"),
         "model": ("VAE", "Architecture"),
+        "neighbours": ("similar",),
         "recipe": ("Recipe", "Training"),
         "recommend": ("Recommender",),
         "report": ("compare",),
@@ -63,5 +65,6 @@ __all__ = [
     "impute",
     "load",
     "score",
+    "similar",
     "tune",
 ]

@@ -41,6 +41,7 @@ from .system.console import print_line
 from .system.files import (
     UNFINISHED,
     exists,
+    expand_home,
     read_json,
     remove_unfinished,
     write_json,
@@ -244,9 +245,13 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
             f"recipe {name} has no data of its own: give --data SOURCE (data= in Python)"
         )
     _refuse_unnameable(source)
+    paths = {}
     if source not in named_sets() and exists(Path(source)):
-        return complete.replace({"data.source": str(Path(source).resolve())})
-    return complete
+        paths["data.source"] = str(Path(source).resolve())
+    how = complete.data.interactions
+    if how is not None and how.users is not None:  # the run reads it again
+        paths["data.interactions.users"] = str(expand_home(how.users).resolve())
+    return complete.replace(paths)
 
 
 def prepare_process(recipe: Recipe) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch
-from ..data import Dataset, Items, Schema, Split, named_sets
+from ..data import Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.matrices import check_matrix
@@ -244,6 +244,24 @@ class Run:
         run.looked_at = dataset
         return run
 
+    def with_users(self, path: str | Path | None) -> "Run":
+        """Returns the same run, which looks for the features of users in this file; None: in that
+        of its fit.
+
+        Raises:
+            ConfigError: the run has no features of users.
+        """
+        if path is None:
+            return self
+        if not self.schema.given:
+            raise ConfigError(
+                "this run was fitted without features of users; fit one with "
+                "data.interactions.users=FILE and data.given='[\"NAME\"]'"
+            )
+        run = copy(self)
+        run.recipe = self.recipe.replace({"data.interactions.users": str(path)})
+        return run
+
     def examples(
         self, source: DataSource | None = None, split: str | None = None
     ) -> tuple[str, Split]:
@@ -408,10 +426,24 @@ class Run:
         Returns:
             A page that a notebook shows, and that can be opened as a file.
         """
-        # Reports stand above runs, and are found by name: nothing here depends on them.
-        package = f"{__package__.rpartition('.')[0]}.report"
-        show = lazy.attributes(package, {"inline": ("show",)})("show")
+        show = _from_above("report", "inline", "show")
         return show(self, source, examples=examples, again=again)
+
+    def similar(
+        self,
+        to: Any,
+        source: DataSource | None = None,
+        *,
+        k: int = 10,
+        metric: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Finds the examples that are most like one by their codes, see `lowerbound.similar`, which
+        takes the same arguments and knows the other options.
+        """
+        return _from_above("neighbours", "search", "similar")(
+            self, to, source, k=k, metric=metric, **options
+        )
 
     def encode(self, x: Examples, *, given: Given | None = None) -> list[Tensor]:
         """Encodes examples.
@@ -481,7 +513,7 @@ class Run:
                 standardises, codes of columns of several kinds.
         """
         refuse_units(units)
-        self._refuse_level(lowest)
+        self.refuse_level(lowest)
         parts = []
         with evaluating(self.model, 0):
             for batch in self._batches(x, given):
@@ -565,7 +597,7 @@ class Run:
         refuse_none_given(given, self.schema.given)
         if isinstance(x, Batch):
             values = complete_given(given, self.schema.given, len(x))
-            return Batch(x.x, to_codes(values, self.schema), x.observed)
+            return replace(x, given=to_codes(values, self.schema))
         plain = copy(self)
         plain.schema = replace(self.schema, given=())
         plain.recipe = self.recipe.replace({"data.given": None})
@@ -574,8 +606,10 @@ class Run:
             seen = x
         else:
             seen = plain._seen(x)
-        assert isinstance(seen, DenseExamples)
         values = complete_given(given, self.schema.given, len(seen))
+        if isinstance(seen, Batch):
+            return replace(seen, given=to_codes(values, self.schema))
+        assert isinstance(seen, DenseExamples | History)
         return seen.conditioned(self.schema, values)
 
     def _seen(self, x: Examples) -> Batch | Split:
@@ -638,7 +672,7 @@ class Run:
         refuse_units(units)
         refuse_unknown_conditions(given or {}, self.schema.given)
         latents = self.model.latents
-        self._refuse_level(level)
+        self.refuse_level(level)
         if isinstance(z, np.ndarray):
             z = torch.from_numpy(z)
         self.model.refuse_latents(z, level)
@@ -753,7 +787,7 @@ class Run:
         count = positive(groups, what="groups") * positive(draws, what="draws")
         numbers = count * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{groups:,} groups of {draws:,} draws")
-        self._refuse_level(level)
+        self.refuse_level(level)
         codes = self._codes_drawn(groups, given, seed)
         weight = next(self.model.parameters())
         if codes is not None:
@@ -770,7 +804,7 @@ class Run:
         joined = torch.cat(means)
         return presented([joined.reshape(groups, draws, *joined.shape[1:])], self.schema, units)
 
-    def _refuse_level(self, level: int) -> None:
+    def refuse_level(self, level: int) -> None:
         """Raises ConfigError if there is no such level; 0 is that of z1."""
         known = range(len(self.model.latents.sizes))
         if isinstance(level, bool) or level not in known:
@@ -835,6 +869,7 @@ class Run:
         """
         numbers = positive(n, what="the number of samples") * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{n:,} samples")
+        self._refuse_samples_of_items()
         conditions = self.draw_conditions(n, given, seed)
         parts = self._drawn(n, mean, seed, units, conditions, temperature)
         return presented(parts, self.schema, units, conditions)
@@ -856,6 +891,8 @@ class Run:
         refuse_unknown_conditions(given or {}, self.schema.given)
         if not self.schema.given:
             return None
+        if given and set(given) == set(self.schema.names_of_conditions):
+            return complete_given(given, self.schema.given, n)  # nothing is left to be drawn
         return self.known_conditions.draw(n, given or {}, seed)
 
     def _codes_drawn(self, n: int, given: Given | None, seed: int) -> Tensor | None:
@@ -893,6 +930,13 @@ class Run:
             start += len(part)
             yield rows_of(part.numpy(), self.schema, of_part)
 
+    def _refuse_samples_of_items(self) -> None:
+        """Raises ConfigError if the run is on interactions."""
+        self.schema.refuse_interactions(
+            "samples are of images and tables; a run on interactions recommends: lowerbound "
+            "recommend RUN"
+        )
+
     def _drawn(
         self,
         n: int,
@@ -906,10 +950,7 @@ class Run:
         refuse_units(units)
         refuse_temperature(temperature)
         n = positive(n, what="the number of samples")
-        self.schema.refuse_interactions(
-            "samples are of images and tables; a run on interactions recommends: lowerbound "
-            "recommend RUN"
-        )
+        self._refuse_samples_of_items()
         if mean is None:
             mean = not self.schema.table
         codes = None
@@ -986,6 +1027,12 @@ class Run:
         from .sharing import log_model
 
         return log_model(self, name, **options)
+
+
+def _from_above(package: str, module: str, name: str) -> Any:
+    """Returns what stands above runs in the house, by its name: nothing here depends on it."""
+    above = f"{__package__.rpartition('.')[0]}.{package}"
+    return lazy.attributes(above, {module: (name,)})(name)
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:

@@ -15,6 +15,7 @@ from ...evaluation.batches import positive
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...evaluation.measure import LIKELIHOOD_EXAMPLES, Measured, MeasureSettings, measure_split
 from ...families import Family
+from ...model.architecture import OF_CHAINS
 from ...run import Run
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex
@@ -433,9 +434,10 @@ def settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
     """Returns the dotted keys of the recipes that are not equal in all runs, with the value of
     each; None where a recipe lacks the key.
 
-    What a recipe says about itself is left out.
+    What a recipe says about itself is left out, and so are the settings of a chain of levels where
+    a ladder stands in their place.
     """
-    recipes = [dict(_dotted(run.recipe.describe())) for run in runs]
+    recipes = [_told_settings(run) for run in runs]
     known = []
     for recipe in recipes:
         known += [key for key in recipe if not key.startswith(UNTOLD_TABLES)]
@@ -447,6 +449,19 @@ def settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
         if any(value != values[0] for value in values):
             differing[key] = values
     return differing
+
+
+def _told_settings(run: Run) -> dict[str, Any]:
+    """Returns the settings of a run by their dotted keys, without those that it has no use for."""
+    described = dict(_dotted(run.recipe.describe()))
+    if run.recipe.model.ladder is None:
+        return described
+    unused = tuple(f"model.{name}" for name in OF_CHAINS)
+    told = {}
+    for key, value in described.items():
+        if not any(key == name or key.startswith(f"{name}.") for name in unused):
+            told[key] = value
+    return told
 
 
 def _dotted(tables: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
