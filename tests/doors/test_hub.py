@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,9 @@ def test_the_card_is_whole(run, saved, measures, place):
     assert run.summary["hardware"] in text
     fingerprint = json.loads((run.folder / "data.json").read_text())["fingerprint"]
     assert fingerprint["sha256"] in text
-    assert (saved / "recipe.toml").read_text().strip() in text
+    tables = recipe.load(saved / "recipe.toml").describe()
+    told = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])
+    assert told == {name: table for name, table in tables.items() if name != "about"}
     assert "there is no pickle" in text
     assert measures["caveat"][1:] in text
     assert "latent dimensions carry information" in text
@@ -196,6 +199,7 @@ def test_the_card_is_measured_where_the_data_are(run, tmp_path, monkeypatch, cap
     )
     text = (tmp_path / "b" / "README.md").read_text()
     assert "These are the figures of the fit itself, without standard errors." in text
+    assert "somewhat too good" not in text
     assert f"{run.summary['test']['elbo']:,.2f} |" in text
 
 
@@ -270,6 +274,30 @@ def test_there_and_back_again(run, hub, measures, capfd, tmp_path, command):
     assert "reference.json" in sent
     assert "reference.json" not in hub.files("me/rows")
     assert lowerbound.load("hf://me/rows").folder != again.folder
+
+
+def test_the_command_writes_what_would_be_sent_or_sends_it(run, hub, tmp_path, command):
+    code, out, err = command("push", run.folder, "--out", tmp_path / "seen", "--json")
+    assert code == 0, err
+    told = json.loads(out.splitlines()[-1])
+    assert told == {
+        "out": str(tmp_path / "seen"),
+        "files": sorted(path.name for path in (tmp_path / "seen").iterdir()),
+    }
+    assert hub.asked == []
+    code, out, err = command("push", run.folder, "me/rows", "--leave-out", "metrics.csv")
+    assert code == 0, err
+    assert out == f"sent to {hub.url}/me/rows\nnext     lowerbound evaluate hf://me/rows\n"
+    sent = hub.files("me/rows")
+    assert "metrics.csv" not in sent
+    assert set(sent) - {".gitattributes"} == set(told["files"]) - {"metrics.csv"}
+    for words in (["push", run.folder], ["push", run.folder, "me/rows", "--out", tmp_path / "x"]):
+        code, out, err = command(*words)
+        assert code == 2
+        assert err == (
+            "lowerbound: push needs one of OWNER/NAME, of a hub, and --out FOLDER, which sends "
+            "nothing\n"
+        )
 
 
 def test_offline_takes_what_was_fetched_or_is_one_line(run, hub, measures, monkeypatch):

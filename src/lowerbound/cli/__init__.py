@@ -16,6 +16,7 @@ from . import use as use
 from . import similar as similar
 from . import inspect as inspect
 from . import serve as serve
+from . import push as push
 
 # isort: on
 from .main import main
