@@ -226,6 +226,34 @@ def test_files_may_stay_and_others_may_not(run, tmp_path, measures):
     assert not (tmp_path / "b").exists()
 
 
+def test_conditions_that_stay_must_be_named(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "rows.npz",
+        x=rng.normal(size=(60, 4)).astype(np.float32),
+        y=rng.integers(0, 3, 60),
+    )
+    tables = {**RECIPE, "data": {**RECIPE["data"], "given": ["label"]}}
+    fitted = lowerbound.fit(
+        recipe.parse(tables), data=tmp_path / "rows.npz", out=tmp_path / "run", progress=False
+    )
+    fitted.save_pretrained(tmp_path / "all")
+    again = lowerbound.load(tmp_path / "all")
+    assert torch.equal(fitted.sample(4, units="model"), again.sample(4, units="model"))
+    assert "The model is conditional: it is told label." in (tmp_path / "all/README.md").read_text()
+    fitted.save_pretrained(tmp_path / "some", leave_out=["conditions.safetensors"])
+    less = lowerbound.load(tmp_path / "some")
+    given = {"label": [0, 1, 2, 1]}
+    expected = fitted.sample(4, given=given, units="model")
+    assert torch.equal(less.sample(4, given=given, units="model"), expected)
+    with pytest.raises(RunError) as raised:
+        less.sample(4)
+    assert str(raised.value) == (
+        f"{tmp_path / 'some'} holds no conditions of training rows to draw from "
+        "(conditions.safetensors is not there): give all of label"
+    )
+
+
 def test_a_link_out_of_the_run_does_not_travel(run, tmp_path, measures):
     folder = tmp_path / "run"
     shutil.copytree(run.folder, folder)
