@@ -18,18 +18,20 @@ from .. import recipe as recipes
 from ..anomalies.reference import OwnScores
 from ..anomalies.reference import read as read_reference
 from ..data.memory import InMemory
-from ..errors import Interrupted, RunError, one_line
+from ..errors import Interrupted
 from ..fitting import fit
 from ..objectives import Elbo
 from ..recipe import Recipe
 from ..run import Run, load
-from ..run.contents import FILES
-from ..system.files import is_file, read_json, replacing_all, scratch_folder, within
-
-PARAMETERS_FILE = "estimator.json"
-"""The file in the folder of a saved estimator that has the parameters which are none of a recipe's,
-and what was found from the training rows beside the run.
-"""
+from ..system.files import scratch_folder, within
+from .folders import (
+    PARAMETERS_FILE,
+    Described,
+    read_described,
+    read_files,
+    refuse_taken,
+    write_files,
+)
 
 KEYS = {
     "latent": "model.latent",
@@ -174,9 +176,8 @@ class RunEstimator(BaseEstimator):
         """
         check_is_fitted(self)
         folder = Path(folder)
-        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise RunError(f"{one_line(folder)} is not an empty folder; choose another one")
-        described = json.dumps(self._describe(), indent=1, sort_keys=True)
+        refuse_taken(folder)
+        described = json.dumps(self._describe().model_dump(), indent=1)
         write_files(folder, self._files | {PARAMETERS_FILE: described.encode()})
 
     @classmethod
@@ -195,7 +196,7 @@ class RunEstimator(BaseEstimator):
         folder = Path(folder)
         saved = read_described(folder)
         known = cls._get_param_names()
-        given = {name: value for name, value in saved["parameters"].items() if name in known}
+        given = {name: value for name, value in saved.parameters.items() if name in known}
         recipe = recipes.load(within(folder, "recipe.toml"))
         estimator = cls(**{"recipe": recipe, **given, **parameters})
         estimator._adopt(folder)
@@ -203,18 +204,24 @@ class RunEstimator(BaseEstimator):
         estimator._complete(saved)
         return estimator
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> Described:
         """Returns what `estimator.json` holds."""
         parameters = self.get_params(deep=False)
-        kept = {name: parameters[name] for name in self._own_parameters() if name in parameters}
-        return {"class": type(self).__name__, "parameters": _plain(kept)}
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            names = list(names)
+        return Described(
+            parameters={name: _plain(parameters[name]) for name in self._own_parameters()},
+            columns=self.n_features_in_,
+            names=names,
+        )
 
     def _own_parameters(self) -> tuple[str, ...]:
         """Names the parameters that no recipe has."""
-        return ("n_samples", "shape")
+        return ()
 
     @abstractmethod
-    def _complete(self, saved: Mapping[str, Any]) -> None:
+    def _complete(self, saved: Described) -> None:
         """Sets what else a fit finds, of an estimator that is made of a run folder."""
 
 
@@ -247,43 +254,3 @@ def _plain(value: Any) -> Any:
 def takes_gaps(recipe: str | Path) -> bool:
     """Says whether a recipe takes tables with columns of several kinds, which may have gaps."""
     return recipes.load(recipe).data.kinds is not None
-
-
-def read_files(folder: Path) -> dict[str, bytes]:
-    """Reads the files of a run into memory."""
-    files = {}
-    for name in FILES:
-        path = within(folder, name)
-        if is_file(path):
-            files[name] = path.read_bytes()
-    return files
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes the files of a run into a folder: all of them, or none.
-
-    Raises:
-        RunError: the folder cannot be written.
-    """
-    paths = [folder / name for name in files]
-    with replacing_all(paths) as temporaries:
-        for path, content in zip(temporaries, files.values(), strict=True):
-            path.write_bytes(content)
-
-
-def read_described(folder: Path) -> dict[str, Any]:
-    """Reads `estimator.json`; of a folder without one there are no parameters.
-
-    Raises:
-        RunError: the file does not hold what `save` wrote.
-    """
-    path = within(folder, PARAMETERS_FILE)
-    if not is_file(path):
-        return {"parameters": {}}
-    described = read_json(path)
-    parameters = None
-    if isinstance(described, dict):
-        parameters = described.get("parameters")
-    if not isinstance(parameters, dict):
-        raise RunError(f"{path} does not hold what an estimator wrote: a table of parameters")
-    return described

@@ -3,55 +3,30 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import _fit_context
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
 
 from ..data import Split
 from ..data.files.tables import array_names
-from ..data.memory import InMemory, to_frame
+from ..data.memory import to_frame
 from ..data.splits import count
-from ..errors import LowerboundError, ShapeError, one_line
+from ..errors import LowerboundError
 from ..evaluation import Estimate
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..recipe import Recipe
 from ..run import check
 from ..system.console import print_line
 from .base import RunEstimator, seed_of, takes_gaps
-
-if TYPE_CHECKING:
-    import torch
-    from polars import DataFrame
+from .folders import Described
+from .rows import Rows, fold, frame_of, has_other_columns, means_of_columns, shape_of_rows, unfold
 
 LEAST_ROWS = 2
 """A fit needs so many rows."""
-
-
-class Rows(NamedTuple):
-    """What a user gave, as a run reads it.
-
-    Attributes:
-        source: a frame of a table, or an array of images.
-        array: the numbers that were given, (N, D); None of a frame with other columns.
-    """
-
-    source: InMemory
-    array: np.ndarray | None
-
-    def __len__(self) -> int:
-        """Returns the number of rows."""
-        return len(self.source)  # type: ignore[arg-type]
-
-    @property
-    def dtype(self) -> type[np.floating[Any]]:
-        """The type of what is returned of these rows: float32 for float32, else float64."""
-        if self.array is not None and self.array.dtype == np.float32:
-            return np.float32
-        return np.float64
 
 
 class DenseEstimator(RunEstimator):
@@ -153,7 +128,7 @@ class DenseEstimator(RunEstimator):
         rows = self._read(X, reset=True)
         self._fill = np.zeros(0)
         if rows.array is not None:
-            self._fill = _means_of_columns(rows.array)
+            self._fill = means_of_columns(rows.array)
         plan = self._plan()
         if not count(plan.data.validation, len(rows)):
             # Nothing is held out that could tell when to stop.
@@ -168,7 +143,7 @@ class DenseEstimator(RunEstimator):
         self.standard_error_ = math.nan
         if self._own is not None:
             likely = self._own.reference["log_likelihood"] + self._offset_of_scale
-            estimate = Estimate.of(_tensor(likely))
+            estimate = Estimate.of(torch.from_numpy(likely))
             self.log_likelihood_ = estimate.value
             self.standard_error_ = estimate.standard_error
 
@@ -203,20 +178,29 @@ class DenseEstimator(RunEstimator):
         """
         has_kinds = self._has_kinds()
         if reset:
-            self._is_mixed = has_kinds and _has_other_columns(X)
+            self._is_mixed = has_kinds and has_other_columns(X)
         if self._is_mixed:
             return self._read_frame(X, reset)
+        least_rows = 1
+        if reset:
+            least_rows = LEAST_ROWS
+        types: Any = (np.float64, np.float32)
+        if self.shape is not None:
+            types = "numeric"  # whole numbers are levels of pixels
+        finite: bool | str = True
+        if has_kinds:
+            finite = "allow-nan"
         array = validate_data(
             self,
             X,
             reset=reset,
-            dtype="numeric" if self.shape is not None else (np.float64, np.float32),
-            ensure_all_finite="allow-nan" if has_kinds else True,
-            ensure_min_samples=LEAST_ROWS if reset else 1,
+            dtype=types,
+            ensure_all_finite=finite,
+            ensure_min_samples=least_rows,
         )
         if self.shape is not None:
-            return Rows(self._fold(array), array)
-        return Rows(_frame_of(array.astype(np.float64), self._column_names()), array)
+            return Rows(fold(array, self._image_shape), array)
+        return Rows(frame_of(array, self._column_names()), array)
 
     def _read_frame(self, X: Any, reset: bool) -> Rows:
         """Reads a frame with columns that are no numbers."""
@@ -241,19 +225,11 @@ class DenseEstimator(RunEstimator):
             return array_names(self.n_features_in_)
         return list(names)
 
-    def _fold(self, array: np.ndarray) -> np.ndarray:
-        """Folds rows of pixels into images, (N, H, W) or (N, H, W, C).
-
-        Raises:
-            ShapeError: the columns are more or fewer than the pixels.
-        """
-        shape = tuple(int(length) for length in np.atleast_1d(self.shape))
-        if math.prod(shape) != array.shape[1]:
-            raise ShapeError(
-                f"images of shape={shape} have {math.prod(shape)} pixels, X has {array.shape[1]} "
-                "features"
-            )
-        return array.reshape(len(array), *shape)
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
+        """The shape of an image, as the parameter says."""
+        assert self.shape is not None
+        return tuple(int(length) for length in self.shape)
 
     def _open(self, rows: Rows) -> Split:
         """Opens rows as the model sees them: what is drawn of one is a function of it alone."""
@@ -277,32 +253,23 @@ class DenseEstimator(RunEstimator):
         if self._is_mixed:
             return made
         schema = self.run_.schema
-        if schema.kind == "image":
-            return self._unfold(made)
-        if schema.kind != "table":
-            return made.double().numpy()
-        values = np.tile(self._fill, (len(made), 1))
-        names = self._column_names()
-        places = [names.index(name) for name in schema.columns]
         if schema.table:
-            values[:, places] = made.select(schema.columns).cast(float).to_numpy()
-        else:
-            values[:, places] = made.double().numpy()
+            return self._with_all_columns(made.select(schema.columns).to_numpy())
+        values = made.double().numpy()
+        if schema.kind == "table":
+            return self._with_all_columns(values)
+        if schema.levels is not None:
+            values = values * (schema.levels - 1)  # shares of white become levels
+        if schema.kind == "image":
+            return unfold(values, self._image_shape)
         return values
 
-    def _unfold(self, images: "torch.Tensor") -> np.ndarray:
-        """Returns images (N, C, H, W), shares of white, as rows of pixels in the units of X."""
-        pixels = images.double().numpy()
-        if self.run_.schema.levels is not None:
-            pixels = pixels * (self.run_.schema.levels - 1)
-        channels_first = self._channels_first()
-        if not channels_first:
-            pixels = np.moveaxis(pixels, 1, -1)
-        return pixels.reshape(len(pixels), -1)
-
-    def _channels_first(self) -> bool:
-        """Says whether the pixels of X stand channel by channel."""
-        return tuple(np.atleast_1d(self.shape)) == self.run_.schema.shape
+    def _with_all_columns(self, values: np.ndarray) -> np.ndarray:
+        """Puts the columns that the run left out beside those that it reads (N, D): their means."""
+        names = self._column_names()
+        completed = np.tile(self._fill, (len(values), 1))
+        completed[:, [names.index(name) for name in self.run_.schema.columns]] = values
+        return completed
 
     # Likelihoods ----------------------------------------------------------------------------------
 
@@ -324,87 +291,42 @@ class DenseEstimator(RunEstimator):
 
     # Folders --------------------------------------------------------------------------------------
 
-    def _describe(self) -> dict[str, Any]:
-        names = getattr(self, "feature_names_in_", None)
-        fill = [None if math.isnan(number) else number for number in self._fill.tolist()]
-        return super()._describe() | {
-            "columns": self.n_features_in_,
-            "names": None if names is None else list(names),
-            "fill": fill,
-            "is_mixed": self._is_mixed,
-        }
+    def _own_parameters(self) -> tuple[str, ...]:
+        return ("n_samples", "shape")
 
-    def _complete(self, saved: Mapping[str, Any]) -> None:
+    def _describe(self) -> Described:
+        fill = [None if math.isnan(number) else number for number in self._fill.tolist()]
+        return super()._describe().model_copy(update={"fill": fill, "is_mixed": self._is_mixed})
+
+    def _complete(self, saved: Described) -> None:
         schema = self.run_.schema
         schema.refuse_interactions(
             f"{type(self).__name__} is for tables, vectors and images; the run is on interactions: "
             "take MultVAERecommender"
         )
-        if "columns" in saved:
-            self.n_features_in_ = int(saved["columns"])
-            names = saved["names"]
-            self._is_mixed = bool(saved["is_mixed"])
-            self._fill = np.array(saved["fill"], np.float64)
-        else:
-            names = [*schema.columns, *schema.names_of_conditions] or None
-            self.n_features_in_ = len(names or range(math.prod(schema.shape)))
-            if names == array_names(self.n_features_in_):
-                names = None
-            types = {column.type for column in (*schema.table, *schema.given)}
-            self._is_mixed = not types <= {"float", "integer"}
-            self._fill = np.full(self.n_features_in_, np.nan)
-            if schema.kind == "image" and self.shape is None:
-                self.shape = _shape_of_rows(schema.shape)
-        if names is not None:
-            self.feature_names_in_ = np.array(names, object)
+        if saved.columns is None:
+            saved = self._describe_run()
+        assert saved.columns is not None
+        self.n_features_in_ = saved.columns
+        if saved.names is not None:
+            self.feature_names_in_ = np.array(saved.names, object)
+        self._is_mixed = saved.is_mixed
+        self._fill = np.array(saved.fill, np.float64)
         self._tell_held_out()
 
-
-def _tensor(values: np.ndarray) -> Tensor:
-    """Returns numbers as a tensor."""
-    import torch
-
-    return torch.from_numpy(values)
-
-
-def _means_of_columns(array: np.ndarray) -> np.ndarray:
-    """Returns the mean of the numbers of each column, (D,); NaN for a column without any."""
-    known = ~np.isnan(array.astype(np.float64))
-    totals = np.where(known, array, 0).sum(axis=0, dtype=np.float64)
-    numbers = known.sum(axis=0)
-    return np.divide(totals, numbers, out=np.full(len(totals), np.nan), where=numbers > 0)
-
-
-def _shape_of_rows(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the shape of images as a user has them, of the shape (C, H, W) of a schema."""
-    channels, height, width = shape
-    if channels == 1:
-        return (height, width)
-    return (height, width, channels)
-
-
-def _frame_of(array: np.ndarray, names: list[str]) -> "DataFrame":
-    """Makes a frame of numbers (N, D)."""
-    import polars
-
-    return polars.DataFrame(array, schema=names, orient="row")
-
-
-def _has_other_columns(X: Any) -> bool:
-    """Says whether this is a frame with columns that are no numbers.
-
-    Raises:
-        DataError: it is a frame that cannot be read.
-    """
-    if not hasattr(X, "columns"):
-        return False
-    frame = to_frame(X)
-    if frame is None:
-        return False
-    return not all(kind.is_numeric() or kind == _boolean() for kind in frame.dtypes)
-
-
-def _boolean() -> Any:
-    import polars
-
-    return polars.Boolean
+    def _describe_run(self) -> Described:
+        """Describes the columns of a run that no estimator has fitted: those that it reads."""
+        schema = self.run_.schema
+        if schema.kind == "image" and self.shape is None:
+            self.shape = shape_of_rows(schema.shape)
+        names: list[str] | None = [*schema.columns, *schema.names_of_conditions]
+        columns = len(names or range(math.prod(schema.shape)))
+        if names == array_names(columns) or not names:
+            names = None
+        types = {column.type for column in (*schema.table, *schema.given)}
+        return Described(
+            columns=columns,
+            names=names,
+            fill=[None] * columns,
+            is_mixed=not types <= {"float", "integer"},
+        )

@@ -10,7 +10,10 @@ from .dense import DenseEstimator
 
 
 class VAEDensity(DensityMixin, DenseEstimator):
-    """Estimates the density of rows by a variational autoencoder."""
+    """Estimates the density of rows by a variational autoencoder.
+
+    `DenseEstimator` tells of the parameters and the attributes.
+    """
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Estimates log p(x) of each row by importance sampling, (N,) nats.

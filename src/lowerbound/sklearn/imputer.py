@@ -12,19 +12,28 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
+from ..errors import ConfigError
 from ..imputation import IMPUTATION_SAMPLES, impute
 from ..imputation.completion import MODES
 from ..imputation.imputation import refuse_unfit
 from ..recipe import Recipe
 from .base import seed_of
-from .dense import DenseEstimator, Rows
+from .dense import DenseEstimator
+from .rows import Rows
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 
 class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
-    """Fills the gaps of a table by a variational autoencoder that has seen rows with gaps."""
+    """Fills the gaps of a table by what a variational autoencoder has learned from rows with gaps.
+
+    Args:
+        mode: what `transform` fills numbers with: "mean" or "median".
+        n_samples: draws of the latent variables for each row with gaps.
+
+    The other parameters are those of `DenseEstimator`.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **DenseEstimator._parameter_constraints,
@@ -63,8 +72,12 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    # Gaps are in tables with columns of several kinds alone, whose likelihood is `Columns`.
     likelihood = None
     shape = None
+
+    def _own_parameters(self) -> tuple[str, ...]:
+        return ("n_samples", "mode")
 
     def __sklearn_tags__(self) -> Tags:
         """Says that what is filled has the type of the rows."""
@@ -72,10 +85,18 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _fit_rows(self, X: Any) -> Rows:
-        rows = super()._fit_rows(X)
+    def _plan(self) -> Recipe:
+        plan = super()._plan()
+        if plan.data.kinds is None:
+            raise ConfigError(
+                "VAEImputer needs a recipe of tables with gaps, one with data.kinds such as "
+                "recipe='table'"
+            )
+        return plan
+
+    def _adopt(self, folder: Path) -> None:
+        super()._adopt(folder)
         refuse_unfit(self.run_)
-        return rows
 
     def transform(self, X: Any) -> Any:
         """Fills the gaps of rows, see `fit`, and leaves everything else as it is.
@@ -131,7 +152,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
         """
         if rows.array is None:
             return self._in_library(frame, X)
-        values = frame.cast(float).to_numpy(writable=True)
+        values = frame.to_numpy()
         # Of columns that the run does not read, cells are as they were.
         return np.where(np.isnan(values), self._fill, values).astype(rows.dtype)
 
@@ -153,13 +174,6 @@ def to_pandas(frame: "DataFrame", X: Any) -> Any:
     for position, name in enumerate(frame.columns):
         is_gap = X.iloc[:, position].isna().to_numpy()
         if is_gap.any():
-            values = frame[name].filter(polars_mask(is_gap)).to_list()
+            values = frame[name].filter(is_gap.tolist()).to_list()
             filled.iloc[is_gap, position] = values
     return filled
-
-
-def polars_mask(values: np.ndarray) -> Any:
-    """Returns truth values as a series of Polars."""
-    import polars
-
-    return polars.Series(values)

@@ -11,10 +11,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..anomalies.cells import usual_of_gaps
+from ..anomalies.measures import judged
 from ..data import Examples, Split
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..recipe import Recipe
-from .dense import DenseEstimator, Rows
+from .dense import DenseEstimator
+from .folders import Described
+from .rows import Rows
 
 FENCE = 1.5
 """With contamination="auto", rows are outliers whose score is so many interquartile ranges below
@@ -23,7 +26,18 @@ the lower quartile (Tukey 1977, "Exploratory data analysis").
 
 
 class VAEOutlierDetector(OutlierMixin, DenseEstimator):
-    """Finds rows that are unlikely under a variational autoencoder."""
+    """Finds rows that are unlikely under a variational autoencoder.
+
+    Args:
+        contamination: the share of outliers among the rows of the fit. "auto": those are outliers
+            whose score is 1.5 interquartile ranges below the lower quartile, which of normal scores
+            are 0.35 %.
+
+    The other parameters are those of `DenseEstimator`.
+
+    Attributes:
+        offset_: rows with a score below it are outliers, nats.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **DenseEstimator._parameter_constraints,
@@ -77,7 +91,7 @@ class VAEOutlierDetector(OutlierMixin, DenseEstimator):
 
     def _cut(self, scores: np.ndarray) -> float:
         """Returns the score below which rows are outliers, of the scores of ordinary rows."""
-        if self.contamination == "auto":
+        if isinstance(self.contamination, str):  # "auto"
             low, high = np.percentile(scores, [25, 75])
             return float(low - FENCE * (high - low))
         return float(np.percentile(scores, 100 * self.contamination))
@@ -115,14 +129,13 @@ class VAEOutlierDetector(OutlierMixin, DenseEstimator):
     def _own_parameters(self) -> tuple[str, ...]:
         return (*super()._own_parameters(), "contamination")
 
-    def _describe(self) -> dict[str, Any]:
-        return super()._describe() | {"offset": self.offset_}
+    def _describe(self) -> Described:
+        return super()._describe().model_copy(update={"offset": self.offset_})
 
-    def _complete(self, saved: Mapping[str, Any]) -> None:
+    def _complete(self, saved: Described) -> None:
         super()._complete(saved)
-        if "offset" in saved:
-            self.offset_ = float(saved["offset"])
+        if saved.offset is not None:
+            self.offset_ = saved.offset
         elif self._own is not None:
-            reference = self._own.reference
-            likely = reference.get("adjusted", reference["log_likelihood"])
+            likely = judged(self._own.reference)
             self.offset_ = self._cut(likely + self._offset_of_scale)

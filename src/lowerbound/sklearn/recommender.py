@@ -23,6 +23,7 @@ from ..evaluation.ranking import rank
 from ..recipe import Recipe
 from ..recommend import Recommender
 from .base import RunEstimator
+from .folders import Described
 
 LEAST_ITEMS = 2
 """A matrix needs so many columns."""
@@ -129,27 +130,30 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         )
         self._recommender = Recommender(self.run_)
 
-    def _complete(self, saved: Mapping[str, Any]) -> None:
+    def _complete(self, saved: Described) -> None:
         ids = self._recommender.catalogue.ids
         self.n_features_in_ = len(ids)
         self.items_ = np.arange(len(ids))
-        if "columns" in saved:
-            self.n_features_in_ = int(saved["columns"])
+        if saved.columns is not None:
+            self.n_features_in_ = saved.columns
             self.items_ = ids
-        if saved.get("names") is not None:
-            self.feature_names_in_ = np.array(saved["names"], object)
+        if saved.names is not None:
+            self.feature_names_in_ = np.array(saved.names, object)
 
     # Reading --------------------------------------------------------------------------------------
 
     def _read(self, X: Any, *, reset: bool) -> csr_matrix:
         """Validates a matrix of users x items."""
+        least_items = 1
+        if reset:
+            least_items = LEAST_ITEMS
         found = validate_data(
             self,
             X,
             reset=reset,
             accept_sparse="csr",
             dtype=(np.float64, np.float32),
-            ensure_min_features=LEAST_ITEMS,
+            ensure_min_features=least_items,
         )
         check_non_negative(found, type(self).__name__)
         matrix = csr_matrix(found)
@@ -265,14 +269,6 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         users = np.arange(seen.shape[0])
         schema = self.run_.schema
         return History(schema, seen, targets, users, users, schema.levels)
-
-    # Folders --------------------------------------------------------------------------------------
-
-    def _describe(self) -> dict[str, Any]:
-        names = getattr(self, "feature_names_in_", None)
-        if names is not None:
-            names = list(names)
-        return super()._describe() | {"columns": self.n_features_in_, "names": names}
 
 
 def without_lacking_splits(plan: Recipe, matrix: csr_matrix) -> Recipe:

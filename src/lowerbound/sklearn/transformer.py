@@ -11,15 +11,13 @@ from .dense import DenseEstimator
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEstimator):
-    __doc__ = f"""Encodes rows by a variational autoencoder: their codes are posterior means of z.
+    """Encodes rows by a variational autoencoder: their codes are the posterior means of z.
 
-    Codes of several levels stand side by side, that next to the data first. They are a function of
-    the row alone.
+    Codes of several levels stand side by side, that next to the data first. The code of a row is a
+    function of the row alone. `DenseEstimator` tells of the parameters and the attributes.
 
-    `sample_weight` is not supported: a weight of 2 is to give what a row that stands there twice
-    gives, which batches drawn at random do not.
-
-    {DenseEstimator.__doc__ and DenseEstimator.__doc__.partition("Args:")[2].join(("Args:", ""))}
+    There is no `sample_weight`: a row of weight 2 would have to give what the row gives that stands
+    there twice, and batches drawn at random do not.
     """
 
     def __sklearn_tags__(self) -> Tags:
