@@ -15,7 +15,7 @@ from lowerbound.sklearn import (
     VAETransformer,
 )
 
-SMALL = {"latent": 2, "hidden": 8, "epochs": 2, "random_state": 0}
+SMALL = {"latent": 2, "hidden": 8, "epochs": 1, "random_state": 0}
 DENSE = {**SMALL, "n_samples": 8, "settings": {"model.prior": "StandardNormal"}}
 
 ESTIMATORS = [
@@ -27,9 +27,7 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(
-    ESTIMATORS, expected_failed_checks=lambda estimator: {}, xfail_strict=True
-)
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {}, xfail_strict=True)
 def test_suite(estimator, check):
     check(estimator)
 
@@ -48,6 +46,7 @@ print("passed", len(ESTIMATORS))
 """
 
 
+@pytest.mark.slow
 def test_the_check_that_needs_the_array_api_of_scipy():
     """SciPy must be told before it is imported; in this process the check skips itself."""
     here = os.path.dirname(__file__)

@@ -204,13 +204,13 @@ class DenseEstimator(RunEstimator):
 
     def _read_frame(self, X: Any, reset: bool) -> Rows:
         """Reads a frame with columns that are no numbers."""
-        validate_data(self, X, reset=reset, skip_check_array=True)
         frame = to_frame(X)
         if frame is None:
             raise ValueError(
                 f"{type(self).__name__} was fitted to a frame with columns that are no numbers: "
                 f"give a frame with the same columns, got a {type(X).__name__}"
             )
+        validate_data(self, X, reset=reset, skip_check_array=True)
         if len(frame) < LEAST_ROWS and reset:
             raise ValueError(
                 f"Found array with {len(frame)} sample(s) while a minimum of {LEAST_ROWS} is "
