@@ -331,7 +331,11 @@ class Run:
             LowerboundError: another of its kinds, as `encode` does.
         """
         self.refuse_without_likelihood("log_likelihood")
-        seen = self._seen_as(x, given)
+        seen: Batch | Split
+        if given is None and not isinstance(x, Batch | Split | SparseRows):
+            seen = self._read_all(x)  # pixels are drawn where the run draws them, as in scores
+        else:
+            seen = self._seen_as(x, given)
         if isinstance(seen, Split):
             seen = seen.drawn_alike()
         return log_likelihoods(self.model, seen, samples=samples, seed=seed).numpy()
@@ -585,8 +589,12 @@ class Run:
             shares = open_shares(x, self.schema)
             if shares is not None:
                 return shares
-        examples = self.other_data(x).split("all")
-        check(self.recipe, examples, x)
+        return self._read_all(x)
+
+    def _read_all(self, source: DataSource) -> Split:
+        """Returns all examples of a source, if the likelihood and the noise fit their values."""
+        examples = self.other_data(source).split("all")
+        check(self.recipe, examples, source)
         return examples
 
     @overload
