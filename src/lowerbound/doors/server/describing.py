@@ -3,8 +3,8 @@
 from typing import Any
 
 from ...columns import ColumnSchema
+from ...run.caveats import tell_conditions, units
 from ...run.display import describe_model, source_name
-from ...run.run import tell_conditions, units
 from ...system.files import jsonable
 from .served import QUANTILES, Served
 
