@@ -352,22 +352,29 @@ def test_images_are_rows_of_pixels():
 # Use with scikit-learn --------------------------------------------------------------------------
 
 
-def test_pipeline_and_search_in_two_processes():
-    labels = (TRAIN[:, 0] > 0).astype(int)
+def search(jobs):
+    """Searches the size of the codes that tell a label."""
     pipeline = make_pipeline(StandardScaler(), VAETransformer(**SMALL), LogisticRegression())
-    search = GridSearchCV(pipeline, {"vaetransformer__latent": [1, 2]}, cv=2, n_jobs=2)
-    search.fit(TRAIN, labels)
-    assert search.best_score_ > 0.7
-    alone = GridSearchCV(pipeline, {"vaetransformer__latent": [1, 2]}, cv=2).fit(TRAIN, labels)
-    np.testing.assert_array_equal(
-        search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
-    )
+    sizes = {"vaetransformer__latent": [1, 2]}
+    return GridSearchCV(pipeline, sizes, cv=2, n_jobs=jobs).fit(TRAIN, TRAIN[:, 0] > 0)
+
+
+def test_pipelines_are_searched():
+    found = search(None)
+    assert found.best_score_ > 0.7
+    assert found.predict(TEST).shape == (40,)
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds():
+    alone = search(None).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(search(2).cv_results_["mean_test_score"], alone)
 
 
 def test_density_is_searched_by_its_own_score():
-    search = GridSearchCV(VAEDensity(n_samples=10, **SMALL), {"learning_rate": [1e-9, 0.02]}, cv=2)
-    search.fit(TRAIN)
-    assert search.best_params_ == {"learning_rate": 0.02}
+    found = GridSearchCV(VAEDensity(n_samples=10, **SMALL), {"learning_rate": [1e-9, 0.02]}, cv=2)
+    found.fit(TRAIN)
+    assert found.best_params_ == {"learning_rate": 0.02}
 
 
 def test_seeds():
