@@ -137,8 +137,19 @@ def test_numbers_are_those_of_the_command_line(transformer, imputer, command, tm
 
 
 def test_recommendations_are_those_of_the_command_line(recommender, command, tmp_path):
+    log = matrix().tocoo()
+    polars.DataFrame({"user": log.row, "item": log.col}).write_csv(tmp_path / "log.csv")
+    code, _, err = command(
+        *("fit", "multvae", "--data", tmp_path / "log.csv", "--out", tmp_path / "run"),
+        *("--set", "data.test=0", "--set", "model.latent=[8]", "--set", "training.epochs=15"),
+        *("--set", "model.network.hidden=[32]", "--set", "training.batch_size=20"),
+        *("--set", "training.learning_rate=1e-2", "--set", "report.write=false"),
+    )
+    assert code == 0, err
+    fitted = lowerbound.load(tmp_path / "run").model.state_dict()
+    for name, weights in recommender.run_.model.state_dict().items():
+        assert weights.equal(fitted[name]), name
     users = matrix(20, seed=3)
-    recommender.save(tmp_path / "run")
     entries = users.tocoo()
     frame = polars.DataFrame({"user": entries.row, "item": entries.col})
     frame.write_csv(tmp_path / "users.csv")
