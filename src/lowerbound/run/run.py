@@ -186,14 +186,20 @@ class Run:
         """Opens a source as other data than the run's own, whatever it holds: no split is cut from
         it, and no user is left out. How it was read is printed, as `fit` does.
         """
-        other = replace(self.recipe.data, validation=0, test=0)
-        dataset = other.open(self.schema, self.items, other=True, source=source)
+        dataset = self.open_other(source)
         for note in dataset.notes:
             # Batches in memory come one after another, and would tell the same of each.
             if not (is_in_memory(source) and note in self.told):
                 self.tell(note)
             self.told.add(note)
         return dataset
+
+    def open_other(self, source: DataSource) -> Dataset:
+        """Opens a source as `other_data` does, and prints nothing: `Dataset.notes` says how it was
+        read.
+        """
+        other = replace(self.recipe.data, validation=0, test=0)
+        return other.open(self.schema, self.items, other=True, source=source)
 
     def _own_data(self) -> Dataset:
         """Opens what the run was fitted to, where the run looks for it."""
