@@ -122,7 +122,7 @@ def find_odd_cells(model: VAE, examples: Examples, usual: Numbers, seed: int) ->
     values = np.full((count, most), np.nan)
     below = np.full((count, most), np.nan)
     gaps = np.zeros(count, np.int32)
-    for rows, cells in _with_rows(cells_of(model, examples, seed=seed)):
+    for rows, cells in _with_rows(cells_of(model, examples, seed=seed, shares_noise=True)):
         gaps[rows] = np.isnan(cells).sum(1)
         found = _lowest(cells - usual, most)
         nats = np.take_along_axis(cells - usual, found, axis=1)

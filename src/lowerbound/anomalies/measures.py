@@ -8,9 +8,9 @@ import numpy as np
 from ..data import Examples, Schema, Split
 from ..evaluation import complexity, percentile, typicality
 from ..evaluation.detection import Numbers
-from ..evaluation.measure import MeasureSettings, draws_for, measure_split
+from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
+from ..evaluation.measure import MeasureSettings, measure_split
 from ..run import Run
-from ..training.seeds import derive_seed
 from .cells import OddCells, find_odd_cells, usual_of, usual_of_gaps
 
 Columns = dict[str, Numbers]
@@ -20,7 +20,10 @@ PIECE = 1024
 """Images that are compressed in one go."""
 
 MEASURED_AT_ONCE = 2**16
-"""So many examples are measured in one go, from one random stream: more need no more memory."""
+"""So many examples are measured in one go: more need no more memory."""
+
+BOUND_DRAWS = 20
+"""Draws of z for the bound of each example, however many examples there are."""
 
 ANOMALOUS = {
     "elbo": "low",
@@ -33,6 +36,17 @@ ANOMALOUS = {
 """Which end of a score is the anomalous one."""
 
 
+def settings_of_scores(
+    samples: int = LIKELIHOOD_SAMPLES, seed: int = 0, split: str = "test"
+) -> MeasureSettings:
+    """Returns how scores are measured: by the same noise for all examples, so that the score of an
+    example is a function of the example alone, whatever else is scored with it.
+    """
+    return MeasureSettings(
+        split=split, seed=seed, samples=samples, draws=BOUND_DRAWS, shares_noise=True
+    )
+
+
 @dataclass(frozen=True)
 class Scorer:
     """A run that measures examples, beside another run if there is one.
@@ -40,7 +54,7 @@ class Scorer:
     Attributes:
         run: the run.
         against: a run on data of the same kind, or None.
-        settings: the seed and the importance samples.
+        settings: the seed and the importance samples, see `settings_of_scores`.
         usual: what is usual for each column of a table with columns of several kinds, (D,) nats;
             None where that is not known, and for all other data.
         begin: is told of each piece of the work when it begins.
@@ -100,6 +114,7 @@ class Scorer:
         the log-likelihood of rows with gaps as if they had none, and that under the other run,
         `against`, where there is one.
         """
+        examples = examples.drawn_alike()
         columns = self._measure_by(self.run, examples, ("elbo", "log_likelihood"))
         if self.has_code_lengths:
             columns["complexity"] = _code_lengths(examples, self.run.schema)
@@ -115,6 +130,7 @@ class Scorer:
 
         The rows of a table with columns of several kinds are coded as that run codes them.
         """
+        examples = examples.drawn_alike()
         if isinstance(examples, Examples) and other.schema.table:
             examples = replace(examples, schema=other.schema)
         return self._measure_by(other, examples, ("log_likelihood",))["log_likelihood"]
@@ -122,11 +138,9 @@ class Scorer:
     def _measure_by(self, run: Run, examples: Split, names: tuple[str, ...]) -> Columns:
         """Measures examples piece by piece under a run, by the names of the measures."""
         parts: dict[str, list[Numbers]] = {name: [] for name in names}
-        draws = self.settings.draws or draws_for(len(examples))
-        for number, (piece, seed) in enumerate(_pieces(examples, self.settings.seed)):
+        for number, piece in enumerate(_pieces(examples)):
             self.begin(f"row {number * MEASURED_AT_ONCE:,} of {len(examples):,}")
-            settings = replace(self.settings, seed=seed, draws=draws)
-            measured = measure_split(piece, run.model, settings)
+            measured = measure_split(piece, run.model, self.settings)
             for name, found in parts.items():
                 found.append(measured.per_row(name).numpy())
         return {name: np.concatenate(found) for name, found in parts.items()}
@@ -168,16 +182,13 @@ def judged(columns: Columns) -> Numbers:
     return columns["log_likelihood"]
 
 
-def _pieces(examples: Split, seed: int) -> Iterator[tuple[Split, int]]:
-    """Yields examples in pieces, each with the seed of its draws; the first has the seed itself."""
-    for number, start in enumerate(range(0, len(examples), MEASURED_AT_ONCE)):
-        piece = examples
+def _pieces(examples: Split) -> Iterator[Split]:
+    """Yields examples in pieces, in their order."""
+    for start in range(0, len(examples), MEASURED_AT_ONCE):
         if len(examples) > MEASURED_AT_ONCE:
-            piece = examples.take(slice(start, start + MEASURED_AT_ONCE))
-        if not number:
-            yield piece, seed
+            yield examples.take(slice(start, start + MEASURED_AT_ONCE))
         else:
-            yield piece, derive_seed(seed, number)
+            yield examples
 
 
 def _code_lengths(examples: Split, schema: Schema) -> Numbers:

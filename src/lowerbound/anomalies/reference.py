@@ -14,11 +14,10 @@ from ..data import Dataset
 from ..errors import DataError, RunError
 from ..evaluation.detection import Numbers
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
-from ..evaluation.measure import MeasureSettings
 from ..run import Run
 from ..run.contents import Typed, read_table, refuse_mistyped
 from ..system.files import is_file, within, write_json
-from .measures import Columns, Scorer, draw_examples, draw_rows
+from .measures import Columns, Scorer, draw_examples, draw_rows, settings_of_scores
 
 FILE = "reference.json"
 """The file in a run folder that holds the reference."""
@@ -313,5 +312,5 @@ def keep(run: Run, data: Dataset, trained: int) -> None:
     """
     if run.items is not None or not run.recipe.objective.has_bound:
         return
-    scorer = Scorer(run, None, MeasureSettings(seed=SEED, samples=LIKELIHOOD_SAMPLES))
+    scorer = Scorer(run, None, settings_of_scores(LIKELIHOOD_SAMPLES, SEED))
     measure_own(scorer, data, examples_kept(trained)).write(run.folder)

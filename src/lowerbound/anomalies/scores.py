@@ -15,11 +15,10 @@ from ..errors import ConfigError, ShapeError, one_line, unknown
 from ..evaluation import Estimate, auroc, average_precision
 from ..evaluation.batches import positive, refuse_seed
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
-from ..evaluation.measure import MeasureSettings
 from ..run import Run, digest_of, load
 from ..system.progress import stages
 from .cells import OddCells
-from .measures import ANOMALOUS, Columns, Scorer, judged
+from .measures import ANOMALOUS, Columns, Scorer, judged, settings_of_scores
 from .reference import find_own
 from .threshold import Threshold
 from .truth import read_truth
@@ -146,7 +145,11 @@ class Scores:
         return polars.concat(rows)
 
     def means(self) -> dict[str, Estimate]:
-        """Returns the mean of each score over the examples, with its standard error."""
+        """Returns the mean of each score over the examples, with its standard error.
+
+        The error is that of the choice of the examples. They share their noise, whose part in the
+        error of the mean it leaves out; `Run.evaluate` draws other noise for each example.
+        """
         return _means(self.scores)
 
     def medians(self) -> dict[str, float]:
@@ -294,6 +297,11 @@ def score(
     """Scores each example of a split of images or a table; where `source` is not the run's own
     data, examples of the run's own test split too.
 
+    All examples are measured with the same noise, so that the score of an example is a function of
+    the example alone: it is the same in any order, and whatever else is scored with it, up to the
+    rounding of sums (see `Run.in_float64`). The rate of false alarms of a threshold is exact for
+    such scores.
+
     The columns, in nats unless said otherwise, and which end of them is anomalous:
 
     - `row`: the example's place in the source, and what else names it: `file` of a folder of
@@ -365,7 +373,7 @@ def score(
     marks = None
     if truth is not None:
         marks = read_truth(truth, run, source, examples)
-    scorer = Scorer(run, other, MeasureSettings(split=name, seed=seed, samples=samples))
+    scorer = Scorer(run, other, settings_of_scores(samples, seed, name))
     home = find_own(scorer, reference)
     scorer = replace(scorer, usual=home.usual)
     likely = judged(home.reference)
@@ -435,25 +443,14 @@ def _refuse_unfit(run: Run, against: Run | None) -> None:
         ConfigError: a run gives no likelihood.
         ShapeError: the run to compare with reads other data.
     """
-    _refuse_without_likelihood(run)
+    run.refuse_without_likelihood("score")
     if against is None:
         return
-    _refuse_without_likelihood(against)
+    against.refuse_without_likelihood("score")
     if _as_read(run.schema) != _as_read(against.schema):
         raise ShapeError(
             f"{against.folder} reads {_describe_data(against.schema)}, {run.folder} reads "
             f"{_describe_data(run.schema)}; the two must be alike"
-        )
-
-
-def _refuse_without_likelihood(run: Run) -> None:
-    """Raises ConfigError for a run that gives no likelihood."""
-    run.schema.refuse_interactions(
-        f"score is for images and tables; {run.folder} is a run on interactions"
-    )
-    if not run.recipe.objective.has_bound:
-        raise ConfigError(
-            f"score needs a likelihood; {run.folder} is an autoencoder, which has none"
         )
 
 

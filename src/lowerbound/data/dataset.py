@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from ..errors import ConfigError, DataError, unknown
 from .interactions.history import History, Items
 from .prepare import chunks, span
 from .schema import Schema
-from .split import Index, Split, float_tensor, positions
+from .split import Draw, Index, Split, float_tensor, positions
 
 BINARISED_ROWS = 256
 """Source rows that share one random stream in a fixed binarisation."""
@@ -41,8 +41,8 @@ class Examples(Split):
         rows: (n,) position of each example in the source.
         labels: (n,) or None.
         levels: of the source's values (before any binarisation); None for real numbers.
-        draw: binarisation: "none", anew by the key of each batch ("keyed"), or once by `seed`
-            ("fixed").
+        draw: binarisation: "none", anew by the key of each batch ("keyed"), or once by `seed`:
+            each example by its place in the source ("fixed"), or all by the same noise ("alike").
         seed: of the draws.
         hide: cells of a table are hidden anew in each batch, up to this share of them in a row.
         names: what names each row of the whole source, (N,) each, by the names of columns.
@@ -55,7 +55,7 @@ class Examples(Split):
     rows: np.ndarray
     labels: np.ndarray | None = None
     levels: int | None = None
-    draw: Literal["none", "keyed", "fixed"] = "none"
+    draw: Draw = "none"
     seed: int = 0
     hide: float = 0.0
     names: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -128,6 +128,9 @@ class Examples(Split):
         rows = self.rows[index]
         if self.draw == "none" or not len(rows):
             return self._scaled(rows)
+        if self.draw == "alike":
+            generator = np.random.default_rng(self.seed)
+            return generator.random(self.schema.shape, dtype=np.float32) < self._scaled(rows)
         generator = self._generator(rows, key)
         shape = (len(rows), *self.schema.shape)
         noise = generator.random(shape, dtype=np.float32)
@@ -226,6 +229,12 @@ class Examples(Split):
         if self.draw == "keyed":
             return replace(self, draw="fixed")
         return self
+
+    def drawn_alike(self) -> "Examples":
+        """Returns the split with a binarisation by the same noise for every example."""
+        if self.draw == "none" or self.schema.table:
+            return self
+        return replace(self, draw="alike")
 
     def holds_same_rows(self, other: Split) -> bool:
         """Says whether `other` holds the same values of its source, in the same order."""

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from .schema import Schema
 
+Draw = Literal["none", "keyed", "fixed", "alike"]
+"""How values are drawn from the probabilities of a source, see `Split`."""
+
 Index = Tensor | np.ndarray | slice
 """Positions of rows within a split."""
 
@@ -26,14 +29,14 @@ class Split(ABC):
         labels: (n,) the label of each row, or None.
         levels: number of grey levels of the source's values, or None for real numbers.
         draw: how values are drawn from the source's probabilities: "none"; anew by the key of each
-            batch ("keyed"); once ("fixed").
+            batch ("keyed"); once ("fixed"); once, and every row by the same noise ("alike").
     """
 
     schema: Schema
     rows: np.ndarray
     labels: np.ndarray | None
     levels: int | None
-    draw: Literal["none", "keyed", "fixed"]
+    draw: Draw
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -72,6 +75,12 @@ class Split(ABC):
 
     def drawn_once(self) -> "Split":
         """Returns the split as it is measured: with one draw, whatever the size of the batches."""
+        return self
+
+    def drawn_alike(self) -> "Split":
+        """Returns the split with the same noise for every row, so that what is drawn of a row is a
+        function of this row alone.
+        """
         return self
 
     def seen_by(self, other: "Split") -> "Split":

@@ -6,6 +6,7 @@ each drew noise of its own, training with two processes would be another run tha
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import torch
@@ -128,6 +129,34 @@ def noise_of(share: Share) -> Iterator[None]:
         _current.pop()
 
 
+_common: ContextVar[int | None] = ContextVar("common", default=None)
+"""The seed of the block of `common_noise` that is open, if there is one."""
+
+
+@contextmanager
+def common_noise(seed: int) -> Iterator[None]:
+    """Makes `draw_shared` draw the noise of one example for all of them during the block.
+
+    What is computed of an example by such draws is a function of this example alone if the random
+    stream also starts anew with each batch: of which others stand beside it, in which order and how
+    many, nothing depends (common random numbers; Owen 2013, "Monte Carlo theory, methods and
+    examples", section 8.6). The draws of several examples are no longer independent.
+
+    Args:
+        seed: where the random stream of each batch starts.
+    """
+    token = _common.set(seed)
+    try:
+        yield
+    finally:
+        _common.reset(token)
+
+
+def seed_of_common_noise() -> int | None:
+    """Returns the seed of the block of `common_noise` that is open; None outside of any."""
+    return _common.get()
+
+
 def mean_of_all(local_mean: Tensor) -> Tensor:
     """Turns a mean over the examples of this process into the mean over the whole batch.
 
@@ -150,6 +179,8 @@ def draw_shared(
     """Returns `draw(x)`, with the noise that one process would draw for the whole batch.
 
     Where a batch is shared, `draw` gets the whole batch, with zeros for the examples of others.
+    Within a block of `common_noise`, what is drawn for zeros in place of one example is that of
+    all; noise that hangs on the values or on the entries of an example cannot be shared so.
 
     Args:
         draw: returns a tensor of the shape of its argument.
@@ -157,6 +188,8 @@ def draw_shared(
         dim: the dimension of x that counts the examples.
         entries: whether this dimension counts the entries of sparse rows instead.
     """
+    if _common.get() is not None and not entries:
+        return _draw_common(draw, x, dim)
     if not _current or _current[-1].world == 1:
         return draw(x)
     share = _current[-1]
@@ -170,3 +203,10 @@ def draw_shared(
     whole_shape[dim] = total
     whole_batch = x.new_zeros(whole_shape).index_copy(dim, rows, x)
     return draw(whole_batch).index_select(dim, rows)
+
+
+def _draw_common(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int) -> Tensor:
+    """Draws for one example, and returns it for each, of the shape of x."""
+    shape_of_one = list(x.shape)
+    shape_of_one[dim] = 1
+    return draw(x.new_zeros(shape_of_one)).expand(x.shape)

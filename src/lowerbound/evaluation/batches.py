@@ -4,7 +4,8 @@ Noise is off, there are no gradients, the random stream is one of its own, and c
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from ..batch import Batch, Values, as_batch
+from ..distributed.processes import common_noise, seed_of_common_noise
 from ..errors import ConfigError, DataError, one_line
 from ..system.machine import keep_freed_memory, limit_threads
 
@@ -58,11 +60,36 @@ class Batches(Protocol):
     def batch(self, index: slice, key: int = 0) -> Batch | Values: ...
 
 
+@dataclass(frozen=True)
+class WholeBatch:
+    """One batch of dense examples as `Batches`.
+
+    Attributes:
+        whole: all examples.
+    """
+
+    whole: Batch
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        return len(self.whole)
+
+    def batch(self, index: slice, key: int = 0) -> Batch:
+        """Returns the examples at `index`."""
+        return self.whole.take(torch.arange(len(self))[index])
+
+
 @contextmanager
-def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
+def evaluating(model: nn.Module, seed: int, shares_noise: bool = False) -> Iterator[None]:
     """Puts a model in evaluation mode, without gradients and with a random stream of its own.
 
     The caller's random stream and the mode of each module are as before when the block ends.
+
+    Args:
+        model: the model.
+        seed: of the random stream.
+        shares_noise: whether all examples have the same noise, so that what is measured of each of
+            the `chunks` is a function of the example alone, see `processes.common_noise`.
 
     Raises:
         ConfigError: the seed is none.
@@ -72,7 +99,10 @@ def evaluating(model: nn.Module, seed: int) -> Iterator[None]:
     limit_threads()
     modes = {module: module.training for module in model.modules()}
     device = device_of(model)
-    with streams_kept(device), torch.no_grad():
+    noise: AbstractContextManager[None] = nullcontext()
+    if shares_noise:
+        noise = common_noise(seed)
+    with streams_kept(device), torch.no_grad(), noise:
         restart(seed, device)
         model.eval()
         try:
@@ -171,15 +201,19 @@ def chunk_size(model: Model) -> int:
 def chunks(model: nn.Module, examples: Batches, size: int) -> Iterator[Batch]:
     """Yields all examples in order, `size` at a time, on the model's device.
 
-    The last chunk has what is left.
+    The last chunk has what is left. Where all examples have the same noise, the random stream
+    starts anew with each chunk.
 
     Raises:
         DataError: there are no examples.
     """
     if len(examples) == 0:
         raise DataError("there are no examples to evaluate")
+    seed = seed_of_common_noise()
     for start in range(0, len(examples), size):
         stop = min(start + size, len(examples))
+        if seed is not None:
+            restart(seed, device_of(model))
         yield placed(model, examples.batch(slice(start, stop)))
 
 

@@ -37,7 +37,12 @@ class ColumnLikelihood(NamedTuple):
 
 
 def cells_of(
-    model: VAE, examples: Examples, *, draws: int = CELL_DRAWS, seed: int = 0
+    model: VAE,
+    examples: Examples,
+    *,
+    draws: int = CELL_DRAWS,
+    seed: int = 0,
+    shares_noise: bool = False,
 ) -> Iterator[np.ndarray]:
     """Yields the log-likelihoods of the cells of some rows after the others, (B, D) float64.
 
@@ -48,9 +53,10 @@ def cells_of(
         examples: rows of a table with columns of several kinds.
         draws: of z for each row.
         seed: of the draws.
+        shares_noise: whether all rows have the same noise, see `evaluating`.
     """
     size = max(1, chunk_size(model) // draws)
-    with evaluating(model, seed):
+    with evaluating(model, seed, shares_noise):
         for batch in chunks(model, examples, size):
             p = model.decode(model.infer(batch, draws).context, batch.given)
             cells = cells_log_prob(p, batch).double().mean(0)

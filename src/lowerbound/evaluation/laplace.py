@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch
+from ..distributed.processes import draw_shared
 from ..model import VAE
 
 STEPS = 10
@@ -46,7 +47,8 @@ class Normals(NamedTuple):
 
     def draw(self, count: int, factor: float = 1.0) -> Tensor:
         """Draws values (count, B, d), their distances from the mean stretched by a factor."""
-        noise = torch.randn((count, *self.mean.shape), device=self.mean.device)
+        empty = torch.empty((count, *self.mean.shape), device=self.mean.device)
+        noise = draw_shared(torch.randn_like, empty, -2)
         scaled = factor * noise / self.curvature.sqrt()
         distances = torch.einsum("bij,kbj->kbi", self.directions, scaled)
         return self.mean + distances.to(self.mean.dtype)

@@ -151,6 +151,8 @@ class MeasureSettings:
         monitor: the setting `training.monitor`, which says what ranking metric decides.
         popularity: how many training users have each item, (I,), or None if that is not known.
         processes: that share the work.
+        shares_noise: whether all examples have the same noise, so that each measure of an example
+            is a function of the example alone; independent draws give the better means.
     """
 
     split: str = "test"
@@ -162,6 +164,7 @@ class MeasureSettings:
     monitor: str = "objective"
     popularity: np.ndarray | None = None
     processes: Processes = ONE_PROCESS
+    shares_noise: bool = False
 
 
 class Measured(ABC):
@@ -250,7 +253,14 @@ class Measured(ABC):
         seed = self.settings.seed
         draws = self.settings.draws or draws_for(len(rows))
         if objective is None:
-            return bound(self.model, rows, samples=draws, seed=seed, processes=processes)
+            return bound(
+                self.model,
+                rows,
+                samples=draws,
+                seed=seed,
+                processes=processes,
+                shares_noise=self.settings.shares_noise,
+            )
         grouped = bound(
             self.model,
             rows,
@@ -316,6 +326,7 @@ class DenseMeasures(Measured):
             self.examples.take(slice(0, self.settings.likelihood_examples)),
             samples=self.settings.samples,
             seed=self.settings.seed,
+            shares_noise=self.settings.shares_noise,
         )
 
     @cached_property

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from ..batch import Batch
+from ..distributed.processes import seed_of_common_noise
 from ..latents import Level, code, log_posterior, stretched
 from ..model import VAE
 from .batches import device_of, restart, streams_kept
@@ -116,9 +117,21 @@ def fitting(proposal: Proposal, model: VAE, batch: Batch) -> Proposal:
         if getattr(level.q, "only_own_draws", False):
             return POSTERIOR_ALONE
         is_real = support_of(level.q) is constraints.real
-        if not is_real or not level.q.log_prob(level.z).isfinite().all():
+        if not is_real or not _has_density(level):
             return POSTERIOR_ALONE
     return proposal
+
+
+def _has_density(level: Level) -> bool:
+    """Says whether the posterior of a level has a density at what was drawn from it.
+
+    That of one example may overflow. Where the proposal of an example is to be the same whatever
+    stands beside it, this example alone does not tell.
+    """
+    is_finite = level.q.log_prob(level.z).isfinite()
+    if seed_of_common_noise() is not None:
+        return bool(is_finite.any())
+    return bool(is_finite.all())
 
 
 def normals_of(proposal: Proposal, model: VAE, batch: Batch) -> Normals | None:
@@ -277,10 +290,20 @@ class Sampler:
     def _draw_prior(self, batch: Batch, count: int) -> list[Tensor]:
         """Draws values of each level from the top down, other ones for each example."""
         given = self.model.embed(batch.given)
+        if seed_of_common_noise() is not None:
+            return self._draw_prior_for_all(len(batch), given, count)
         if given is not None:
             given = given.repeat(count, *[1] * (given.dim() - 1))
         zs = self.model.latents.generate(count * len(batch), given=given).zs
         return [z.reshape(count, len(batch), -1) for z in zs]
+
+    def _draw_prior_for_all(self, size: int, given: Tensor | None, count: int) -> list[Tensor]:
+        """Draws values of each level from the top down, by the same noise for all examples.
+
+        Each call gives all its samples the same noise, and so draws one value for each example.
+        """
+        draws = [self.model.latents.generate(size, given=given).zs for _ in range(count)]
+        return [torch.stack(level) for level in zip(*draws, strict=True)]
 
     def _draw_stretched(self, batch: Batch, count: int, factor: float) -> list[Tensor]:
         """Draws values of each level from the stretched posteriors, whatever the topology.

@@ -20,6 +20,7 @@ from .levels import (
     rate,
     rate_per_dimension,
     rates,
+    sample,
     stretched,
 )
 from .top_down import TopDown, TopPosterior
@@ -43,5 +44,6 @@ __all__ = [
     "rate",
     "rate_per_dimension",
     "rates",
+    "sample",
     "stretched",
 ]

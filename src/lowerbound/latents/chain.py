@@ -19,6 +19,7 @@ from .levels import (
     cooled,
     draw,
     draw_top,
+    sample,
 )
 
 
@@ -127,7 +128,7 @@ class Chain(Latents):
         zs = [top]
         for part in reversed(self.priors[:-1]):
             p = cooled(apply_conditional(part, zs[0], given), temperature)
-            zs.insert(0, p.sample())
+            zs.insert(0, sample(p))
         return LatentValues(zs, zs[0])
 
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
@@ -146,5 +147,5 @@ class Chain(Latents):
             group_conditions = given[::draws]
         values = self.generate(groups, given=group_conditions)
         above = values.zs[level + 1].repeat_interleave(draws, 0)
-        z = apply_conditional(self.priors[level], above, given).sample()
+        z = sample(apply_conditional(self.priors[level], above, given))
         return self.descend(z, level, given)

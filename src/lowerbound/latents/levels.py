@@ -19,6 +19,7 @@ from torch.distributions import (
 )
 
 from ..batch import Batch, Values
+from ..distributed.processes import seed_of_common_noise
 from ..errors import ConfigError
 
 KL = Literal["valid", "sampled", "everywhere"]
@@ -137,6 +138,22 @@ def draw(q: Any, shape: torch.Size = torch.Size()) -> tuple[Tensor, Tensor | Non
     if hasattr(q, "rsample_and_log_prob"):
         return q.rsample_and_log_prob(shape)
     return q.rsample(shape), None
+
+
+def sample(p: Any, shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+    """Draws values (*shape, *batch, d) from a prior, without gradients.
+
+    Within a block of `processes.common_noise` all of them are drawn by the same noise. A prior that
+    is one for all then gives one value, and one that differs between examples must draw by
+    `processes.draw_shared`, as normal distributions do.
+    """
+    if seed_of_common_noise() is None:
+        return p.sample(shape)
+    if not p.batch_shape:
+        value = p.sample()
+        return value.expand(*shape, *value.shape)
+    with torch.no_grad():
+        return p.rsample(shape)
 
 
 def code(q: Any) -> Tensor:
@@ -274,8 +291,8 @@ def draw_top(
     """
     p = cooled(apply_conditional(prior, None, given), temperature)
     if len(p.batch_shape):  # conditions gave each sample a prior of its own
-        return p.sample()
-    return p.sample(torch.Size([n]))
+        return sample(p)
+    return sample(p, torch.Size([n]))
 
 
 class Latents(nn.Module, ABC):

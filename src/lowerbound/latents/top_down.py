@@ -22,6 +22,7 @@ from .levels import (
     cooled,
     draw,
     draw_top,
+    sample,
 )
 
 _NORMAL = Normal()
@@ -169,7 +170,7 @@ class TopDown(Latents):
         def draw_level(
             level: int, q: Distribution | None, p: Distribution
         ) -> tuple[Tensor, Tensor | None]:
-            return cooled(p, temperature).sample(), None
+            return sample(cooled(p, temperature)), None
 
         if top is None:
             top = draw_top(self.prior, n, given, temperature)
@@ -195,7 +196,7 @@ class TopDown(Latents):
             if i > level:
                 return above[i].repeat_interleave(draws, 0), None
             if i == level:
-                return p.sample(), None
+                return sample(p), None
             return p.mean, None
 
         top = above[-1].repeat_interleave(draws, 0)

@@ -6,8 +6,9 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 `report/`.
 """
 
+from .caveats import check, units
 from .contents import FORMAT, build
-from .run import LATENT_USERS, Run, check, digest_of, load, unchanged, units
+from .run import LATENT_USERS, Run, digest_of, load, unchanged
 
 __all__ = [
     "FORMAT",
