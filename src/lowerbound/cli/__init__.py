@@ -13,6 +13,7 @@ from . import fit as fit
 from . import measure as measure
 from . import use as use
 from . import inspect as inspect
+from . import export as export
 
 # isort: on
 from .main import main

@@ -175,8 +175,8 @@ class Means(nn.Module):
             meaning = "means of p(x | z) for each item"
         if schema.table:
             meaning = (
-                "means of numbers under p(x | z) in the units of the columns, not rounded; positions "
-                "of the most probable levels"
+                "means of numbers under p(x | z) in the units of the columns, not rounded; "
+                "positions of the most probable levels"
             )
         if schema.levels == 2 and not schema.is_sparse:
             meaning = "means of p(x | z): probabilities that pixels are 1"
@@ -217,7 +217,7 @@ class Decode(Graph):
         levels = ports_of_latents(model, "values of z")
         if not isinstance(model.latents, TopDown):
             levels = levels[:1]
-        self.levels = len(levels)
+        self.levels: int = len(levels)
         self.takes = (*levels, *port_of_conditions(run.schema))
         self.gives = self.means.gives
 
@@ -242,7 +242,7 @@ class Recommend(Graph):
         super().__init__()
         self.model = model
         self.rows = Rows(run.schema)
-        self.k = min(k, run.schema.shape[0])
+        self.k: int = min(k, run.schema.shape[0])
         self.takes = self.rows.takes
         shape = (BATCH, self.k)
         items = "positions of the best items, the best first; -1 where none is left"
@@ -282,6 +282,6 @@ def example_of(ports: Sequence[Port], batch: int, length: int) -> tuple[Tensor, 
     lengths = {BATCH: batch, LENGTH: length}
     inputs = []
     for port in ports:
-        shape = [lengths.get(size, size) for size in port.shape]  # type: ignore[call-overload]
+        shape = [size if isinstance(size, int) else lengths[size] for size in port.shape]
         inputs.append(torch.zeros(shape, dtype=port.dtype))
     return tuple(inputs)

@@ -25,6 +25,11 @@ class Port:
     dtype: torch.dtype
     meaning: str
 
+    def __str__(self) -> str:
+        """Returns the port in a line."""
+        shape = ", ".join(map(str, self.shape))
+        return f"{self.name} ({shape}) {TYPES[self.dtype]}: {self.meaning}"
+
     def describe(self) -> dict[str, Any]:
         """Returns the port as JSON has it."""
         return {

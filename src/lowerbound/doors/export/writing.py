@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, RunError, one_line
+from .decompositions import decompositions
 from .graphs import BATCH, LENGTH, Graph, example_of
 
 OPSET = 20
@@ -61,8 +62,12 @@ def _quietly() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def to_onnx(graph: Graph) -> Any:
+def to_onnx(graph: Graph, what: str) -> Any:
     """Writes a graph down as an ONNX model, for any number of examples.
+
+    Args:
+        graph: the graph, in evaluation mode.
+        what: its name, for messages.
 
     Raises:
         ConfigError: a library is absent.
@@ -70,12 +75,25 @@ def to_onnx(graph: Graph) -> Any:
     """
     onnx = import_onnx()
     _refuse_large(graph)
-    with _quietly(), torch.no_grad():
-        program = _trace(graph)
-        model = _translate(program, graph).model_proto
+    try:
+        with _quietly(), torch.no_grad():
+            model = _translate(_trace(graph), graph).model_proto
+    # PyTorch and its exporter raise errors of many kinds for what they cannot write down.
+    except Exception as error:
+        raise RunError(
+            f"--what {what} of this model has no form in ONNX: {one_line(_cause(error), 240)}"
+        ) from error
+    _forget_sources(model)
     _refuse_fixed_batch(model)
     onnx.checker.check_model(model)
     return model
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Returns the error that another one came from, in the end."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _refuse_large(graph: Graph) -> None:
@@ -99,7 +117,8 @@ def _trace(graph: Graph) -> Any:
     shapes = tuple(port.dynamic(dims) for port in graph.takes)
     inputs = example_of(graph.takes, TRACED_BATCH, TRACED_LENGTH)
     # `forward` takes any number of inputs, which are one argument to the exporter.
-    return torch.export.export(graph, inputs, dynamic_shapes=(shapes,), strict=False)
+    program = torch.export.export(graph, inputs, dynamic_shapes=(shapes,), strict=False)
+    return program.run_decompositions(decompositions())
 
 
 def _translate(program: Any, graph: Graph) -> Any:
@@ -112,6 +131,15 @@ def _translate(program: Any, graph: Graph) -> Any:
         dynamo=True,
         verbose=False,
     )
+
+
+def _forget_sources(model: Any) -> None:
+    """Removes what the exporter notes of each part, such as the paths of source files."""
+    graph = model.graph
+    parts = (*graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info, graph)
+    for part in parts:
+        del part.metadata_props[:]
+    del model.metadata_props[:]
 
 
 def _refuse_fixed_batch(model: Any) -> None:
