@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 SHIFT = 8
 """log Gamma of numbers below this is computed from that of numbers so much larger."""
@@ -31,6 +32,38 @@ def decompositions() -> dict[Any, Callable[..., Tensor]]:
         aten.lgamma.default: lgamma,
         aten.searchsorted.Tensor: search_sorted,
     }
+
+
+def functions() -> dict[Any, Callable[..., Tensor]]:
+    """Returns the same by the functions and methods that call these operators."""
+    return {
+        torch.log1p: log1p,
+        torch.Tensor.log1p: log1p,
+        torch.expm1: expm1,
+        torch.Tensor.expm1: expm1,
+        torch.nn.functional.logsigmoid: log_sigmoid,
+        torch.logaddexp: logaddexp,
+        torch.Tensor.logaddexp: logaddexp,
+        torch.lgamma: lgamma,
+        torch.Tensor.lgamma: lgamma,
+        torch.searchsorted: search_sorted,
+    }
+
+
+class Decomposed(TorchFunctionMode):
+    """A block in which these functions compute by other operators.
+
+    To decompose a graph after it was traced would be to trace it once more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._functions = functions()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return self._functions.get(func, func)(*args, **(kwargs or {}))
 
 
 def log1p(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, RunError, one_line
-from .decompositions import decompositions
+from .decompositions import Decomposed, decompositions
 from .graphs import BATCH, LENGTH, Graph, example_of
 
 OPSET = 20
@@ -117,8 +117,12 @@ def _trace(graph: Graph) -> Any:
     shapes = tuple(port.dynamic(dims) for port in graph.takes)
     inputs = example_of(graph.takes, TRACED_BATCH, TRACED_LENGTH)
     # `forward` takes any number of inputs, which are one argument to the exporter.
-    program = torch.export.export(graph, inputs, dynamic_shapes=(shapes,), strict=False)
-    return program.run_decompositions(decompositions())
+    with Decomposed():
+        program = torch.export.export(graph, inputs, dynamic_shapes=(shapes,), strict=False)
+    table = decompositions()
+    if any(node.target in table for node in program.graph.nodes):
+        program = program.run_decompositions(table)
+    return program
 
 
 def _translate(program: Any, graph: Graph) -> Any:
