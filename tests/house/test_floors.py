@@ -211,7 +211,7 @@ def test_a_circle_is_found(tmp_path, monkeypatch):
 def test_the_architecture_is_drawn_from_this_order():
     page = (ROOT.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
     lines = "\n".join("  ".join(units) for units in ORDER)
-    assert f"```\n{lines}\n```" in page
+    assert f"```text\n{lines}\n```" in page
 
 
 def test_the_architecture_names_every_room():

@@ -107,6 +107,13 @@ class OneTop(Ladder):
         return super().generate(n, top, given, temperature)
 
 
+class OwnNoise(Ladder):
+    def generate(self, n, top=None, given=None, temperature=1.0):
+        if top is None:
+            top = torch.randn(n, self.sizes[1]).double()
+        return super().generate(n, top, given, temperature)
+
+
 class BlindDescent(Ladder):
     def descend(self, z, level, given=None):
         return super().descend(torch.zeros_like(z), level, given)
@@ -130,6 +137,7 @@ class ConstantVariation(Ladder):
         (SameDraws, "infer gives the same draw of an example twice"),
         (NoContext, "generate: the context against priors_at"),
         (OneTop, "level 1: generate repeats a sample"),
+        (OwnNoise, "level 0, of examples that share their noise: the samples"),
         (BlindDescent, "descend does not see level 0"),
         (DrawingDescent, "descend twice from level 1"),
         (ConstantVariation, "vary of level 0 gives one sample of a group twice"),

@@ -22,6 +22,7 @@ def score_lines(scores: Any) -> list[str]:
     lines = [
         f"{examples}{every}, {summary['samples']} importance samples each",
         f"percentiles and typicality are among {reference}",
+        "all have the same noise, so that no score depends on other rows; evaluate measures means",
     ]
     lines += _score_table(summary)
     lines += _own_test_lines(summary)

@@ -150,7 +150,7 @@ def sample(p: Any, shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
     if seed_of_common_noise() is None:
         return p.sample(shape)
     if not p.batch_shape:
-        value = p.sample()
+        value = p.sample(torch.Size([1])).squeeze(0)
         return value.expand(*shape, *value.shape)
     with torch.no_grad():
         return p.rsample(shape)

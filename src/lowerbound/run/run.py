@@ -7,7 +7,7 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
@@ -103,6 +103,7 @@ class Run:
         looked_at: what `data()` gives without a source; None opens the run's own data.
         unfinished: says what the weights are of a run that was stopped before its end, else None.
         held: the run's own data where they were given in memory to the `fit` that made it.
+        tell: is told how other data were read; it prints, unless it is replaced.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Run:
         self.held: InMemory | None = None
         self.unfinished = unfinished
         self.told: set[str] = set()
+        self.tell: Callable[[str], None] = print_line
 
     def __repr__(self) -> str:
         """Returns what the run is and its figures, one a line."""
@@ -188,7 +190,7 @@ class Run:
         for note in dataset.notes:
             # Batches in memory come one after another, and would tell the same of each.
             if not (is_in_memory(source) and note in self.told):
-                print_line(note)
+                self.tell(note)
             self.told.add(note)
         return dataset
 
@@ -325,7 +327,11 @@ class Run:
             LowerboundError: another of its kinds, as `encode` does.
         """
         self.refuse_without_likelihood("log_likelihood")
-        seen = self._seen_as(x, given)
+        seen: Batch | Split
+        if given is None and not isinstance(x, Batch | Split | SparseRows):
+            seen = self._read_all(x)  # pixels are drawn where the run draws them, as in scores
+        else:
+            seen = self.seen(x, given)
         if isinstance(seen, Split):
             seen = seen.drawn_alike()
         return log_likelihoods(self.model, seen, samples=samples, seed=seed).numpy()
@@ -533,10 +539,15 @@ class Run:
 
     def _batches(self, x: Examples, given: Given | None = None) -> Iterator[Batch]:
         """Yields examples in batches as the model sees them, see `encode`."""
-        yield from self._in_batches(self._seen_as(x, given))
+        yield from self._in_batches(self.seen(x, given))
 
-    def _seen_as(self, x: Examples, given: Given | None) -> Batch | Split:
-        """Returns examples as the model sees them, with their own conditions or those given."""
+    def seen(self, x: Examples, given: Given | None = None) -> Batch | Split:
+        """Returns examples as the model sees them: a split, of what is read; or a batch.
+
+        Args:
+            x: examples, see `encode`.
+            given: their conditions, see `encode`.
+        """
         if given is None:
             return self._seen(x)
         return self._seen_given(x, given)
@@ -579,8 +590,12 @@ class Run:
             shares = open_shares(x, self.schema)
             if shares is not None:
                 return shares
-        examples = self.other_data(x).split("all")
-        check(self.recipe, examples, x)
+        return self._read_all(x)
+
+    def _read_all(self, source: DataSource) -> Split:
+        """Returns all examples of a source, if the likelihood and the noise fit their values."""
+        examples = self.other_data(source).split("all")
+        check(self.recipe, examples, source)
         return examples
 
     @overload

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal
 
 from ..batch import Batch, as_batch
-from ..distributed.processes import Share, noise_of
+from ..distributed.processes import Share, common_noise, noise_of
 from ..latents import Inference, Latents, LatentValues, code, log_posterior
 from .spec import require, require_close, require_shape
 
@@ -21,8 +21,9 @@ def check_latents(latents: Latents, batch: Batch | Tensor, *, seed: int = 0) -> 
 
     It checks a copy. The laws: everything has the promised shape; log q is that of the draw; the
     levels at given values are those that were inferred, and nothing is drawn; a level is `shared`
-    exactly where its KL divergence is the rate; a process draws its rows of the whole batch's; the
-    draws of an example differ, and so do samples from the top down, which keep what they are given;
+    exactly where its KL divergence is the rate; a process draws its rows of the whole batch's;
+    equal examples that share their noise have equal draws, and so have samples from the top down;
+    else the draws of an example differ, and so do samples, which keep what they are given;
     a temperature multiplies the distance of samples from the means of normal priors; the means from
     a level up are those of all levels, with prior means below;
     contexts are those of the values beside them; means and contexts of given values are not drawn;
@@ -45,6 +46,7 @@ def check_latents(latents: Latents, batch: Batch | Tensor, *, seed: int = 0) -> 
             _check_given_values(name, latents, batch, inference)
             _check_shared(name, latents, batch, inference)
             _check_share(name, latents, batch, seed)
+            _check_common_noise(name, latents, batch, seed)
             _check_generation(name, latents, batch)
             _check_temperature(name, latents, batch, seed)
             _check_lowest(name, latents, batch)
@@ -164,6 +166,20 @@ def _check_share(name: str, latents: Latents, batch: Batch, seed: int) -> None:
             1e-9,
             f"{name}, level {i}: the draws of a process against those of the whole batch",
         )
+
+
+def _check_common_noise(name: str, latents: Latents, batch: Batch, seed: int) -> None:
+    """Checks that equal examples have equal draws where they share their noise: those of levels by
+    `latents.draw`, those from the top down by `latents.sample`.
+    """
+    equal = batch.take(torch.zeros(3, dtype=torch.long))
+    with common_noise(seed):
+        levels = latents.infer(equal, SAMPLES).levels
+        samples = latents.generate(3, given=equal.given).zs
+    for i, (level, sample) in enumerate(zip(levels, samples, strict=True)):
+        where = f"{name}, level {i}, of examples that share their noise"
+        require_close(level.z, level.z[:, :1].expand(level.z.shape), 1e-9, f"{where}: the draws")
+        require_close(sample, sample[:1].expand(sample.shape), 1e-9, f"{where}: the samples")
 
 
 def _check_generation(name: str, latents: Latents, batch: Batch) -> None:

@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from lowerbound.batch import Batch
 from lowerbound.families import Normal
-from lowerbound.latents import Inference, Latents, LatentValues, Level, Priors, code, cooled, draw
+from lowerbound.latents import (
+    Inference,
+    Latents,
+    LatentValues,
+    Level,
+    Priors,
+    code,
+    cooled,
+    draw,
+    sample,
+)
 
 NORMAL = Normal()
 
@@ -81,9 +91,9 @@ class Ladder(Latents):
     def generate(self, n, top=None, given=None, temperature=1.0) -> LatentValues:
         if top is None:
             weight = next(self.parameters())
-            top = cooled(self.top_prior(weight), temperature).sample(torch.Size([n]))
+            top = sample(cooled(self.top_prior(weight), temperature), torch.Size([n]))
         state = self.start(top)
-        z1 = cooled(self.normal(self.prior(state)), temperature).sample()
+        z1 = sample(cooled(self.normal(self.prior(state)), temperature))
         return LatentValues([z1, top], self.next_state(state, z1))
 
     def descend(self, z, level, given=None) -> Tensor:

@@ -1,0 +1,223 @@
+"""Runs as the server has them: by name, each with what is made ready once."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...anomalies.reference import OwnScores
+from ...anomalies.reference import read as read_reference
+from ...data import Dataset, Split
+from ...data.memory import DataSource
+from ...errors import DataError, LowerboundError, one_line
+from ...run import Run
+from .problems import Problem
+from .work import Result, Work
+
+if TYPE_CHECKING:
+    from ...recommend import Recommender
+
+KINDS = {"image": "images", "vector": "vectors", "table": "table", "interactions": "recommender"}
+"""The kinds of runs, by those of their data."""
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+"""Posterior means are described by their quantiles of these ranks."""
+
+ENCODED = 2000
+"""The posterior means of so many examples give the quantiles."""
+
+
+class Served:
+    """One run that is served.
+
+    What uses the model (all but `name`, `kind` and what is plain about the run) is called in the
+    thread that owns the models, by `await served.work(function)`.
+
+    Attributes:
+        name: in paths.
+        run: the run.
+        source: where its own data are, if not where the run looks for them.
+        notes: what is to be known of how the examples of the present request were read.
+    """
+
+    def __init__(self, name: str, run: Run, thread: Work, source: DataSource | None = None) -> None:
+        self.name = name
+        self.run = copy(run)
+        self.source = source
+        self.notes: list[str] = []
+        self.run.tell = self.notes.append
+        self.run.told = set()
+        self._thread = thread
+
+    async def work(self, function: Callable[[], Result]) -> Result:
+        """Runs a function in the thread that owns the models, and returns what it returns.
+
+        Raises:
+            Problem: too many wait already, or it takes too long.
+        """
+
+        def begin() -> Result:
+            self.notes.clear()
+            self.run.told.clear()
+            return function()
+
+        return await self._thread(begin)
+
+    @property
+    def kind(self) -> str:
+        """What is served: "images", "vectors", "table" or "recommender"."""
+        return KINDS[self.run.schema.kind]
+
+    @property
+    def title(self) -> str:
+        """What was fitted, in a line."""
+        return self.run.recipe.about.title or self.name
+
+    @cached_property
+    def _opened(self) -> "Dataset | str":
+        """The run's own data, or why they are not there."""
+        try:
+            return self.run.data(self.source)
+        except LowerboundError as error:
+            return one_line(error, 300)
+
+    @property
+    def data(self) -> Dataset:
+        """The run's own data, in its own splits.
+
+        Raises:
+            Problem: they are not where the run looks for them.
+        """
+        if isinstance(self._opened, str):
+            raise Problem(404, self._opened)
+        return self._opened
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the run's own data are there."""
+        return not isinstance(self._opened, str)
+
+    @cached_property
+    def reference(self) -> OwnScores | None:
+        """What held-out examples of the run score, where it has kept them."""
+        return read_reference(self.run.folder)
+
+    @cached_property
+    def recommender(self) -> "Recommender":
+        """The run made ready for recommending.
+
+        Raises:
+            Problem: it is no recommender.
+        """
+        self.refuse_kinds("images", "vectors", "table")
+        from ...recommend import Recommender
+
+        return Recommender(self.run)
+
+    def refuse_kinds(self, *kinds: str) -> None:
+        """Refuses what is asked of a run of one of these kinds.
+
+        Raises:
+            Problem: the run is of such a kind.
+        """
+        if self.kind in kinds:
+            raise Problem(404, f"{self.name} is a run of kind {self.kind}, which has no such thing")
+
+    @cached_property
+    def quantiles(self) -> list[np.ndarray]:
+        """The quantiles `QUANTILES` of the posterior means of each level, (d, q) each: those of
+        the run's own training data, or of N(0, 1) where these are not there.
+        """
+        sizes = self.run.model.latents.sizes
+        if not self.has_data:
+            from scipy.special import ndtri
+
+            return [np.tile(ndtri(QUANTILES), (size, 1)) for size in sizes]
+        codes = self.run.encode(_evenly(self.data.split("train"), ENCODED))
+        return [np.quantile(level.numpy(), QUANTILES, axis=0).T for level in codes]
+
+    def warm_up(self) -> None:
+        """Makes ready what requests use, so that no first request waits for it."""
+        _ = self.quantiles
+        _ = self.reference
+        if self.kind == "recommender":
+            ids = self.recommender.catalogue.ids
+            self.recommender.recommend([ids[0].item() if hasattr(ids[0], "item") else ids[0]], 1)
+        else:
+            self.run.decode_levels([level[:, [3]].T for level in self.quantiles], **self._given())
+
+    def _given(self) -> dict[str, Any]:
+        """Returns conditions that are all unknown, for a run that has some."""
+        if not self.run.schema.given:
+            return {}
+        return {"given": dict.fromkeys(self.run.schema.names_of_conditions)}
+
+
+def _evenly(split: Split, most: int) -> Split:
+    """Takes at most so many examples of a split, at even steps."""
+    if len(split) <= most:
+        return split
+    return split.take(np.linspace(0, len(split) - 1, most).astype(np.int64))
+
+
+class Shelf(Mapping[str, Served]):
+    """The runs that are served, by name."""
+
+    def __init__(self, runs: Iterable[Run], thread: Work, sources: Iterable[Any] = ()) -> None:
+        self._by_name: dict[str, Served] = {}
+        self.thread = thread
+        own_sources = list(sources)
+        for position, run in enumerate(runs):
+            name = self._free_name(run)
+            source = None
+            if position < len(own_sources):
+                source = own_sources[position]
+            self._by_name[name] = Served(name, run, thread, source)
+
+    def _free_name(self, run: Run) -> str:
+        """Returns a name for a run that no other has, of characters that paths may have."""
+        base = re.sub(r"[^A-Za-z0-9_.~-]+", "-", run.folder.resolve().name).strip(".-") or "run"
+        name = base
+        number = 1
+        while name in self._by_name:
+            number += 1
+            name = f"{base}-{number}"
+        return name
+
+    def __getitem__(self, name: str) -> Served:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def find(self, name: str) -> Served:
+        """Returns the run of a name.
+
+        Raises:
+            Problem: there is none.
+        """
+        if name not in self._by_name:
+            raise Problem(404, f"no run is called {one_line(name, 80)!r}; there are: {self._names}")
+        return self._by_name[name]
+
+    @property
+    def only(self) -> Served:
+        """The run, where there is one alone."""
+        if len(self) != 1:
+            raise DataError(f"there are {len(self)} runs; one is needed")
+        return next(iter(self.values()))
+
+    @property
+    def _names(self) -> str:
+        return one_line(", ".join(self), 200)
+
+    def warm_up(self) -> None:
+        """Makes all runs ready."""
+        for served in self.values():
+            served.warm_up()

@@ -1,0 +1,13 @@
+"""What the page shows beyond what programs ask for: a map of all examples, rows, comparisons."""
+
+from fastapi import APIRouter
+
+
+def routers_of_runs() -> list[APIRouter]:
+    """Returns the routers of one run each, reached by `/runs/{name}`."""
+    return []
+
+
+def routers_of_all() -> list[APIRouter]:
+    """Returns the routers of all runs together."""
+    return []
