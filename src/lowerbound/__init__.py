@@ -21,6 +21,7 @@ spin_briefly()
 if TYPE_CHECKING:
     from .anomalies import score
     from .data.describing import describe
+    from .doors.export import export
     from .fitting import fit
     from .imputation import Imputation, impute
     from .model import VAE, Architecture
@@ -36,6 +37,7 @@ __getattr__, __dir__ = lazy.exports(
     {
         "anomalies": ("score",),
         "data.describing": ("describe",),
+        "doors.export": ("export",),
         "fitting": ("fit",),
         "imputation": ("Imputation", "impute"),
         "model": ("VAE", "Architecture"),
@@ -57,6 +59,7 @@ __all__ = [
     "__version__",
     "compare",
     "describe",
+    "export",
     "fit",
     "impute",
     "load",
