@@ -2,14 +2,15 @@
 # ruff: noqa: E501 - a message is one line here as it is on the screen
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from random_runs import COLUMNS, ITEMS, random_run
 from torch.nn import functional as F
 
 import lowerbound
@@ -21,6 +22,12 @@ from lowerbound.doors.export.ports import Port
 from lowerbound.doors.export.writing import to_onnx
 from lowerbound.errors import ConfigError, RunError
 from lowerbound.recommend import Recommender
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+if str(FOLDER) not in sys.path:
+    sys.path.append(str(FOLDER))
+
+from random_runs import COLUMNS, ITEMS, random_run  # noqa: E402 - no part of the package
 
 SMALL = {"model.latent": [3], "model.network.hidden": [8]}
 
@@ -214,6 +221,24 @@ def test_the_file_names_the_items(recommending):
 
 
 # The file
+
+ELSEWHERE = """
+import sys
+import numpy
+import onnxruntime
+
+session = onnxruntime.InferenceSession(sys.argv[1])
+items, scores = session.run(["items", "scores"], {"history": numpy.array([[5, 3, 8]])})
+print(items.shape)
+assert not {"torch", "lowerbound"} & set(sys.modules)
+"""
+
+
+def test_a_file_runs_without_pytorch(films, tmp_path):
+    done = lowerbound.export(films, tmp_path / "films.onnx", k=2)
+    command = [sys.executable, "-c", ELSEWHERE, str(done.out)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "(1, 2)"
 
 
 def test_the_file_tells_nothing_of_this_machine(tmp_path, command):
