@@ -22,6 +22,18 @@ class DataError(LowerboundError, ValueError):
     """A data source is missing, malformed, or does not fit the model."""
 
 
+class UnknownItemError(DataError):
+    """A request names items alone that a recommender does not know."""
+
+
+class NothingLeftError(DataError):
+    """Nothing is left that may be recommended."""
+
+
+class NothingAllowedError(ConfigError):
+    """What is allowed and denied leaves nothing that may be recommended."""
+
+
 class DownloadError(DataError):
     """A named data set could not be fetched, or the download is not the expected file."""
 

@@ -4,34 +4,13 @@ asks who may not.
 
 import base64
 import io
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from lowerbound.doors.server import create_app
-
-testclient = pytest.importorskip("starlette.testclient")
-
-
-def ready(app):
-    """A client of an application whose runs are warm."""
-    client = testclient.TestClient(app, base_url="http://localhost")
-    client.__enter__()
-    for _ in range(600):
-        if client.get("/readyz").status_code == 200:
-            return client
-        time.sleep(0.02)
-    raise AssertionError(client.get("/readyz").text)
-
-
-@pytest.fixture(scope="module")
-def digits(digits_run):
-    """A client of a server of one run on images."""
-    client = ready(create_app([digits_run]))
-    yield client
-    client.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +175,7 @@ def test_other_hosts_and_pages_are_refused(digits):
 
 def test_a_token_is_asked_of_everybody(digits_run):
     token = "a-secret-of-many-letters"
-    client = ready(create_app([digits_run], token=token))
-    try:
+    with TestClient(create_app([digits_run], token=token), base_url="http://localhost") as client:
         assert client.get("/runs").status_code == 401
         assert client.get("/runs").headers["www-authenticate"] == "Bearer"
         assert client.get("/runs", headers={"Authorization": "Bearer wrong"}).status_code == 401
@@ -207,5 +185,3 @@ def test_a_token_is_asked_of_everybody(digits_run):
         assert led.status_code == 303
         assert "HttpOnly" in led.headers["set-cookie"]
         assert client.get("/runs").status_code == 200  # the client keeps the cookie
-    finally:
-        client.__exit__(None, None, None)

@@ -4,12 +4,22 @@ most like one.
 
 from .exact import item_vectors, last_layer
 from .items import Catalogue, near
-from .recommender import Recommendation, Recommendations, Recommender
+from .recommender import (
+    ListRequest,
+    Reason,
+    Recommendation,
+    Recommendations,
+    RecommendedItems,
+    Recommender,
+)
 
 __all__ = [
     "Catalogue",
+    "ListRequest",
+    "Reason",
     "Recommendation",
     "Recommendations",
+    "RecommendedItems",
     "Recommender",
     "item_vectors",
     "last_layer",

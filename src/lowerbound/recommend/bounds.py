@@ -23,6 +23,13 @@ CHUNK_ITEMS = 2**12
 """The table is converted, and scored in whole, for this many items at a time."""
 
 
+SMALL_TABLE = 2**20
+"""A table of up to this many numbers is kept in float64, and all of its items are scored exactly.
+
+Measured: this takes less time than bounds, and eight megabytes more.
+"""
+
+
 ROUNDING = 2.0**-8
 """Rounding to bfloat16 changes a number by at most this fraction of it."""
 
@@ -74,6 +81,14 @@ class ItemTable:
         largest_bias = float(self.bias.abs().max())
         self.slack: float = 2 * self.sum_rounding * largest_bias
         self._memory = threading.local()
+        self._precise: Tensor | None = None
+        if items * terms <= SMALL_TABLE:
+            self._precise = self.weight.double().T.contiguous()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all items are scored exactly at once, quicker than by bounds."""
+        return self._precise is not None
 
     def _fill(self, rows: slice, weight: Tensor) -> None:
         """Fills the rows of the table of weights and of the table of bounds."""
@@ -152,6 +167,8 @@ class ItemTable:
 
     def all(self, h: Tensor) -> Tensor:
         """Computes the exact scores of all items for h (B, K), (B, I) float32."""
+        if self._precise is not None:
+            return (h @ self._precise).add_(self.bias).float()
         products = []
         for weight in self.weight.split(CHUNK_ITEMS):
             products.append(h @ weight.double().T)

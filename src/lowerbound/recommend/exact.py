@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..errors import ConfigError
+from ..families import Delta, Normal
 from ..model import VAE
+from ..model.conditionals import Conditional
+from ..noise import Noisy
 from ..sparse import DeferredLinear, SparseLinear, SparseRows, Transposed, Uncomputed, sparse_matmul
 
 SERIAL_NUMBERS = 2**15
@@ -53,7 +56,13 @@ class _ExactLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rounded = on_grid(x, x.shape[1])
-        return rounded @ self.weight.T + self.bias
+        return (rounded @ self.weight.T).add_(self.bias)
+
+    def keep_first(self, outputs: int) -> None:
+        """Leaves out all but the first of its outputs."""
+        self.weight = self.weight[:outputs].clone()
+        if isinstance(self.bias, Tensor):
+            self.bias = self.bias[:outputs].clone()
 
 
 class _SparseFirst(nn.Module):
@@ -87,6 +96,26 @@ def _replace_layers(module: nn.Module) -> None:
         for name, tensor in tensors.items():
             if tensor is not None and tensor.is_floating_point():
                 tensors[name] = tensor.detach().double()
+
+
+def _keep_means(model: VAE) -> None:
+    """Leaves the variances of normal posteriors out, where one exact layer gives them and the means
+    alike: nobody asks for them here.
+    """
+    for part in getattr(model.latents, "posteriors", ()):
+        if not isinstance(part, Conditional) or part.head is not None:
+            continue
+        family = part.family
+        network: nn.Module = part.network
+        if isinstance(network, Noisy):
+            network = network.network
+        is_plain = isinstance(family, Normal) and family.mean == "identity"
+        if not is_plain or family.parameters != 2 or not isinstance(network, nn.Sequential):
+            continue
+        last = network[-1]
+        if isinstance(last, _ExactLinear):
+            last.keep_first(len(last.weight) // 2)
+            part.family = Delta()
 
 
 def last_layer(model: VAE) -> DeferredLinear:
@@ -129,6 +158,7 @@ class Trunk:
         shared = {id(tensor): tensor for tensor in tensors}
         self.model: VAE = copy.deepcopy(model, shared)
         _replace_layers(self.model.eval())
+        _keep_means(self.model)
         widths = [*_sizes(model)]
         for module in self.model.modules():
             if isinstance(module, _ExactLinear):
@@ -151,10 +181,15 @@ class Trunk:
 
     def _run_block(self, x: SparseRows, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Returns z and h of the rows from `start` to `stop`."""
-        first = int(x.offsets[start])
-        last = int(x.offsets[stop])
+        first = 0
+        last = len(x.columns)
+        if stop - start < len(x):
+            first = int(x.offsets[start])
+            last = int(x.offsets[stop])
         empty = x.offsets[stop].expand(self.empty_rows)
-        offsets = torch.cat([x.offsets[start : stop + 1], empty]) - first
+        offsets = torch.cat([x.offsets[start : stop + 1], empty])
+        if first:
+            offsets -= first
         values = x.values[first:last].double()
         block = SparseRows(offsets, x.columns[first:last], values, x.width)
         values_of_latents = self.model.latents.means(Batch(block))

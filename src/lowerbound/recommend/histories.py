@@ -74,6 +74,25 @@ class HistoryReader:
             f"mapping of users to items; got {type(histories).__name__}"
         )
 
+    def read_one(self, history: Any) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
+        """Reads the history of one user: its columns, ascending, (n,) int64, their weights, (n,)
+        float32, and the items that the run does not know.
+
+        Raises:
+            DataError: it is no history, or a weight is not above 0.
+        """
+        if isinstance(history, Mapping):
+            read = self._read_mapping({0: history})
+            columns = read.matrix.indices.astype(np.int64)
+            return columns, read.matrix.data, read.unknown
+        items, _ = items_and_weights(history)
+        found, unknown = self.find(items)
+        columns, counts = np.unique(found[found >= 0], return_counts=True)
+        weights = counts.astype(np.float32)
+        if self.is_binary:
+            weights = np.ones(len(columns), np.float32)
+        return columns, weights, unknown
+
     def find(self, items: Iterable[Any]) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Finds the columns of items, (n,) int64, -1 for those that are not known.
 
@@ -84,7 +103,9 @@ class HistoryReader:
             DataError: an item is not known, and unknown ones are refused.
         """
         columns, unknown = self.catalogue.known(items)
-        if unknown and self.refuses_unknown:
+        if not unknown:
+            return columns, ()
+        if self.refuses_unknown:
             raise DataError(self.catalogue.describe_unknown(unknown[0]))
         return columns, each_once(unknown)
 

@@ -51,11 +51,17 @@ class Catalogue:
 
     Two spellings of an id are one by the rule of `data.interactions.ids`; titles are told apart by
     neither the encoding of their accents nor the blanks around them.
+
+    Attributes:
+        ids: (I,) the ids.
+        titles: of the items, or None.
+        suggests: whether messages on unknown items name similar ones, for which all are looked at.
     """
 
     def __init__(self, items: Items) -> None:
         self.ids: np.ndarray = items.ids
         self.titles: list[str] | None = items.titles
+        self.suggests = True
 
     @cached_property
     def _by_id(self) -> dict[str, int]:
@@ -107,11 +113,18 @@ class Catalogue:
             )
         return columns[0]
 
+    def find_all(self, item: Any) -> list[int]:
+        """Finds the columns of all items of an id or a title, as `column` does."""
+        return list(self._find_columns(item))
+
     def _find_columns(self, item: Any) -> Sequence[int]:
         is_missing = item is None or item != item
         if is_missing:
             return []
-        text = id_text(item)
+        text = item
+        is_spelt = type(item) is str and item in self._by_id
+        if not is_spelt:
+            text = id_text(item)
         if text in self._by_id:
             return [self._by_id[text]]
         title = _title_text(str(item))
@@ -123,6 +136,8 @@ class Catalogue:
         """Describes an item that is not known, with the nearest ones."""
         count = len(self.ids)
         message = f"no item {str(item)!r} among the {count} of this run, neither by id nor by title"
+        if not self.suggests:
+            return message
         suggestions = near(str(item), [*self._by_title, *self._by_id])
         if suggestions:
             message += f"; did you mean {', '.join(map(repr, suggestions))}?"

@@ -13,9 +13,9 @@ are scored, in the end all of them.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ..data import Interactions
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, NothingAllowedError, NothingLeftError, UnknownItemError
 from ..evaluation.ranking import TopK, top_k
 from ..run import Run, load
 from ..run.display import as_html, as_text
@@ -111,6 +111,46 @@ class RecommendedItems(list[Recommendation]):
     ) -> None:
         super().__init__(recommendations)
         self.unknown = unknown
+
+
+class Reason(NamedTuple):
+    """An item of a history that speaks for a recommended one.
+
+    Attributes:
+        item: its id.
+        title: its title; None in a run without titles.
+        share: by how much the score of the recommended item is lower without it.
+    """
+
+    item: Any
+    title: str | None
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class ListRequest:
+    """What one user asks for, read and checked: items are columns of the catalogue.
+
+    Attributes:
+        columns: (n,) int64, the history, ascending, each once.
+        weights: (n,) float32.
+        k: the length of the list, at most; no more than may be recommended.
+        exclude_seen: recommend nothing of the history.
+        excluded: (m,) int64, the items that nobody is recommended, ascending.
+        unknown: the items of the request that the run does not know.
+    """
+
+    columns: np.ndarray
+    weights: np.ndarray
+    k: int
+    exclude_seen: bool = True
+    excluded: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    unknown: tuple[Any, ...] = ()
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Requests of one kind differ in their histories alone, and are answered together."""
+        return self.k, self.exclude_seen, self.excluded.tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,20 +291,130 @@ class Recommender:
                 recommend.
             ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
         """
-        histories = self._reader.read({0: history})
-        if histories.matrix.nnz == 0:
-            raise DataError(self._describe_nothing_known(histories.unknown))
-        lists = self._rank(histories, k, exclude_seen, allow, deny)
-        if not lists.counts[0]:
-            raise DataError(
+        request = self.prepare(history, k, exclude_seen=exclude_seen, allow=allow, deny=deny)
+        (found,) = self.answer([request])
+        if not found:
+            raise NothingLeftError(
                 "nothing is left to recommend: the history holds every item that may be recommended"
             )
-        return self._name_items(lists.items[0], lists.scores[0], lists.unknown)
+        return found
+
+    def prepare(
+        self,
+        history: Iterable[Any] | Mapping[Any, float],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        allow: Iterable[Any] | None = None,
+        deny: Iterable[Any] = (),
+    ) -> ListRequest:
+        """Reads and checks what one user asks for, as `recommend` does; no model is used.
+
+        Raises:
+            DataError: the history is empty, or none of its items is known.
+            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
+        """
+        columns, weights, unknown = self._reader.read_one(history)
+        if not len(columns):
+            raise self._nothing_known(unknown)
+        excluded, unknown_limits = self._find_excluded(allow, deny)
+        k = _bound_k(k, len(self.catalogue.ids) - len(excluded))
+        unknown = each_once(unknown + unknown_limits)
+        return ListRequest(columns, weights, k, exclude_seen, excluded, unknown)
+
+    def answer(self, requests: Sequence[ListRequest]) -> "list[RecommendedItems]":
+        """Answers requests together, each as `recommend` alone does, to the last bit.
+
+        Returns:
+            The list of each request, empty where nothing is left to recommend.
+        """
+        answers: list[RecommendedItems | None] = [None] * len(requests)
+        kinds: dict[tuple[Any, ...], list[int]] = {}
+        for position, request in enumerate(requests):
+            kinds.setdefault(request.kind, []).append(position)
+        for positions in kinds.values():
+            alike = [requests[position] for position in positions]
+            items, scores = self._rank_alike(alike)
+            for row, position in enumerate(positions):
+                unknown = requests[position].unknown
+                answers[position] = self._name_items(items[row], scores[row], unknown)
+        return [answer for answer in answers if answer is not None]
+
+    def _rank_alike(self, requests: Sequence[ListRequest]) -> tuple[np.ndarray, np.ndarray]:
+        """Ranks the items for requests of one kind: columns and scores, (B, k)."""
+        first = requests[0]
+        history = rows_of_requests(requests, len(self.catalogue.ids))
+        exclusion = _Exclusion(
+            torch.from_numpy(first.excluded), history if first.exclude_seen else None
+        )
+        with torch.inference_mode():
+            _, h = self._trunk(history)
+            return self._find_best(h, exclusion, first.k)
+
+    def explain(
+        self,
+        history: Iterable[Any] | Mapping[Any, float],
+        items: Iterable[Any],
+        *,
+        most: int | None = None,
+    ) -> list[list[Reason]]:
+        """Says which items of a history speak for recommended ones: for each of `items`, those
+        without which its score would be lower, the weightiest first.
+
+        They are left out one at a time, and the model scores the rest of the history: exact for
+        any model, in one batch.
+
+        Args:
+            history: as in `recommend`.
+            items: by id or title.
+            most: so many reasons for each at most; None gives all.
+
+        Raises:
+            DataError: the history is empty, none of its items is known, or an item is not known.
+        """
+        request = self.prepare(history, 1, exclude_seen=False)
+        columns = self.catalogue.columns(items)
+        return self.reasons(request, columns, most)
+
+    def reasons(
+        self, request: ListRequest, columns: np.ndarray, most: int | None = None
+    ) -> list[list[Reason]]:
+        """Explains the items at some columns (m,) by a request, see `explain`."""
+        shares = self._shares(request, columns)
+        found = []
+        for row in shares:
+            order = np.argsort(-row, kind="stable")
+            reasons = []
+            for position in order[: most or len(order)].tolist():
+                if row[position] <= 0:
+                    break
+                column = int(request.columns[position])
+                item = self.catalogue.ids[column : column + 1].tolist()[0]
+                share = float(row[position])
+                reasons.append(Reason(item, self.catalogue.title(column), share))
+            found.append(reasons)
+        return found
+
+    def _shares(self, request: ListRequest, columns: np.ndarray) -> np.ndarray:
+        """Measures by how much the scores of items (m,) fall without each item of a history, (m,
+        n).
+        """
+        history = leave_each_out(request, len(self.catalogue.ids))
+        with torch.inference_mode():
+            _, h = self._trunk(history)
+            h = on_grid(h, h.shape[1])
+            asked = torch.from_numpy(columns).expand(len(h), -1)
+            scores = self._table.exact(h, asked).double().numpy()
+        return np.asarray((scores[0] - scores[1:]).T)
+
+    def _nothing_known(self, unknown: tuple[Any, ...]) -> DataError:
+        """Returns the error for a history of which no item is known."""
+        if not unknown:
+            return DataError("the history is empty: give one item or more")
+        return UnknownItemError(self._describe_nothing_known(unknown))
 
     def _describe_nothing_known(self, unknown: tuple[Any, ...]) -> str:
-        """Words the message for a history of which no item is known."""
-        if not unknown:
-            return "the history is empty: give one item or more"
+        """Words the message for a history of items of which none is known."""
         message = self.catalogue.describe_unknown(unknown[0])
         if len(unknown) > 1:
             message += f" (nor is one of the other {len(unknown) - 1} of the history known)"
@@ -388,7 +538,7 @@ class Recommender:
             cause = ""
             if unknown_allowed:
                 cause = f"; {self.catalogue.describe_unknown(unknown_allowed[0])}"
-            raise ConfigError(
+            raise NothingAllowedError(
                 f"nothing may be recommended: allow and deny leave none of the items{cause}"
             )
         return np.flatnonzero(~is_allowed), each_once(unknown_allowed + unknown_denied)
@@ -439,6 +589,8 @@ class Recommender:
         They are -1 and nan where nothing is left.
         """
         h = on_grid(h, h.shape[1])
+        if self._table.is_small:
+            return _best_of_all(exclusion.apply(self._table.all(h)), k)
         upper = exclusion.apply(self._table.upper(h))
         users, width = upper.shape
         items = torch.empty(users, k, dtype=torch.int64)
@@ -461,10 +613,7 @@ class Recommender:
                 best = top_k(all_scores, k)
                 items[rows] = best.indices
                 scores[rows] = best.values
-        is_empty = scores == -torch.inf
-        items.masked_fill_(is_empty, -1)
-        scores.masked_fill_(is_empty, torch.nan)
-        return items.numpy(), scores.numpy()
+        return _without_empty(items, scores)
 
     def _rank_candidates(
         self, h: Tensor, upper: Tensor, k: int, candidates: int
@@ -486,6 +635,47 @@ class Recommender:
         is_proven = (self._table.margin(least_bound) < least_score) | nothing_left_out
         best_columns = columns.gather(1, best.indices)
         return TopK(best.values, best_columns), is_proven
+
+
+def _best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the lists of the users by the scores (B, I) of all items, see `_find_best`."""
+    if len(scores) == 1 and not scores.isnan().any():
+        best = scores[0].sort(descending=True, stable=True)
+        return _without_empty(best.indices[None, :k].clone(), best.values[None, :k].clone())
+    chosen = top_k(scores, k)
+    return _without_empty(chosen.indices, chosen.values)
+
+
+def _without_empty(items: Tensor, scores: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Marks places (B, k) where nothing is left: columns of -1, scores of nan."""
+    is_empty = scores == -torch.inf
+    items.masked_fill_(is_empty, -1)
+    scores.masked_fill_(is_empty, torch.nan)
+    return items.numpy(), scores.numpy()
+
+
+def rows_of_requests(requests: Sequence[ListRequest], width: int) -> SparseRows:
+    """Returns the histories of requests as sparse rows (B, width)."""
+    offsets = np.zeros(len(requests) + 1, np.int64)
+    np.cumsum([len(request.columns) for request in requests], out=offsets[1:])
+    columns = np.concatenate([request.columns for request in requests])
+    weights = np.concatenate([request.weights for request in requests])
+    return SparseRows(
+        torch.from_numpy(offsets), torch.from_numpy(columns), torch.from_numpy(weights), width
+    )
+
+
+def leave_each_out(request: ListRequest, width: int) -> SparseRows:
+    """Returns the history of a request, then the same without each of its items, (n + 1, width)."""
+    count = len(request.columns)
+    stays = np.ones((count + 1, count), bool)
+    stays[np.arange(1, count + 1), np.arange(count)] = False
+    offsets = np.concatenate([[0], np.cumsum(stays.sum(1))])
+    columns = np.broadcast_to(request.columns, stays.shape)[stays]
+    weights = np.broadcast_to(request.weights, stays.shape)[stays]
+    return SparseRows(
+        torch.from_numpy(offsets), torch.from_numpy(columns), torch.from_numpy(weights), width
+    )
 
 
 class _Exclusion:

@@ -46,6 +46,8 @@ def parse_whole_numbers(text: "Expr") -> Parsed:
 
 def id_text(value: Any) -> str:
     """Returns the text by which one id is known, the same for `7`, `7.0`, `"7"` and `" 7"`."""
+    if type(value) is int:
+        return str(value)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:

@@ -15,8 +15,9 @@ from ...errors import ConfigError
 from ...run import Run
 from .current import choose_named, choose_only
 from .guards import LOOPBACK, Admission, Bounded, Headed
+from .metrics import Metrics, Timed
 from .problems import LOGGER, ProblemDetails, install, responses
-from .routes import codes, runs, scores
+from .routes import codes, metrics, recommend, runs, scores, tables, tensors
 from .served import Shelf
 from .views import routers_of_all, routers_of_runs
 from .work import Work
@@ -82,7 +83,7 @@ def create_app(
         warming = asyncio.create_task(_warm_up(shelf, readiness))
         yield
         warming.cancel()
-        thread.close()
+        shelf.close()
 
     app = FastAPI(
         title="lowerbound",
@@ -94,12 +95,14 @@ def create_app(
     )
     app.state.shelf = shelf
     app.state.readiness = readiness
+    app.state.metrics = Metrics(shelf)
     install(app)
     _include(app, shelf)
     _include_page(app)
     app.add_middleware(Bounded)
     app.add_middleware(Admission, token=token, hosts=hosts)
     app.add_middleware(Headed, ancestors=ancestors)
+    app.add_middleware(Timed, metrics=app.state.metrics)
     return app
 
 
@@ -117,9 +120,16 @@ async def _warm_up(shelf: Shelf, readiness: Readiness) -> None:
 def _include(app: FastAPI, shelf: Shelf) -> None:
     """Puts all routers into an application; those of one run in both of their forms."""
     refusals = responses(400, 401, 403, 404, 406, 409, 413, 415, 422, 500, 503)
-    for router in (runs.general, *routers_of_all()):
+    of_all = (runs.general, metrics.general, tensors.general, *routers_of_all())
+    for router in of_all:
         app.include_router(router, responses=refusals)
-    of_runs: list[APIRouter] = [codes.router, scores.router, *routers_of_runs()]
+    of_runs: list[APIRouter] = [
+        recommend.router,
+        codes.router,
+        scores.router,
+        tables.router,
+        *routers_of_runs(),
+    ]
     for router in (runs.router, *of_runs):
         app.include_router(
             router,

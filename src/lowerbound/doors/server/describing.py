@@ -12,7 +12,7 @@ CAN = {
     "images": ["encode", "decode", "sample", "reconstruct", "score"],
     "vectors": ["encode", "decode", "sample", "reconstruct", "score"],
     "table": ["encode", "decode", "sample", "reconstruct", "score"],
-    "recommender": ["encode", "recommend", "items"],
+    "recommender": ["encode", "recommend", "items", "similar"],
 }
 """What may be asked of runs of each kind."""
 
@@ -20,6 +20,8 @@ CAN = {
 def abilities(served: Served) -> list[str]:
     """Lists what may be asked of a run."""
     able = list(CAN[served.kind])
+    if served.run.schema.table and served.run.recipe.objective.has_bound:
+        able.append("impute")
     if "score" in able and not served.run.recipe.objective.has_bound:
         able.remove("score")
     return able

@@ -184,7 +184,9 @@ def _series(name: str, cells: list[Any], column: ColumnSchema | None) -> Any:
 
     if all(cell is None for cell in cells):
         kind: Any = polars.Float64
-        if column is not None and not column.is_number:
+        if column is not None and column.type == "integer":
+            kind = polars.Int64
+        elif column is not None and not column.is_number:
             kind = polars.String
         return polars.Series(name, cells, kind)
     try:

@@ -11,12 +11,22 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ...errors import LowerboundError, RunError, one_line
+from ...errors import (
+    LowerboundError,
+    NothingAllowedError,
+    NothingLeftError,
+    RunError,
+    UnknownItemError,
+    one_line,
+)
 from ...specs.wording import wording
 
 LOGGER = logging.getLogger("lowerbound.server")
 
 MEDIA_TYPE = "application/problem+json"
+
+NO_PLACES = ("body", "query", "path", "int", "float", "str", "bool", "none")
+"""These parts of the place of a mistake say nothing: pydantic names the types that it tried."""
 
 LONGEST_DETAIL = 600
 """A detail has at most so many characters."""
@@ -70,7 +80,11 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def status_of(error: LowerboundError) -> int:
-    """Returns the status that tells whose fault an error is: the request's, or the run's."""
+    """Returns the status that tells whose fault an error is, the request's or the run's."""
+    if isinstance(error, UnknownItemError):
+        return 404
+    if isinstance(error, NothingLeftError | NothingAllowedError):
+        return 409
     if isinstance(error, RunError) or error.exit_code != 2:
         return 500
     return 422
@@ -79,7 +93,7 @@ def status_of(error: LowerboundError) -> int:
 def word_invalid(errors: list[Any]) -> str:
     """Words in one line what is wrong with a request: where, what, and what else is wrong."""
     first = errors[0]
-    places = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    places = [str(part) for part in first["loc"] if part not in NO_PLACES and "[" not in str(part)]
     place = ".".join(places) or "the body"
     if first["type"] == "json_invalid":
         return "the body is no JSON"

@@ -14,7 +14,9 @@ from ...data import Dataset, Split
 from ...data.memory import DataSource
 from ...errors import DataError, LowerboundError, one_line
 from ...run import Run
+from .batching import Batcher
 from .problems import Problem
+from .search import ItemSearch
 from .work import Result, Work
 
 if TYPE_CHECKING:
@@ -40,10 +42,18 @@ class Served:
         name: in paths.
         run: the run.
         source: where its own data are, if not where the run looks for them.
+        note_batch: is told how many requests of a recommender are answered together.
         notes: what is to be known of how the examples of the present request were read.
     """
 
-    def __init__(self, name: str, run: Run, thread: Work, source: DataSource | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        run: Run,
+        thread: Work,
+        lookups: Work,
+        source: DataSource | None = None,
+    ) -> None:
         self.name = name
         self.run = copy(run)
         self.source = source
@@ -51,6 +61,8 @@ class Served:
         self.run.tell = self.notes.append
         self.run.told = set()
         self._thread = thread
+        self._lookups = lookups
+        self.note_batch: Callable[[int], None] = lambda size: None
 
     async def work(self, function: Callable[[], Result]) -> Result:
         """Runs a function in the thread that owns the models, and returns what it returns.
@@ -115,7 +127,38 @@ class Served:
         self.refuse_kinds("images", "vectors", "table")
         from ...recommend import Recommender
 
-        return Recommender(self.run)
+        recommender = Recommender(self.run)
+        # To name similar items all are looked at: too much work for a request that is wrong.
+        recommender.catalogue.suggests = False
+        return recommender
+
+    @cached_property
+    def batcher(self) -> Batcher:
+        """Answers the requests of a recommender together."""
+        return Batcher(self._thread, self.recommender.answer, lambda size: self.note_batch(size))
+
+    @cached_property
+    def search(self) -> ItemSearch:
+        """Finds the items of a recommender."""
+        popularity = None
+        if self.run.items is not None:
+            popularity = self.run.items.popularity
+        return ItemSearch(self.recommender.catalogue, popularity)
+
+    @property
+    def queued(self) -> int:
+        """How many requests of a recommender wait for their batch."""
+        if "batcher" not in self.__dict__:
+            return 0
+        return self.batcher.queued
+
+    async def look_up(self, function: Callable[[], Result]) -> Result:
+        """Runs a function that needs no model in a thread of its own, and returns what it returns.
+
+        Raises:
+            Problem: too many wait already, or it takes too long.
+        """
+        return await self._lookups(function)
 
     def refuse_kinds(self, *kinds: str) -> None:
         """Refuses what is asked of a run of one of these kinds.
@@ -144,8 +187,10 @@ class Served:
         _ = self.quantiles
         _ = self.reference
         if self.kind == "recommender":
-            ids = self.recommender.catalogue.ids
-            self.recommender.recommend([ids[0].item() if hasattr(ids[0], "item") else ids[0]], 1)
+            first = self.recommender.catalogue.ids[:1].tolist()
+            self.recommender.answer([self.recommender.prepare(first, 1, exclude_seen=False)])
+            self.search.find("a", 1)
+            _ = self.batcher
         else:
             self.run.decode_levels([level[:, [3]].T for level in self.quantiles], **self._given())
 
@@ -169,13 +214,14 @@ class Shelf(Mapping[str, Served]):
     def __init__(self, runs: Iterable[Run], thread: Work, sources: Iterable[Any] = ()) -> None:
         self._by_name: dict[str, Served] = {}
         self.thread = thread
+        self.lookups = Work("lookups")
         own_sources = list(sources)
         for position, run in enumerate(runs):
             name = self._free_name(run)
             source = None
             if position < len(own_sources):
                 source = own_sources[position]
-            self._by_name[name] = Served(name, run, thread, source)
+            self._by_name[name] = Served(name, run, thread, self.lookups, source)
 
     def _free_name(self, run: Run) -> str:
         """Returns a name for a run that no other has, of characters that paths may have."""
@@ -217,7 +263,7 @@ class Shelf(Mapping[str, Served]):
     def _names(self) -> str:
         return one_line(", ".join(self), 200)
 
-    def warm_up(self) -> None:
-        """Makes all runs ready."""
-        for served in self.values():
-            served.warm_up()
+    def close(self) -> None:
+        """Waits for what runs."""
+        self.thread.close()
+        self.lookups.close()

@@ -27,12 +27,15 @@ class Work:
     """
 
     def __init__(
-        self, most_waiting: int = MOST_WAITING, most_seconds: float = MOST_SECONDS
+        self,
+        name: str = "models",
+        most_waiting: int = MOST_WAITING,
+        most_seconds: float = MOST_SECONDS,
     ) -> None:
         self.most_waiting = most_waiting
         self.most_seconds = most_seconds
         self.waiting = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def __call__(self, function: Callable[[], Result]) -> Result:
         """Runs a function in the thread, and returns what it returns.

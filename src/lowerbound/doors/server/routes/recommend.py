@@ -1,0 +1,224 @@
+"""Recommending, and finding items."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from ....recommend import ListRequest, Recommendation, Recommender
+from ..current import Chosen
+from ..inputs import MOST_EXAMPLES
+from ..outputs import Answer
+from ..problems import Problem
+from ..schemas import Body
+from ..served import Served
+
+router = APIRouter(tags=["recommend"])
+
+MOST_HISTORY = 10_000
+"""A history, and a list of items that are allowed or denied, may have so many items."""
+
+MOST_EXPLAINED = 500
+"""A history of so many items is explained: each of them is left out once."""
+
+MOST_REASONS = 5
+"""So many items of the history are named for a recommended one."""
+
+MOST_ITEMS = 1000
+"""A list may have so many items."""
+
+Item = int | float | str
+
+Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=list)]
+
+History = (
+    Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)]
+    | Annotated[dict[str, float], Field(min_length=1, max_length=MOST_HISTORY)]
+)
+
+
+class Limits(Body):
+    """What may be recommended."""
+
+    k: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 10
+    allow: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)] | None = None
+    deny: Items
+    exclude_seen: bool = True
+
+
+class RecommendBody(Limits):
+    """The history of a user, as items by id or title, or as weights by item."""
+
+    history: History
+    explain: bool = False
+
+
+class BatchBody(Limits):
+    """The histories of several users."""
+
+    histories: Annotated[list[History], Field(min_length=1, max_length=MOST_EXAMPLES)]
+
+
+class SimilarBody(Body):
+    """An item whose likes are looked for."""
+
+    to: Item
+    k: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 10
+
+
+class ReasonLine(BaseModel):
+    """An item of the history, and how much lower the score is without it."""
+
+    item: Any
+    title: str | None
+    share: float
+
+
+class RecommendedLine(BaseModel):
+    """A recommended item."""
+
+    item: Any
+    title: str | None
+    score: float
+    because: list[ReasonLine] | None = None
+
+
+class RecommendAnswer(BaseModel):
+    """A list, the best first, and what the run does not know of the request."""
+
+    items: list[RecommendedLine]
+    unknown: list[Any]
+
+
+class SimilarAnswer(BaseModel):
+    """Items that are like one, the most alike first; `score` is a cosine."""
+
+    items: list[RecommendedLine]
+
+
+class BatchAnswer(BaseModel):
+    """The lists of several users; one that has nothing known, or nothing left, is empty."""
+
+    lists: list[RecommendAnswer]
+
+
+class ItemLine(BaseModel):
+    """An item; `popularity` counts the training users that have it."""
+
+    item: Any
+    title: str | None
+    popularity: int
+
+
+class ItemsAnswer(BaseModel):
+    """Items that were found."""
+
+    items: list[ItemLine]
+
+
+@router.post("/recommend", response_model=RecommendAnswer)
+async def recommend(served: Chosen, body: RecommendBody) -> Response:
+    """Recommends the best items for a history."""
+    recommender = served.recommender
+    request = prepare(recommender, body.history, body)
+    if body.explain and len(request.columns) > MOST_EXPLAINED:
+        raise Problem(409, f"a history of {MOST_EXPLAINED} items at most is explained")
+    found = await served.batcher(request)
+    if not found:
+        raise Problem(409, "nothing is left to recommend: the history holds every item")
+    lines = [_line(recommendation) for recommendation in found]
+    if body.explain:
+        columns = recommender.catalogue.columns(line["item"] for line in lines)
+        reasons = await served.work(lambda: recommender.reasons(request, columns, MOST_REASONS))
+        for line, because in zip(lines, reasons, strict=True):
+            line["because"] = [reason._asdict() for reason in because]
+    return Answer({"items": lines, "unknown": found.unknown})
+
+
+def prepare(recommender: Recommender, history: Any, limits: Limits) -> ListRequest:
+    """Reads one request; see `Recommender.prepare` for the errors."""
+    return recommender.prepare(
+        history,
+        limits.k,
+        exclude_seen=limits.exclude_seen,
+        allow=limits.allow,
+        deny=limits.deny,
+    )
+
+
+def _line(recommendation: Recommendation) -> dict[str, Any]:
+    """Returns one item of a list."""
+    item, title, score = recommendation
+    return {"item": item, "title": title, "score": score}
+
+
+@router.post("/recommend/batch", response_model=BatchAnswer)
+async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
+    """Recommends to several users what each alone is recommended."""
+    recommender = served.recommender
+    requests: list[ListRequest] = []
+    lists: list[dict[str, Any]] = []
+    positions = []
+    for position, history in enumerate(body.histories):
+        lists.append({"items": [], "unknown": _names_of(history)})
+        if any(column is not None for column in map(recommender.catalogue.find, history)):
+            requests.append(prepare(recommender, history, body))
+            positions.append(position)
+
+    def work() -> None:
+        for position, found in zip(positions, recommender.answer(requests), strict=True):
+            lines = [_line(recommendation) for recommendation in found]
+            lists[position] = {"items": lines, "unknown": found.unknown}
+
+    await served.work(work)
+    return Answer({"lists": lists})
+
+
+def _names_of(history: Iterable[Any]) -> list[Any]:
+    """Lists the items of a history."""
+    return list(history)
+
+
+@router.post("/similar", response_model=SimilarAnswer)
+async def find_similar(served: Chosen, body: SimilarBody) -> Response:
+    """Finds the items that are most like one, by the cosine of their vectors."""
+    recommender = served.recommender
+    if recommender.catalogue.find(body.to) is None:
+        raise Problem(404, recommender.catalogue.describe_unknown(body.to))
+    found = await served.work(lambda: recommender.similar(body.to, body.k))
+    return Answer({"items": [_line(recommendation) for recommendation in found]})
+
+
+@router.get("/items", response_model=ItemsAnswer)
+async def find_items(
+    served: Chosen,
+    q: Annotated[str, Query(max_length=200, description="What was typed.")] = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> Response:
+    """Finds items as somebody types; the most popular ones where nothing is typed."""
+    search = served.search
+    columns = await served.look_up(lambda: search.find(q, limit))
+    return Answer({"items": [item_line(served, column) for column in columns]})
+
+
+@router.get("/items/{item}", response_model=ItemLine)
+async def describe_item(
+    served: Chosen, item: Annotated[str, Path(description="An id or a title.")]
+) -> Response:
+    """Tells one item."""
+    column = served.recommender.catalogue.find(item)
+    if column is None:
+        raise Problem(404, served.recommender.catalogue.describe_unknown(item))
+    return Answer(item_line(served, column))
+
+
+def item_line(served: Served, column: int) -> dict[str, Any]:
+    """Returns what is told of the item in a column of the catalogue."""
+    catalogue = served.recommender.catalogue
+    return {
+        "item": catalogue.ids[column : column + 1].tolist()[0],
+        "title": catalogue.title(column),
+        "popularity": int(served.search.popularity[column]),
+    }

@@ -1,0 +1,188 @@
+"""Recommending over HTTP: the answers are those of `Recommender` to the last bit, also of requests
+that come together.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from lowerbound.data import Items
+from lowerbound.doors.server.search import ItemSearch
+from lowerbound.recommend import Catalogue, Recommender, recommender
+
+HISTORIES = [[100, 101], ["Fargo"], [120, "Heat", 121, 122], ["alien", 139], list(range(100, 130))]
+
+
+@pytest.fixture(scope="module")
+def alone(films_run):
+    """The recommender itself."""
+    return Recommender(films_run)
+
+
+def told(found):
+    """A list as the server tells it."""
+    return [{"item": line.item, "title": line.title, "score": line.score} for line in found]
+
+
+def test_the_answers_are_those_of_the_recommender(several, alone):
+    for history in HISTORIES:
+        body = {"history": history, "k": 5}
+        answer = several.post("/runs/films0/recommend", json=body).json()
+        assert answer == {"items": told(alone.recommend(history, 5)), "unknown": []}
+    body = {"histories": [*HISTORIES, ["nothing"]], "k": 7}
+    lists = several.post("/runs/films0/recommend/batch", json=body).json()["lists"]
+    assert [each["items"] for each in lists[:-1]] == [
+        told(alone.recommend(history, 7)) for history in HISTORIES
+    ]
+    assert lists[-1] == {"items": [], "unknown": ["nothing"]}
+
+
+def test_requests_that_come_together_are_answered_as_each_alone(several, alone):
+    rng = np.random.default_rng(0)
+    bodies = []
+    for _ in range(60):
+        history = rng.choice(np.arange(100, 140), rng.integers(1, 9), replace=False).tolist()
+        body = {"history": history, "k": int(rng.integers(1, 6))}
+        if rng.random() < 0.3:
+            body["deny"] = rng.choice(np.arange(100, 140), 5).tolist()
+        bodies.append(body)
+
+    def ask(body):
+        return several.post("/runs/films0/recommend", json=body).json()["items"]
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(ask, bodies))
+    for body, answer in zip(bodies, answers, strict=True):
+        limits = {"deny": body.get("deny", ())}
+        assert answer == told(alone.recommend(body["history"], body["k"], **limits))
+
+
+def test_limits_are_kept(several, alone):
+    body = {"history": [100], "k": 3, "allow": [101, 102, 103], "deny": ["Brazil"]}
+    items = several.post("/runs/films0/recommend", json=body).json()["items"]
+    assert items == told(alone.recommend([100], 3, allow=[101, 102, 103], deny=["Brazil"]))
+    assert {line["item"] for line in items} == {101, 103}
+    again = {"history": [100], "exclude_seen": False, "k": 40}
+    assert len(several.post("/runs/films0/recommend", json=again).json()["items"]) == 40
+
+
+def test_reasons_are_what_the_score_loses_without_each_item(several, alone):
+    """The truth: the score of the item for the history without one of its items."""
+    history = [100, 105, 110, 120]
+    body = {"history": history, "k": 4, "explain": True}
+    for line in several.post("/runs/films0/recommend", json=body).json()["items"]:
+        shares = {}
+        for item in history:
+            rest = [other for other in history if other != item]
+            scores = {
+                each.item: each.score for each in alone.recommend(rest, 40, exclude_seen=False)
+            }
+            shares[item] = line["score"] - scores[line["item"]]
+        lowered = sorted((-share, item) for item, share in shares.items() if share > 0)
+        assert [reason["item"] for reason in line["because"]] == [item for _, item in lowered]
+        for reason in line["because"]:
+            assert reason["share"] == pytest.approx(shares[reason["item"]], abs=1e-6)
+
+
+def test_one_item_is_explained_too(alone):
+    (reasons,) = alone.explain(["Fargo"], ["Heat"])
+    assert len(reasons) <= 1
+
+
+MISTAKES = [
+    ({"history": ["nothing of this name"]}, 404, "neither by id nor by title"),
+    ({"history": []}, 422, "history: should have 1 or more entries"),
+    ({"history": [True]}, 422, "history.0"),
+    ({"history": {"100": 3}}, 422, "count 1 each"),
+    ({"history": [100], "k": 0}, 422, "k: "),
+    ({"history": [100], "k": 1.5}, 422, "k: "),
+    ({"history": [100], "allow": [100]}, 409, "nothing is left"),
+    ({"history": [100], "allow": ["x"]}, 409, "nothing may be recommended"),
+    ({"history": list(range(100, 140))}, 409, "nothing is left"),
+    ({"history": [100], "user": 3}, 422, "user"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "words"), MISTAKES)
+def test_mistakes(several, body, status, words):
+    answer = several.post("/runs/films0/recommend", json=body)
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["detail"]
+
+
+def test_an_unknown_item_does_not_look_at_the_whole_catalogue(several, monkeypatch):
+    """To look for similar names takes long: a few wrong requests would stop a server."""
+
+    def refuse(*arguments):
+        raise AssertionError("similar names were looked for")
+
+    monkeypatch.setattr("lowerbound.recommend.items.near", refuse)
+    assert several.post("/runs/films0/recommend", json={"history": ["?"]}).status_code == 404
+    assert several.get("/runs/films0/items/nothing").status_code == 404
+
+
+def titles(several, typed, limit=10):
+    found = several.get("/runs/films0/items", params={"q": typed, "limit": limit}).json()["items"]
+    return [line["title"] for line in found]
+
+
+def test_items_are_found_as_somebody_types(several):
+    assert titles(several, "", 2) == ["Alien", "Aliens"]  # the most popular ones
+    assert titles(several, "ali") == ["Alien", "Aliens"]
+    assert titles(several, "ALIENS") == ["Aliens"]
+    assert titles(several, "amelie") == ["Amélie"]
+    assert titles(several, "number 7") == ["Film number 7", "Film number 17", "Film number 27"]
+    assert titles(several, "solarsi") == ["Solaris"]
+    assert titles(several, "qqqq") == []
+    assert titles(several, "104") == ["Fargo"]
+    line = several.get("/runs/films0/items/Fargo").json()
+    assert line == {"item": 104, "title": "Fargo", "popularity": 35}
+
+
+def test_the_order_of_what_is_found():
+    names = ["The heat", "Wheat", "Heat", "Heated", "Wheat and heat"]
+    search = ItemSearch(Catalogue(Items(np.arange(5), names)), np.array([1, 9, 1, 5, 2]))
+    assert [names[column] for column in search.find("heat", 9)] == [
+        "Heat", "Heated", "Wheat and heat", "The heat", "Wheat"
+    ]  # fmt: skip
+
+
+def test_likes_of_an_item(several, alone):
+    answer = several.post("/runs/films0/similar", json={"to": "Alien", "k": 3}).json()
+    assert answer["items"] == told(alone.similar("Alien", 3))
+    assert several.post("/runs/films0/similar", json={"to": "?"}).status_code == 404
+
+
+def test_codes_of_histories(several, alone):
+    found = several.post("/runs/films0/encode", json={"examples": [[100], ["Heat", 101]]}).json()
+    expected = alone.codes({0: [100], 1: ["Heat", 101]})
+    np.testing.assert_array_equal(np.float32(found["levels"][0]["z"]), expected)
+    assert several.post("/runs/films0/decode", json={"z": [0] * 6}).status_code == 404
+
+
+def test_both_ways_to_the_best_agree(films_run, monkeypatch):
+    """A small catalogue is scored in whole, a large one by bounds: the same lists to the bit."""
+    whole = Recommender(films_run)
+    monkeypatch.setattr(recommender.ItemTable, "is_small", property(lambda table: False))
+    for history in HISTORIES:
+        expected = whole.recommend(history, 8)
+        monkeypatch.undo()
+        assert whole.recommend(history, 8) == expected
+        monkeypatch.setattr(recommender.ItemTable, "is_small", property(lambda table: False))
+
+
+def test_counters_tell_what_was_asked(several):
+    before = several.get("/metrics").text
+    several.post("/runs/films0/recommend", json={"history": [100]})
+    several.get("/no/such/path")
+    after = several.get("/metrics").text
+    name = 'lowerbound_requests_total{method="POST",path="/runs/{name}/recommend",status="200"}'
+
+    def count(text):
+        lines = [line for line in text.splitlines() if line.startswith(name)]
+        return sum(float(line.split()[1]) for line in lines)
+
+    assert count(after) == count(before) + 1
+    assert "/no/such/path" not in after
+    assert 'lowerbound_batch_requests_count{run="films0"}' in after
