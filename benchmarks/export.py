@@ -9,20 +9,19 @@ to results/export.json when it is done, beside those that are there; `--page` pr
 docs/export.md.
 """
 
-import argparse
 import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS
+from common import arguments, parser
 from lowerbound import recipe
 from lowerbound.doors.export import WHATS, export, possible
 from lowerbound.errors import LowerboundError
 from random_runs import random_run
 
-FILE = RESULTS / "export.json"
+NAME = "export.json"
 
 PLAIN = {"model.prior": "StandardNormal", "model.latent": [8]}
 
@@ -78,10 +77,10 @@ def measured(name: str, samples: int) -> dict[str, Any]:
     return found
 
 
-def saved() -> dict[str, Any]:
+def saved(file: Path) -> dict[str, Any]:
     """All rows that were measured."""
-    if FILE.is_file():
-        return json.loads(FILE.read_text(encoding="utf-8"))
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
     return {}
 
 
@@ -100,10 +99,9 @@ def cell(found: dict[str, Any] | None) -> str:
     return f"{found['difference']:.0e}, {size:.1f} MB"
 
 
-def page() -> str:
+def page(rows: dict[str, Any]) -> str:
     """The table of the page."""
     lines = [f"| | {' | '.join(WHATS)} |", "|---" * (len(WHATS) + 1) + "|"]
-    rows = saved()
     for name in names():
         if name in rows:
             cells = [cell(rows[name].get(what)) for what in WHATS]
@@ -114,18 +112,19 @@ def page() -> str:
 
 def main() -> None:
     """Measures what was asked for."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--only", nargs="*", default=names())
-    options.add_argument("--samples", type=int, default=20)
-    options.add_argument("--page", action="store_true")
-    asked = options.parse_args()
-    if asked.page:
-        print(page())
+    words = parser(__doc__, threads=1)
+    words.add_argument("--only", nargs="*", default=names(), help="rows (default: all)")
+    words.add_argument("--samples", type=int, default=20, help="importance samples of scores")
+    words.add_argument("--page", action="store_true", help="print the table of docs/export.md")
+    given = arguments(words)
+    file = given.results / NAME
+    if given.page:
+        print(page(saved(file)))
         return
-    for name in asked.only:
-        found = measured(name, asked.samples)
-        rows = saved() | {name: found}
-        FILE.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    for name in given.only:
+        found = measured(name, given.samples)
+        rows = saved(file) | {name: found}
+        file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         print(name, {what: cell(one) for what, one in found.items()}, flush=True)
 
 
