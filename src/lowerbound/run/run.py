@@ -1012,6 +1012,28 @@ class Run:
 
         return push_to_hub(self, repository, private=private, **options)
 
+    def log_model(self, name: str = "model", **options: Any) -> Any:
+        """Logs the run as a model of MLflow, in MLflow's active run, or else in a new one.
+
+        `mlflow.pyfunc.load_model(info.model_uri).predict(data, params={"what": "encode"})` then
+        scores, encodes or recommends (`what`), with `samples` importance samples or `k` items. The
+        model is code and a copy of the run without checkpoints; nothing is pickled.
+
+        Args:
+            name: of the model.
+            options: `leave_out=`, see `save_pretrained`; all others are those of
+                `mlflow.pyfunc.log_model`, such as `registered_model_name=`.
+
+        Returns:
+            MLflow's `ModelInfo`.
+
+        Raises:
+            RunError: the run is not finished, or MLflow refuses.
+        """
+        from .sharing import log_model
+
+        return log_model(self, name, **options)
+
 
 def _from_above(package: str, module: str, name: str) -> Any:
     """Returns what stands above runs in the house, by its name: nothing here depends on it."""
