@@ -65,7 +65,7 @@ def test_an_interrupt_after_the_last_epoch_keeps_the_run(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(fitting.Session, "measure", interrupt)
-        with pytest.raises(Interrupted, match=r"stopped after the last epoch.*data=...,") as stopped:
+        with pytest.raises(Interrupted, match=r"after the last epoch.*data=...,") as stopped:
             fit(folder, settings=FAST)
     assert (stopped.value.exit_code, "\n" in str(stopped.value)) == (130, False)
     assert lowerbound.load(folder).unfinished is not None
