@@ -21,6 +21,7 @@ spin_briefly()
 if TYPE_CHECKING:
     from .anomalies import score
     from .data.describing import describe
+    from .doors.tuning import tune
     from .fitting import fit
     from .imputation import Imputation, impute
     from .model import VAE, Architecture
@@ -37,6 +38,7 @@ __getattr__, __dir__ = lazy.exports(
     {
         "anomalies": ("score",),
         "data.describing": ("describe",),
+        "doors.tuning": ("tune",),
         "fitting": ("fit",),
         "imputation": ("Imputation", "impute"),
         "model": ("VAE", "Architecture"),
@@ -64,4 +66,5 @@ __all__ = [
     "load",
     "score",
     "similar",
+    "tune",
 ]

@@ -10,6 +10,7 @@ stopped by Ctrl-C and SIGTERM.
 # isort: off
 from . import describe as describe
 from . import fit as fit
+from . import tune as tune
 from . import measure as measure
 from . import use as use
 from . import similar as similar

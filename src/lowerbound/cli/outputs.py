@@ -170,7 +170,7 @@ def write_codes(run: Run, examples: Split, path: Path, level: int | None = None)
     means = run.encode(examples)
     codes = np.concatenate([means[number].numpy() for number in levels], axis=1)
     names = code_names(run, levels)
-    written = {"examples": len(codes), "columns": names}
+    written: dict[str, Any] = {"examples": len(codes), "columns": names}
     if run.items is not None:
         items_path = path.with_name(f"{path.stem}.items{path.suffix}")
         written["items_out"] = str(items_path)
@@ -178,8 +178,9 @@ def write_codes(run: Run, examples: Split, path: Path, level: int | None = None)
     if ending == ".npy":
         write_array(path, codes)
     else:
-        columns = dict(zip(names, codes.T, strict=True))
-        write_table(path, examples.names_of_rows() | columns)
+        columns = examples.names_of_rows() | dict(zip(names, codes.T, strict=True))
+        written["columns"] = list(columns)
+        write_table(path, columns)
     return written
 
 
