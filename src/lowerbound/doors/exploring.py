@@ -26,7 +26,7 @@ LONGEST_START = 120.0
 LONGEST_END = 10.0
 """A server that is told to end has so many seconds for what is in flight."""
 
-SERVING = re.compile(r"^\s*serving at (https?://\S+)\s*$")
+SERVING = re.compile(r"^\s*(?:serving at )?(https?://\S+)\s*$")
 """The line by which a server says where it is."""
 
 TOKEN = "LOWERBOUND_TOKEN"
