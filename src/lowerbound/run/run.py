@@ -435,6 +435,21 @@ class Run:
         show = _from_above("report", "inline", "show")
         return show(self, source, examples=examples, again=again)
 
+    def explore(self, source: str | Path | None = None, **options: Any) -> Any:
+        """Opens the page of the run: a notebook shows it, elsewhere its address is printed.
+
+        A server on this machine answers it until `close()` of what is returned, or until this
+        process ends. It needs `pip install "lowerbound[serve]"`.
+
+        Args:
+            source: where the run's own data are, if they are not where they were.
+            options: `height` of the page in pixels, and `allow_code` as `lowerbound.load` takes it.
+
+        Raises:
+            RunError: the server does not start; says why.
+        """
+        return _from_above("doors", "exploring", "explore")(self, source, **options)
+
     def similar(
         self,
         to: Any,
