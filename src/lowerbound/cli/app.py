@@ -50,7 +50,9 @@ command: Callable[..., Any] = partial(app.command, cls=Command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run, or hf://OWNER/NAME.")
+]
 
 Source = Annotated[
     str | None, typer.Option("--data", metavar="SOURCE", help="Name of a data set, or a path.")
