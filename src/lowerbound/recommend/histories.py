@@ -4,6 +4,7 @@ There is one rule for items that the run does not know, whatever the form: they 
 told of; a `HistoryReader` that `refuses_unknown` raises an error instead.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -87,11 +88,13 @@ class HistoryReader:
             return columns, read.matrix.data, read.unknown
         items, _ = items_and_weights(history)
         found, unknown = self.find(items)
-        columns, counts = np.unique(found[found >= 0], return_counts=True)
-        weights = counts.astype(np.float32)
-        if self.is_binary:
-            weights = np.ones(len(columns), np.float32)
-        return columns, weights, unknown
+        counts = Counter(found.tolist())
+        counts.pop(-1, None)
+        columns = sorted(counts)
+        weights = np.ones(len(columns), np.float32)
+        if not self.is_binary and len(columns) < len(found):
+            weights = np.array([counts[column] for column in columns], np.float32)
+        return np.array(columns, np.int64), weights, unknown
 
     def find(self, items: Iterable[Any]) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Finds the columns of items, (n,) int64, -1 for those that are not known.

@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from ....recommend import ListRequest, Recommendation, Recommender
 from ..current import Chosen
-from ..inputs import MOST_EXAMPLES
+from ..inputs import MOST_EXAMPLES, Whole
 from ..outputs import Answer
-from ..problems import Problem
+from ..problems import Problem, word_invalid
 from ..schemas import Body
 from ..served import Served
 
@@ -33,16 +34,18 @@ Item = int | float | str
 
 Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=list)]
 
+Weight = Annotated[float, Field(gt=0, le=1e6)]
+
 History = (
     Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)]
-    | Annotated[dict[str, float], Field(min_length=1, max_length=MOST_HISTORY)]
+    | Annotated[dict[str, Weight], Field(min_length=1, max_length=MOST_HISTORY)]
 )
 
 
 class Limits(Body):
     """What may be recommended."""
 
-    k: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 10
+    k: Annotated[Whole, Field(ge=1, le=MOST_ITEMS)] = 10
     allow: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)] | None = None
     deny: Items
     exclude_seen: bool = True
@@ -65,7 +68,7 @@ class SimilarBody(Body):
     """An item whose likes are looked for."""
 
     to: Item
-    k: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 10
+    k: Annotated[Whole, Field(ge=1, le=MOST_ITEMS)] = 10
 
 
 class ReasonLine(BaseModel):
@@ -121,6 +124,30 @@ class ItemsAnswer(BaseModel):
 @router.post("/recommend", response_model=RecommendAnswer)
 async def recommend(served: Chosen, body: RecommendBody) -> Response:
     """Recommends the best items for a history."""
+    return await answer_recommend(served, body)
+
+
+async def recommend_quickly(request: Request) -> Response:
+    """Does what `recommend` does, of the run that the path names, without the machinery of FastAPI,
+    which takes longer than a recommendation among many.
+    """
+    served: Served = request.app.state.shelf.find(request.path_params["name"])
+    content_type = request.headers.get("content-type", "")
+    if not content_type.startswith("application/json"):
+        raise Problem(422, "the body: JSON is needed, and Content-Type: application/json")
+    try:
+        body = RecommendBody.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise Problem(422, word_invalid(list(error.errors(include_url=False)))) from None
+    return await answer_recommend(served, body)
+
+
+quick: list[BaseRoute] = [Route("/runs/{name}/recommend", recommend_quickly, methods=["POST"])]
+"""These routes stand before all others."""
+
+
+async def answer_recommend(served: Served, body: RecommendBody) -> Response:
+    """Answers one history with its list."""
     recommender = served.recommender
     request = prepare(recommender, body.history, body)
     if body.explain and len(request.columns) > MOST_EXPLAINED:

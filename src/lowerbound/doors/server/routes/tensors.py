@@ -19,7 +19,7 @@ from .... import __version__
 from ....batch import Batch
 from ....recommend import ListRequest
 from ..current import Runs
-from ..inputs import EXACT, MOST_EXAMPLES
+from ..inputs import EXACT, MOST_EXAMPLES, Whole
 from ..outputs import Answer
 from ..problems import Problem
 from ..served import Served, Shelf
@@ -33,6 +33,13 @@ LONGEST_HISTORY = 2000
 """A padded history may have so many columns."""
 
 MOST_ITEMS = 1000
+"""A list may have so many items."""
+
+BEYOND = 2e30
+"""Numbers are brought to this before they are converted."""
+
+MOST_NUMBER = 1e30
+"""Numbers are at most so large."""
 
 TYPES = {"FP32": np.float32, "INT64": np.int64}
 """The types of tensors that are taken and given."""
@@ -43,7 +50,7 @@ class Tensor(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
     name: Annotated[str, Field(max_length=100)]
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
+    shape: Annotated[list[Annotated[Whole, Field(ge=1)]], Field(min_length=1, max_length=4)]
     datatype: Annotated[str, Field(pattern="^(FP32|INT64)$")]
     parameters: dict[str, Any] | None = None
     data: list[Any]
@@ -320,6 +327,8 @@ async def infer(runs: Runs, model: str, body: InferBody) -> Response:
 def _read_k(body: InferBody) -> int:
     """Reads the parameter k, the length of lists of items."""
     k = (body.parameters or {}).get("k", 10)
+    if isinstance(k, float) and k.is_integer():
+        k = int(k)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_ITEMS:
         raise Problem(422, f"parameters.k: a whole number from 1 to {MOST_ITEMS} is needed")
     return k
@@ -364,14 +373,17 @@ def read_tensor(tensor: Tensor, facts: TensorFacts) -> np.ndarray:
         )
     try:
         values = np.array(tensor.data)
-        kinds = "iuf" if facts.datatype == "FP32" else "iu"
-        if values.dtype.kind not in kinds:
+        if values.dtype.kind not in "iuf":
             raise ValueError("other kinds of values")
+        if facts.datatype == "INT64" and (values != np.rint(values)).any():
+            raise ValueError("no whole numbers")
+        if values.dtype.kind == "f":
+            values = np.clip(values, -BEYOND, BEYOND)
         values = values.astype(TYPES[facts.datatype]).reshape(tensor.shape)
     except (ValueError, OverflowError):
         raise Problem(
             422, f"inputs: {facts.name} needs {np.prod(tensor.shape)} numbers as data"
         ) from None
-    if not np.isfinite(values).all():
-        raise Problem(422, f"inputs: {facts.name} has numbers that are not finite")
+    if not (np.abs(values) <= MOST_NUMBER).all():
+        raise Problem(422, f"inputs: {facts.name} has numbers beyond {MOST_NUMBER:g}")
     return values
