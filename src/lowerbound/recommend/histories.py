@@ -102,11 +102,11 @@ class HistoryReader:
         found, unknown = self.find(items)
         counts = Counter(found.tolist())
         counts.pop(-1, None)
-        columns = sorted(counts)
-        weights = np.ones(len(columns), np.float32)
-        if not self.is_binary and len(columns) < len(found):
-            weights = np.array([counts[column] for column in columns], np.float32)
-        return np.array(columns, np.int64), weights, unknown
+        known = sorted(counts)
+        weights = np.ones(len(known), np.float32)
+        if not self.is_binary and len(known) < len(found):
+            weights = np.array([counts[column] for column in known], np.float32)
+        return np.array(known, np.int64), weights, unknown
 
     def find(self, items: Iterable[Any]) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Finds the columns of items, (n,) int64, -1 for those that are not known.

@@ -18,7 +18,7 @@ from .guards import LOOPBACK, Admission, Bounded, Headed
 from .metrics import Metrics, Timed
 from .openapi import describe_itself
 from .problems import LOGGER, ProblemDetails, install, responses
-from .routes import codes, metrics, recommend, runs, scores, tables, tensors
+from .routes import codes, metrics, recommend, runs, scores, similar, tables, tensors
 from .served import Shelf
 from .views import routers_of_all, routers_of_runs
 from .work import Work
@@ -134,6 +134,7 @@ def _include(app: FastAPI, shelf: Shelf) -> None:
         codes.router,
         scores.router,
         tables.router,
+        similar.router,
         *routers_of_runs(),
     ]
     for router in (runs.router, *of_runs):

@@ -5,7 +5,7 @@ import binascii
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
@@ -37,8 +37,10 @@ def _as_whole(value: Any) -> Any:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_as_whole)]
-"""A whole number."""
+WHOLE = BeforeValidator(_as_whole)
+"""Marks a whole number of a body. It stands behind the bounds, so that the OpenAPI document has
+them.
+"""
 
 Cell = bool | int | float | str | None
 """A cell of a table, or a condition; None is not known."""

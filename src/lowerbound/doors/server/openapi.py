@@ -34,7 +34,6 @@ KINDS = {
     "/impute": ("table",),
     "/recommend": ("recommender",),
     "/recommend/batch": ("recommender",),
-    "/similar": ("recommender",),
     "/items": ("recommender",),
     "/items/{item}": ("recommender",),
 }
@@ -94,6 +93,8 @@ def answers(served: Served, path: str) -> bool:
     run = served.run
     if path == "/score":
         return bool(run.recipe.objective.has_bound)
+    if path == "/similar":
+        return served.kind == "recommender" or served.has_data
     if path == "/impute":
         return bool(run.schema.table) and bool(run.recipe.objective.has_bound)
     return True
@@ -125,7 +126,9 @@ def _without(operations: Json, parameter: str, name: str) -> Json:
 def _of_run(operations: Json, served: Served, path: str) -> Json:
     """Returns the operations of a path as one run has them."""
     own = _without(operations, "name", served.name)
-    schema = body_of(served, path)
+    schema = None
+    if "post" in own:
+        schema = body_of(served, path)
     if schema is not None:
         own["post"]["requestBody"]["content"]["application/json"]["schema"] = schema
     return own
@@ -175,7 +178,7 @@ def body_of(served: Served, path: str) -> Json | None:
     if served.run.schema.given and not served.run.schema.columns:
         needed.append("given")
     if path == "/encode" and served.kind == "recommender":
-        return an_object({"examples": examples, "given": {"type": "null"}}, "examples")
+        return an_object({"examples": examples, "given": given}, "examples")
     if path == "/encode":
         return an_object({"examples": examples, "given": given}, *needed)
     if path in ("/reconstruct", "/score"):
@@ -203,7 +206,15 @@ def body_of(served: Served, path: str) -> Json | None:
         }
         return an_object(body, "rows")
     if path == "/recommend":
-        return _limits_with(served, {"history": history_of(served), "explain": {"type": "boolean"}})
+        body = {"history": history_of(served), "explain": {"type": "boolean"}}
+        return _limits_with(served, body | {"given": given})
+    if path == "/similar":
+        rows = {"type": "integer"}
+        to = {"anyOf": [example_of(served), rows]}
+        if served.kind == "recommender":
+            to = item_of(served)
+        k = {"type": "integer", "minimum": 1, "maximum": 1000}
+        return an_object({"to": to, "k": k}, "to")
     if path == "/recommend/batch":
         histories = a_list(history_of(served), 1, MOST_EXAMPLES)
         return _limits_with(served, {"histories": histories})
@@ -227,7 +238,7 @@ def example_of(served: Served) -> Json:
     """Describes one example of a run."""
     schema = served.run.schema
     if served.kind == "recommender":
-        return {"anyOf": [a_list(item_of(served)), _weights_of(served)]}
+        return {"anyOf": [a_list(item_of(served)), _weights()]}
     if served.kind == "images":
         channels, height, width = schema.shape
         lengths: tuple[int, ...] = (channels, height, width)
@@ -255,11 +266,12 @@ def conditions_of(schema: Schema) -> Json:
     """Describes the conditions of a run."""
     if not schema.given:
         return NO_CONDITIONS
-    properties = {}
+    properties: Json = {}
     for column in schema.given:
         properties[column.name] = {"type": ["number", "null"]}
         if column.levels:
-            properties[column.name] = {"enum": [*column.levels, None]}
+            words: list[Any] = [*column.levels, None]
+            properties[column.name] = {"enum": words}
     return an_object(properties, *properties)
 
 
@@ -271,17 +283,15 @@ def item_of(served: Served) -> Json:
     return {"anyOf": [{"enum": first}, {"type": ["string", "integer", "number"]}]}
 
 
-def _weights_of(served: Served) -> Json:
+def _weights() -> Json:
     """Describes a history with weights."""
     weight: Json = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}
-    if served.run.schema.levels == 2:
-        weight = {"enum": [1]}
     return {"type": "object", "additionalProperties": weight}
 
 
 def history_of(served: Served) -> Json:
     """Describes a history of one item or more."""
-    weights = _weights_of(served) | {"minProperties": 1, "maxProperties": 10_000}
+    weights = _weights() | {"minProperties": 1, "maxProperties": 10_000}
     return {"anyOf": [a_list(item_of(served), 1, 10_000), weights]}
 
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from ....recommend import ListRequest, Recommendation, Recommender
 from ..current import Chosen
-from ..inputs import MOST_EXAMPLES, Whole
+from ..inputs import MOST_EXAMPLES, WHOLE, Conditions
 from ..outputs import Answer
 from ..problems import Problem, word_invalid
 from ..schemas import Body
@@ -45,16 +45,22 @@ History = (
 class Limits(Body):
     """What may be recommended."""
 
-    k: Annotated[Whole, Field(ge=1, le=MOST_ITEMS)] = 10
+    k: Annotated[int, Field(ge=1, le=MOST_ITEMS), WHOLE] = 10
     allow: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)] | None = None
     deny: Items
     exclude_seen: bool = True
 
 
 class RecommendBody(Limits):
-    """The history of a user, as items by id or title, or as weights by item."""
+    """The history of a user, as items by id or title, or as weights by item; and, for a run that
+    was fitted with some, what is known of the user.
+    """
 
-    history: History
+    history: (
+        Annotated[list[Item], Field(max_length=MOST_HISTORY)]
+        | Annotated[dict[str, Weight], Field(max_length=MOST_HISTORY)]
+    )
+    given: Conditions | None = None
     explain: bool = False
 
 
@@ -62,13 +68,6 @@ class BatchBody(Limits):
     """The histories of several users."""
 
     histories: Annotated[list[History], Field(min_length=1, max_length=MOST_EXAMPLES)]
-
-
-class SimilarBody(Body):
-    """An item whose likes are looked for."""
-
-    to: Item
-    k: Annotated[Whole, Field(ge=1, le=MOST_ITEMS)] = 10
 
 
 class ReasonLine(BaseModel):
@@ -93,12 +92,6 @@ class RecommendAnswer(BaseModel):
 
     items: list[RecommendedLine]
     unknown: list[Any]
-
-
-class SimilarAnswer(BaseModel):
-    """Items that are like one, the most alike first; `score` is a cosine."""
-
-    items: list[RecommendedLine]
 
 
 class BatchAnswer(BaseModel):
@@ -131,6 +124,7 @@ async def recommend_quickly(request: Request) -> Response:
     """Does what `recommend` does, of the run that the path names, without the machinery of FastAPI,
     which takes longer than a recommendation among many.
     """
+    request.scope["route"] = quick[0]  # as FastAPI notes it of its own routes
     served: Served = request.app.state.shelf.find(request.path_params["name"])
     content_type = request.headers.get("content-type", "")
     if not content_type.startswith("application/json"):
@@ -149,7 +143,7 @@ quick: list[BaseRoute] = [Route("/runs/{name}/recommend", recommend_quickly, met
 async def answer_recommend(served: Served, body: RecommendBody) -> Response:
     """Answers one history with its list."""
     recommender = served.recommender
-    request = prepare(recommender, body.history, body)
+    request = prepare(recommender, body.history, body, body.given or None)
     if body.explain and len(request.columns) > MOST_EXPLAINED:
         raise Problem(409, f"a history of {MOST_EXPLAINED} items at most is explained")
     found = await served.batcher(request)
@@ -164,11 +158,14 @@ async def answer_recommend(served: Served, body: RecommendBody) -> Response:
     return Answer({"items": lines, "unknown": found.unknown})
 
 
-def prepare(recommender: Recommender, history: Any, limits: Limits) -> ListRequest:
+def prepare(
+    recommender: Recommender, history: Any, limits: Limits, given: Conditions | None = None
+) -> ListRequest:
     """Reads one request; see `Recommender.prepare` for the errors."""
     return recommender.prepare(
         history,
         limits.k,
+        given=given,
         exclude_seen=limits.exclude_seen,
         allow=limits.allow,
         deny=limits.deny,
@@ -206,16 +203,6 @@ async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
 def _names_of(history: Iterable[Any]) -> list[Any]:
     """Lists the items of a history."""
     return list(history)
-
-
-@router.post("/similar", response_model=SimilarAnswer)
-async def find_similar(served: Chosen, body: SimilarBody) -> Response:
-    """Finds the items that are most like one, by the cosine of their vectors."""
-    recommender = served.recommender
-    if recommender.catalogue.find(body.to) is None:
-        raise Problem(404, recommender.catalogue.describe_unknown(body.to))
-    found = await served.work(lambda: recommender.similar(body.to, body.k))
-    return Answer({"items": [_line(recommendation) for recommendation in found]})
 
 
 @router.get("/items", response_model=ItemsAnswer)

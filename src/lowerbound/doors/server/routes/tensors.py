@@ -19,7 +19,7 @@ from .... import __version__
 from ....batch import Batch
 from ....recommend import ListRequest
 from ..current import Runs
-from ..inputs import EXACT, MOST_EXAMPLES, Whole
+from ..inputs import EXACT, MOST_EXAMPLES, WHOLE
 from ..outputs import Answer
 from ..problems import Problem
 from ..served import Served, Shelf
@@ -50,7 +50,7 @@ class Tensor(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
     name: Annotated[str, Field(max_length=100)]
-    shape: Annotated[list[Annotated[Whole, Field(ge=1)]], Field(min_length=1, max_length=4)]
+    shape: Annotated[list[Annotated[int, Field(ge=1), WHOLE]], Field(min_length=1, max_length=4)]
     datatype: Annotated[str, Field(pattern="^(FP32|INT64)$")]
     parameters: dict[str, Any] | None = None
     data: list[Any]
