@@ -15,7 +15,7 @@ from ...data import Schema
 from .inputs import MOST_EXAMPLES
 from .problems import ProblemDetails
 from .routes.codes import MOST_CODE
-from .routes.tensors import DECODER, MOST_NUMBER, Model
+from .routes.tensors import DECODER, MOST_NUMBER, Model, is_of_tensors
 from .served import Served, Shelf
 
 NAMED = "/runs/{name}"
@@ -104,7 +104,7 @@ def models(shelf: Shelf) -> list[Model]:
     """Lists the models of the Open Inference Protocol."""
     found = []
     for name, served in shelf.items():
-        if served.run.schema.given:
+        if not is_of_tensors(served):
             continue
         found.append(Model(name, served))
         if served.kind != "recommender":
@@ -129,9 +129,20 @@ def _of_run(operations: Json, served: Served, path: str) -> Json:
     schema = None
     if "post" in own:
         schema = body_of(served, path)
+    if served.kind != "images":
+        _without_pictures(own)
     if schema is not None:
         own["post"]["requestBody"]["content"]["application/json"]["schema"] = schema
     return own
+
+
+def _without_pictures(operations: Json) -> None:
+    """Leaves out that an answer may be a picture."""
+    for operation in operations.values():
+        operation["responses"]["200"]["content"].pop("image/png", None)
+        for parameter in operation["parameters"]:
+            if parameter["name"] == "format":
+                parameter["schema"] = {"type": "string", "enum": ["json"]}
 
 
 def _of_model(operations: Json, model: Model) -> Json:
@@ -173,7 +184,7 @@ def body_of(served: Served, path: str) -> Json | None:
     """Describes the body of a request to a run; None where any run is asked alike."""
     seed = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
     given = conditions_of(served.run.schema)
-    examples = a_list(example_of(served), 1, MOST_EXAMPLES)
+    examples = {"anyOf": [a_list(form, 1, MOST_EXAMPLES) for form in forms_of(served)]}
     needed = ["examples"]
     if served.run.schema.given and not served.run.schema.columns:
         needed.append("given")
@@ -210,7 +221,7 @@ def body_of(served: Served, path: str) -> Json | None:
         return _limits_with(served, body | {"given": given})
     if path == "/similar":
         rows = {"type": "integer"}
-        to = {"anyOf": [example_of(served), rows]}
+        to = {"anyOf": [*forms_of(served), rows]}
         if served.kind == "recommender":
             to = item_of(served)
         k = {"type": "integer", "minimum": 1, "maximum": 1000}
@@ -234,27 +245,27 @@ def _limits_with(served: Served, properties: Json) -> Json:
     return an_object(properties | limits, next(iter(properties)))
 
 
-def example_of(served: Served) -> Json:
-    """Describes one example of a run."""
+def forms_of(served: Served) -> list[Json]:
+    """Describes the forms that an example of a run may have; those of one request have one form."""
     schema = served.run.schema
     if served.kind == "recommender":
-        return {"anyOf": [a_list(item_of(served)), _weights()]}
+        return [{"anyOf": [a_list(item_of(served)), _weights()]}]
     if served.kind == "images":
         channels, height, width = schema.shape
         lengths: tuple[int, ...] = (channels, height, width)
         if channels == 1:
             lengths = (height, width)
         if schema.levels is None:
-            return numbers(*lengths)
+            return [numbers(*lengths)]
         share = {"type": "number", "minimum": 0, "maximum": 1}
         greatest = schema.levels - 1
         if schema.levels == 2:
             greatest = 255
         level = {"type": "integer", "minimum": 0, "maximum": greatest}
-        return {"anyOf": [numbers(*lengths, of=level), numbers(*lengths, of=share)]}
+        return [numbers(*lengths, of=level), numbers(*lengths, of=share)]
     if schema.columns:
-        return row_of(schema)
-    return numbers(*schema.shape)
+        return [row_of(schema)]
+    return [numbers(*schema.shape)]
 
 
 def row_of(schema: Schema) -> Json:

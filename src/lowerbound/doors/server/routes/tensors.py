@@ -1,9 +1,10 @@
 """The Open Inference Protocol, version 2: tensors in, tensors out, in JSON.
 
-https://github.com/open-inference/open-inference-protocol. A run on images, vectors or a table is
-the model of its name: x as the model sees it -> the means of all levels z0, z1 ... and of
-p(x | z); and NAME-decoder: z0, z1 ... -> the mean. A recommender takes items as columns of its
-catalogue, padded by -1.
+https://github.com/open-inference/open-inference-protocol. A run on images, vectors or a table of
+numbers is the model of its name: x as the model sees it -> the means of all levels z0, z1 ... and
+of p(x | z); and NAME-decoder: z0, z1 ... -> the mean. A recommender takes items as columns of its
+catalogue, padded by -1. Conditional runs, and those on tables with columns of several kinds, are no
+models of this protocol.
 """
 
 from dataclasses import dataclass
@@ -133,6 +134,11 @@ class ModelReadiness(ServerReadiness):
     name: str
 
 
+def is_of_tensors(served: Served) -> bool:
+    """Says whether all that a run takes are tensors: it has no conditions and no words."""
+    return not served.run.schema.given and not served.run.schema.table
+
+
 @dataclass(frozen=True)
 class Model:
     """One model of the protocol.
@@ -149,12 +155,25 @@ class Model:
 
     @classmethod
     def find(cls, runs: Shelf, name: str) -> "Model":
-        """Finds a model. Problem if there is none of this name."""
-        if name not in runs and name.endswith(DECODER):
-            served = runs.find(name.removesuffix(DECODER))
+        """Finds a model.
+
+        Raises:
+            Problem: there is none of this name, or its inputs are no tensors.
+        """
+        decodes = name not in runs and name.endswith(DECODER)
+        of_run = name
+        if decodes:
+            of_run = name.removesuffix(DECODER)
+        served = runs.find(of_run)
+        if decodes:
             served.refuse_kinds("recommender")
-            return cls(name, served, True)
-        return cls(name, runs.find(name))
+        if not is_of_tensors(served):
+            raise Problem(
+                404,
+                f"{name} has conditions, or columns of several kinds, which are no tensors: "
+                f"/runs/{served.name}",
+            )
+        return cls(name, served, decodes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -189,17 +208,6 @@ class Model:
             return [mean]
         return [*self.codes(), mean]
 
-    def refuse_conditions(self) -> None:
-        """Refuses conditional runs, whose conditions are no tensors here.
-
-        Raises:
-            Problem: the run is conditional.
-        """
-        if self.served.run.schema.given:
-            raise Problem(
-                404, f"{self.name} is conditional, which this protocol does not know: /runs/..."
-            )
-
     def infer(self, tensors: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
         """Computes all outputs."""
         if self.served.kind == "recommender":
@@ -208,11 +216,7 @@ class Model:
         if self.decodes:
             zs = [torch.from_numpy(tensors[facts.name]) for facts in self.codes()]
             return {"mean": run.decode_levels(zs, units="model").numpy()}
-        x = torch.from_numpy(tensors["x"])
-        observed = None
-        if run.schema.table:
-            observed = torch.ones_like(x, dtype=torch.bool)
-        batch = Batch(x, observed=observed)
+        batch = Batch(torch.from_numpy(tensors["x"]))
         found = {}
         for level, z in enumerate(run.encode(batch)):
             found[f"z{level}"] = z.numpy()
@@ -293,7 +297,6 @@ async def tell_model_ready(request: Request, runs: Runs, model: str) -> Response
 async def infer(runs: Runs, model: str, body: InferBody) -> Response:
     """Computes the outputs of a model."""
     found = Model.find(runs, model)
-    found.refuse_conditions()
     tensors = read_tensors(found, body.inputs)
     k = _read_k(body)
     known = [facts.name for facts in found.outputs()]
