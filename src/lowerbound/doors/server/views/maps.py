@@ -8,7 +8,6 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from ....system.image_grid import tiles
 from ..current import Chosen
 from ..outputs import PNG, Answer
 from ..problems import Problem
@@ -176,13 +175,23 @@ def _sheet(points: OwnExamples, number: int) -> bytes:
 
     assert points.tile is not None
     ids = np.arange(number * EACH, min((number + 1) * EACH, len(points)))
-    small = [_shrunk(picture, points.tile) for picture in points.pictures(ids)]
-    pixels = tiles(np.stack(small), columns=WIDE, gap=0)
+    small = np.stack([_shrunk(picture, points.tile) for picture in points.pictures(ids)])
+    pixels = _side_by_side(np.rint(255 * small).astype(np.uint8))
     if pixels.shape[-1] == 1:
         pixels = pixels.squeeze(-1)
     written = BytesIO()
-    Image.fromarray(pixels).save(written, format="PNG", compress_level=3)
+    Image.fromarray(pixels).save(written, format="PNG", compress_level=1)
     return written.getvalue()
+
+
+def _side_by_side(squares: np.ndarray) -> np.ndarray:
+    """Places squares (N, C, T, T) in rows of `WIDE`, (rows * T, WIDE * T, C), without gaps."""
+    count, channels, side, _ = squares.shape
+    rows = -(-count // WIDE)
+    padded = np.zeros((rows * WIDE, channels, side, side), squares.dtype)
+    padded[:count] = squares
+    grid = padded.reshape(rows, WIDE, channels, side, side).transpose(0, 3, 1, 4, 2)
+    return grid.reshape(rows * side, WIDE * side, channels)
 
 
 def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
@@ -191,6 +200,8 @@ def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
 
     channels, height, width = picture.shape
     longest = max(height, width)
+    if height == width == side:
+        return picture
     if longest > side:
         size = (max(1, width * side // longest), max(1, height * side // longest))
         planes = []
