@@ -30,6 +30,7 @@ ORDER = (
     ("training",),
     ("run",),
     ("recommend", "anomalies", "imputation"),
+    ("neighbours",),
     ("report",),
     ("fitting",),
     ("doors", "sklearn"),
@@ -39,9 +40,10 @@ ORDER = (
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 
 DOORS = {
-    "recommend": {"report", "doors", "sklearn", "cli"},
+    "recommend": {"neighbours", "report", "doors", "sklearn", "cli"},
     "anomalies": {"report", "fitting", "doors", "sklearn", "cli"},
     "imputation": {"report", "fitting", "doors", "sklearn", "cli"},
+    "neighbours": {"doors", "sklearn", "cli"},
     "report": {"fitting", "doors", "sklearn", "cli"},
     "fitting": {"doors", "sklearn", "cli"},
     "hub": {"run", "doors", "cli"},
