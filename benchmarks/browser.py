@@ -1,22 +1,24 @@
-"""How fast the page of `lowerbound serve` answers in a real browser: from the slider to the picture,
-from a letter to the titles that hold it, and a map of all codes moved and looked at.
+"""How fast the page of `lowerbound serve` answers in a real browser: from the slider to the
+picture, from a letter to the titles that hold it, and a map of all codes moved and looked at.
 
     python benchmarks/browser.py --images RUN [--items 41000] [--moves 200] [--threads 1]
 
 RUN is a run on images, such as one of MNIST with 70,000 examples. The titles are synthetic, and the
 recommender behind them has random weights, which changes nothing for a search. Server and browser
-(headless Chromium, no graphics card) are processes of this machine, and the network is its loopback.
-Every time is taken in the page, from the event to the frame after the last change of the picture or
-the list, so that it holds up to one frame (17 ms) of waiting; other work on the machine counts in it.
-Writes results/browser.json.
+(headless Chromium, no graphics card) are processes of this machine, and the network is its
+loopback. Every time is taken in the page, from the event to the frame after the last change of the
+picture or the list, so that it holds up to one frame (17 ms) of waiting; other work on the machine
+counts in it, and how many processes wanted a core meanwhile is noted. Writes results/browser.json,
+and the table of docs/page.md.
 """
 
 import argparse
 import multiprocessing
+import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,6 +32,8 @@ from common import arguments, parser, write
 from lowerbound import load
 from lowerbound.data import Items
 from serving import random_run
+
+PAGE = Path(__file__).parents[1] / "docs" / "page.md"
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -69,7 +73,7 @@ window.until = async (met) => {
   }
 };
 """
-"""What is noted in the page: each painting of a canvas, and each answer, with the frame after it."""
+"""What is noted in the page: each painting and each answer, with the frame after it."""
 
 SLIDE = """async (moves) => {
   const canvas = document.querySelector(".seen canvas");
@@ -140,7 +144,8 @@ HOVER = """async (moves) => {
   const times = [];
   let last = null;
   for (let move = 0; move < moves; move++) {
-    const angle = move * 2.4, reach = 0.4 * Math.sqrt(move / moves) * Math.min(box.width, box.height);
+    const angle = move * 2.4;
+    const reach = 0.4 * Math.sqrt(move / moves) * Math.min(box.width, box.height);
     const place = {
       clientX: box.left + box.width / 2 + reach * Math.cos(angle),
       clientY: box.top + box.height / 2 + reach * Math.sin(angle),
@@ -265,19 +270,62 @@ def measure(browser: Browser, address: str, given: argparse.Namespace) -> dict[s
     return found
 
 
+ROWS = {
+    "slider_to_picture": "a slider moved: the picture follows",
+    "letter_to_titles": "a letter typed: the titles of {items:,} that hold it",
+    "map_moved": "a map of {count:,} points moved or zoomed",
+    "hover_new_sheet": "a point under the pointer, sheets of thumbnails still to be fetched",
+    "hover_known_sheet": "a point under the pointer, its sheet there",
+}
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The table of the page, in Markdown."""
+    points = int("".join(filter(str.isdigit, found["map_again"]["map"])))
+    items = found["letter_to_titles"]["items"]
+    lines = ["| from the event to the frame after it | median | 95th percentile |", "|---|---|---|"]
+    for name, text in ROWS.items():
+        times = found[name]
+        said = text.format(items=items, count=points)
+        lines.append(f"| {said} | {times['median']:.0f} ms | {times['p95']:.0f} ms |")
+    seconds = found["map_again"]["seconds"]
+    lines.append(f"| the view with this map opened and drawn | {seconds:.1f} s | |")
+    drag = found["drag"]["pictures_per_second"]
+    busy = found["load"]
+    lines.append("")
+    lines.append(
+        f"A slider that is dragged shows {drag:.0f} pictures a second. One thread; on the 2 cores "
+        f"{busy:.1f} processes wanted to run in the mean of these minutes."
+    )
+    return "\n".join(lines)
+
+
+def fill(page: Path, found: Mapping[str, Any]) -> None:
+    """Writes the table into a page between its marks."""
+    text = page.read_text(encoding="utf-8")
+    begin, end = "<!-- begin times -->\n", "<!-- end times -->"
+    head, _, rest = text.partition(begin)
+    _, _, tail = rest.partition(end)
+    page.write_text(f"{head}{begin}{table(found)}\n{end}{tail}", encoding="utf-8")
+
+
 def main() -> None:
     """Takes all times and writes them."""
     words = parser(__doc__)
     words.add_argument("--images", type=Path, required=True, help="a run on images")
     words.add_argument("--items", type=int, default=41_000, help="titles of the catalogue")
     words.add_argument("--moves", type=int, default=200, help="of sliders, and of the map")
+    words.add_argument("--page", type=Path, default=PAGE, help="whose table is written")
     given = arguments(words)
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     with served(given) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         found = measure(browser, address, given)
         browser.close()
-    given.images = given.images.name
+    found["load"] = os.getloadavg()[0]
+    fill(given.page, found)
+    given.images = given.images.resolve().name
+    del given.page
     write("browser", found, given)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 from starlette.responses import Response
 
 from ..current import Chosen
@@ -21,9 +21,6 @@ EACH = 1024
 
 WIDE = 32
 """So many stand in a row."""
-
-MOST_ROWS = 200
-"""A request may ask for so many rows."""
 
 MOST_FOUND = 100_000
 """A search tells of so many points."""
@@ -70,7 +67,7 @@ class MapDescription(BaseModel):
 
 
 class MapRow(BaseModel):
-    """One point: its number, its place in the data, its name and its values."""
+    """One point: its number, its row in the data, its name and its values."""
 
     id: int
     row: int
@@ -103,7 +100,7 @@ def _method_of(dimensions: list[int], level: int, method: str | None) -> str:
     if method is None:
         return methods[0]
     if method not in methods:
-        raise Problem(422, f"method: {', '.join(methods)} are allowed for this map, got {method}")
+        raise Problem(409, f"method: this map has {', '.join(methods)}, got {method}")
     return method
 
 
@@ -220,13 +217,11 @@ def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
 @router.get("/rows", response_model=MapRows)
 async def tell_rows(
     served: Chosen,
-    ids: Annotated[str, Query(pattern=r"^\d{1,9}(,\d{1,9})*$", max_length=2200)],
+    ids: Annotated[str, Query(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,199}$")],
 ) -> Response:
-    """Tells of some points: `ids` are their numbers with commas between them."""
+    """Tells of some points: `ids` are up to 200 of their numbers, with commas between them."""
     points = await points_of(served)
     numbers = [int(text) for text in ids.split(",")]
-    if len(numbers) > MOST_ROWS:
-        raise Problem(422, f"ids: at most {MOST_ROWS} are allowed, got {len(numbers)}")
     places = places_in(numbers, len(points))
     return Answer({"rows": await asyncio.to_thread(_rows, points, places)})
 
@@ -237,8 +232,21 @@ def _rows(points: Any, places: np.ndarray) -> list[dict[str, Any]]:
     titles = points.titles(places)
     values = points.values(places)
     for at, title, row in zip(places.tolist(), titles, values, strict=True):
-        rows.append({"id": at, "row": int(points.rows[at]), "title": title, "values": row})
+        rows.append({"id": at, "row": points.row_of(at), "title": title, "values": row})
     return rows
+
+
+@router.get("/places", response_model=Found)
+async def find_places(
+    served: Chosen,
+    of: Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Query(max_length=200)],
+) -> Response:
+    """Finds the points of rows of the data, or of items, by their numbers or ids; those that have
+    no point are left out.
+    """
+    points = await points_of(served)
+    found = await asyncio.to_thread(points.places, of)
+    return Answer({"ids": found, "found": len(found)})
 
 
 @router.get("/search", response_model=Found)
