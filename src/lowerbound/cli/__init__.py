@@ -15,6 +15,7 @@ from . import measure as measure
 from . import use as use
 from . import similar as similar
 from . import inspect as inspect
+from . import export as export
 from . import serve as serve
 
 # isort: on
