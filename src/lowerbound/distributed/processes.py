@@ -252,12 +252,16 @@ def draw_shared(
 
 
 def _draw_common(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int) -> Tensor:
-    """Draws for one example, and returns it for each, of the shape of x."""
+    """Draws for one example, and returns it for each, of the shape and type of x.
+
+    It is drawn in float32, whatever that type is: a stream gives other numbers in float64, and what
+    is computed in both is to differ by rounding alone.
+    """
     shape_of_one = list(x.shape)
     shape_of_one[dim] = 1
 
     def draw_one() -> Tensor:
-        return draw(x.new_zeros(shape_of_one))
+        return draw(x.new_zeros(shape_of_one, dtype=torch.float32)).to(x)
 
     held = _held.get()
     if held is None:

@@ -186,14 +186,20 @@ class Run:
         """Opens a source as other data than the run's own, whatever it holds: no split is cut from
         it, and no user is left out. How it was read is printed, as `fit` does.
         """
-        other = replace(self.recipe.data, validation=0, test=0)
-        dataset = other.open(self.schema, self.items, other=True, source=source)
+        dataset = self.open_other(source)
         for note in dataset.notes:
             # Batches in memory come one after another, and would tell the same of each.
             if not (is_in_memory(source) and note in self.told):
                 self.tell(note)
             self.told.add(note)
         return dataset
+
+    def open_other(self, source: DataSource) -> Dataset:
+        """Opens a source as `other_data` does, and prints nothing: `Dataset.notes` says how it was
+        read.
+        """
+        other = replace(self.recipe.data, validation=0, test=0)
+        return other.open(self.schema, self.items, other=True, source=source)
 
     def _own_data(self) -> Dataset:
         """Opens what the run was fitted to, where the run looks for it."""
@@ -428,6 +434,21 @@ class Run:
         """
         show = _from_above("report", "inline", "show")
         return show(self, source, examples=examples, again=again)
+
+    def explore(self, source: str | Path | None = None, **options: Any) -> Any:
+        """Opens the page of the run: a notebook shows it, elsewhere its address is printed.
+
+        A server on this machine answers it until `close()` of what is returned, or until this
+        process ends. It needs `pip install "lowerbound[serve]"`.
+
+        Args:
+            source: where the run's own data are, if they are not where they were.
+            options: `height` of the page in pixels, and `allow_code` as `lowerbound.load` takes it.
+
+        Raises:
+            RunError: the server does not start; says why.
+        """
+        return _from_above("doors", "exploring", "explore")(self, source, **options)
 
     def similar(
         self,
@@ -1005,6 +1026,28 @@ class Run:
         from .sharing import push_to_hub
 
         return push_to_hub(self, repository, private=private, **options)
+
+    def log_model(self, name: str = "model", **options: Any) -> Any:
+        """Logs the run as a model of MLflow, in MLflow's active run, or else in a new one.
+
+        `mlflow.pyfunc.load_model(info.model_uri).predict(data, params={"what": "encode"})` then
+        scores, encodes or recommends (`what`), with `samples` importance samples or `k` items. The
+        model is code and a copy of the run without checkpoints; nothing is pickled.
+
+        Args:
+            name: of the model.
+            options: `leave_out=`, see `save_pretrained`; all others are those of
+                `mlflow.pyfunc.log_model`, such as `registered_model_name=`.
+
+        Returns:
+            MLflow's `ModelInfo`.
+
+        Raises:
+            RunError: the run is not finished, or MLflow refuses.
+        """
+        from .sharing import log_model
+
+        return log_model(self, name, **options)
 
 
 def _from_above(package: str, module: str, name: str) -> Any:

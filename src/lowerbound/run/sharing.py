@@ -15,6 +15,7 @@ import tomli_w
 
 from .. import __version__
 from ..errors import DataError, RunError
+from ..hub import registry
 from ..hub.address import Address, refuse_no_repository
 from ..hub.card import Facts, Figure, write_card
 from ..hub.contents import Known, copy_run, tell
@@ -55,8 +56,7 @@ def save_pretrained(
         The files that are there beside the card.
     """
     require("a model card", "hub", "huggingface_hub")
-    if run.unfinished is not None:
-        raise RunError(f"{run.folder}: {run.unfinished}; finish it by fit --resume first")
+    _refuse_unfinished(run)
     target = Path(folder)
     files = copy_run(run.folder, target, replaced=_without_folders(run), leave_out=leave_out)
     if measures is None:
@@ -88,6 +88,23 @@ def push_to_hub(
         for line in ("what goes to the hub:", *tell(files)):
             print_line(line)
         return push(folder, name, private=private, revision=revision, message=message, token=token)
+
+
+def log_model(run: "Run", name: str = "model", **options: Any) -> Any:
+    """Logs a run as a model of MLflow, see `Run.log_model`."""
+    _refuse_unfinished(run)
+    usual = "encode"
+    if run.items is not None:
+        usual = "recommend"
+    elif run.recipe.objective.has_bound:
+        usual = "score"
+    replaced = _without_folders(run)
+    return registry.log_model(run.folder, name, usual=usual, replaced=replaced, **options)
+
+
+def _refuse_unfinished(run: "Run") -> None:
+    if run.unfinished is not None:
+        raise RunError(f"{run.folder}: {run.unfinished}; finish it by fit --resume first")
 
 
 def _measured(run: "Run") -> dict[str, Any] | None:
