@@ -542,6 +542,17 @@ MISTAKES = [
     (VAETransformer(settings={"model.latnet": 3}), TRAIN, ConfigError, "latnet"),
     (VAETransformer(latent=0), TRAIN, ValueError, "latent"),
     (VAEImputer(recipe="digits"), TRAIN, ConfigError, "VAEImputer needs a recipe of tables"),
+    (VAEDensity(recipe="multvae"), TRAIN, ConfigError, "take MultVAERecommender"),
+    (VAEDensity(recipe="images"), TRAIN, ConfigError, r"give shape=\(H, W\)"),
+    (
+        VAEOutlierDetector(**SMALL).set_params(
+            recipe="autoencoder-mnist", shape=(1, 5), settings={}
+        ),
+        TRAIN.astype(int) % 2,
+        ConfigError,
+        "is an autoencoder, which has none",
+    ),
+    (MultVAERecommender(recipe="table"), matrix(), ConfigError, "needs a recipe of interactions"),
     (VAEImputer(mode="best"), TRAIN, ValueError, "mode"),
     (VAEOutlierDetector(contamination=0.7), TRAIN, ValueError, "contamination"),
     (VAEDensity(likelihood="Normal"), with_gaps(TRAIN), ValueError, "contains NaN"),

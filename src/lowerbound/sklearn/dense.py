@@ -15,7 +15,7 @@ from ..data import Split
 from ..data.files.tables import array_names
 from ..data.memory import to_frame
 from ..data.splits import count
-from ..errors import LowerboundError
+from ..errors import ConfigError, LowerboundError
 from ..evaluation import Estimate
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..recipe import Recipe
@@ -136,6 +136,20 @@ class DenseEstimator(RunEstimator):
         self._fit_run(plan, rows.source)
         self._tell_held_out()
         return rows
+
+    def _plan(self) -> Recipe:
+        plan = super()._plan()
+        if plan.data.interactions is not None:
+            raise ConfigError(
+                f"{type(self).__name__} is for tables, vectors and images, got a recipe of "
+                "interactions: take MultVAERecommender"
+            )
+        if plan.data.size is not None and self.shape is None:
+            raise ConfigError(
+                "the recipe is for images: give shape=(H, W), or (H, W, C), of the images whose "
+                "pixels are the columns of X"
+            )
+        return plan
 
     def _refuse_run(self, run: Run) -> None:
         run.schema.refuse_interactions(

@@ -17,7 +17,7 @@ from ..data import History
 from ..data.interactions.cleaning import Log
 from ..data.interactions.holdout import HeldOut, draw_targets
 from ..data.interactions.spec import Interactions
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 from ..evaluation.batches import evaluating
 from ..evaluation.ranking import rank
 from ..recipe import Recipe
@@ -122,6 +122,14 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         assert self.run_.items is not None
         self.items_ = self.run_.items.ids
         return self
+
+    def _plan(self) -> Recipe:
+        plan = super()._plan()
+        if plan.data.interactions is None:
+            raise ConfigError(
+                f"{type(self).__name__} needs a recipe of interactions, such as recipe='multvae'"
+            )
+        return plan
 
     def _refuse_run(self, run: Run) -> None:
         run.schema.refuse_dense(

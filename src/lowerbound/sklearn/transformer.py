@@ -47,7 +47,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEst
         Returns:
             The means of p(x | z) in the units of the rows of the fit, (N, D) float64; of a frame
             with columns that are no numbers, a Polars frame of means and of most probable levels.
-            Columns that the model leaves out, such as constant ones, have their mean.
+            Columns that the model leaves out, such as constant ones, have their mean. Of pixels
+            that the recipe draws (`data.binarize`) they are the probabilities of white.
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float64)
