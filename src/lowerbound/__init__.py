@@ -21,9 +21,12 @@ spin_briefly()
 if TYPE_CHECKING:
     from .anomalies import score
     from .data.describing import describe
+    from .doors.export import export
+    from .doors.tuning import tune
     from .fitting import fit
     from .imputation import Imputation, impute
     from .model import VAE, Architecture
+    from .neighbours import similar
     from .recipe import Recipe, Training
     from .recommend import Recommender
     from .report import compare
@@ -36,9 +39,12 @@ __getattr__, __dir__ = lazy.exports(
     {
         "anomalies": ("score",),
         "data.describing": ("describe",),
+        "doors.export": ("export",),
+        "doors.tuning": ("tune",),
         "fitting": ("fit",),
         "imputation": ("Imputation", "impute"),
         "model": ("VAE", "Architecture"),
+        "neighbours": ("similar",),
         "recipe": ("Recipe", "Training"),
         "recommend": ("Recommender",),
         "report": ("compare",),
@@ -57,8 +63,11 @@ __all__ = [
     "__version__",
     "compare",
     "describe",
+    "export",
     "fit",
     "impute",
     "load",
     "score",
+    "similar",
+    "tune",
 ]

@@ -89,6 +89,18 @@ def unknown(
     return f"unknown {kind} {got!r}{where}; {hint}: {allowed_names}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a number with what is counted: "1 row", "2,000 rows".
+
+    Args:
+        count: how many there are.
+        noun: one of them.
+    """
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}s"
+
+
 def one_line(text: object, limit: int = 480) -> str:
     """Returns the text as one line of printable characters, cut to `limit` characters."""
     # Only the beginning is looked at: a message may quote a very long text.

@@ -17,6 +17,7 @@ import lowerbound
 from lowerbound.cli import main
 from lowerbound.data import Data
 from lowerbound.data.describing import Reading, describe
+from lowerbound.data.files.cells import is_with_unit
 from lowerbound.data.files.description import count_labels
 from lowerbound.errors import DataError
 
@@ -314,3 +315,61 @@ def test_what_is_not_unpacked_can_be_named(tmp_path: Path) -> None:
     assert found.problem is None
     alone = Data(str(path), kinds={}, columns=["tags"])
     assert "'tags' (List(Int64))" in (describe(str(path), Reading(alone.wanted())).problem or "")
+
+
+def test_a_folder_with_a_table_in_parts_is_no_log(tmp_path):
+    for name in ("train", "test"):
+        pl.DataFrame({"age": [1.5, 2, 3], "city": ["a", "b", "a"]}).write_csv(
+            tmp_path / f"{name}.csv"
+        )
+    found = describe(tmp_path)
+    assert found.kind == "table"
+    assert [column.name for column in found.columns] == ["age", "city"]
+    assert f"of a table give one file, such as {tmp_path}/train.csv" in found.problem
+    assert describe(tmp_path, Reading(is_log=True)).kind == "interactions"
+    log = pl.DataFrame({"user": [1, 2], "item": [3, 4]})
+    for name in ("train", "test"):
+        log.write_csv(tmp_path / f"{name}.csv")
+    assert describe(tmp_path).kind == "interactions"
+
+
+def test_one_row_is_not_rows(tmp_path):
+    pl.DataFrame({"a": [1]}).write_csv(tmp_path / "one.csv")
+    text = str(describe(tmp_path / "one.csv"))
+    assert "content  1 row\n" in text
+    assert "the only row:" in text
+
+
+def test_empty_lines_of_one_column_are_told_to_be_no_gaps(tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("a\n1\n\n3\n")
+    assert any("write NA for it" in note for note in describe(path).notes)
+    path.write_text("a,b\n1,2\n\n3,4\n")
+    assert not any("write NA for it" in note for note in describe(path).notes)
+
+
+def test_kinds_that_are_not_used_are_told_to_be_none(command, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,x\n2,y\n")
+    _, out, _ = command("describe", path, "--set", "data.kinds=none")
+    assert "data.kinds=none takes numbers alone" in out
+    _, out, _ = command("describe", path)
+    assert "data.kinds=none" not in out
+
+
+@pytest.mark.parametrize(
+    ("word", "is_such"),
+    [
+        ("12 kg", True),
+        ("€ 5", True),
+        ("5%", True),
+        ("-$1,200.50", True),
+        ("1.2.3", False),
+        ("12", False),
+        ("1'000", False),
+        ("twelve", False),
+        ("2020-01-02", False),
+    ],
+)
+def test_numbers_with_units(word, is_such):
+    assert is_with_unit(word) == is_such

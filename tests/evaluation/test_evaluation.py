@@ -17,6 +17,7 @@ from lowerbound.evaluation import (
     importance_log_likelihood,
     latent_statistics,
 )
+from lowerbound.evaluation.likelihood import Likelihood
 from lowerbound.evaluation.statistics import pareto_k, pareto_shape, pareto_threshold
 from lowerbound.objectives import Elbo
 from lowerbound.testing import Rows, linear_gaussian
@@ -241,3 +242,11 @@ def test_active_units_above_the_first_level_do_not_hang_on_the_seed():
         latent_statistics(truth.model, Rows(x), seed=seed).active_units[1] for seed in range(20)
     ]
     assert counts == [1] * 20
+
+
+def test_so_few_samples_that_have_no_tail_have_no_threshold():
+    unknown = torch.full((3,), math.nan)
+    found = Likelihood(Estimate(-1.0, 0.1), 2, torch.ones(3), unknown, math.nan, torch.zeros(3))
+    assert found.diagnosis()["pareto_k_threshold"] is None
+    assert found.diagnosis()["pareto_k_above"] is None
+    assert found.doubt is None

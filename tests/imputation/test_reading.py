@@ -5,6 +5,7 @@ observed comes back bit for bit, in all types and spellings.
 import csv
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,10 +14,13 @@ from sample_tables import made
 
 import lowerbound
 from lowerbound.columns import ColumnSchema
+from lowerbound.data import Data, Schema
 from lowerbound.data.files.cells import CellFormat
 from lowerbound.errors import DataError
 from lowerbound.imputation import impute_file
+from lowerbound.imputation.sources import open_table
 from lowerbound.imputation.texts import NumberStyle, Style
+from lowerbound.recipe import Recipe
 
 SETTINGS = {
     "report.write": False,
@@ -415,3 +419,14 @@ def test_levels_of_an_enum_that_stand_for_numbers_become_texts(run):
     assert frame["visits"].dtype == pl.String
     assert frame["visits"][0] == "3"
     assert frame["visits"].null_count() == 0
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    run = SimpleNamespace(
+        recipe=Recipe(data=Data("nowhere")), held=None, schema=Schema((2,), "table", None, 0, 1)
+    )
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n")
+    for source in (path, pl.DataFrame({"a": [], "b": []})):
+        with pytest.raises(DataError, match="has no rows, so that there is nothing to fill"):
+            open_table(run, source)

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from lowerbound.errors import ConfigError, RunError
 from lowerbound.evaluation import Estimate, bound, importance_log_likelihood
 from lowerbound.evaluation.proposal import POSTERIOR_ALONE
 from lowerbound.evaluation.ranking import rank
+from lowerbound.recipe import load as load_recipe
 from lowerbound.report import compare
 from lowerbound.report.comparison.measure import common, measure, names, settings
 from lowerbound.report.comparison.page import _difference, overlaid, place
 from lowerbound.report.comparison.text import as_text, verdicts
+from lowerbound.report.figures import classes
 from lowerbound.report.findings.dense import DenseFindings
 
 FAST = {"training.epochs": 2, "model.network.hidden": [32], "report.write": False}
@@ -541,3 +544,22 @@ def test_the_picture_of_the_differences_counts_both_sides(found):
     assert (values > 0).mean() != (values < 0).mean()
     assert above in picture.caption
     assert below in picture.caption
+
+
+def test_a_ladder_has_no_settings_of_a_chain():
+    conv, ladder = (
+        SimpleNamespace(recipe=load_recipe(name)) for name in ("conv-mnist", "ladder-mnist")
+    )
+    found = settings([conv, ladder])
+    assert found["model.network.type"] == ("Conv", None)
+    assert not any(key.startswith("model.start") for key in settings([ladder, ladder]))
+    assert found["model.ladder.type"][1] == "ConvLadder"
+
+
+def test_rows_without_a_class_are_not_others():
+    points = np.arange(12.0).reshape(6, 2)
+    cases = {("c", ""): "not known", ("c", "b"): "other", ("b", ""): "other or not known"}
+    for last, label in cases.items():
+        figure = classes(points, ["a", "a", "a", "c", *last], most=2)
+        texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        assert texts[-1].startswith(f"{label} (")

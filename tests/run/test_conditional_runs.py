@@ -1,6 +1,7 @@
 """Conditional runs: fitted, loaded, sampled from, and seen under other conditions."""
 
 import json
+import shutil
 
 import numpy as np
 import polars
@@ -11,6 +12,7 @@ import lowerbound
 from lowerbound.batch import Batch
 from lowerbound.errors import ConfigError, DataError, RunError
 from lowerbound.report import page
+from lowerbound.run.given import tell_drawn
 
 SETTINGS = {
     "data.given": ["label"],
@@ -108,8 +110,19 @@ def test_what_is_not_given_is_drawn_from_the_training_rows(rows):
     assert set(frame["age"]) <= set(train.filter(polars.col("job") == "smith")["age"])
     share = (rows.sample(2000)["job"] == "smith").mean()
     assert abs(share - (train["job"] == "smith").mean()) < 0.05
-    assert rows.known_conditions.tell_drawn({"job": "smith"}).endswith("rows: 'age'")
-    assert rows.known_conditions.tell_drawn({"job": "smith", "age": 3}) is None
+    assert tell_drawn({"job": "smith"}, rows.schema.given).endswith("rows: 'age'")
+    assert tell_drawn({"job": "smith", "age": 3}, rows.schema.given) is None
+
+
+def test_a_run_without_the_conditions_of_its_rows_is_of_use(rows, tmp_path):
+    """They may be private: whoever deletes them gives all conditions of samples."""
+    shutil.copytree(rows.folder, tmp_path / "run")
+    (tmp_path / "run" / "conditions.safetensors").unlink()
+    run = lowerbound.load(tmp_path / "run")
+    given = {"job": "smith", "age": 40}
+    assert run.sample(20, given=given, seed=3).equals(rows.sample(20, given=given, seed=3))
+    with pytest.raises(RunError, match="conditions"):
+        run.sample(20, given={"age": 40})
 
 
 def test_rows_of_a_table_have_their_conditions(rows):

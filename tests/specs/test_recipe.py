@@ -219,3 +219,12 @@ def test_the_own_source_may_be_named_in_two_ways(tmp_path, monkeypatch):
     assert plan.fractions_for_other_data({"data.source": str(tmp_path / "photos")}) == {}
     other = {"data.source": str(tmp_path / "more")}
     assert plan.fractions_for_other_data(other) == {"data.validation": 0.1}
+
+
+def test_a_number_that_is_too_small_is_asked_for_no_list():
+    plan = recipes.load("ladder-mnist")
+    with pytest.raises(ConfigError) as error:
+        plan.replace({"model.ladder.width": 0})
+    assert str(error.value).endswith("model.ladder.width: should be greater than 0, got 0")
+    with pytest.raises(ConfigError, match="should be a whole number or a list"):
+        plan.replace({"model.ladder.width": "wide"})

@@ -10,6 +10,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lowerbound.data import Data
 from lowerbound.data.memory import MEMORY
@@ -281,3 +282,18 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(digits, tmp_path):
 def test_a_compiled_model_is_not_computed_in_parts():
     with pytest.raises(ConfigError, match="accumulate=2 is for models as they are, got compile=T"):
         Training(accumulate=2, compile=True)
+
+
+class WithDropout(MLP):
+    """A user's own network with a layer that draws for the examples that it sees."""
+
+    def encoder(self, shape, features, heads=1):
+        return nn.Sequential(nn.Dropout(0.5), super().encoder(shape, features, heads))
+
+
+def test_layers_that_would_draw_the_same_for_all_parts_are_refused(digits):
+    architecture = dataclasses.replace(LEVELS, network=WithDropout((4,)))
+    make(digits, architecture=architecture)
+    with pytest.raises(ConfigError, match="would draw the same for all parts") as e:
+        make(digits, architecture=architecture, accumulate=2)
+    assert "training.accumulate=1 (got 2) in one process (got 1)" in str(e.value)

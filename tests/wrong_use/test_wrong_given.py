@@ -34,6 +34,18 @@ def make(folder):
     pl.DataFrame(TABLE).drop("income").write_csv(folder / "poor.csv")
     pairs = [(f"u{k // 5}", f"i{k % 7}") for k in range(60)]
     pl.DataFrame(pairs, schema=["user", "item"], orient="row").write_csv(folder / "plays.csv")
+    users = pl.DataFrame(
+        {
+            "user": [f"u{k}" for k in range(12)],
+            "age": range(20, 32),
+            "taste": ["folk", "jazz", "rock"] * 4,
+            "zip": [f"Z{k}-{k * k}" for k in range(12)],
+            "land": ["D"] * 12,
+        }
+    )
+    users.write_csv(folder / "users.csv")
+    users.with_columns(user=pl.lit("x") + pl.col("user")).write_csv(folder / "others.csv")
+    pl.concat([users, users.tail(1)]).write_csv(folder / "twice.csv")
 
 
 AT_A_FIT = [
@@ -73,9 +85,79 @@ AT_A_FIT = [
         "HERE/t.csv: a model cannot be conditioned on 'note' (id: a word of its own in each row); take it out of data.given, or name its kind in data.kinds",
     ),
     (
-        "interactions",
-        "fit multvae --data plays.csv --set 'data.given=[\"user\"]'",
-        "data.given is for images, vectors or tables; HERE/plays.csv is of kind interactions",
+        "features of users, and no table of them",
+        "fit multvae --data plays.csv --set 'data.given=[\"age\"]'",
+        "data.given names what is known of users, and data.interactions.users no table of them: name the file with a row for each user (in Python, data=(log, users) takes frames)",
+    ),
+    (
+        "a table of users of which nothing is used",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv",
+        'data.interactions.users names a table of users, and data.given none of its columns; name some, such as data.given=["age"], or leave both out',
+    ),
+    (
+        "a table of users that is not there",
+        "fit multvae --data plays.csv --set data.interactions.users=usrs.csv --set 'data.given=[\"age\"]'",
+        "data.interactions.users=HERE/usrs.csv: there is no such file",
+    ),
+    (
+        "a table of users that is none",
+        "fit multvae --data plays.csv --set data.interactions.users=grey.npy --set 'data.given=[\"age\"]'",
+        "data.interactions.users=HERE/grey.npy is no file of users; allowed: .csv, .tsv, .txt, .dat, .data, .tab (also with .gz), .parquet",
+    ),
+    (
+        "a table without users",
+        "fit multvae --data plays.csv --set data.interactions.users=t.csv --set 'data.given=[\"age\"]'",
+        "HERE/t.csv has no column of users (as data.interactions.user, or a usual name); its columns: age, city, income, note",
+    ),
+    (
+        "a table of other users",
+        "fit multvae --data plays.csv --set data.interactions.users=others.csv --set 'data.given=[\"age\"]'",
+        "HERE/others.csv has a row for none of the 12 users of the log: its users are such as 'xu0', those of the log such as 'u0'",
+    ),
+    (
+        "a user in two rows",
+        "fit multvae --data plays.csv --set data.interactions.users=twice.csv --set 'data.given=[\"age\"]'",
+        "HERE/twice.csv has 2 rows for the user 'u11'; allowed: one row for each user",
+    ),
+    (
+        "a feature that is not there",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv --set 'data.given=[\"agee\"]'",
+        "unknown column 'agee' in HERE/users.csv (data.given); did you mean 'age'? Allowed: age, taste, zip, land",
+    ),
+    (
+        "the users themselves as a feature",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv --set 'data.given=[\"user\"]'",
+        "data.given names 'user', which tells the users of HERE/users.csv apart; allowed: age, taste, zip, land",
+    ),
+    (
+        "the kind of a column that is no feature",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv --set 'data.given=[\"age\"]' --set 'data.kinds={taste=\"ordinal\"}'",
+        "data.kinds names 'taste'; of a log with features of users, allowed: the columns of data.given, age",
+    ),
+    (
+        "a kind that there is not, of a feature",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv --set 'data.given=[\"age\"]' --set 'data.kinds={age=\"cuont\"}'",
+        "unknown kind 'cuont' (data.kinds); did you mean 'count'? Allowed: real, positive, count, ordinal, categorical, binary, datetime, text, id",
+    ),
+    (
+        "a feature with a word of its own for each user",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv --set 'data.given=[\"zip\"]' --set 'data.kinds={zip=\"id\"}'",
+        "HERE/users.csv: a model cannot be conditioned on 'zip' (id: told by data.kinds); take it out of data.given, or name its kind in data.kinds",
+    ),
+    (
+        "a feature that is the same for all",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv --set 'data.given=[\"land\"]'",
+        "HERE/users.csv: a model cannot be conditioned on 'land' (one value only: 'D'); take it out of data.given, or name its kind in data.kinds",
+    ),
+    (
+        "the key of another place",
+        "fit multvae --data plays.csv --set data.users=users.csv --set 'data.given=[\"age\"]'",
+        "recipe: data: unknown key 'users'; did you mean 'interactions.users'? Allowed: source, binarize, size, grey, validation, test, seed, standardize, columns, kinds, unseen, hide, atoms, exclude, ids, labels, given, skip_broken, max_pixels, encoding, separator, decimal, quote, comment, header, missing, interactions",
+    ),
+    (
+        "tied weights beside features of users",
+        "fit multvae --data plays.csv --set data.interactions.users=users.csv --set 'data.given=[\"age\"]' --set model.decoder_network=tied",
+        "model.decoder_network='tied' is for models without conditions (data.given); set it to none, or name no conditions",
     ),
     (
         "a conditional prior without conditions",
@@ -104,6 +186,11 @@ AT_A_RUN = [
         "a class of a table that there is not",
         "sample table --given income=middling --out s.csv",
         "given: 'income' (binary) has no value 'middling'; allowed: high, low",
+    ),
+    (
+        "a class with a slip",
+        "sample table --given income=hihg --out s.csv",
+        "given: 'income' (binary) has no value 'hihg'; did you mean 'high'? Allowed: high, low",
     ),
     (
         "a word for a number",

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from ..data.files.description import Description
     from ..data.splits import SplitSizes
 
+NUMBERS_ALONE = (
+    "data.kinds=none takes numbers alone, without gaps: kinds are not used then, and columns of "
+    "words and columns with gaps are refused"
+)
+"""What is said of the kinds that are shown where they were not asked for."""
+
 LEVELS_OF_RECIPE = 256
 """The likelihood of the recipe for images is one of so many levels."""
 
@@ -42,6 +48,8 @@ def describe(
 
     reading, sizes = read_settings(source, settings or [], interactions)
     found = describe_source(source, reading)
+    if found.kind == "table" and asks_for_numbers(settings or []):
+        found = replace(found, notes=(*found.notes, NUMBERS_ALONE))
     splits: dict[str, int] = {}
     problem = found.problem
     try:
@@ -51,6 +59,16 @@ def describe(
     following = next_command(source, found, settings or [])
     result = asdict(found) | {"problem": problem, "splits": splits, "next": following}
     show(result, description_lines(found, splits, problem, following), json)
+
+
+def asks_for_numbers(settings: list[str]) -> bool:
+    """Says whether the settings ask for a table of numbers alone, by data.kinds=none."""
+    from .. import recipe as recipes
+
+    if not settings:
+        return False
+    changed = recipes.settings(settings)
+    return changed.get("data.kinds", {}) is None
 
 
 def read_settings(

@@ -104,20 +104,40 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
         longest = cuts[-1]
         difference = above_popularity[f"ndcg@{longest}"]
         lines.append(versus_popularity(difference, f"NDCG@{longest}"))
+    if "cold_start" in measures and cuts:
+        lines += cold_lines(measures["cold_start"], cuts[-1])
     if measures["caveat"]:
         lines.append(f"note: {measures['caveat']}")
     return lines
 
 
-def versus_popularity(difference: dict[str, float], metric: str) -> str:
-    """Says in a sentence whether a model is better than recommending the same list to everybody."""
+def cold_lines(cold: dict[str, Any], k: str) -> list[str]:
+    """Says how well the features of users rank alone, as for new users without a history."""
+    name = f"ndcg@{k}"
+    value = f"{cold['metrics'][name]:.4f} +- {cold['standard_errors'][name]:.4f}"
+    lines = [f"features alone, without a history: NDCG@{k} {value}"]
+    above_popularity = cold["more_than_popularity"]
+    if above_popularity:
+        compared = versus_popularity(
+            above_popularity[name], f"their NDCG@{k}", "the ranking by features alone"
+        )
+        lines.append(compared)
+    return lines
+
+
+def versus_popularity(
+    difference: dict[str, float], metric: str, ranking: str = "this model"
+) -> str:
+    """Says in a sentence whether a ranking, that of a model or by features alone, is better than
+    recommending the same list to everybody.
+    """
     from ..evaluation import Estimate
 
     lead = Estimate(**difference)
     value, error = lead
     if lead.is_clearly_above:
         return f"{metric} is {value:.4f} +- {error:.4f} above that of popularity"
-    return f"this model does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
+    return f"{ranking} does not beat popularity: {metric} is {value:+.4f} +- {error:.4f} to it"
 
 
 WIDEST = 100

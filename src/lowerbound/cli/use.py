@@ -35,16 +35,16 @@ def sample(
     it).
     """
     from ..run import load
+    from ..run.given import tell_drawn
     from .outputs import write_samples
 
     fitted = load(run, allow_code=allow_code)
     conditions = read_conditions(given or [])
     count = write_samples(fitted, n, out, seed, conditions, temperature)
     lines = [f"{count} samples in {out}"]
-    if fitted.schema.given:
-        drawn = fitted.known_conditions.tell_drawn(conditions)
-        if drawn is not None:
-            lines.append(drawn)
+    drawn = tell_drawn(conditions, fitted.schema.given)
+    if drawn is not None:
+        lines.append(drawn)
     result = {
         "out": str(out),
         "samples": count,
@@ -170,7 +170,7 @@ def imputation_lines(written: Any) -> list[str]:
     return lines
 
 
-LIST_OPTIONS = ("--history", "--allow", "--deny")
+LIST_OPTIONS = ("--history", "--allow", "--deny", "--search")
 """These options take every value up to the next option."""
 
 
@@ -233,6 +233,19 @@ def recommend(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Also what the history holds.")
     ] = False,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A feature of the user, of a run fitted with some; may be repeated.",
+        ),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --users: their features [default: the file of the fit]."
+        ),
+    ] = None,
     unknown: Annotated[
         str,
         typer.Option(metavar="leave-out|error", help="What to do with items the run lacks."),
@@ -246,19 +259,28 @@ def recommend(
     """Recommend items for a history, or for many users into a file; or find the items most like
     one.
     """
+    if given and history is None and users is None:
+        history = []  # a user of whom the features alone are known
     refuse_ambiguous_request({"--history": history, "--users": users, "--similar": similar}, out)
+    if features is not None and users is None:
+        raise ConfigError("--features goes with --users; those of one user are --given NAME=VALUE")
     from ..recommend import Recommender
 
     recommender = Recommender.load(run, allow_code=allow_code, unknown=unknown)
     limits: dict[str, Any] = {"allow": read_items(allow), "deny": read_items(deny) or ()}
     exclude_seen = not include_seen
+    conditions = None
+    if given:
+        conditions = read_conditions(given)
     if users is not None and out is not None:
-        data = recommender.run.other_data(users)
+        data = recommender.run.with_users(features).other_data(users)
         unknown_items = data.facts.get("unknown_items", 0)
         told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and unknown == "error":
             raise DataError(f"{told}; --unknown leave-out leaves them out")
-        lists = recommender.recommend_many(data.whole, k, exclude_seen=exclude_seen, **limits)
+        lists = recommender.recommend_many(
+            data.whole, k, given=conditions, exclude_seen=exclude_seen, **limits
+        )
         result, lines = write_recommendations(lists, out)
         if unknown_items:
             lines.append(f"{told} and were left out")
@@ -273,7 +295,7 @@ def recommend(
         recommendations = recommender.similar(similar, k, **limits)
     else:
         recommendations = recommender.recommend(
-            history or [], k, exclude_seen=exclude_seen, **limits
+            history or [], k, given=conditions, exclude_seen=exclude_seen, **limits
         )
     items = [recommendation._asdict() for recommendation in recommendations]
     lines = recommendation_table(recommendations)

@@ -91,11 +91,7 @@ class Examples(Split):
 
     def given(self, index: Index) -> Tensor | None:
         """Returns the codes of the conditions of the examples at `index`, (B, G); None without."""
-        if not self.schema.given:
-            return None
-        assert self.conditions is not None
-        codes = self.schema.coding_of_conditions.encode(self.conditions[positions(index)])
-        return float_tensor(codes)
+        return self.schema.codes_of_conditions(self.conditions, positions(index))
 
     def conditioned(self, schema: Schema, conditions: np.ndarray) -> "Examples":
         """Returns the same examples with these conditions (n, G), by the schema of a run."""
@@ -218,10 +214,7 @@ class Examples(Split):
         for _, piece in chunks(self.values):
             contiguous = np.ascontiguousarray(piece)
             digest.update(contiguous.tobytes())
-        if self.schema.given and self.conditions is not None:
-            for column in self.schema.given:
-                digest.update(f" {column.name!r} {column.kind} {column.levels}".encode())
-            digest.update(np.ascontiguousarray(self.conditions).tobytes())
+        self.schema.add_conditions(digest, self.conditions)
         return digest.hexdigest()
 
     def drawn_once(self) -> "Examples":

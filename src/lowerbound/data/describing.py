@@ -48,6 +48,13 @@ SPARSE_SUFFIX = ".npz"
 """A matrix of users and items is kept in such a file."""
 
 
+TABLES_IN_FOLDER = (
+    "{} holds train and test files without columns of users and items, and from a folder logs of "
+    "these alone are read; of a table give one file, such as {}; of a log name its columns by "
+    "--set data.interactions.user=... and data.interactions.item=..."
+)
+"""What is said of a folder with a table in parts."""
+
 OF_ANY_SIZE = replace(AS_IT_IS, size=AUTO)
 """Pictures may be of any sizes, as for the recipe that is proposed."""
 
@@ -119,10 +126,14 @@ def _describe_if_log(path: Path, reading: Reading) -> Description | None:
     """Describes a source as a log if it has the files or the columns of one, and else not."""
     if path.is_dir():
         try:
-            parts_of(path)
+            parts = parts_of(path)
         except DataError:
             return None
-        return describe_log(path, reading.wanted.text, reading.columns)
+        log = describe_log(path, reading.wanted.text, reading.columns)
+        if log.problem is None or not Table().claims(parts[0]):
+            return log
+        found = Table().describe(parts[0], reading.wanted)
+        return replace(found, problem=TABLES_IN_FOLDER.format(path, parts[0]))
     is_table = Table().claims(path)
     is_lines = find_ending(path) in (".jsonl", ".ndjson")
     if not is_table and not is_lines and not _is_sparse(path):

@@ -5,6 +5,7 @@ they offer.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
@@ -194,7 +195,8 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
 
     A frame has one interaction a row. A matrix, sparse or not, has users as rows, items as columns
     and weights as values; an item is its column's number, or the item of a catalogue where the
-    matrix has one column for each of them.
+    matrix has one column for each of them. A pair is such data and a frame with a row for each
+    user; those of a matrix are numbered from 0.
 
     Args:
         source: the data.
@@ -205,6 +207,9 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
     """
     import polars
 
+    if isinstance(source, tuple) and len(source) == 2:
+        log, users = source
+        return replace(read_log(log, items), users=_read_users(users))
     name = name_of(source)
     if isinstance(source, polars.LazyFrame):
         return RawLog(name, {0: source})
@@ -223,6 +228,22 @@ def read_log(source: InMemory, items: Items | None = None) -> RawLog:
     if items is not None and found.shape[1] == len(items):
         frame = frame.with_columns(item=series(items.ids[frame["item"].to_numpy()]))
     return RawLog(name, {0: frame.lazy()})
+
+
+def _read_users(source: Any) -> "DataFrame":
+    """Reads the frame of users of a pair (log, users).
+
+    Raises:
+        DataError: it is none.
+    """
+    frame = guarded("the frame of users", lambda: to_frame(source), "a frame")
+    if frame is None:
+        raise DataError(
+            f"(log, users) has users of type {type(source).__name__}; allowed: a frame with a row "
+            "for each user"
+        )
+    found: DataFrame = frame
+    return found
 
 
 def is_matrix(source: InMemory) -> bool:

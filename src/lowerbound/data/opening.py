@@ -5,6 +5,7 @@ the [data] table of a recipe, which calls them, is in `spec`.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from .checks import (
     refuse_narrow_columns,
 )
 from .dataset import Dataset, Examples
-from .files.conditions import fit_conditions, with_label
+from .files.conditions import Conditions, fit_conditions, with_label
 from .files.dialect import TextFormat
 from .files.sizes import AUTO, choose_size, tell_choice
 from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
@@ -33,6 +34,7 @@ from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.logs import RawLog, read_log
 from .interactions.spec import KIND, Interactions
+from .interactions.users import find_users
 from .levels import extremes
 from .memory import DataSource, InMemory, is_in_memory, refuse_absent, source_text
 from .named.entries import NAMED, find_path, short_name
@@ -111,7 +113,9 @@ def open_examples(
         raw = leave_out_constant(raw, low == high, sizes.seed)
     if schema is None:
         schema = _fit_schema(raw, rows.train, preparation)
-        schema = replace(schema, given=fit_conditions(raw, rows.train))
+        if raw.conditions is not None:
+            conditions = Conditions(raw.given, raw.conditions)
+            schema = replace(schema, given=fit_conditions(conditions, rows.train, raw.name))
     else:
         raw = _conform(raw, schema, preparation)
     dataset = _split(raw, rows, schema, preparation, sizes.seed)
@@ -208,7 +212,7 @@ def open_interactions(
     source: DataSource,
     how: Interactions,
     held_out: HeldOut,
-    text: TextFormat,
+    wanted: Wanted,
     schema: Schema | None = None,
     items: Items | None = None,
     other: bool = False,
@@ -219,7 +223,8 @@ def open_interactions(
         source: the name of a set, the path of a file or folder, or data in memory.
         how: how the log is read and cleaned.
         held_out: how much of it is held out.
-        text: how its text files are written, where the user has said so.
+        wanted: how its text files are written, where the user has said so, and which features of
+            users are conditions.
         schema: the schema of a run, see `Data.open`.
         items: the catalogue of a run, see `Data.open`.
         other: the data are other data than the run's, see `Data.open`.
@@ -228,8 +233,14 @@ def open_interactions(
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
-    log = _read_log(source, text, items)
-    dataset = split_log(log, how, held_out, schema, items, other)
+    log = _read_log(source, wanted.text, items)
+    if schema is not None:
+        wanted = replace(_asking_for_conditions(wanted, schema), is_run=True)
+    users = find_users(log, how, wanted)
+    conditions_of = None
+    if users is not None:
+        conditions_of = partial(users.conditions, how=how, wanted=wanted)
+    dataset = split_log(log, how, held_out, schema, items, other, conditions_of)
     return replace(dataset, name=_short_name(source), source=source_text(source))
 
 

@@ -3,13 +3,16 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..columns import Coding, ColumnSchema
 from ..errors import ConfigError, DataError, one_line, unknown
 from .levels import type_of_levels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KINDS = {"image": 3, "table": 1, "vector": 1, "interactions": 1}
 """Each kind of source, with the number of axes that an example of it has."""
@@ -87,6 +90,31 @@ class Schema:
     def coding_of_conditions(self) -> Coding:
         """The codes of the conditions of a conditional model."""
         return Coding(self.given)
+
+    def codes_of_conditions(
+        self, conditions: np.ndarray | None, index: np.ndarray | slice
+    ) -> "Tensor | None":
+        """Returns the codes (B, G) of the conditions at `index` of a split; None without.
+
+        Args:
+            conditions: of the split, (n, G).
+            index: positions in it.
+        """
+        import torch  # a description of files does without it
+
+        if not self.given:
+            return None
+        assert conditions is not None
+        codes = self.coding_of_conditions.encode(conditions[index])
+        return torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float32))
+
+    def add_conditions(self, digest: Any, conditions: np.ndarray | None) -> None:
+        """Adds the conditions of a split (n, G) to a hash, if there are any."""
+        if not self.given or conditions is None:
+            return
+        for column in self.given:
+            digest.update(f" {column.name!r} {column.kind} {column.levels}".encode())
+        digest.update(np.ascontiguousarray(conditions).tobytes())
 
     @property
     def names_of_conditions(self) -> tuple[str, ...]:

@@ -41,7 +41,6 @@ DENSE_OPTIONS = (
     "ids",
     "labels",
     "skip_broken",
-    "given",
 )
 """The options that are for images, vectors or tables, and not for interactions."""
 
@@ -83,8 +82,9 @@ class Data:
         labels: the column of labels of a table, or a file of labels beside a folder of images;
             None: what the source brings.
         given: what the model is conditioned on: columns of a table, which are then none that it
-            models, or "label", the labels of images or vectors. Encoder, decoder and the priors
-            between levels see it: q(z | x, y), p(x | z, y).
+            models, "label", the labels of images or vectors, or of interactions columns of the
+            table of users, `interactions.users`. Encoder, decoder and the priors between levels see
+            it: q(z | x, y), p(x | z, y).
         skip_broken: files of a folder that cannot be used are passed over and counted.
         max_pixels: an image may have this many pixels. Larger ones are refused before they are
             decoded, as a small file may hide billions.
@@ -107,6 +107,7 @@ class Data:
         "types": "kinds",
         "na_values": "missing",
         "sep": "separator",
+        "users": "interactions.users",
     }
 
     source: str
@@ -206,7 +207,7 @@ class Data:
             return open_examples(source, self._preparation(), sizes, schema)
         self._refuse_dense_options(source)
         held_out = HeldOut(self.validation, self.test, self.seed, how.fold_in)
-        return open_interactions(source, how, held_out, self.text_format(), schema, items, other)
+        return open_interactions(source, how, held_out, self.wanted(), schema, items, other)
 
     def _choose_interactions(
         self, source: DataSource, schema: Schema | None
@@ -226,6 +227,8 @@ class Data:
         """Raises ConfigError for an option that is for images, vectors or tables."""
         for name in DENSE_OPTIONS:
             value = getattr(self, name)
+            if name == "kinds" and self.given:  # they are those of features of users
+                continue
             if value and value != "none":
                 raise ConfigError(
                     f"data.{name} is for images, vectors or tables; {source_text(source)} is of "

@@ -115,7 +115,11 @@ class Likelihood(NamedTuple):
 
     @property
     def pareto_threshold(self) -> float:
-        """The shape beyond which so few samples do not give a value to be relied on."""
+        """The shape beyond which so few samples do not give a value to be relied on; nan where K is
+        too small for the shape of any tail.
+        """
+        if self.unreliable is None:
+            return math.nan
         return pareto_threshold(self.samples)
 
     @property
@@ -125,7 +129,7 @@ class Likelihood(NamedTuple):
         """
         if self.pareto_k.isnan().all():
             return None
-        reliable = self.pareto_k <= self.pareto_threshold
+        reliable = self.pareto_k <= pareto_threshold(self.samples)
         return 1 - reliable.double().mean().item()
 
     @property

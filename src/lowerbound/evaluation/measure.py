@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, singledispatch
+from functools import cached_property, partial, singledispatch
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from ..baselines import Counts
+from ..batch import Batch
 from ..data import Examples, History, Schema, Split
 from ..distributed.processes import ONE_PROCESS, Processes
 from ..errors import ConfigError, DataError
 from ..model import VAE
+from ..sparse import SparseRows
 from .batches import Batches, evaluating
 from .cells import ColumnLikelihood, column_likelihoods
 from .latent import LatentStatistics, latent_statistics
@@ -34,7 +36,7 @@ from .likelihood import (
     importance_log_likelihood,
 )
 from .ranking.metrics import METRICS, cuts, metrics_by_name
-from .ranking.rank import Ranking, difference, rank
+from .ranking.rank import Ranking, Scorer, difference, rank
 from .statistics import Estimate
 
 TOTAL_DRAWS = 10_000
@@ -450,11 +452,25 @@ class RankedMeasures(Measured):
         """Every metric at every usual k, and the metric that decides."""
         return self._rank(tuple(dict.fromkeys([*METRICS, self.deciding[0]])))
 
-    def _rank(self, metrics: Sequence[str]) -> Ranking:
-        """Ranks for the users. The model is put in evaluation mode for the while."""
+    @cached_property
+    def cold(self) -> Ranking | None:
+        """The same ranking by what is known of the users beside their histories, as for new users
+        who have none yet; None for a model without conditions.
+        """
+        if not self.users.schema.given:
+            return None
+        return self._rank(tuple(self.ranking.metrics), partial(scores_when_cold, self.model))
+
+    def _rank(self, metrics: Sequence[str], scorer: Scorer | None = None) -> Ranking:
+        """Ranks for the users, by the model if no other scorer is given.
+
+        The model is put in evaluation mode for the while.
+        """
+        if scorer is None:
+            scorer = self.model.item_scores
         with evaluating(self.model, self.settings.seed):
             return rank(
-                self.model.item_scores,
+                scorer,
                 self.users,
                 ks=cuts(self._items),
                 metrics=metrics,
@@ -468,15 +484,22 @@ class RankedMeasures(Measured):
         return self.users.schema.shape[0]
 
     @cached_property
-    def more_than_popularity(self) -> dict[str, Estimate]:
-        """The mean difference of each metric to a ranking by popularity on the same users; empty
-        where the popularity is not known.
-        """
+    def by_popularity(self) -> Ranking | None:
+        """A ranking by popularity for the same users; None where it is not known."""
         if self.settings.popularity is None:
-            return {}
+            return None
         counts = Counts(torch.tensor(self.settings.popularity, dtype=torch.float32))
-        baseline = rank(counts, self.users, metrics=list(self.ranking.metrics))
-        return {name: difference(self.ranking, baseline, name) for name in self.ranking.metrics}
+        users = self.users.without_conditions()
+        return rank(counts, users, metrics=list(self.ranking.metrics))
+
+    def more_than_popularity(self, ranking: Ranking) -> dict[str, Estimate]:
+        """Measures the mean difference of each metric of a ranking of these users to a ranking by
+        popularity; empty where the popularity is not known.
+        """
+        if self.by_popularity is None:
+            return {}
+        baseline = self.by_popularity
+        return {name: difference(ranking, baseline, name) for name in ranking.metrics}
 
     @cached_property
     def latent(self) -> LatentStatistics:
@@ -532,20 +555,29 @@ class RankedMeasures(Measured):
                 f"the {self.settings.split} split holds nothing out to be found; to measure other "
                 "data, give a folder with train and test files"
             )
-        metrics = self.ranking.metrics
-        popularity_ranks = self.ranking.mean_popularity_rank or {}
-        differences = self.more_than_popularity
+        found = self._describe_ranking(self.ranking)
+        if self.cold is not None:
+            found["cold_start"] = self._describe_ranking(self.cold)
         return {
-            "metrics": {name: estimate.value for name, estimate in metrics.items()},
-            "standard_errors": {name: each.standard_error for name, each in metrics.items()},
-            "coverage": {f"coverage@{k}": part for k, part in self.ranking.coverage.items()},
-            "mean_popularity_rank": {str(k): mean for k, mean in popularity_ranks.items()},
-            "more_than_popularity": {name: each._asdict() for name, each in differences.items()},
+            **found,
             "users": len(self.ranking.users),
             "users_without_targets": self.ranking.left_out,
             "rate": _sums(self.latent),
             "active_units": list(self.latent.active_units),
             "rate_per_dimension": _plain_rates(self.latent),
+        }
+
+    def _describe_ranking(self, ranking: Ranking) -> dict[str, Any]:
+        """Returns the metrics of a ranking of these users, beside those of popularity."""
+        metrics = ranking.metrics
+        popularity_ranks = ranking.mean_popularity_rank or {}
+        differences = self.more_than_popularity(ranking)
+        return {
+            "metrics": {name: estimate.value for name, estimate in metrics.items()},
+            "standard_errors": {name: each.standard_error for name, each in metrics.items()},
+            "coverage": {f"coverage@{k}": part for k, part in ranking.coverage.items()},
+            "mean_popularity_rank": {str(k): mean for k, mean in popularity_ranks.items()},
+            "more_than_popularity": {name: each._asdict() for name, each in differences.items()},
         }
 
     def columns(self, objective: Loss, group: int) -> dict[str, float]:
@@ -559,6 +591,12 @@ class RankedMeasures(Measured):
         if self.settings.monitor == "objective":
             columns |= self._bound_columns(self.users, objective, group, ONE_PROCESS)
         return columns
+
+
+def scores_when_cold(model: VAE, users: Batch) -> Tensor:
+    """Scores each item for users by their conditions alone, as if they had no history, (B, I)."""
+    assert isinstance(users.x, SparseRows)
+    return model.item_scores(users.with_values(users.x.emptied()))
 
 
 def _sums(latent: LatentStatistics) -> list[float | None]:

@@ -12,7 +12,7 @@ from ..data.files.choice import is_index, listed
 from ..data.files.mixed import ERROR, read_columns_of_run, tell_odd
 from ..data.files.sources import Wanted
 from ..data.files.texts import normal_name
-from ..errors import DataError
+from ..errors import DataError, counted
 from .cells import (
     Cells,
     count_gaps,
@@ -253,7 +253,7 @@ def describe_filled(filled: dict[str, int], rows: int, total: int, source: str) 
     cells = sum(filled.values())
     if not cells:
         return f"{source} has no gaps in the columns that the run reads: nothing was filled"
-    return f"{cells:,} cells filled in {rows:,} of {total:,} rows of {source}"
+    return f"{counted(cells, 'cell')} filled in {rows:,} of {counted(total, 'row')} of {source}"
 
 
 def warn_of_few(effective: np.ndarray, samples: int) -> str | None:

@@ -108,8 +108,16 @@ def open_table(run: Run, source: DataSource | None) -> SourceTable:
         source: see `impute`.
 
     Raises:
-        DataError: it is no table, or cannot be read.
+        DataError: it is no table, has no rows, or cannot be read.
     """
+    table = _open(run, source)
+    if not table.rows:
+        raise DataError(f"{table.name} has no rows, so that there is nothing to fill")
+    return table
+
+
+def _open(run: Run, source: DataSource | None) -> SourceTable:
+    """Opens a table as `open_table` does, with rows or without."""
     import polars
 
     if source is None:

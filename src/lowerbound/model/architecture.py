@@ -366,7 +366,7 @@ class Architecture:
                 "interactions (recvae). For images and tables set model.prior to one that does "
                 "not, such as StandardNormal or Mixture"
             )
-        if given:
+        if given and not getattr(prior, "takes_conditions", False):
             return Unconditional(prior)
         return prior
 

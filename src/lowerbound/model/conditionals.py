@@ -4,6 +4,7 @@ Encoder, decoder and the priors between levels all are networks whose output a f
 """
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from ..batch import Values
 from ..errors import ConfigError
 from ..families import Family, Place
 from ..networks.base import Network
-from ..networks.joining import Joined, joined_shape
+from ..networks.joining import Joined, JoinedRows, joined_shape
 from ..noise import Noise, Noisy
 from ..sparse import DeferredLinear
 
@@ -141,7 +142,11 @@ def build_encoder(
     """
     (features,) = family.features((size,))
     heads = _heads(family, separate)
-    if sparse:
+    if sparse and given:
+        _refuse_nothing_beside(network)
+        rows = network.sparse_encoder(shape[0], features, heads, beside=given)
+        body: nn.Module = JoinedRows(rows, given)
+    elif sparse:
         body = network.sparse_encoder(shape[0], features, heads)
     elif given:
         seen = joined_shape(shape, given, network.flattens)
@@ -151,6 +156,15 @@ def build_encoder(
     if noise:
         body = Noisy(noise, body)
     return Conditional(body, family, len(shape), (size,), shape)
+
+
+def _refuse_nothing_beside(network: Network) -> None:
+    """Raises ConfigError for a network that takes sparse rows, and no conditions beside them."""
+    if "beside" not in signature(network.sparse_encoder).parameters:
+        raise ConfigError(
+            f"model.network {type(network).__name__} takes no features of users (data.given): its "
+            "sparse_encoder has no argument beside; allowed: MLP, DenseMLP"
+        )
 
 
 def build_decoder(
@@ -166,7 +180,9 @@ def build_decoder(
     """Builds p(x | z): an event of `shape` given a vector of `size`; see `build_encoder`."""
     features = family.features(shape)
     heads = _heads(family, separate)
-    if sparse:
+    if sparse and given:
+        body: nn.Module = Joined(network.sparse_decoder(size + given, features[0], heads), given)
+    elif sparse:
         body = network.sparse_decoder(size, features[0], heads)
     elif given:
         body = Joined(network.decoder(size + given, features, heads), given)

@@ -282,17 +282,23 @@ class VAE(nn.Module):
             )
         decoder.start_at(mean)
 
-    def item_scores(self, history: SparseRows) -> Tensor:
+    def item_scores(self, history: SparseRows | Batch) -> Tensor:
         """Scores each column for each sparse row of a batch, (B, I).
 
         A score is the natural parameter of p(x | z) at the posterior mean: it ranks the columns as
-        the mean of p(x | z) does. The rows may be on another device than the model.
+        the mean of p(x | z) does. The rows may be on another device than the model. Those of a
+        conditional model come with their conditions.
 
         Raises:
             ConfigError: this is not a model of sparse rows.
         """
-        rows = history.to(next(self.parameters()).device)
-        p = self.decode(self.latents.means(self._encoder_input(rows)).context)
+        weight = next(self.parameters())
+        batch = as_batch(history)
+        batch = replace(batch, x=batch.x.to(weight.device))
+        if batch.given is not None:
+            batch = replace(batch, given=batch.given.to(weight))
+        context = self.latents.means(self._encoder_input(batch)).context
+        p = self.decode(context, batch.given)
         natural = getattr(p, "natural", None)
         if not isinstance(natural, DeferredLinear):
             raise ConfigError(
@@ -373,7 +379,7 @@ class VAE(nn.Module):
             raise ShapeError("this model takes no conditions, got a batch with some")
         if batch.given is None:
             raise ShapeError("this model is conditional, got a batch without conditions")
-        wanted = (len(batch.x), *self.conditions)
+        wanted = (batch.x.shape[0], *self.conditions)
         if tuple(batch.given.shape) != wanted:
             raise ShapeError(
                 f"this model takes conditions of shape {wanted}, got {tuple(batch.given.shape)}"

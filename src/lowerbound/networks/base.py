@@ -45,8 +45,13 @@ class Network(ABC):
     def decoder(self, features: int, shape: tuple[int, ...], heads: int = 1) -> nn.Module:
         """Makes a module (N, features) -> (N, *shape)."""
 
-    def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
+    def sparse_encoder(
+        self, width: int, features: int, heads: int = 1, beside: int = 0
+    ) -> nn.Module:
         """Makes a module from sparse rows (N, width) to (N, features).
+
+        With `beside` it takes `RowsBeside`: so many dense numbers, the conditions of each example,
+        stand beside its row. Its first layer, a `SparseLinear`, adds a linear map of them.
 
         Raises:
             ConfigError: this network takes no sparse rows.

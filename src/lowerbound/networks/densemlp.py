@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from ..sparse import SparseLinear, SparseRows
+from ..sparse import RowsBeside, SparseLinear, SparseRows
 from ..specs.checked import checked
 from .base import ACTIVATIONS, Activation, Network
 from .layers import output_layer
@@ -31,7 +31,7 @@ class _Body(nn.Module):
         for _ in range(spec.layers):
             self.norms.append(nn.LayerNorm(spec.width, eps=spec.epsilon))
 
-    def forward(self, x: Tensor | SparseRows) -> Tensor:
+    def forward(self, x: Tensor | SparseRows | RowsBeside) -> Tensor:
         h = self.norms[0](self.activation(self.first(x)))
         total = h
         for layer, norm in zip(self.inner, self.norms[1:], strict=True):
@@ -69,8 +69,10 @@ class DenseMLP(Network):
         body = self._body(first, math.prod(shape), heads)
         return nn.Sequential(body, nn.Unflatten(1, shape))
 
-    def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
-        first = SparseLinear(nn.Linear(width, self.width))
+    def sparse_encoder(
+        self, width: int, features: int, heads: int = 1, beside: int = 0
+    ) -> nn.Module:
+        first = SparseLinear(nn.Linear(width + beside, self.width), beside)
         return self._body(first, features, heads)
 
     def _body(self, first: nn.Module, features: int, heads: int) -> nn.Module:

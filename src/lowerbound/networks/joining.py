@@ -1,9 +1,13 @@
-"""How a network sees conditions beside its input: vectors grow longer, images get planes."""
+"""How a network sees conditions beside its input: vectors grow longer, images get planes, and the
+first layer for sparse rows adds a linear map of them.
+"""
 
 import math
 
 import torch
 from torch import Tensor, nn
+
+from ..sparse import RowsBeside, SparseRows
 
 
 def joined_shape(shape: tuple[int, ...], width: int, flat: bool = False) -> tuple[int, ...]:
@@ -64,7 +68,31 @@ class Joined(nn.Module):
         Without conditions nothing is known of any example, for which zeros stand.
         """
         if given is None:
-            given = x.new_zeros(len(x), self.width)
+            given = x.new_zeros(x.shape[0], self.width)
         if self.flat:
             x = x.flatten(1)
         return self.network(join(x, given, x.dim() - 1))
+
+
+class JoinedRows(nn.Module):
+    """A network for sparse rows that sees conditions beside them.
+
+    Args:
+        network: takes `RowsBeside`.
+        width: how many numbers stand for the conditions of an example, E.
+    """
+
+    def __init__(self, network: nn.Module, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.width = width
+
+    def forward(self, x: SparseRows | Tensor, given: Tensor | None = None) -> Tensor:
+        """Applies the network to rows (N, I) and the conditions (N, E) of each.
+
+        Without conditions nothing is known of any example, for which zeros stand.
+        """
+        if given is None:
+            values = x.values if isinstance(x, SparseRows) else x
+            given = values.new_zeros(len(x), self.width)
+        return self.network(RowsBeside(x, given))

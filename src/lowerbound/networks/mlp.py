@@ -63,11 +63,13 @@ class MLP(Network):
                 "an MLP with linear_path=true is for dense examples, and not tied; set it to false"
             )
 
-    def sparse_encoder(self, width: int, features: int, heads: int = 1) -> nn.Module:
+    def sparse_encoder(
+        self, width: int, features: int, heads: int = 1, beside: int = 0
+    ) -> nn.Module:
         self._refuse_linear_path()
-        widths = (width, *self.hidden)
+        widths = (width + beside, *self.hidden)
         first, *layers = self._layers(widths, features, heads)
-        return nn.Sequential(_sparse(first), *layers, *self._code_activation())
+        return nn.Sequential(_sparse(first, beside), *layers, *self._code_activation())
 
     def sparse_decoder(self, features: int, width: int, heads: int = 1) -> nn.Module:
         self._refuse_linear_path()
@@ -117,11 +119,14 @@ class MLP(Network):
         return layer
 
 
-def _sparse(layer: nn.Module) -> nn.Module:
-    """Makes the layer for sparse rows of a linear layer, or of several heads, with its weights."""
+def _sparse(layer: nn.Module, beside: int) -> nn.Module:
+    """Makes the layer for sparse rows of a linear layer, or of several heads, with its weights.
+
+    The last `beside` inputs of it are dense numbers.
+    """
     if isinstance(layer, Heads):
-        return Heads([_sparse(head) for head in layer.layers])
-    return SparseLinear(layer)  # type: ignore[arg-type]
+        return Heads([_sparse(head, beside) for head in layer.layers])
+    return SparseLinear(layer, beside)  # type: ignore[arg-type]
 
 
 def _linear_layers(encoder: nn.Module) -> list[nn.Module]:

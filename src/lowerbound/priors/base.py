@@ -25,7 +25,8 @@ class Prior(ABC):
         """Builds a module with `forward(context=None) -> Distribution`.
 
         The event shape of the distribution is `place.event`, (d,). Its batch shape is () where the
-        module has no use for the context.
+        module has no use for the context. That of a conditional model is called without the
+        conditions, unless it says `takes_conditions = True`: then they are its second argument.
 
         Args:
             place: the event, what the posterior of the level sees, and that posterior.

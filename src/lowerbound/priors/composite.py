@@ -17,6 +17,8 @@ from .base import Prior, Snapshot
 class _Composite(Snapshot):
     """The mixture, with a copy of the posterior as it was when the prior was last refreshed."""
 
+    takes_conditions = True
+
     log_weights: Tensor
     wide: Tensor
 
@@ -38,17 +40,23 @@ class _Composite(Snapshot):
     def refresh(self) -> None:
         self.previous.load_state_dict(self._posterior[0].state_dict())
 
-    def forward(self, context: Any = None) -> Distribution:
+    def forward(self, context: Any = None, given: Tensor | None = None) -> Distribution:
         zero = self.wide.new_zeros(self.size)
         wide = self.wide.expand(self.size)
         if context is None:
             # There is nothing to infer from: the mixture is that of the other two.
             return self._mix([zero, zero], [zero, wide], self.log_weights[[0, 2]])
         with torch.no_grad():
-            earlier = self.previous(context).base_dist
+            earlier = self._earlier(context, given).base_dist
         means = [zero, earlier.loc, zero]
         log_variances = [zero, 2 * earlier.log_scale, wide]
         return self._mix(means, log_variances, self.log_weights)
+
+    def _earlier(self, context: Any, given: Tensor | None) -> Any:
+        """Returns the earlier posterior of the examples, with their conditions if there are any."""
+        if given is None:
+            return self.previous(context)
+        return self.previous(context, given)
 
     @staticmethod
     def _mix(means: list[Tensor], log_variances: list[Tensor], log_weights: Tensor) -> Distribution:

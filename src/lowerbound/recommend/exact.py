@@ -13,8 +13,17 @@ from ..errors import ConfigError
 from ..families import Delta, Normal
 from ..model import VAE
 from ..model.conditionals import Conditional
+from ..networks.joining import JoinedRows
 from ..noise import Noisy
-from ..sparse import DeferredLinear, SparseLinear, SparseRows, Transposed, Uncomputed, sparse_matmul
+from ..sparse import (
+    DeferredLinear,
+    RowsBeside,
+    SparseLinear,
+    SparseRows,
+    Transposed,
+    Uncomputed,
+    sparse_matmul,
+)
 
 SERIAL_NUMBERS = 2**15
 """PyTorch goes over an array of up to this many numbers in one thread."""
@@ -68,15 +77,26 @@ class _ExactLinear(nn.Module):
 class _SparseFirst(nn.Module):
     """A first layer on sparse rows, with the result in float64.
 
-    It sums up each user alone, in the precision of its table, and makes no copy of the table.
+    It sums up each user alone, in the precision of its table, and makes no copy of the table. What
+    it adds for the numbers beside the rows is exact.
     """
 
     def __init__(self, layer: SparseLinear) -> None:
         super().__init__()
         self.table = layer.weight.detach()
         self.bias = layer.bias.detach().double()
+        self.of_beside: _ExactLinear | None = None
+        if layer.beside is not None:
+            self.of_beside = _ExactLinear(layer.beside.T, None)
 
-    def forward(self, x: SparseRows) -> Tensor:
+    def forward(self, x: SparseRows | RowsBeside) -> Tensor:
+        if isinstance(x, RowsBeside):
+            assert isinstance(x.rows, SparseRows)
+            assert self.of_beside is not None
+            return self._of_rows(x.rows) + self.of_beside(x.beside)
+        return self._of_rows(x)
+
+    def _of_rows(self, x: SparseRows) -> Tensor:
         return sparse_matmul(x, self.table).double() + self.bias
 
 
@@ -108,6 +128,8 @@ def _keep_means(model: VAE) -> None:
         family = part.family
         network: nn.Module = part.network
         if isinstance(network, Noisy):
+            network = network.network
+        if isinstance(network, JoinedRows):
             network = network.network
         is_plain = isinstance(family, Normal) and family.mean == "identity"
         if not is_plain or family.parameters != 2 or not isinstance(network, nn.Sequential):
@@ -148,8 +170,9 @@ def _sizes(model: VAE) -> tuple[int, ...]:
 class Trunk:
     """The network from histories to the codes z (B, d) and to the input h (B, K) of the last layer.
 
-    Both are float64, and each row depends on its history alone. A few empty rows follow each block
-    of users. They take the end of every array, which PyTorch computes by other instructions.
+    Both are float64, and each row depends on its history and its conditions alone. A few empty rows
+    follow each block of users. They take the end of every array, which PyTorch computes by other
+    instructions.
     """
 
     def __init__(self, model: VAE) -> None:
@@ -168,18 +191,38 @@ class Trunk:
         self.empty_rows: int = -(-LANES // min(widths))
         self.block_rows: int = max(1, SERIAL_NUMBERS // max(widths) - self.empty_rows)
 
-    def __call__(self, x: SparseRows) -> tuple[Tensor, Tensor]:
-        """Returns z and h of the rows (B, I)."""
+    def __call__(self, x: SparseRows, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns z and h of the rows (B, I) and the codes of their conditions (B, G), if any."""
+        embedded = None
+        if given is not None:
+            embedded = self._embed(given)
         codes = []
         features = []
         for start in range(0, len(x), self.block_rows):
             stop = min(start + self.block_rows, len(x))
-            z, h = self._run_block(x, start, stop)
+            z, h = self._run_block(x, embedded, start, stop)
             codes.append(z)
             features.append(h)
         return torch.cat(codes), torch.cat(features)
 
-    def _run_block(self, x: SparseRows, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    def _embed(self, given: Tensor) -> Tensor:
+        """Returns the numbers (B, E) that stand for conditions, each row by its own codes (G,).
+
+        All that is computed of the codes but sums, which are exact, is at most as wide as they are.
+        """
+        width = given.shape[1]
+        rows = max(1, SERIAL_NUMBERS // width - LANES)
+        unknown = given.new_full((LANES, width), torch.nan)
+        parts = []
+        for part in given.split(rows):
+            embedded = self.model.embed(torch.cat([part, unknown]).double())
+            assert embedded is not None
+            parts.append(embedded[: len(part)])
+        return torch.cat(parts)
+
+    def _run_block(
+        self, x: SparseRows, embedded: Tensor | None, start: int, stop: int
+    ) -> tuple[Tensor, Tensor]:
         """Returns z and h of the rows from `start` to `stop`."""
         first = 0
         last = len(x.columns)
@@ -192,9 +235,13 @@ class Trunk:
             offsets -= first
         values = x.values[first:last].double()
         block = SparseRows(offsets, x.columns[first:last], values, x.width)
-        values_of_latents = self.model.latents.means(Batch(block))
-        p = self.model.decode(values_of_latents.context)
+        given: tuple[Tensor, ...] = ()
+        if embedded is not None:
+            nothing = embedded.new_zeros(self.empty_rows, embedded.shape[1])
+            given = (torch.cat([embedded[start:stop], nothing]),)
+        values_of_latents = self.model.latents.means(Batch(block, *given))
+        p = self.model.decoder(values_of_latents.context, *given)
         z = values_of_latents.zs[0]
-        h = p.natural.h  # type: ignore[attr-defined]
+        h = p.natural.h
         rows = stop - start
         return z[:rows], h[:rows]

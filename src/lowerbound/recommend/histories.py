@@ -30,11 +30,22 @@ class Histories:
         users: (n,) the users' own ids.
         matrix: (n, I) float32, the weights of their items.
         unknown: the items that the run does not know, each once. They are left out.
+        conditions: (n, G) what is known of the users beside their items, of a run that asks for it;
+            NaN where it is not known.
     """
 
     users: np.ndarray
     matrix: "csr_matrix"
     unknown: tuple[Any, ...] = ()
+    conditions: np.ndarray | None = None
+
+    @property
+    def is_known(self) -> np.ndarray:
+        """Of which users anything is known, an item or a condition, (n,) bool."""
+        has_items = np.diff(self.matrix.indptr) > 0
+        if self.conditions is None:
+            return has_items
+        return has_items | ~np.isnan(self.conditions).all(axis=1)
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,8 @@ class HistoryReader:
             DataError: they are of no known form, or a weight is not above 0.
         """
         if isinstance(histories, History):
-            return Histories(histories.users, self._check_matrix(histories.matrix))
+            matrix = self._check_matrix(histories.matrix)
+            return Histories(histories.users, matrix, conditions=histories.conditions)
         if is_matrix(histories):
             matrix = self._check_matrix(to_sparse(histories))
             return Histories(np.arange(matrix.shape[0]), matrix)

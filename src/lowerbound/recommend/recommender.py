@@ -15,7 +15,7 @@ are scored, in the end all of them.
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,10 +25,13 @@ import torch
 from torch import Tensor
 
 from ..data import Interactions
+from ..data.interactions.users import users_of_frame
+from ..data.memory import to_frame
 from ..errors import ConfigError, DataError, NothingAllowedError, NothingLeftError, UnknownItemError
 from ..evaluation.ranking import TopK, top_k
 from ..run import Run, load
 from ..run.display import as_html, as_text
+from ..run.given import Given, fill_given, refuse_unknown_conditions, to_codes
 from ..sparse import SparseRows
 from .bounds import FEW_USERS, ItemTable
 from .exact import Trunk, item_vectors, last_layer, on_grid
@@ -138,6 +141,8 @@ class ListRequest:
         exclude_seen: recommend nothing of the history.
         excluded: (m,) int64, the items that nobody is recommended, ascending.
         unknown: the items of the request that the run does not know.
+        conditions: (G,) float64, the features of the user, of a run that asks for some; NaN where
+            one is not known.
     """
 
     columns: np.ndarray
@@ -146,6 +151,7 @@ class ListRequest:
     exclude_seen: bool = True
     excluded: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     unknown: tuple[Any, ...] = ()
+    conditions: np.ndarray | None = None
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -231,9 +237,10 @@ class Recommender:
             raise ConfigError(f"unknown must be one of {', '.join(UNKNOWN)}, got {unknown!r}")
         self.run = run
         self.catalogue: Catalogue = Catalogue(run.items)
-        how = run.recipe.data.interactions or Interactions()
+        self._how = run.recipe.data.interactions or Interactions()
         is_binary = run.schema.levels == 2
-        self._reader = HistoryReader(self.catalogue, is_binary, how.columns, unknown == "error")
+        columns = self._how.columns
+        self._reader = HistoryReader(self.catalogue, is_binary, columns, unknown == "error")
         model = run.model
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
@@ -270,6 +277,7 @@ class Recommender:
         history: Iterable[Any] | Mapping[Any, float],
         k: int = 10,
         *,
+        given: Given | None = None,
         exclude_seen: bool = True,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
@@ -280,18 +288,24 @@ class Recommender:
 
         Args:
             history: items by id or title, or a mapping of them to weights. Items that the run
-                does not know are left out, and stand in `unknown` of the result.
+                does not know are left out, and stand in `unknown` of the result. It may be empty
+                where a feature of the user is given.
             k: the length of the list, at most.
+            given: features of the user by name, in the words of the data, for a run that was fitted
+                with some (`data.given`). What is not named is not known.
             exclude_seen: recommend nothing of the history.
             allow: recommend nothing but these items.
             deny: recommend none of these items.
 
         Raises:
-            DataError: the history is empty, none of its items is known, or nothing is left to
-                recommend.
-            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
+            DataError: nothing is known of the user, neither items nor features, or nothing is left
+                to recommend.
+            ConfigError: k is no whole number from 1, `allow` and `deny` leave nothing, or the run
+                has no such feature, or the feature no such value.
         """
-        request = self.prepare(history, k, exclude_seen=exclude_seen, allow=allow, deny=deny)
+        request = self.prepare(
+            history, k, given=given, exclude_seen=exclude_seen, allow=allow, deny=deny
+        )
         (found,) = self.answer([request])
         if not found:
             raise NothingLeftError(
@@ -304,6 +318,7 @@ class Recommender:
         history: Iterable[Any] | Mapping[Any, float],
         k: int = 10,
         *,
+        given: Given | None = None,
         exclude_seen: bool = True,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
@@ -311,16 +326,18 @@ class Recommender:
         """Reads and checks what one user asks for, as `recommend` does; no model is used.
 
         Raises:
-            DataError: the history is empty, or none of its items is known.
-            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
+            DataError: nothing is known of the user.
+            ConfigError: k is no whole number from 1, `allow` and `deny` leave nothing, or the run
+                has no such feature, or the feature no such value.
         """
         columns, weights, unknown = self._reader.read_one(history)
-        if not len(columns):
+        conditions = self._conditions_of_one(given)
+        if not len(columns) and (conditions is None or np.isnan(conditions).all()):
             raise self._nothing_known(unknown)
         excluded, unknown_limits = self._find_excluded(allow, deny)
         k = _bound_k(k, len(self.catalogue.ids) - len(excluded))
         unknown = each_once(unknown + unknown_limits)
-        return ListRequest(columns, weights, k, exclude_seen, excluded, unknown)
+        return ListRequest(columns, weights, k, exclude_seen, excluded, unknown, conditions)
 
     def answer(self, requests: Sequence[ListRequest]) -> "list[RecommendedItems]":
         """Answers requests together, each as `recommend` alone does, to the last bit.
@@ -347,8 +364,12 @@ class Recommender:
         exclusion = _Exclusion(
             torch.from_numpy(first.excluded), history if first.exclude_seen else None
         )
+        known = [each.conditions for each in requests if each.conditions is not None]
+        codes = None
+        if known:
+            codes = self._codes_of(np.stack(known))
         with torch.inference_mode():
-            _, h = self._trunk(history)
+            _, h = self._trunk(history, codes)
             return self._find_best(h, exclusion, first.k)
 
     def explain(
@@ -356,6 +377,7 @@ class Recommender:
         history: Iterable[Any] | Mapping[Any, float],
         items: Iterable[Any],
         *,
+        given: Given | None = None,
         most: int | None = None,
     ) -> list[list[Reason]]:
         """Says which items of a history speak for recommended ones: for each of `items`, those
@@ -367,12 +389,13 @@ class Recommender:
         Args:
             history: as in `recommend`.
             items: by id or title.
+            given: features of the user, as in `recommend`.
             most: so many reasons for each at most; None gives all.
 
         Raises:
             DataError: the history is empty, none of its items is known, or an item is not known.
         """
-        request = self.prepare(history, 1, exclude_seen=False)
+        request = self.prepare(history, 1, given=given, exclude_seen=False)
         columns = self.catalogue.columns(items)
         return self.reasons(request, columns, most)
 
@@ -400,8 +423,11 @@ class Recommender:
         n).
         """
         history = leave_each_out(request, len(self.catalogue.ids))
+        codes = None
+        if request.conditions is not None:
+            codes = self._codes_of(np.tile(request.conditions, (len(history), 1)))
         with torch.inference_mode():
-            _, h = self._trunk(history)
+            _, h = self._trunk(history, codes)
             h = on_grid(h, h.shape[1])
             asked = torch.from_numpy(columns).expand(len(h), -1)
             scores = self._table.exact(h, asked).double().numpy()
@@ -409,6 +435,11 @@ class Recommender:
 
     def _nothing_known(self, unknown: tuple[Any, ...]) -> DataError:
         """Returns the error for a history of which no item is known."""
+        if not unknown and self.run.schema.given:
+            names = ", ".join(self.run.schema.names_of_conditions)
+            return DataError(
+                f"nothing is known of the user: give one item or more, or a feature of {names}"
+            )
         if not unknown:
             return DataError("the history is empty: give one item or more")
         return UnknownItemError(self._describe_nothing_known(unknown))
@@ -425,13 +456,14 @@ class Recommender:
         histories: Any,
         k: int = 20,
         *,
+        given: Any = None,
         exclude_seen: bool = True,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
     ) -> Recommendations:
         """Recommends to each of many users what `recommend` gives each, to the last bit.
 
-        A user of whom no item is known gets nothing.
+        A user of whom no item and no feature is known gets nothing.
 
         Args:
             histories: a matrix (n, I) over the catalogue, of SciPy, NumPy or torch, or a wider one
@@ -440,19 +472,25 @@ class Recommender:
                 users to histories; or a `History`. Items that the run does not know are left out,
                 and stand in `unknown` of the result (but not the other columns of a wider matrix).
             k: the length of each list, at most.
+            given: features of the users, for a run that was fitted with some (`data.given`): by
+                name a value for all of them, or one for each; or a frame with a row for each user,
+                found by the user's id. Without it a `History` has its own, and of other users
+                nothing is known.
             exclude_seen: recommend nothing of the user's history.
             allow: recommend nothing but these items.
             deny: recommend none of these items.
 
         Raises:
-            DataError: no user has a history with a known item, or a weight is not above 0.
-            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
+            DataError: no user has a history with a known item or a known feature, a weight is not
+                above 0, or a frame of features has not one row for each user.
+            ConfigError: k is no whole number from 1, `allow` and `deny` leave nothing, or the run
+                has no such feature, or the feature no such value.
         """
-        known = self._reader.read(histories)
+        known = self._conditioned(self._reader.read(histories), given)
         users = len(known.users)
         if users == 0:
             raise DataError("there are no histories: there is nothing to recommend by")
-        if known.matrix.nnz == 0:
+        if not known.is_known.any():
             message = f"all {users} histories are empty: there is nothing to recommend by"
             if known.unknown:
                 message += f"; none of their items is known, such as {known.unknown[0]!r}"
@@ -490,20 +528,21 @@ class Recommender:
         best = top_k(scores.unsqueeze(0), k)
         return self._name_items(best.indices[0].numpy(), best.values[0].numpy(), unknown)
 
-    def codes(self, histories: Any) -> np.ndarray:
+    def codes(self, histories: Any, *, given: Any = None) -> np.ndarray:
         """Returns the posterior means of z1 of many users, (n, d) float32.
 
         Args:
             histories: as in `recommend_many`.
+            given: features of the users, as in `recommend_many`.
 
         Raises:
             DataError: there is no user.
         """
-        known = self._reader.read(histories)
+        known = self._conditioned(self._reader.read(histories), given)
         if not len(known.users):
             raise DataError("there are no histories: there is nothing to encode")
         with torch.inference_mode():
-            z, _ = self._trunk(SparseRows.of(known.matrix))
+            z, _ = self._trunk(SparseRows.of(known.matrix), self._codes_of(known.conditions))
             return z.float().numpy()
 
     def _name_items(
@@ -520,6 +559,62 @@ class Recommender:
         return RecommendedItems(recommendations, unknown)
 
     # Requests
+
+    def _conditioned(self, histories: Histories, given: Any) -> Histories:
+        """Returns histories with what is known of their users, of a run that asks for it.
+
+        Args:
+            histories: with the conditions that they bring, if they do.
+            given: see `recommend_many`.
+        """
+        columns = self.run.schema.given
+        own = histories.conditions
+        if not columns and given is None:
+            return replace(histories, conditions=None)
+        if not columns or given is None or isinstance(given, Mapping):
+            refuse_unknown_conditions(given or {}, columns)
+            conditions = fill_given(given, columns, len(histories.users))
+            if own is not None:
+                is_given = np.isin(self.run.schema.names_of_conditions, list(given or ()))
+                conditions = np.where(is_given, conditions, own)
+            return replace(histories, conditions=conditions)
+        return replace(histories, conditions=self._read_features(given, histories.users))
+
+    def _conditions_of_one(self, given: Given | None) -> np.ndarray | None:
+        """Reads the features of one user, (G,); None for a run that has none."""
+        columns = self.run.schema.given
+        refuse_unknown_conditions(given or {}, columns)
+        if not columns:
+            return None
+        (conditions,) = fill_given(given, columns, 1)
+        return np.asarray(conditions)
+
+    def _read_features(self, frame: Any, users: np.ndarray) -> np.ndarray:
+        """Reads the features of users from a frame, (n, G).
+
+        Raises:
+            DataError: it is no frame, or has not one row for each of these users.
+        """
+        found = to_frame(frame)
+        if found is None:
+            raise DataError(
+                "given is a mapping of features to values, or a frame with a row for each user; "
+                f"got {type(frame).__name__}"
+            )
+        data = self.run.recipe.data
+        table = users_of_frame(found, data.text_format(), "the frame of features")
+        wanted = replace(data.wanted(), conditions=self.run.schema.given, is_run=True)
+        return table.conditions(users, self._how, wanted).values
+
+    def _codes_of(
+        self, conditions: np.ndarray | None, rows: np.ndarray | None = None
+    ) -> Tensor | None:
+        """Returns the codes of conditions (n, G), or of some rows of them."""
+        if conditions is None:
+            return None
+        if rows is not None:
+            conditions = conditions[rows]
+        return to_codes(conditions, self.run.schema)
 
     def _find_excluded(
         self, allow: Iterable[Any] | None, deny: Iterable[Any]
@@ -569,10 +664,10 @@ class Recommender:
             history = SparseRows.of(matrix)
             exclusion = _Exclusion(excluded, history if exclude_seen else None)
             with torch.inference_mode():
-                _, h = self._trunk(history)
+                _, h = self._trunk(history, self._codes_of(histories.conditions, rows))
                 items[rows], scores[rows] = self._find_best(h, exclusion, k)
 
-        active = np.flatnonzero(np.diff(histories.matrix.indptr))
+        active = np.flatnonzero(histories.is_known)
         size = max(1, min(TILE_USERS, TILE_BOUNDS // width, len(active)))
         tiles = []
         for start in range(0, len(active), size):

@@ -82,4 +82,6 @@ def tell_conditions(schema: Schema) -> str | None:
     if not schema.given:
         return None
     names = one_line(", ".join(schema.names_of_conditions), 120)
+    if schema.is_sparse:
+        return f"the model is conditional: it ranks by the history and by {names} of a user"
     return f"the model is conditional: its figures are of log p(x | {names})"

@@ -1,5 +1,6 @@
 """The conditions of a conditional run: what a user names, and what the training rows have."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,10 +128,16 @@ def _read_one(value: Any, column: ColumnSchema, count: int) -> np.ndarray:
         series = polars.Series(column.name, [_as_text(entry) for entry in entries])
     numbers, is_odd = to_values(series, column, words_of(column))
     if is_odd.any():
-        got = one_line(repr(entries[int(np.flatnonzero(is_odd)[0])]), 60)
+        got = entries[int(np.flatnonzero(is_odd)[0])]
+        similar: list[str] = []
+        if any(character.isalpha() for character in str(got)):
+            similar = difflib.get_close_matches(str(got), column.levels, n=1, cutoff=0.5)
+        hint = "allowed"
+        if similar:
+            hint = f"did you mean {one_line(repr(similar[0]), 60)}? Allowed"
         raise ConfigError(
-            f"given: {column.name!r} ({column.kind}) has no value {got}; allowed: "
-            f"{allowed_values(column)}"
+            f"given: {column.name!r} ({column.kind}) has no value {one_line(repr(got), 60)}; "
+            f"{hint}: {allowed_values(column)}"
         )
     if len(numbers) == count:
         return numbers
@@ -237,12 +244,13 @@ class KnownConditions:
             return np.arange(len(self.values))
         return np.flatnonzero(agrees)
 
-    def tell_drawn(self, given: Given) -> str | None:
-        """Says what is drawn from the training rows, or None where all is given."""
-        others = [repr(column.name) for column in self.columns if column.name not in given]
-        if not others:
-            return None
-        return f"not given, and drawn from the training rows: {one_line(', '.join(others), 200)}"
+
+def tell_drawn(given: Given, columns: Sequence[ColumnSchema]) -> str | None:
+    """Says what is drawn from the training rows, or None where all is given."""
+    others = [repr(column.name) for column in columns if column.name not in given]
+    if not others:
+        return None
+    return f"not given, and drawn from the training rows: {one_line(', '.join(others), 200)}"
 
 
 def complete_given(given: Given | None, columns: Sequence[ColumnSchema], count: int) -> np.ndarray:
@@ -259,9 +267,26 @@ def complete_given(given: Given | None, columns: Sequence[ColumnSchema], count: 
             f"this run is conditional: given= lacks {', '.join(map(repr, missing))}; give "
             f"{{{example}}}, where None is not known"
         )
-    values = np.empty((count, len(columns)))
+    return _side_by_side(named, columns, count)
+
+
+def fill_given(given: Given | None, columns: Sequence[ColumnSchema], count: int) -> np.ndarray:
+    """Reads the conditions of examples, (count, G); those that are not named are not known.
+
+    Raises:
+        ConfigError: there is no such condition, or it has no such value.
+    """
+    return _side_by_side(read_given(given or {}, columns, count), columns, count)
+
+
+def _side_by_side(
+    named: Mapping[str, np.ndarray], columns: Sequence[ColumnSchema], count: int
+) -> np.ndarray:
+    """Puts the values of conditions side by side, (count, G); NaN where one is not named."""
+    values = np.full((count, len(columns)), np.nan)
     for position, column in enumerate(columns):
-        values[:, position] = named[column.name]
+        if column.name in named:
+            values[:, position] = named[column.name]
     return values
 
 

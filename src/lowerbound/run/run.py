@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch
-from ..data import Dataset, Items, Schema, Split, named_sets
+from ..data import Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.matrices import check_matrix
@@ -38,6 +38,7 @@ from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positiv
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES, log_likelihoods
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..evaluation.probe import Probes, probe_model
+from ..hub import fetch, is_address, read_address
 from ..model import VAE
 from ..recipe import Recipe
 from ..sparse import SparseRows
@@ -249,6 +250,24 @@ class Run:
         run.looked_at = dataset
         return run
 
+    def with_users(self, path: str | Path | None) -> "Run":
+        """Returns the same run, which looks for the features of users in this file; None: in that
+        of its fit.
+
+        Raises:
+            ConfigError: the run has no features of users.
+        """
+        if path is None:
+            return self
+        if not self.schema.given:
+            raise ConfigError(
+                "this run was fitted without features of users; fit one with "
+                "data.interactions.users=FILE and data.given='[\"NAME\"]'"
+            )
+        run = copy(self)
+        run.recipe = self.recipe.replace({"data.interactions.users": str(path)})
+        return run
+
     def examples(
         self, source: DataSource | None = None, split: str | None = None
     ) -> tuple[str, Split]:
@@ -413,10 +432,24 @@ class Run:
         Returns:
             A page that a notebook shows, and that can be opened as a file.
         """
-        # Reports stand above runs, and are found by name: nothing here depends on them.
-        package = f"{__package__.rpartition('.')[0]}.report"
-        show = lazy.attributes(package, {"inline": ("show",)})("show")
+        show = _from_above("report", "inline", "show")
         return show(self, source, examples=examples, again=again)
+
+    def similar(
+        self,
+        to: Any,
+        source: DataSource | None = None,
+        *,
+        k: int = 10,
+        metric: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Finds the examples that are most like one by their codes, see `lowerbound.similar`, which
+        takes the same arguments and knows the other options.
+        """
+        return _from_above("neighbours", "search", "similar")(
+            self, to, source, k=k, metric=metric, **options
+        )
 
     def encode(self, x: Examples, *, given: Given | None = None) -> list[Tensor]:
         """Encodes examples.
@@ -486,7 +519,7 @@ class Run:
                 standardises, codes of columns of several kinds.
         """
         refuse_units(units)
-        self._refuse_level(lowest)
+        self.refuse_level(lowest)
         parts = []
         with evaluating(self.model, 0):
             for batch in self._batches(x, given):
@@ -570,7 +603,7 @@ class Run:
         refuse_none_given(given, self.schema.given)
         if isinstance(x, Batch):
             values = complete_given(given, self.schema.given, len(x))
-            return Batch(x.x, to_codes(values, self.schema), x.observed)
+            return replace(x, given=to_codes(values, self.schema))
         plain = copy(self)
         plain.schema = replace(self.schema, given=())
         plain.recipe = self.recipe.replace({"data.given": None})
@@ -579,8 +612,10 @@ class Run:
             seen = x
         else:
             seen = plain._seen(x)
-        assert isinstance(seen, DenseExamples)
         values = complete_given(given, self.schema.given, len(seen))
+        if isinstance(seen, Batch):
+            return replace(seen, given=to_codes(values, self.schema))
+        assert isinstance(seen, DenseExamples | History)
         return seen.conditioned(self.schema, values)
 
     def _seen(self, x: Examples) -> Batch | Split:
@@ -643,7 +678,7 @@ class Run:
         refuse_units(units)
         refuse_unknown_conditions(given or {}, self.schema.given)
         latents = self.model.latents
-        self._refuse_level(level)
+        self.refuse_level(level)
         if isinstance(z, np.ndarray):
             z = torch.from_numpy(z)
         self.model.refuse_latents(z, level)
@@ -758,7 +793,7 @@ class Run:
         count = positive(groups, what="groups") * positive(draws, what="draws")
         numbers = count * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{groups:,} groups of {draws:,} draws")
-        self._refuse_level(level)
+        self.refuse_level(level)
         codes = self._codes_drawn(groups, given, seed)
         weight = next(self.model.parameters())
         if codes is not None:
@@ -775,7 +810,7 @@ class Run:
         joined = torch.cat(means)
         return presented([joined.reshape(groups, draws, *joined.shape[1:])], self.schema, units)
 
-    def _refuse_level(self, level: int) -> None:
+    def refuse_level(self, level: int) -> None:
         """Raises ConfigError if there is no such level; 0 is that of z1."""
         known = range(len(self.model.latents.sizes))
         if isinstance(level, bool) or level not in known:
@@ -840,6 +875,7 @@ class Run:
         """
         numbers = positive(n, what="the number of samples") * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{n:,} samples")
+        self._refuse_samples_of_items()
         conditions = self.draw_conditions(n, given, seed)
         parts = self._drawn(n, mean, seed, units, conditions, temperature)
         return presented(parts, self.schema, units, conditions)
@@ -861,6 +897,8 @@ class Run:
         refuse_unknown_conditions(given or {}, self.schema.given)
         if not self.schema.given:
             return None
+        if given and set(given) == set(self.schema.names_of_conditions):
+            return complete_given(given, self.schema.given, n)  # nothing is left to be drawn
         return self.known_conditions.draw(n, given or {}, seed)
 
     def _codes_drawn(self, n: int, given: Given | None, seed: int) -> Tensor | None:
@@ -898,6 +936,13 @@ class Run:
             start += len(part)
             yield rows_of(part.numpy(), self.schema, of_part)
 
+    def _refuse_samples_of_items(self) -> None:
+        """Raises ConfigError if the run is on interactions."""
+        self.schema.refuse_interactions(
+            "samples are of images and tables; a run on interactions recommends: lowerbound "
+            "recommend RUN"
+        )
+
     def _drawn(
         self,
         n: int,
@@ -911,10 +956,7 @@ class Run:
         refuse_units(units)
         refuse_temperature(temperature)
         n = positive(n, what="the number of samples")
-        self.schema.refuse_interactions(
-            "samples are of images and tables; a run on interactions recommends: lowerbound "
-            "recommend RUN"
-        )
+        self._refuse_samples_of_items()
         if mean is None:
             mean = not self.schema.table
         codes = None
@@ -930,6 +972,73 @@ class Run:
             given=codes,
             temperature=temperature,
         )
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Writes the run with a model card into a new or empty folder, which `load` takes.
+
+        Only known files are copied: no checkpoints, trackers or reports. Folders of this machine
+        are taken out of the recipe.
+
+        Args:
+            folder: where it is written.
+            options: `measures=`, what `evaluate` returned, for the card (None measures the test
+                split, where the data are here); `leave_out=`, names of files that are to stay, such
+                as `["conditions.safetensors"]`; `license=` of the weights.
+
+        Raises:
+            RunError: the folder holds something, or the run is not finished.
+        """
+        from .sharing import save_pretrained
+
+        save_pretrained(self, folder, **options)
+
+    def push_to_hub(self, repository: str, *, private: bool = True, **options: Any) -> str:
+        """Sends the run with a model card to the Hugging Face hub, and prints what goes there.
+
+        Args:
+            repository: "OWNER/NAME", which is made where there is none.
+            private: whether only the owner is to see it.
+            options: those of `save_pretrained`; `revision=`, a branch; `message=` of the commit;
+                `token=` of the hub.
+
+        Returns:
+            The URL of the repository; `lowerbound.load("hf://OWNER/NAME")` loads it.
+
+        Raises:
+            RunError: the hub cannot be reached, or refuses.
+            ConfigError: the repository is public already, and was to be private.
+        """
+        from .sharing import push_to_hub
+
+        return push_to_hub(self, repository, private=private, **options)
+
+    def log_model(self, name: str = "model", **options: Any) -> Any:
+        """Logs the run as a model of MLflow, in MLflow's active run, or else in a new one.
+
+        `mlflow.pyfunc.load_model(info.model_uri).predict(data, params={"what": "encode"})` then
+        scores, encodes or recommends (`what`), with `samples` importance samples or `k` items. The
+        model is code and a copy of the run without checkpoints; nothing is pickled.
+
+        Args:
+            name: of the model.
+            options: `leave_out=`, see `save_pretrained`; all others are those of
+                `mlflow.pyfunc.log_model`, such as `registered_model_name=`.
+
+        Returns:
+            MLflow's `ModelInfo`.
+
+        Raises:
+            RunError: the run is not finished, or MLflow refuses.
+        """
+        from .sharing import log_model
+
+        return log_model(self, name, **options)
+
+
+def _from_above(package: str, module: str, name: str) -> Any:
+    """Returns what stands above runs in the house, by its name: nothing here depends on it."""
+    above = f"{__package__.rpartition('.')[0]}.{package}"
+    return lazy.attributes(above, {module: (name,)})(name)
 
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:
@@ -980,7 +1089,7 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     best weights so far, and one line says so.
 
     Args:
-        folder: the run folder.
+        folder: the run folder, or the address `hf://OWNER/NAME@REVISION` of a run on a hub.
         allow_code: whether the parts that the recipe names as `package.module:Class` may be
             imported, which runs their modules.
 
@@ -989,6 +1098,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
         out of it.
         LowerboundError: another of its kinds, where its recipe or its catalogue are not right.
     """
+    if is_address(folder):
+        folder = fetch(read_address(folder))
     folder = Path(folder)
     is_finished = _refuse_no_run(folder)
     facts = read_table(folder, "data.json")

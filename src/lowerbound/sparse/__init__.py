@@ -1,7 +1,7 @@
 """Sparse rows, which hold batches of interactions, and the layers that read and produce them."""
 
 from .deferred import DeferredLinear, Reduction, compute_type
-from .layers import Reader, SparseLinear, Transposed, Uncomputed
+from .layers import Reader, RowsBeside, SparseLinear, Transposed, Uncomputed
 from .matmul import sparse_matmul, sparse_update_pays
 from .rows import SparseRows
 
@@ -9,6 +9,7 @@ __all__ = [
     "DeferredLinear",
     "Reader",
     "Reduction",
+    "RowsBeside",
     "SparseLinear",
     "SparseRows",
     "Transposed",

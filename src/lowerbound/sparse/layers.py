@@ -1,5 +1,7 @@
 """Linear layers that read sparse rows, that defer their output, or that share a weight."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -18,24 +20,53 @@ class Reader(nn.Module):
     reads: tuple[nn.Module, ...]
 
 
+class RowsBeside(NamedTuple):
+    """Rows, which are usually sparse, with dense numbers beside them.
+
+    Attributes:
+        rows: (N, inputs).
+        beside: (N, E).
+    """
+
+    rows: SparseRows | Tensor
+    beside: Tensor
+
+
 class SparseLinear(nn.Module):
     """A linear layer for sparse rows (N, inputs).
 
     Its weight is stored by inputs, (inputs, outputs).
 
+    Args:
+        linear: the linear layer whose weights it takes.
+        beside: the last so many inputs of this are dense numbers, E. They have a weight of their
+            own, (E, outputs), and stand beside the rows (`RowsBeside`).
+
     Attributes:
         sparse_gradient: whether the gradient of the weight is a sparse tensor, for optimisers that
             leave the rows alone that it does not hold.
+        beside: the weight of the dense numbers, or None where there are none.
     """
 
     sparse_gradient = False
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, beside: int = 0) -> None:
         super().__init__()
-        self.weight: nn.Parameter = nn.Parameter(linear.weight.detach().T.contiguous())
+        weight = linear.weight.detach().T
+        inputs = len(weight) - beside
+        self.weight: nn.Parameter = nn.Parameter(weight[:inputs].contiguous())
         self.bias: nn.Parameter = linear.bias
+        self.beside: nn.Parameter | None = None
+        if beside:
+            self.beside = nn.Parameter(weight[inputs:].contiguous())
 
-    def forward(self, x: SparseRows | Tensor) -> Tensor:
+    def forward(self, x: RowsBeside | SparseRows | Tensor) -> Tensor:
+        if isinstance(x, RowsBeside):
+            assert self.beside is not None
+            return self._of_rows(x.rows) + x.beside @ self.beside
+        return self._of_rows(x)
+
+    def _of_rows(self, x: SparseRows | Tensor) -> Tensor:
         if isinstance(x, SparseRows):
             product = sparse_matmul(x, self.weight, self.sparse_gradient)
         else:

@@ -91,6 +91,12 @@ class SparseRows:
         other._column_order = self._column_order
         return other
 
+    def emptied(self) -> "SparseRows":
+        """Returns as many rows without any entry."""
+        nothing = slice(0, 0)
+        offsets = torch.zeros_like(self.offsets)
+        return SparseRows(offsets, self.columns[nothing], self.values[nothing], self.width)
+
     def sums(self) -> Tensor:
         """Returns the sum of each row, (B,)."""
         return self.values.new_zeros(len(self)).index_add(0, self.rows, self.values)

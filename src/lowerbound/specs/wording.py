@@ -137,6 +137,12 @@ def _error_details(key: tuple[Any, ...], text: str, value: Any) -> InitErrorDeta
     return InitErrorDetails(type=message, loc=key, input=value)
 
 
+LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+"""Pydantic's types of error for a number of the right type that is too small or too large."""
+
+SEVERAL = ("tuple_type", "list_type", "dict_type")
+"""Pydantic's types of error for a value that should be several."""
+
 SCALAR_BRANCHES = ("bool", "int", "float", "str", "constrained-float", "constrained-int")
 """Pydantic names the alternatives of a union of plain types by these words."""
 
@@ -152,6 +158,9 @@ def _distinct_sentences(errors: list[Any]) -> list[str]:
     All alternatives of "should be" become one sentence. They are left out where the value is a
     table or a list and another mistake says what is wrong within it.
     """
+    if any(error["type"] in LIMITS for error in errors):
+        # It is a number as it should be, but for its size: no list is asked for.
+        errors = [error for error in errors if error["type"] not in SEVERAL]
     texts = list(dict.fromkeys(map(wording, errors)))
     alternatives = [text for text in texts if text.startswith("should be ")]
     others = [text for text in texts if not text.startswith("should be ")]

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 
 import torch
 from safetensors.torch import load, save
@@ -16,7 +17,7 @@ from ..networks.base import Network
 from ..noise import Noise
 from ..objectives import Objective
 from ..schedules import Schedule
-from ..sparse import SparseRows
+from ..sparse import RowsBeside, SparseRows
 from .spec import check_spec, require, require_close, require_shape
 
 STARTS = 5
@@ -106,6 +107,37 @@ def _check_sparse(name: str, spec: Network, width: int, features: int, heads: in
     out = module(SparseRows.of(csr_matrix(x.numpy()))).detach()
     require_shape(f"{name}: output", out, (5, features))
     require_close(out, module(x).detach(), 1e-9, f"{name}: against dense rows")
+    if "beside" in signature(spec.sparse_encoder).parameters:
+        _check_beside(name, spec, x, features, heads)
+
+
+def _check_beside(name: str, spec: Network, x: Tensor, features: int, heads: int) -> None:
+    """Checks the encoder of sparse rows with numbers beside them: it sees these, and zeros of them
+    are as good as none.
+    """
+    width = x.shape[1]
+    torch.manual_seed(0)
+    alone = spec.sparse_encoder(width, features, heads).double()
+    module = spec.sparse_encoder(width, features, heads, beside=3).double()
+    rows = SparseRows.of(csr_matrix(x.numpy()))
+    beside = torch.randn(len(x), 3).double()
+    out = module(RowsBeside(rows, beside)).detach()
+    require_shape(f"{name}: output beside numbers", out, (len(x), features))
+    dense = module(RowsBeside(x, beside)).detach()
+    require_close(out, dense, 1e-9, f"{name}: with numbers beside, against dense rows")
+    require_close(
+        module(RowsBeside(x[:1], beside[:1])).detach(),
+        out[:1],
+        1e-9,
+        f"{name}: with numbers beside, an example depends on the others in its batch",
+    )
+    nothing = module(RowsBeside(rows, torch.zeros_like(beside))).detach()
+    require(not torch.equal(nothing, out), f"{name}: does not see the numbers beside its rows")
+    shared = {key: value for key, value in module.state_dict().items() if key in alone.state_dict()}
+    alone.load_state_dict(shared)
+    require_close(
+        nothing, alone(rows).detach(), 1e-9, f"{name}: zeros beside its rows change its output"
+    )
 
 
 def check_noise(noise: Noise, shape: tuple[int, ...] = (2, 4, 3), *, seed: int = 0) -> None:

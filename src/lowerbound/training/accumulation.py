@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..batch import Batch
 from ..distributed.processes import Share, noise_of
+from ..errors import ConfigError
 from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
@@ -23,6 +24,39 @@ from .weights import Weights
 
 Part = tuple[Batch, Share]
 """The examples of a part, and what they are of the whole batch."""
+
+
+DRAWING = (
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+    nn.RReLU,
+)
+"""Layers of torch that draw for the examples that they see, and know no others of the batch."""
+
+
+def refuse_shared_masks(model: nn.Module, settings: Training, processes: int) -> None:
+    """Refuses layers that would draw the same for all parts of a batch: each part begins with the
+    random numbers of the whole.
+
+    Noise of a recipe draws by `distributed.processes.draw_shared`, as the layers of a user may.
+
+    Raises:
+        ConfigError: there is such a layer, and batches are computed in parts.
+    """
+    if processes * settings.accumulate == 1:
+        return
+    for name, layer in model.named_modules():
+        if isinstance(layer, DRAWING):
+            raise ConfigError(
+                f"{type(layer).__name__} in {name} would draw the same for all parts of a batch; "
+                f"allowed with it: training.accumulate=1 (got {settings.accumulate}) in one "
+                f"process (got {processes}); or model.noise, or a layer that draws by "
+                "lowerbound.distributed.processes.draw_shared"
+            )
 
 
 class Accumulation:

@@ -13,7 +13,7 @@ from ..errors import LowerboundError
 from ..model import Terms
 from ..objectives import Objective
 from ..recipe import Training
-from .accumulation import Accumulation
+from .accumulation import Accumulation, refuse_shared_masks
 from .diagnosis import Diagnosis
 from .execution import has_convolutions
 from .gradients import Skipped, gradient_norm, is_true_in_all, is_usable, is_within
@@ -73,6 +73,7 @@ class Stepper:
         )
         self._allowed_threads: tuple[int, int] | None = None
         self._choice: ThreadChoice | None = None
+        refuse_shared_masks(weights.learner, settings, self.processes.world)
         shares = self.processes.world * settings.accumulate
         lazy = lazy_weights(weights.learner, settings, shares)
         self.noted: list[torch.nn.Parameter] = []

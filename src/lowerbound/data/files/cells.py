@@ -1,5 +1,6 @@
 """What the cells of a column of a table stand for: gaps, numbers, dates or words."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,9 @@ WITH_UNIT = (
 
 SIGN = r"[$€£¥₹₽₩%‰]"
 """A sign that no level has, and no code."""
+
+NO_MARK_OF_NUMBERS = r"[^\d.,' +-]"
+"""A character that no number has, however it is written."""
 
 FEW_UNITS = 12
 """So few different words with a short unit may be levels, such as 1st, 2nd, 3rd."""
@@ -123,6 +127,11 @@ class Words:
     def count(self, is_such: "Series") -> int:
         """Counts the cells whose texts are such."""
         return int(self.counts.filter(is_such).sum())
+
+
+def is_with_unit(word: str) -> bool:
+    """Says whether a word is a number with the sign of a currency, a percent sign or a unit."""
+    return bool(re.match(WITH_UNIT, word) and re.search(NO_MARK_OF_NUMBERS, word))
 
 
 def count_words(texts: "Series", cells: CellFormat) -> Words:

@@ -184,20 +184,25 @@ def with_label(raw: Raw, wanted: Wanted) -> Raw:
     return read_label_condition(raw.labels, wanted, raw.name).added_to(raw)
 
 
-def fit_conditions(raw: Raw, train_rows: np.ndarray) -> tuple[ColumnSchema, ...]:
+def fit_conditions(
+    conditions: Conditions, train_rows: np.ndarray, name: str
+) -> tuple[ColumnSchema, ...]:
     """Measures the conditions in the training rows.
+
+    Args:
+        conditions: of all examples.
+        train_rows: the positions of those to train on.
+        name: the source as it appears in messages.
 
     Raises:
         DataError: one has a single value there, or none.
     """
-    if not raw.given:
-        return ()
-    assert raw.conditions is not None
-    useless = is_constant(raw.conditions, train_rows)
+    columns = conditions.columns
+    useless = is_constant(conditions.values, train_rows)
     if useless.any():
-        names = [column.name for column, is_so in zip(raw.given, useless, strict=True) if is_so]
+        names = [column.name for column, is_so in zip(columns, useless, strict=True) if is_so]
         raise DataError(
-            f"{raw.name}: a model cannot be conditioned on {listed(names)}: one value only in the "
+            f"{name}: a model cannot be conditioned on {listed(names)}: one value only in the "
             "training split; take it out of data.given"
         )
-    return fit_columns(raw.given, raw.conditions, train_rows)
+    return fit_columns(columns, conditions.values, train_rows)

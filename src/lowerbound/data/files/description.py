@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...errors import counted
+
 MOST_LABELS = 10
 """A description counts this many labels, the most frequent ones."""
 
@@ -26,8 +28,8 @@ KINDS = {
 }
 """What each kind is called."""
 
-UNITS = {"image": "images", "table": "rows", "vector": "vectors", "interactions": "lines"}
-"""What the examples of each kind are called."""
+UNITS = {"image": "image", "table": "row", "vector": "vector", "interactions": "line"}
+"""What an example of each kind is called."""
 
 LABELS_LEFT = "others"
 """The labels beyond these are counted together under this name."""
@@ -140,7 +142,7 @@ class Description:
     def _count_text(self) -> str:
         if self.count is None:
             return "how many is known when it is read"
-        return f"{self.count:,} {UNITS.get(self.kind, 'examples')}"
+        return counted(self.count, UNITS.get(self.kind, "example"))
 
     def _parts_text(self) -> str:
         """Says which parts the source brings, and how many examples each has."""
@@ -170,9 +172,11 @@ class Description:
 
     def _looked_at_text(self) -> str:
         """Says how many rows tell of the columns."""
+        if self.count == self.looked_at == 1:
+            return "the only row:"
         if self.count == self.looked_at:
             return f"all {self.looked_at:,} rows:"
-        return f"the first {self.looked_at:,} rows:"
+        return f"the first {counted(self.looked_at, 'row')}:"
 
 
 def _head_of_columns(width: int, has_reasons: bool) -> str:

@@ -204,10 +204,13 @@ class Dialect:
                 f"{self.first_span} (data.quote)"
             )
         if self.passed_over:
-            findings.append(
+            passed_over = (
                 f"lines passed over because they are comments or empty: {self.passed_over} "
                 "(data.comment)"
             )
+            if len(self.columns) == 1:
+                passed_over += "; an empty line is no gap of this one column: write NA for it"
+            findings.append(passed_over)
         if not self.header:
             findings.append(
                 f"there is no line of names, so the columns are {_shorten(self.columns)} "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...columns import ColumnSchema
-from ...errors import DataError, one_line
+from ...errors import DataError, counted, one_line
 from ...system.maps import is_mapped, new_array, tell_map
 from ..prepare import chunks, take_columns
 from .cells import (
@@ -267,9 +267,11 @@ def _tell_gaps(values: np.ndarray, infinite: int, name: str) -> tuple[str, ...]:
         rows += int(is_gap.any(axis=1).sum())
     if not gaps:
         return ()
-    note = (
-        f"{name}: {gaps:,} of {values.size:,} cells are gaps, in {rows:,} of {len(values):,} rows"
-    )
+    verb = "are gaps"
+    if gaps == 1:
+        verb = "is a gap"
+    of_cells = f"{gaps:,} of {counted(values.size, 'cell')}"
+    note = f"{name}: {of_cells} {verb}, in {rows:,} of {counted(len(values), 'row')}"
     if infinite:
         note += f"; {infinite:,} of them are infinite numbers, or beyond float32"
     return (note,)

@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import ConfigError, DataError, LowerboundError, ShapeError, one_line
 from ...system.files import refuse_special
 from ...system.maps import is_mapped
-from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat
+from .cells import COLUMNS_AT_ONCE, LARGEST_EXACT, CellFormat, is_with_unit
 from .choice import Choice, choose_columns, is_index, listed, normal_names, refuse_unknown
 from .conditions import LABEL, read_conditions
 from .description import Column, Description
@@ -56,9 +56,6 @@ GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s]\d{3})+([.,]\d+)?")
 
 COMMA_DECIMAL = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 """A number that may have a decimal comma."""
-
-WITH_UNIT = re.compile(r"[^\w\s.,]?\s?[+-]?[\d.,]+\s?[^\d\s]{1,3}|[^\w\s.,+-]\s?[+-]?[\d.,]+")
-"""A number beside the sign of a currency, a percent sign or a short unit."""
 
 
 class Table(Source):
@@ -853,7 +850,7 @@ def _explain(word: str) -> str:
         return "; if the comma is a decimal mark set data.decimal=',', else write plain numbers"
     if GROUPED.fullmatch(word):
         return "; marks between thousands are not read: write plain numbers"
-    if WITH_UNIT.fullmatch(word):
+    if is_with_unit(word):
         return "; currency signs, percent signs and units are not read: write plain numbers"
     return ""
 

@@ -1,7 +1,8 @@
 """How a log of interactions becomes a `Dataset` of `History` splits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ...errors import DataError, LowerboundError, ShapeError
 from ...system.files import expand_home
 from ..dataset import Dataset
+from ..files.conditions import Conditions, fit_conditions
 from ..memory import to_frame
 from ..schema import Schema
 from .cleaning import Log, clean
@@ -21,6 +23,9 @@ from .titles import describe_titles, names_of, read_titles, titled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+ConditionsOf = Callable[[np.ndarray], Conditions]
+"""It reads the conditions of users by their ids, (n,)."""
 
 
 def from_frame(
@@ -81,6 +86,7 @@ def split_log(
     schema: Schema | None,
     items: Items | None,
     other: bool,
+    conditions_of: ConditionsOf | None = None,
 ) -> Dataset:
     """Cleans and splits a source, over its own catalogue or that of a run.
 
@@ -91,6 +97,7 @@ def split_log(
         schema: the schema of a run, or None.
         items: the catalogue of a run, or None.
         other: whether these are other data than the run's.
+        conditions_of: reads what a conditional model is given of users; None of another model.
     """
     if items is None:
         split = _split_by_own_rules(source, how, held_out)
@@ -98,20 +105,30 @@ def split_log(
         split = _split_for_run(source, how, held_out, items, other)
     log = split.log
     matrix = _to_matrix(log, split.train.users, split.train.history)
+    is_fit = schema is None
     schema = _make_schema(source.name, matrix, how, schema)
     notes = log.notes
+    conditions = None
+    if conditions_of is not None:
+        found = conditions_of(log.users)
+        conditions = found.values
+        notes += found.notes
+        if is_fit:
+            given = fit_conditions(found, split.train.users, source.name)
+            schema = replace(schema, given=given)
     catalogue = items
     if catalogue is None:
         catalogue, how_titles = _make_catalogue(source, how, log.items, matrix)
         notes += how_titles
-    train = _to_history(log, split.train, schema)
-    whole = _to_history(log, SplitPart.everything(log), schema)
+    make = partial(_to_history, log, schema=schema, conditions=conditions)
+    train = make(split.train)
+    whole = make(SplitPart.everything(log))
     validation = None
     if split.validation is not None:
-        validation = _to_history(log, split.validation, schema)
+        validation = make(split.validation)
     test = None
     if split.test is not None:
-        test = _to_history(log, split.test, schema)
+        test = make(split.test)
     facts = log.facts | _describe_size(log)
     return Dataset(
         name=source.name,
@@ -261,14 +278,18 @@ def _make_catalogue(
     return Items(ids, titles, genres, popularity), notes
 
 
-def _to_history(log: Log, part: SplitPart, schema: Schema) -> History:
-    """Makes the `History` of one part of a split."""
+def _to_history(
+    log: Log, part: SplitPart, schema: Schema, conditions: np.ndarray | None
+) -> History:
+    """Makes the `History` of one part of a split, of the conditions of all users of the log."""
     history = _to_matrix(log, part.users, part.history)
     targets = None
     if part.targets is not None:
         targets = _to_matrix(log, part.users, part.targets)
     ids = log.users[part.users]
-    return History(schema, history, targets, ids, part.users, schema.levels)
+    if conditions is not None:
+        conditions = conditions[part.users]
+    return History(schema, history, targets, ids, part.users, schema.levels, conditions=conditions)
 
 
 def _describe_size(log: Log) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...batch import Batch
 from ...errors import DataError, one_line
 from ...sparse import SparseRows
 from ...system.files import write_frame
@@ -58,6 +59,8 @@ class History(Split):
         levels: 2 where every kept interaction counts 1, else None.
         labels: users have none.
         draw: nothing is drawn.
+        conditions: (n, G) what a conditional model is given of each user, in the values of
+            `schema.given`; NaN where it is not known. None where there is nothing.
     """
 
     schema: Schema
@@ -68,10 +71,25 @@ class History(Split):
     levels: int | None = None
     labels: None = None
     draw: Literal["none"] = "none"
+    conditions: np.ndarray | None = None
 
-    def batch(self, index: Index, key: int = 0) -> SparseRows:
-        """Returns the users at `index` as float32 (B, I). Nothing is drawn by the `key`."""
-        return SparseRows.of(self.matrix[self._positions(index)])
+    def batch(self, index: Index, key: int = 0) -> SparseRows | Batch:
+        """Returns the users at `index` as float32 (B, I); with their conditions, if they have any,
+        as a `Batch`. Nothing is drawn by the `key`.
+        """
+        rows = SparseRows.of(self.matrix[self._positions(index)])
+        given = self.schema.codes_of_conditions(self.conditions, self._positions(index))
+        if given is None:
+            return rows
+        return Batch(rows, given)
+
+    def conditioned(self, schema: Schema, conditions: np.ndarray) -> "History":
+        """Returns the same users with these conditions (n, G), by the schema of a run."""
+        return replace(self, schema=schema, conditions=conditions)
+
+    def without_conditions(self) -> "History":
+        """Returns the same users for scorers that see their histories alone."""
+        return replace(self, schema=replace(self.schema, given=()), conditions=None)
 
     def counts(self, index: Index) -> Tensor:
         """Counts the items that the model sees of each of the users at `index`, (B,) int64."""
@@ -90,8 +108,16 @@ class History(Split):
         targets = self.targets
         if targets is not None:
             targets = targets[at]
+        conditions = self.conditions
+        if conditions is not None:
+            conditions = conditions[at]
         return replace(
-            self, matrix=self.matrix[at], targets=targets, users=self.users[at], rows=self.rows[at]
+            self,
+            matrix=self.matrix[at],
+            targets=targets,
+            users=self.users[at],
+            rows=self.rows[at],
+            conditions=conditions,
         )
 
     def _positions(self, index: Index) -> np.ndarray:
@@ -111,7 +137,9 @@ class History(Split):
         return np.asarray(self.matrix.mean(axis=0), np.float32).ravel()
 
     def digest(self) -> str:
-        """Returns the sha256 of the interactions, seen and held out, and of the users' ids."""
+        """Returns the sha256 of the interactions, seen and held out, and of the users' ids and
+        conditions.
+        """
         return self._digest
 
     @cached_property
@@ -121,11 +149,18 @@ class History(Split):
         if self.targets is not None:
             _add_matrix(digest, self.targets)
         add_ids(digest, self.users)
+        self.schema.add_conditions(digest, self.conditions)
         return digest.hexdigest()
 
     def holds_same_rows(self, other: Split) -> bool:
-        """Says whether `other` holds the same interactions of the same users."""
-        return isinstance(other, History) and self.digest() == other.digest()
+        """Says whether `other` holds the same interactions of the same users, whatever else is
+        known of these.
+        """
+        if not isinstance(other, History):
+            return False
+        ours = self.without_conditions()
+        theirs = other.without_conditions()
+        return ours.digest() == theirs.digest()
 
     def names_of_rows(self) -> dict[str, Any]:
         """Returns the column `user`: the users' own ids."""

@@ -54,12 +54,14 @@ class RawLog:
         parts: {0: all}, or the source's own {0: train, 1: valid, 2: test}; valid may be missing.
         items: item, title and perhaps genres, where the source has them.
         dialects: how the parts from text files are written; all their columns are still texts.
+        users: a row for each user, where the source has them.
     """
 
     name: str
     parts: "dict[int, LazyFrame]"
     items: "DataFrame | None" = None
     dialects: Mapping[int, Dialect] = field(default_factory=dict)
+    users: "DataFrame | None" = None
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class Interactions:
             "strong". See `holdout`.
         fold_in: the fraction of a held-out user's interactions that the model sees, in "strong".
         items: path of a file with the items' ids, title and perhaps genres.
+        users: path of a file with a row for each user: the id, and features that `data.given`
+            names as what the model is conditioned on.
     """
 
     user: Annotated[str, Field(min_length=1)] = "user"
@@ -59,6 +61,7 @@ class Interactions:
     split: Literal["auto", "given", "strong", "random", "leave-one-out", "temporal"] = "auto"
     fold_in: Annotated[float, Field(gt=0, lt=1)] = 0.8
     items: str | None = None
+    users: str | None = None
 
     @field_validator("user", "item", "rating", "timestamp", mode="before")
     @classmethod

@@ -1,17 +1,16 @@
 """Titles and genres of items, from a file beside the interactions."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import DataError, one_line
-from ...system.files import is_file
 from ..files.dialect import AS_FOUND, TextFormat
-from ..files.limits import refuse_bomb
-from ..files.tables import scan_parquet, text_bytes
-from ..files.texts import TEXTS, is_text, scan_texts
-from .columns import ITEMS, find_named, find_usual
+from ..files.texts import is_text, scan_texts
+from .beside import find_ids, read_beside, refuse_no_table
+from .columns import ITEMS, find_usual
 from .ids import positions, unify
 from .logs import find_log_dialect, guarded
 
@@ -45,31 +44,6 @@ def _read_text(path: Path, text: TextFormat) -> "DataFrame":
     return frame.rename(dict(zip(frame.columns, places, strict=False)))
 
 
-def _read_parquet(path: Path) -> "DataFrame":
-    import polars
-
-    frame = scan_parquet(path)
-    # Lists and bytes are not unpacked: in a file, few bytes may stand for any number of them.
-    flat = []
-    for name, dtype in frame.collect_schema().items():
-        if not (dtype.is_nested() or dtype == polars.Binary):
-            flat.append(name)
-    collected = frame.select(flat).collect()
-    refuse_bomb(path, text_bytes(collected), path.stat().st_size)
-    return collected
-
-
-def _find_ids(columns: list[str], item: str) -> str | None:
-    """Finds the column of ids; None if there is none.
-
-    It is called as that of the log, or by one of the usual names.
-    """
-    named = find_named(columns, item)
-    if named is not None:
-        return named
-    return next(iter(find_usual(columns, (*ITEMS, "id"))), None)
-
-
 def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> "DataFrame":
     """Reads a text or Parquet file of items.
 
@@ -87,20 +61,9 @@ def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> 
     Raises:
         DataError: the file cannot be read, or has no ids or no titles.
     """
-    if not is_text(path) and path.suffix.lower() != ".parquet":
-        raise DataError(
-            f"data.interactions.items={path} is no file of items; allowed: {', '.join(TEXTS)} "
-            "(also with .gz), .parquet"
-        )
-    if not is_file(path):
-        raise DataError(f"data.interactions.items={path}: there is no such file")
-
-    def read() -> "DataFrame":
-        if is_text(path):
-            return _read_text(path, text)
-        return _read_parquet(path)
-
-    frame = guarded(str(path), read, "titles of items")
+    refuse_no_table(path, "data.interactions.items", "items")
+    read_text = partial(_read_text, text=text)
+    frame = guarded(str(path), partial(read_beside, path, read_text), "titles of items")
     return titled(frame, item, str(path))
 
 
@@ -118,7 +81,7 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     import polars
     from polars import col
 
-    ids = _find_ids(frame.columns, item)
+    ids = find_ids(frame.columns, item, ITEMS)
     found = find_usual([name for name in frame.columns if name != ids], TITLES)
     if ids is None or not found:
         raise DataError(_describe_missing(frame.columns, ids is None, not found, name))

@@ -8,13 +8,14 @@ the batch size or the number of threads.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from ...batch import Batch, as_batch
 from ...distributed.processes import ONE_PROCESS, Processes
 from ...errors import ConfigError, DataError, ShapeError, unknown
 from ...sparse import SparseRows
@@ -26,10 +27,11 @@ from .top_k import TopK, top_k
 class Scorer(Protocol):
     """A function from the histories of users to scores of every item, (B, I).
 
-    A higher score is better, and no score is minus infinity.
+    A higher score is better, and no score is minus infinity. Users who have conditions come as a
+    `Batch` (`History.without_conditions` makes histories alone of them).
     """
 
-    def __call__(self, history: SparseRows, /) -> Tensor: ...
+    def __call__(self, history: Any, /) -> Tensor: ...
 
 
 class Holdout(Protocol):
@@ -43,7 +45,7 @@ class Holdout(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, index: slice, key: int = 0) -> SparseRows: ...
+    def batch(self, index: slice, key: int = 0) -> SparseRows | Batch: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +98,8 @@ def _refuse_unmeasured(ranking: Ranking, name: str) -> None:
 # Lists
 
 
-def _score(scorer: Scorer, history: SparseRows) -> Tensor:
-    scores = scorer(history)
+def _score(scorer: Scorer, users: SparseRows | Batch, history: SparseRows) -> Tensor:
+    scores = scorer(users)
     if scores.shape != history.shape:
         raise ShapeError(
             f"a scorer must give scores {tuple(history.shape)}, got {tuple(scores.shape)}"
@@ -124,9 +126,11 @@ def _excluding(scores: Tensor, history: SparseRows) -> Iterator[Tensor]:
         scores[entries] = kept
 
 
-def _best_items(scorer: Scorer, history: SparseRows, k: int, exclude_seen: bool) -> TopK:
+def _best_items(scorer: Scorer, users: SparseRows | Batch, k: int, exclude_seen: bool) -> TopK:
     """Lists the k best items of each user, on the CPU."""
-    scores = _score(scorer, history)
+    history = as_batch(users).x
+    assert isinstance(history, SparseRows)
+    scores = _score(scorer, users, history)
     if exclude_seen:
         with _excluding(scores, history) as remaining:
             best = top_k(remaining, k)

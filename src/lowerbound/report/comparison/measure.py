@@ -14,6 +14,8 @@ from ...evaluation import Estimate
 from ...evaluation.batches import positive
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...evaluation.measure import LIKELIHOOD_EXAMPLES, Measured, MeasureSettings, measure_split
+from ...families import Family
+from ...model.architecture import OF_CHAINS
 from ...run import Run
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex
@@ -432,9 +434,10 @@ def settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
     """Returns the dotted keys of the recipes that are not equal in all runs, with the value of
     each; None where a recipe lacks the key.
 
-    What a recipe says about itself is left out.
+    What a recipe says about itself is left out, and so are the settings of a chain of levels where
+    a ladder stands in their place.
     """
-    recipes = [dict(_dotted(run.recipe.describe())) for run in runs]
+    recipes = [_told_settings(run) for run in runs]
     known = []
     for recipe in recipes:
         known += [key for key in recipe if not key.startswith(UNTOLD_TABLES)]
@@ -446,6 +449,19 @@ def settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
         if any(value != values[0] for value in values):
             differing[key] = values
     return differing
+
+
+def _told_settings(run: Run) -> dict[str, Any]:
+    """Returns the settings of a run by their dotted keys, without those that it has no use for."""
+    described = dict(_dotted(run.recipe.describe()))
+    if run.recipe.model.ladder is None:
+        return described
+    unused = tuple(f"model.{name}" for name in OF_CHAINS)
+    told = {}
+    for key, value in described.items():
+        if not any(key == name or key.startswith(f"{name}.") for name in unused):
+            told[key] = value
+    return told
 
 
 def _dotted(tables: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -548,18 +564,29 @@ def _kinds(entries: Sequence[Entry]) -> list[str]:
         return []
     kinds = []
     for entry in entries:
-        parts = []
-        if entry.caveat:
-            parts.append(entry.caveat)
-        # A distribution over the places of the event, not over its values: its figures are of
-        # another kind than all others.
         likelihood = entry.run.recipe.model.likelihood
-        if likelihood.over_places:
-            parts.append(f"{type(likelihood).__name__}, of counts")
-        if entry.examples.draw != "none":
-            parts.append("of pixels drawn by data.binarize")
-        kinds.append("; ".join(parts) or "a normalised likelihood of the values")
+        kinds.append(likelihood_kind(likelihood, entry.examples, entry.caveat))
     return kinds
+
+
+def likelihood_kind(likelihood: Family, examples: Split, caveat: str | None) -> str:
+    """Says what the log-likelihoods of a model are: those of one kind can be compared.
+
+    Args:
+        likelihood: of the model.
+        examples: what is measured.
+        caveat: what a report must say of this likelihood on these examples, or None.
+    """
+    parts = []
+    if caveat:
+        parts.append(caveat)
+    # A distribution over the places of the event, not over its values: its figures are of another
+    # kind than all others.
+    if likelihood.over_places:
+        parts.append(f"{type(likelihood).__name__}, of counts")
+    if examples.draw != "none":
+        parts.append("of pixels drawn by data.binarize")
+    return "; ".join(parts) or "a normalised likelihood of the values"
 
 
 def _warnings(

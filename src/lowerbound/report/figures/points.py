@@ -78,7 +78,7 @@ def classes(
             _name_class(ax, members, words(kind, 12))
     others = points[groups == -1]
     if len(others):
-        label = "other" if shown else "items"
+        label = _label_of_others(kinds, shown)
         style = {"s": _dot_area(points), "color": REST, "marker": "o", "alpha": 0.6, "zorder": 0.5}
         _scatter(ax, others, label, style)
     _label_axes(ax, axes)
@@ -94,6 +94,19 @@ def classes(
             handletextpad=0.2,
         )
     return figure
+
+
+def _label_of_others(kinds: Sequence[str], shown: Sequence[str]) -> str:
+    """Names the points that have no colour: they are of other kinds, or of none that is known."""
+    if not shown:
+        return "items"
+    are_others = any(kind and kind not in shown for kind in kinds)
+    are_unknown = any(not kind for kind in kinds)
+    if are_others and are_unknown:
+        return "other or not known"
+    if are_unknown:
+        return "not known"
+    return "other"
 
 
 def _legend_columns(names: Sequence[str]) -> int:

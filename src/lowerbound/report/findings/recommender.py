@@ -4,6 +4,7 @@ vectors, rates.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,28 @@ from ...baselines import Ease, Popularity
 from ...data import Dataset, History
 from ...errors import ConfigError
 from ...evaluation import LatentStatistics
-from ...evaluation.measure import LATENT_USERS, MeasureSettings, RankedMeasures, deciding_metric
+from ...evaluation.measure import (
+    LATENT_USERS,
+    MeasureSettings,
+    RankedMeasures,
+    deciding_metric,
+    scores_when_cold,
+)
 from ...evaluation.ranking import Ranking, Scorer, cuts, rank
 from ...evaluation.statistics import mean_ranks
 from ...recommend import item_vectors
 from ...run import Run
 from ..projection import Plane, plane
 from ..text import metric_title
+
+MODEL = "model"
+"""The name of the model among the rankings."""
+
+COLD = "features alone"
+"""The name of the ranking by the features of users alone, as for users without a history."""
+
+OF_THE_MODEL = (MODEL, COLD)
+"""The rankings that see the features of users."""
 
 EASE_MEMORY = 10**9
 """Bytes that a fit of EASE may take; over larger catalogues it is left out."""
@@ -159,17 +175,21 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
     headline = deciding_metric(run.recipe.training.monitor, len(popularity))
     names = _table_metrics(ks, headline)
     scorers: dict[str, Scorer] = {
-        "model": run.model.item_scores,
+        MODEL: run.model.item_scores,
         "popularity": Popularity().fit(train.matrix),
     }
+    if run.schema.given:
+        scorers[COLD] = partial(scores_when_cold, run.model)
     ease, note = _fit_ease(train, data.held_out("validation"), headline)
     if ease is not None:
         scorers["EASE"] = ease
     metrics = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
-    rankings = {
-        name: rank(scorer, users, metrics=list(metrics), popularity=popularity)
-        for name, scorer in scorers.items()
-    }
+    rankings = {}
+    for name, scorer in scorers.items():
+        seen = users
+        if name not in OF_THE_MODEL:
+            seen = users.without_conditions()
+        rankings[name] = rank(scorer, seen, metrics=list(metrics), popularity=popularity)
     return Compared(split, users, headline, names, ks, rankings, (note,))
 
 
@@ -212,7 +232,8 @@ def _fit_ease(
             continue
         value = 0.0
         if validation is not None:
-            value = rank(ease, validation, metrics=[headline])[headline].value
+            users = validation.without_conditions()
+            value = rank(ease, users, metrics=[headline])[headline].value
         if not values or value > max(values.values()):
             best = ease
         values[l2] = value

@@ -4,10 +4,13 @@ import numpy as np
 
 from ...data import Dataset, History, Items
 from ...evaluation.ranking import Slice, by_activity, by_item_popularity, difference
+from ...recommend import Recommender
 from ...run import Run
 from ..figures import Bars, amounts, bars, classes, levels
 from ..findings.recommender import (
+    COLD,
     KNOWN,
+    MODEL,
     NEIGHBOURS,
     Compared,
     Findings,
@@ -18,7 +21,8 @@ from ..findings.recommender import (
 from ..findings.recommender import findings as measure_recommender
 from ..projection import Plane
 from ..records import Kind, Picture, Section, Table
-from ..text import format_estimate, format_number, metric_title
+from ..text import format_estimate, format_number, metric_title, shorten
+from .given import MOST_CONDITIONS, shown_values
 from .latent import usage
 
 GROUPS = 4
@@ -32,6 +36,9 @@ DRAWN_METRICS = 4
 COLOURED_GENRES = 8
 """The map of the items has at most this many genres in colour."""
 
+
+SUBJECTS = {COLD: "The ranking by features alone, as of users without a history,"}
+"""How sentences call a ranking that is not that of the model."""
 
 HELD_OUT = "held-out items"
 """The name of the items that were to be found, beside those of the rankings."""
@@ -48,10 +55,8 @@ def quality(run: Run, findings: Findings) -> Section | None:
         return None
     sentences = []
     warnings = []
-    for name in compared.rankings:
-        if name == "model":
-            continue
-        sentence, beats = verdict(compared, name)
+    for name, of in _pairs(compared):
+        sentence, beats = verdict(compared, name, of)
         if beats:
             sentences.append(sentence)
         else:
@@ -70,38 +75,48 @@ def quality(run: Run, findings: Findings) -> Section | None:
     )
 
 
-def verdict(compared: Compared, other: str) -> tuple[str, bool]:
-    """Says whether the model beats another ranking.
+def _pairs(compared: Compared) -> list[tuple[str, str]]:
+    """Lists the rankings with those that are measured against them: the model against all others,
+    and the features of users alone, as for new users, against popularity.
+    """
+    pairs = [(name, MODEL) for name in compared.rankings if name != MODEL]
+    if COLD in compared.rankings:
+        pairs.append(("popularity", COLD))
+    return pairs
+
+
+def verdict(compared: Compared, other: str, of: str = MODEL) -> tuple[str, bool]:
+    """Says whether a ranking, that of the model if no other is named, beats another one.
 
     Returns:
-        A sentence, and whether the model is better by more than twice the standard error.
+        A sentence, and whether it is better by more than twice the standard error.
     """
-    model = compared.rankings["model"]
-    lead = difference(model, compared.rankings[other], compared.headline)
+    name = SUBJECTS.get(of, f"The {of}")
+    lead = difference(compared.rankings[of], compared.rankings[other], compared.headline)
     size = format_number(abs(lead.value))
     error = f"(±\u00a0{format_number(lead.standard_error)})"
     by = f"on the {compared.split} users its {metric_title(compared.headline)} is {size}"
     if lead.is_clearly_above:
-        return f"The model beats {other}: {by} above {error}.", True
+        return f"{name} beats {other}: {by} above {error}.", True
     if lead.value > 0:
         sentence = (
-            f"The model does not clearly beat {other}: {by} above, which is within twice the "
+            f"{name} does not clearly beat {other}: {by} above, which is within twice the "
             f"standard error {error}."
         )
         return sentence, False
     if lead.value:
-        return f"The model does not beat {other}: {by} below {error}.", False
-    return f"The model does not beat {other}: both score the same.", False
+        return f"{name} does not beat {other}: {by} below {error}.", False
+    return f"{name} does not beat {other}: both score the same.", False
 
 
 def _metric_table(compared: Compared) -> Table:
     """Makes the table of the metrics beside those of the baselines."""
     head = ["metric", "model"]
     for name in compared.rankings:
-        if name != "model":
+        if name != MODEL:
             head += [name, f"model − {name}"]
     rows = tuple(_metric_row(compared, name) for name in compared.names)
-    model = compared.rankings["model"]
+    model = compared.rankings[MODEL]
     caption = f"Mean over {len(model.users):,} {compared.split} users ± standard error"
     if model.left_out:
         caption += f"; {model.left_out:,} without a held-out item are left out"
@@ -217,7 +232,7 @@ def _by_popularity(compared: Compared, popularity: np.ndarray) -> tuple[Table, P
 def _slice_rows(groups: Slices, metric: str) -> tuple[tuple[str, ...], ...]:
     """Writes a metric of each ranking for each group, one row for a group."""
     rows = []
-    for i, part in enumerate(groups["model"]):
+    for i, part in enumerate(groups[MODEL]):
         cells = [_span(part), f"{part.size:,}"]
         for parts in groups.values():
             cells.append(format_estimate(parts[i].metrics[metric]))
@@ -227,7 +242,7 @@ def _slice_rows(groups: Slices, metric: str) -> tuple[tuple[str, ...], ...]:
 
 def _slice_bars(groups: Slices, metric: str, unit: str) -> tuple[list[str], Bars]:
     """Returns the labels of the groups, whose members are `unit`, and bars of each ranking."""
-    labels = [f"{_span(part)}\n{part.size:,} {unit}" for part in groups["model"]]
+    labels = [f"{_span(part)}\n{part.size:,} {unit}" for part in groups[MODEL]]
     series = {}
     for name, parts in groups.items():
         estimates = [part.metrics[metric] for part in parts]
@@ -250,7 +265,7 @@ def _popularity_bias(compared: Compared, popularity: np.ndarray) -> tuple[str, T
     """Shows what the lists hold of the catalogue, and how popular that is beside what users had."""
     k = compared.k(20)
     ranks = popularity_ranks(popularity)
-    targets = compared.rankings["model"].columns.numpy()
+    targets = compared.rankings[MODEL].columns.numpy()
     target_rank = float(ranks[targets].mean())
     mean_ranks = {}
     coverage = {}
@@ -258,7 +273,7 @@ def _popularity_bias(compared: Compared, popularity: np.ndarray) -> tuple[str, T
         if ranking.mean_popularity_rank:
             mean_ranks[name] = ranking.mean_popularity_rank[k]
             coverage[name] = ranking.coverage[k]
-    model_rank = mean_ranks["model"]
+    model_rank = mean_ranks[MODEL]
     side = "more popular" if model_rank < target_rank else "less popular"
     sentence = (
         f"The lists of {k} hold {coverage['model']:.0%} of the catalogue. What the model "
@@ -285,6 +300,34 @@ def _popularity_bias(compared: Compared, popularity: np.ndarray) -> tuple[str, T
         lambda ax: levels(drawn, "mean popularity rank", ax, grey=HELD_OUT),
     )
     return sentence, table, picture
+
+
+def features(run: Run, findings: Findings) -> Section | None:
+    """Lists what is recommended to users of whom one feature alone is known; None for a run that
+    has no features of users.
+    """
+    if not run.schema.given:
+        return None
+    recommender = Recommender(run)
+    titles = _item_titles(run.items, len(findings.popularity))
+    count = min(NEIGHBOURS, len(titles))
+    tables = []
+    for column in run.schema.given[:MOST_CONDITIONS]:
+        values = shown_values(column)
+        given = {column.name: [shown.word for shown in values]}
+        nothing: tuple[str, ...] = ()
+        histories = dict.fromkeys(range(len(values)), nothing)
+        lists = recommender.recommend_many(histories, count, given=given)
+        rows = []
+        for shown, items in zip(values, lists.items, strict=True):
+            rows.append((shorten(shown.word, 40), *(titles[item] for item in items)))
+        name = shorten(column.name, 40)
+        places = [str(place) for place in range(1, count + 1)]
+        caption = f"The best {count} items by {name} alone; all else is unknown."
+        tables.append(Table((name, *places), tuple(rows), caption, numbers=False))
+    names = ", ".join(shorten(name, 40) for name in run.schema.names_of_conditions)
+    sentence = f"The encoder and the decoder see {names} of each user beside the history."
+    return Section("Features of users", (sentence,), tables=tuple(tables))
 
 
 def neighbours(run: Run, findings: Findings) -> Section | None:
@@ -392,7 +435,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=measure_recommender,
-    parts=(quality, slices, neighbours, maps, health),
+    parts=(quality, slices, features, neighbours, maps, health),
     panels=("validation", "elbo", "quality", "activity", "rates_1", "items"),
     glance=glance,
 )
