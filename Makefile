@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long check docs dist format bench peers install clean
+.PHONY: demo test test-long check docs dist format bench peers install clean page
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, got " + sys.version) if sys.version_info < (3, 11) else None'
@@ -41,6 +41,10 @@ docs: $(STAMP)
 dist: $(STAMP)
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -d dist
+
+# The page that `lowerbound serve` shows, from page/ into the package, where the built files are committed; needs Node 20.19 or newer.
+page:
+	cd page && npm ci --no-audit --no-fund && npm run check && npm run build
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -21,9 +21,11 @@ spin_briefly()
 if TYPE_CHECKING:
     from .anomalies import score
     from .data.describing import describe
+    from .doors.tuning import tune
     from .fitting import fit
     from .imputation import Imputation, impute
     from .model import VAE, Architecture
+    from .neighbours import similar
     from .recipe import Recipe, Training
     from .recommend import Recommender
     from .report import compare
@@ -36,9 +38,11 @@ __getattr__, __dir__ = lazy.exports(
     {
         "anomalies": ("score",),
         "data.describing": ("describe",),
+        "doors.tuning": ("tune",),
         "fitting": ("fit",),
         "imputation": ("Imputation", "impute"),
         "model": ("VAE", "Architecture"),
+        "neighbours": ("similar",),
         "recipe": ("Recipe", "Training"),
         "recommend": ("Recommender",),
         "report": ("compare",),
@@ -61,4 +65,6 @@ __all__ = [
     "impute",
     "load",
     "score",
+    "similar",
+    "tune",
 ]

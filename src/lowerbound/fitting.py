@@ -1,7 +1,7 @@
 """Fitting: from a recipe to a finished run folder, with all that belongs to a run on the way.
 
 A fit trains the model, lets the trackers of the recipe follow it, measures the test split once, and
-writes the report.
+writes the report. A fit that is one trial of a search (`fit_trial`) does neither of the last two.
 """
 
 import csv
@@ -60,6 +60,7 @@ from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
 from .training import Fit, Follower, State
 from .training.checkpoint import latest_checkpoint
+from .training.follower import NOBODY
 from .training.validation import measure_test
 
 MAY_CHANGE_ON_RESUME = (
@@ -116,18 +117,11 @@ def fit(
     Raises:
         LowerboundError: one of its kinds, with one line that says what is wrong.
     """
-    name = "run" if isinstance(recipe, Recipe) else Path(recipe).stem
-    replaced: dict[str, Any] = {}
+    name = name_of(recipe)
     held = None
     if data is not None and is_in_memory(data):
         held = data
-    if data is not None:
-        replaced["data.source"] = source_text(data)
-    if seed is not None:
-        replaced["training.seed"] = seed
-    if devices is not None:
-        replaced["training.devices"] = devices
-    replaced |= settings or {}
+    replaced = settings_asked(data, settings, seed, devices)
     with allowing_code(allow_code):
         complete = complete_recipe(recipe, name, replaced)
     prepare_process(complete)
@@ -145,8 +139,87 @@ def fit(
                 del training
                 give_back_memory()
                 run = session.measure(state)
+                session.save(run)
                 session.report(run, trackers)
     return run
+
+
+def fit_trial(
+    recipe: Recipe,
+    folder: Path,
+    dataset: Dataset,
+    *,
+    held: InMemory | None = None,
+    follower: Follower = NOBODY,
+    progress: bool = True,
+) -> Run:
+    """Fits a recipe as one trial of a search, to data that are open already.
+
+    The folder becomes an ordinary run, but that the test split is not looked at: it is not
+    measured, the run keeps no reference for scores, and no report is written. A fit that was
+    stopped in the folder goes on from its newest checkpoint, and one that ended is read.
+
+    Args:
+        recipe: with all settings, for one process.
+        folder: of the run.
+        dataset: the data of the recipe.
+        held: the data where they are in memory, else None.
+        follower: is told of each epoch, those before a checkpoint too, and may end the fit.
+        progress: show a bar on standard error.
+
+    Raises:
+        LowerboundError: one of its kinds, as `fit` does.
+    """
+    prepare_process(recipe)
+    fabric = make_fabric(recipe.training, all_used=recipe.objective.has_bound)
+    session = open_session(
+        recipe,
+        fabric,
+        folder.name,
+        folder,
+        held=held,
+        resume=_is_begun(folder) and _can_go_on(folder),
+        progress=progress,
+        dataset=dataset,
+    )
+    training = session.prepare_training()
+    with session.lock_folder():
+        session.begin(training, tell=False)
+        if training.state.history:
+            follower.epoch_done(training.state.history)
+        with session.open_trackers() as trackers:
+            state = session.train(training, trackers, follower)
+            del training
+            give_back_memory()
+            run = session.finish(state)
+            session.save(run)
+    return run
+
+
+def name_of(recipe: str | Path | Recipe) -> str:
+    """Returns the name of a recipe: that of its file, or "run" for one that has none."""
+    if isinstance(recipe, Recipe):
+        return "run"
+    return Path(recipe).stem
+
+
+def settings_asked(
+    data: DataSource | None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    devices: int | None = None,
+) -> dict[str, Any]:
+    """Returns what takes the place of values of a recipe, by dotted keys; for the arguments see
+    `fit`.
+    """
+    replaced: dict[str, Any] = {}
+    if data is not None:
+        replaced["data.source"] = source_text(data)
+    if seed is not None:
+        replaced["training.seed"] = seed
+    if devices is not None:
+        replaced["training.devices"] = devices
+    return replaced | dict(settings or {})
 
 
 def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[str, Any]) -> Recipe:
@@ -260,17 +333,19 @@ class Session:
                 _refuse_taken(self.folder)
             yield
 
-    def begin(self, training: Fit) -> None:
-        """Goes to the checkpoint of a run that is resumed, and writes what the run is."""
+    def begin(self, training: Fit, *, tell: bool = True) -> None:
+        """Goes to the checkpoint of a run that is resumed, and writes what the run is.
+
+        Args:
+            training: the fit at its start.
+            tell: whether the process that shows a bar prints what the data are.
+        """
         if self.is_resumed:
             training.resume()
         if self.is_first:
             self._write_description(training.state)
-        if self.shows_progress:
-            dataset = self.dataset
-            splits = tell_splits(dataset.sizes, dataset.schema.unit, dataset.name)
-            for line in (*dataset.notes, splits):
-                print_line(line)
+        if tell and self.shows_progress:
+            tell_data(self.dataset)
         self.fabric.barrier()
 
     def _write_description(self, state: State) -> None:
@@ -297,17 +372,23 @@ class Session:
         tables = self.recipe.describe()
         return watching(self.recipe.tracking, self.folder, tables, first=self.is_first)
 
-    def train(self, training: Fit, trackers: Watch) -> State:
-        """Trains to the end, and returns the state. The model then has the best weights."""
+    def train(self, training: Fit, trackers: Watch, follower: Follower = NOBODY) -> State:
+        """Trains to the end, and returns the state. The model then has the best weights.
+
+        Args:
+            training: the fit, where it begins or goes on.
+            trackers: those of the recipe.
+            follower: is told of each epoch after all else has been done with it.
+        """
         examples = len(self.dataset.train)
         epochs = self.recipe.training.epochs
         done = training.state.epoch * examples
         with bar(epochs, examples, done, show=self.shows_progress) as shown:
-            return training.run(_RunFollower(self, trackers, shown))
+            return training.run(_RunFollower(self, trackers, shown, follower))
 
     def measure(self, state: State) -> Run:
         """Measures the test split, and makes the finished run."""
-        row = dict(state.history[state.best_epoch - 1])
+        measures: dict[str, float] = {}
         if self.dataset.test is not None:
             values = measure_test(
                 self.model,
@@ -316,7 +397,17 @@ class Session:
                 self.recipe.training,
                 processes_of(self.fabric),
             )
-            row |= {f"test_{name}": value for name, value in values.items()}
+            measures = {f"test_{name}": value for name, value in values.items()}
+        return self.finish(state, measures)
+
+    def finish(self, state: State, measures: Mapping[str, float] | None = None) -> Run:
+        """Makes the finished run.
+
+        Args:
+            state: at the end of the training.
+            measures: of the test split, as columns of the metrics; None where it was not measured.
+        """
+        row = dict(state.history[state.best_epoch - 1]) | dict(measures or {})
         return self.make_run(self._summarize(state, row))
 
     def _summarize(self, state: State, row: Mapping[str, float]) -> dict[str, Any]:
@@ -359,10 +450,8 @@ class Session:
         run.held = self.held
         return run
 
-    def report(self, run: Run, trackers: Watch) -> None:
-        """Writes the weights and the summary, what held-out examples score, then the report, which
-        the trackers get too.
-        """
+    def save(self, run: Run) -> None:
+        """Writes the weights and the summary."""
         if not self.is_first:
             return
         lock.refuse_moved(self.folder)
@@ -370,6 +459,11 @@ class Session:
         weights = run.model.state_dict()
         save_tensors(self.folder / "model.safetensors", weights, {"format": str(FORMAT)})
         write_json(self.folder / "summary.json", run.summary)
+
+    def report(self, run: Run, trackers: Watch) -> None:
+        """Writes what held-out examples score, then the report, which the trackers get too."""
+        if not self.is_first:
+            return
         with tolerate_errors("the reference of score"):
             trained = len(self.dataset.train) * run.summary["epochs"]
             anomalies.keep(run, self.dataset, trained)
@@ -377,6 +471,13 @@ class Session:
             command = f"lowerbound report {shlex.quote(str(self.folder))}"
             with tolerate_errors(f"the report ({command} tries again)"):
                 trackers.file(page(run, progress=self.shows_progress))
+
+
+def tell_data(dataset: Dataset) -> None:
+    """Prints how data were read, and how many examples there are to train, validate and test on."""
+    splits = tell_splits(dataset.sizes, dataset.schema.unit, dataset.name)
+    for line in (*dataset.notes, splits):
+        print_line(line)
 
 
 def open_session(
@@ -388,6 +489,7 @@ def open_session(
     held: InMemory | None,
     resume: bool,
     progress: bool,
+    dataset: Dataset | None = None,
 ) -> Session:
     """Finds the folder of a fit, opens its data and builds its model.
 
@@ -399,6 +501,7 @@ def open_session(
         held: the data where they are in memory, else None.
         resume: whether the fit goes on from what the folder holds.
         progress: whether a bar is shown.
+        dataset: the data of the recipe where they are open already.
 
     Raises:
         RunError: the folder holds a run already, or there is nothing to resume, or what is there is
@@ -410,7 +513,8 @@ def open_session(
         folder = find_folder(name, out, resume=resume)
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
-    dataset = recipe.data.open(source=held)
+    if dataset is None:
+        dataset = recipe.data.open(source=held)
     if held is not None:
         _refuse_different_data(dataset, processes_of(fabric))
     recipe = limit_epochs(recipe, len(dataset.train))
@@ -499,12 +603,16 @@ class _RunFollower(Follower):
         session: the fit that is followed.
         trackers: get the numbers of each epoch, and pictures now and then.
         shown: shows how far the fit is.
+        other: another follower, which is told of each epoch and may end the fit.
     """
 
-    def __init__(self, session: Session, trackers: Watch, shown: FitProgress) -> None:
+    def __init__(
+        self, session: Session, trackers: Watch, shown: FitProgress, other: Follower
+    ) -> None:
         self.session = session
         self.trackers = trackers
         self.shown = shown
+        self.other = other
 
     def progress(self, epoch: int, examples: int, text: str) -> None:
         self.shown.steps(epoch, examples, text)
@@ -523,6 +631,10 @@ class _RunFollower(Follower):
                 pictures = glance(self.session.make_run({}), self.session.dataset)
                 for name, picture in pictures.items():
                     self.trackers.picture(name, picture, epoch)
+        self.other.epoch_done(history)
+
+    def ends_fit(self) -> bool:
+        return self.other.ends_fit()
 
 
 @contextmanager
@@ -601,9 +713,9 @@ def find_folder(name: str, out: str | Path | None, *, resume: bool) -> Path:
     if out is not None:
         folder = Path(out)
     elif resume:
-        folder = _latest_numbered(default)
+        folder = latest_numbered(default)
     else:
-        folder = _first_free(default)
+        folder = first_free(default)
     is_begun = _is_begun(folder)
     if resume and not is_begun:
         raise RunError(f"there is no run in {folder} to resume")
@@ -621,12 +733,12 @@ def _numbered(folder: Path) -> Iterator[Path]:
         yield folder.with_name(f"{folder.name}-{i}")
 
 
-def _first_free(folder: Path) -> Path:
+def first_free(folder: Path) -> Path:
     """Returns the first of the numbered folders that does not exist."""
     return next(path for path in _numbered(folder) if not path.exists())
 
 
-def _latest_numbered(folder: Path) -> Path:
+def latest_numbered(folder: Path) -> Path:
     """Returns the last numbered folder before the first gap, or `folder` itself."""
     latest = folder
     for path in _numbered(folder):

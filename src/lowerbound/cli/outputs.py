@@ -17,16 +17,13 @@ from ..report.text import column_names
 from ..run import Run
 from ..run.given import refuse_unknown_conditions
 from ..system.files import replacing, write_frame, write_frames
-from ..system.image_grid import tiles, to_unit_interval
+from ..system.image_grid import to_png, to_unit_interval
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 TABLE_ENDINGS = (".csv", ".parquet")
 """The endings of files that hold a table."""
-
-SMALLEST_TILE = 56
-"""Images of fewer pixels in height are enlarged, by a whole factor, to at most this height."""
 
 
 def suffix(path: Path, allowed: tuple[str, ...], of: str = "") -> str:
@@ -63,16 +60,13 @@ def write_table(path: Path, columns: Any) -> None:
 
 def write_png(path: Path, images: np.ndarray) -> None:
     """Writes a grid of images (N, C, H, W) in [0, 1]; small images are enlarged."""
-    from PIL import Image
+    write_bytes(path, to_png(images))
 
-    zoom = max(1, SMALLEST_TILE // images.shape[2])
-    enlarged = images.repeat(zoom, axis=2).repeat(zoom, axis=3)
-    pixels = tiles(enlarged, gap=2)
-    if pixels.shape[-1] == 1:
-        pixels = pixels.squeeze(-1)
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file."""
     with replacing(path) as temporary:
-        # Pillow takes the format from the ending, and the file name `..png` has none.
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        temporary.write_bytes(content)
 
 
 def write_samples(

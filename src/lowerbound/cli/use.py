@@ -171,7 +171,7 @@ def imputation_lines(written: Any) -> list[str]:
     return lines
 
 
-LIST_OPTIONS = ("--history", "--allow", "--deny")
+LIST_OPTIONS = ("--history", "--allow", "--deny", "--search")
 """These options take every value up to the next option."""
 
 

@@ -206,7 +206,11 @@ def draw_shared(
 
 
 def _draw_common(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int) -> Tensor:
-    """Draws for one example, and returns it for each, of the shape of x."""
+    """Draws for one example, and returns it for each, of the shape and type of x.
+
+    It is drawn in float32, whatever that type is: a stream gives other numbers in float64, and what
+    is computed in both is to differ by rounding alone.
+    """
     shape_of_one = list(x.shape)
     shape_of_one[dim] = 1
-    return draw(x.new_zeros(shape_of_one)).expand(x.shape)
+    return draw(x.new_zeros(shape_of_one, dtype=torch.float32)).to(x).expand(x.shape)

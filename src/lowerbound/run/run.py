@@ -38,6 +38,7 @@ from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positiv
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES, log_likelihoods
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..evaluation.probe import Probes, probe_model
+from ..hub import fetch, is_address, read_address
 from ..model import VAE
 from ..recipe import Recipe
 from ..sparse import SparseRows
@@ -185,14 +186,20 @@ class Run:
         """Opens a source as other data than the run's own, whatever it holds: no split is cut from
         it, and no user is left out. How it was read is printed, as `fit` does.
         """
-        other = replace(self.recipe.data, validation=0, test=0)
-        dataset = other.open(self.schema, self.items, other=True, source=source)
+        dataset = self.open_other(source)
         for note in dataset.notes:
             # Batches in memory come one after another, and would tell the same of each.
             if not (is_in_memory(source) and note in self.told):
                 self.tell(note)
             self.told.add(note)
         return dataset
+
+    def open_other(self, source: DataSource) -> Dataset:
+        """Opens a source as `other_data` does, and prints nothing: `Dataset.notes` says how it was
+        read.
+        """
+        other = replace(self.recipe.data, validation=0, test=0)
+        return other.open(self.schema, self.items, other=True, source=source)
 
     def _own_data(self) -> Dataset:
         """Opens what the run was fitted to, where the run looks for it."""
@@ -425,10 +432,24 @@ class Run:
         Returns:
             A page that a notebook shows, and that can be opened as a file.
         """
-        # Reports stand above runs, and are found by name: nothing here depends on them.
-        package = f"{__package__.rpartition('.')[0]}.report"
-        show = lazy.attributes(package, {"inline": ("show",)})("show")
+        show = _from_above("report", "inline", "show")
         return show(self, source, examples=examples, again=again)
+
+    def similar(
+        self,
+        to: Any,
+        source: DataSource | None = None,
+        *,
+        k: int = 10,
+        metric: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Finds the examples that are most like one by their codes, see `lowerbound.similar`, which
+        takes the same arguments and knows the other options.
+        """
+        return _from_above("neighbours", "search", "similar")(
+            self, to, source, k=k, metric=metric, **options
+        )
 
     def encode(self, x: Examples, *, given: Given | None = None) -> list[Tensor]:
         """Encodes examples.
@@ -498,7 +519,7 @@ class Run:
                 standardises, codes of columns of several kinds.
         """
         refuse_units(units)
-        self._refuse_level(lowest)
+        self.refuse_level(lowest)
         parts = []
         with evaluating(self.model, 0):
             for batch in self._batches(x, given):
@@ -657,7 +678,7 @@ class Run:
         refuse_units(units)
         refuse_unknown_conditions(given or {}, self.schema.given)
         latents = self.model.latents
-        self._refuse_level(level)
+        self.refuse_level(level)
         if isinstance(z, np.ndarray):
             z = torch.from_numpy(z)
         self.model.refuse_latents(z, level)
@@ -772,7 +793,7 @@ class Run:
         count = positive(groups, what="groups") * positive(draws, what="draws")
         numbers = count * math.prod(self.schema.shape)
         refuse_beyond_memory(numbers, f"{groups:,} groups of {draws:,} draws")
-        self._refuse_level(level)
+        self.refuse_level(level)
         codes = self._codes_drawn(groups, given, seed)
         weight = next(self.model.parameters())
         if codes is not None:
@@ -789,7 +810,7 @@ class Run:
         joined = torch.cat(means)
         return presented([joined.reshape(groups, draws, *joined.shape[1:])], self.schema, units)
 
-    def _refuse_level(self, level: int) -> None:
+    def refuse_level(self, level: int) -> None:
         """Raises ConfigError if there is no such level; 0 is that of z1."""
         known = range(len(self.model.latents.sizes))
         if isinstance(level, bool) or level not in known:
@@ -952,6 +973,51 @@ class Run:
             temperature=temperature,
         )
 
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Writes the run with a model card into a new or empty folder, which `load` takes.
+
+        Only known files are copied: no checkpoints, trackers or reports. Folders of this machine
+        are taken out of the recipe.
+
+        Args:
+            folder: where it is written.
+            options: `measures=`, what `evaluate` returned, for the card (None measures the test
+                split, where the data are here); `leave_out=`, names of files that are to stay, such
+                as `["conditions.safetensors"]`; `license=` of the weights.
+
+        Raises:
+            RunError: the folder holds something, or the run is not finished.
+        """
+        from .sharing import save_pretrained
+
+        save_pretrained(self, folder, **options)
+
+    def push_to_hub(self, repository: str, *, private: bool = True, **options: Any) -> str:
+        """Sends the run with a model card to the Hugging Face hub, and prints what goes there.
+
+        Args:
+            repository: "OWNER/NAME", which is made where there is none.
+            private: whether only the owner is to see it.
+            options: those of `save_pretrained`; `revision=`, a branch; `message=` of the commit;
+                `token=` of the hub.
+
+        Returns:
+            The URL of the repository; `lowerbound.load("hf://OWNER/NAME")` loads it.
+
+        Raises:
+            RunError: the hub cannot be reached, or refuses.
+            ConfigError: the repository is public already, and was to be private.
+        """
+        from .sharing import push_to_hub
+
+        return push_to_hub(self, repository, private=private, **options)
+
+
+def _from_above(package: str, module: str, name: str) -> Any:
+    """Returns what stands above runs in the house, by its name: nothing here depends on it."""
+    above = f"{__package__.rpartition('.')[0]}.{package}"
+    return lazy.attributes(above, {module: (name,)})(name)
+
 
 def _choose_split(dataset: Dataset, split: str | None, *, is_given: bool) -> tuple[str, Split]:
     """Returns the name of a split and its examples; by default the test split, or all of a source
@@ -1001,7 +1067,7 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     best weights so far, and one line says so.
 
     Args:
-        folder: the run folder.
+        folder: the run folder, or the address `hf://OWNER/NAME@REVISION` of a run on a hub.
         allow_code: whether the parts that the recipe names as `package.module:Class` may be
             imported, which runs their modules.
 
@@ -1010,6 +1076,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
         out of it.
         LowerboundError: another of its kinds, where its recipe or its catalogue are not right.
     """
+    if is_address(folder):
+        folder = fetch(read_address(folder))
     folder = Path(folder)
     is_finished = _refuse_no_run(folder)
     facts = read_table(folder, "data.json")

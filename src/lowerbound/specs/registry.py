@@ -91,7 +91,7 @@ def _resolve(module: str, base: type, value: Any) -> Any:
 def _member(module: str, base: type, name: Any) -> type:
     """Gives one class of a catalogue by its name."""
     known = members(module, base)
-    if name in known:
+    if isinstance(name, str) and name in known:
         return known[name]
     kind = re.sub("(?<=[a-z])(?=[A-Z])", " ", base.__name__).lower()
     if name:

@@ -1,8 +1,12 @@
 """Image arrays as PNG files, figures and trackers show them, made without matplotlib."""
 
+import io
 import math
 
 import numpy as np
+
+SMALLEST_TILE = 56
+"""Images of fewer pixels in height are enlarged, by a whole factor, to at most this height."""
 
 
 def tiles(images: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
@@ -42,3 +46,17 @@ def to_unit_interval(images: np.ndarray, low: float, high: float) -> np.ndarray:
     if low >= 0 and high <= 1:
         return images
     return (images - low) / max(high - low, 1e-12)
+
+
+def to_png(images: np.ndarray) -> bytes:
+    """Returns a grid of images (N, C, H, W) in [0, 1] as a PNG; small images are enlarged."""
+    from PIL import Image
+
+    zoom = max(1, SMALLEST_TILE // images.shape[2])
+    enlarged = images.repeat(zoom, axis=2).repeat(zoom, axis=3)
+    pixels = tiles(enlarged, gap=2)
+    if pixels.shape[-1] == 1:
+        pixels = pixels.squeeze(-1)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()

@@ -9,20 +9,27 @@ from filelock import FileLock, Timeout
 from ..errors import RunError
 from .files import writing
 
+LOCK = "checkpoint/.lock"
+"""The file in a run folder that stands for the lock."""
+
 _held_locks: dict[Path, tuple[int, int] | None] = {}
 """The identity of the lock file of each run folder that this process has locked."""
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, file: str = LOCK) -> Iterator[None]:
     """Keeps other processes from writing a run folder during the block.
 
     The lock ends with the process, however the process ends.
 
+    Args:
+        folder: of the run, or another folder that one process writes at a time.
+        file: the file in it that stands for the lock.
+
     Raises:
         RunError: another process has the lock, or the folder cannot be written.
     """
-    path = folder / "checkpoint" / ".lock"
+    path = folder / file
     with writing(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, blocking=False)
@@ -58,7 +65,7 @@ def refuse_moved(folder: Path) -> None:
     """
     if folder not in _held_locks:
         return
-    if _file_identity(folder / "checkpoint" / ".lock") != _held_locks[folder]:
+    if _file_identity(folder / LOCK) != _held_locks[folder]:
         raise RunError(
             f"{folder} was moved or removed while the fit wrote it; nothing more is written there"
         )

@@ -134,6 +134,12 @@ def _remove_old(folder: Path, last: Path) -> None:
         _remove(path)
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Removes all checkpoints in a folder, of a fit that is not to go on."""
+    for path in _newest_first(folder):
+        _remove(path)
+
+
 def _remove(path: Path) -> None:
     """Removes a checkpoint. Its name goes first, so that a part of one is never seen."""
     renamed = path.with_name(f"{UNFINISHED}{path.name}")

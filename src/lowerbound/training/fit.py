@@ -88,7 +88,7 @@ class Fit:
         """Trains to the end, or until validation has not improved for `patience` epochs.
 
         Args:
-            follower: is told of each epoch, and of the progress within it.
+            follower: is told of each epoch, and of the progress within it; it may end the fit.
 
         Raises:
             NonFiniteError: the loss is NaN or infinite; names the step and the term.
@@ -182,6 +182,8 @@ class Fit:
         patience = self.settings.patience
         if patience is not None and f"validation_{self.monitor}" in row:
             state.stopped = state.epoch - state.best_epoch >= patience
+        if self.follower.ends_fit():
+            state.stopped = True
 
     def _tell_skipped(self) -> None:
         """Prints one line where nearly all steps are left out from this epoch on."""

@@ -16,6 +16,14 @@ class Follower:
             text: what to show beside it, such as the bound so far.
         """
 
+    def ends_fit(self) -> bool:
+        """Says, once an epoch has been told, whether the fit is to end with it, as patience ends
+        it: in order, with its checkpoint and its best weights.
+
+        It is asked in each process, and must say the same in all.
+        """
+        return False
+
 
 NOBODY = Follower()
 """The follower of a fit that nobody follows."""

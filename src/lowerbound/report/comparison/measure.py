@@ -14,6 +14,7 @@ from ...evaluation import Estimate
 from ...evaluation.batches import positive
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...evaluation.measure import LIKELIHOOD_EXAMPLES, Measured, MeasureSettings, measure_split
+from ...families import Family
 from ...run import Run
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex
@@ -560,18 +561,29 @@ def _kinds(entries: Sequence[Entry]) -> list[str]:
         return []
     kinds = []
     for entry in entries:
-        parts = []
-        if entry.caveat:
-            parts.append(entry.caveat)
-        # A distribution over the places of the event, not over its values: its figures are of
-        # another kind than all others.
         likelihood = entry.run.recipe.model.likelihood
-        if likelihood.over_places:
-            parts.append(f"{type(likelihood).__name__}, of counts")
-        if entry.examples.draw != "none":
-            parts.append("of pixels drawn by data.binarize")
-        kinds.append("; ".join(parts) or "a normalised likelihood of the values")
+        kinds.append(likelihood_kind(likelihood, entry.examples, entry.caveat))
     return kinds
+
+
+def likelihood_kind(likelihood: Family, examples: Split, caveat: str | None) -> str:
+    """Says what the log-likelihoods of a model are: those of one kind can be compared.
+
+    Args:
+        likelihood: of the model.
+        examples: what is measured.
+        caveat: what a report must say of this likelihood on these examples, or None.
+    """
+    parts = []
+    if caveat:
+        parts.append(caveat)
+    # A distribution over the places of the event, not over its values: its figures are of another
+    # kind than all others.
+    if likelihood.over_places:
+        parts.append(f"{type(likelihood).__name__}, of counts")
+    if examples.draw != "none":
+        parts.append("of pixels drawn by data.binarize")
+    return "; ".join(parts) or "a normalised likelihood of the values"
 
 
 def _warnings(

@@ -5,9 +5,13 @@ from fastapi import APIRouter
 
 def routers_of_runs() -> list[APIRouter]:
     """Returns the routers of one run each, reached by `/runs/{name}`."""
-    return []
+    from . import maps, rows
+
+    return [maps.router, rows.router]
 
 
 def routers_of_all() -> list[APIRouter]:
     """Returns the routers of all runs together."""
-    return []
+    from . import compare
+
+    return [compare.router]
