@@ -54,6 +54,15 @@ RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run, or hf://OWNER/NAME.")
 ]
 
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Of a recommender with features of users: their table [default: that of the fit].",
+    ),
+]
+"""The option of commands that read users with their features."""
+
 Source = Annotated[
     str | None, typer.Option("--data", metavar="SOURCE", help="Name of a data set, or a path.")
 ]

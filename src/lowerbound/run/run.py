@@ -417,7 +417,7 @@ class Run:
 
     def report(
         self,
-        source: str | Path | None = None,
+        source: DataSource | None = None,
         *,
         examples: int | None = None,
         again: bool = False,
