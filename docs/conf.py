@@ -91,7 +91,7 @@ def skip_of_others(
     app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any
 ) -> bool | None:
     """Leaves out the methods that another library puts into our classes."""
-    if inspect.isroutine(member) and not str(member.__module__).startswith("lowerbound"):
+    if inspect.isfunction(member) and not str(member.__module__).startswith("lowerbound"):
         return True
     return None
 
