@@ -66,7 +66,12 @@ class Interrupted(LowerboundError):
 
     def __init__(self, message: str, signal_number: int = 2) -> None:
         super().__init__(message)
+        self.signal_number: int = signal_number
         self.exit_code: int = 128 + signal_number
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns what IPython shows below a cell that was interrupted: one line, no traceback."""
+        return [str(self)]
 
 
 def unknown(

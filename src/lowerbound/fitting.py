@@ -25,7 +25,7 @@ from .data.memory import DataSource, InMemory, is_in_memory, source_text
 from .distributed.launch import make_fabric, processes_of
 from .distributed.processes import Processes
 from .distributed.supervision import launched
-from .errors import ConfigError, DataError, RunError, one_line
+from .errors import ConfigError, DataError, Interrupted, RunError, one_line
 from .evaluation.batches import evaluating, placed
 from .model import VAE, as_batch, factors
 from .recipe import Recipe
@@ -42,6 +42,7 @@ from .system.files import (
     UNFINISHED,
     exists,
     expand_home,
+    is_file,
     read_json,
     remove_unfinished,
     write_json,
@@ -138,9 +139,10 @@ def fit(
                 # The optimiser's state goes before the test split is measured.
                 del training
                 give_back_memory()
-                run = session.measure(state)
-                session.save(run)
-                session.report(run, trackers)
+                with session.ending_in_order():
+                    run = session.measure(state)
+                    session.save(run)
+                    session.report(run, trackers)
     return run
 
 
@@ -384,7 +386,43 @@ class Session:
         epochs = self.recipe.training.epochs
         done = training.state.epoch * examples
         with bar(epochs, examples, done, show=self.shows_progress) as shown:
-            return training.run(_RunFollower(self, trackers, shown, follower))
+            try:
+                return training.run(_RunFollower(self, trackers, shown, follower))
+            except Interrupted as stop:
+                if self.held is None:
+                    raise
+                told, _, _ = str(stop).partition("; go on with")
+                message = f"{told}; go on with {self._resuming_in_python}"
+                raise Interrupted(message, stop.signal_number) from None
+
+    @property
+    def _resuming_in_python(self) -> str:
+        """Says how a fit to data in memory goes on, for which they must be given again."""
+        recipe = f"{self.folder}/recipe.toml"
+        return (
+            f"lowerbound.fit({recipe!r}, data=..., out={str(self.folder)!r}, resume=True), and the "
+            "same data"
+        )
+
+    @contextmanager
+    def ending_in_order(self) -> Iterator[None]:
+        """Words the end of a fit that is stopped when all epochs are done, within the block.
+
+        Raises:
+            Interrupted: Ctrl-C; the checkpoint holds the trained weights.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            folder = shlex.quote(str(self.folder))
+            way = f"go on with: lowerbound fit {folder}/recipe.toml --out {folder} --resume"
+            if self.held is not None:
+                way = f"go on with {self._resuming_in_python}"
+            if is_file(self.folder / "summary.json"):
+                way = f"lowerbound report {folder} writes the report"
+            raise Interrupted(
+                f"stopped after the last epoch; the run in {folder} can be used as it is; {way}"
+            ) from None
 
     def measure(self, state: State) -> Run:
         """Measures the test split, and makes the finished run."""

@@ -115,6 +115,25 @@ class RecommendedItems(list[Recommendation]):
         super().__init__(recommendations)
         self.unknown = unknown
 
+    def to_frame(self) -> "DataFrame":
+        """Makes a Polars frame with the columns rank (from 1), item, title (where known) and
+        score.
+        """
+        import polars
+
+        columns: dict[str, Any] = {
+            "rank": range(1, len(self) + 1),
+            "item": [each.item for each in self],
+        }
+        if any(each.title is not None for each in self):
+            columns["title"] = [each.title for each in self]
+        columns["score"] = [each.score for each in self]
+        return polars.DataFrame(columns, strict=False)
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the list as a table."""
+        return self.to_frame()._repr_html_()
+
 
 class Reason(NamedTuple):
     """An item of a history that speaks for a recommended one.
@@ -182,6 +201,14 @@ class Recommendations:
     def __len__(self) -> int:
         """The number of users, n."""
         return len(self.users)
+
+    def __repr__(self) -> str:
+        """Returns how many lists there are, and the first and last rows of them."""
+        return f"Recommendations for {len(self):,} users\n{self.to_frame()}"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the rows of all lists as a table."""
+        return self.to_frame()._repr_html_()
 
     @property
     def counts(self) -> np.ndarray:
@@ -287,9 +314,10 @@ class Recommender:
         There are fewer than k where no more are left.
 
         Args:
-            history: items by id or title, or a mapping of them to weights. Items that the run
-                does not know are left out, and stand in `unknown` of the result. It may be empty
-                where a feature of the user is given.
+            history: items by id or title, or a mapping of them to weights, or of what
+                `recommend_many` takes a matrix of one row or a frame of one user. Items that the
+                run does not know are left out, and stand in `unknown` of the result. It may be
+                empty where a feature of the user is given.
             k: the length of the list, at most.
             given: features of the user by name, in the words of the data, for a run that was fitted
                 with some (`data.given`). What is not named is not known.
@@ -624,6 +652,8 @@ class Recommender:
         Raises:
             ConfigError: nothing may be recommended.
         """
+        if allow is None and isinstance(deny, list | tuple) and not deny:
+            return np.empty(0, np.int64), ()
         is_allowed = np.full(len(self.catalogue.ids), allow is None)
         allowed, unknown_allowed = self._reader.find(allow or ())
         denied, unknown_denied = self._reader.find(deny)

@@ -417,7 +417,7 @@ class Run:
 
     def report(
         self,
-        source: str | Path | None = None,
+        source: DataSource | None = None,
         *,
         examples: int | None = None,
         again: bool = False,
@@ -434,6 +434,21 @@ class Run:
         """
         show = _from_above("report", "inline", "show")
         return show(self, source, examples=examples, again=again)
+
+    def explore(self, source: str | Path | None = None, **options: Any) -> Any:
+        """Opens the page of the run: a notebook shows it, elsewhere its address is printed.
+
+        A server on this machine answers it until `close()` of what is returned, or until this
+        process ends. It needs `pip install "lowerbound[serve]"`.
+
+        Args:
+            source: where the run's own data are, if they are not where they were.
+            options: `height` of the page in pixels, and `allow_code` as `lowerbound.load` takes it.
+
+        Raises:
+            RunError: the server does not start; says why.
+        """
+        return _from_above("doors", "exploring", "explore")(self, source, **options)
 
     def similar(
         self,
@@ -888,6 +903,11 @@ class Run:
             RunError: the folder of the run does not hold them, or they are damaged.
         """
         path = within(self.folder, CONDITIONS_FILE)
+        if not exists(path):
+            raise RunError(
+                f"{self.folder} holds no conditions of training rows to draw from ({path.name} is "
+                f"not there): give all of {', '.join(self.schema.names_of_conditions)}"
+            )
         return KnownConditions(self.schema.given, read_conditions(path, self.schema))
 
     def draw_conditions(

@@ -51,5 +51,8 @@ def interruption(
     run = checkpoints.parent
     recipe = shlex.quote(f"{run}/recipe.toml")
     command = f"lowerbound fit {recipe} --out {shlex.quote(str(run))} --resume"
-    message = f"stopped at {position}; the checkpoint is written; go on with: {command}"
+    message = (
+        f"stopped at {position}; the run can be used as far as it has come; the checkpoint is "
+        f"written; go on with: {command}"
+    )
     return Interrupted(message, signal)
