@@ -21,6 +21,7 @@ spin_briefly()
 if TYPE_CHECKING:
     from .anomalies import score
     from .data.describing import describe
+    from .doors.export import export
     from .doors.tuning import tune
     from .fitting import fit
     from .imputation import Imputation, impute
@@ -38,6 +39,7 @@ __getattr__, __dir__ = lazy.exports(
     {
         "anomalies": ("score",),
         "data.describing": ("describe",),
+        "doors.export": ("export",),
         "doors.tuning": ("tune",),
         "fitting": ("fit",),
         "imputation": ("Imputation", "impute"),
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "compare",
     "describe",
+    "export",
     "fit",
     "impute",
     "load",

@@ -152,6 +152,52 @@ def common_noise(seed: int) -> Iterator[None]:
         _common.reset(token)
 
 
+class HeldNoise:
+    """The noise of a block of `common_noise`, held so that it can be given again.
+
+    A graph that is exported holds it as numbers: it draws nothing.
+    """
+
+    def __init__(self) -> None:
+        self.draws: list[Tensor] = []
+        self._given = 0
+        self._is_recording = False
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Holds what is drawn during the block."""
+        with self._used(is_recording=True):
+            yield
+
+    @contextmanager
+    def repeated(self) -> Iterator[None]:
+        """Gives what is held again during the block, from the first draw on."""
+        with self._used(is_recording=False):
+            yield
+
+    @contextmanager
+    def _used(self, *, is_recording: bool) -> Iterator[None]:
+        self._given = 0
+        self._is_recording = is_recording
+        token = _held.set(self)
+        try:
+            yield
+        finally:
+            _held.reset(token)
+
+    def draw(self, draw: Callable[[], Tensor]) -> Tensor:
+        """Returns the next draw: one that is held, or a new one, which is held from now on."""
+        if self._is_recording:
+            self.draws.append(draw())
+            return self.draws[-1]
+        self._given += 1
+        return self.draws[self._given - 1]
+
+
+_held: ContextVar[HeldNoise | None] = ContextVar("held", default=None)
+"""What holds the noise of the block of `common_noise` that is open, if something does."""
+
+
 def seed_of_common_noise() -> int | None:
     """Returns the seed of the block of `common_noise` that is open; None outside of any."""
     return _common.get()
@@ -206,7 +252,18 @@ def draw_shared(
 
 
 def _draw_common(draw: Callable[[Tensor], Tensor], x: Tensor, dim: int) -> Tensor:
-    """Draws for one example, and returns it for each, of the shape of x."""
+    """Draws for one example, and returns it for each, of the shape and type of x.
+
+    It is drawn in float32, whatever that type is: a stream gives other numbers in float64, and what
+    is computed in both is to differ by rounding alone.
+    """
     shape_of_one = list(x.shape)
     shape_of_one[dim] = 1
-    return draw(x.new_zeros(shape_of_one)).expand(x.shape)
+
+    def draw_one() -> Tensor:
+        return draw(x.new_zeros(shape_of_one, dtype=torch.float32)).to(x)
+
+    held = _held.get()
+    if held is None:
+        return draw_one().expand(x.shape)
+    return held.draw(draw_one).expand(x.shape)

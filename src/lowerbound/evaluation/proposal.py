@@ -325,12 +325,16 @@ class Sampler:
         n-th time the first n levels, in the order of the topology, are right, and stay as they are.
         """
         levels = self.model.infer(batch, count).levels
-        seed = int(torch.randint(2**62, ()))
+        seed = self._new_seed()
         zs = _stretched_draws(levels, count, factor, seed)
         for _ in levels[1:]:
             levels = self.model.at(batch, zs).levels
             zs = _stretched_draws(levels, count, factor, seed)
         return zs
+
+    def _new_seed(self) -> int:
+        """Draws a seed from the present random stream."""
+        return int(torch.randint(2**62, ()))
 
 
 def _stretched_draws(levels: Sequence[Level], count: int, factor: float, seed: int) -> list[Tensor]:

@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Independent, constraints
 
 from ..networks.limits import bounded
 from ..specs.checked import checked
+from ..system.tracing import is_exporting
 from .base import Family, squash
 
 NEAREST_EDGES = 20
@@ -89,6 +90,9 @@ def mean_of_rounded(location: Tensor, scale: Tensor, levels: int) -> Tensor:
         return _sum_over_edges(location, scale, 0, edges) / edges
     passed = _smooth_sum_over_edges(location, scale.clamp(min=1), edges)
     is_steep = scale < 1
+    if is_exporting():  # a graph computes both, whatever the scales
+        steep = _sum_over_nearest_edges(location, scale.clamp(max=1), edges)
+        return torch.where(is_steep, steep, passed) / edges
     if is_steep.any():
         steep = _sum_over_nearest_edges(location[is_steep], scale[is_steep], edges)
         passed = passed.masked_scatter(is_steep, steep)

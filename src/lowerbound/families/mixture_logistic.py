@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Independent, constraints
 
 from ..networks.limits import bounded
 from ..specs.checked import checked
+from ..system.tracing import is_exporting
 from .base import FamilyWithHead
 from .logistic import (
     LARGEST_LOG_SCALE,
@@ -19,7 +20,7 @@ from .logistic import (
     rounded,
     standard_logistic,
 )
-from .mixture_density import Layout, LogProb, Parts
+from .mixture_density import Layout, LogProb, Parts, log_prob_at_once
 from .place import Place
 
 PIECE = 2**22
@@ -55,7 +56,10 @@ class _Pixels:
         batch = torch.broadcast_shapes(leading, self.batch_shape)
         features = self.features.expand(*batch, self.layout.features, *self.places)
         x = value.expand(*batch, channels, *self.places)
-        log_prob = LogProb.apply(
+        compute = LogProb.apply
+        if is_exporting():
+            compute = log_prob_at_once
+        log_prob = compute(
             features.reshape(-1, self.layout.features, pixels),
             x.reshape(-1, channels, pixels),
             self.start,
@@ -120,6 +124,9 @@ class _Pixels:
         """
         pixels = math.prod(self.places)
         features = self.features.reshape(-1, self.layout.features, pixels)
+        if is_exporting():
+            values = compute(self.layout.split(features + self.start))
+            return values.reshape(*self.batch_shape, self.layout.channels, *self.places)
         rows = torch.arange(len(features), device=features.device).repeat(math.prod(shape))
         pieces = []
         for chosen in rows.split(max(1, PIECE // (self.layout.features * pixels))):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .address import Address, is_address, read_address
     from .card import Facts, Figure, write_card
     from .contents import KNOWN, MAY_STAY, copy_run
+    from .registry import log_model
     from .transfer import fetch, push
 
 __getattr__: Callable[[str], Any]
@@ -25,6 +26,7 @@ __getattr__, __dir__ = lazy.exports(
         "address": ("Address", "is_address", "read_address"),
         "card": ("Facts", "Figure", "write_card"),
         "contents": ("KNOWN", "MAY_STAY", "copy_run"),
+        "registry": ("log_model",),
         "transfer": ("fetch", "push"),
     },
 )
@@ -38,6 +40,7 @@ __all__ = [
     "copy_run",
     "fetch",
     "is_address",
+    "log_model",
     "push",
     "read_address",
     "write_card",

@@ -19,6 +19,7 @@ from torch.distributions import (
 )
 
 from ..batch import Batch, Values
+from ..distributed.precision import Float32Draws
 from ..distributed.processes import seed_of_common_noise
 from ..errors import ConfigError
 
@@ -150,7 +151,8 @@ def sample(p: Any, shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
     if seed_of_common_noise() is None:
         return p.sample(shape)
     if not p.batch_shape:
-        value = p.sample(torch.Size([1])).squeeze(0)
+        with Float32Draws():
+            value = p.sample(torch.Size([1])).squeeze(0)
         return value.expand(*shape, *value.shape)
     with torch.no_grad():
         return p.rsample(shape)

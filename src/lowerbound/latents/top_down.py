@@ -180,7 +180,7 @@ class TopDown(Latents):
     def descend(self, z: Tensor, level: int, given: Tensor | None = None) -> Tensor:
         top = z
         if level < len(self.rungs):
-            top = code(apply_conditional(self.prior, None, given)).expand(len(z), -1)
+            top = code(apply_conditional(self.prior, None, given)).expand(z.shape[0], -1)
         return self._descend(top, _mean_but(z, level), given).context
 
     def vary(self, level: int, groups: int, draws: int, given: Tensor | None = None) -> Tensor:

@@ -163,7 +163,7 @@ class TableFeatures(nn.Module):
         """Returns the indicators of the levels of all columns, side by side."""
         levelled = self.get_buffer("levelled")
         places = codes[:, levelled].long() + self.get_buffer("starts")
-        indicators = codes.new_zeros(len(codes), self.level_count)
+        indicators = codes.new_zeros(codes.shape[0], self.level_count)
         return indicators.scatter(1, places, observed[:, levelled].to(codes.dtype))
 
 

@@ -379,7 +379,7 @@ class VAE(nn.Module):
             raise ShapeError("this model takes no conditions, got a batch with some")
         if batch.given is None:
             raise ShapeError("this model is conditional, got a batch without conditions")
-        wanted = (len(batch.x), *self.conditions)
+        wanted = (batch.x.shape[0], *self.conditions)
         if tuple(batch.given.shape) != wanted:
             raise ShapeError(
                 f"this model takes conditions of shape {wanted}, got {tuple(batch.given.shape)}"

@@ -68,7 +68,7 @@ class Joined(nn.Module):
         Without conditions nothing is known of any example, for which zeros stand.
         """
         if given is None:
-            given = x.new_zeros(len(x), self.width)
+            given = x.new_zeros(x.shape[0], self.width)
         if self.flat:
             x = x.flatten(1)
         return self.network(join(x, given, x.dim() - 1))

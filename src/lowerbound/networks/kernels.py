@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ..sparse import compute_type
+from ..system.tracing import is_exporting
 
 FEW_OUTPUTS = 2
 """A convolution with up to this many outputs is faster as a matrix product, whatever its kernel.
@@ -48,6 +49,8 @@ class Last(nn.Conv2d):
 def _is_measured(x: Tensor) -> bool:
     """Says whether PyTorch would use the kernels that those of this file were measured against."""
     if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if is_exporting():  # what computes the graph has kernels of its own
         return False
     return compute_type(x) in (torch.float32, torch.bfloat16)
 

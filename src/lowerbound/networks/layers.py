@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ShapeError
+from ..system.tracing import is_exporting
 from .kernels import Last
 
 IMAGES_AT_A_TIME = 32
@@ -137,6 +138,8 @@ class Layers(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training or torch.is_grad_enabled() or x.device.type != "cpu":
+            return super().forward(x)
+        if is_exporting():
             return super().forward(x)
         for is_linear, layers in groupby(self, _has_linear_layer):
             step = nn.Sequential(*layers)

@@ -22,6 +22,7 @@ from ..errors import ConfigError
 from ..families import Family, FlowPosterior, Place
 from ..sparse import SparseLinear, SparseRows
 from ..specs.checked import checked
+from ..system.tracing import is_exporting
 from .base import Prior, StartsFromData
 
 MARGIN = 0.02
@@ -176,11 +177,23 @@ class _VampPrior(StartsFromData):
     def forward(self, context: Any = None) -> Distribution:
         if self.training or torch.is_grad_enabled() or self.inputs.is_inference():
             return self._mixture()
+        if is_exporting():
+            return self._mixture_of_graph()
         # Many chunks of examples are measured with the same weights: they are encoded once.
         state = self._state()
         if self._kept is None or self._kept.state != state:
             self._kept = _Kept(state, self._mixture())
         return self._kept.mixture
+
+    def _mixture_of_graph(self) -> Distribution:
+        """Returns the mixture that is kept, which a graph then holds as numbers, if there is one.
+
+        Whether it is that of the present weights cannot be asked: tensors that are traced have no
+        state.
+        """
+        if self._kept is not None:
+            return self._kept.mixture
+        return self._mixture()
 
     def _state(self) -> tuple[Any, ...]:
         """Returns what changes whenever a weight does."""

@@ -4,6 +4,7 @@ There is one rule for items that the run does not know, whatever the form: they 
 told of; a `HistoryReader` that `refuses_unknown` raises an error instead.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -99,11 +100,13 @@ class HistoryReader:
             return columns, read.matrix.data, read.unknown
         items, _ = items_and_weights(history)
         found, unknown = self.find(items)
-        columns, counts = np.unique(found[found >= 0], return_counts=True)
-        weights = counts.astype(np.float32)
-        if self.is_binary:
-            weights = np.ones(len(columns), np.float32)
-        return columns, weights, unknown
+        counts = Counter(found.tolist())
+        counts.pop(-1, None)
+        known = sorted(counts)
+        weights = np.ones(len(known), np.float32)
+        if not self.is_binary and len(known) < len(found):
+            weights = np.array([counts[column] for column in known], np.float32)
+        return np.array(known, np.int64), weights, unknown
 
     def _read_one_of_many(self, history: Any) -> Histories | None:
         """Reads a history in a form that may hold many: a mapping, a matrix of one row, or a frame

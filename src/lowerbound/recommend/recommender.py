@@ -652,6 +652,8 @@ class Recommender:
         Raises:
             ConfigError: nothing may be recommended.
         """
+        if allow is None and isinstance(deny, list | tuple) and not deny:
+            return np.empty(0, np.int64), ()
         is_allowed = np.full(len(self.catalogue.ids), allow is None)
         allowed, unknown_allowed = self._reader.find(allow or ())
         denied, unknown_denied = self._reader.find(deny)

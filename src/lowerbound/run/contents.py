@@ -23,6 +23,20 @@ from ..training.checkpoint import averages_in, load_checkpoint
 FORMAT = 1
 """The version of the run folder; a folder of another version is refused."""
 
+FILES = (
+    "recipe.toml",
+    "data.json",
+    "items.parquet",
+    "conditions.safetensors",
+    "metrics.csv",
+    "model.safetensors",
+    "summary.json",
+    "reference.json",
+)
+"""The files of a finished run that are needed to use it, or tell how it was fitted; a run has those
+that its data give it. Checkpoints, reports and what trackers write are left out.
+"""
+
 
 def build(plan: Recipe, schema: Schema) -> VAE:
     """Builds a new model of this recipe for data of this schema."""

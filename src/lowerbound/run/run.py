@@ -186,14 +186,20 @@ class Run:
         """Opens a source as other data than the run's own, whatever it holds: no split is cut from
         it, and no user is left out. How it was read is printed, as `fit` does.
         """
-        other = replace(self.recipe.data, validation=0, test=0)
-        dataset = other.open(self.schema, self.items, other=True, source=source)
+        dataset = self.open_other(source)
         for note in dataset.notes:
             # Batches in memory come one after another, and would tell the same of each.
             if not (is_in_memory(source) and note in self.told):
                 self.tell(note)
             self.told.add(note)
         return dataset
+
+    def open_other(self, source: DataSource) -> Dataset:
+        """Opens a source as `other_data` does, and prints nothing: `Dataset.notes` says how it was
+        read.
+        """
+        other = replace(self.recipe.data, validation=0, test=0)
+        return other.open(self.schema, self.items, other=True, source=source)
 
     def _own_data(self) -> Dataset:
         """Opens what the run was fitted to, where the run looks for it."""
@@ -897,6 +903,11 @@ class Run:
             RunError: the folder of the run does not hold them, or they are damaged.
         """
         path = within(self.folder, CONDITIONS_FILE)
+        if not exists(path):
+            raise RunError(
+                f"{self.folder} holds no conditions of training rows to draw from ({path.name} is "
+                f"not there): give all of {', '.join(self.schema.names_of_conditions)}"
+            )
         return KnownConditions(self.schema.given, read_conditions(path, self.schema))
 
     def draw_conditions(
@@ -1020,6 +1031,28 @@ class Run:
         from .sharing import push_to_hub
 
         return push_to_hub(self, repository, private=private, **options)
+
+    def log_model(self, name: str = "model", **options: Any) -> Any:
+        """Logs the run as a model of MLflow, in MLflow's active run, or else in a new one.
+
+        `mlflow.pyfunc.load_model(info.model_uri).predict(data, params={"what": "encode"})` then
+        scores, encodes or recommends (`what`), with `samples` importance samples or `k` items. The
+        model is code and a copy of the run without checkpoints; nothing is pickled.
+
+        Args:
+            name: of the model.
+            options: `leave_out=`, see `save_pretrained`; all others are those of
+                `mlflow.pyfunc.log_model`, such as `registered_model_name=`.
+
+        Returns:
+            MLflow's `ModelInfo`.
+
+        Raises:
+            RunError: the run is not finished, or MLflow refuses.
+        """
+        from .sharing import log_model
+
+        return log_model(self, name, **options)
 
 
 def _from_above(package: str, module: str, name: str) -> Any:

@@ -15,6 +15,7 @@ import tomli_w
 
 from .. import __version__
 from ..errors import DataError, RunError
+from ..hub import registry
 from ..hub.address import Address, refuse_no_repository
 from ..hub.card import Facts, Figure, write_card
 from ..hub.contents import Known, copy_run, tell
@@ -55,8 +56,7 @@ def save_pretrained(
         The files that are there beside the card.
     """
     require("a model card", "hub", "huggingface_hub")
-    if run.unfinished is not None:
-        raise RunError(f"{run.folder}: {run.unfinished}; finish it by fit --resume first")
+    _refuse_unfinished(run)
     target = Path(folder)
     files = copy_run(run.folder, target, replaced=_without_folders(run), leave_out=leave_out)
     if measures is None:
@@ -88,6 +88,23 @@ def push_to_hub(
         for line in ("what goes to the hub:", *tell(files)):
             print_line(line)
         return push(folder, name, private=private, revision=revision, message=message, token=token)
+
+
+def log_model(run: "Run", name: str = "model", **options: Any) -> Any:
+    """Logs a run as a model of MLflow, see `Run.log_model`."""
+    _refuse_unfinished(run)
+    usual = "encode"
+    if run.items is not None:
+        usual = "recommend"
+    elif run.recipe.objective.has_bound:
+        usual = "score"
+    replaced = _without_folders(run)
+    return registry.log_model(run.folder, name, usual=usual, replaced=replaced, **options)
+
+
+def _refuse_unfinished(run: "Run") -> None:
+    if run.unfinished is not None:
+        raise RunError(f"{run.folder}: {run.unfinished}; finish it by fit --resume first")
 
 
 def _measured(run: "Run") -> dict[str, Any] | None:
@@ -178,9 +195,11 @@ def facts_of(run: "Run", measures: Mapping[str, Any] | None) -> Facts:
         figures = _figures(run, measures)
     else:
         figures = _figures_of_fit(run, summary.get(split) or {})
-    title = run.recipe.about.title or f"A variational autoencoder of {source_name(run.recipe)}"
+    # What a recipe says about itself is of its own data, and need not be true of these.
+    recipe = _renamed(run.recipe.describe(), _paths(run))
+    about = recipe.pop("about")
     return Facts(
-        title=title,
+        title=f"A variational autoencoder fitted to {source_name(run.recipe)}",
         model=describe_model(run.recipe),
         kind=run.schema.kind,
         parameters=sum(p.numel() for p in run.model.parameters()),
@@ -190,8 +209,9 @@ def facts_of(run: "Run", measures: Mapping[str, Any] | None) -> Facts:
         digest=str(_digest(run)),
         split=split,
         figures=figures,
-        caveats=_caveats(run, measures),
-        recipe=tomli_w.dumps(_renamed(run.recipe.describe(), _paths(run))),
+        caveats=_caveats(run, measures, split),
+        recipe=tomli_w.dumps(recipe),
+        origin=about.get("title", ""),
         fit=_fit(run),
         uses=_uses(run),
         limits=_limits(run, measures or {}),
@@ -264,16 +284,16 @@ def _figures_of_fit(run: "Run", found: Mapping[str, Any]) -> list[Figure]:
     return figures
 
 
-def _caveats(run: "Run", measures: Mapping[str, Any] | None) -> list[str]:
+def _caveats(run: "Run", measures: Mapping[str, Any] | None, split: str) -> list[str]:
     """Lists what must be known before the figures are believed."""
     caveats = []
     if measures is None:
         caveats.append("These are the figures of the fit itself, without standard errors.")
         measures = {"caveat": run.summary.get("caveat")}
-    if measures.get("split") == "validation" or not run.summary.get("test"):
+    if split == "validation":
         caveats.append(
-            "The fit did not measure a test split. The validation split chose the weights: figures "
-            "on it are somewhat too good."
+            "There is no test split. The validation split chose the weights: figures on it are "
+            "somewhat too good."
         )
     for name in ("caveat", "log_likelihood_doubt"):
         if measures.get(name):
@@ -305,6 +325,8 @@ def _uses(run: "Run") -> list[str]:
     """Returns a line of code or two for what a run of this kind is for."""
     if run.items is not None:
         item = run.items.ids.tolist()[0]
+        if run.items.titles is not None:
+            item = str(run.items.titles[0])
         return [f"lowerbound.Recommender(run).recommend([{item!r}], k=10)"]
     return ["run.sample(16)  # new examples; run.encode(data) and run.evaluate(data) take yours"]
 

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,8 +34,28 @@ def remove_unfinished(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
+_is_scratch: ContextVar[bool] = ContextVar("is_scratch", default=False)
+"""Whether a block of `scratch_folder` is open."""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Gives an empty folder that is removed when the block ends.
+
+    Nothing that is written within the block is forced onto the disk: it is not there to stay.
+    """
+    token = _is_scratch.set(True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="lowerbound-") as folder:
+            yield Path(folder)
+    finally:
+        _is_scratch.reset(token)
+
+
 def sync(path: Path) -> None:
     """Forces the content of a file, or the names in a folder, onto the disk."""
+    if _is_scratch.get():
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -300,7 +300,7 @@ def _draw_users(log: Log, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray, np
     return np.sort(train), np.sort(validation), np.sort(test)
 
 
-def _draw_targets(log: Log, users: np.ndarray, held_out: HeldOut) -> np.ndarray:
+def draw_targets(log: Log, users: np.ndarray, held_out: HeldOut) -> np.ndarray:
     """Draws the targets of held-out users, a mask (n,): int((1 - fold_in) k) of a user's k >= 5.
 
     The stream begins with the seed anew. The users come in ascending order and the items of each in
@@ -341,7 +341,7 @@ def split_strong(log: Log, held_out: HeldOut) -> Split:
     for users in (validation_users, test_users):
         part = None
         if len(users):
-            targets = _draw_targets(log, users, held_out)
+            targets = draw_targets(log, users, held_out)
             part = SplitPart(users, ~targets, targets)
         parts.append(part)
     train = SplitPart(train_users, np.ones(len(log), bool))

@@ -16,7 +16,6 @@ from ...evaluation.batches import positive
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...evaluation.measure import LIKELIHOOD_EXAMPLES, Measured, MeasureSettings, measure_split
 from ...families import Family
-from ...model.architecture import OF_CHAINS
 from ...run import Run
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex
@@ -455,9 +454,7 @@ def settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
 def _told_settings(run: Run) -> dict[str, Any]:
     """Returns the settings of a run by their dotted keys, without those that it has no use for."""
     described = dict(_dotted(run.recipe.describe()))
-    if run.recipe.model.ladder is None:
-        return described
-    unused = tuple(f"model.{name}" for name in OF_CHAINS)
+    unused = tuple(f"model.{name}" for name in run.recipe.model.unused)
     told = {}
     for key, value in described.items():
         if not any(key == name or key.startswith(f"{name}.") for name in unused):
