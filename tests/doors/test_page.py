@@ -268,8 +268,14 @@ def test_map_of_a_recommender_is_of_its_items(ask, runs):
     columns = columns_of(ask, "films", facts)
     popularity = np.maximum(runs["films"].items.popularity, 1)
     np.testing.assert_allclose(columns["users, log10"], np.log10(popularity), rtol=1e-5)
+    ids = runs["films"].items.ids.tolist()
+    assert ask("/runs/films/map/places", params={"of": [ids[7], "no", ids[2]]}).json()["ids"] == [
+        7,
+        2,
+    ]
+    assert ask("/runs/plane/map/places", params={"of": ["5", "9999999"]}).json()["ids"] == [5]
     (row,) = ask("/runs/films/map/rows?ids=3").json()["rows"]
-    assert row["values"]["item"] == runs["films"].items.ids.tolist()[3]
+    assert row["values"]["item"] == ids[3]
 
 
 def test_an_example_is_told_with_its_codes(ask, runs):
@@ -305,8 +311,8 @@ def test_comparison_has_the_figures_of_compare(address, runs):
         assert ours == pytest.approx(expected["runs"][1]["differences"][name], rel=1e-4)
     assert [len(one["pictures"]) for one in found["samples"]] == [24, 24]
     for names, status in (
-        (["given", "films"], 422),
-        (["given", "given"], 422),
+        (["given", "films"], 409),
+        (["given", "given"], 409),
         (["no", "plane"], 404),
     ):
         answer = httpx.post(f"{address}/compare", json={"runs": names})
@@ -318,7 +324,7 @@ def test_comparison_has_the_figures_of_compare(address, runs):
     ("path", "status"),
     [
         ("/runs/plane/map?level=1", 404),
-        ("/runs/plane/map?method=t-SNE", 422),
+        ("/runs/plane/map?method=t-SNE", 404),
         ("/runs/plane/map?method=other", 422),
         ("/runs/plane/map/rows?ids=1,x", 422),
         ("/runs/plane/map/rows?ids=99999", 404),
@@ -523,6 +529,18 @@ def test_hover_shows_the_picture_of_the_point_and_a_lasso_chooses(reader, runs):
     number = int(re.match(r"[\d,]+", tab.locator("[role=status]").inner_text())[0].replace(",", ""))
     labels = runs["plane"].data().split("all").labels
     assert number == (labels == 4).sum() + (labels[4] != 4)
+
+
+def test_items_most_like_one_are_chosen_on_the_map(reader, runs):
+    from lowerbound.recommend import Recommender
+
+    item = runs["films"].items.ids.tolist()[4]
+    reader.go("films/map?id=4", "section[aria-label='the point']")
+    reader.tab.get_by_role("button", name="Most like it").click()
+    reader.tab.locator(".grid li button").first.wait_for()
+    shown = reader.tab.locator(".grid li button").all_inner_texts()
+    best = Recommender(runs["films"]).similar(item, 24)
+    assert shown == [one.title or f"item {one.item}" for one in best]
 
 
 def test_a_dropped_image_is_reconstructed(reader, runs, tmp_path):

@@ -195,18 +195,21 @@ export class Scatter {
     const left = this.window.x - (width / 2) * step;
     const top = this.window.y + (height / 2) * step;
     this.order ??= shuffled(this.count);
-    for (const isAbove of this.chosen ? [0, 1] : [1]) {
-      for (const id of this.order) {
-        if (this.chosen && this.chosen[id] !== isAbove) continue;
-        let colour = this.palette[this.shades[id] ?? 0];
-        if (!isAbove) colour = (colour & 0xffffff) | (40 << 24);
-        const x = Math.round((this.xs[id] - left) / step - size / 2);
-        const y = Math.round((top - this.ys[id]) / step - size / 2);
+    const { xs, ys, shades, palette, order, chosen } = this;
+    const half = size / 2;
+    for (const isAbove of chosen ? [0, 1] : [1]) {
+      const veil = isAbove ? -1 : 0x28ffffff; // the alpha of those that fade
+      for (let place = 0; place < order.length; place++) {
+        const id = order[place];
+        if (chosen && chosen[id] !== isAbove) continue;
+        const x = Math.round((xs[id] - left) / step - half);
+        const y = Math.round((top - ys[id]) / step - half);
         if (x < 0 || y < 0 || x + size > width || y + size > height) continue;
+        const colour = palette[shades[id]] & veil;
         for (let row = 0; row < size; row++) {
+          const inset = size > 2 && (row === 0 || row === size - 1) ? 1 : 0;
           const from = (y + row) * width + x;
-          const isRound = size > 2 && (row === 0 || row === size - 1);
-          target.fill(colour, from + (isRound ? 1 : 0), from + size - (isRound ? 1 : 0));
+          for (let at = from + inset; at < from + size - inset; at++) target[at] = colour;
         }
       }
     }

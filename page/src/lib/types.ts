@@ -121,6 +121,8 @@ export interface MapFacts {
 
 export interface MapRow {
   id: number;
+  /** Its number in the data. */
+  row: number;
   title: string;
   values: Row;
 }

@@ -314,9 +314,10 @@ class Recommender:
         There are fewer than k where no more are left.
 
         Args:
-            history: items by id or title, or a mapping of them to weights. Items that the run
-                does not know are left out, and stand in `unknown` of the result. It may be empty
-                where a feature of the user is given.
+            history: items by id or title, or a mapping of them to weights, or of what
+                `recommend_many` takes a matrix of one row or a frame of one user. Items that the
+                run does not know are left out, and stand in `unknown` of the result. It may be
+                empty where a feature of the user is given.
             k: the length of the list, at most.
             given: features of the user by name, in the words of the data, for a run that was fitted
                 with some (`data.given`). What is not named is not known.

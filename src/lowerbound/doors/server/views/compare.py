@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
+from ....errors import LowerboundError, one_line
 from ....report.comparison.measure import (
     Candidate,
     Comparison,
@@ -28,6 +29,7 @@ from ....report.records import Table
 from ....run import Run
 from ..current import Runs
 from ..outputs import Answer, rounded, rows_of, shares
+from ..problems import Problem
 from ..schemas import Body
 from ..served import Served
 from .jobs import in_turn
@@ -71,12 +73,15 @@ def _prepare(chosen: Sequence[Served]) -> tuple[list[Candidate], str]:
     """Opens the common examples of runs, and takes the first of them.
 
     Raises:
-        LowerboundError: the runs cannot be compared.
-        Problem: the data of one are not there.
+        Problem: the runs cannot be compared, or the data of one are not there.
     """
     runs: list[Run] = [served.run.looking_at(served.data) for served in chosen]
-    refuse(runs)
-    split, candidates = prepare(runs, [served.name for served in chosen], Request(samples=SAMPLES))
+    names = [served.name for served in chosen]
+    try:
+        refuse(runs)
+        split, candidates = prepare(runs, names, Request(samples=SAMPLES))
+    except LowerboundError as error:
+        raise Problem(409, one_line(error)) from None
     few = []
     for candidate in candidates:
         examples = candidate.examples.take(slice(0, MOST_EXAMPLES))

@@ -10,6 +10,7 @@ import numpy as np
 from ....columns import ColumnSchema
 from ....data import Examples, Items
 from ....data.frames import to_frame
+from ....recommend import Catalogue
 from ....report.text import column_names
 from ....system.image_grid import to_unit_interval
 from ....training.seeds import derive_seed
@@ -146,6 +147,10 @@ class OwnExamples:
             places[order[np.searchsorted(own.rows[order], part.rows)]] = place
         return Colour("split", places[self.rows], names)
 
+    def row_of(self, place: int) -> int:
+        """Returns the row of a point in the data."""
+        return int(self.examples.rows[place])
+
     def titles(self, ids: np.ndarray) -> list[str]:
         """Names points: by the file where there is one, else by the row, and by the label."""
         titles = []
@@ -187,12 +192,19 @@ class OwnExamples:
         images = to_unit_interval(scaled, self.schema.low, self.schema.high)
         return np.clip(np.nan_to_num(images), 0, 1)
 
+    @cached_property
+    def _place_of_row(self) -> dict[str, int]:
+        return {str(row): at for at, row in enumerate(self.examples.rows.tolist())}
+
+    def places(self, rows: Sequence[str]) -> list[int]:
+        """Finds the points of rows of the data by their numbers."""
+        return [self._place_of_row[row] for row in rows if row in self._place_of_row]
+
     def search(self, text: str) -> np.ndarray:
         """Finds the points of a row, a label, a part of a name, or a word of a table."""
         asked = text.casefold()
         found = np.zeros(len(self), bool)
-        if asked.isdecimal():
-            found |= self._names["row"] == int(asked)
+        found[self.places([asked])] = True
         for name, values in self._names.items():
             if name == LABEL:
                 assert self.labels is not None
@@ -211,7 +223,6 @@ class OwnItems:
 
     Attributes:
         items: the catalogue.
-        rows: the places of the items, (I,).
         of: how many items there are.
     """
 
@@ -221,12 +232,11 @@ class OwnItems:
         items = served.run.items
         assert isinstance(items, Items)
         self.items = items
-        self.rows = np.arange(len(items.ids))
         self.of = len(items.ids)
 
     def __len__(self) -> int:
         """Returns the number of points."""
-        return len(self.rows)
+        return self.of
 
     def colours(self) -> list[Colour]:
         """Returns how popular items are."""
@@ -234,6 +244,10 @@ class OwnItems:
         if popularity is None:
             return []
         return [Colour("users, log10", np.log10(np.maximum(popularity, 1)))]
+
+    def row_of(self, place: int) -> int:
+        """Returns the place of an item in the catalogue."""
+        return place
 
     def titles(self, ids: np.ndarray) -> list[str]:
         """Names items by their titles, else by their ids."""
@@ -253,9 +267,18 @@ class OwnItems:
             rows.append(row)
         return rows
 
+    def places(self, items: Sequence[str]) -> list[int]:
+        """Finds the points of items by their ids."""
+        places = [self._catalogue.find(item) for item in items]
+        return [place for place in places if place is not None]
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(Items(self.items.ids))
+
     @cached_property
     def _texts(self) -> np.ndarray:
-        return np.array(self.titles(self.rows))
+        return np.array(self.titles(np.arange(self.of)))
 
     def search(self, text: str) -> np.ndarray:
         """Finds the items whose titles hold a text."""

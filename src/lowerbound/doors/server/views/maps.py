@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 from starlette.responses import Response
 
-from ....system.image_grid import tiles
 from ..current import Chosen
 from ..outputs import PNG, Answer
 from ..problems import Problem
@@ -22,9 +21,6 @@ EACH = 1024
 
 WIDE = 32
 """So many stand in a row."""
-
-MOST_ROWS = 200
-"""A request may ask for so many rows."""
 
 MOST_FOUND = 100_000
 """A search tells of so many points."""
@@ -71,7 +67,7 @@ class MapDescription(BaseModel):
 
 
 class MapRow(BaseModel):
-    """One point: its number, its place in the data, its name and its values."""
+    """One point: its number, its row in the data, its name and its values."""
 
     id: int
     row: int
@@ -176,13 +172,23 @@ def _sheet(points: OwnExamples, number: int) -> bytes:
 
     assert points.tile is not None
     ids = np.arange(number * EACH, min((number + 1) * EACH, len(points)))
-    small = [_shrunk(picture, points.tile) for picture in points.pictures(ids)]
-    pixels = tiles(np.stack(small), columns=WIDE, gap=0)
+    small = np.stack([_shrunk(picture, points.tile) for picture in points.pictures(ids)])
+    pixels = _side_by_side(np.rint(255 * small).astype(np.uint8))
     if pixels.shape[-1] == 1:
         pixels = pixels.squeeze(-1)
     written = BytesIO()
-    Image.fromarray(pixels).save(written, format="PNG", compress_level=3)
+    Image.fromarray(pixels).save(written, format="PNG", compress_level=1)
     return written.getvalue()
+
+
+def _side_by_side(squares: np.ndarray) -> np.ndarray:
+    """Places squares (N, C, T, T) in rows of `WIDE`, (rows * T, WIDE * T, C), without gaps."""
+    count, channels, side, _ = squares.shape
+    rows = -(-count // WIDE)
+    padded = np.zeros((rows * WIDE, channels, side, side), squares.dtype)
+    padded[:count] = squares
+    grid = padded.reshape(rows, WIDE, channels, side, side).transpose(0, 3, 1, 4, 2)
+    return grid.reshape(rows * side, WIDE * side, channels)
 
 
 def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
@@ -191,6 +197,8 @@ def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
 
     channels, height, width = picture.shape
     longest = max(height, width)
+    if height == width == side:
+        return picture
     if longest > side:
         size = (max(1, width * side // longest), max(1, height * side // longest))
         planes = []
@@ -209,13 +217,11 @@ def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
 @router.get("/rows", response_model=MapRows)
 async def tell_rows(
     served: Chosen,
-    ids: Annotated[str, Query(pattern=r"^\d{1,9}(,\d{1,9}){0,199}$")],
+    ids: Annotated[str, Query(pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,199}$")],
 ) -> Response:
-    """Tells of some points: `ids` are their numbers with commas between them."""
+    """Tells of some points: `ids` are up to 200 of their numbers, with commas between them."""
     points = await points_of(served)
     numbers = [int(text) for text in ids.split(",")]
-    if len(numbers) > MOST_ROWS:
-        raise Problem(422, f"ids: at most {MOST_ROWS} are allowed, got {len(numbers)}")
     places = places_in(numbers, len(points))
     return Answer({"rows": await asyncio.to_thread(_rows, points, places)})
 
@@ -226,8 +232,21 @@ def _rows(points: Any, places: np.ndarray) -> list[dict[str, Any]]:
     titles = points.titles(places)
     values = points.values(places)
     for at, title, row in zip(places.tolist(), titles, values, strict=True):
-        rows.append({"id": at, "row": int(points.rows[at]), "title": title, "values": row})
+        rows.append({"id": at, "row": points.row_of(at), "title": title, "values": row})
     return rows
+
+
+@router.get("/places", response_model=Found)
+async def find_places(
+    served: Chosen,
+    of: Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Query(max_length=200)],
+) -> Response:
+    """Finds the points of rows of the data, or of items, by their numbers or ids; those that have
+    no point are left out.
+    """
+    points = await points_of(served)
+    found = await asyncio.to_thread(points.places, of)
+    return Answer({"ids": found, "found": len(found)})
 
 
 @router.get("/search", response_model=Found)
