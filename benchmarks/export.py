@@ -1,7 +1,7 @@
 """What can be exported of every packaged recipe, and of other models: the largest difference
 between ONNX Runtime and the run at batches of 1, 3 and 17, and the size of the file.
 
-    python benchmarks/export.py [--only NAME ...] [--samples 20] [--page]
+    python benchmarks/export.py [--only NAME ...] [--what WHAT ...] [--samples 20] [--page]
 
 The runs have the networks of the recipes with random weights that are different from zero
 everywhere (`random_runs.py`): what a file computes does not depend on a fit. Each row is written
@@ -12,6 +12,7 @@ docs/export.md.
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,15 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
 """Other models: a recipe, and what is set in it."""
 
 
-def measured(name: str, samples: int) -> dict[str, Any]:
-    """What comes of a recipe or of another model, for each thing that can be exported."""
+def measured(name: str, whats: Sequence[str], samples: int) -> dict[str, Any]:
+    """What comes of a recipe or of another model, for each thing that is asked for and that can be
+    exported.
+    """
     base, settings = OTHERS.get(name, (name, {}))
     run = random_run(base, **settings)
     found: dict[str, Any] = {}
-    for what in WHATS:
-        if what not in possible(run):
+    for what in possible(run):
+        if what not in whats:
             continue
         options = {"samples": samples} if what == "score" else {}
         started = time.process_time()
@@ -114,6 +117,7 @@ def main() -> None:
     """Measures what was asked for."""
     words = parser(__doc__, threads=1)
     words.add_argument("--only", nargs="*", default=names(), help="rows (default: all)")
+    words.add_argument("--what", nargs="*", default=WHATS, help="columns (default: all)")
     words.add_argument("--samples", type=int, default=20, help="importance samples of scores")
     words.add_argument("--page", action="store_true", help="print the table of docs/export.md")
     given = arguments(words)
@@ -122,8 +126,9 @@ def main() -> None:
         print(page(saved(file)))
         return
     for name in given.only:
-        found = measured(name, given.samples)
-        rows = saved(file) | {name: found}
+        found = measured(name, given.what, given.samples)
+        rows = saved(file)
+        rows[name] = rows.get(name, {}) | found
         file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         print(name, {what: cell(one) for what, one in found.items()}, flush=True)
 

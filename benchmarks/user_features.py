@@ -78,7 +78,7 @@ def fitted(folder: Path, seed: int, shown: float, epochs: int, table: Path | Non
 def by_truth(users: History) -> Ranking:
     """Ranks for users by the probabilities that their items were drawn from."""
     numbers = [int(user.removeprefix("user-")) for user in users.users.tolist()]
-    scores = torch.from_numpy(truth()[numbers] @ synthetic.tastes()).log()
+    scores = torch.from_numpy(truth()[numbers] @ synthetic.tastes()).log().float()
     start = 0
 
     def score(history: SparseRows) -> Tensor:

@@ -438,7 +438,12 @@ def test_a_data_set_without_length_or_of_several_shapes_is_refused() -> None:
         def __len__(self) -> int:
             return 2**50
 
+    class Named(Images):
+        def __getitem__(self, index: int) -> Any:
+            return {"image": GREY[index], "label": 1}
+
     refused(lambda: opened(Endless()), "Endless has no length")
+    refused(lambda: opened(Named()), "the examples of the data set are dicts; allowed: an array")
     refused(lambda: opened(Ragged()), "the Ragged cannot be read")
     refused(lambda: opened(Vast()), "more memory than this machine has", kind=ConfigError)
 

@@ -22,12 +22,13 @@ from lowerbound.doors.export.ports import Port
 from lowerbound.doors.export.writing import to_onnx
 from lowerbound.errors import ConfigError, RunError
 from lowerbound.recommend import Recommender
+from lowerbound.system import extras
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 if str(FOLDER) not in sys.path:
     sys.path.append(str(FOLDER))
 
-from random_runs import COLUMNS, ITEMS, random_run  # noqa: E402 - no part of the package
+from random_runs import COLUMNS, ITEMS, LABEL, random_run  # noqa: E402 - no part of the package
 
 SMALL = {"model.latent": [3], "model.network.hidden": [8]}
 
@@ -214,6 +215,20 @@ def test_whoever_has_seen_nearly_all_gets_what_is_left(recommending):
     assert (items[0, 3:] == -1).all()
 
 
+def test_features_of_users_and_weights_of_items_go_in(tmp_path):
+    """A user of whom nothing but a feature is known gets items; one without any gets none."""
+    settings = {"data.given": ["label"], "model.likelihood": "Multinomial"}
+    schema = Schema((40,), "interactions", None, 0, 5, given=(LABEL,))
+    session = checked(random_run("multvae", schema, **SMALL, **settings), tmp_path, "recommend")
+    history = np.array([[3, -1], [-1, -1], [-1, -1]])
+    weights = np.array([[2.0, 0.0]] * 3, np.float32)
+    given = np.array([[np.nan], [4.0], [np.nan]])
+    inputs = {"history": history, "weights": weights, "given": given}
+    items, _ = session.run(None, inputs)
+    assert (items[:2] >= 0).all()
+    assert (items[2] == -1).all()
+
+
 def test_the_file_names_the_items(recommending):
     texts = recommending.get_modelmeta().custom_metadata_map
     assert json.loads(texts["lowerbound.items"])[:2] == ["i0", "i1"]
@@ -335,8 +350,8 @@ def test_other_endings_are_refused(tmp_path):
 
 
 def test_an_absent_library_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r"pip install 'lowerbound\[export\]'"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^`lowerbound export` needs onnx and onnxscript and .*"):
         lowerbound.export(random_run("digits", **SMALL), tmp_path / "model.onnx")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,9 @@ def test_the_card_is_whole(run, saved, measures, place):
     assert run.summary["hardware"] in text
     fingerprint = json.loads((run.folder / "data.json").read_text())["fingerprint"]
     assert fingerprint["sha256"] in text
-    assert (saved / "recipe.toml").read_text().strip() in text
+    tables = recipe.load(saved / "recipe.toml").describe()
+    told = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])
+    assert told == {name: table for name, table in tables.items() if name != "about"}
     assert "there is no pickle" in text
     assert measures["caveat"][1:] in text
     assert "latent dimensions carry information" in text
@@ -196,6 +199,7 @@ def test_the_card_is_measured_where_the_data_are(run, tmp_path, monkeypatch, cap
     )
     text = (tmp_path / "b" / "README.md").read_text()
     assert "These are the figures of the fit itself, without standard errors." in text
+    assert "somewhat too good" not in text
     assert f"{run.summary['test']['elbo']:,.2f} |" in text
 
 
@@ -220,6 +224,34 @@ def test_files_may_stay_and_others_may_not(run, tmp_path, measures):
         "reference.json, metrics.csv"
     )
     assert not (tmp_path / "b").exists()
+
+
+def test_conditions_that_stay_must_be_named(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "rows.npz",
+        x=rng.normal(size=(60, 4)).astype(np.float32),
+        y=rng.integers(0, 3, 60),
+    )
+    tables = {**RECIPE, "data": {**RECIPE["data"], "given": ["label"]}}
+    fitted = lowerbound.fit(
+        recipe.parse(tables), data=tmp_path / "rows.npz", out=tmp_path / "run", progress=False
+    )
+    fitted.save_pretrained(tmp_path / "all")
+    again = lowerbound.load(tmp_path / "all")
+    assert torch.equal(fitted.sample(4, units="model"), again.sample(4, units="model"))
+    assert "The model is conditional: it is told label." in (tmp_path / "all/README.md").read_text()
+    fitted.save_pretrained(tmp_path / "some", leave_out=["conditions.safetensors"])
+    less = lowerbound.load(tmp_path / "some")
+    given = {"label": [0, 1, 2, 1]}
+    expected = fitted.sample(4, given=given, units="model")
+    assert torch.equal(less.sample(4, given=given, units="model"), expected)
+    with pytest.raises(RunError) as raised:
+        less.sample(4)
+    assert str(raised.value) == (
+        f"{tmp_path / 'some'} holds no conditions of training rows to draw from "
+        "(conditions.safetensors is not there): give all of label"
+    )
 
 
 def test_a_link_out_of_the_run_does_not_travel(run, tmp_path, measures):
@@ -270,6 +302,30 @@ def test_there_and_back_again(run, hub, measures, capfd, tmp_path, command):
     assert "reference.json" in sent
     assert "reference.json" not in hub.files("me/rows")
     assert lowerbound.load("hf://me/rows").folder != again.folder
+
+
+def test_the_command_writes_what_would_be_sent_or_sends_it(run, hub, tmp_path, command):
+    code, out, err = command("push", run.folder, "--out", tmp_path / "seen", "--json")
+    assert code == 0, err
+    told = json.loads(out.splitlines()[-1])
+    assert told == {
+        "out": str(tmp_path / "seen"),
+        "files": sorted(path.name for path in (tmp_path / "seen").iterdir()),
+    }
+    assert hub.asked == []
+    code, out, err = command("push", run.folder, "me/rows", "--leave-out", "metrics.csv")
+    assert code == 0, err
+    assert out == f"sent to {hub.url}/me/rows\nnext     lowerbound evaluate hf://me/rows\n"
+    sent = hub.files("me/rows")
+    assert "metrics.csv" not in sent
+    assert set(sent) - {".gitattributes"} == set(told["files"]) - {"metrics.csv"}
+    for words in (["push", run.folder], ["push", run.folder, "me/rows", "--out", tmp_path / "x"]):
+        code, out, err = command(*words)
+        assert code == 2
+        assert err == (
+            "lowerbound: push needs one of OWNER/NAME, of a hub, and --out FOLDER, which sends "
+            "nothing\n"
+        )
 
 
 def test_offline_takes_what_was_fetched_or_is_one_line(run, hub, measures, monkeypatch):

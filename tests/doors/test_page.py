@@ -324,7 +324,7 @@ def test_comparison_has_the_figures_of_compare(address, runs):
     ("path", "status"),
     [
         ("/runs/plane/map?level=1", 404),
-        ("/runs/plane/map?method=t-SNE", 409),
+        ("/runs/plane/map?method=t-SNE", 404),
         ("/runs/plane/map?method=other", 422),
         ("/runs/plane/map/rows?ids=1,x", 422),
         ("/runs/plane/map/rows?ids=99999", 404),

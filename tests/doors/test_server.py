@@ -4,6 +4,7 @@ asks who may not.
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -117,14 +118,12 @@ MISTAKES = [
     ("sample", {"n": 10**6}, 422, "n: "),
     ("sample", {"n": True}, 422, "n: "),
     ("sample", {"temperature": -1}, 422, "temperature: "),
-    ("score", {"examples": [[[0] * 8] * 8] * 256, "samples": 9999}, 422, "draws"),
+    ("score", {"examples": [[[0] * 8] * 8], "samples": 9999}, 422, "samples: "),
 ]
 
 
 @pytest.mark.parametrize(("path", "body", "status", "words"), MISTAKES)
 def test_mistakes_are_told_in_one_line(digits, path, body, status, words):
-    import json
-
     content = json.dumps(body)
     answer = digits.post(
         f"/runs/digits/{path}", content=content, headers={"Content-Type": "application/json"}

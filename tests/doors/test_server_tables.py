@@ -136,3 +136,18 @@ def test_tensors_of_a_recommender(several, films_run):
     lists = several.post("/runs/films0/recommend/batch", json=body).json()["lists"]
     expected = [[line["item"] - 100 for line in each["items"]] for each in lists]
     assert found["data"] == expected[0] + expected[1]
+
+
+def test_examples_that_are_most_alike(several, people_run, digits_run):
+    """By row, by values, and for images; a text is never taken for the path of a file."""
+    expected = people_run.similar(7, k=3).to_frame().to_dicts()
+    found = several.post("/runs/people/similar", json={"to": 7, "k": 3}).json()
+    assert found["items"] == expected
+    row = people_run.data().split("all").take(slice(7, 8))
+    image = digits_run.data().test.values_at(slice(0, 1))[0, 0].tolist()
+    nearest = several.post("/runs/digits/similar", json={"to": image, "k": 2}).json()["items"]
+    assert nearest[0]["row"] == digits_run.data().test.rows[0]
+    assert len(row) == 1
+    for to, status in ((10**6, 404), ("/etc/passwd", 422), (1.5, 422), ({"a": 1}, 422)):
+        answer = several.post("/runs/people/similar", json={"to": to})
+        assert answer.status_code == status, answer.text

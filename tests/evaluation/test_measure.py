@@ -127,6 +127,15 @@ def test_the_likelihood_of_a_comparison_is_that_of_evaluate(run, tmp_path):
     assert compared.measured.importance.effective_samples == alone["effective_samples"]
 
 
+def test_runs_are_compared_on_data_in_memory(run, tmp_path):
+    pixels = run.data().split("test").values_at(slice(0, 40))
+    compared = measure([run, copied(run, tmp_path / "copy")], data=pixels, samples=2)
+    assert compared.first.measures["elbo"].value == pytest.approx(
+        run.evaluate(pixels, samples=2)["elbo"]
+    )
+    assert compared.source == "<memory>"
+
+
 def test_the_command_line_says_the_same(run, command):
     _, out, _ = command("evaluate", run.folder, "--samples", 2, "--json")
     found = json.loads(out.splitlines()[-1])

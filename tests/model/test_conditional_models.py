@@ -232,6 +232,24 @@ def test_each_group_that_varies_has_its_own_conditions(ladder, level):
     assert not torch.allclose(vary(given[0].expand(2, -1)), vary(given[1].expand(2, -1)))
 
 
+def test_the_prior_on_the_top_of_a_ladder_has_a_family_and_a_network_of_its_own():
+    settings = {"level_prior": Normal(variance="shared"), "level_network": MLP((7,))}
+    spec = Architecture((3, 2), ladder=MLPLadder(6), conditional_prior=True, **settings)
+    model = spec.build((4,), given=GIVEN)
+    given = model.embed(codes(5).float())
+    torch.manual_seed(0)
+    inference = model.infer(Batch(torch.rand(5, 4), codes(5).float()))
+    top = inference.levels[-1].p.base_dist
+    assert len({tuple(scale) for scale in top.scale.expand(5, 2).tolist()}) == 1
+    assert len({tuple(mean) for mean in top.loc.reshape(5, 2).tolist()}) == 5
+    widths = [p.shape[0] for p in model.latents.prior.parameters() if p.dim() == 2]
+    assert widths[0] == 7
+    assert given.shape[1] == model.embedding.width
+    for name, value in settings.items():
+        with pytest.raises(ValueError, match=f"{name} is for a chain of levels"):
+            Architecture((3, 2), ladder=MLPLadder(6), **{name: value})
+
+
 def test_the_decoder_of_a_conditional_ladder_starts_at_the_mean():
     model = Architecture((2, 2), ladder=MLPLadder(6)).build((4,), given=GIVEN)
     mean = torch.tensor([0.1, 0.4, 0.6, 0.9])

@@ -493,6 +493,34 @@ def test_forms_of_many_histories(form):
     assert np.allclose(codes, run.run.encode(SparseRows.of(matrix))[0], atol=1e-5)
 
 
+ONE = [3, 50, 7]
+"""The history of one user."""
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        dict.fromkeys(ONE, 1.0),
+        np.array(ONE),
+        torch.tensor(ONE),
+        polars.Series(ONE),
+        polars.DataFrame({"item": ONE}),
+        polars.DataFrame({"user": ["u"] * 3, "item": ONE}),
+        csr_matrix(([1.0] * 3, ([0] * 3, ONE)), shape=(1, WIDTH)),
+    ],
+    ids=["mapping", "array", "tensor", "series", "items", "frame", "matrix"],
+)
+def test_forms_of_one_history(history):
+    assert ANY.recommend(history, 5) == ANY.recommend(ONE, 5)
+
+
+def test_histories_of_several_users_are_not_one():
+    frame = polars.DataFrame({"user": [1, 2], "item": [3, 50]})
+    for several in (frame, histories(2)):
+        with pytest.raises(DataError, match="got those of 2 users: take recommend_many"):
+            ANY.recommend(several)
+
+
 def test_similar_is_the_cosine_of_the_vectors():
     vectors = ANY.item_vectors.astype(np.float64)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

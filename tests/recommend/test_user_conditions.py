@@ -412,6 +412,23 @@ def test_codes_need_the_features_and_take_them(folder):
         run.sample(3)
 
 
+def test_a_run_whose_table_of_users_is_elsewhere_is_told_so(command, folder, tmp_path):
+    table = tmp_path / "users.csv"
+    shutil.copy(folder / "users.csv", table)
+    shutil.copytree(folder / "with", tmp_path / "run")
+    recipe = tmp_path / "run" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace(str(folder / "users.csv"), "/nowhere/users.csv"))
+    code, out, err = command("evaluate", tmp_path / "run", "--json")
+    assert (code, out) == (2, "")
+    assert "/nowhere/users.csv, which the run was fitted to, is not there; --features FILE" in err
+    code, out, err = command("evaluate", tmp_path / "run", "--features", table, "--json")
+    assert code == 0
+    assert json.loads(out)["metrics"] == load(folder / "with").evaluate()["metrics"]
+    code, _, err = command("encode", folder / "without", "--features", table, "--out", "c.csv")
+    assert code == 2
+    assert "this run was fitted without features of users" in err
+
+
 def test_encode_names_all_columns_of_its_file(command, folder, tmp_path):
     out = tmp_path / "codes.csv"
     code, text, _ = command("encode", folder / "with", "--out", out, "--json")

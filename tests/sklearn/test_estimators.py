@@ -191,7 +191,7 @@ def test_density_is_in_the_units_of_the_data():
 
 
 def test_held_out_rows_have_a_mean_and_a_standard_error(transformer):
-    folder_free = transformer._own.reference["log_likelihood"]
+    folder_free = transformer._loaded.own.reference["log_likelihood"]
     assert len(folder_free) == 30
     assert transformer.log_likelihood_ == pytest.approx(folder_free.mean())
     expected = folder_free.std(ddof=1) / np.sqrt(30)
@@ -466,7 +466,7 @@ def test_folders_are_run_folders(transformer, imputer, recommender, tmp_path):
     np.testing.assert_allclose(refitted.transform(TEST), transformer.transform(TEST))
 
     detector = VAEOutlierDetector.load(tmp_path / "transformer", contamination=0.1, n_samples=50)
-    held_out = detector._own.reference["log_likelihood"]
+    held_out = detector._loaded.own.reference["log_likelihood"]
     assert detector.offset_ == pytest.approx(np.percentile(held_out, 10))
     assert set(detector.predict(TEST)) <= {-1, 1}
     detector.save(tmp_path / "detector")
@@ -542,6 +542,17 @@ MISTAKES = [
     (VAETransformer(settings={"model.latnet": 3}), TRAIN, ConfigError, "latnet"),
     (VAETransformer(latent=0), TRAIN, ValueError, "latent"),
     (VAEImputer(recipe="digits"), TRAIN, ConfigError, "VAEImputer needs a recipe of tables"),
+    (VAEDensity(recipe="multvae"), TRAIN, ConfigError, "take MultVAERecommender"),
+    (VAEDensity(recipe="images"), TRAIN, ConfigError, r"give shape=\(H, W\)"),
+    (
+        VAEOutlierDetector(**SMALL).set_params(
+            recipe="autoencoder-mnist", shape=(1, 5), settings={}
+        ),
+        TRAIN.astype(int) % 2,
+        ConfigError,
+        "is an autoencoder, which has none",
+    ),
+    (MultVAERecommender(recipe="table"), matrix(), ConfigError, "needs a recipe of interactions"),
     (VAEImputer(mode="best"), TRAIN, ValueError, "mode"),
     (VAEOutlierDetector(contamination=0.7), TRAIN, ValueError, "contamination"),
     (VAEDensity(likelihood="Normal"), with_gaps(TRAIN), ValueError, "contains NaN"),

@@ -17,6 +17,7 @@ from . import similar as similar
 from . import inspect as inspect
 from . import export as export
 from . import serve as serve
+from . import push as push
 
 # isort: on
 from .main import main

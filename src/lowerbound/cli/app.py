@@ -52,6 +52,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Of a recommender with features of users: their table [default: that of the fit].",
+    ),
+]
+"""The option of commands that read users with their features."""
+
 Source = Annotated[
     str | None, typer.Option("--data", metavar="SOURCE", help="Name of a data set, or a path.")
 ]

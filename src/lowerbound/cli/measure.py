@@ -7,7 +7,7 @@ import typer
 
 from ..errors import ConfigError, one_line
 from ..report.text import name_level, plain_number
-from .app import AllowCode, Json, Out, RunFolder, Source, command, show
+from .app import AllowCode, Features, Json, Out, RunFolder, Source, command, show
 from .hidden import hidden_lines
 from .scores import score_lines
 from .text import ranking_lines, report_lines
@@ -54,6 +54,7 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="Seed of the draws, and of what is hidden.", min=0, max=2**63 - 1)
     ] = 0,
+    features: Features = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -67,7 +68,7 @@ def evaluate(
         raise ConfigError(
             "--hide and --probe are measures of their own; allowed: one of them at a time"
         )
-    fitted = load(run, allow_code=allow_code)
+    fitted = load(run, allow_code=allow_code).with_users(features)
     if hide is not None:
         from ..imputation import IMPUTATION_SAMPLES, measure_hidden
 
@@ -177,6 +178,7 @@ def report(
         int | None,
         typer.Option(help="Measure at most so many examples [default: report.examples]."),
     ] = None,
+    features: Features = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -186,7 +188,8 @@ def report(
     from ..report import page
     from ..run import load
 
-    path = page(load(run, allow_code=allow_code), data, examples=examples, progress=True)
+    fitted = load(run, allow_code=allow_code).with_users(features)
+    path = page(fitted, data, examples=examples, progress=True)
     result = {"page": str(path), "picture": str(path.with_name("overview.png"))}
     show(result, report_lines(path.parent), json)
 

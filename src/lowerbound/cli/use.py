@@ -7,7 +7,7 @@ import typer
 
 from ..errors import ConfigError, DataError, one_line
 from ..report.text import plain_number
-from .app import AllowCode, Command, Json, Out, RunFolder, Source, app, command, show
+from .app import AllowCode, Command, Features, Json, Out, RunFolder, Source, app, command, show
 from .text import recommendation_table
 
 
@@ -88,6 +88,7 @@ def encode(
         int | None,
         typer.Option(help="Of a hierarchy one level alone, 1 next to the data [default: all]."),
     ] = None,
+    features: Features = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -97,7 +98,7 @@ def encode(
     from ..run import load
     from .outputs import write_codes
 
-    fitted = load(run, allow_code=allow_code)
+    fitted = load(run, allow_code=allow_code).with_users(features)
     examples = fitted.data(data).split("all")
     written = write_codes(fitted, examples, out, level)
     columns = ", ".join(written["columns"][:COLUMNS_SHOWN])
@@ -240,12 +241,7 @@ def recommend(
             help="A feature of the user, of a run fitted with some; may be repeated.",
         ),
     ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="With --users: their features [default: the file of the fit]."
-        ),
-    ] = None,
+    features: Features = None,
     unknown: Annotated[
         str,
         typer.Option(metavar="leave-out|error", help="What to do with items the run lacks."),

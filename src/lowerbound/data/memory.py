@@ -617,6 +617,11 @@ def _example_and_label(entry: Any) -> tuple[np.ndarray, Any]:
     """Returns an example of a data set and its label; None where it is no pair or the label no
     single value.
     """
+    if isinstance(entry, Mapping):
+        raise DataError(
+            "the examples of the data set are dicts; allowed: an array, or a tuple of an array and "
+            "a label"
+        )
     if not isinstance(entry, tuple | list):
         return _to_array(entry), None
     label = None

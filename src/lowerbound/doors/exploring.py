@@ -165,7 +165,7 @@ def _read(lines: IO[str], addresses: "Queue[str]") -> None:
         for line in lines:
             found = SERVING.match(line)
             if found is not None:
-                addresses.put(found[1])
+                addresses.put(f"{found[1].rstrip('/')}/")
     addresses.put("")
 
 

@@ -63,6 +63,7 @@ class Facts:
         figures: the figures.
         caveats: what must be known of them.
         recipe: the recipe, as TOML.
+        origin: the title of the recipe, "" for none.
         fit: how long the fit was, and on what.
         uses: lines of code that show what the run does.
         limits: what it does not, or not well.
@@ -81,6 +82,7 @@ class Facts:
     figures: Sequence[Figure]
     caveats: Sequence[str]
     recipe: str
+    origin: str
     fit: str
     uses: Sequence[str]
     limits: Sequence[str]
@@ -171,7 +173,7 @@ def _page(facts: Facts, files: Sequence[Known], address: str) -> str:
         _data(facts),
         "## How it was fitted",
         facts.fit,
-        "The recipe in full; `lowerbound fit recipe.toml` fits it again:",
+        _origin(facts),
         _code("toml", facts.recipe.strip().splitlines()),
         "## Use and limits",
         _list(facts.limits),
@@ -180,6 +182,14 @@ def _page(facts: Facts, files: Sequence[Known], address: str) -> str:
         LEARNT,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _origin(facts: Facts) -> str:
+    """Introduces the recipe."""
+    text = "The recipe in full; `lowerbound fit recipe.toml` fits it again:"
+    if facts.origin:
+        return f'Its recipe began as "{one_line(facts.origin, 200)}". {text}'
+    return text
 
 
 def _figures(facts: Facts) -> str:

@@ -38,6 +38,9 @@ OF_CHAINS = (
 )
 """The settings of a chain, in whose place a ladder stands."""
 
+OF_CONDITIONAL_PRIORS = ("level_network", "level_prior")
+"""Those of them that a prior which sees conditions has a use for, on the top of a ladder too."""
+
 LARGE_LAYER = 2**30
 """A model with more weights than this in one layer is compared with the memory of the machine."""
 
@@ -88,7 +91,7 @@ class Architecture:
             whose levels are inferred one from the other; with one level it is the plain VAE.
         conditional_prior: of a model with conditions (`data.given`): the prior of the top level
             hangs on them too, as those between levels do. Its family is `level_prior`, its network
-            `level_network`.
+            `level_network`, on the top of a ladder too.
     """
 
     latent: Annotated[tuple[PositiveInt, ...], AfterValidator(_refuse_no_level)] = (20,)
@@ -126,9 +129,18 @@ class Architecture:
         if self.ladder is not None:
             self._refuse_unused()
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The names of the settings that have no meaning beside the ladder; empty for a chain."""
+        if self.ladder is None:
+            return ()
+        if not self.conditional_prior:
+            return OF_CHAINS
+        return tuple(name for name in OF_CHAINS if name not in OF_CONDITIONAL_PRIORS)
+
     def _refuse_unused(self) -> None:
         """Refuses settings that have no meaning beside a ladder, and say that they have one."""
-        for name in OF_CHAINS:
+        for name in self.unused:
             if getattr(self, name) != default_of(Architecture, name):
                 raise ValueError(
                     f"{name} is for a chain of levels, and model.ladder is "

@@ -4,6 +4,7 @@ There is one rule for items that the run does not know, whatever the form: they 
 told of; a `HistoryReader` that `refuses_unknown` raises an error instead.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,19 +92,35 @@ class HistoryReader:
         float32, and the items that the run does not know.
 
         Raises:
-            DataError: it is no history, or a weight is not above 0.
+            DataError: it is no history, or one of several users, or a weight is not above 0.
         """
-        if isinstance(history, Mapping):
-            read = self._read_mapping({0: history})
+        read = self._read_one_of_many(history)
+        if read is not None:
             columns = read.matrix.indices.astype(np.int64)
             return columns, read.matrix.data, read.unknown
         items, _ = items_and_weights(history)
         found, unknown = self.find(items)
-        columns, counts = np.unique(found[found >= 0], return_counts=True)
-        weights = counts.astype(np.float32)
-        if self.is_binary:
-            weights = np.ones(len(columns), np.float32)
-        return columns, weights, unknown
+        counts = Counter(found.tolist())
+        counts.pop(-1, None)
+        known = sorted(counts)
+        weights = np.ones(len(known), np.float32)
+        if not self.is_binary and len(known) < len(found):
+            weights = np.array([counts[column] for column in known], np.float32)
+        return np.array(known, np.int64), weights, unknown
+
+    def _read_one_of_many(self, history: Any) -> Histories | None:
+        """Reads a history in a form that may hold many: a mapping, a matrix of one row, or a frame
+        with a column item, where all rows are of one user; None for other forms.
+        """
+        if isinstance(history, Mapping):
+            return self._read_mapping({0: history})
+        if is_matrix(history):
+            return _of_one_user(self.read(history))
+        if hasattr(history, "columns"):
+            frame = to_frame(history)
+            if frame is not None:
+                return _of_one_user(self._read_frame(frame, needs_users=False))
+        return None
 
     def find(self, items: Iterable[Any]) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Finds the columns of items, (n,) int64, -1 for those that are not known.
@@ -140,10 +157,16 @@ class HistoryReader:
         matrix = self._make_matrix(np.array(rows, np.int64), columns, weights, len(users))
         return Histories(users, matrix, unknown)
 
-    def _read_frame(self, frame: "DataFrame") -> Histories:
-        """Reads a frame with columns of users and items and perhaps a column weight."""
+    def _read_frame(self, frame: "DataFrame", needs_users: bool = True) -> Histories:
+        """Reads a frame with columns of users and items and perhaps a column weight.
+
+        Where no column is of users and none is needed, all rows are of one user.
+        """
         import polars
 
+        users_column = find_named(frame.columns, self.columns.user)
+        if not needs_users and not (users_column or find_usual(frame.columns, USERS)):
+            frame = frame.with_columns(polars.lit(0).alias(self.columns.user or "user"))
         names = []
         for asked, usual in ((self.columns.user, USERS), (self.columns.item, ITEMS)):
             named = find_named(frame.columns, asked)
@@ -196,6 +219,14 @@ class HistoryReader:
         return self._check_matrix(csr_matrix((weights, (rows, columns)), shape=shape))
 
 
+def _of_one_user(histories: Histories) -> Histories:
+    """Refuses the histories of several users where one is needed. DataError says how many."""
+    count = len(histories.users)
+    if count != 1:
+        raise DataError(f"one history is needed, got those of {count:,} users: take recommend_many")
+    return histories
+
+
 def each_once(items: Iterable[Any]) -> tuple[Any, ...]:
     """Returns the items without those that were there before, told apart by their texts."""
     return tuple({str(item): item for item in items}.values())
@@ -213,6 +244,8 @@ def items_and_weights(history: Any) -> tuple[list[Any], list[float]]:
         )
     if not isinstance(history, Iterable):
         raise DataError(f"a history is a list of items, got {type(history).__name__}")
+    if hasattr(history, "tolist"):
+        history = history.tolist()  # plain numbers of an array, a tensor or a series
     items = list(history)
     if isinstance(history, Mapping):
         return items, list(history.values())

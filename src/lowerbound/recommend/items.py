@@ -121,10 +121,7 @@ class Catalogue:
         is_missing = item is None or item != item
         if is_missing:
             return []
-        text = item
-        is_spelt = type(item) is str and item in self._by_id
-        if not is_spelt:
-            text = id_text(item)
+        text = id_text(item)
         if text in self._by_id:
             return [self._by_id[text]]
         title = _title_text(str(item))
@@ -158,8 +155,16 @@ class Catalogue:
         """
         columns = []
         unknown = []
+        by_id = self._by_id
         for item in items:
-            column = self.find(item)
+            # Whole numbers, and ids as they are spelt here, are the most of what is asked for.
+            column: int | None = None
+            if type(item) is int:
+                column = by_id.get(str(item))
+            elif type(item) is str:
+                column = by_id.get(item)
+            if column is None:
+                column = self.find(item)
             if column is None:
                 unknown.append(item)
                 column = -1

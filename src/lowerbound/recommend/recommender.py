@@ -314,9 +314,10 @@ class Recommender:
         There are fewer than k where no more are left.
 
         Args:
-            history: items by id or title, or a mapping of them to weights. Items that the run
-                does not know are left out, and stand in `unknown` of the result. It may be empty
-                where a feature of the user is given.
+            history: items by id or title, or a mapping of them to weights, or of what
+                `recommend_many` takes a matrix of one row or a frame of one user. Items that the
+                run does not know are left out, and stand in `unknown` of the result. It may be
+                empty where a feature of the user is given.
             k: the length of the list, at most.
             given: features of the user by name, in the words of the data, for a run that was fitted
                 with some (`data.given`). What is not named is not known.
@@ -651,6 +652,8 @@ class Recommender:
         Raises:
             ConfigError: nothing may be recommended.
         """
+        if allow is None and isinstance(deny, list | tuple) and not deny:
+            return np.empty(0, np.int64), ()
         is_allowed = np.full(len(self.catalogue.ids), allow is None)
         allowed, unknown_allowed = self._reader.find(allow or ())
         denied, unknown_denied = self._reader.find(deny)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from ..data.memory import DataSource
 from ..run import Run
 from .report import page
 
@@ -57,7 +58,7 @@ class InlinePage:
 
 def show(
     run: Run,
-    source: str | Path | None = None,
+    source: DataSource | None = None,
     *,
     examples: int | None = None,
     again: bool = False,

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..data import Dataset
+from ..data.memory import DataSource
 from ..errors import ConfigError
 from ..evaluation.batches import positive
 from ..run import Run
@@ -42,7 +43,7 @@ def kind_of(run: Run) -> Kind:
 
 def page(
     run: Run,
-    source: str | Path | None = None,
+    source: DataSource | None = None,
     *,
     examples: int | None = None,
     progress: bool = False,

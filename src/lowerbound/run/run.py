@@ -417,7 +417,7 @@ class Run:
 
     def report(
         self,
-        source: str | Path | None = None,
+        source: DataSource | None = None,
         *,
         examples: int | None = None,
         again: bool = False,
@@ -903,6 +903,11 @@ class Run:
             RunError: the folder of the run does not hold them, or they are damaged.
         """
         path = within(self.folder, CONDITIONS_FILE)
+        if not exists(path):
+            raise RunError(
+                f"{self.folder} holds no conditions of training rows to draw from ({path.name} is "
+                f"not there): give all of {', '.join(self.schema.names_of_conditions)}"
+            )
         return KnownConditions(self.schema.given, read_conditions(path, self.schema))
 
     def draw_conditions(

@@ -195,9 +195,11 @@ def facts_of(run: "Run", measures: Mapping[str, Any] | None) -> Facts:
         figures = _figures(run, measures)
     else:
         figures = _figures_of_fit(run, summary.get(split) or {})
-    title = run.recipe.about.title or f"A variational autoencoder of {source_name(run.recipe)}"
+    # What a recipe says about itself is of its own data, and need not be true of these.
+    recipe = _renamed(run.recipe.describe(), _paths(run))
+    about = recipe.pop("about")
     return Facts(
-        title=title,
+        title=f"A variational autoencoder fitted to {source_name(run.recipe)}",
         model=describe_model(run.recipe),
         kind=run.schema.kind,
         parameters=sum(p.numel() for p in run.model.parameters()),
@@ -207,8 +209,9 @@ def facts_of(run: "Run", measures: Mapping[str, Any] | None) -> Facts:
         digest=str(_digest(run)),
         split=split,
         figures=figures,
-        caveats=_caveats(run, measures),
-        recipe=tomli_w.dumps(_renamed(run.recipe.describe(), _paths(run))),
+        caveats=_caveats(run, measures, split),
+        recipe=tomli_w.dumps(recipe),
+        origin=about.get("title", ""),
         fit=_fit(run),
         uses=_uses(run),
         limits=_limits(run, measures or {}),
@@ -281,16 +284,16 @@ def _figures_of_fit(run: "Run", found: Mapping[str, Any]) -> list[Figure]:
     return figures
 
 
-def _caveats(run: "Run", measures: Mapping[str, Any] | None) -> list[str]:
+def _caveats(run: "Run", measures: Mapping[str, Any] | None, split: str) -> list[str]:
     """Lists what must be known before the figures are believed."""
     caveats = []
     if measures is None:
         caveats.append("These are the figures of the fit itself, without standard errors.")
         measures = {"caveat": run.summary.get("caveat")}
-    if measures.get("split") == "validation" or not run.summary.get("test"):
+    if split == "validation":
         caveats.append(
-            "The fit did not measure a test split. The validation split chose the weights: figures "
-            "on it are somewhat too good."
+            "There is no test split. The validation split chose the weights: figures on it are "
+            "somewhat too good."
         )
     for name in ("caveat", "log_likelihood_doubt"):
         if measures.get(name):
@@ -322,6 +325,8 @@ def _uses(run: "Run") -> list[str]:
     """Returns a line of code or two for what a run of this kind is for."""
     if run.items is not None:
         item = run.items.ids.tolist()[0]
+        if run.items.titles is not None:
+            item = str(run.items.titles[0])
         return [f"lowerbound.Recommender(run).recommend([{item!r}], k=10)"]
     return ["run.sample(16)  # new examples; run.encode(data) and run.evaluate(data) take yours"]
 

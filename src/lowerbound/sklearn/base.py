@@ -4,7 +4,7 @@ import json
 import numbers
 from abc import abstractmethod
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,23 +15,15 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .. import recipe as recipes
-from ..anomalies.reference import OwnScores
-from ..anomalies.reference import read as read_reference
 from ..data.memory import InMemory
 from ..errors import Interrupted
 from ..fitting import fit
 from ..objectives import Elbo
 from ..recipe import Recipe
-from ..run import Run, load
+from ..run import Run
 from ..system.files import scratch_folder, within
-from .folders import (
-    PARAMETERS_FILE,
-    Described,
-    read_described,
-    read_files,
-    refuse_taken,
-    write_files,
-)
+from .folders import PARAMETERS_FILE, Described, read_described, refuse_taken, write_files
+from .loaded import Loaded
 
 KEYS = {
     "latent": "model.latent",
@@ -47,10 +39,6 @@ SEQUENCES = ("latent", "hidden")
 """The parameters that are one number for each level or layer; one alone may stand by itself."""
 
 
-MADE_OF_FILES = ("run_", "_own", "_precise", "_recommender")
-"""The attributes that are made of the files of the run, and stand in no pickle."""
-
-
 class RunEstimator(BaseEstimator):
     """An estimator of scikit-learn with a fitted run underneath.
 
@@ -64,7 +52,7 @@ class RunEstimator(BaseEstimator):
         n_iter_: the number of epochs that were trained.
     """
 
-    run_: Run
+    _loaded: Loaded
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "latent": [Interval(numbers.Integral, 1, None, closed="left"), "array-like", None],
@@ -82,6 +70,20 @@ class RunEstimator(BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    @property
+    def run_(self) -> Run:
+        """The fitted run.
+
+        Raises:
+            NotFittedError: there is none yet.
+        """
+        check_is_fitted(self)
+        return self._loaded.run
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Says whether there is a run."""
+        return hasattr(self, "_loaded")
 
     # From parameters to a run ---------------------------------------------------------------------
 
@@ -122,6 +124,8 @@ class RunEstimator(BaseEstimator):
         Raises:
             KeyboardInterrupt: the fit was stopped; a search over parameters is to stop with it.
         """
+        if hasattr(self, "_loaded"):
+            del self._loaded
         try:
             with scratch_folder() as folder:
                 fit(
@@ -131,42 +135,44 @@ class RunEstimator(BaseEstimator):
                     seed=self._draw_seed(),
                     progress=bool(self.verbose),
                 )
-                self._adopt(folder / "run")
+                self._take(Loaded(folder / "run", type(self).__name__))
         except Interrupted as error:
             raise KeyboardInterrupt("the fit was stopped before its end") from error
-        self.n_iter_ = int(self.run_.summary["epochs"])
 
     def _draw_seed(self) -> int:
         """Returns the seed of the fit: `random_state` itself where it is a number."""
         return seed_of(self.random_state)
 
-    def _adopt(self, folder: Path) -> None:
-        """Takes the run of a folder, which may be removed afterwards."""
-        self._files = read_files(folder)
-        run = load(folder)
-        if run.schema.given:
-            assert run.known_conditions is not None  # which are read when they are first used
-        self._own: OwnScores | None = read_reference(folder)
-        run.folder = Path(f"<{type(self).__name__}>")
-        self.run_ = run
-        self._precise = run.in_float64()
+    def _take(self, loaded: Loaded) -> None:
+        """Takes a run, after a fit or of a folder.
+
+        Raises:
+            ConfigError: it is of another kind than this estimator's.
+        """
+        self._refuse_run(loaded.run)
+        self._loaded = loaded
+        self.n_iter_ = int(loaded.run.summary.get("epochs", 0))
+
+    @abstractmethod
+    def _refuse_run(self, run: Run) -> None:
+        """Raises ConfigError for a run of another kind than this estimator's."""
 
     # Pickles and folders --------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns parameters, numbers and the files of the run: no class of PyTorch."""
         state = dict(super().__getstate__())
-        for name in MADE_OF_FILES:
-            state.pop(name, None)
+        loaded = state.pop("_loaded", None)
+        if loaded is not None:
+            state["_files"] = loaded.files
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Takes what `__getstate__` gave, and makes the run of its files."""
-        super().__setstate__(state)
+        others = {name: value for name, value in state.items() if name != "_files"}
+        super().__setstate__(others)
         if "_files" in state:
-            with scratch_folder() as folder:
-                write_files(folder, self._files)
-                self._adopt(folder)
+            self._loaded = Loaded.of_files(state["_files"], type(self).__name__)
 
     def save(self, folder: str | Path) -> None:
         """Writes a run folder, which `load`, `lowerbound.load` and the command line read.
@@ -178,7 +184,7 @@ class RunEstimator(BaseEstimator):
         folder = Path(folder)
         refuse_taken(folder)
         described = json.dumps(self._describe().model_dump(), indent=1)
-        write_files(folder, self._files | {PARAMETERS_FILE: described.encode()})
+        write_files(folder, self._loaded.files | {PARAMETERS_FILE: described.encode()})
 
     @classmethod
     def load(cls, folder: str | Path, **parameters: Any) -> Self:
@@ -199,8 +205,7 @@ class RunEstimator(BaseEstimator):
         given = {name: value for name, value in saved.parameters.items() if name in known}
         recipe = recipes.load(within(folder, "recipe.toml"))
         estimator = cls(**{"recipe": recipe, **given, **parameters})
-        estimator._adopt(folder)
-        estimator.n_iter_ = int(estimator.run_.summary.get("epochs", 0))
+        estimator._take(Loaded(folder, cls.__name__))
         estimator._complete(saved)
         return estimator
 
@@ -250,7 +255,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=64)
 def takes_gaps(recipe: str | Path) -> bool:
-    """Says whether a recipe takes tables with columns of several kinds, which may have gaps."""
+    """Says whether a recipe takes tables with columns of several kinds, which may have gaps.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    if str(recipe) in recipes.packaged():
+        return _takes_gaps(str(recipe))
     return recipes.load(recipe).data.kinds is not None
+
+
+@cache
+def _takes_gaps(packaged: str) -> bool:
+    """Says whether a packaged recipe takes tables with gaps; scikit-learn asks at each call."""
+    return recipes.load(packaged).data.kinds is not None

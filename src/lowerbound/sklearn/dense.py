@@ -15,11 +15,11 @@ from ..data import Split
 from ..data.files.tables import array_names
 from ..data.memory import to_frame
 from ..data.splits import count
-from ..errors import LowerboundError
+from ..errors import ConfigError, LowerboundError
 from ..evaluation import Estimate
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..recipe import Recipe
-from ..run import check
+from ..run import Run, check
 from ..system.console import print_line
 from .base import RunEstimator, seed_of, takes_gaps
 from .folders import Described
@@ -137,12 +137,33 @@ class DenseEstimator(RunEstimator):
         self._tell_held_out()
         return rows
 
+    def _plan(self) -> Recipe:
+        plan = super()._plan()
+        if plan.data.interactions is not None:
+            raise ConfigError(
+                f"{type(self).__name__} is for tables, vectors and images, got a recipe of "
+                "interactions: take MultVAERecommender"
+            )
+        if plan.data.size is not None and self.shape is None:
+            raise ConfigError(
+                "the recipe is for images: give shape=(H, W), or (H, W, C), of the images whose "
+                "pixels are the columns of X"
+            )
+        return plan
+
+    def _refuse_run(self, run: Run) -> None:
+        run.schema.refuse_interactions(
+            f"{type(self).__name__} is for tables, vectors and images; the run is on interactions: "
+            "take MultVAERecommender"
+        )
+
     def _tell_held_out(self) -> None:
         """Sets what the rows that were held out score."""
         self.log_likelihood_ = math.nan
         self.standard_error_ = math.nan
-        if self._own is not None:
-            likely = self._own.reference["log_likelihood"] + self._offset_of_scale
+        own = self._loaded.own
+        if own is not None:
+            likely = own.reference["log_likelihood"] + self._offset_of_scale
             estimate = Estimate.of(torch.from_numpy(likely))
             self.log_likelihood_ = estimate.value
             self.standard_error_ = estimate.standard_error
@@ -161,7 +182,10 @@ class DenseEstimator(RunEstimator):
 
     def _has_kinds(self) -> bool:
         """Says whether tables with columns of several kinds, and with gaps, are read."""
+        settings = self.settings or {}
         if self.shape is not None or self._names_other_likelihood():
+            return False
+        if settings.get("data.kinds", {}) is None:
             return False
         if isinstance(self.recipe, Recipe):
             return self.recipe.data.kinds is not None
@@ -280,7 +304,7 @@ class DenseEstimator(RunEstimator):
 
     def _log_likelihood(self, examples: Split) -> np.ndarray:
         """Estimates log p(x) of each row in the units of X, (N,) nats."""
-        likely = self._precise.log_likelihood(examples, samples=self.n_samples)
+        likely = self._loaded.precise.log_likelihood(examples, samples=self.n_samples)
         return likely + self._offset_of_scale
 
     def _sampled(self, n_samples: int, random_state: Any) -> Any:
@@ -299,11 +323,6 @@ class DenseEstimator(RunEstimator):
         return super()._describe().model_copy(update={"fill": fill, "is_mixed": self._is_mixed})
 
     def _complete(self, saved: Described) -> None:
-        schema = self.run_.schema
-        schema.refuse_interactions(
-            f"{type(self).__name__} is for tables, vectors and images; the run is on interactions: "
-            "take MultVAERecommender"
-        )
         if saved.columns is None:
             saved = self._describe_run()
         assert saved.columns is not None

@@ -17,6 +17,7 @@ from ..imputation import IMPUTATION_SAMPLES, impute
 from ..imputation.completion import MODES
 from ..imputation.imputation import refuse_unfit
 from ..recipe import Recipe
+from ..run import Run
 from .base import seed_of
 from .dense import DenseEstimator
 from .rows import Rows
@@ -94,9 +95,9 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
             )
         return plan
 
-    def _adopt(self, folder: Path) -> None:
-        super()._adopt(folder)
-        refuse_unfit(self.run_)
+    def _refuse_run(self, run: Run) -> None:
+        super()._refuse_run(run)
+        refuse_unfit(run)
 
     def transform(self, X: Any) -> Any:
         """Fills the gaps of rows, see `fit`, and leaves everything else as it is.

@@ -15,6 +15,7 @@ from ..anomalies.measures import judged
 from ..data import Examples, Split
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..recipe import Recipe
+from ..run import Run
 from .dense import DenseEstimator
 from .folders import Described
 from .rows import Rows
@@ -89,6 +90,10 @@ class VAEOutlierDetector(OutlierMixin, DenseEstimator):
         self.offset_ = self._cut(self._scores(self._open(rows)))
         return rows
 
+    def _refuse_run(self, run: Run) -> None:
+        super()._refuse_run(run)
+        run.refuse_without_likelihood(type(self).__name__)
+
     def _cut(self, scores: np.ndarray) -> float:
         """Returns the score below which rows are outliers, of the scores of ordinary rows."""
         if isinstance(self.contamination, str):  # "auto"
@@ -99,11 +104,9 @@ class VAEOutlierDetector(OutlierMixin, DenseEstimator):
     def _scores(self, examples: Split) -> np.ndarray:
         """Scores rows, (N,) nats: those with gaps as if these were as usual."""
         scores = self._log_likelihood(examples)
-        usual = None
-        if self._own is not None:
-            usual = self._own.usual
-        if usual is not None and isinstance(examples, Examples):
-            scores = scores + usual_of_gaps(examples, usual)
+        own = self._loaded.own
+        if own is not None and own.usual is not None and isinstance(examples, Examples):
+            scores = scores + usual_of_gaps(examples, own.usual)
         return scores
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -136,6 +139,6 @@ class VAEOutlierDetector(OutlierMixin, DenseEstimator):
         super()._complete(saved)
         if saved.offset is not None:
             self.offset_ = saved.offset
-        elif self._own is not None:
-            likely = judged(self._own.reference)
+        elif self._loaded.own is not None:
+            likely = judged(self._loaded.own.reference)
             self.offset_ = self._cut(likely + self._offset_of_scale)

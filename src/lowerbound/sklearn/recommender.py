@@ -17,11 +17,11 @@ from ..data import History
 from ..data.interactions.cleaning import Log
 from ..data.interactions.holdout import HeldOut, draw_targets
 from ..data.interactions.spec import Interactions
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 from ..evaluation.batches import evaluating
 from ..evaluation.ranking import rank
 from ..recipe import Recipe
-from ..recommend import Recommender
+from ..run import Run
 from .base import RunEstimator
 from .folders import Described
 
@@ -123,15 +123,21 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         self.items_ = self.run_.items.ids
         return self
 
-    def _adopt(self, folder: Path) -> None:
-        super()._adopt(folder)
-        self.run_.schema.refuse_dense(
+    def _plan(self) -> Recipe:
+        plan = super()._plan()
+        if plan.data.interactions is None:
+            raise ConfigError(
+                f"{type(self).__name__} needs a recipe of interactions, such as recipe='multvae'"
+            )
+        return plan
+
+    def _refuse_run(self, run: Run) -> None:
+        run.schema.refuse_dense(
             f"{type(self).__name__} is for interactions; the run is on other data"
         )
-        self._recommender = Recommender(self.run_)
 
     def _complete(self, saved: Described) -> None:
-        ids = self._recommender.catalogue.ids
+        ids = self._loaded.recommender.catalogue.ids
         self.n_features_in_ = len(ids)
         self.items_ = np.arange(len(ids))
         if saved.columns is not None:
@@ -177,7 +183,7 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         """Encodes users x items, see `fit`: the codes of users (N, d)."""
         check_is_fitted(self)
         matrix = self._read(X, reset=False)
-        levels = self._precise.encode(self._history(self._histories(matrix)))
+        levels = self._loaded.precise.encode(self._history(self._histories(matrix)))
         codes = np.concatenate([level.numpy() for level in levels], axis=1)
         return codes.astype(matrix.dtype)
 
@@ -200,7 +206,7 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         """
         check_is_fitted(self)
         histories = self._histories(self._read(X, reset=False))
-        found = self._recommender.recommend_many(histories, k, exclude_seen=exclude_seen)
+        found = self._loaded.recommender.recommend_many(histories, k, exclude_seen=exclude_seen)
         columns = np.where(found.items < 0, -1, self.items_[found.items])
         if return_scores:
             return columns, found.scores

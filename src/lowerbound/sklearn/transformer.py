@@ -34,7 +34,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEst
         """Encodes rows, see `fit`: the codes (N, d), float32 for rows in float32, else float64."""
         check_is_fitted(self)
         rows = self._read(X, reset=False)
-        levels = self._precise.encode(self._open(rows))
+        levels = self._loaded.precise.encode(self._open(rows))
         codes = np.concatenate([level.numpy() for level in levels], axis=1)
         return codes.astype(rows.dtype)
 
@@ -47,7 +47,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEst
         Returns:
             The means of p(x | z) in the units of the rows of the fit, (N, D) float64; of a frame
             with columns that are no numbers, a Polars frame of means and of most probable levels.
-            Columns that the model leaves out, such as constant ones, have their mean.
+            Columns that the model leaves out, such as constant ones, have their mean. Of pixels
+            that the recipe draws (`data.binarize`) they are the probabilities of white.
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float64)
@@ -58,7 +59,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEst
                 f"{sum(sizes)}"
             )
         levels = np.split(codes, np.cumsum(sizes)[:-1], axis=1)
-        return self._returned(self._precise.decode_levels(levels))
+        return self._returned(self._loaded.precise.decode_levels(levels))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draws rows from the model, as `inverse_transform` gives them.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ConfigError, DataError, one_line
-from ...system.files import expand_home
+from ...system.files import expand_home, is_file
 from ..files.cells import CellFormat
 from ..files.choice import normal_names, refuse_unknown
 from ..files.conditions import Conditions, read_conditions
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 KEY = "data.interactions.users"
 """The key of a recipe that names the table of users."""
+
+WAY_OF_RUN = (
+    "--features FILE names the table of users (run.with_users in Python, which also takes "
+    "(log, users) as data)"
+)
+"""How a run that lacks its table of users is given one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,11 +218,14 @@ def find_users(log: RawLog, how: Interactions, wanted: Wanted) -> UserTable | No
     if how.users is None and wanted.is_run:
         raise DataError(
             f"the run is conditioned on {one_line(', '.join(wanted.given), 120)} of users, and "
-            "knows no file of them: give (log, users) in Python, or recommend --features FILE"
+            f"knows no file of them; {WAY_OF_RUN}"
         )
     if how.users is None:
         raise ConfigError(
             f"data.given names what is known of users, and {KEY} no table of them: name the file "
             "with a row for each user (in Python, data=(log, users) takes frames)"
         )
-    return read_users(Path(expand_home(how.users)), wanted.text)
+    path = expand_home(how.users)
+    if wanted.is_run and not is_file(path):
+        raise DataError(f"{KEY}={path}, which the run was fitted to, is not there; {WAY_OF_RUN}")
+    return read_users(path, wanted.text)

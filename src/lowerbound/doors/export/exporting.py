@@ -12,6 +12,7 @@ from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...model import VAE
 from ...run import Run, load
 from ...system.files import replacing
+from ...system.progress import stages
 from .description import describe
 from .graphs import Decode, Encode, Graph, Recommend, Reconstruct
 from .parity import TOLERANCE, compare
@@ -24,6 +25,9 @@ WHATS = ("encode", "decode", "reconstruct", "score", "recommend")
 
 ENDING = ".onnx"
 """The names of exported files end so."""
+
+STAGES = 2
+"""The file is written, and compared."""
 
 LIST = 10
 """The length of lists of recommendations, unless somebody asks for another."""
@@ -74,6 +78,7 @@ def export(
     samples: int | None = None,
     seed: int = 0,
     check: bool = False,
+    progress: bool = True,
 ) -> Exported:
     """Writes what a run computes as an ONNX file, for any number of examples.
 
@@ -98,6 +103,7 @@ def export(
         seed: for "score", of the noise.
         check: whether the file is run by ONNX Runtime, and compared with the run at batches of 1, 3
             and 17 examples; where they differ by more than `parity.TOLERANCE` nothing is written.
+        progress: whether a bar on standard error shows the progress: a score takes half a minute.
 
     Raises:
         ConfigError: the run has no such thing, an argument is for another one, or a library is
@@ -118,14 +124,15 @@ def export(
         positive(samples)
     refuse_seed(seed)
     onnx = import_onnx()
-    model = _on_cpu(run.model)
-    graph = _make(run, model, what, k, samples, seed).eval()
-    exported = to_onnx(graph, what)
-    _add_texts(exported, describe(run, graph, what), run)
+    graph = _make(run, _on_cpu(run.model), what, k, samples, seed).eval()
     differences = None
-    with replacing(out) as temporary:
+    with stages("export", STAGES, show=progress) as begin, replacing(out) as temporary:
+        begin("writing the graph")
+        exported = to_onnx(graph, what)
+        _add_texts(exported, describe(run, graph, what), run)
         onnx.save_model(exported, str(temporary))
         size = temporary.stat().st_size
+        begin("comparing it with the run")
         if check:
             differences = compare(run, graph, temporary)
             _refuse_different(differences)

@@ -60,9 +60,12 @@ class Rows(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Batch:
         """Returns the batch of the inputs."""
-        if self.schema.is_sparse:
+        if not self.schema.is_sparse:
+            return self.from_data(*inputs)
+        if not self.schema.given:
             return Batch(self.histories(*inputs))
-        return self.from_data(*inputs)
+        *lists, given = inputs
+        return Batch(self.histories(*lists), self.from_data.codes_of_conditions(given))
 
     def histories(self, items: Tensor, weights: Tensor | None = None) -> PaddedRows:
         """Returns lists of items (B, L) as rows, without the items that the run does not know.
@@ -94,11 +97,11 @@ def _ports_of_rows(schema: Schema) -> tuple[Port, ...]:
     """Returns the inputs of a graph that takes examples."""
     if schema.is_sparse:
         meaning = f"positions of the items that a user has, 0 to {schema.shape[0] - 1}; -1 is none"
-        history = Port("history", (BATCH, LENGTH), torch.int64, meaning)
-        if schema.levels == 2:
-            return (history,)
-        meaning = "the weight of each of these items, above 0"
-        return (history, Port("weights", (BATCH, LENGTH), torch.float32, meaning))
+        ports = [Port("history", (BATCH, LENGTH), torch.int64, meaning)]
+        if schema.levels != 2:
+            meaning = "the weight of each of these items, above 0"
+            ports.append(Port("weights", (BATCH, LENGTH), torch.float32, meaning))
+        return (*ports, *port_of_conditions(schema))
     rows = Port("x", (BATCH, *schema.shape), type_of(schema), meaning_of(schema))
     return (rows, *port_of_conditions(schema))
 
@@ -253,10 +256,14 @@ class Recommend(Graph):
         )
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        histories = self.rows.histories(*inputs)
-        scores = self.model.item_scores(histories)
+        batch = self.rows(*inputs)
+        histories: Any = batch.x
+        scores = self.model.item_scores(batch)
         best = torch.topk(self._without_seen(scores, histories), self.k)
-        is_left = (best.values > -torch.inf) & (histories.counts > 0).unsqueeze(1)
+        is_known = histories.counts > 0
+        if batch.given is not None:
+            is_known = is_known | ~batch.given.isnan().all(1)
+        is_left = (best.values > -torch.inf) & is_known.unsqueeze(1)
         items = torch.where(is_left, best.indices, NO_ITEM)
         return items, torch.where(is_left, best.values, torch.nan)
 

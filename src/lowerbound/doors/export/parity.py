@@ -17,7 +17,7 @@ from ...evaluation.likelihood import log_likelihoods
 from ...model import VAE
 from ...recommend import Recommender
 from ...run import Run
-from ...run.given import to_codes
+from ...run.given import as_given, to_codes
 from ...sparse import SparseRows
 from .graphs import Decode, Encode, Graph, Recommend, Reconstruct
 from .padded import NO_ITEM
@@ -85,16 +85,16 @@ def draw_inputs(run: Run, graph: Graph, count: int, seed: int) -> Arrays:
     of items at random.
     """
     rng = np.random.default_rng([seed, count])
-    if run.schema.is_sparse and not isinstance(graph, Decode):
-        return _draw_histories(run, count, rng)
-    model = run.model
     given = draw_conditions(run.schema.given, count, rng)
-    codes = to_codes(given, run.schema)
-    if codes is not None:
-        codes = codes.to(next(model.parameters()))
     conditions = []
     if run.schema.given:
         conditions.append(given)
+    if run.schema.is_sparse and not isinstance(graph, Decode):
+        return [*_draw_histories(run, count, rng), *conditions]
+    model = run.model
+    codes = to_codes(given, run.schema)
+    if codes is not None:
+        codes = codes.to(next(model.parameters()))
     with evaluating(model, seed):
         values = model.latents.generate(count, given=model.embed(codes))
         if isinstance(graph, Decode):
@@ -163,7 +163,7 @@ class Reference:
         if not isinstance(self.graph, Recommend):
             return _difference(self.run.schema, self.graph, answers, wanted)
         with evaluating(self.run.model, 0):
-            all_scores = self.run.model.item_scores(SparseRows.of(self._matrix(inputs)))
+            all_scores = self.run.model.item_scores(self._batch(inputs))
         return _difference_of_lists(answers, wanted, all_scores.cpu().numpy())
 
     def outputs(self, inputs: Arrays) -> Arrays:
@@ -172,7 +172,10 @@ class Reference:
         model = self.run.model
         if self.recommender is not None:
             assert isinstance(graph, Recommend)
-            lists = self.recommender.recommend_many(self._matrix(inputs), graph.k)
+            given = None
+            if self.run.schema.given:
+                given = as_given(self.run.schema.given, inputs[-1])
+            lists = self.recommender.recommend_many(self._matrix(inputs), graph.k, given=given)
             return _padded_to(graph.k, lists.items, lists.scores)
         if isinstance(graph, Score):
             samples = graph.sampler.samples
@@ -203,11 +206,11 @@ class Reference:
         """Returns raw rows as the model sees them."""
         weight = next(self.run.model.parameters())
         schema = self.run.schema
-        if schema.is_sparse:
-            return Batch(SparseRows.of(self._matrix(inputs)).to(weight.device))
         given: Tensor | None = None
         if schema.given:
-            given = to_codes(inputs[1], schema)
+            given = to_codes(inputs[-1], schema)
+        if schema.is_sparse:
+            return Batch(SparseRows.of(self._matrix(inputs)), given).to(weight.device)
         codes = schema.scaled(inputs[0], schema.levels)
         if not schema.table:
             return Batch(float_tensor(codes), given).to(weight.device)
@@ -221,7 +224,7 @@ class Reference:
 
         row, place = np.nonzero(inputs[0] >= 0)
         weights = np.ones(len(row), np.float32)
-        if len(inputs) > 1:
+        if self.run.schema.levels != 2:
             weights = inputs[1][row, place]
         shape = (len(inputs[0]), self.run.schema.shape[0])
         return csr_matrix((weights, (row, inputs[0][row, place])), shape=shape)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, RunError, one_line
+from ...system.extras import require
 from .decompositions import Decomposed, decompositions
 from .graphs import BATCH, LENGTH, Graph, example_of
 
@@ -24,27 +25,21 @@ TRACED_LENGTH = 5
 LARGEST = 2**31 - 2**20
 """An ONNX file with more bytes than this cannot be read: a message of protobuf ends at 2 GiB."""
 
-NEEDED = (
-    "needs PyTorch 2.7 or later, onnx, onnxscript and onnxruntime: pip install 'lowerbound[export]'"
-)
-"""What the libraries are that must be there."""
-
 
 def import_onnx() -> Any:
-    """Imports the libraries that write and run ONNX.
+    """Imports onnx, where all libraries are there that write and run ONNX files.
 
     Raises:
-        ConfigError: one is not installed.
+        ConfigError: one is not installed, or PyTorch is too old.
     """
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript
-    except ImportError as error:
-        raise ConfigError(f"`lowerbound export` {NEEDED} ({one_line(error, 80)})") from None
+    require("`lowerbound export`", "export", "onnx", "onnxscript", "onnxruntime")
     if not hasattr(torch.compiler, "is_exporting"):
-        raise ConfigError(f"`lowerbound export` {NEEDED} (this is PyTorch {torch.__version__})")
-    del onnxruntime, onnxscript
+        raise ConfigError(
+            f"`lowerbound export` needs PyTorch 2.7 or later, got {torch.__version__}; "
+            "pip install --upgrade torch"
+        )
+    import onnx
+
     return onnx
 
 

@@ -16,8 +16,9 @@ from ...run import Run
 from .current import choose_named, choose_only
 from .guards import LOOPBACK, Admission, Bounded, Headed
 from .metrics import Metrics, Timed
+from .openapi import describe_itself
 from .problems import LOGGER, ProblemDetails, install, responses
-from .routes import codes, metrics, recommend, runs, scores, tables, tensors
+from .routes import codes, metrics, recommend, runs, scores, similar, tables, tensors
 from .served import Shelf
 from .views import routers_of_all, routers_of_runs
 from .work import Work
@@ -31,11 +32,13 @@ class Readiness:
 
     Attributes:
         is_ready: they are.
-        reason: why they are not.
+        is_ending: the server is about to end.
+        reason: why the runs are not ready.
     """
 
     def __init__(self) -> None:
         self.is_ready = False
+        self.is_ending = False
         self.reason = "the runs are being warmed up"
 
     def become_ready(self) -> None:
@@ -45,6 +48,7 @@ class Readiness:
     def stop(self) -> None:
         """Notes that the server is about to end, so that nobody sends new requests."""
         self.is_ready = False
+        self.is_ending = True
         self.reason = "the server is about to end"
 
 
@@ -98,10 +102,11 @@ def create_app(
     app.state.metrics = Metrics(shelf)
     install(app)
     _include(app, shelf)
+    describe_itself(app, shelf)
     _include_page(app)
     app.add_middleware(Bounded)
     app.add_middleware(Admission, token=token, hosts=hosts)
-    app.add_middleware(Headed, ancestors=ancestors)
+    app.add_middleware(Headed, ancestors=ancestors, ends=lambda: readiness.is_ending)
     app.add_middleware(Timed, metrics=app.state.metrics)
     return app
 
@@ -119,6 +124,7 @@ async def _warm_up(shelf: Shelf, readiness: Readiness) -> None:
 
 def _include(app: FastAPI, shelf: Shelf) -> None:
     """Puts all routers into an application; those of one run in both of their forms."""
+    app.router.routes[:0] = recommend.quick
     refusals = responses(400, 401, 403, 404, 406, 409, 413, 415, 422, 500, 503)
     of_all = (runs.general, metrics.general, tensors.general, *routers_of_all())
     for router in of_all:
@@ -128,6 +134,7 @@ def _include(app: FastAPI, shelf: Shelf) -> None:
         codes.router,
         scores.router,
         tables.router,
+        similar.router,
         *routers_of_runs(),
     ]
     for router in (runs.router, *of_runs):
@@ -139,10 +146,13 @@ def _include(app: FastAPI, shelf: Shelf) -> None:
         )
     if len(shelf) == 1:
         app.include_router(
-            runs.router, prefix="/run", dependencies=[Depends(choose_only)], responses=refusals
+            runs.router,
+            prefix="/run",
+            dependencies=[Depends(choose_only)],
+            include_in_schema=False,
         )
         for router in of_runs:
-            app.include_router(router, dependencies=[Depends(choose_only)], responses=refusals)
+            app.include_router(router, dependencies=[Depends(choose_only)], include_in_schema=False)
 
 
 def _include_page(app: FastAPI) -> None:

@@ -2,6 +2,8 @@
 
 A router for runs is written once. It is reached by `/runs/{name}/...`, and where one run alone is
 served also without that beginning.
+
+The functions are coroutines, though they wait for nothing: FastAPI runs others in threads.
 """
 
 from typing import Annotated
@@ -11,25 +13,25 @@ from fastapi import Depends, Path, Request
 from .served import Served, Shelf
 
 
-def shelf_of(request: Request) -> Shelf:
+async def shelf_of(request: Request) -> Shelf:
     """Returns all runs that are served."""
     shelf: Shelf = request.app.state.shelf
     return shelf
 
 
-def choose_named(
+async def choose_named(
     request: Request, name: Annotated[str, Path(description="Of the run, see /runs.")]
 ) -> None:
     """Chooses the run that the path names."""
-    request.state.served = shelf_of(request).find(name)
+    request.state.served = request.app.state.shelf.find(name)
 
 
-def choose_only(request: Request) -> None:
+async def choose_only(request: Request) -> None:
     """Chooses the run that is served alone."""
-    request.state.served = shelf_of(request).only
+    request.state.served = request.app.state.shelf.only
 
 
-def chosen(request: Request) -> Served:
+async def chosen(request: Request) -> Served:
     """Returns the run that was chosen."""
     served: Served = request.state.served
     return served

@@ -9,9 +9,9 @@ from ...system.files import jsonable
 from .served import QUANTILES, Served
 
 CAN = {
-    "images": ["encode", "decode", "sample", "reconstruct", "score"],
-    "vectors": ["encode", "decode", "sample", "reconstruct", "score"],
-    "table": ["encode", "decode", "sample", "reconstruct", "score"],
+    "images": ["encode", "decode", "sample", "reconstruct", "score", "similar"],
+    "vectors": ["encode", "decode", "sample", "reconstruct", "score", "similar"],
+    "table": ["encode", "decode", "sample", "reconstruct", "score", "similar"],
     "recommender": ["encode", "recommend", "items", "similar"],
 }
 """What may be asked of runs of each kind."""
@@ -20,6 +20,8 @@ CAN = {
 def abilities(served: Served) -> list[str]:
     """Lists what may be asked of a run."""
     able = list(CAN[served.kind])
+    if "similar" in able and served.kind != "recommender" and not served.has_data:
+        able.remove("similar")
     if served.run.schema.table and served.run.recipe.objective.has_bound:
         able.append("impute")
     if "score" in able and not served.run.recipe.objective.has_bound:

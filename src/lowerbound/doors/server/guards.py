@@ -10,7 +10,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -48,11 +48,20 @@ class Headed:
     Args:
         app: what answers.
         ancestors: pages that may show this one in a frame, in the words of the policy.
+        ends: says whether the server is about to end: then no connection is kept.
     """
 
-    def __init__(self, app: App, ancestors: str = "'self'") -> None:
+    def __init__(
+        self, app: App, ancestors: str = "'self'", ends: Callable[[], bool] = lambda: False
+    ) -> None:
         self.app = app
-        self.policy = POLICY.format(ancestors=ancestors)
+        self.ends = ends
+        self.headers: list[tuple[bytes, bytes]] = [
+            (b"content-security-policy", POLICY.format(ancestors=ancestors).encode("ascii")),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,12 +70,9 @@ class Headed:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
-                headers["Content-Security-Policy"] = self.policy
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers["Cross-Origin-Resource-Policy"] = "same-origin"
-                message["headers"] = headers.raw
+                message["headers"] = [*message["headers"], *self.headers]
+                if self.ends():
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from ...columns import ColumnSchema
 from ...data import Examples as DenseExamples
@@ -28,6 +28,19 @@ MOST_PIXELS = 2**22
 
 EXACT = ConfigDict(strict=True, allow_inf_nan=False)
 """Nothing is converted: a truth value is no number, and a number in quotes is a text."""
+
+
+def _as_whole(value: Any) -> Any:
+    """Returns 3 for 3.0: JSON does not tell them apart."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+WHOLE = BeforeValidator(_as_whole)
+"""Marks a whole number of a body. It stands behind the bounds, so that the OpenAPI document has
+them.
+"""
 
 Cell = bool | int | float | str | None
 """A cell of a table, or a condition; None is not known."""
@@ -110,9 +123,18 @@ def _read_images(run: Run, examples: list[Any]) -> np.ndarray:
         raise ShapeError(
             f"examples: images of shape {run.schema.shape} are needed, got {array.shape[1:]}"
         )
-    if array.dtype.kind in "iu" and run.schema.levels is not None:
+    if run.schema.levels is not None and _are_levels(array):
         return _as_levels(array, run.schema.levels)
     return array
+
+
+def _are_levels(array: np.ndarray) -> bool:
+    """Says whether numbers are levels and no shares of white: they are whole, and were written so
+    or are above 1.
+    """
+    if array.dtype.kind in "iu":
+        return True
+    return bool(array.max() > 1 and (array == np.rint(array)).all())
 
 
 def _as_levels(array: np.ndarray, levels: int) -> np.ndarray:

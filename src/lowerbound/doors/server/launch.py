@@ -19,6 +19,9 @@ from .guards import LOOPBACK
 TOKEN = "LOWERBOUND_TOKEN"
 """The token is read from this variable of the environment."""
 
+NOTEBOOKS = "'self' http://localhost:* http://127.0.0.1:* vscode-webview:"
+"""Notebooks of this machine may show the page in a frame."""
+
 LEAST_TOKEN = 16
 """A token has at least so many characters."""
 
@@ -52,7 +55,7 @@ def serve(
     """
     token = read_token(host)
     listening = listen(host, port)
-    app = create_app(runs, sources=sources, token=token)
+    app = create_app(runs, sources=sources, token=token, ancestors=NOTEBOOKS)
     address = url_of(host, listening.getsockname()[1])
     config = uvicorn.Config(
         app,
@@ -89,7 +92,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        print(self.address, flush=True)
+        print(f"serving at {self.address}/", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.app.state.readiness.stop()

@@ -97,6 +97,8 @@ def word_invalid(errors: list[Any]) -> str:
     place = ".".join(places) or "the body"
     if first["type"] == "json_invalid":
         return "the body is no JSON"
+    if place == "the body" and first["type"].endswith("_type"):
+        return "the body should be an object"
     line = f"{place}: {wording(first)}"
     if len(errors) > 1:
         line += f" (and {len(errors) - 1} more)"

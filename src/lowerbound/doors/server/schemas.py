@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .inputs import EXACT, MOST_EXAMPLES, Conditions
+from .inputs import EXACT, MOST_EXAMPLES, WHOLE, Conditions
 
 Vector = list[float]
 
@@ -24,7 +24,7 @@ Examples = Annotated[
     ),
 ]
 
-Seed = Annotated[int, Field(ge=0, lt=2**53)]
+Seed = Annotated[int, Field(ge=0, lt=2**53), WHOLE]
 
 
 class EncodeBody(Body):
@@ -38,7 +38,7 @@ class DecodeBody(Body):
     """Values of latents: of one level (the others follow from it), or of all."""
 
     z: list[float] | list[Vector] | None = None
-    level: Annotated[int, Field(ge=0)] = 0
+    level: Annotated[int, Field(ge=0), WHOLE] = 0
     levels: list[Vector] | list[list[Vector]] | None = None
     given: Conditions | None = None
 
@@ -46,7 +46,7 @@ class DecodeBody(Body):
 class SampleBody(Body):
     """What is drawn."""
 
-    n: Annotated[int, Field(ge=1, le=MOST_EXAMPLES)] = 1
+    n: Annotated[int, Field(ge=1, le=MOST_EXAMPLES), WHOLE] = 1
     seed: Seed = 0
     temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
     mean: bool | None = None
@@ -58,7 +58,7 @@ class ReconstructBody(Body):
 
     examples: Examples
     given: Conditions | None = None
-    samples: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    samples: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     seed: Seed = 0
 
 

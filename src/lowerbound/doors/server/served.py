@@ -20,6 +20,7 @@ from .search import ItemSearch
 from .work import Result, Work
 
 if TYPE_CHECKING:
+    from ...neighbours.encoded import Encoded
     from ...recommend import Recommender
 
 KINDS = {"image": "images", "vector": "vectors", "table": "table", "interactions": "recommender"}
@@ -144,6 +145,17 @@ class Served:
         if self.run.items is not None:
             popularity = self.run.items.popularity
         return ItemSearch(self.recommender.catalogue, popularity)
+
+    @cached_property
+    def neighbours(self) -> "Encoded":
+        """The codes of all of the run's own examples, among which similar ones are found.
+
+        Raises:
+            Problem: its data are not where the run looks for them.
+        """
+        from ...neighbours.encoded import Encoded
+
+        return Encoded.of(self.run, self.data.split("all"))
 
     @property
     def queued(self) -> int:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ...data import Split
+from ...data.memory import DataSource, source_text
 from ...errors import ConfigError, LowerboundError
 from ...evaluation import Estimate
 from ...evaluation.batches import positive
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...evaluation.measure import LIKELIHOOD_EXAMPLES, Measured, MeasureSettings, measure_split
 from ...families import Family
-from ...model.architecture import OF_CHAINS
 from ...run import Run
 from ..text import format_setting, join_names
 from .frame import to_frame, to_latex
@@ -232,15 +232,15 @@ class Request:
     """What a comparison is asked for.
 
     Attributes:
-        data: a source that all runs are measured on; None takes their own splits, which must be the
-            same examples.
+        data: a source that all runs are measured on, as `Run.data` takes it; None takes their own
+            splits, which must be the same examples.
         split: "train", "validation", "test" or "all"; None is "test", or "all" for a source that
             brings no test part.
         samples: importance samples for each example.
         seed: of the draws.
     """
 
-    data: str | Path | None = None
+    data: DataSource | None = None
     split: str | None = None
     samples: int = LIKELIHOOD_SAMPLES
     seed: int = 0
@@ -266,7 +266,7 @@ class Candidate:
 def measure(
     runs: Sequence[Run],
     *,
-    data: str | Path | None = None,
+    data: DataSource | None = None,
     split: str | None = None,
     samples: int = LIKELIHOOD_SAMPLES,
     seed: int = 0,
@@ -280,8 +280,8 @@ def measure(
 
     Args:
         runs: two or more, all different.
-        data: a source that all runs are measured on; None takes their own splits, which must be the
-            same examples.
+        data: a source that all runs are measured on, as `Run.data` takes it; None takes their own
+            splits, which must be the same examples.
         split: "train", "validation", "test" or "all"; None is "test", or "all" for a source that
             brings no test part.
         samples: importance samples for each example.
@@ -365,7 +365,7 @@ def prepare(
 
 
 def common(
-    runs: Sequence[Run], data: str | Path | None = None, split: str | None = None
+    runs: Sequence[Run], data: DataSource | None = None, split: str | None = None
 ) -> tuple[str, list[Split]]:
     """Opens the very same examples as each run sees them: standardised, or binarised, as in its
     fit.
@@ -391,7 +391,7 @@ def common(
     return split, views
 
 
-def _open_split(run: Run, data: str | Path | None, split: str | None) -> tuple[str, Split]:
+def _open_split(run: Run, data: DataSource | None, split: str | None) -> tuple[str, Split]:
     """Opens a split of a source that is given for all runs, or else of the run's own data."""
     if data is None:
         return run.examples(split=split)
@@ -405,7 +405,7 @@ def _catalogue(run: Run) -> str | None:
     return run.items.digest()
 
 
-def _other_examples(first: Run, run: Run, split: str, data: str | Path | None) -> ConfigError:
+def _other_examples(first: Run, run: Run, split: str, data: DataSource | None) -> ConfigError:
     """Returns the error for two runs whose examples are not the same, with what may be the
     cause.
     """
@@ -419,8 +419,8 @@ def _other_examples(first: Run, run: Run, split: str, data: str | Path | None) -
     cause = ", ".join(causes)
     if data is not None:
         return ConfigError(
-            f"{first.folder} and {run.folder} do not read the same examples from {data}: "
-            f"{cause or 'the values differ'}"
+            f"{first.folder} and {run.folder} do not read the same examples from "
+            f"{source_text(data)}: {cause or 'the values differ'}"
         )
     return ConfigError(
         f"the {split} splits of {first.folder} and {run.folder} are not the same examples "
@@ -454,9 +454,7 @@ def settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
 def _told_settings(run: Run) -> dict[str, Any]:
     """Returns the settings of a run by their dotted keys, without those that it has no use for."""
     described = dict(_dotted(run.recipe.describe()))
-    if run.recipe.model.ladder is None:
-        return described
-    unused = tuple(f"model.{name}" for name in OF_CHAINS)
+    unused = tuple(f"model.{name}" for name in run.recipe.model.unused)
     told = {}
     for key, value in described.items():
         if not any(key == name or key.startswith(f"{name}.") for name in unused):
@@ -501,7 +499,9 @@ def measure_candidates(
     samples = 0
     if weighed:
         samples = request.samples
-    source = str(request.data or first.run.recipe.data.source)
+    source = first.run.recipe.data.source
+    if request.data is not None:
+        source = source_text(request.data)
     return Comparison(
         entries=tuple(entries),
         source=source.rstrip("/").rsplit("/", 1)[-1],

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...data import Examples
+from ...data.memory import DataSource
 from ...errors import RunError
 from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...run import Run, load
@@ -358,7 +359,7 @@ def compare(
     runs: Sequence[Run | str | Path],
     out: str | Path | None = None,
     *,
-    data: str | Path | None = None,
+    data: DataSource | None = None,
     split: str | None = None,
     samples: int = LIKELIHOOD_SAMPLES,
     seed: int = 0,

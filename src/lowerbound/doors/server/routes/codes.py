@@ -65,7 +65,7 @@ async def encode(served: Chosen, body: EncodeBody) -> Response:
             codes: list[np.ndarray] = [served.recommender.codes(read_histories(body.examples))]
         else:
             x = read_examples(run, body.examples)
-            codes = [level.numpy() for level in run.encode(x, given=body.given)]
+            codes = [level.numpy() for level in run.encode(x, given=body.given or None)]
         levels = [{"level": at, "z": z.astype(float).tolist()} for at, z in enumerate(codes)]
         return Answer({"levels": levels, "notes": served.notes})
 
@@ -97,9 +97,9 @@ async def decode(
         if body.levels is not None:
             zs = [_as_codes(level) for level in body.levels]
             _refuse_uneven(zs)
-            values = served.run.decode_levels(zs, given=body.given)
+            values = served.run.decode_levels(zs, given=body.given or None)
         else:
-            values = served.run.decode(_as_codes(body.z), body.level, given=body.given)
+            values = served.run.decode(_as_codes(body.z), body.level, given=body.given or None)
         return _present(served, values, is_picture)
 
     return await served.work(work)
@@ -149,7 +149,7 @@ async def sample(
     def work() -> Response:
         values = served.run.sample(
             body.n,
-            given=body.given,
+            given=body.given or None,
             mean=body.mean,
             temperature=body.temperature,
             seed=body.seed,
@@ -166,7 +166,7 @@ async def reconstruct_examples(served: Chosen, body: ReconstructBody) -> Respons
 
     def work() -> Response:
         x = read_examples(served.run, body.examples)
-        return Answer(reconstruct(served, x, body.given, body.samples, body.seed))
+        return Answer(reconstruct(served, x, body.given or None, body.samples, body.seed))
 
     return await served.work(work)
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from ....recommend import ListRequest, Recommendation, Recommender
 from ..current import Chosen
-from ..inputs import MOST_EXAMPLES
+from ..inputs import MOST_EXAMPLES, WHOLE, Conditions
 from ..outputs import Answer
-from ..problems import Problem
+from ..problems import Problem, word_invalid
 from ..schemas import Body
 from ..served import Served
 
@@ -33,25 +34,33 @@ Item = int | float | str
 
 Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=list)]
 
+Weight = Annotated[float, Field(gt=0, le=1e6)]
+
 History = (
     Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)]
-    | Annotated[dict[str, float], Field(min_length=1, max_length=MOST_HISTORY)]
+    | Annotated[dict[str, Weight], Field(min_length=1, max_length=MOST_HISTORY)]
 )
 
 
 class Limits(Body):
     """What may be recommended."""
 
-    k: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 10
+    k: Annotated[int, Field(ge=1, le=MOST_ITEMS), WHOLE] = 10
     allow: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)] | None = None
     deny: Items
     exclude_seen: bool = True
 
 
 class RecommendBody(Limits):
-    """The history of a user, as items by id or title, or as weights by item."""
+    """The history of a user, as items by id or title, or as weights by item; and, for a run that
+    was fitted with some, what is known of the user.
+    """
 
-    history: History
+    history: (
+        Annotated[list[Item], Field(max_length=MOST_HISTORY)]
+        | Annotated[dict[str, Weight], Field(max_length=MOST_HISTORY)]
+    )
+    given: Conditions | None = None
     explain: bool = False
 
 
@@ -59,13 +68,6 @@ class BatchBody(Limits):
     """The histories of several users."""
 
     histories: Annotated[list[History], Field(min_length=1, max_length=MOST_EXAMPLES)]
-
-
-class SimilarBody(Body):
-    """An item whose likes are looked for."""
-
-    to: Item
-    k: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 10
 
 
 class ReasonLine(BaseModel):
@@ -92,12 +94,6 @@ class RecommendAnswer(BaseModel):
     unknown: list[Any]
 
 
-class SimilarAnswer(BaseModel):
-    """Items that are like one, the most alike first; `score` is a cosine."""
-
-    items: list[RecommendedLine]
-
-
 class BatchAnswer(BaseModel):
     """The lists of several users; one that has nothing known, or nothing left, is empty."""
 
@@ -121,8 +117,33 @@ class ItemsAnswer(BaseModel):
 @router.post("/recommend", response_model=RecommendAnswer)
 async def recommend(served: Chosen, body: RecommendBody) -> Response:
     """Recommends the best items for a history."""
+    return await answer_recommend(served, body)
+
+
+async def recommend_quickly(request: Request) -> Response:
+    """Does what `recommend` does, of the run that the path names, without the machinery of FastAPI,
+    which takes longer than a recommendation among many.
+    """
+    request.scope["route"] = quick[0]  # as FastAPI notes it of its own routes
+    served: Served = request.app.state.shelf.find(request.path_params["name"])
+    content_type = request.headers.get("content-type", "")
+    if not content_type.startswith("application/json"):
+        raise Problem(422, "the body: JSON is needed, and Content-Type: application/json")
+    try:
+        body = RecommendBody.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise Problem(422, word_invalid(list(error.errors(include_url=False)))) from None
+    return await answer_recommend(served, body)
+
+
+quick: list[BaseRoute] = [Route("/runs/{name}/recommend", recommend_quickly, methods=["POST"])]
+"""These routes stand before all others."""
+
+
+async def answer_recommend(served: Served, body: RecommendBody) -> Response:
+    """Answers one history with its list."""
     recommender = served.recommender
-    request = prepare(recommender, body.history, body)
+    request = prepare(recommender, body.history, body, body.given or None)
     if body.explain and len(request.columns) > MOST_EXPLAINED:
         raise Problem(409, f"a history of {MOST_EXPLAINED} items at most is explained")
     found = await served.batcher(request)
@@ -137,11 +158,14 @@ async def recommend(served: Chosen, body: RecommendBody) -> Response:
     return Answer({"items": lines, "unknown": found.unknown})
 
 
-def prepare(recommender: Recommender, history: Any, limits: Limits) -> ListRequest:
+def prepare(
+    recommender: Recommender, history: Any, limits: Limits, given: Conditions | None = None
+) -> ListRequest:
     """Reads one request; see `Recommender.prepare` for the errors."""
     return recommender.prepare(
         history,
         limits.k,
+        given=given,
         exclude_seen=limits.exclude_seen,
         allow=limits.allow,
         deny=limits.deny,
@@ -179,16 +203,6 @@ async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
 def _names_of(history: Iterable[Any]) -> list[Any]:
     """Lists the items of a history."""
     return list(history)
-
-
-@router.post("/similar", response_model=SimilarAnswer)
-async def find_similar(served: Chosen, body: SimilarBody) -> Response:
-    """Finds the items that are most like one, by the cosine of their vectors."""
-    recommender = served.recommender
-    if recommender.catalogue.find(body.to) is None:
-        raise Problem(404, recommender.catalogue.describe_unknown(body.to))
-    found = await served.work(lambda: recommender.similar(body.to, body.k))
-    return Answer({"items": [_line(recommendation) for recommendation in found]})
 
 
 @router.get("/items", response_model=ItemsAnswer)

@@ -22,7 +22,7 @@ async def score_examples(served: Chosen, body: ScoreBody) -> Response:
     refuse_without_likelihood(served)
 
     def work() -> dict[str, Any]:
-        split = as_split(served.run, read_examples(served.run, body.examples), body.given)
+        split = as_split(served.run, read_examples(served.run, body.examples), body.given or None)
         scored = score(served, split, body.samples, body.seed)
         return {
             "examples": scored.lines(),

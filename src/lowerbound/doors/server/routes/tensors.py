@@ -1,9 +1,10 @@
 """The Open Inference Protocol, version 2: tensors in, tensors out, in JSON.
 
-https://github.com/open-inference/open-inference-protocol. A run on images, vectors or a table is
-the model of its name: x as the model sees it -> the means of all levels z0, z1 ... and of
-p(x | z); and NAME-decoder: z0, z1 ... -> the mean. A recommender takes items as columns of its
-catalogue, padded by -1.
+https://github.com/open-inference/open-inference-protocol. A run on images, vectors or a table of
+numbers is the model of its name: x as the model sees it -> the means of all levels z0, z1 ... and
+of p(x | z); and NAME-decoder: z0, z1 ... -> the mean. A recommender takes items as columns of its
+catalogue, padded by -1. Conditional runs, and those on tables with columns of several kinds, are no
+models of this protocol.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from .... import __version__
 from ....batch import Batch
 from ....recommend import ListRequest
 from ..current import Runs
-from ..inputs import EXACT, MOST_EXAMPLES
+from ..inputs import EXACT, MOST_EXAMPLES, WHOLE
 from ..outputs import Answer
 from ..problems import Problem
 from ..served import Served, Shelf
@@ -33,6 +34,13 @@ LONGEST_HISTORY = 2000
 """A padded history may have so many columns."""
 
 MOST_ITEMS = 1000
+"""A list may have so many items."""
+
+BEYOND = 2e30
+"""Numbers are brought to this before they are converted."""
+
+MOST_NUMBER = 1e30
+"""Numbers are at most so large."""
 
 TYPES = {"FP32": np.float32, "INT64": np.int64}
 """The types of tensors that are taken and given."""
@@ -43,7 +51,7 @@ class Tensor(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
     name: Annotated[str, Field(max_length=100)]
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]
+    shape: Annotated[list[Annotated[int, Field(ge=1), WHOLE]], Field(min_length=1, max_length=4)]
     datatype: Annotated[str, Field(pattern="^(FP32|INT64)$")]
     parameters: dict[str, Any] | None = None
     data: list[Any]
@@ -126,6 +134,11 @@ class ModelReadiness(ServerReadiness):
     name: str
 
 
+def is_of_tensors(served: Served) -> bool:
+    """Says whether all that a run takes are tensors: it has no conditions and no words."""
+    return not served.run.schema.given and not served.run.schema.table
+
+
 @dataclass(frozen=True)
 class Model:
     """One model of the protocol.
@@ -142,12 +155,25 @@ class Model:
 
     @classmethod
     def find(cls, runs: Shelf, name: str) -> "Model":
-        """Finds a model. Problem if there is none of this name."""
-        if name not in runs and name.endswith(DECODER):
-            served = runs.find(name.removesuffix(DECODER))
+        """Finds a model.
+
+        Raises:
+            Problem: there is none of this name, or its inputs are no tensors.
+        """
+        decodes = name not in runs and name.endswith(DECODER)
+        of_run = name
+        if decodes:
+            of_run = name.removesuffix(DECODER)
+        served = runs.find(of_run)
+        if decodes:
             served.refuse_kinds("recommender")
-            return cls(name, served, True)
-        return cls(name, runs.find(name))
+        if not is_of_tensors(served):
+            raise Problem(
+                404,
+                f"{name} has conditions, or columns of several kinds, which are no tensors: "
+                f"/runs/{served.name}",
+            )
+        return cls(name, served, decodes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -182,17 +208,6 @@ class Model:
             return [mean]
         return [*self.codes(), mean]
 
-    def refuse_conditions(self) -> None:
-        """Refuses conditional runs, whose conditions are no tensors here.
-
-        Raises:
-            Problem: the run is conditional.
-        """
-        if self.served.run.schema.given:
-            raise Problem(
-                404, f"{self.name} is conditional, which this protocol does not know: /runs/..."
-            )
-
     def infer(self, tensors: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
         """Computes all outputs."""
         if self.served.kind == "recommender":
@@ -201,11 +216,7 @@ class Model:
         if self.decodes:
             zs = [torch.from_numpy(tensors[facts.name]) for facts in self.codes()]
             return {"mean": run.decode_levels(zs, units="model").numpy()}
-        x = torch.from_numpy(tensors["x"])
-        observed = None
-        if run.schema.table:
-            observed = torch.ones_like(x, dtype=torch.bool)
-        batch = Batch(x, observed=observed)
+        batch = Batch(torch.from_numpy(tensors["x"]))
         found = {}
         for level, z in enumerate(run.encode(batch)):
             found[f"z{level}"] = z.numpy()
@@ -286,7 +297,6 @@ async def tell_model_ready(request: Request, runs: Runs, model: str) -> Response
 async def infer(runs: Runs, model: str, body: InferBody) -> Response:
     """Computes the outputs of a model."""
     found = Model.find(runs, model)
-    found.refuse_conditions()
     tensors = read_tensors(found, body.inputs)
     k = _read_k(body)
     known = [facts.name for facts in found.outputs()]
@@ -320,6 +330,8 @@ async def infer(runs: Runs, model: str, body: InferBody) -> Response:
 def _read_k(body: InferBody) -> int:
     """Reads the parameter k, the length of lists of items."""
     k = (body.parameters or {}).get("k", 10)
+    if isinstance(k, float) and k.is_integer():
+        k = int(k)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_ITEMS:
         raise Problem(422, f"parameters.k: a whole number from 1 to {MOST_ITEMS} is needed")
     return k
@@ -364,14 +376,17 @@ def read_tensor(tensor: Tensor, facts: TensorFacts) -> np.ndarray:
         )
     try:
         values = np.array(tensor.data)
-        kinds = "iuf" if facts.datatype == "FP32" else "iu"
-        if values.dtype.kind not in kinds:
+        if values.dtype.kind not in "iuf":
             raise ValueError("other kinds of values")
+        if facts.datatype == "INT64" and (values != np.rint(values)).any():
+            raise ValueError("no whole numbers")
+        if values.dtype.kind == "f":
+            values = np.clip(values, -BEYOND, BEYOND)
         values = values.astype(TYPES[facts.datatype]).reshape(tensor.shape)
     except (ValueError, OverflowError):
         raise Problem(
             422, f"inputs: {facts.name} needs {np.prod(tensor.shape)} numbers as data"
         ) from None
-    if not np.isfinite(values).all():
-        raise Problem(422, f"inputs: {facts.name} has numbers that are not finite")
+    if not (np.abs(values) <= MOST_NUMBER).all():
+        raise Problem(422, f"inputs: {facts.name} has numbers beyond {MOST_NUMBER:g}")
     return values

@@ -104,7 +104,7 @@ def _method_of(dimensions: list[int], level: int, method: str | None) -> str:
     if method is None:
         return methods[0]
     if method not in methods:
-        raise Problem(409, f"method: this map has {', '.join(methods)}, got {method}")
+        raise Problem(404, f"method: {', '.join(methods)} are allowed for this map, got {method}")
     return method
 
 
