@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ....columns import ColumnSchema
-from ....data import Examples, Items
+from ....data import Examples, Items, Schema
 from ....data.frames import to_frame
 from ....recommend import Catalogue
 from ....report.text import column_names
@@ -27,9 +27,6 @@ MOST_LEVELS = 30
 MOST_COLUMNS = 24
 """At most so many columns of a table are colours of the map."""
 
-MOST_VALUES = 100
-"""At most so many values of a vector are told."""
-
 LABEL = "label"
 
 
@@ -45,8 +42,8 @@ class Colour:
 
     def __init__(self, name: str, values: np.ndarray, levels: Sequence[str] | None = None) -> None:
         self.name = name
-        self.values = np.asarray(values, np.float32)
-        self.levels = None
+        self.values: np.ndarray = np.asarray(values, np.float32)
+        self.levels: list[str] | None = None
         if levels is not None:
             self.levels = list(levels)
 
@@ -73,14 +70,14 @@ class OwnExamples:
         whole = served.data.split("all")
         assert isinstance(whole, Examples)
         self.served = served
-        self.of = len(whole)
-        self.rows = np.arange(self.of)
+        self.of: int = len(whole)
+        self.rows: np.ndarray = np.arange(self.of)
         if self.of > MOST_POINTS:
             drawn = np.random.default_rng(derive_seed(0, 1)).choice(self.of, MOST_POINTS, False)
             self.rows = np.sort(drawn)
             whole = whole.take(self.rows)
         self.examples = whole
-        self.schema = served.run.schema
+        self.schema: Schema = served.run.schema
 
     def __len__(self) -> int:
         """Returns the number of points."""
@@ -170,9 +167,9 @@ class OwnExamples:
         values = self.examples.values_at(ids)
         if self.schema.table:
             return to_frame(self.schema.table, values).to_dicts()
-        names = column_names(self.schema.columns, self.schema.shape[0], "x")[:MOST_VALUES]
+        names = column_names(self.schema.columns, self.schema.shape[0], "x")
         rows = []
-        for row in np.asarray(values, np.float64)[:, :MOST_VALUES].tolist():
+        for row in np.asarray(values, np.float64).tolist():
             rows.append(dict(zip(names, row, strict=True)))
         return rows
 
@@ -232,7 +229,7 @@ class OwnItems:
         items = served.run.items
         assert isinstance(items, Items)
         self.items = items
-        self.of = len(items.ids)
+        self.of: int = len(items.ids)
 
     def __len__(self) -> int:
         """Returns the number of points."""
