@@ -2,6 +2,7 @@
 view works in a reader's browser, on a phone and on a desk, in a light and in a dark scheme.
 """
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -350,6 +351,17 @@ def test_landmarks_lead_the_others(monkeypatch):
     centres = groups.mean(1)
     apart = np.linalg.norm(groups[:, :, None] - centres, axis=-1)
     assert (apart.argmin(-1) == np.arange(3)[:, None]).mean() > 0.99
+
+
+def test_work_aside_gives_its_result_or_its_error():
+    from lowerbound.doors.server.views.jobs import aside
+
+    async def both():
+        assert await aside(lambda: threading.current_thread().daemon)
+        with pytest.raises(ZeroDivisionError):
+            await aside(lambda: 1 / 0)
+
+    asyncio.run(both())
 
 
 # In a browser ------------------------------------------------------------------------------------
