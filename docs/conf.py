@@ -4,6 +4,7 @@ docstrings of the package.
 Nothing is fetched while it is built, and a page of the site asks no other host for anything.
 """
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -86,6 +87,15 @@ def link_pages(app: Sphinx, document: nodes.document) -> None:
         link += literal
 
 
+def skip_of_others(
+    app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leaves out the methods that another library puts into our classes."""
+    if inspect.isfunction(member) and not str(member.__module__).startswith("lowerbound"):
+        return True
+    return None
+
+
 def escape_docstring(*event: Any) -> None:
     """Makes reStructuredText of a docstring, in place, before its sections are read."""
     lines = event[-1]
@@ -102,6 +112,7 @@ def set_dashes(app: Sphinx, document: nodes.document) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Has the pages of the reference written before any page is read."""
     app.connect("builder-inited", lambda app: reference.write_pages(DOCS / "api"))
+    app.connect("autodoc-skip-member", skip_of_others)
     app.connect("source-read", list_the_rest)
     app.connect("autodoc-process-docstring", escape_docstring, priority=100)
     app.connect("doctree-read", link_pages)

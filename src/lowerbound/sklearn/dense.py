@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import Split
@@ -24,6 +22,7 @@ from ..system.console import print_line
 from .base import RunEstimator, seed_of, takes_gaps
 from .folders import Described
 from .rows import Rows, fold, frame_of, has_other_columns, means_of_columns, shape_of_rows, unfold
+from .scikit import Tags, checks_parameters
 
 LEAST_ROWS = 2
 """A fit needs so many rows."""
@@ -62,6 +61,12 @@ class DenseEstimator(RunEstimator):
             training rows, where none were), nats per row.
         standard_error_: its standard error over these rows.
     """
+
+    shape: Sequence[int] | None
+    log_likelihood_: float
+    standard_error_: float
+    _fill: np.ndarray
+    _is_mixed: bool
 
     def __init__(
         self,
@@ -107,7 +112,7 @@ class DenseEstimator(RunEstimator):
 
     # Fitting --------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(self, X: Any, y: Any = None) -> Any:
         """Fits a run to rows.
 
@@ -326,9 +331,7 @@ class DenseEstimator(RunEstimator):
         if saved.columns is None:
             saved = self._describe_run()
         assert saved.columns is not None
-        self.n_features_in_ = saved.columns
-        if saved.names is not None:
-            self.feature_names_in_ = np.array(saved.names, object)
+        self._set_columns(saved.columns, saved.names)
         self._is_mixed = saved.is_mixed
         self._fill = np.array(saved.fill, np.float64)
         self._tell_held_out()

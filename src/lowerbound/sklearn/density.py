@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .dense import DenseEstimator
+from .scikit import DensityMixin
 
 
 class VAEDensity(DensityMixin, DenseEstimator):

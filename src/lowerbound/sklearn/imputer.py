@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn.base import OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
@@ -21,6 +19,7 @@ from ..run import Run
 from .base import seed_of
 from .dense import DenseEstimator
 from .rows import Rows
+from .scikit import OneToOneFeatureMixin, Tags, TransformerMixin
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -74,8 +73,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
         self.verbose = verbose
 
     # Gaps are in tables with columns of several kinds alone, whose likelihood is `Columns`.
-    likelihood = None
-    shape = None
+    likelihood: str | Mapping[str, Any] | None = None
+    shape: Sequence[int] | None = None
 
     def _own_parameters(self) -> tuple[str, ...]:
         return ("n_samples", "mode")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import OutlierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,6 +18,7 @@ from ..run import Run
 from .dense import DenseEstimator
 from .folders import Described
 from .rows import Rows
+from .scikit import OutlierMixin
 
 FENCE = 1.5
 """With contamination="auto", rows are outliers whose score is so many interquartile ranges below
@@ -39,6 +39,8 @@ class VAEOutlierDetector(OutlierMixin, DenseEstimator):
     Attributes:
         offset_: rows with a score below it are outliers, nats.
     """
+
+    offset_: float
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **DenseEstimator._parameter_constraints,

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .dense import DenseEstimator
+from .scikit import ClassNamePrefixFeaturesOutMixin, Tags, TransformerMixin
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEstimator):
