@@ -16,7 +16,6 @@ import argparse
 import multiprocessing
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -183,12 +182,13 @@ def serve(images: Path, items: int, threads: int, ready: Connection) -> None:
     import uvicorn
 
     from lowerbound.doors.server import create_app
+    from lowerbound.doors.server.launch import listen
 
     torch.set_num_threads(threads)
     films = random_run(items)
     films.folder = Path("films")
     films.items = catalogue(items)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen("127.0.0.1", 0)
     app = create_app([load(images), films])
     ready.send(listening.getsockname()[1])
     uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listening])

@@ -196,20 +196,22 @@ export class Scatter {
     const top = this.window.y + (height / 2) * step;
     this.order ??= shuffled(this.count);
     const { xs, ys, shades, palette, order, chosen } = this;
-    const half = size / 2;
+    const large = Math.max(size, Math.round(4 * scale));
     for (const isAbove of chosen ? [0, 1] : [1]) {
+      const dot = chosen && isAbove ? large : size;
+      const half = dot / 2;
       const veil = isAbove ? -1 : 0x28ffffff; // the alpha of those that fade
       for (let place = 0; place < order.length; place++) {
         const id = order[place];
         if (chosen && chosen[id] !== isAbove) continue;
         const x = Math.round((xs[id] - left) / step - half);
         const y = Math.round((top - ys[id]) / step - half);
-        if (x < 0 || y < 0 || x + size > width || y + size > height) continue;
+        if (x < 0 || y < 0 || x + dot > width || y + dot > height) continue;
         const colour = palette[shades[id]] & veil;
-        for (let row = 0; row < size; row++) {
-          const inset = size > 2 && (row === 0 || row === size - 1) ? 1 : 0;
+        for (let row = 0; row < dot; row++) {
+          const inset = dot > 2 && (row === 0 || row === dot - 1) ? 1 : 0;
           const from = (y + row) * width + x;
-          for (let at = from + inset; at < from + size - inset; at++) target[at] = colour;
+          for (let at = from + inset; at < from + dot - inset; at++) target[at] = colour;
         }
       }
     }

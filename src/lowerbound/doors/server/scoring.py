@@ -43,11 +43,11 @@ class Scored:
             lines.append(dict(zip(names, map(float, numbers), strict=True)))
         if self.odd is not None:
             for row, line in enumerate(lines):
-                line |= _odd_of(self.odd, row)
+                line |= describe_odd_cells(self.odd, row)
         return lines
 
 
-def _odd_of(odd: OddCells, row: int) -> dict[str, Any]:
+def describe_odd_cells(odd: OddCells, row: int) -> dict[str, Any]:
     """Returns the odd cells of one row."""
     found = odd.columns_of(slice(row, row + 1))
     cells = []

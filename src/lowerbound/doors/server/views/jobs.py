@@ -4,6 +4,8 @@ has come.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +28,7 @@ class Job:
     def __init__(self, make: "Callable[[Job], Awaitable[Result]]") -> None:
         self.done: float = 0.0
         self._task = asyncio.ensure_future(make(self))
+        self._task.add_done_callback(_hear)
 
     @property
     def is_ready(self) -> bool:
@@ -44,6 +47,12 @@ class Job:
             Exception: what the work has raised.
         """
         return await asyncio.shield(self._task)
+
+
+def _hear(task: "asyncio.Task[Result]") -> None:
+    """Takes note of an error that perhaps nobody waits for, as when the server ends."""
+    if not task.cancelled():
+        task.exception()
 
 
 _OF_RUNS: "WeakKeyDictionary[Served, dict[Hashable, Job]]" = WeakKeyDictionary()
@@ -73,3 +82,28 @@ async def in_turn(served: Served, piece: Callable[[], Result]) -> Result:
             if problem.status != 503 or problem.headers is None:
                 raise
         await asyncio.sleep(BUSY_SECONDS)
+
+
+async def aside(function: Callable[[], Result]) -> Result:
+    """Runs a function that uses no model in a thread of its own, beside all else; one that still
+    runs when the server ends does not keep it from ending.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def tell(answer: Callable[[Any], None], value: Any) -> None:
+        if not future.done():
+            answer(value)
+
+    def run() -> None:
+        answer: Callable[[Any], None] = future.set_result
+        try:
+            value = function()
+        except Exception as error:
+            answer = future.set_exception
+            value = error
+        with suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(tell, answer, value)
+
+    Thread(target=run, daemon=True).start()
+    return await future

@@ -21,7 +21,7 @@ from ....training.seeds import derive_seed
 from ..problems import Problem
 from ..served import Served
 from .examples import Colour, OwnExamples, OwnItems, points_of
-from .jobs import Job, in_turn, job_of
+from .jobs import Job, aside, in_turn, job_of
 
 PIECE = 1024
 """So many examples are measured before other requests have their turn."""
@@ -123,7 +123,7 @@ async def _lay_out(served: Served, level: int, method: str, job: Job) -> Layout:
             job.done = MEASURED_SHARE * measuring.done
             await asyncio.sleep(0.05)
         measured = await measuring.result()
-        laid = await asyncio.to_thread(_plane, measured.codes[level], method)
+        laid = await aside(partial(_plane, measured.codes[level], method))
         kept = {"points": laid}
         if measured.score is not None and measured.rate is not None:
             kept |= {"score": measured.score, "rate": measured.rate}

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from ....anomalies.cells import OddCells
 from ....anomalies.measures import Columns, Scorer, draw_rows, judged
 from ....anomalies.reference import OwnScores, find_own
 from ....data import Examples
@@ -20,6 +19,7 @@ from ....training.seeds import derive_seed
 from ..current import Chosen
 from ..outputs import PNG, Answer, png_bytes, rounded
 from ..problems import Problem
+from ..scoring import describe_odd_cells
 from ..served import Served
 from .examples import OwnExamples, places_in, points_of
 from .jobs import Job, in_turn, job_of
@@ -246,13 +246,16 @@ def _describe(served: Served, own: OwnExamples, scored: Scored, limit: int) -> d
     places = scored.places[order]
     rows = []
     for at, (row, values) in enumerate(zip(order.tolist(), own.values(places), strict=True)):
+        cells = []
+        if odd is not None:
+            cells = describe_odd_cells(odd, at)["odd"]
         rows.append(
             {
                 "id": int(scored.places[row]),
                 "percentile": float(scored.percentiles[row]),
                 "log_likelihood": float(likely[row]),
                 "values": values,
-                "odd": _cells(odd, at),
+                "odd": cells,
             }
         )
     name = "log-likelihood"
@@ -265,22 +268,3 @@ def _describe(served: Served, own: OwnExamples, scored: Scored, limit: int) -> d
         "caveat": served.run.caveat(scored.examples),
         "rows": rows,
     }
-
-
-def _cells(odd: OddCells | None, at: int) -> list[dict[str, Any]]:
-    """Describes the odd cells of one row."""
-    if odd is None:
-        return []
-    found = odd.columns_of(slice(at, at + 1))
-    cells = []
-    for place in range(odd.positions.shape[1]):
-        name = f"odd_{place + 1}"
-        if found[name][0] is not None:
-            cells.append(
-                {
-                    "column": found[name][0],
-                    "value": found[f"{name}_value"][0],
-                    "below": found[f"{name}_below"][0],
-                }
-            )
-    return cells
