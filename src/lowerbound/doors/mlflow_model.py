@@ -14,7 +14,7 @@ from lowerbound.anomalies import score
 from lowerbound.errors import ConfigError, unknown
 from lowerbound.recommend import Recommender
 from lowerbound.report.text import column_names
-from lowerbound.run import load
+from lowerbound.run import Run, load
 
 
 class Predictions:
@@ -26,8 +26,8 @@ class Predictions:
 
     def load_context(self, context: Any) -> None:
         """Loads the run that was logged."""
-        self.run = load(context.artifacts["run"])
-        self.recommender = None
+        self.run: Run = load(context.artifacts["run"])
+        self.recommender: Recommender | None = None
         if self.run.items is not None:
             self.recommender = Recommender(self.run)
 

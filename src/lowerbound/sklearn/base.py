@@ -52,6 +52,10 @@ class RunEstimator(BaseEstimator):
         n_iter_: the number of epochs that were trained.
     """
 
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    n_iter_: int
+
     _loaded: Loaded
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import _fit_context
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import Split
@@ -63,6 +62,9 @@ class DenseEstimator(RunEstimator):
         standard_error_: its standard error over these rows.
     """
 
+    log_likelihood_: float
+    standard_error_: float
+
     def __init__(
         self,
         latent: int | Sequence[int] | None = None,
@@ -85,7 +87,7 @@ class DenseEstimator(RunEstimator):
         self.hidden = hidden
         self.likelihood = likelihood
         self.recipe = recipe
-        self.shape = shape
+        self.shape: Sequence[int] | None = shape
         self.beta = beta
         self.epochs = epochs
         self.batch_size = batch_size
@@ -96,7 +98,7 @@ class DenseEstimator(RunEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Tags:
+    def __sklearn_tags__(self) -> Any:
         """Says that gaps are allowed where the recipe knows them."""
         tags = super().__sklearn_tags__()
         try:

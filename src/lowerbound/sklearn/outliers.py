@@ -40,6 +40,8 @@ class VAEOutlierDetector(OutlierMixin, DenseEstimator):
         offset_: rows with a score below it are outliers, nats.
     """
 
+    offset_: float
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **DenseEstimator._parameter_constraints,
         "contamination": [

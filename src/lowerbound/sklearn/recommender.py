@@ -10,7 +10,6 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from ..data import History
@@ -63,6 +62,8 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         n_iter_: the number of epochs that were trained.
     """
 
+    items_: np.ndarray
+
     def __init__(
         self,
         latent: int | Sequence[int] | None = None,
@@ -90,7 +91,7 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Tags:
+    def __sklearn_tags__(self) -> Any:
         """Says that a matrix may be sparse, and has no negative values."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

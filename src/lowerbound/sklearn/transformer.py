@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .dense import DenseEstimator
@@ -20,7 +19,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEst
     there twice, and batches drawn at random do not.
     """
 
-    def __sklearn_tags__(self) -> Tags:
+    def __sklearn_tags__(self) -> Any:
         """Says that codes have the type of the rows."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

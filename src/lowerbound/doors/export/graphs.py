@@ -54,8 +54,8 @@ class Rows(nn.Module):
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema = schema
-        self.is_binary = schema.levels == 2
-        self.from_data = FromData(schema)
+        self.is_binary: bool = schema.levels == 2
+        self.from_data: FromData = FromData(schema)
         self.takes: tuple[Port, ...] = _ports_of_rows(schema)
 
     def forward(self, *inputs: Tensor) -> Batch:
@@ -155,9 +155,9 @@ class Encode(Graph):
     def __init__(self, run: Run, model: VAE) -> None:
         super().__init__()
         self.model = model
-        self.rows = Rows(run.schema)
-        self.takes = self.rows.takes
-        self.gives = tuple(ports_of_latents(model, "posterior means of z"))
+        self.rows: Rows = Rows(run.schema)
+        self.takes: tuple[Port, ...] = self.rows.takes
+        self.gives: tuple[Port, ...] = tuple(ports_of_latents(model, "posterior means of z"))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.model.encode(self.rows(*inputs)))
@@ -172,7 +172,7 @@ class Means(nn.Module):
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
-        self.to_data = ToData(schema)
+        self.to_data: ToData = ToData(schema)
         meaning = f"means of p(x | z): {meaning_of(schema)}"
         if schema.is_sparse:
             meaning = "means of p(x | z) for each item"
@@ -198,10 +198,10 @@ class Reconstruct(Graph):
     def __init__(self, run: Run, model: VAE) -> None:
         super().__init__()
         self.model = model
-        self.rows = Rows(run.schema)
-        self.means = Means(run.schema)
-        self.takes = self.rows.takes
-        self.gives = self.means.gives
+        self.rows: Rows = Rows(run.schema)
+        self.means: Means = Means(run.schema)
+        self.takes: tuple[Port, ...] = self.rows.takes
+        self.gives: tuple[Port, ...] = self.means.gives
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return self.means(self.model.reconstruction(self.rows(*inputs)))
@@ -215,14 +215,14 @@ class Decode(Graph):
     def __init__(self, run: Run, model: VAE) -> None:
         super().__init__()
         self.model = model
-        self.from_data = FromData(run.schema)
-        self.means = Means(run.schema)
+        self.from_data: FromData = FromData(run.schema)
+        self.means: Means = Means(run.schema)
         levels = ports_of_latents(model, "values of z")
         if not isinstance(model.latents, TopDown):
             levels = levels[:1]
         self.levels: int = len(levels)
-        self.takes = (*levels, *port_of_conditions(run.schema))
-        self.gives = self.means.gives
+        self.takes: tuple[Port, ...] = (*levels, *port_of_conditions(run.schema))
+        self.gives: tuple[Port, ...] = self.means.gives
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         zs = list(inputs[: self.levels])
@@ -244,13 +244,13 @@ class Recommend(Graph):
     def __init__(self, run: Run, model: VAE, k: int) -> None:
         super().__init__()
         self.model = model
-        self.rows = Rows(run.schema)
+        self.rows: Rows = Rows(run.schema)
         self.k: int = min(k, run.schema.shape[0])
-        self.takes = self.rows.takes
+        self.takes: tuple[Port, ...] = self.rows.takes
         shape = (BATCH, self.k)
         items = "positions of the best items, the best first; -1 where none is left"
         scores = "what they are ranked by, higher is better: natural parameters of p(x | z)"
-        self.gives = (
+        self.gives: tuple[Port, ...] = (
             Port("items", shape, torch.int64, items),
             Port("scores", shape, torch.float32, scores),
         )

@@ -100,9 +100,9 @@ class Score(Graph):
     def __init__(self, run: Run, model: VAE, samples: int, seed: int) -> None:
         super().__init__()
         self.model = model
-        self.rows = Rows(run.schema)
+        self.rows: Rows = Rows(run.schema)
         self.seed: int = seed
-        self.takes = self.rows.takes
+        self.takes: tuple[Port, ...] = self.rows.takes
         self.sampler: HeldSampler = self._draw(samples)
         self.estimate: str = _estimate(self.sampler)
         meaning = f"nats: {self.estimate}"
@@ -111,7 +111,7 @@ class Score(Graph):
                 "; of the standardised values: add "
                 f"{log_stretch(run.schema):.9g} for the density in the units of the data"
             )
-        self.gives = (Port("log_likelihood", (BATCH,), torch.float64, meaning),)
+        self.gives: tuple[Port, ...] = (Port("log_likelihood", (BATCH,), torch.float64, meaning),)
 
     def _draw(self, samples: int) -> HeldSampler:
         """Draws all noise, by an example of zeros, in the order of `evaluation.log_likelihoods`."""

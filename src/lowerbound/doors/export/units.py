@@ -90,10 +90,10 @@ class FromData(nn.Module):
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
-        self.levels = schema.levels
+        self.levels: int | None = schema.levels
         self.codes: nn.Module | None = None
         self.conditions: nn.Module | None = None
-        self.is_standardised = bool(schema.mean)
+        self.is_standardised: bool = bool(schema.mean)
         if schema.table:
             self.codes = Codes(schema.table)
         if schema.given:
@@ -137,9 +137,9 @@ class ToData(nn.Module):
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
-        self.levels = schema.levels
-        self.is_table = bool(schema.table)
-        self.is_standardised = bool(schema.mean)
+        self.levels: int | None = schema.levels
+        self.is_table: bool = bool(schema.table)
+        self.is_standardised: bool = bool(schema.mean)
         self.register_buffer("mean", torch.tensor(schema.mean, dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(schema.scale, dtype=torch.float64))
 

@@ -37,9 +37,9 @@ class Readiness:
     """
 
     def __init__(self) -> None:
-        self.is_ready = False
-        self.is_ending = False
-        self.reason = "the runs are being warmed up"
+        self.is_ready: bool = False
+        self.is_ending: bool = False
+        self.reason: str = "the runs are being warmed up"
 
     def become_ready(self) -> None:
         """Notes that the runs are warm."""

@@ -24,7 +24,7 @@ NAMED = "/runs/{name}"
 TENSORS = "/v2/models/{model}"
 """The paths of one model of the Open Inference Protocol begin so."""
 
-KINDS = {
+KINDS: dict[str, tuple[str, ...]] = {
     "/encode": ("images", "vectors", "table", "recommender"),
     "/decode": ("images", "vectors", "table"),
     "/sample": ("images", "vectors", "table"),

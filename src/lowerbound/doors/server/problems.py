@@ -53,7 +53,7 @@ class Problem(Exception):
     def __init__(self, status: int, detail: object, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
-        self.detail = one_line(detail, LONGEST_DETAIL)
+        self.detail: str = one_line(detail, LONGEST_DETAIL)
         self.headers = headers
 
 

@@ -56,7 +56,7 @@ class Served:
         source: DataSource | None = None,
     ) -> None:
         self.name = name
-        self.run = copy(run)
+        self.run: Run = copy(run)
         self.source = source
         self.notes: list[str] = []
         self.run.tell = self.notes.append
@@ -226,7 +226,7 @@ class Shelf(Mapping[str, Served]):
     def __init__(self, runs: Iterable[Run], thread: Work, sources: Iterable[Any] = ()) -> None:
         self._by_name: dict[str, Served] = {}
         self.thread = thread
-        self.lookups = Work("lookups")
+        self.lookups: Work = Work("lookups")
         own_sources = list(sources)
         for position, run in enumerate(runs):
             name = self._free_name(run)

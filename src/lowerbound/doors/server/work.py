@@ -34,7 +34,7 @@ class Work:
     ) -> None:
         self.most_waiting = most_waiting
         self.most_seconds = most_seconds
-        self.waiting = 0
+        self.waiting: int = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def __call__(self, function: Callable[[], Result]) -> Result:

@@ -22,7 +22,7 @@ from ..schemas import (
 )
 from ..served import Served
 
-router = APIRouter(tags=["codes"])
+router: APIRouter = APIRouter(tags=["codes"])
 
 Accept = Annotated[str, Header(include_in_schema=False)]
 

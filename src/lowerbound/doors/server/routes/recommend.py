@@ -16,7 +16,7 @@ from ..problems import Problem, word_invalid
 from ..schemas import Body
 from ..served import Served
 
-router = APIRouter(tags=["recommend"])
+router: APIRouter = APIRouter(tags=["recommend"])
 
 MOST_HISTORY = 10_000
 """A history, and a list of items that are allowed or denied, may have so many items."""

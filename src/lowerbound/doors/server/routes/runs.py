@@ -10,9 +10,9 @@ from ..outputs import Answer
 from ..problems import Problem
 from ..schemas import RunDescription, RunLine
 
-router = APIRouter(tags=["runs"])
+router: APIRouter = APIRouter(tags=["runs"])
 
-general = APIRouter(tags=["server"])
+general: APIRouter = APIRouter(tags=["server"])
 
 
 class Health(BaseModel):

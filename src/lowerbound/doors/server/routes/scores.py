@@ -11,7 +11,7 @@ from ..outputs import Answer
 from ..schemas import ScoreAnswer, ScoreBody
 from ..scoring import refuse_without_likelihood, score
 
-router = APIRouter(tags=["scores"])
+router: APIRouter = APIRouter(tags=["scores"])
 
 
 @router.post("/score", response_model=ScoreAnswer)

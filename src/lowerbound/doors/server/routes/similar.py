@@ -13,7 +13,7 @@ from ..problems import Problem
 from ..schemas import Body
 from ..served import Served
 
-router = APIRouter(tags=["similar"])
+router: APIRouter = APIRouter(tags=["similar"])
 
 
 class SimilarBody(Body):

@@ -13,7 +13,7 @@ from ..outputs import Answer
 from ..problems import Problem
 from ..schemas import Body, Seed
 
-router = APIRouter(tags=["tables"])
+router: APIRouter = APIRouter(tags=["tables"])
 
 MOST_COPIES = 20
 """A request may ask for so many completed copies of its rows."""

@@ -8,7 +8,7 @@ models of this protocol.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from ..outputs import Answer
 from ..problems import Problem
 from ..served import Served, Shelf
 
-general = APIRouter(prefix="/v2", tags=["tensors"])
+general: APIRouter = APIRouter(prefix="/v2", tags=["tensors"])
 
 DECODER = "-decoder"
 """The names of models that decode end so."""
@@ -42,14 +42,14 @@ BEYOND = 2e30
 MOST_NUMBER = 1e30
 """Numbers are at most so large."""
 
-TYPES = {"FP32": np.float32, "INT64": np.int64}
+TYPES: dict[str, Any] = {"FP32": np.float32, "INT64": np.int64}
 """The types of tensors that are taken and given."""
 
 
 class Tensor(BaseModel):
     """A tensor of a request; its data nested, or flat in the order of rows."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
     name: Annotated[str, Field(max_length=100)]
     shape: Annotated[list[Annotated[int, Field(ge=1), WHOLE]], Field(min_length=1, max_length=4)]
     datatype: Annotated[str, Field(pattern="^(FP32|INT64)$")]
@@ -60,7 +60,7 @@ class Tensor(BaseModel):
 class Wanted(BaseModel):
     """An output that is wanted."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
     name: str
     parameters: dict[str, Any] | None = None
 
@@ -68,7 +68,7 @@ class Wanted(BaseModel):
 class InferBody(BaseModel):
     """A request of inference."""
 
-    model_config = ConfigDict(**EXACT, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(**EXACT, extra="forbid")
     id: str | None = None
     parameters: dict[str, Any] | None = None
     inputs: Annotated[list[Tensor], Field(min_length=1, max_length=64)]

@@ -34,7 +34,7 @@ from ..schemas import Body
 from ..served import Served
 from .jobs import in_turn
 
-router = APIRouter(tags=["page"])
+router: APIRouter = APIRouter(tags=["page"])
 
 MOST_EXAMPLES = 1_000
 """The first so many examples are measured: a comparison on all of them is `lowerbound compare`."""

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ....columns import ColumnSchema
-from ....data import Examples, Items
+from ....data import Examples, Items, Schema
 from ....data.frames import to_frame
 from ....recommend import Catalogue
 from ....report.text import column_names
@@ -45,8 +45,8 @@ class Colour:
 
     def __init__(self, name: str, values: np.ndarray, levels: Sequence[str] | None = None) -> None:
         self.name = name
-        self.values = np.asarray(values, np.float32)
-        self.levels = None
+        self.values: np.ndarray = np.asarray(values, np.float32)
+        self.levels: list[str] | None = None
         if levels is not None:
             self.levels = list(levels)
 
@@ -73,14 +73,14 @@ class OwnExamples:
         whole = served.data.split("all")
         assert isinstance(whole, Examples)
         self.served = served
-        self.of = len(whole)
-        self.rows = np.arange(self.of)
+        self.of: int = len(whole)
+        self.rows: np.ndarray = np.arange(self.of)
         if self.of > MOST_POINTS:
             drawn = np.random.default_rng(derive_seed(0, 1)).choice(self.of, MOST_POINTS, False)
             self.rows = np.sort(drawn)
             whole = whole.take(self.rows)
         self.examples = whole
-        self.schema = served.run.schema
+        self.schema: Schema = served.run.schema
 
     def __len__(self) -> int:
         """Returns the number of points."""
@@ -232,7 +232,7 @@ class OwnItems:
         items = served.run.items
         assert isinstance(items, Items)
         self.items = items
-        self.of = len(items.ids)
+        self.of: int = len(items.ids)
 
     def __len__(self) -> int:
         """Returns the number of points."""

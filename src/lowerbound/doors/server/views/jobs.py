@@ -24,7 +24,7 @@ class Job:
     """
 
     def __init__(self, make: "Callable[[Job], Awaitable[Result]]") -> None:
-        self.done = 0.0
+        self.done: float = 0.0
         self._task = asyncio.ensure_future(make(self))
 
     @property

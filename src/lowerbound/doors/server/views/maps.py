@@ -14,7 +14,7 @@ from ..problems import Problem
 from .examples import OwnExamples, places_in, points_of
 from .layout import Layout, dimensions_of, layout_job, methods_of
 
-router = APIRouter(prefix="/map", tags=["page"])
+router: APIRouter = APIRouter(prefix="/map", tags=["page"])
 
 EACH = 1024
 """So many small pictures are on one sheet."""

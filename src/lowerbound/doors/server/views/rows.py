@@ -24,7 +24,7 @@ from ..served import Served
 from .examples import OwnExamples, places_in, points_of
 from .jobs import Job, in_turn, job_of
 
-router = APIRouter(prefix="/rows", tags=["page"])
+router: APIRouter = APIRouter(prefix="/rows", tags=["page"])
 
 PIECE = 64
 """So many rows are measured before other requests have their turn."""
