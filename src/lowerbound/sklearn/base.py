@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
@@ -22,6 +21,7 @@ from ..objectives import Elbo
 from ..recipe import Recipe
 from ..run import Run
 from ..system.files import scratch_folder, within
+from .bases import BaseEstimator
 from .folders import PARAMETERS_FILE, Described, read_described, refuse_taken, write_files
 from .loaded import Loaded
 
@@ -51,6 +51,13 @@ class RunEstimator(BaseEstimator):
         feature_names_in_: their names, where they have some.
         n_iter_: the number of epochs that were trained.
     """
+
+    beta: float | None
+    epochs: int | None
+    recipe: str | Path | Recipe
+    settings: Mapping[str, Any] | None
+    random_state: Any
+    verbose: bool | int
 
     n_features_in_: int
     feature_names_in_: np.ndarray

@@ -328,9 +328,9 @@ class DenseEstimator(RunEstimator):
         if saved.columns is None:
             saved = self._describe_run()
         assert saved.columns is not None
-        self.n_features_in_ = saved.columns
+        self.n_features_in_: int = saved.columns
         if saved.names is not None:
-            self.feature_names_in_ = np.array(saved.names, object)
+            self.feature_names_in_: np.ndarray = np.array(saved.names, object)
         self._is_mixed = saved.is_mixed
         self._fill = np.array(saved.fill, np.float64)
         self._tell_held_out()

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .bases import DensityMixin
 from .dense import DenseEstimator
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
@@ -18,6 +17,7 @@ from ..imputation.imputation import refuse_unfit
 from ..recipe import Recipe
 from ..run import Run
 from .base import seed_of
+from .bases import OneToOneFeatureMixin, TransformerMixin
 from .dense import DenseEstimator
 from .rows import Rows
 
@@ -74,7 +74,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
 
     # Gaps are in tables with columns of several kinds alone, whose likelihood is `Columns`.
     likelihood = None
-    shape = None
+    shape: Sequence[int] | None = None
 
     def _own_parameters(self) -> tuple[str, ...]:
         return ("n_samples", "mode")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import OutlierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +15,7 @@ from ..data import Examples, Split
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..recipe import Recipe
 from ..run import Run
+from .bases import OutlierMixin
 from .dense import DenseEstimator
 from .folders import Described
 from .rows import Rows

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
@@ -22,6 +22,7 @@ from ..evaluation.ranking import rank
 from ..recipe import Recipe
 from ..run import Run
 from .base import RunEstimator
+from .bases import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from .folders import Described
 
 LEAST_ITEMS = 2
@@ -139,13 +140,13 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
 
     def _complete(self, saved: Described) -> None:
         ids = self._loaded.recommender.catalogue.ids
-        self.n_features_in_ = len(ids)
+        self.n_features_in_: int = len(ids)
         self.items_ = np.arange(len(ids))
         if saved.columns is not None:
             self.n_features_in_ = saved.columns
             self.items_ = ids
         if saved.names is not None:
-            self.feature_names_in_ = np.array(saved.names, object)
+            self.feature_names_in_: np.ndarray = np.array(saved.names, object)
 
     # Reading --------------------------------------------------------------------------------------
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from .bases import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from .dense import DenseEstimator
 
 
