@@ -9,8 +9,8 @@ seeds and all systems. Nothing else should run beside it. A benchmark that fails
 end, its old result stays, and the exit code is 1.
 
 What is measured of other things than speed has scripts that are started by themselves:
-anomalies.py, gpu.py, hostile.py, imputation.py, processes.py, recommend_quality.py, survival.py,
-synthetic_tables.py and table_anomalies.py.
+anomalies.py, gpu.py, hostile.py, imputation.py, processes.py, recommend_quality.py, serve.py,
+survival.py, synthetic_tables.py and table_anomalies.py.
 """
 
 import argparse

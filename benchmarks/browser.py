@@ -303,7 +303,8 @@ def table(found: Mapping[str, Any]) -> str:
 def fill(page: Path, found: Mapping[str, Any]) -> None:
     """Writes the table into a page between its marks."""
     text = page.read_text(encoding="utf-8")
-    begin, end = "<!-- begin times -->\n", "<!-- end times -->"
+    begin = "<!-- begin times -->\n"
+    end = "<!-- end times -->"
     head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(end)
     page.write_text(f"{head}{begin}{table(found)}\n{end}{tail}", encoding="utf-8")

@@ -295,7 +295,7 @@ def arguments(words: argparse.ArgumentParser) -> argparse.Namespace:
     return given
 
 
-PRIVATE = ("results", "folder", "serve", "once", "pythae", "peer", "peers", "run")
+PRIVATE = ("results", "folder", "serve", "once", "pythae", "peer", "peers", "run", "items")
 """Options that say nothing of what was measured, or name places on this machine."""
 
 

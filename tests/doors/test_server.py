@@ -184,3 +184,19 @@ def test_a_token_is_asked_of_everybody(digits_run):
         assert led.status_code == 303
         assert "HttpOnly" in led.headers["set-cookie"]
         assert client.get("/runs").status_code == 200  # the client keeps the cookie
+
+
+MANY = [
+    ("{" + ",".join(f'"k{key}": 1' for key in range(10**5)) + "}", "has 100000 keys"),
+    ('{"examples": [[' + "[true]," * 10**5 + "[true]]]}", "examples.0.0.0: should be a number"),
+    ('{"examples": [[[' + "true," * 10**5 + "true]]]}", "examples.0.0.0: should be a number"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), MANY)
+def test_one_mistake_of_very_many_is_told(digits, body, words):
+    """To tell of all of them would take seconds."""
+    answer = digits.post("/encode", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert "more)" not in answer.json()["detail"]

@@ -451,9 +451,11 @@ def test_the_command(command, tmp_path, monkeypatch):
     assert len(told["trials"]) == 3
     assert {trial["epochs"] for trial in told["trials"]} == {1}
     assert "trial-000, 1 of 3: model.latent=" in err
+    Path("rows.npy").rename("moved.npy")
+    words[words.index("rows.npy")] = "moved.npy"
     code, out, err = command(*words[:-1], "--resume")
     assert code == 0, err
     assert "next     lowerbound compare runs/tune-small/trial-00" in out
-    code, out, err = command("tune", "small.toml", "--data", "rows.npy", "--search")
+    code, out, err = command("tune", "small.toml", "--data", "moved.npy", "--search")
     assert code == 2
     assert err == "lowerbound: --search needs one value or more\n"

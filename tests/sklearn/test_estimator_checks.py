@@ -27,7 +27,7 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {}, xfail_strict=True)
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {})
 def test_suite(estimator, check):
     check(estimator)
 

@@ -49,6 +49,16 @@ export async function post<T>(path: string, body: unknown, signal?: AbortSignal)
   return response.json();
 }
 
+/** Asks for a picture by a body of JSON. */
+export async function drawn(path: string, body: unknown): Promise<ImageBitmap> {
+  const response = await asked(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Accept: "image/png" },
+    body: JSON.stringify(body),
+  });
+  return createImageBitmap(await response.blob());
+}
+
 export async function bytes(path: string): Promise<ArrayBuffer> {
   return (await asked(path, {})).arrayBuffer();
 }

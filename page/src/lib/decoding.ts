@@ -1,5 +1,8 @@
-import { at, post } from "./api";
+import { at, drawn, post } from "./api";
 import type { Cell, Picture, Row, RunDetail, Values } from "./types";
+
+/** An image of more numbers than these comes as a file, which is smaller. */
+const MOST_NUMBERS = 4096;
 
 /** What a code means: an image, or a row. */
 export interface Shown {
@@ -39,6 +42,9 @@ export async function decoded(
 ): Promise<Shown[]> {
   const body: Record<string, unknown> = { z, level };
   if (run.conditions.length) body.given = given;
+  const numbers = run.shape.reduce((product, length) => product * length, 1);
+  if (run.kind === "images" && z.length === 1 && numbers > MOST_NUMBERS)
+    return [{ picture: await drawn(at(run.name, "decode"), body) }];
   return shownOf(await post<Values>(at(run.name, "decode"), body));
 }
 

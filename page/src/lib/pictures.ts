@@ -1,7 +1,13 @@
 import type { Picture } from "./types";
 
-/** Draws an image of numbers in [0, 1], one pixel each. */
+/** Draws an image, one pixel of the canvas for each of its own. */
 export function paint(canvas: HTMLCanvasElement, picture: Picture): void {
+  if (picture instanceof ImageBitmap) {
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+    canvas.getContext("2d")?.drawImage(picture, 0, 0);
+    return;
+  }
   const channels = picture.length;
   const height = picture[0].length;
   const width = picture[0][0].length;

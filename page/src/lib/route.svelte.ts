@@ -13,10 +13,12 @@ function read(): Place {
   return { run: run ?? "", view: view ?? "", query: new URLSearchParams(query ?? "") };
 }
 
-export const route = $state<{ place: Place }>({ place: read() });
+/** The present place, and how often a reader has gone to one: each time the view begins anew. */
+export const route = $state<{ place: Place; visits: number }>({ place: read(), visits: 0 });
 
 addEventListener("hashchange", () => {
   route.place = read();
+  route.visits++;
 });
 
 export function address(run: string, view: string, query: Record<string, string> = {}): string {

@@ -52,6 +52,17 @@ export function parseRow(text: string, columns: Column[]): Row {
   return row;
 }
 
+/** Reads the numbers of a vector: the last line that is not empty. */
+export function parseNumbers(text: string): number[] {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim());
+  const cells = splitLine(lines.at(-1) ?? "", ",");
+  return cells.map((cell) => {
+    const number = Number(cell);
+    if (cell === "" || !Number.isFinite(number)) throw new Error(`a number is needed, got “${cell}”`);
+    return number;
+  });
+}
+
 export function writeRow(row: Row): string {
   const names = Object.keys(row).map(quoted).join(",");
   const cells = Object.values(row).map((value) => quoted(value === null ? "" : String(value)));

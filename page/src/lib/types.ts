@@ -47,10 +47,12 @@ export type Cell = string | number | boolean | null;
 export type Row = Record<string, Cell>;
 
 /** An image as nested numbers, (channels, height, width), in [0, 1]. */
-export type Picture = number[][][];
+export type Numbers = number[][][];
+
+export type Picture = Numbers | ImageBitmap;
 
 export interface Values {
-  images?: Picture[] | null;
+  images?: Numbers[] | null;
   rows?: Row[] | null;
 }
 
@@ -76,7 +78,7 @@ export interface OwnExample {
   id: number;
   title: string;
   values: Row;
-  picture: Picture | null;
+  picture: Numbers | null;
   given: Row | null;
   codes: number[][];
 }
@@ -166,5 +168,5 @@ export interface Comparison {
   settings: TableOfTexts;
   verdicts: string[];
   warnings: string[];
-  samples: { name: string; pictures?: Picture[]; rows?: Row[] }[];
+  samples: { name: string; pictures?: Numbers[]; rows?: Row[] }[];
 }

@@ -50,7 +50,9 @@ command: Callable[..., Any] = partial(app.command, cls=Command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run, or hf://OWNER/NAME.")
+]
 
 Features = Annotated[
     Path | None,

@@ -21,9 +21,9 @@ from ..objectives import Elbo
 from ..recipe import Recipe
 from ..run import Run
 from ..system.files import scratch_folder, within
-from .bases import BaseEstimator
 from .folders import PARAMETERS_FILE, Described, read_described, refuse_taken, write_files
 from .loaded import Loaded
+from .scikit import BaseEstimator
 
 KEYS = {
     "latent": "model.latent",
@@ -52,17 +52,15 @@ class RunEstimator(BaseEstimator):
         n_iter_: the number of epochs that were trained.
     """
 
+    recipe: str | Path | Recipe
     beta: float | None
     epochs: int | None
-    recipe: str | Path | Recipe
     settings: Mapping[str, Any] | None
     random_state: Any
     verbose: bool | int
-
     n_features_in_: int
     feature_names_in_: np.ndarray
     n_iter_: int
-
     _loaded: Loaded
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -235,6 +233,12 @@ class RunEstimator(BaseEstimator):
     def _own_parameters(self) -> tuple[str, ...]:
         """Names the parameters that no recipe has."""
         return ()
+
+    def _set_columns(self, columns: int, names: list[str] | None) -> None:
+        """Sets the number of columns and their names, where they have some."""
+        self.n_features_in_ = columns
+        if names is not None:
+            self.feature_names_in_ = np.array(names, object)
 
     @abstractmethod
     def _complete(self, saved: Described) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import Split
@@ -23,6 +22,7 @@ from ..system.console import print_line
 from .base import RunEstimator, seed_of, takes_gaps
 from .folders import Described
 from .rows import Rows, fold, frame_of, has_other_columns, means_of_columns, shape_of_rows, unfold
+from .scikit import Tags, checks_parameters
 
 LEAST_ROWS = 2
 """A fit needs so many rows."""
@@ -62,8 +62,11 @@ class DenseEstimator(RunEstimator):
         standard_error_: its standard error over these rows.
     """
 
+    shape: Sequence[int] | None
     log_likelihood_: float
     standard_error_: float
+    _fill: np.ndarray
+    _is_mixed: bool
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class DenseEstimator(RunEstimator):
         self.hidden = hidden
         self.likelihood = likelihood
         self.recipe = recipe
-        self.shape: Sequence[int] | None = shape
+        self.shape = shape
         self.beta = beta
         self.epochs = epochs
         self.batch_size = batch_size
@@ -98,7 +101,7 @@ class DenseEstimator(RunEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Says that gaps are allowed where the recipe knows them."""
         tags = super().__sklearn_tags__()
         try:
@@ -109,7 +112,7 @@ class DenseEstimator(RunEstimator):
 
     # Fitting --------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(self, X: Any, y: Any = None) -> Any:
         """Fits a run to rows.
 
@@ -328,9 +331,7 @@ class DenseEstimator(RunEstimator):
         if saved.columns is None:
             saved = self._describe_run()
         assert saved.columns is not None
-        self.n_features_in_: int = saved.columns
-        if saved.names is not None:
-            self.feature_names_in_: np.ndarray = np.array(saved.names, object)
+        self._set_columns(saved.columns, saved.names)
         self._is_mixed = saved.is_mixed
         self._fill = np.array(saved.fill, np.float64)
         self._tell_held_out()

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .bases import DensityMixin
 from .dense import DenseEstimator
+from .scikit import DensityMixin
 
 
 class VAEDensity(DensityMixin, DenseEstimator):

@@ -17,9 +17,9 @@ from ..imputation.imputation import refuse_unfit
 from ..recipe import Recipe
 from ..run import Run
 from .base import seed_of
-from .bases import OneToOneFeatureMixin, TransformerMixin
 from .dense import DenseEstimator
 from .rows import Rows
+from .scikit import OneToOneFeatureMixin, Tags, TransformerMixin
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -73,13 +73,13 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, DenseEstimator):
         self.verbose = verbose
 
     # Gaps are in tables with columns of several kinds alone, whose likelihood is `Columns`.
-    likelihood = None
+    likelihood: str | Mapping[str, Any] | None = None
     shape: Sequence[int] | None = None
 
     def _own_parameters(self) -> tuple[str, ...]:
         return ("n_samples", "mode")
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Says that what is filled has the type of the rows."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

@@ -15,10 +15,10 @@ from ..data import Examples, Split
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ..recipe import Recipe
 from ..run import Run
-from .bases import OutlierMixin
 from .dense import DenseEstimator
 from .folders import Described
 from .rows import Rows
+from .scikit import OutlierMixin
 
 FENCE = 1.5
 """With contamination="auto", rows are outliers whose score is so many interquartile ranges below

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.base import _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
@@ -22,8 +21,8 @@ from ..evaluation.ranking import rank
 from ..recipe import Recipe
 from ..run import Run
 from .base import RunEstimator
-from .bases import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from .folders import Described
+from .scikit import ClassNamePrefixFeaturesOutMixin, Tags, TransformerMixin, checks_parameters
 
 LEAST_ITEMS = 2
 """A matrix needs so many columns."""
@@ -92,7 +91,7 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Says that a matrix may be sparse, and has no negative values."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -106,7 +105,7 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
 
     # Fitting --------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(self, X: Any, y: Any = None) -> "MultVAERecommender":
         """Fits a run to the interactions of users.
 
@@ -139,14 +138,14 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         )
 
     def _complete(self, saved: Described) -> None:
-        ids = self._loaded.recommender.catalogue.ids
-        self.n_features_in_: int = len(ids)
-        self.items_ = np.arange(len(ids))
-        if saved.columns is not None:
-            self.n_features_in_ = saved.columns
+        assert self.run_.items is not None
+        ids = self.run_.items.ids
+        if saved.columns is None:
+            self._set_columns(len(ids), None)
+            self.items_ = np.arange(len(ids))
+        else:
+            self._set_columns(saved.columns, saved.names)
             self.items_ = ids
-        if saved.names is not None:
-            self.feature_names_in_: np.ndarray = np.array(saved.names, object)
 
     # Reading --------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .bases import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from .dense import DenseEstimator
+from .scikit import ClassNamePrefixFeaturesOutMixin, Tags, TransformerMixin
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEstimator):
@@ -19,7 +19,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DenseEst
     there twice, and batches drawn at random do not.
     """
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Says that codes have the type of the rows."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

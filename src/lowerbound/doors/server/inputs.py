@@ -5,10 +5,10 @@ import binascii
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ...columns import ColumnSchema
 from ...data import Examples as DenseExamples
@@ -45,14 +45,32 @@ them.
 Cell = bool | int | float | str | None
 """A cell of a table, or a condition; None is not known."""
 
-Conditions = dict[str, Cell | list[Cell]]
+FIRST: Any = Field(fail_fast=True)
+"""Marks a list whose first mistake is told alone: to tell of a million takes seconds."""
+
+MOST_KEYS = 5000
+"""An object may have so many keys."""
+
+Row = Annotated[dict[str, Cell], Field(max_length=MOST_KEYS)]
+"""A row of a table: cells by column."""
+
+Vector = Annotated[list[float], FIRST]
+"""A list of numbers."""
+
+Vectors = Annotated[list[Vector], FIRST]
+"""Vectors, or the rows of an image of one channel."""
+
+Planes = Annotated[list[Vectors], FIRST]
+"""Images of one channel, or the channels of one image."""
+
+Conditions = Annotated[dict[str, Cell | Annotated[list[Cell], FIRST]], Field(max_length=MOST_KEYS)]
 """Conditions by name: a value for all examples, or one for each."""
 
-VECTORS: TypeAdapter[Any] = TypeAdapter(list[list[float]], config=EXACT)
-PLANES: TypeAdapter[Any] = TypeAdapter(list[list[list[float]]], config=EXACT)
-IMAGES: TypeAdapter[Any] = TypeAdapter(list[list[list[list[float]]]], config=EXACT)
-PICTURES: TypeAdapter[Any] = TypeAdapter(list[str], config=EXACT)
-ROWS: TypeAdapter[Any] = TypeAdapter(list[dict[str, Cell]], config=EXACT)
+VECTORS: TypeAdapter[Any] = TypeAdapter(Vectors, config=EXACT)
+PLANES: TypeAdapter[Any] = TypeAdapter(Planes, config=EXACT)
+IMAGES: TypeAdapter[Any] = TypeAdapter(Annotated[list[Planes], FIRST], config=EXACT)
+PICTURES: TypeAdapter[Any] = TypeAdapter(Annotated[list[str], FIRST], config=EXACT)
+ROWS: TypeAdapter[Any] = TypeAdapter(Annotated[list[Row], FIRST], config=EXACT)
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 """A file with such a name holds rows of a table."""

@@ -2,17 +2,26 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .inputs import EXACT, MOST_EXAMPLES, WHOLE, Conditions
+from .inputs import EXACT, MOST_EXAMPLES, WHOLE, Conditions, Planes, Vector, Vectors
 
-Vector = list[float]
+MOST_NAMES = 50
+"""A body has at most so many keys, known or not."""
 
 
 class Body(BaseModel):
     """The body of a request: nothing is converted, and unknown keys are mistakes."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(**EXACT, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, values: Any) -> Any:
+        """Refuses very many keys, each of which would be a mistake to be told."""
+        if isinstance(values, dict) and len(values) > MOST_NAMES:
+            raise ValueError(f"has {len(values)} keys; allowed: {', '.join(cls.model_fields)}")
+        return values
 
 
 Examples = Annotated[
@@ -37,9 +46,9 @@ class EncodeBody(Body):
 class DecodeBody(Body):
     """Values of latents: of one level (the others follow from it), or of all."""
 
-    z: list[float] | list[Vector] | None = None
+    z: Vector | Vectors | None = None
     level: Annotated[int, Field(ge=0), WHOLE] = 0
-    levels: list[Vector] | list[list[Vector]] | None = None
+    levels: Vectors | Planes | None = None
     given: Conditions | None = None
 
 

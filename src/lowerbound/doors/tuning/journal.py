@@ -116,7 +116,7 @@ class Journal:
     """
 
     def __init__(self, study: Any) -> None:
-        self.study = study
+        self.study: Any = study
 
     @property
     def trials(self) -> list[Any]:

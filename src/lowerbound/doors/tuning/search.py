@@ -253,9 +253,16 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str
     for part in ("by", "pruner"):
         if ours[part] != theirs.get(part):
             different.append(part)
-    if ours["data"] != theirs.get("data"):
+    if _without_place(ours["data"]) != _without_place(theirs.get("data")):
         different.append("the values of the data")
     return sorted(different)
+
+
+def _without_place(fingerprint: Any) -> dict[str, Any]:
+    """Returns what tells the values of data, wherever they are."""
+    if not isinstance(fingerprint, dict):
+        return {}
+    return {name: fact for name, fact in fingerprint.items() if name != "source"}
 
 
 def _prepare(

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from ....recommend import ListRequest, Recommendation, Recommender
 from ..current import Chosen
-from ..inputs import MOST_EXAMPLES, WHOLE, Conditions
+from ..inputs import FIRST, MOST_EXAMPLES, WHOLE, Conditions
 from ..outputs import Answer
 from ..problems import Problem, word_invalid
 from ..schemas import Body
@@ -32,12 +32,12 @@ MOST_ITEMS = 1000
 
 Item = int | float | str
 
-Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=list)]
+Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=list), FIRST]
 
 Weight = Annotated[float, Field(gt=0, le=1e6)]
 
 History = (
-    Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)]
+    Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY), FIRST]
     | Annotated[dict[str, Weight], Field(min_length=1, max_length=MOST_HISTORY)]
 )
 
@@ -46,7 +46,7 @@ class Limits(Body):
     """What may be recommended."""
 
     k: Annotated[int, Field(ge=1, le=MOST_ITEMS), WHOLE] = 10
-    allow: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY)] | None = None
+    allow: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY), FIRST] | None = None
     deny: Items
     exclude_seen: bool = True
 
@@ -57,7 +57,7 @@ class RecommendBody(Limits):
     """
 
     history: (
-        Annotated[list[Item], Field(max_length=MOST_HISTORY)]
+        Annotated[list[Item], Field(max_length=MOST_HISTORY), FIRST]
         | Annotated[dict[str, Weight], Field(max_length=MOST_HISTORY)]
     )
     given: Conditions | None = None
@@ -67,7 +67,7 @@ class RecommendBody(Limits):
 class BatchBody(Limits):
     """The histories of several users."""
 
-    histories: Annotated[list[History], Field(min_length=1, max_length=MOST_EXAMPLES)]
+    histories: Annotated[list[History], Field(min_length=1, max_length=MOST_EXAMPLES), FIRST]
 
 
 class ReasonLine(BaseModel):

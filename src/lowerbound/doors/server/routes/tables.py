@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ....imputation import impute
 from ..current import Chosen
-from ..inputs import MOST_EXAMPLES, WHOLE, Cell, read_rows
+from ..inputs import FIRST, MOST_EXAMPLES, WHOLE, Row, read_rows
 from ..outputs import Answer
 from ..problems import Problem
 from ..schemas import Body, Seed
@@ -28,7 +28,7 @@ SAMPLES = 1000
 class ImputeBody(Body):
     """Rows of a table; a column that a row does not name is a gap."""
 
-    rows: Annotated[list[dict[str, Cell]], Field(min_length=1, max_length=MOST_EXAMPLES)]
+    rows: Annotated[list[Row], Field(min_length=1, max_length=MOST_EXAMPLES), FIRST]
     multiple: Annotated[int, Field(ge=0, le=MOST_COPIES), WHOLE] = 0
     samples: Annotated[int, Field(ge=1, le=SAMPLES), WHOLE] = SAMPLES
     mode: Annotated[str, Field(pattern="^(mean|median)$")] = "mean"

@@ -27,9 +27,6 @@ MOST_LEVELS = 30
 MOST_COLUMNS = 24
 """At most so many columns of a table are colours of the map."""
 
-MOST_VALUES = 100
-"""At most so many values of a vector are told."""
-
 LABEL = "label"
 
 
@@ -170,9 +167,9 @@ class OwnExamples:
         values = self.examples.values_at(ids)
         if self.schema.table:
             return to_frame(self.schema.table, values).to_dicts()
-        names = column_names(self.schema.columns, self.schema.shape[0], "x")[:MOST_VALUES]
+        names = column_names(self.schema.columns, self.schema.shape[0], "x")
         rows = []
-        for row in np.asarray(values, np.float64)[:, :MOST_VALUES].tolist():
+        for row in np.asarray(values, np.float64).tolist():
             rows.append(dict(zip(names, row, strict=True)))
         return rows
 

@@ -1,6 +1,7 @@
 """The map of all examples of a run, or of all its items."""
 
 import asyncio
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,6 +25,9 @@ WIDE = 32
 
 MOST_FOUND = 100_000
 """A search tells of so many points."""
+
+MOST_VALUES = 100
+"""At most so many values of a point are told."""
 
 KEPT = {"Cache-Control": "private, max-age=3600"}
 """Sheets of pictures may be kept by the browser for a while."""
@@ -227,12 +231,13 @@ async def tell_rows(
 
 
 def _rows(points: Any, places: np.ndarray) -> list[dict[str, Any]]:
-    """Describes some points."""
+    """Describes some points; of long vectors the first values."""
     rows = []
     titles = points.titles(places)
     values = points.values(places)
     for at, title, row in zip(places.tolist(), titles, values, strict=True):
-        rows.append({"id": at, "row": points.row_of(at), "title": title, "values": row})
+        some = dict(islice(row.items(), MOST_VALUES))
+        rows.append({"id": at, "row": points.row_of(at), "title": title, "values": some})
     return rows
 
 

@@ -209,11 +209,12 @@ async def _score(
     """Measures rows, piece by piece."""
     kept = served.reference
     samples = LIKELIHOOD_SAMPLES
-    most = MEASURED_FOR_REFERENCE
+    most: int | None = MEASURED_FOR_REFERENCE
     if kept is not None:
         samples = kept.samples
+        most = None
     scorer = Scorer(served.run, None, MeasureSettings(seed=0, samples=samples))
-    scores = await in_turn(served, lambda: find_own(scorer, None if kept is not None else most))
+    scores = await in_turn(served, lambda: find_own(scorer, most))
     scorer = replace(scorer, usual=scores.usual)
     parts: list[Columns] = []
     for start in range(0, len(examples), PIECE):
