@@ -462,6 +462,7 @@ def measure_schema(given: argparse.Namespace) -> dict[str, Any]:
             "--checks=all",
             f"--max-examples={each}",
             "--seed=1",
+            "--request-timeout=90",
             "--no-color",
             "--suppress-health-check=all",
         ]

@@ -114,6 +114,7 @@ MISTAKES = [
     ("decode", {"z": [1e30] * 8}, 422, "z: numbers from"),
     ("decode", {"levels": [[0] * 8, [0] * 8]}, 422, "all 1 levels"),
     ("decode", {"z": [0] * 8, "given": {"label": 3}}, 422, "not conditional"),
+    ("decode", {"levels": [[0] * 8], "given": {"label": 3}}, 422, "not conditional"),
     ("sample", {"n": 0}, 422, "n: "),
     ("sample", {"n": 10**6}, 422, "n: "),
     ("sample", {"n": True}, 422, "n: "),

@@ -725,6 +725,7 @@ class Run:
             ShapeError: the values of one have another shape.
         """
         refuse_units(units)
+        refuse_unknown_conditions(given or {}, self.schema.given)
         levels = len(self.model.latents.sizes)
         if len(zs) != levels:
             raise ConfigError(f"values of all {levels} levels are needed, got those of {len(zs)}")
