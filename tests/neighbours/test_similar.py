@@ -219,15 +219,16 @@ def test_items_and_users_of_one_group_are_near(films, home):
         films.similar("nobody", users=True)
 
 
-def test_items_without_the_users_are_compared_by_the_cosine(films, home):
+def test_items_need_no_users(films, home):
     (home / "films.csv").rename(home / "moved.csv")
     try:
-        found = lowerbound.load(films.folder).similar(13, k=3)
-        assert found.metric == "cosine"
-        assert "the run's own data are not there; --data SOURCE" in found.caveat
-        by_users = encode_items(films, home / "moved.csv").nearest_to(13, 3)
-        assert (by_users.metric, by_users.caveat) == ("mahalanobis", None)
+        run = lowerbound.load(films.folder)
+        assert run.similar(13, k=3).metric == "cosine"
+        by_distance = encode_items(run, metric="mahalanobis").nearest_to(13, 9)
+        assert {item // 10 for item in by_distance.names["item"]} == {1}
         with pytest.raises(DataError, match="there is no file or folder"):
-            films.similar(13, metric="mahalanobis")
+            run.similar("u7", users=True)
     finally:
         (home / "moved.csv").rename(home / "films.csv")
+    with pytest.raises(ConfigError, match="items are those of the run: give no data"):
+        films.similar(13, home / "films.csv")

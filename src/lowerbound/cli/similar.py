@@ -30,7 +30,7 @@ def similar(
         str | None,
         typer.Option(
             metavar="cosine|euclidean|mahalanobis",
-            help="How codes are compared [default: mahalanobis, in deviations of the posterior].",
+            help="How codes are compared [default: mahalanobis; of items cosine].",
         ),
     ] = None,
     level: Annotated[

@@ -48,7 +48,6 @@ class Encoded:
         source: what the examples are from.
         whole: all examples of the source, of which some may be searched; None where all are.
         catalogue: names the examples where they are items, see `items.histories_of_items`.
-        caveat: what is to be known of the neighbours, or None.
     """
 
     run: Run
@@ -60,7 +59,6 @@ class Encoded:
     source: str
     whole: Split | None = None
     catalogue: Catalogue | None = None
-    caveat: str | None = None
 
     @classmethod
     def of(
@@ -71,7 +69,6 @@ class Encoded:
         metric: str | None = None,
         level: int | None = None,
         source: str = "",
-        telling: Split | None = None,
         begin: Callable[[str], None] = lambda name: None,
     ) -> "Encoded":
         """Encodes examples.
@@ -82,8 +79,6 @@ class Encoded:
             metric: see `metrics.Metric`; None takes `default_metric`.
             level: the level whose codes are compared, 0 for z1; None for all.
             source: the name of what the examples are from.
-            telling: the examples that tell the spreads of posteriors; None takes those that are
-                searched.
             begin: is told of each piece of the work when it begins.
 
         Raises:
@@ -104,9 +99,7 @@ class Encoded:
         spreads = None
         if metric == "mahalanobis":
             begin("spreads")
-            if telling is None:
-                telling = examples
-            spreads = _of_level(run, spreads_of_posteriors(run.model, telling), level)
+            spreads = _of_level(run, spreads_of_posteriors(run.model, examples), level)
             codes = codes / spreads
         return cls(run, examples, codes, metric, level, spreads, source)
 
@@ -128,7 +121,6 @@ class Encoded:
         names = neighbours.names_of_rows()
         if self.catalogue is not None:
             names = names_of_items(self.catalogue, best.positions)
-        caveats = (self.run.unfinished, self.caveat)
         return Similar(
             to=query.text,
             names=names,
@@ -138,7 +130,7 @@ class Encoded:
             searched=len(self.examples),
             query=example,
             found=neighbours,
-            caveat="; ".join(caveat for caveat in caveats if caveat) or None,
+            caveat=self.run.unfinished,
         )
 
     def _find(self, to: Any) -> Query:

@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..data.memory import DataSource, source_text
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 from ..evaluation.batches import positive
 from ..recommend import Catalogue
 from ..run import Run
 from ..system.progress import stages
-from .encoded import Encoded, default_metric, pieces_of
+from .encoded import Encoded, pieces_of
 from .found import Similar
 from .items import histories_of_items
 from .metrics import refuse_metric
@@ -38,11 +38,10 @@ def similar(
             CSV of one row), the name of a file of the source, or an example in memory: an array, a
             picture of Pillow, a dict of cells, a frame of one row. Of a run on interactions an item
             by id or title, and with `users` the id of a user.
-        source: what is searched, as `Run.data` takes it; None takes the run's own data. Of items
-            it is the users who tell the spreads of the posteriors, see `encode_items`.
+        source: what is searched, as `Run.data` takes it; None takes the run's own data.
         k: how many neighbours, at most.
         metric: "cosine", "euclidean" or "mahalanobis", see `metrics.Metric`. None is "mahalanobis";
-            "cosine" for an autoencoder, whose posterior has no spread.
+            "cosine" for items, and for an autoencoder, whose posterior has no spread.
         level: compares the codes of this level alone, 0 for z1; None compares all.
         users: of a run on interactions, whether users are looked for, by their histories.
         split: what part of the source is searched.
@@ -59,7 +58,11 @@ def similar(
         raise ConfigError(f"users are those of a run on interactions; {run.folder} has none")
     name = source_text(run.recipe.data.source if source is None else source)
     if run.items is not None and not users:
-        encoded = encode_items(run, source, metric=metric, level=level, progress=progress)
+        if source is not None:
+            raise ConfigError(
+                "items are those of the run: give no data, or compare users (users=True, --users)"
+            )
+        encoded = encode_items(run, metric=metric, level=level, progress=progress)
         return encoded.nearest_to(to, k)
     data = run.data(source)
     examples = data.split(split)
@@ -68,58 +71,30 @@ def similar(
     return replace(encoded, whole=data.split("all")).nearest_to(to, k)
 
 
-def _split_of(source: DataSource | None) -> str:
-    """Returns what part of a source tells the spreads of posteriors."""
-    if source is None:
-        return "train"
-    return "all"
-
-
 def encode_items(
-    run: Run,
-    source: DataSource | None = None,
-    *,
-    metric: str | None = None,
-    level: int | None = None,
-    progress: bool = False,
+    run: Run, *, metric: str | None = None, level: int | None = None, progress: bool = False
 ) -> Encoded:
     """Encodes the items of a run on interactions, each as a user who has had this item alone.
 
     Args:
         run: the run.
-        source: whose users tell the spreads of the posteriors, for the metric "mahalanobis"; None
-            takes the run's own training users. Without them items are compared by the cosine, and
-            the caveat says so, unless the metric was asked for.
-        metric: see `Encoded.of`.
+        metric: see `Encoded.of`; None is "cosine".
         level: see `Encoded.of`.
         progress: whether a bar on standard error shows the progress.
 
     Raises:
-        DataError: the users are needed, and are gone or have changed.
+        ConfigError: the run is on other data.
     """
-    assert run.items is not None
-    caveat = None
-    telling = None
-    if (metric or default_metric(run)) == "mahalanobis":
-        try:
-            telling = run.data(source).split(_split_of(source))
-        except DataError:
-            if metric is not None or source is not None:
-                raise
-            metric = "cosine"
-            caveat = (
-                "items are compared by the cosine, since the run's own data are not there; --data "
-                "SOURCE (source= in Python) names users for the metric mahalanobis"
-            )
+    if run.items is None:
+        raise ConfigError(f"items are those of a run on interactions; {run.folder} has none")
     examples = histories_of_items(run)
     with stages("encode", pieces_of(examples) + 1, show=progress) as begin:
         encoded = Encoded.of(
             run,
             examples,
-            metric=metric,
+            metric=metric or "cosine",
             level=level,
             source=f"the catalogue of {run.folder}",
-            telling=telling,
             begin=begin,
         )
-    return replace(encoded, catalogue=Catalogue(run.items), caveat=caveat)
+    return replace(encoded, catalogue=Catalogue(run.items))
