@@ -12,6 +12,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from lowerbound.doors.server import create_app
+from lowerbound.doors.server.problems import Problem
+from lowerbound.doors.server.served import Served
+from lowerbound.doors.server.work import Work
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +204,13 @@ def test_one_mistake_of_very_many_is_told(digits, body, words):
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
     assert "more)" not in answer.json()["detail"]
+
+
+def test_a_server_downloads_nothing(digits_run, monkeypatch):
+    monkeypatch.setattr("lowerbound.data.named.fetch.Named.found", lambda self: None)
+    thread = Work()
+    served = Served("digits", digits_run, thread, thread)
+    assert not served.has_data
+    with pytest.raises(Problem, match="a server downloads nothing"):
+        _ = served.data
+    thread.close()

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...anomalies.reference import OwnScores
 from ...anomalies.reference import read as read_reference
-from ...data import Dataset, Split
+from ...data import Dataset, Split, named_sets
 from ...data.memory import DataSource
 from ...errors import DataError, LowerboundError, one_line
 from ...run import Run
@@ -92,10 +92,22 @@ class Served:
     @cached_property
     def _opened(self) -> "Dataset | str":
         """The run's own data, or why they are not there."""
+        if self._would_be_fetched():
+            return (
+                f"{self.run.recipe.data.source} is not on this machine, and a server downloads "
+                "nothing; fetch it before, by `lowerbound evaluate`, or give --data"
+            )
         try:
             return self.run.data(self.source)
         except LowerboundError as error:
             return one_line(error, 300)
+
+    def _would_be_fetched(self) -> bool:
+        """Says whether the run's own data are a named set that has to be downloaded first."""
+        if self.source is not None or self.run.held is not None:
+            return False
+        entry = named_sets().get(self.run.recipe.data.source)
+        return entry is not None and entry.found() is None
 
     @property
     def data(self) -> Dataset:
