@@ -48,7 +48,9 @@ def measure(recipe: str, pruner: str, seed: int, trials: int, epochs: int) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--recipe", default="digits")
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=30)

@@ -284,7 +284,7 @@ WRONG = [
     (
         "an unknown command",
         "fti",
-        "unknown command 'fti'; did you mean 'fit'? Allowed: describe, fit, evaluate, report, compare, score, sample, encode, impute, recommend, list, show, doctor; see lowerbound --help",
+        "unknown command 'fti'; did you mean 'fit'? Allowed: describe, fit, evaluate, report, compare, score, sample, encode, impute, recommend, similar, tune, export, serve, push, list, show, doctor; see lowerbound --help",
     ),
     (
         "an unknown option",
@@ -396,7 +396,7 @@ WRONG = [
     (
         "an unknown key of interactions",
         "fit plain.toml --data good.csv --set data.interactions.usr=x",
-        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, threshold, binary, min_user_items, min_item_users, split, fold_in, items",
+        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, threshold, binary, min_user_items, min_item_users, split, fold_in, items, users",
     ),
     (
         "a key below a value",

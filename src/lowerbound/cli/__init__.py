@@ -10,14 +10,14 @@ stopped by Ctrl-C and SIGTERM.
 # isort: off
 from . import describe as describe
 from . import fit as fit
-from . import tune as tune
 from . import measure as measure
 from . import use as use
 from . import similar as similar
-from . import inspect as inspect
+from . import tune as tune
 from . import export as export
 from . import serve as serve
 from . import push as push
+from . import inspect as inspect
 
 # isort: on
 from .main import main
