@@ -23,10 +23,9 @@ def store(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     patch.chdir(folder)
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
     yield folder
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)  # what is set is kept for the whole process
     patch.undo()
 
 

@@ -4,6 +4,7 @@ exist, and what they say of the recipes is what the recipes say.
 
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,7 +72,16 @@ def of_pages(pages):
     return pytest.mark.parametrize("page", pages, ids=lambda path: path.name)
 
 
+@pytest.fixture
+def _mlflow_as_it_was():
+    """Forgets the store that an example sets for the whole process."""
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
+
+
 @of_pages([page for page in PAGES if examples(page)])
+@pytest.mark.usefixtures("_mlflow_as_it_was")
 def test_examples_run(page, tmp_path, monkeypatch):
     """The blocks of a page run one after the other in one folder, as a reader would paste them."""
     monkeypatch.chdir(tmp_path)
