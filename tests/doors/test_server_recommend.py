@@ -9,7 +9,7 @@ import pytest
 
 from lowerbound.data import Items
 from lowerbound.doors.server.search import ItemSearch
-from lowerbound.recommend import Catalogue, Recommender, recommender
+from lowerbound.recommend import Catalogue, Recommender, bounds
 
 HISTORIES = [[100, 101], ["Fargo"], [120, "Heat", 121, 122], ["alien", 139], list(range(100, 130))]
 
@@ -164,12 +164,12 @@ def test_codes_of_histories(several, alone):
 def test_both_ways_to_the_best_agree(films_run, monkeypatch):
     """A small catalogue is scored in whole, a large one by bounds: the same lists to the bit."""
     whole = Recommender(films_run)
-    monkeypatch.setattr(recommender.ItemTable, "is_small", property(lambda table: False))
+    monkeypatch.setattr(bounds.ItemTable, "is_small", property(lambda table: False))
     for history in HISTORIES:
         expected = whole.recommend(history, 8)
         monkeypatch.undo()
         assert whole.recommend(history, 8) == expected
-        monkeypatch.setattr(recommender.ItemTable, "is_small", property(lambda table: False))
+        monkeypatch.setattr(bounds.ItemTable, "is_small", property(lambda table: False))
 
 
 def test_counters_tell_what_was_asked(several):

@@ -188,13 +188,13 @@ def test_bounds_are_above(name):
     """The bounds that prove a list: above every exact score, and near it."""
     made_ = Recommender(made(MODELS[name]))
     h = exact.on_grid(
-        torch.randn(40, 3000).double()[:, : made_._table.weight.shape[1]],
-        made_._table.weight.shape[1],
+        torch.randn(40, 3000).double()[:, : made_._ranker._table.weight.shape[1]],
+        made_._ranker._table.weight.shape[1],
     )
     for rows in (h, h[:1]):
-        scores, upper = made_._table.all(rows), made_._table.upper(rows)
-        assert (made_._table.margin(upper) > scores).all()
-        assert (made_._table.margin(upper) - scores).mean() < 0.1 * scores.std()
+        scores, upper = made_._ranker._table.all(rows), made_._table.upper(rows)
+        assert (made_._ranker._table.margin(upper) > scores).all()
+        assert (made_._ranker._table.margin(upper) - scores).mean() < 0.1 * scores.std()
 
 
 def test_sums_on_the_grid_have_no_order():

@@ -28,15 +28,15 @@ from ..data import Interactions
 from ..data.interactions.users import users_of_frame
 from ..data.memory import to_frame
 from ..errors import ConfigError, DataError, NothingAllowedError, NothingLeftError, UnknownItemError
-from ..evaluation.ranking import TopK, top_k
+from ..evaluation.ranking import top_k
 from ..run import Run, load
 from ..run.display import as_html, as_text
 from ..run.given import Given, fill_given, refuse_unknown_conditions, to_codes
 from ..sparse import SparseRows
-from .bounds import FEW_USERS, ItemTable
-from .exact import Trunk, item_vectors, last_layer, on_grid
+from .exact import item_vectors
 from .histories import Histories, HistoryReader, each_once
 from .items import Catalogue
+from .ranker import Exclusion, ItemRanker
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -272,8 +272,7 @@ class Recommender:
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
-            self._trunk = Trunk(model)
-            self._table = ItemTable(last_layer(run.model))
+            self._ranker = ItemRanker(model)
 
     @classmethod
     def load(
@@ -389,7 +388,7 @@ class Recommender:
         """Ranks the items for requests of one kind: columns and scores, (B, k)."""
         first = requests[0]
         history = rows_of_requests(requests, len(self.catalogue.ids))
-        exclusion = _Exclusion(
+        exclusion = Exclusion(
             torch.from_numpy(first.excluded), history if first.exclude_seen else None
         )
         known = [each.conditions for each in requests if each.conditions is not None]
@@ -397,8 +396,7 @@ class Recommender:
         if known:
             codes = self._codes_of(np.stack(known))
         with torch.inference_mode():
-            _, h = self._trunk(history, codes)
-            return self._find_best(h, exclusion, first.k)
+            return self._ranker.best(history, codes, exclusion, first.k)
 
     def explain(
         self,
@@ -455,10 +453,7 @@ class Recommender:
         if request.conditions is not None:
             codes = self._codes_of(np.tile(request.conditions, (len(history), 1)))
         with torch.inference_mode():
-            _, h = self._trunk(history, codes)
-            h = on_grid(h, h.shape[1])
-            asked = torch.from_numpy(columns).expand(len(h), -1)
-            scores = self._table.exact(h, asked).double().numpy()
+            scores = self._ranker.scores(history, codes, torch.from_numpy(columns)).double().numpy()
         return np.asarray((scores[0] - scores[1:]).T)
 
     def _nothing_known(self, unknown: tuple[Any, ...]) -> DataError:
@@ -570,8 +565,8 @@ class Recommender:
         if not len(known.users):
             raise DataError("there are no histories: there is nothing to encode")
         with torch.inference_mode():
-            z, _ = self._trunk(SparseRows.of(known.matrix), self._codes_of(known.conditions))
-            return z.float().numpy()
+            codes = self._codes_of(known.conditions)
+            return self._ranker.codes(SparseRows.of(known.matrix), codes).float().numpy()
 
     def _name_items(
         self, columns: np.ndarray, scores: np.ndarray, unknown: tuple[Any, ...]
@@ -692,10 +687,10 @@ class Recommender:
             if len(rows) < users:
                 matrix = matrix[rows]
             history = SparseRows.of(matrix)
-            exclusion = _Exclusion(excluded, history if exclude_seen else None)
+            exclusion = Exclusion(excluded, history if exclude_seen else None)
             with torch.inference_mode():
-                _, h = self._trunk(history, self._codes_of(histories.conditions, rows))
-                items[rows], scores[rows] = self._find_best(h, exclusion, k)
+                codes = self._codes_of(histories.conditions, rows)
+                items[rows], scores[rows] = self._ranker.best(history, codes, exclusion, k)
 
         active = np.flatnonzero(histories.is_known)
         size = max(1, min(TILE_USERS, TILE_BOUNDS // width, len(active)))
@@ -705,78 +700,6 @@ class Recommender:
         _run_in_threads(rank_tile, tiles)
         unknown = each_once(histories.unknown + unknown)
         return Recommendations(histories.users, items, scores, self.catalogue, unknown)
-
-    def _find_best(
-        self, h: Tensor, exclusion: "_Exclusion", k: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Finds the lists of the users of h (B, K): columns and scores, (B, k).
-
-        They are -1 and nan where nothing is left.
-        """
-        h = on_grid(h, h.shape[1])
-        if self._table.is_small:
-            return _best_of_all(exclusion.apply(self._table.all(h)), k)
-        upper = exclusion.apply(self._table.upper(h))
-        users, width = upper.shape
-        items = torch.empty(users, k, dtype=torch.int64)
-        scores = torch.empty(users, k)
-        open_users = torch.arange(users)
-        for candidates in (2 * k + 12, 16 * k + 96):
-            if candidates >= width or not len(open_users):
-                continue
-            open_upper = upper
-            if len(open_users) < users:
-                open_upper = upper[open_users]
-            best, is_proven = self._rank_candidates(h[open_users], open_upper, k, candidates)
-            proven_users = open_users[is_proven]
-            items[proven_users] = best.indices[is_proven]
-            scores[proven_users] = best.values[is_proven]
-            open_users = open_users[~is_proven]
-        if len(open_users):
-            for rows in open_users.split(FEW_USERS):
-                all_scores = exclusion.apply(self._table.all(h[rows]), rows)
-                best = top_k(all_scores, k)
-                items[rows] = best.indices
-                scores[rows] = best.values
-        return _without_empty(items, scores)
-
-    def _rank_candidates(
-        self, h: Tensor, upper: Tensor, k: int, candidates: int
-    ) -> tuple[TopK, Tensor]:
-        """Ranks the items with the highest bounds by their exact scores.
-
-        Returns:
-            The k best, and for which users it is proven that nothing better was left out, (B,).
-        """
-        chosen = top_k(upper, candidates)
-        columns, order = chosen.indices.sort(1)
-        bounds = chosen.values.gather(1, order)
-        scores = self._table.exact(h, columns)
-        scores.masked_fill_(bounds == -torch.inf, -torch.inf)
-        best = top_k(scores, k)
-        least_bound = chosen.values[:, -1]
-        least_score = best.values[:, -1]
-        nothing_left_out = least_bound == -torch.inf
-        is_proven = (self._table.margin(least_bound) < least_score) | nothing_left_out
-        best_columns = columns.gather(1, best.indices)
-        return TopK(best.values, best_columns), is_proven
-
-
-def _best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the lists of the users by the scores (B, I) of all items, see `_find_best`."""
-    if len(scores) == 1 and not scores.isnan().any():
-        best = scores[0].sort(descending=True, stable=True)
-        return _without_empty(best.indices[None, :k].clone(), best.values[None, :k].clone())
-    chosen = top_k(scores, k)
-    return _without_empty(chosen.indices, chosen.values)
-
-
-def _without_empty(items: Tensor, scores: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Marks places (B, k) where nothing is left: columns of -1, scores of nan."""
-    is_empty = scores == -torch.inf
-    items.masked_fill_(is_empty, -1)
-    scores.masked_fill_(is_empty, torch.nan)
-    return items.numpy(), scores.numpy()
 
 
 def rows_of_requests(requests: Sequence[ListRequest], width: int) -> SparseRows:
@@ -801,37 +724,3 @@ def leave_each_out(request: ListRequest, width: int) -> SparseRows:
     return SparseRows(
         torch.from_numpy(offsets), torch.from_numpy(columns), torch.from_numpy(weights), width
     )
-
-
-class _Exclusion:
-    """The items that are not to be recommended.
-
-    Attributes:
-        columns: those for nobody.
-        histories: those of each user, or None.
-    """
-
-    def __init__(self, columns: Tensor, histories: SparseRows | None) -> None:
-        self.columns = columns
-        self.histories = histories
-
-    def apply(self, scores: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Sets the scores (B, I) of these items to minus infinity.
-
-        Args:
-            scores: the scores of all users, or of a few.
-            rows: which users these are; None for all.
-        """
-        if len(self.columns):
-            scores.index_fill_(1, self.columns, -torch.inf)
-        histories = self.histories
-        if histories is None:
-            return scores
-        if rows is None:
-            scores[histories.rows, histories.columns] = -torch.inf
-            return scores
-        for position, row in enumerate(rows.tolist()):
-            start = histories.offsets[row]
-            stop = histories.offsets[row + 1]
-            scores[position, histories.columns[start:stop]] = -torch.inf
-        return scores
