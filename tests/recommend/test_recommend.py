@@ -23,7 +23,7 @@ from lowerbound.model import Architecture
 from lowerbound.networks import MLP, DenseMLP
 from lowerbound.noise import Dropout, L2Normalize
 from lowerbound.recipe import Recipe, parse
-from lowerbound.recommend import Catalogue, Recommender, exact, near
+from lowerbound.recommend import Catalogue, Recommender, bounds, exact, near
 from lowerbound.run import Run
 from lowerbound.sparse import SparseRows
 
@@ -186,15 +186,13 @@ def test_what_cannot_be_proven_is_scored_in_full():
 @pytest.mark.parametrize("name", ["multinomial", "normal"])
 def test_bounds_are_above(name):
     """The bounds that prove a list: above every exact score, and near it."""
-    made_ = Recommender(made(MODELS[name]))
-    h = exact.on_grid(
-        torch.randn(40, 3000).double()[:, : made_._ranker._table.weight.shape[1]],
-        made_._ranker._table.weight.shape[1],
-    )
+    table = bounds.ItemTable(exact.last_layer(made(MODELS[name]).model))
+    terms = table.weight.shape[1]
+    h = exact.on_grid(torch.randn(40, terms).double(), terms)
     for rows in (h, h[:1]):
-        scores, upper = made_._ranker._table.all(rows), made_._table.upper(rows)
-        assert (made_._ranker._table.margin(upper) > scores).all()
-        assert (made_._ranker._table.margin(upper) - scores).mean() < 0.1 * scores.std()
+        scores, upper = table.all(rows), table.upper(rows)
+        assert (table.margin(upper) > scores).all()
+        assert (table.margin(upper) - scores).mean() < 0.1 * scores.std()
 
 
 def test_sums_on_the_grid_have_no_order():
