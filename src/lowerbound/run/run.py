@@ -53,6 +53,7 @@ from .contents import (
     FORMAT,
     Facts,
     read_model,
+    read_partner,
     read_schema,
     read_stopped,
     read_summary,
@@ -1147,6 +1148,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     items = None
     if model.sparse:
         items = Items.read(within(folder, "items.parquet"), schema.shape[0])
+        if is_finished:
+            model.partner = read_partner(folder, schema.shape[0], summary)
     if note:
         print_line(f"{one_line(folder)}: {note}; fit --resume goes on")
     return Run(folder, plan, schema, model, summary, items, note)
