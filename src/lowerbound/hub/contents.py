@@ -35,7 +35,10 @@ FILES = (
         "examples, and their digest; no example",
         is_needed=True,
     ),
-    Known("items.parquet", "of a recommender: the ids and titles of all items"),
+    Known(
+        "items.parquet",
+        "of a recommender: the ids and titles of all items, and the other columns of their table",
+    ),
     Known(
         "conditions.safetensors",
         "of a conditional model: the conditions of up to 20,000 training rows, row by row, from "
