@@ -75,4 +75,3 @@ class Partner:
         if not 0 <= weight < torch.inf:
             raise DataError(f"the weight of a linear method must be 0 or more, got {weight:g}")
         return cls(method, LinearScorer.of_tensors(tensors, items), weight)
-

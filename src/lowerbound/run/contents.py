@@ -285,7 +285,9 @@ def _limited_parameters(limit: int) -> Iterator[None]:
         hook.remove()
 
 
-def read_partner(folder: Path, items: int, summary: Mapping[str, Any] | None = None) -> Partner | None:
+def read_partner(
+    folder: Path, items: int, summary: Mapping[str, Any] | None = None
+) -> Partner | None:
     """Reads the linear method beside the network of a recommender; None where there is none.
 
     Args:
