@@ -22,7 +22,6 @@ from ..sparse import (
     SparseRows,
     Transposed,
     Uncomputed,
-    sparse_matmul,
 )
 
 SERIAL_NUMBERS = 2**15
@@ -120,7 +119,7 @@ class _SparseFirst(nn.Module):
         return self._of_rows(x)
 
     def _of_rows(self, x: SparseRows) -> Tensor:
-        return sparse_matmul(x, self.table).double() + self.bias
+        return x.times(self.table).double() + self.bias
 
 
 def _replace_layers(module: nn.Module) -> None:
@@ -219,6 +218,8 @@ class Trunk:
         embedded = None
         if given is not None:
             embedded = self._embed(given)
+        if len(x) <= self.block_rows:
+            return self._run_block(x, embedded, 0, len(x))
         codes = []
         features = []
         for start in range(0, len(x), self.block_rows):

@@ -573,13 +573,11 @@ class Recommender:
         self, columns: np.ndarray, scores: np.ndarray, unknown: tuple[Any, ...]
     ) -> "RecommendedItems":
         """Makes the list of one user of columns and scores; a column of -1 ends it."""
-        recommendations = []
-        for column, score in zip(columns.tolist(), scores.tolist(), strict=True):
-            if column < 0:
-                break
-            item = self.catalogue.ids[column : column + 1].tolist()[0]
-            title = self.catalogue.title(column)
-            recommendations.append(Recommendation(item, title, score))
+        count = int(np.count_nonzero(columns >= 0))
+        columns = columns[:count]
+        items = self.catalogue.ids[columns].tolist()
+        titles = map(self.catalogue.title, columns.tolist())
+        recommendations = map(Recommendation, items, titles, scores[:count].tolist())
         return RecommendedItems(recommendations, unknown)
 
     # Requests

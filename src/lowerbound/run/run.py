@@ -881,7 +881,9 @@ class Run:
             temperature: by which the scale of the prior of every level is multiplied, see
                 `latents.cooled`: below 1 samples are more typical and less diverse. What is drawn
                 from p(x | z) is not changed.
-            seed: of the draws. The first samples do not depend on how many there are.
+            seed: of the draws. Fewer than 16 samples are the first of 16. The first of more do not
+                depend on how many there are where they are means and z has one level, apart from
+                the last 16 numbers of z.
             units: those of `reconstruct`: a table's samples are in the table's own units. Of a
                 table with columns of several kinds, "data" gives a frame in the types of its
                 source: whole numbers are whole, levels are words, dates are dates. The conditions
