@@ -32,7 +32,7 @@ from .recipe import Recipe
 from .recipe import load as load_recipe
 from .report import glance, page, projection
 from .report.text import tell_splits
-from .run import FORMAT, Run, build, check, unchanged
+from .run import FORMAT, Run, build, check, open_as_fitted, unchanged
 from .run.contents import PARTNER, figures_of_split, read_partner
 from .run.given import write_conditions
 from .specs.user_code import allowing_code
@@ -588,7 +588,9 @@ def open_session(
         folder = find_folder(name, out, resume=resume)
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
-    if dataset is None:
+    if dataset is None and is_resumed:
+        dataset = open_as_fitted(recipe.data, folder, source=held)
+    elif dataset is None:
         dataset = recipe.data.open(source=held)
     if held is not None:
         _refuse_different_data(dataset, processes_of(fabric))
