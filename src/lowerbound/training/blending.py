@@ -234,7 +234,7 @@ def _measure(
     for start in range(0, len(users), USERS_AT_A_TIME):
         some = users.take(slice(start, min(start + USERS_AT_A_TIME, len(users))))
         batch = some.batch(slice(0, len(some)))
-        network = model.item_scores(batch).float().cpu()
+        network = model.network_scores(batch).float().cpu()
         measured = [_rank(network, some, metric)]
         history = some.without_conditions().batch(slice(0, len(some)))
         for scorer in scorers:
