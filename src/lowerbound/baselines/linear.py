@@ -212,9 +212,12 @@ class Ease(LinearBaseline):
     Attributes:
         l2: weight of the penalty on B, above 0; choose it on validation data (200 to 1000 for large
             sets).
+        most_items: refuses larger catalogues, over which it would take long; None takes any that
+            there is memory for.
     """
 
     l2: Annotated[float, Field(gt=0)] = 500.0
+    most_items: Annotated[int, Field(ge=1)] | None = None
 
     def memory(self, users: int, items: int) -> int:
         """Returns the peak memory of a fit in bytes, without the training matrix."""
@@ -226,10 +229,13 @@ class Ease(LinearBaseline):
         """Computes B from the training matrix.
 
         Raises:
-            ConfigError: the memory is not available, or `l2` is too small for float32.
+            ConfigError: there are more than `most_items`, the memory is not available, or `l2` is
+                too small for float32.
         """
         x = csr_matrix(matrix, dtype=np.float32)
         items = x.shape[1]
+        if self.most_items is not None and items > self.most_items:
+            raise ConfigError(f"EASE over {items:,} items, more than most_items={self.most_items}")
         refuse_beyond_available(self.memory(*x.shape), f"EASE over {items:,} items")
         table = _gram(x, self.l2)
         _invert(table)
