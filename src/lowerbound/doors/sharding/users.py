@@ -11,12 +11,12 @@ import numpy as np
 from ...data import History, Interactions
 from ...data.interactions.ids import positions, unify
 from ...data.interactions.scatter import shard_path
-from ...errors import DataError
+from ...errors import DataError, RunError
 from ...recommend import recommend_in_blocks
 from ...recommend.blocks import USERS_OF_BLOCK
 from ...report.text import column_names
 from ...run import Run
-from ...system.files import expand_home, write_frames
+from ...system.files import exists, expand_home, write_frames
 from .job import Job
 from .opened import recommender_of, run_of, table_of_users
 
@@ -94,9 +94,17 @@ def open_shard(job: Job, number: int) -> History:
 
 
 def _look_at(path: Path, run: Run) -> tuple[np.ndarray, bool]:
-    """Returns the users of a shard, ascending, and whether the run knows any of their items."""
+    """Returns the users of a shard, ascending, and whether the run knows any of their items.
+
+    Raises:
+        RunError: the shard is not there.
+    """
     import polars
 
+    if not exists(path):
+        raise RunError(
+            f"there is no {path}: every machine must see the folder of the results by this path"
+        )
     files = [path]
     if path.is_dir():
         files = sorted(path.iterdir())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...data.interactions.scatter import shard_path
-from ...errors import LowerboundError
+from ...errors import DataError
 from .job import Job
 from .users import encode_users, recommend_to_users
 
@@ -37,12 +37,12 @@ def do_shard(job: Job, number: int) -> dict[str, Any]:
         return found
     try:
         return job.mark_done(number, WORK_OF[job.what](job, number))
-    except LowerboundError as error:
+    except DataError as error:
         # The user knows the log, and not its shards.
         shard = str(shard_path(job.log, number))
         if shard not in str(error):
             raise
-        raise type(error)(str(error).replace(shard, job.source)) from None
+        raise DataError(str(error).replace(shard, job.source)) from None
 
 
 def do_shard_of_text(text: str, number: int) -> dict[str, Any]:
