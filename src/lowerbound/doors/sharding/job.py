@@ -20,7 +20,14 @@ WORK = "_work"
 and others that read folders of Parquet files.
 """
 
-FILES_OF_RUN = ("recipe.toml", "data.json", "model.safetensors", "items.parquet")
+FILES_OF_RUN = (
+    "recipe.toml",
+    "data.json",
+    "model.safetensors",
+    "items.parquet",
+    "partner.safetensors",
+    "summary.json",
+)
 """The files of a run that say what it computes."""
 
 
@@ -71,6 +78,8 @@ class Job:
             digest.update(name.encode())
             if is_file(path):
                 digest.update(digest_of_file(path).encode())
+        if not is_file(Path(self.run) / "model.safetensors"):  # a fit that was stopped
+            digest.update(repr(fingerprint(self.run)).encode())
         return replace(self, digest=digest.hexdigest())
 
     def to_text(self) -> str:
