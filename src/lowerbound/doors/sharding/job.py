@@ -78,8 +78,9 @@ class Job:
             digest.update(name.encode())
             if is_file(path):
                 digest.update(digest_of_file(path).encode())
-        if not is_file(Path(self.run) / "model.safetensors"):  # a fit that was stopped
-            digest.update(repr(fingerprint(self.run)).encode())
+        checkpoints = Path(self.run) / "checkpoint"  # of a fit that was stopped
+        if not is_file(Path(self.run) / "model.safetensors") and checkpoints.is_dir():
+            digest.update(repr(fingerprint(str(checkpoints))).encode())
         return replace(self, digest=digest.hexdigest())
 
     def to_text(self) -> str:
