@@ -101,9 +101,9 @@ MODELS = {
     ),
 }
 PARTNERS = [{"type": "Ease", "l2": l2} for l2 in (60.0, 100.0, 200.0, 300.0, 500.0)] + [
-    {"type": "GraphFilter", "rank": rank_, "scale": scale}
+    {"type": "GraphFilter", "rank": rank_, "scale": 0.3, "user_exponent": exponent}
     for rank_ in (64, 256)
-    for scale in (0.1, 0.3)
+    for exponent in (0.3, 0.5)
 ]
 BLEND = {"partners": PARTNERS, "weights": [1.0, 2.0, 4.0, 8.0, 16.0]}
 MODELS |= {
@@ -123,6 +123,12 @@ BASELINES = {
         GraphFilter(rank=rank_, scale=scale)
         for rank_ in (32, 64, 128, 256)
         for scale in (0.1, 0.3, 1.0)
+    ],
+    "graph filter, exponent of users chosen": [
+        GraphFilter(rank=rank_, scale=scale, user_exponent=exponent)
+        for rank_ in (32, 64, 128, 256)
+        for scale in (0.1, 0.3, 1.0)
+        for exponent in (0.1, 0.3, 0.5)
     ],
     "ELSA": [
         Elsa(factors=factors, epochs=epochs, batch_size=128, learning_rate=rate)
