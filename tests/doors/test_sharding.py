@@ -452,12 +452,10 @@ def test_codes_of_users_are_those_of_one_process(loaded, tmp_path):
     assert items["item"].to_list() == list(run.items.ids)
 
 
-def test_rows_are_encoded_and_scored_as_in_one_process(
-    people_run, command, tmp_path, monkeypatch
-):
+def test_rows_are_encoded_and_scored_as_in_one_process(people_run, command, tmp_path, monkeypatch):
     rng = np.random.default_rng(3)
-    monkeypatch.setattr("lowerbound.evaluation.batches.CHUNK_NUMBERS", 2**16)  # 128 rows a batch
-    rows = 150
+    monkeypatch.setattr("lowerbound.doors.sharding.rows.chunk_size", lambda model: 128)
+    rows = 40
     frame = polars.DataFrame(
         {
             "age": rng.integers(18, 80, rows),
@@ -482,7 +480,7 @@ def test_rows_are_encoded_and_scored_as_in_one_process(
     command("score", *arguments, tmp_path / "scores.parquet", *asked)
     files = sorted((tmp_path / "scores").glob("part-*"))
     sizes = [len(polars.read_parquet(file)) for file in files]
-    assert sizes == [54, 54, 42]  # whole batches of the bound
+    assert sizes == [18, 18, 4]  # multiples of the rows that are measured at a time
     scores = polars.concat([polars.read_parquet(file) for file in files])
     expected = polars.read_parquet(tmp_path / "scores.parquet")
     assert_frame_equal(scores, expected, rel_tol=1e-4, abs_tol=1e-4)
