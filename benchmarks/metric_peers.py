@@ -2,8 +2,8 @@
 
     python benchmarks/metric_peers.py --peers PYTHON [--data NAME] [--results FOLDER]
 
-All measure the same lists against the same targets: those of EASE for the test users of a set. PYTHON
-is an interpreter that has the four libraries; written for RecTools 0.19.0, ranx 0.3.21, RePlay
+All measure the same lists against the same targets: those of EASE for the test users of a set.
+PYTHON is an interpreter with the four libraries; written for RecTools 0.19.0, ranx 0.3.21, RePlay
 (replay-rec) 0.22.0 and LensKit 2025.8.1 beside NumPy 1.26, pyarrow 20 and Polars 1:
 
     python -m venv ENV
@@ -108,7 +108,9 @@ def make_case(data: str) -> tuple[Case, dict[str, float]]:
     opened = recipe.load("multvae").replace(settings).data.open()
     train = opened.users("train")
     test = opened.held_out("test")
-    assert train is not None and test is not None and opened.items is not None
+    assert train is not None
+    assert test is not None
+    assert opened.items is not None
     facts = facts_of_items(opened.items, len(train))
     assert facts is not None
     scorer = Ease(300.0).fit(train.matrix)
@@ -122,7 +124,8 @@ def make_case(data: str) -> tuple[Case, dict[str, float]]:
         popularity=facts.popularity,
         keep_top=True,
     )
-    assert ranking.top is not None and ranking.mean_popularity_rank is not None
+    assert ranking.top is not None
+    assert ranking.mean_popularity_rank is not None
     ours = {name: estimate.value for name, estimate in ranking.metrics.items()}
     ours[f"coverage@{K}"] = ranking.coverage[K]
     ours[f"gini@{K}"] = ranking.gini[K]

@@ -222,7 +222,9 @@ def test_what_is_not_known_of_items_is_refused():
     some = ItemFacts(facts.popularity, 9)
     assert measurable(None) == ()
     assert measurable(some) == ("recall_tail", "serendipity", "novelty")
-    with pytest.raises(ConfigError, match="novelty@3 needs the popularity of the items: give facts"):
+    with pytest.raises(
+        ConfigError, match="novelty@3 needs the popularity of the items: give facts"
+    ):
         rank(Table(scores), holdout, metrics=["novelty@3"])
     with pytest.raises(ConfigError, match="diversity@3 needs vectors of the items"):
         rank(Table(scores), holdout, metrics=["diversity@3"], facts=some)

@@ -4,12 +4,10 @@ import copy
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..batch import Batch
-from ..errors import ConfigError
 from ..families import Delta, Normal
 from ..model import VAE
 from ..model.conditionals import Conditional
@@ -17,7 +15,6 @@ from ..model.last import item_vectors, last_layer
 from ..networks.joining import JoinedRows
 from ..noise import Noisy
 from ..sparse import (
-    DeferredLinear,
     RowsBeside,
     SparseLinear,
     SparseRows,

@@ -21,7 +21,7 @@ from ...evaluation.measure import (
     scores_when_cold,
     with_vectors,
 )
-from ...evaluation.ranking import BEYOND, Ranking, Scorer, cuts, measurable, rank
+from ...evaluation.ranking import Ranking, Scorer, cuts, measurable, rank
 from ...evaluation.ranking.metrics import AREA
 from ...evaluation.statistics import mean_ranks
 from ...recommend import item_vectors

@@ -303,9 +303,7 @@ def _popularity_bias(compared: Compared, popularity: np.ndarray) -> tuple[str, T
     if compared.vectors_of:
         caption += f" diversity: mean distance of pairs, by the {compared.vectors_of}."
     heads = [metric_title(name) for name in beyond]
-    table = Table(
-        ("", "coverage", "Gini", *heads, "mean popularity rank"), tuple(rows), caption
-    )
+    table = Table(("", "coverage", "Gini", *heads, "mean popularity rank"), tuple(rows), caption)
     drawn = {**mean_ranks, HELD_OUT: target_rank}
     picture = Picture(
         "popularity_bias",
