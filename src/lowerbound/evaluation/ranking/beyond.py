@@ -120,31 +120,25 @@ def _novelty(lists: Lists, facts: ItemFacts, ks: Sequence[int]) -> Tensor:
 
 
 def _diversity(lists: Lists, facts: ItemFacts, ks: Sequence[int]) -> Tensor:
-    """Sums the vectors of each list up to each cut: the squared length of the sum is the sum over
-    all pairs of cosines, those of an item with itself among them.
+    """Sums the vectors of each list: the squared length of the sum is the sum over all pairs of
+    cosines, those of an item with itself among them.
+
+    Each cut is summed by itself, so that no figure depends on which others are asked for.
     """
     directions = facts.directions
     assert directions is not None
     own = directions.square().sum(1)  # 1, but 0 of an item without a vector
-    sums = torch.zeros(len(lists.items), directions.shape[1])
-    squares = torch.zeros(len(sums))
-    counts = torch.zeros(len(sums))
-    found = torch.zeros(len(sums), len(ks), dtype=torch.float64)
-    start = 0
-    for column in np.argsort(ks).tolist():
-        part = slice(start, ks[column])
-        start = ks[column]
-        if part.start < part.stop:
-            items = lists.items[:, part].contiguous()
-            listed = lists.is_listed[:, part].float()
-            sums += F.embedding_bag(items, directions, mode="sum", per_sample_weights=listed)
-            squares += (own[items] * listed).sum(1)
-            counts += listed.sum(1)
-        cosines = sums.square().sum(1) - squares
+    measures = []
+    for k in ks:
+        items = lists.items[:, :k].contiguous()
+        listed = lists.is_listed[:, :k].float()
+        sums = F.embedding_bag(items, directions, mode="sum", per_sample_weights=listed)
+        cosines = sums.square().sum(1) - (own[items] * listed).sum(1)
+        counts = listed.sum(1)
         pairs = counts * (counts - 1)
         distances = 1 - cosines.double() / pairs.clamp(min=1)
-        found[:, column] = torch.where(pairs > 0, distances, 0)
-    return found
+        measures.append(torch.where(pairs > 0, distances, 0))
+    return torch.stack(measures, 1)
 
 
 def _serendipity(lists: Lists, facts: ItemFacts, ks: Sequence[int]) -> Tensor:
