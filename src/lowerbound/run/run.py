@@ -38,6 +38,7 @@ from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positiv
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES, log_likelihoods
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..evaluation.probe import Probes, probe_model
+from ..evaluation.ranking.beyond import ItemFacts, facts_of_items
 from ..hub import fetch, is_address, read_address
 from ..model import VAE
 from ..recipe import Recipe
@@ -320,7 +321,11 @@ class Run:
             told = "the linear method beside the network was fitted to this split too"
             caveat = "; ".join(filter(None, [caveat, told]))
         settings = MeasureSettings(
-            split=split, seed=seed, samples=samples, popularity=self._popularity
+            split=split,
+            seed=seed,
+            samples=samples,
+            popularity=self._popularity,
+            facts=self.item_facts,
         )
         found: dict[str, Any] = {}
         if probe:
@@ -419,6 +424,14 @@ class Run:
         if self.items is None:
             return None
         return self.items.popularity
+
+    @property
+    def item_facts(self) -> ItemFacts | None:
+        """What is known of the items, for metrics that need it; None where it is too little."""
+        users = self.split_sizes()["train"]
+        if self.items is None or not users:
+            return None
+        return facts_of_items(self.items, users)
 
     def report(
         self,
