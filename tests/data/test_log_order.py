@@ -75,9 +75,7 @@ def test_parts_of_other_data_stand_in_the_order_of_the_catalogue():
     train = polars.DataFrame({"user": [1, 2], "item": [2, 10]}).lazy()
     test = polars.DataFrame({"user": [1, 2], "item": [10, 2]}).lazy()
     log = RawLog("log", {0: train, 2: test})
-    other = split_log(
-        log, Interactions(), HeldOut(0, 0), fitted.schema, fitted.items, other=True
-    )
+    other = split_log(log, Interactions(), HeldOut(0, 0), fitted.schema, fitted.items, other=True)
     assert fitted.items.ids.tolist() == ["10", "2", "x"]
     assert other.test.matrix.toarray().tolist() == [[0, 1, 0], [1, 0, 0]]
     assert other.test.targets.toarray().tolist() == [[1, 0, 0], [0, 1, 0]]

@@ -1,6 +1,6 @@
 """How a log of interactions becomes a `Dataset` of `History` splits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import DataError, LowerboundError, ShapeError
 from ...system.files import expand_home
 from ..dataset import Dataset
-from ..files.conditions import Conditions, fit_conditions
+from ..files.conditions import fit_conditions
 from ..memory import to_frame
 from ..schema import Schema
 from .cleaning import Log, clean
@@ -17,15 +17,12 @@ from .history import Items
 from .holdout import Assigned, HeldOut, Split, split_by_rule, split_given
 from .ids import positions
 from .logs import RawLog, guarded
-from .parts import cut, to_dataset
+from .parts import ConditionsOf, cut, to_dataset
 from .spec import KIND, Interactions
 from .titles import describe_titles, names_of, read_titles, titled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-ConditionsOf = Callable[[np.ndarray], Conditions]
-"""It reads the conditions of users by their ids, (n,)."""
 
 
 def from_frame(
