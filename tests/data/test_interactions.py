@@ -330,6 +330,36 @@ def test_titles_are_found_whatever_the_case(tmp_path: Path) -> None:
     assert whole(LOG).items.titles is None
 
 
+def test_the_further_columns_of_items_are_kept(tmp_path: Path) -> None:
+    """Under their own names, numbers as numbers, in the run too."""
+    csv(
+        tmp_path,
+        "item,title,genre,year,price,code,Popularity\n9,Fargo,Crime,1996,2.5,007,1\n7,x,,,3,a,2\n",
+        "items.csv",
+    )
+    data = whole(LOG, items=str(tmp_path / "items.csv"))
+    assert data.items.features.to_dict(as_series=False) == {
+        "genre": [None, "Crime"],
+        "year": [None, 1996],
+        "price": [3.0, 2.5],
+        "code": ["a", "007"],
+    }
+    data.items.write(tmp_path / "run" / "items.parquet")
+    again = Items.read(tmp_path / "run" / "items.parquet")
+    assert again.features.equals(data.items.features)
+    frame = pl.DataFrame(
+        {
+            "item": [9],
+            "title": ["nine"],
+            "kind": pl.Series(["a"], dtype=pl.Categorical),
+            "list": [[1]],
+        }
+    )
+    found = from_frame(LOG, titles=frame, validation=0, test=0).items
+    assert found.features.to_dict(as_series=False) == {"kind": [None, "a"]}
+    assert found.to_frame().columns == ["item", "title", "popularity", "kind"]
+
+
 def test_titles_from_a_frame_match_ids_of_another_type() -> None:
     titles = pl.DataFrame({"item": ["7", "9"], "title": ["seven", "nine"]})
     assert from_frame(LOG, titles=titles, validation=0, test=0).items.titles == ["seven", "nine"]

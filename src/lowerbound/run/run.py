@@ -55,7 +55,9 @@ from .caveats import check
 from .contents import (
     FORMAT,
     Facts,
+    is_refitted,
     read_model,
+    read_partner,
     read_schema,
     read_stopped,
     read_summary,
@@ -343,6 +345,9 @@ class Run:
         samples = positive(samples)
         split, examples = self.examples(source, split)
         caveat = self.caveat(examples, source)
+        if split == "validation" and source is None and is_refitted(self.summary):
+            told = "the linear method beside the network was fitted to this split too"
+            caveat = "; ".join(filter(None, [caveat, told]))
         settings = MeasureSettings(
             split=split, seed=seed, samples=samples, popularity=self._popularity
         )
@@ -909,7 +914,9 @@ class Run:
             temperature: by which the scale of the prior of every level is multiplied, see
                 `latents.cooled`: below 1 samples are more typical and less diverse. What is drawn
                 from p(x | z) is not changed.
-            seed: of the draws. The first samples do not depend on how many there are.
+            seed: of the draws. Fewer than 16 samples are the first of 16. The first of more do not
+                depend on how many there are where they are means and z has one level, apart from
+                the last 16 numbers of z.
             units: those of `reconstruct`: a table's samples are in the table's own units. Of a
                 table with columns of several kinds, "data" gives a frame in the types of its
                 source: whole numbers are whole, levels are words, dates are dates. The conditions
@@ -1210,6 +1217,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     items = None
     if model.sparse:
         items = Items.read(within(folder, "items.parquet"), schema.shape[0])
+        if is_finished:
+            model.partner = read_partner(folder, schema.shape[0], summary)
     if note:
         print_line(f"{one_line(folder)}: {note}; fit --resume goes on")
     return Run(folder, plan, schema, model, summary, items, note)
