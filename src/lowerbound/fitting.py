@@ -382,10 +382,8 @@ class Session:
         data = self.recipe.data
         if not data.keeps_split or (self.is_resumed and holds_split(self.folder)):
             return
-        source = None
-        if self.held is None and data.source not in named_sets():
-            source = data.source
-        write_split(self.folder, self.dataset, describe_origin(source, self.dataset.notes))
+        origin = describe_origin(*data.log_files, self.dataset.notes)
+        write_split(self.folder, self.dataset, origin)
 
     def open_trackers(self) -> AbstractContextManager[Watch]:
         """Opens the trackers of the recipe for a block."""
@@ -630,17 +628,14 @@ def _open_to_go_on(recipe: Recipe, folder: Path, held: InMemory | None) -> Datas
     """Opens the data of a fit that goes on: the split that its folder keeps, unless the data are
     given anew.
     """
-    is_given = (
-        held is not None or load_recipe(folder / "recipe.toml").data.source != recipe.data.source
-    )
+    fitted_to = load_recipe(folder / "recipe.toml").data.source
+    is_given = held is not None or fitted_to != recipe.data.source
     if is_given or not holds_split(folder):
         return open_as_fitted(recipe.data, folder, source=held)
     facts = read_table(folder, "data.json")
     schema = read_schema(facts, folder)
     items = Items.read(folder / "items.parquet", schema.shape[0])
-    changed = None
-    if recipe.data.source not in named_sets():
-        changed = tell_changed(folder, recipe.data.source)
+    changed = tell_changed(folder, *recipe.data.log_files)
     if changed is not None:
         print_line(changed)
     return recipe.data.open_stored(folder, schema, items, facts.get("facts", {}))

@@ -1,6 +1,7 @@
 """A split is a function of the rows of a log and of the seed, whatever the order of the rows."""
 
 import json
+import shutil
 
 import numpy as np
 import polars
@@ -116,6 +117,7 @@ def old_run(tmp_path_factory):
     assert in_order.fingerprint() != description["fingerprint"]
     description["fingerprint"] = in_order.fingerprint()
     (run.folder / "data.json").write_text(json.dumps(description))
+    shutil.rmtree(run.folder / "split")
     return lowerbound.load(run.folder), in_order.fingerprint(), plan
 
 

@@ -136,7 +136,7 @@ def test_a_log_that_has_changed_is_told_of_and_not_read(fitted, run, change):
     (line,) = lines
     assert line == (
         f"{log} has changed since the fit: the users and items are those of the fit, as the run "
-        "keeps them, and new rows are not among them (--data measures the log as it is now)"
+        "keeps them, and new rows are not among them (--data measures a log as it is now)"
     )
 
 
@@ -181,11 +181,15 @@ def test_a_fit_goes_on_with_its_own_rows_after_the_log_has_grown(fitted, run, ca
 
 def test_other_features_of_users_are_read(run):
     """The table that is named takes the place of what is kept; other values are other data."""
-    found, log, _ = run
+    found, log, lines = run
     users = log.parent / "users.csv"
+    text = users.read_text()
+    users.write_text(text + "99,5\n")
+    found.data()
+    assert lines[0].startswith(f"{users} has changed since the fit")
+    users.write_text(text)
     users.rename(log.parent / "moved.csv")
     assert found.with_users(log.parent / "moved.csv").data().test is not None
-    text = (log.parent / "moved.csv").read_text()
     (log.parent / "moved.csv").write_text(text.replace(",1", ",2"))
     with pytest.raises(DataError, match=r"is not what .* was fitted to"):
         found.with_users(log.parent / "moved.csv").data()

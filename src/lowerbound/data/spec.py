@@ -16,7 +16,8 @@ from .files.sources import MAX_PIXELS, Wanted
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.spec import KIND, Interactions, InteractionsTable
-from .memory import DataSource, source_text
+from .memory import MEMORY, DataSource, source_text
+from .named.entries import NAMED
 from .opening import (
     Binarize,
     Preparation,
@@ -248,6 +249,17 @@ class Data:
             facts=facts,
             other_users=other_users,
         )
+
+    @property
+    def log_files(self) -> tuple[str | None, str | None]:
+        """Where the log and its table of users are; None for what is in no file that may change."""
+        log = None
+        if self.source not in (MEMORY, *NAMED):
+            log = self.source
+        users = None
+        if self.interactions is not None:
+            users = self.interactions.users
+        return log, users
 
     @property
     def keeps_split(self) -> bool:

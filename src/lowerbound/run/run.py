@@ -242,11 +242,10 @@ class Run:
                 f"{self.folder / SPLIT} does not hold what {self.folder} was fitted to; without "
                 "this folder the log is read again"
             )
-        if self.held is None and data.source not in (MEMORY, *named_sets()):
-            changed = tell_changed(self.folder, data.source)
-            if changed is not None and changed not in self.told:
-                self.told.add(changed)
-                self.tell(changed)
+        changed = tell_changed(self.folder, *data.log_files)
+        if changed is not None and changed not in self.told:
+            self.told.add(changed)
+            self.tell(changed)
         return dataset
 
     def _open_own_from(self, source: DataSource) -> Dataset:

@@ -33,9 +33,12 @@ class _File(_Strict):
 
 
 class Origin(_Strict):
-    """What the log of a run was: its files, and sentences on how it was read."""
+    """What the log of a run was: its files, those of its table of users, and sentences on how they
+    were read.
+    """
 
     files: list[_File] = []
+    users: list[_File] = []
     notes: list[str] = []
 
 
@@ -62,24 +65,30 @@ def find_files(source: str) -> dict[str, Path]:
     return files
 
 
-def describe_origin(source: str | None, notes: Sequence[str]) -> Origin:
+def describe_origin(source: str | None, users: str | None, notes: Sequence[str]) -> Origin:
     """Describes the files of a log by their sizes, times and digests.
 
     There are none where the source is no file and no folder, or has more than `MOST_FILES`.
 
     Args:
         source: where the log is; None if it is in memory, or is a named set, which does not change.
+        users: where its table of users is; None if it has none.
         notes: sentences on how the log was read.
     """
-    files: dict[str, Path] = {}
-    if source is not None:
-        files = find_files(source)
+    return Origin(files=_describe(source), users=_describe(users), notes=list(notes))
+
+
+def _describe(source: str | None) -> list[_File]:
+    """Describes the files of a source."""
+    if source is None:
+        return []
+    files = find_files(source)
     found = []
     for name, path in files.items():
         if path.is_file() and len(files) <= MOST_FILES:
             size, modified = _stamp(path)
             found.append(_File(name=name, size=size, modified=modified, sha256=_digest(path)))
-    return Origin(files=found, notes=list(notes))
+    return found
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -93,31 +102,47 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tell_changed(folder: Path, source: str) -> str | None:
+def tell_changed(folder: Path, source: str | None, users: str | None = None) -> str | None:
     """Says that the log of a run is not what it was at the fit.
 
     Files of the same sizes and times are not read.
 
     Args:
         folder: of the run, which keeps its split.
-        source: where the log is.
+        source: where the log is; None if it is in no file that may change.
+        users: where its table of users is; None if it has none.
 
     Returns:
-        A sentence; None where nothing has changed, nothing is known of the files, or the log is
-        gone, so that nobody would expect to measure it.
+        A sentence; None where nothing has changed, nothing is known of the files, or they are gone,
+        so that nobody would expect to measure them.
     """
-    described = read_origin(folder).files
+    origin = read_origin(folder)
+    changed = []
+    if source is not None and _has_changed(origin.files, source):
+        changed.append(source)
+    if users is not None and _has_changed(origin.users, users):
+        changed.append(users)
+    if not changed:
+        return None
+    verb = "has"
+    if len(changed) > 1:
+        verb = "have"
+    return (
+        f"{one_line(' and '.join(changed), 200)} {verb} changed since the fit: the users and items "
+        "are those of the fit, as the run keeps them, and new rows are not among them (--data "
+        "measures a log as it is now)"
+    )
+
+
+def _has_changed(described: Sequence[_File], source: str) -> bool:
+    """Says whether the files of a source are there, and are not those that are described."""
     files = find_files(source)
     if not described or not files:
-        return None
+        return False
     known = {entry.name: entry for entry in described}
-    if known.keys() == files.keys() and all(_is_same(known[name], files[name]) for name in files):
-        return None
-    return (
-        f"{one_line(source, 200)} has changed since the fit: the users and items are those of the "
-        "fit, as the run keeps them, and new rows are not among them (--data measures the log as "
-        "it is now)"
-    )
+    if known.keys() != files.keys():
+        return True
+    return not all(_is_same(known[name], files[name]) for name in files)
 
 
 def _is_same(entry: _File, path: Path) -> bool:
