@@ -272,7 +272,7 @@ class Recommender:
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
-            self._ranker = ItemRanker(model)
+            self._ranker: ItemRanker = ItemRanker(model)
 
     @classmethod
     def load(
@@ -453,7 +453,8 @@ class Recommender:
         if request.conditions is not None:
             codes = self._codes_of(np.tile(request.conditions, (len(history), 1)))
         with torch.inference_mode():
-            scores = self._ranker.scores(history, codes, torch.from_numpy(columns)).double().numpy()
+            asked = torch.from_numpy(columns).expand(len(history), -1)
+            scores = self._ranker.scores(history, codes).exact(asked).double().numpy()
         return np.asarray((scores[0] - scores[1:]).T)
 
     def _nothing_known(self, unknown: tuple[Any, ...]) -> DataError:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch
-from ..data import Dataset, History, Items, Schema, Split, named_sets
+from ..data import Data, Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.matrices import check_matrix
@@ -53,6 +53,7 @@ from .contents import (
     FORMAT,
     Facts,
     read_model,
+    read_partner,
     read_schema,
     read_stopped,
     read_summary,
@@ -88,7 +89,7 @@ if TYPE_CHECKING:
 Examples = Batch | SparseRows | Split | DataSource
 """Examples that a run encodes: as the model sees them, or in the units of the data."""
 
-__all__ = ["LATENT_USERS", "Run", "digest_of", "load", "unchanged"]
+__all__ = ["LATENT_USERS", "Run", "digest_of", "load", "open_as_fitted", "unchanged"]
 
 
 class Run:
@@ -221,7 +222,7 @@ class Run:
 
     def _open_own_from(self, source: DataSource) -> Dataset:
         """Opens a source in the splits of the run's own data."""
-        return self.recipe.data.open(self.schema, self.items, source=source)
+        return open_as_fitted(self.recipe.data, self.folder, self.schema, self.items, source)
 
     def _may_be_own(self, dataset: Dataset) -> bool:
         """Says whether a source holds as much as the run was fitted to.
@@ -1084,6 +1085,40 @@ def digest_of(folder: Path) -> str | None:
     return fingerprint.get("sha256")
 
 
+def open_as_fitted(
+    data: Data,
+    folder: Path,
+    schema: Schema | None = None,
+    items: Items | None = None,
+    source: DataSource | None = None,
+) -> Dataset:
+    """Opens the data of a run in the splits of its fit, where these are the values of the fit.
+
+    The splits of a run of an earlier version may depend on the order of the rows of its log. They
+    are tried where those that do not are not the run's.
+
+    Args:
+        data: the table of the recipe.
+        folder: of the run.
+        schema: of the run, see `Data.open`.
+        items: the catalogue of the run, see `Data.open`.
+        source: takes the place of the table's.
+
+    Raises:
+        LowerboundError: one of its kinds, as `Data.open` does.
+    """
+    dataset = data.open(schema, items, source=source)
+    if dataset.items is None or not is_file(folder / "data.json"):
+        return dataset
+    fitted = digest_of(folder)
+    if dataset.fingerprint()["sha256"] == fitted:
+        return dataset
+    in_order = data.open(schema, items, source=source, keeps_order=True)
+    if in_order.fingerprint()["sha256"] == fitted:
+        return in_order
+    return dataset
+
+
 NEW_VALUES = (
     "its splits would not be those of the fit; give the new values by --data (data= in Python)"
 )
@@ -1149,6 +1184,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     items = None
     if model.sparse:
         items = Items.read(within(folder, "items.parquet"), schema.shape[0])
+        if is_finished:
+            model.partner = read_partner(folder, schema.shape[0], summary)
     if note:
         print_line(f"{one_line(folder)}: {note}; fit --resume goes on")
     return Run(folder, plan, schema, model, summary, items, note)

@@ -19,7 +19,7 @@ from .holdout import HeldOut, Split, SplitPart, split_by_rule, split_given
 from .ids import positions
 from .logs import RawLog, guarded
 from .spec import KIND, Interactions
-from .titles import describe_titles, names_of, read_titles, titled
+from .titles import describe_titles, features_of, names_of, read_titles, titled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -46,7 +46,7 @@ def from_frame(
     Args:
         frame: one interaction a row.
         how: as in a recipe; its `items` is the path of a file, which `titles` replaces.
-        titles: a frame with the items' ids, title and perhaps genres.
+        titles: a frame with the items' ids, title and perhaps genres and other columns.
         validation: how much is held out, as in `Data`.
         test: how much is held out, as in `Data`.
         seed: the seed of the splits.
@@ -275,7 +275,8 @@ def _make_catalogue(
         notes = describe_titles(path, ids, named_items)
     titles, genres = names_of(ids, named_items)
     popularity = np.bincount(train.indices, minlength=len(ids))
-    return Items(ids, titles, genres, popularity), notes
+    features = features_of(ids, named_items)
+    return Items(ids, titles, genres, popularity, features), notes
 
 
 def _to_history(

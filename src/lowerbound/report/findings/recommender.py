@@ -215,7 +215,7 @@ def _fit_ease(
         The baseline, or None if it cannot be fitted, and a sentence on how that went.
     """
     items = train.matrix.shape[1]
-    needed = Ease().memory(items)
+    needed = Ease().memory(0, items)
     if needed > EASE_MEMORY:
         size = f"{needed / 1e9:.1f} GB of memory (limit {EASE_MEMORY / 1e9:g} GB)"
         return None, f"EASE is left out: over {items:,} items it needs {size}."
