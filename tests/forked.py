@@ -6,8 +6,8 @@ writes at its very end, is seen in those that are started by `python -m lowerbou
 """
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -19,17 +19,12 @@ LIMIT = 100
 
 _context = multiprocessing.get_context("forkserver")
 
-_preloaded = ["torch", "lowerbound.cli", "lowerbound.fitting", "lowerbound.data.tables", __name__]
-
-
-def preload(name):
-    """Lets the server import a module of tests too, where it has not started yet."""
-    _preloaded.append(name)
+_PRELOADED = ["torch", "lowerbound.cli", "lowerbound.fitting", __name__]
 
 
 def _start_server():
-    """Starts the server, which finds the modules of tests where this process does."""
-    _context.set_forkserver_preload(_preloaded)
+    """Starts the server, if there is none; it finds this module where this process does."""
+    _context.set_forkserver_preload(_PRELOADED)
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     try:
@@ -99,10 +94,6 @@ class Command:
     def send(self, number):
         """Sends a signal."""
         os.kill(self.process.pid, number)
-
-    def kill(self):
-        """Ends it at once."""
-        self.send(signal.SIGKILL)
 
 
 # What becomes of standard error, for `spoil`

@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 
-import forked
 import numpy as np
 import polars
 import pytest
 from PIL import Image
 
+import forked
 from lowerbound import recipe
 from lowerbound.cli import inspect, main
 from lowerbound.evaluation.likelihood import LIKELIHOOD_SAMPLES
