@@ -241,6 +241,8 @@ class Blend:
             is no memory for is left out, with a line that says so.
         weights: weights to choose from.
         users: largest number of validation users to choose by.
+        refit: whether the linear method that was chosen is fitted once more, to the training and
+            the validation split. Figures of the validation split then say little.
     """
 
     partners: Annotated[tuple[AnyLinear, ...], Field(min_length=1)]
@@ -252,6 +254,7 @@ class Blend:
         8.0,
     )
     users: PositiveInt = 5000
+    refit: bool = False
 
     @property
     def is_choice(self) -> bool:

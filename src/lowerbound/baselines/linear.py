@@ -92,6 +92,15 @@ class LinearScorer:
         assert self.shared is not None
         return self.shared.T.tocsr()
 
+    def folded(self) -> "LinearScorer":
+        """Returns the same scorer with R'R as a part of B, which takes 4 I^2 bytes."""
+        if self.shared is None:
+            return self
+        table = (self._by_item @ self.shared).toarray()
+        if self.table is not None:
+            table += self.table.numpy()
+        return LinearScorer(torch.from_numpy(table), left=self.left, right=self.right)
+
     def tensors(self) -> dict[str, Tensor]:
         """Returns all that the scorer holds, by name, see `of_tensors`."""
         tensors: dict[str, Tensor] = {}

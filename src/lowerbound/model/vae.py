@@ -299,6 +299,15 @@ class VAE(nn.Module):
         Raises:
             ConfigError: this is not a model of sparse rows.
         """
+        scores = self.network_scores(history)
+        if self.partner is None:
+            return scores
+        rows = as_batch(history).x
+        assert isinstance(rows, SparseRows)
+        return scores + self.partner(rows.to("cpu")).to(scores)
+
+    def network_scores(self, history: SparseRows | Batch) -> Tensor:
+        """Scores as `item_scores` does, without the `partner`."""
         weight = next(self.parameters())
         batch = as_batch(history)
         batch = replace(batch, x=batch.x.to(weight.device))
@@ -311,12 +320,7 @@ class VAE(nn.Module):
             raise ConfigError(
                 "only a model of interactions ranks items; this one was built for dense examples"
             )
-        scores = natural.tensor()
-        if self.partner is not None:
-            rows = as_batch(history).x
-            assert isinstance(rows, SparseRows)
-            scores = scores + self.partner(rows.to("cpu")).to(scores)
-        return scores
+        return natural.tensor()
 
     @torch.no_grad()
     def sample(self, n: int, mean: bool = True, given: Tensor | None = None) -> Tensor:

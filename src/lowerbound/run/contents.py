@@ -313,6 +313,12 @@ def read_partner(
         raise RunError(f"{path} does not hold what a run wrote: {error}") from None
 
 
+def is_refitted(summary: Mapping[str, Any]) -> bool:
+    """Says whether the linear method beside the network was fitted to the validation split too."""
+    blend = summary.get("blend")
+    return isinstance(blend, dict) and bool(blend.get("refitted"))
+
+
 def read_schema(facts: dict[str, Any], folder: Path) -> Schema:
     """Reads the schema out of the content of data.json. RunError if it describes no data."""
     try:

@@ -52,6 +52,7 @@ from .caveats import check
 from .contents import (
     FORMAT,
     Facts,
+    is_refitted,
     read_model,
     read_partner,
     read_schema,
@@ -315,6 +316,9 @@ class Run:
         samples = positive(samples)
         split, examples = self.examples(source, split)
         caveat = self.caveat(examples, source)
+        if split == "validation" and source is None and is_refitted(self.summary):
+            told = "the linear method beside the network was fitted to this split too"
+            caveat = "; ".join(filter(None, [caveat, told]))
         settings = MeasureSettings(
             split=split, seed=seed, samples=samples, popularity=self._popularity
         )

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix, vstack
 from torch import Tensor
 
 from ..baselines.linear import LinearBaseline, LinearScorer
@@ -59,6 +60,7 @@ class Chosen:
         metric: by which it was chosen; None where there was nothing to choose.
         users: how many validation users it was chosen by.
         trials: what was compared, the network alone first.
+        is_refitted: whether the partner was fitted to the validation split too.
         left_out: says of each method that could not be fitted why.
     """
 
@@ -66,6 +68,7 @@ class Chosen:
     metric: str | None = None
     users: int = 0
     trials: tuple[Trial, ...] = ()
+    is_refitted: bool = False
     left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -80,6 +83,7 @@ class Chosen:
             "weight": weight,
             "metric": self.metric,
             "users": self.users,
+            "refitted": self.is_refitted,
             "trials": [trial.to_json() for trial in self.trials],
             "left_out": list(self.left_out),
         }
@@ -99,6 +103,8 @@ class Chosen:
                 f": {self.metric} {max(values):.4f} of {self.users:,} validation users, "
                 f"{values[0]:.4f} by the network alone"
             )
+        if self.is_refitted:
+            line += "; the linear method is now fitted to the validation split too"
         return "; ".join([line, *self.left_out])
 
 
@@ -130,40 +136,76 @@ def choose_partner(model: VAE, data: Dataset, recipe: Recipe) -> Chosen:
 
     Raises:
         ConfigError: a single method without a choice cannot be fitted.
+        DataError: there is a choice, and no validation user has anything to be found.
     """
     blend = recipe.blend
-    train = data.users("train")
     assert blend is not None
-    assert train is not None
-    fitted: list[tuple[LinearBaseline, LinearScorer]] = []
+    if blend.is_choice:
+        chosen = _choose(model, data, blend, recipe.training.monitor)
+    else:
+        scorer = blend.partners[0].fit(_matrix_of(data, "train"))
+        chosen = Chosen(Partner(describe(blend.partners[0]), scorer, blend.weights[0]))
+    if blend.refit and chosen.partner is not None and data.validation is not None:
+        return _refit(chosen, data, blend)
+    return chosen
+
+
+def _matrix_of(data: Dataset, name: str) -> csr_matrix:
+    users = data.users(name)
+    assert users is not None
+    return users.matrix
+
+
+def _choose(model: VAE, data: Dataset, blend: Blend, monitor: str) -> Chosen:
+    """Chooses one of several methods and weights, or none, by the validation users."""
+    validation = data.users("validation")
+    assert validation is not None
+    users = evenly_chosen(validation, blend.users)
+    scorers: list[tuple[LinearBaseline, LinearScorer]] = []
     left_out = []
     for method in blend.partners:
         try:
-            fitted.append((method, method.fit(train.matrix)))
+            scorers.append((method, method.fit(_matrix_of(data, "train"))))
         except ConfigError as error:
-            if not blend.is_choice:
-                raise
-            left_out.append(str(error))
-    if not blend.is_choice:
-        ((method, scorer),) = fitted
-        return Chosen(Partner(describe(method), scorer, blend.weights[0]))
-    validation = data.users("validation")
-    assert validation is not None
-    metric = deciding_metric(recipe.training.monitor, model.shape[0])
-    users = evenly_chosen(validation, blend.users)
+            left_out.append(f"left out: {error}")
+    metric = deciding_metric(monitor, model.shape[0])
     with evaluating(model, 0):
-        values = list(_measure(model, users, metric, [each for _, each in fitted], blend))
+        values = list(_measure(model, users, metric, [scorer for _, scorer in scorers], blend))
     trials = [_trial(None, 0.0, values[0])]
     partners: list[Partner | None] = [None]
-    position = 1
-    for method, scorer in fitted:
+    for method, scorer in scorers:
         for weight in blend.weights:
-            told = describe(method)
-            partners.append(Partner(told, scorer, weight))
-            trials.append(_trial(told, weight, values[position]))
-            position += 1
+            partner = Partner(describe(method), scorer, weight)
+            trials.append(_trial(describe(method), weight, values[len(trials)]))
+            partners.append(partner)
     best = max(range(len(trials)), key=lambda index: trials[index].value)
-    return Chosen(partners[best], metric, len(values[0]), tuple(trials), tuple(left_out))
+    return Chosen(partners[best], metric, len(values[0]), tuple(trials), left_out=tuple(left_out))
+
+
+def _refit(chosen: Chosen, data: Dataset, blend: Blend) -> Chosen:
+    """Fits the method that was chosen to the training and the validation split."""
+    assert chosen.partner is not None
+    told = chosen.partner.method
+    (method, *_) = [each for each in blend.partners if describe(each) == told]
+    scorer = method.fit(known_rows(data))
+    return replace(chosen, partner=replace(chosen.partner, scorer=scorer), is_refitted=True)
+
+
+def known_rows(data: Dataset) -> csr_matrix:
+    """Returns all that the training and the validation split know of each user, (n, I).
+
+    A user of both has what validation shows and what it has to find: the first holds what the
+    training split has.
+    """
+    train = data.users("train")
+    validation = data.users("validation")
+    assert train is not None
+    assert validation is not None
+    found = validation.matrix
+    if validation.targets is not None:
+        found = found + validation.targets
+    is_in_both = np.isin(train.rows, validation.rows)
+    return csr_matrix(vstack([train.matrix[~is_in_both], found], format="csr"))
 
 
 def evenly_chosen(users: History, most: int) -> History:
@@ -192,7 +234,7 @@ def _measure(
     for start in range(0, len(users), USERS_AT_A_TIME):
         some = users.take(slice(start, min(start + USERS_AT_A_TIME, len(users))))
         batch = some.batch(slice(0, len(some)))
-        network = model.item_scores(batch).float().cpu()
+        network = model.network_scores(batch).float().cpu()
         measured = [_rank(network, some, metric)]
         history = some.without_conditions().batch(slice(0, len(some)))
         for scorer in scorers:
