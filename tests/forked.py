@@ -36,13 +36,13 @@ def _start_server():
             os.environ["PYTHONPATH"] = before
 
 
-def _serve(words, out, err, folder, spoil):
-    """Runs the command line in this process, which writes to two files, or one; `spoil` makes
-    something go wrong.
+def _serve(words, log, folder, spoil):
+    """Runs the command line in this process, which writes to a file; `spoil` makes something go
+    wrong.
     """
-    for path, number in ((out, 1), (err, 2)):
-        with open(path, "ab") as file:
-            os.dup2(file.fileno(), number)
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     if folder is not None:
         os.chdir(folder)
     torch.set_num_threads(1)
@@ -55,27 +55,20 @@ def _serve(words, out, err, folder, spoil):
 
 
 class Command:
-    """A command that runs by itself, and writes what it says in two files of a folder, or one.
+    """A command that runs by itself; what it says is in the file `log`.
 
     Args:
-        logs: the folder of these files.
+        logs: the folder of this file.
         words: the command.
-        folder: where it runs; None is here.
         spoil: what is called first; a function of a module.
-        apart: whether standard error has a file of its own.
+        folder: where it runs; None is here.
     """
 
-    def __init__(self, logs, words, folder=None, spoil=None, apart=False):
+    def __init__(self, logs, words, spoil=None, folder=None):
         _start_server()
-        now = time.monotonic_ns()
-        self.log = Path(logs) / f"log-{now}"
-        self.errors = self.log
-        if apart:
-            self.errors = Path(logs) / f"errors-{now}"
+        self.log = Path(logs) / f"log-{time.monotonic_ns()}"
         words = [*map(str, words)]
-        self.process = _context.Process(
-            target=_serve, args=(words, self.log, self.errors, folder, spoil)
-        )
+        self.process = _context.Process(target=_serve, args=(words, self.log, folder, spoil))
         self.process.start()
 
     def wait(self, seconds=LIMIT):
