@@ -11,10 +11,11 @@ from lowerbound.data import Data, Items, Schema
 from lowerbound.errors import ConfigError
 from lowerbound.families import Multinomial
 from lowerbound.model import Architecture
+from lowerbound.model.last import last_layer
 from lowerbound.networks import MLP
 from lowerbound.noise import L2Normalize
 from lowerbound.recipe import Recipe
-from lowerbound.recommend import Recommender, exact
+from lowerbound.recommend import Recommender
 from lowerbound.run import Run
 
 WIDTH, K = 2003, 20
@@ -28,7 +29,7 @@ def run():
     torch.manual_seed(1)
     model = architecture.build((WIDTH,), sparse=True)
     with torch.no_grad():
-        exact.last_layer(model).bias.copy_(-torch.log1p(torch.arange(WIDTH) / 500))
+        last_layer(model).bias.copy_(-torch.log1p(torch.arange(WIDTH) / 500))
     recipe = Recipe(data=Data("nowhere"), model=architecture)
     schema = Schema((WIDTH,), "interactions", 2, 0.0, 1.0)
     return Run(Path("nowhere"), recipe, schema, model, {}, Items(np.arange(WIDTH)))
