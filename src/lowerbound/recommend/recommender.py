@@ -33,10 +33,11 @@ from ..run import Run, load
 from ..run.display import as_html, as_text
 from ..run.given import Given, fill_given, refuse_unknown_conditions, to_codes
 from ..sparse import SparseRows
+from .approximate import make_ranker
 from .exact import item_vectors
 from .histories import Histories, HistoryReader, each_once
 from .items import Catalogue
-from .ranker import Exclusion, ItemRanker
+from .ranker import Exclusion
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -245,6 +246,8 @@ class Recommender:
         run: a run on interactions.
         unknown: what becomes of items of a request that the run does not know, such as those
             younger than it: "leave-out" (they are told of), or "error".
+        index: "hnsw" for an index of the items, which finds the best of a large catalogue most of
+            the time, and sooner (see `approximate`); None ranks exactly.
 
     Attributes:
         run: the run.
@@ -255,7 +258,7 @@ class Recommender:
         ConfigError: the run is not on interactions, or `unknown` is none of the two.
     """
 
-    def __init__(self, run: Run, unknown: str = "leave-out") -> None:
+    def __init__(self, run: Run, unknown: str = "leave-out", index: str | None = None) -> None:
         if run.items is None:
             raise ConfigError(
                 "only a run on interactions recommends; this one was fitted to dense examples"
@@ -272,7 +275,7 @@ class Recommender:
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
-            self._ranker: ItemRanker = ItemRanker(model)
+            self._ranker = make_ranker(model, index)
 
     @classmethod
     def load(
