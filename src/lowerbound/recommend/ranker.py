@@ -19,14 +19,18 @@ class Exclusion:
     Attributes:
         columns: those for nobody.
         histories: those of each user, or None.
+        allowed: the only items that each user may get, or None.
     """
 
-    def __init__(self, columns: Tensor, histories: SparseRows | None) -> None:
+    def __init__(
+        self, columns: Tensor, histories: SparseRows | None, allowed: SparseRows | None = None
+    ) -> None:
         self.columns = columns
         self.histories = histories
+        self.allowed = allowed
 
     def apply(self, scores: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Sets the scores (B, I) of these items to minus infinity.
+        """Sets the scores (B, I) of these items to minus infinity, in place or in a copy.
 
         Args:
             scores: the scores of all users, or of a few.
@@ -34,6 +38,8 @@ class Exclusion:
         """
         if len(self.columns):
             scores.index_fill_(1, self.columns, -torch.inf)
+        if self.allowed is not None:
+            scores = _keep_alone(scores, self.allowed, rows)
         histories = self.histories
         if histories is None:
             return scores
@@ -45,6 +51,25 @@ class Exclusion:
             stop = histories.offsets[row + 1]
             scores[position, histories.columns[start:stop]] = -torch.inf
         return scores
+
+
+def _keep_alone(scores: Tensor, allowed: SparseRows, rows: Tensor | None) -> Tensor:
+    """Returns the scores (B, I) of the items of each row, and minus infinity for all others.
+
+    Args:
+        scores: the scores of all users, or of a few.
+        allowed: the items that are kept of each user.
+        rows: which users the scores are of; None for all.
+    """
+    kept = torch.full_like(scores, -torch.inf)
+    if rows is None:
+        places = (allowed.rows, allowed.columns)
+        kept[places] = scores[places]
+        return kept
+    for position, row in enumerate(rows.tolist()):
+        columns = allowed.columns[allowed.offsets[row] : allowed.offsets[row + 1]]
+        kept[position, columns] = scores[position, columns]
+    return kept
 
 
 class ItemRanker:
@@ -80,7 +105,12 @@ class ItemRanker:
         return on_grid(h, h.shape[1])
 
     def best(
-        self, history: SparseRows, given: Tensor | None, exclusion: Exclusion, k: int
+        self,
+        history: SparseRows,
+        given: Tensor | None,
+        exclusion: Exclusion,
+        k: int,
+        added: Tensor | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Finds the k best items of each user: columns and scores, (B, k).
 
@@ -91,11 +121,12 @@ class ItemRanker:
             given: the codes of their conditions, (B, G), of a model that has some.
             exclusion: what is not to be found.
             k: the length of the lists.
+            added: what is added to the scores of the items, (I,) float32.
         """
         h = self._last_input(history, given)
         if self._table.is_small:
-            return _best_of_all(exclusion.apply(self._table.all(h)), k)
-        upper = exclusion.apply(self._table.upper(h))
+            return best_of_all(exclusion.apply(_plus(self._table.all(h), added)), k)
+        upper = self._upper(h, exclusion, added)
         users, width = upper.shape
         items = torch.empty(users, k, dtype=torch.int64)
         scores = torch.empty(users, k)
@@ -106,21 +137,33 @@ class ItemRanker:
             open_upper = upper
             if len(open_users) < users:
                 open_upper = upper[open_users]
-            best, is_proven = self._rank_candidates(h[open_users], open_upper, k, candidates)
+            best, is_proven = self._rank_candidates(h[open_users], open_upper, k, candidates, added)
             proven_users = open_users[is_proven]
             items[proven_users] = best.indices[is_proven]
             scores[proven_users] = best.values[is_proven]
             open_users = open_users[~is_proven]
         if len(open_users):
             for rows in open_users.split(FEW_USERS):
-                all_scores = exclusion.apply(self._table.all(h[rows]), rows)
+                all_scores = exclusion.apply(_plus(self._table.all(h[rows]), added), rows)
                 best = top_k(all_scores, k)
                 items[rows] = best.indices
                 scores[rows] = best.values
         return _without_empty(items, scores)
 
+    def _upper(self, h: Tensor, exclusion: Exclusion, added: Tensor | None) -> Tensor:
+        """Computes upper bounds (B, I) of what may be found: up to the margin of the table, or, of
+        scores to which something is added, as they are.
+
+        A sum in float32 rounds no smaller number above a greater one, so that a bound of a score
+        with the addend is a bound of their sum.
+        """
+        upper = self._table.upper(h)
+        if added is not None:
+            upper = self._table.margin(upper).add_(added)
+        return exclusion.apply(upper)
+
     def _rank_candidates(
-        self, h: Tensor, upper: Tensor, k: int, candidates: int
+        self, h: Tensor, upper: Tensor, k: int, candidates: int, added: Tensor | None
     ) -> tuple[TopK, Tensor]:
         """Ranks the items with the highest bounds by their exact scores.
 
@@ -131,17 +174,29 @@ class ItemRanker:
         columns, order = chosen.indices.sort(1)
         bounds = chosen.values.gather(1, order)
         scores = self._table.exact(h, columns)
+        if added is not None:
+            scores = scores + added[columns]
         scores.masked_fill_(bounds == -torch.inf, -torch.inf)
         best = top_k(scores, k)
         least_bound = chosen.values[:, -1]
         least_score = best.values[:, -1]
         nothing_left_out = least_bound == -torch.inf
-        is_proven = (self._table.margin(least_bound) < least_score) | nothing_left_out
+        largest_left_out = least_bound
+        if added is None:
+            largest_left_out = self._table.margin(least_bound)
+        is_proven = (largest_left_out < least_score) | nothing_left_out
         best_columns = columns.gather(1, best.indices)
         return TopK(best.values, best_columns), is_proven
 
 
-def _best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _plus(scores: Tensor, added: Tensor | None) -> Tensor:
+    """Adds to the scores (B, I) of all items what is added to each, (I,)."""
+    if added is None:
+        return scores
+    return scores + added
+
+
+def best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds the lists of the users by the scores (B, I) of all items, see `_find_best`."""
     if len(scores) == 1 and not scores.isnan().any():
         best = scores[0].sort(descending=True, stable=True)
