@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ConfigError, one_line, unknown
+from ..errors import ConditionError, one_line, unknown
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, Series
@@ -60,7 +60,7 @@ def holds(frame: "DataFrame", expression: str, option: str = "where") -> np.ndar
         option: what the expression was given as, for messages.
 
     Raises:
-        ConfigError: it is no such expression, or there is no such column.
+        ConditionError: it is no such expression, or there is no such column.
     """
     from polars.exceptions import PanicException, PolarsError
 
@@ -79,7 +79,7 @@ def _parse(frame: "DataFrame", expression: str, option: str) -> "Expr":
     """Parses an expression whose columns the frame has.
 
     Raises:
-        ConfigError: it is none.
+        ConditionError: it is none.
     """
     from polars import sql_expr
     from polars.exceptions import PanicException, PolarsError
@@ -101,15 +101,15 @@ def _refuse_other(expression: Any, option: str) -> None:
     """Refuses what is no expression of the allowed tokens.
 
     Raises:
-        ConfigError: says what is not allowed.
+        ConditionError: says what is not allowed.
     """
     if not isinstance(expression, str) or not expression.strip():
-        raise ConfigError(
+        raise ConditionError(
             f'{option} is an expression over the columns of the items, such as "year > 1990"; '
             f"got {one_line(repr(expression), 80)}"
         )
     if len(expression) > LONGEST:
-        raise ConfigError(
+        raise ConditionError(
             f"{option} has {len(expression):,} characters; allowed: up to {LONGEST:,}"
         )
     if "--" in expression or "/*" in expression:
@@ -122,7 +122,7 @@ def _refuse_other(expression: Any, option: str) -> None:
         if kind in ("text", "quoted") and previous[0] == "word":
             raise _failed(expression, option, f"a blank is needed behind {previous[1]}")
         if text == "(" and word and word.upper() not in (*FUNCTIONS, *BEFORE_PARENTHESES):
-            raise ConfigError(unknown("function", word, FUNCTIONS, f" in {option}"))
+            raise ConditionError(unknown("function", word, FUNCTIONS, f" in {option}"))
         previous = (kind, text)
         if kind == "word":
             word = text
@@ -134,7 +134,7 @@ def _tokens(expression: str, option: str) -> Iterator[tuple[str, str]]:
     """Yields the kinds and the texts of the tokens, blanks too.
 
     Raises:
-        ConfigError: there is something else.
+        ConditionError: there is something else.
     """
     place = 0
     while place < len(expression):
@@ -145,12 +145,12 @@ def _tokens(expression: str, option: str) -> Iterator[tuple[str, str]]:
         place = found.end()
 
 
-def _failed(expression: str, option: str, cause: str) -> ConfigError:
+def _failed(expression: str, option: str, cause: str) -> ConditionError:
     """Returns the error for an expression that cannot be used."""
-    return ConfigError(f"{option} {one_line(repr(expression), 120)}: {one_line(cause, 200)}")
+    return ConditionError(f"{option} {one_line(repr(expression), 120)}: {one_line(cause, 200)}")
 
 
-def _no_column(name: str, frame: "DataFrame", expression: str, option: str) -> ConfigError:
+def _no_column(name: str, frame: "DataFrame", expression: str, option: str) -> ConditionError:
     """Returns the error for a column that the items do not have."""
     columns = frame.columns
     by_folded = {column.casefold(): column for column in columns}
@@ -161,7 +161,7 @@ def _no_column(name: str, frame: "DataFrame", expression: str, option: str) -> C
     several = f"{name}s"
     if several in columns and _holds_several(frame[several]):
         message += f"; {several} are parted by |, so write {several} LIKE '%...%'"
-    return ConfigError(message)
+    return ConditionError(message)
 
 
 def _holds_several(column: "Series") -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data import History
 from ..data.interactions.ids import positions
-from ..errors import DataError, one_line
+from ..errors import UnknownUserError, one_line
 from .items import Catalogue, near
 
 if TYPE_CHECKING:
@@ -80,16 +80,17 @@ class SimilarUsers(list[SimilarUser]):
         return self.to_frame()._repr_html_()
 
 
-def take_users(users: Sequence[Any], whole: History, source: str) -> History:
+def take_users(users: Sequence[Any], whole: History, source: str, suggests: bool = True) -> History:
     """Takes users by their ids, in this order.
 
     Args:
         users: their ids, in any type or spelling.
         whole: all users of the data.
         source: the data as they appear in messages.
+        suggests: whether a message names ids that are like an unknown one.
 
     Raises:
-        DataError: there is no such user.
+        UnknownUserError: there is no such user.
     """
     asked = np.empty(len(users), dtype=object)
     asked[:] = [str(user) for user in users]
@@ -97,12 +98,18 @@ def take_users(users: Sequence[Any], whole: History, source: str) -> History:
     if (at < 0).any():
         missing = asked[int(np.argmax(at < 0))]
         message = f"no user {one_line(missing, 80)!r} among the {len(whole):,} of {source}"
-        names = [str(user) for user in whole.users[:SUGGESTED_AMONG].tolist()]
-        suggestions = near(missing, names)
-        if suggestions:
-            message += f"; did you mean {', '.join(map(repr, suggestions))}?"
-        raise DataError(message)
+        if suggests:
+            message += _suggest(missing, whole.users)
+        raise UnknownUserError(message)
     return whole.take(at)
+
+
+def _suggest(missing: str, users: np.ndarray) -> str:
+    """Names the ids that are like an unknown one, for the end of a message."""
+    suggestions = near(missing, [str(user) for user in users[:SUGGESTED_AMONG].tolist()])
+    if not suggestions:
+        return ""
+    return f"; did you mean {', '.join(map(repr, suggestions))}?"
 
 
 def nearest_codes(codes: np.ndarray, code: np.ndarray) -> np.ndarray:

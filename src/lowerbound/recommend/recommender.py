@@ -119,6 +119,7 @@ class Recommender:
         run: the run.
         catalogue: its items by name.
         item_vectors: (I, d) float32, rows of the weight of the decoder's last layer.
+        knows_popular: whether a user of whom nothing is known gets the most popular items.
 
     Raises:
         ConfigError: the run is not on interactions, or an option is none of the two.
@@ -143,7 +144,7 @@ class Recommender:
         columns = self._how.columns
         self._reader = HistoryReader(self.catalogue, is_binary, columns, unknown == "error")
         self._wishes = WishReader(run.items, self.catalogue, self._reader.find)
-        self._knows_popular = nothing_known == "popular" and run.items.popularity is not None
+        self.knows_popular: bool = nothing_known == "popular" and run.items.popularity is not None
         model = run.model
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
@@ -255,7 +256,7 @@ class Recommender:
         request = ListRequest(
             columns, weights, k, rules, each_once(unknown + rules.unknown), conditions
         )
-        if not request.is_known and not self._knows_popular:
+        if not request.is_known and not self.knows_popular:
             raise self._nothing_known(unknown)
         return request
 
@@ -451,7 +452,7 @@ class Recommender:
         users = len(known.users)
         if users == 0:
             raise DataError("there are no histories: there is nothing to recommend by")
-        if not known.is_known.any() and not self._knows_popular:
+        if not known.is_known.any() and not self.knows_popular:
             message = f"all {users} histories are empty: there is nothing to recommend by"
             if known.unknown:
                 message += f"; none of their items is known, such as {known.unknown[0]!r}"
@@ -511,7 +512,8 @@ class Recommender:
         source = data
         if source is None:
             source = self.run.recipe.data.source
-        return take_users(list(users), self._users(data), source_text(source))
+        name = source_text(source)
+        return take_users(list(users), self._users(data), name, self.catalogue.suggests)
 
     def similar_users(
         self,
@@ -727,7 +729,7 @@ class Recommender:
         if rules.added is not None:
             size = max(1, size // ROOM_FOR_ADDING)
         is_popular = np.zeros(0, bool)
-        if self._knows_popular:
+        if self.knows_popular:
             is_popular = ~is_known
         tiles = []
         for same in (np.flatnonzero(is_known), np.flatnonzero(is_popular)):

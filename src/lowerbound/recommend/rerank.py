@@ -118,7 +118,7 @@ class Spread:
     ) -> np.ndarray:
         """Chooses by maximal marginal relevance."""
         relevance = (1 - self.diversity) * scaled(scores)
-        cosines = cosines_of(vectors[items])
+        directions = directions_of(vectors[items])
         nearest = np.full(len(items), -np.inf)
         is_open = np.ones(len(items), bool)
         counts = self._no_members()
@@ -134,7 +134,7 @@ class Spread:
                 continue
             self._join(item, counts)
             chosen.append(place)
-            nearest = np.maximum(nearest, cosines[place])
+            nearest = np.maximum(nearest, directions @ directions[place])
         return np.array(chosen, np.int64)
 
     def _no_members(self) -> np.ndarray:
@@ -166,15 +166,13 @@ def scaled(scores: np.ndarray) -> np.ndarray:
     return np.asarray((values - values[-1]) / span)
 
 
-def cosines_of(vectors: np.ndarray) -> np.ndarray:
-    """Returns the cosines between some vectors (n, d), (n, n) float64.
-
-    The sums are exact, so that they do not depend on how the product is computed.
+def directions_of(vectors: np.ndarray) -> np.ndarray:
+    """Scales vectors (n, d) to the length 1, and rounds them so that their products, which are
+    cosines, are exact: they do not depend on how they are computed.
     """
     values = torch.from_numpy(vectors).double()
     norms = values.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
-    directions = on_grid(values / norms, values.shape[1])
-    return (directions @ directions.T).numpy()
+    return on_grid(values / norms, values.shape[1]).numpy()
 
 
 def likeness(vectors: np.ndarray) -> float | None:
@@ -182,7 +180,8 @@ def likeness(vectors: np.ndarray) -> float | None:
     count = len(vectors)
     if count < 2:
         return None
-    cosines = cosines_of(vectors)
+    directions = directions_of(vectors)
+    cosines = directions @ directions.T
     return float(cosines[np.triu_indices(count, 1)].mean())
 
 

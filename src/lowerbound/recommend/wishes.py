@@ -119,6 +119,7 @@ class WishReader:
         self._items = items
         self._catalogue = catalogue
         self._find = find
+        self._known_groups: dict[str, Groups] = {}
 
     @cached_property
     def table(self) -> "DataFrame":
@@ -248,13 +249,17 @@ class WishReader:
         """Reads the groups of the items from a column of their table."""
         if per not in self.table.columns:
             raise ConfigError(unknown("column", per, self.table.columns, " in per"))
+        if per in self._known_groups:
+            return self._known_groups[per]
         names: list[Sequence[Any]] = []
         for value in self.table[per].to_list():
             parts: Sequence[Any] = [value]
             if isinstance(value, str):
                 parts = [part.strip() for part in value.split("|")]
             names.append([part for part in parts if part is not None and part != ""])
-        return Groups.of(names)
+        groups = Groups.of(names)
+        self._known_groups[per] = groups
+        return groups
 
 
 def _is_empty(deny: Any) -> bool:
