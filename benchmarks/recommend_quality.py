@@ -6,7 +6,8 @@ users.
 
 Strong generalisation (Liang et al. 2018): the users are split anew by each seed, which is also that
 of the weights. Every model with choices is fitted with each of them; the one with the best NDCG@100
-on the validation users, on average over the seeds, is measured on the test users, once. (`fit`
+on the validation users, on average over the seeds, is measured on the test users, once. The linear
+method of a blend and its weight are chosen for each seed by its validation users. (`fit`
 measures them too, for its summary, which is not looked at.) Figures are means over the seeds; the
 standard error is over users, pooled; the last column is the difference in NDCG@100 to EASE on the
 same users, with the standard error of the pairs.
@@ -24,7 +25,7 @@ from typing import Any
 
 from lowerbound import fitting as runs
 from lowerbound import recipe as recipes
-from lowerbound.baselines import Als, Ease, Popularity
+from lowerbound.baselines import Als, Ease, Elsa, GraphFilter, Popularity
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation.batches import evaluating
 from lowerbound.evaluation.ranking import Ranking, difference, rank
@@ -89,9 +90,36 @@ MODELS = {
         "StandardNormal", [], (0.002, 0.005, 0.01, 0.02), 5e-4
     ),
 }
+PARTNERS = [{"type": "Ease", "l2": l2} for l2 in (60.0, 100.0, 200.0, 300.0, 500.0)] + [
+    {"type": "GraphFilter", "rank": rank_, "scale": scale}
+    for rank_ in (64, 256)
+    for scale in (0.1, 0.3)
+]
+BLEND = {"partners": PARTNERS, "weights": [1.0, 2.0, 4.0, 8.0, 16.0]}
+MODELS |= {
+    f"{name}, blend": [settings | {"blend": BLEND} for settings in MODELS[name]]
+    for name in (
+        "DAE Bernoulli",
+        "DAE multinomial",
+        "VAE multinomial",
+        "VAE multinomial, dense encoder, KL weight by user",
+        "RecVAE",
+    )
+}
 BASELINES = {
     "popularity": [Popularity()],
     "EASE": [Ease(l2) for l2 in (30.0, 60.0, 100.0, 200.0, 300.0, 500.0)],
+    "graph filter (GF-CF)": [
+        GraphFilter(rank=rank_, scale=scale)
+        for rank_ in (32, 64, 128, 256)
+        for scale in (0.1, 0.3, 1.0)
+    ],
+    "ELSA": [
+        Elsa(factors=factors, epochs=epochs, batch_size=128, learning_rate=rate)
+        for factors in (64, 256)
+        for epochs in (10, 30)
+        for rate in (0.003, 0.01)
+    ],
     "ALS (implicit)": [
         Als(factors=f, regularization=r, alpha=a, iterations=15, seed=0)
         for f in (32, 64)
@@ -122,10 +150,11 @@ def recipe(settings: dict[str, Any], data: str, seed: int, epochs: int) -> recip
 
 def fitted(
     settings: Any, plan: Any, data: str, seed: int, epochs: int
-) -> tuple[float, Callable[[], Ranking], float]:
-    """NDCG@100 on the validation users, the ranking of the test users (when asked for), and the
-    seconds of the fit.
+) -> tuple[float, Callable[[], Ranking], float, Any]:
+    """NDCG@100 on the validation users, the ranking of the test users (when asked for), the
+    seconds of the fit, and the linear method beside the network.
     """
+    partner = None
     dataset, started = plan.data.open(), time.perf_counter()
     if isinstance(settings, dict):
         with tempfile.TemporaryDirectory() as folder:
@@ -133,6 +162,8 @@ def fitted(
                 recipe(settings, data, seed, epochs), out=Path(folder) / "run", progress=False
             )
         scorer, module = run.model.item_scores, run.model
+        if run.model.partner is not None:
+            partner = [run.model.partner.weight, run.model.partner.method]
     else:
         scorer, module = settings.fit(dataset.train.matrix), None
     seconds = time.perf_counter() - started
@@ -142,7 +173,7 @@ def fitted(
             return rank(scorer, users, metrics=metrics)
 
     chosen = ranked(dataset.validation, ["ndcg@100"])["ndcg@100"].value
-    return chosen, lambda: ranked(dataset.test, METRICS), seconds
+    return chosen, lambda: ranked(dataset.test, METRICS), seconds, partner
 
 
 def pooled(errors: list[float]) -> float:
@@ -205,16 +236,16 @@ def main() -> None:
         best = max(range(len(choices)), key=scores.__getitem__)
         rankings = [found[1]() for found in tried[best]]
         ease = rankings if name == "EASE" else ease
-        chosen = (
-            choices[best].get("objective")
-            if isinstance(choices[best], dict)
-            else str(choices[best])
-        )
+        if isinstance(choices[best], dict):
+            chosen = [choices[best]["objective"], *(found[3] for found in tried[best] if found[3])]
+        else:
+            chosen = str(choices[best])
         print(row(name, rankings, ease)[:-1] + f"| {json.dumps(chosen)} |", flush=True)
         results[name] = {
             "test": {m: [r[m]._asdict() for r in rankings] for m in METRICS},
             "validation": scores,
             "chosen": chosen,
+            "partners": [found[3] for found in tried[best]],
             "seconds": [found[2] for found in tried[best]],
         }
     if given.out:

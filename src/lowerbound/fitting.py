@@ -32,8 +32,8 @@ from .recipe import Recipe
 from .recipe import load as load_recipe
 from .report import glance, page, projection
 from .report.text import tell_splits
-from .run import FORMAT, Run, build, check, unchanged
-from .run.contents import figures_of_split
+from .run import FORMAT, Run, build, check, open_as_fitted, unchanged
+from .run.contents import PARTNER, figures_of_split, read_partner
 from .run.given import write_conditions
 from .specs.user_code import allowing_code
 from .system import lock
@@ -60,6 +60,7 @@ from .system.progress import FitProgress, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
 from .training import Fit, Follower, State
+from .training.blending import Chosen, choose_partner, refuse_unfit_blend
 from .training.checkpoint import latest_checkpoint
 from .training.follower import NOBODY
 from .training.validation import measure_test
@@ -140,7 +141,8 @@ def fit(
                 del training
                 give_back_memory()
                 with session.ending_in_order():
-                    run = session.measure(state)
+                    chosen = session.choose_partner()
+                    run = session.measure(state, chosen)
                     session.save(run)
                     session.report(run, trackers)
     return run
@@ -193,7 +195,8 @@ def fit_trial(
             state = session.train(training, trackers, follower)
             del training
             give_back_memory()
-            run = session.finish(state)
+            chosen = session.choose_partner()
+            run = session.finish(state, chosen=chosen)
             session.save(run)
     return run
 
@@ -306,6 +309,7 @@ class Session:
 
         Nothing is written yet.
         """
+        refuse_unfit_blend(self.dataset, self.recipe)
         training = Fit(
             self.model,
             self.dataset,
@@ -424,7 +428,31 @@ class Session:
                 f"stopped after the last epoch; the run in {folder} can be used as it is; {way}"
             ) from None
 
-    def measure(self, state: State) -> Run:
+    def choose_partner(self) -> Chosen | None:
+        """Chooses the linear method that stands beside the network from now on, by validation
+        users, and writes it; None for a recipe without a table `blend`.
+
+        The first process does it; the others read what it has written, and have nothing chosen.
+        """
+        if self.recipe.blend is None:
+            return None
+        chosen = None
+        path = self.folder / PARTNER
+        if self.is_first:
+            lock.refuse_moved(self.folder)
+            chosen = choose_partner(self.model, self.dataset, self.recipe)
+            if chosen.partner is None:
+                path.unlink(missing_ok=True)
+            else:
+                tensors = chosen.partner.scorer.tensors()
+                save_tensors(path, tensors, chosen.partner.metadata())
+            if self.shows_progress:
+                print_line(chosen.describe())
+        self.fabric.barrier()
+        self.model.partner = read_partner(self.folder, self.model.shape[0])
+        return chosen
+
+    def measure(self, state: State, chosen: Chosen | None = None) -> Run:
         """Measures the test split, and makes the finished run."""
         measures: dict[str, float] = {}
         if self.dataset.test is not None:
@@ -436,17 +464,26 @@ class Session:
                 processes_of(self.fabric),
             )
             measures = {f"test_{name}": value for name, value in values.items()}
-        return self.finish(state, measures)
+        return self.finish(state, measures, chosen)
 
-    def finish(self, state: State, measures: Mapping[str, float] | None = None) -> Run:
+    def finish(
+        self,
+        state: State,
+        measures: Mapping[str, float] | None = None,
+        chosen: Chosen | None = None,
+    ) -> Run:
         """Makes the finished run.
 
         Args:
             state: at the end of the training.
             measures: of the test split, as columns of the metrics; None where it was not measured.
+            chosen: the linear method beside the network, and what it was compared with.
         """
         row = dict(state.history[state.best_epoch - 1]) | dict(measures or {})
-        return self.make_run(self._summarize(state, row))
+        summary = self._summarize(state, row)
+        if chosen is not None:
+            summary["blend"] = chosen.to_json()
+        return self.make_run(summary)
 
     def _summarize(self, state: State, row: Mapping[str, float]) -> dict[str, Any]:
         """Returns what `fit --json` prints: the metrics of the best epoch, and facts of the run."""
@@ -551,7 +588,9 @@ def open_session(
         folder = find_folder(name, out, resume=resume)
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
-    if dataset is None:
+    if dataset is None and is_resumed:
+        dataset = open_as_fitted(recipe.data, folder, source=held)
+    elif dataset is None:
         dataset = recipe.data.open(source=held)
     if held is not None:
         _refuse_different_data(dataset, processes_of(fabric))
@@ -874,8 +913,8 @@ def _refuse_other_recipe(recipe: Recipe, folder: Path) -> None:
 def _tables_that_count(recipe: Recipe) -> dict[str, Any]:
     """Returns the tables of a recipe without what may change when a run is resumed."""
     tables = recipe.describe()
-    for name in ("about", "report", "tracking"):
-        tables.pop(name)
+    for name in ("about", "blend", "report", "tracking"):
+        tables.pop(name, None)
     for name in MAY_CHANGE_ON_RESUME:
         tables["training"].pop(name, None)
     return tables

@@ -216,6 +216,7 @@ def open_interactions(
     schema: Schema | None = None,
     items: Items | None = None,
     other: bool = False,
+    keeps_order: bool = False,
 ) -> Dataset:
     """Reads a source of interactions, cleans it, and splits it.
 
@@ -228,12 +229,15 @@ def open_interactions(
         schema: the schema of a run, see `Data.open`.
         items: the catalogue of a run, see `Data.open`.
         other: the data are other data than the run's, see `Data.open`.
+        keeps_order: the splits depend on the order of the rows, see `Data.open`.
 
     Raises:
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
     log = _read_log(source, wanted.text, items)
+    if keeps_order:
+        log = replace(log, keeps_order=True)
     if schema is not None:
         wanted = replace(_asking_for_conditions(wanted, schema), is_run=True)
     users = find_users(log, how, wanted)
@@ -273,7 +277,8 @@ def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawL
     if NAMED[name].kind != KIND:
         raise ConfigError(f"data.interactions is for sources of interactions; {name} is none")
     log: RawLog = NAMED[name].open()
-    return log
+    # Published sets are split as they always were, since their rows come in one order alone.
+    return replace(log, keeps_order=True)
 
 
 def _read(source: DataSource, wanted: Wanted) -> Raw:

@@ -180,6 +180,7 @@ class Data:
         items: Items | None = None,
         other: bool = False,
         source: DataSource | None = None,
+        keeps_order: bool = False,
     ) -> Dataset:
         """Reads the source, splits it, and prepares it.
 
@@ -192,6 +193,8 @@ class Data:
             other: the interactions are other data than the run's even where they have its very
                 catalogue. Without it, such data are the run's own, cleaned and split by its rules.
             source: another source, which may be in memory, in place of the table's.
+            keeps_order: the splits of interactions depend on the order of the rows, as those of
+                runs of earlier versions did.
 
         Raises:
             DataError: the source is missing, damaged, or does not fit the schema: one line that
@@ -207,7 +210,9 @@ class Data:
             return open_examples(source, self._preparation(), sizes, schema)
         self._refuse_dense_options(source)
         held_out = HeldOut(self.validation, self.test, self.seed, how.fold_in)
-        return open_interactions(source, how, held_out, self.wanted(), schema, items, other)
+        return open_interactions(
+            source, how, held_out, self.wanted(), schema, items, other, keeps_order
+        )
 
     def _choose_interactions(
         self, source: DataSource, schema: Schema | None

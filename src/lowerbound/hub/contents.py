@@ -49,6 +49,11 @@ FILES = (
         "log-likelihoods of held-out examples, one number each, for the percentiles of `score`; of "
         "a table also what is usual for each column",
     ),
+    Known(
+        "partner.safetensors",
+        "of a recommender with a linear method beside the network: that method; a GraphFilter "
+        "holds which items each training user has, without the ids of the users",
+    ),
     Known("metrics.csv", "the measures of each epoch"),
     Known("summary.json", "the figures of the best epoch, versions, hardware and seconds"),
 )

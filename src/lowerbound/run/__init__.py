@@ -8,7 +8,7 @@ epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json
 
 from .caveats import check, units
 from .contents import FORMAT, build
-from .run import LATENT_USERS, Run, digest_of, load, unchanged
+from .run import LATENT_USERS, Run, digest_of, load, open_as_fitted, unchanged
 
 __all__ = [
     "FORMAT",
@@ -18,6 +18,7 @@ __all__ = [
     "check",
     "digest_of",
     "load",
+    "open_as_fitted",
     "unchanged",
     "units",
 ]

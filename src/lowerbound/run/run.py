@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch
-from ..data import Dataset, History, Items, Schema, Split, named_sets
+from ..data import Data, Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.matrices import check_matrix
@@ -52,7 +52,9 @@ from .caveats import check
 from .contents import (
     FORMAT,
     Facts,
+    is_refitted,
     read_model,
+    read_partner,
     read_schema,
     read_stopped,
     read_summary,
@@ -88,7 +90,7 @@ if TYPE_CHECKING:
 Examples = Batch | SparseRows | Split | DataSource
 """Examples that a run encodes: as the model sees them, or in the units of the data."""
 
-__all__ = ["LATENT_USERS", "Run", "digest_of", "load", "unchanged"]
+__all__ = ["LATENT_USERS", "Run", "digest_of", "load", "open_as_fitted", "unchanged"]
 
 
 class Run:
@@ -221,7 +223,7 @@ class Run:
 
     def _open_own_from(self, source: DataSource) -> Dataset:
         """Opens a source in the splits of the run's own data."""
-        return self.recipe.data.open(self.schema, self.items, source=source)
+        return open_as_fitted(self.recipe.data, self.folder, self.schema, self.items, source)
 
     def _may_be_own(self, dataset: Dataset) -> bool:
         """Says whether a source holds as much as the run was fitted to.
@@ -314,6 +316,9 @@ class Run:
         samples = positive(samples)
         split, examples = self.examples(source, split)
         caveat = self.caveat(examples, source)
+        if split == "validation" and source is None and is_refitted(self.summary):
+            told = "the linear method beside the network was fitted to this split too"
+            caveat = "; ".join(filter(None, [caveat, told]))
         settings = MeasureSettings(
             split=split, seed=seed, samples=samples, popularity=self._popularity
         )
@@ -880,7 +885,9 @@ class Run:
             temperature: by which the scale of the prior of every level is multiplied, see
                 `latents.cooled`: below 1 samples are more typical and less diverse. What is drawn
                 from p(x | z) is not changed.
-            seed: of the draws. The first samples do not depend on how many there are.
+            seed: of the draws. Fewer than 16 samples are the first of 16. The first of more do not
+                depend on how many there are where they are means and z has one level, apart from
+                the last 16 numbers of z.
             units: those of `reconstruct`: a table's samples are in the table's own units. Of a
                 table with columns of several kinds, "data" gives a frame in the types of its
                 source: whole numbers are whole, levels are words, dates are dates. The conditions
@@ -1082,6 +1089,40 @@ def digest_of(folder: Path) -> str | None:
     return fingerprint.get("sha256")
 
 
+def open_as_fitted(
+    data: Data,
+    folder: Path,
+    schema: Schema | None = None,
+    items: Items | None = None,
+    source: DataSource | None = None,
+) -> Dataset:
+    """Opens the data of a run in the splits of its fit, where these are the values of the fit.
+
+    The splits of a run of an earlier version may depend on the order of the rows of its log. They
+    are tried where those that do not are not the run's.
+
+    Args:
+        data: the table of the recipe.
+        folder: of the run.
+        schema: of the run, see `Data.open`.
+        items: the catalogue of the run, see `Data.open`.
+        source: takes the place of the table's.
+
+    Raises:
+        LowerboundError: one of its kinds, as `Data.open` does.
+    """
+    dataset = data.open(schema, items, source=source)
+    if dataset.items is None or not is_file(folder / "data.json"):
+        return dataset
+    fitted = digest_of(folder)
+    if dataset.fingerprint()["sha256"] == fitted:
+        return dataset
+    in_order = data.open(schema, items, source=source, keeps_order=True)
+    if in_order.fingerprint()["sha256"] == fitted:
+        return in_order
+    return dataset
+
+
 NEW_VALUES = (
     "its splits would not be those of the fit; give the new values by --data (data= in Python)"
 )
@@ -1147,6 +1188,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     items = None
     if model.sparse:
         items = Items.read(within(folder, "items.parquet"), schema.shape[0])
+        if is_finished:
+            model.partner = read_partner(folder, schema.shape[0], summary)
     if note:
         print_line(f"{one_line(folder)}: {note}; fit --resume goes on")
     return Run(folder, plan, schema, model, summary, items, note)

@@ -4,12 +4,14 @@ The rules of cleaning, in this order; each counts what it drops:
 
 1. a row without a user or an item is dropped (`ids` says when two ids are one);
 2. a row whose rating is below the threshold is dropped;
-3. rows of one user with one item become one, at the place of the first and at the earliest of their
-   times; its weight is the sum of theirs. Where a source brings its own parts, a pair belongs to
-   the first part that has it (train, valid, test);
+3. rows of one user with one item become one, at the earliest of their times; its weight is the sum
+   of theirs. Where a source brings its own parts, a pair belongs to the first part that has it
+   (train, valid, test);
 4. items with too few users are dropped, and after them the users with too few of the items left:
    one pass, as `filter_triplets` of Liang et al. (2018) does, so that an item may have fewer users
    in the end.
+
+What comes of it depends on the rows, and not on their order.
 """
 
 from dataclasses import dataclass, field, replace
@@ -33,7 +35,7 @@ LONGEST_TEXT = 2**10
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """Clean interactions in the order of the source, each pair of user and item once.
+    """Clean interactions, ascending by user and then by item, each pair of both once.
 
     Interaction k is that of user `users[user[k]]` with item `items[item[k]]`.
 
@@ -46,6 +48,8 @@ class Log:
         weight: (n,) float64.
         time: (n,), or None where there are no timestamps or nobody asked for them.
         part: (n,), where the source brings its own parts: 0 train, 1 valid, 2 test. Else None.
+        order: (n,) the positions of the interactions in the order in which draws see them; None
+            where they see them as they stand.
         facts: counts of what was read and dropped.
         notes: sentences on how the source was read.
     """
@@ -58,6 +62,7 @@ class Log:
     weight: np.ndarray
     time: np.ndarray | None = None
     part: np.ndarray | None = None
+    order: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -73,21 +78,26 @@ class Log:
         """Counts the interactions of each item in a mask (n,), (I,) int64."""
         return np.bincount(self.item[mask], minlength=len(self.items))
 
-    def select(self, rows: np.ndarray) -> "Log":
-        """Selects interactions by a mask (n,) or by their positions; all users and items stay."""
+    def select(self, mask: np.ndarray) -> "Log":
+        """Selects the interactions of a mask (n,); all users and items stay."""
         time = self.time
         if time is not None:
-            time = time[rows]
+            time = time[mask]
         part = self.part
         if part is not None:
-            part = part[rows]
+            part = part[mask]
+        order = self.order
+        if order is not None:
+            new_positions = np.cumsum(mask) - 1
+            order = new_positions[order[mask[order]]]
         return replace(
             self,
-            user=self.user[rows],
-            item=self.item[rows],
-            weight=self.weight[rows],
+            user=self.user[mask],
+            item=self.item[mask],
+            weight=self.weight[mask],
             time=time,
             part=part,
+            order=order,
         )
 
     def keep(self, mask: np.ndarray) -> "Log":
@@ -256,26 +266,52 @@ def _collect_rows(
     return kept, facts
 
 
-def _merge_duplicates(log: Log) -> Log:
-    """Merges the rows of each pair of user and item, by rule 3."""
+def _merge_duplicates(log: Log, keeps_order: bool) -> Log:
+    """Sorts a log by user and item, and merges the rows of each pair by rule 3.
+
+    Args:
+        log: its rows as they come from the source.
+        keeps_order: whether draws see the interactions in the order of the source, each pair at the
+            place of its first row. Else they see them in the order of parts, users and items.
+    """
+    parts = log.part
+    if parts is None:
+        parts = np.zeros(len(log), np.uint8)
     pairs = log.user * len(log.items) + log.item
-    _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
-    log.facts["duplicates"] = len(log) - len(first)
-    if len(first) == len(log):
-        return log
-    # Only the rows in the part of a pair's first row count.
-    counted = np.ones(len(log), bool)
-    if log.part is not None:
-        counted = log.part == log.part[first][inverse]
-    weight = np.bincount(inverse, log.weight * counted)
-    order = np.argsort(first)
+    # Rows of one pair ascend by weight, since the rounding of a sum depends on its order.
+    by_pair = np.lexsort((log.weight, parts, pairs))
+    pairs = pairs[by_pair]
+    parts = parts[by_pair]
+    starts = np.flatnonzero(np.r_[True, pairs[1:] != pairs[:-1]])
+    log.facts["duplicates"] = len(log) - len(starts)
+    # Only the rows in the first part that has a pair count.
+    counts = np.diff(np.r_[starts, len(pairs)])
+    counted = parts == np.repeat(parts[starts], counts)
+    with np.errstate(over="ignore"):  # a sum that is infinite is refused with those beyond float32
+        weight = np.add.reduceat(log.weight[by_pair] * counted, starts)
     time = None
     if log.time is not None:
-        earliest = log.time[first]
-        np.minimum.at(earliest, inverse[counted], log.time[counted])
-        time = earliest[order]
-    merged = log.select(first[order])
-    return replace(merged, weight=weight[order], time=time)
+        times = log.time[by_pair]
+        times[~counted] = times.max()
+        time = np.minimum.reduceat(times, starts)
+    part = None
+    if log.part is not None:
+        part = parts[starts]
+    order = None
+    if keeps_order:
+        order = np.argsort(np.minimum.reduceat(by_pair, starts))
+    elif part is not None:
+        order = np.argsort(part, kind="stable")
+    first = by_pair[starts]
+    return replace(
+        log,
+        user=log.user[first],
+        item=log.item[first],
+        weight=weight,
+        time=time,
+        part=part,
+        order=order,
+    )
 
 
 def _float32_weights(log: Log) -> np.ndarray:
@@ -348,8 +384,19 @@ def clean(
     weight = np.ones(len(rows))
     if not binary:
         weight = rows["rating"].to_numpy()
-    log = Log(name, users, items, user, item, weight, time, part, facts, source.notes + notes)
-    log = _merge_duplicates(log)
+    log = Log(
+        name,
+        users,
+        items,
+        user,
+        item,
+        weight,
+        time,
+        part,
+        facts=facts,
+        notes=source.notes + notes,
+    )
+    log = _merge_duplicates(log, source.keeps_order)
     if binary:
         log = replace(log, weight=np.ones(len(log)))
     else:

@@ -1,5 +1,5 @@
-"""Which users or interactions of a log are held out. Every rule is deterministic in the log and the
-seed.
+"""Which users or interactions of a log are held out. Every rule is a function of the interactions
+and the seed, and not of the order of the rows, but for published sets (`RawLog.keeps_order`).
 
 "given" takes the source's own parts; "strong" holds out users; "random", "leave-one-out" and
 "temporal" hold out interactions of all users. A `Split` says for each part what the model sees of
@@ -130,9 +130,16 @@ def _ranks_by_user(log: Log, order: np.ndarray, mask: np.ndarray) -> tuple[np.nd
     return rank, counts[log.user]
 
 
+def _ordered(log: Log, places: np.ndarray) -> np.ndarray:
+    """Makes positions in the log of places (n,) in the order in which draws see it."""
+    if log.order is None:
+        return places
+    return log.order[places]
+
+
 def _shuffle(log: Log, seed: int) -> np.ndarray:
     """Draws a permutation of the interactions, (n,)."""
-    return np.random.default_rng([seed, len(log)]).permutation(len(log))
+    return _ordered(log, np.random.default_rng([seed, len(log)]).permutation(len(log)))
 
 
 def _sample_parts(log: Log, held_out: HeldOut, test: float, mask: np.ndarray) -> np.ndarray:
@@ -199,14 +206,15 @@ def split_leave_one_out(log: Log, held_out: HeldOut) -> Split:
     """Holds out two items of each user with three or more: the last for the test, the one before
     for the validation.
 
-    The last is that by time, and of two at one time the later in the source. `validation` or `test`
-    of 0 switches its part off; other numbers all mean one.
+    The last is that by time, and of two at one time the one with the greater id (of a published set
+    the later in it). `validation` or `test` of 0 switches its part off; other numbers all mean one.
 
     Raises:
         DataError: the source has no times.
     """
     time = _times_of(log, "leave-one-out")
-    order = np.argsort(time, kind="stable")
+    in_order = _ordered(log, np.arange(len(log)))
+    order = in_order[np.argsort(time[in_order], kind="stable")]
     rank, k = _ranks_by_user(log, order, np.ones(len(log), bool))
     has_enough = k >= MIN_ITEMS_FOR_LEAVING_ONE
     log = _note_ties(log, time, (rank == k - 1) & has_enough, (rank == k - 2) & has_enough)
@@ -227,9 +235,12 @@ def _note_ties(log: Log, time: np.ndarray, is_last: np.ndarray, is_before: np.nd
     ties = int((last == before).sum())
     if not ties:
         return log
+    rule = "the one with the greater id"
+    if log.order is not None:
+        rule = "the later in the source"
     note = (
         f"of {len(last):,} users {ties:,} have several interactions at their last time; of these "
-        "the later in the source is the last"
+        f"{rule} is the last"
     )
     return replace(log, notes=(*log.notes, note))
 
@@ -303,14 +314,15 @@ def _draw_users(log: Log, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray, np
 def draw_targets(log: Log, users: np.ndarray, held_out: HeldOut) -> np.ndarray:
     """Draws the targets of held-out users, a mask (n,): int((1 - fold_in) k) of a user's k >= 5.
 
-    The stream begins with the seed anew. The users come in ascending order and the items of each in
-    the order of the source, as in Liang et al.'s notebook, so that the same seed holds out the
-    same.
+    The stream begins with the seed anew. The users come in ascending order and so do the items of
+    each, as they do in Liang et al.'s notebook, so that the same seed holds out the same. (Of other
+    published sets the items come in the order of the set.)
     """
     stream = np.random.RandomState(held_out.seed % 2**32)
     # 1 - 0.8 is a little less than 0.2, and int() would show it.
     fraction = round(1 - held_out.fold_in, 9)
-    order = np.argsort(log.user, kind="stable")
+    order = _ordered(log, np.arange(len(log)))
+    order = order[np.argsort(log.user[order], kind="stable")]
     counts = np.bincount(log.user, minlength=len(log.users))
     ends = np.cumsum(counts)
     targets = np.zeros(len(log), bool)

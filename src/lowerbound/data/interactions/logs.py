@@ -55,6 +55,8 @@ class RawLog:
         items: item, title and perhaps genres, where the source has them.
         dialects: how the parts from text files are written; all their columns are still texts.
         users: a row for each user, where the source has them.
+        keeps_order: whether the draws of splits see the rows in their order, which for a published
+            set is a part of it; else no split depends on the order.
     """
 
     name: str
@@ -62,6 +64,7 @@ class RawLog:
     items: "DataFrame | None" = None
     dialects: Mapping[int, Dialect] = field(default_factory=dict)
     users: "DataFrame | None" = None
+    keeps_order: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
