@@ -25,7 +25,7 @@ GENRES = ("Comedy", "Drama|Romance", "Horror", "Comedy|Romance", "")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A run on 90 users of 60 films, who like those whose number has their own remainder by 3."""
-    place = tmp_path_factory.mktemp("films")
+    place = tmp_path_factory.mktemp("questions")
     rng = np.random.default_rng(0)
     rows = []
     for user in range(90):
