@@ -60,7 +60,7 @@ from .system.progress import FitProgress, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
 from .training import Fit, Follower, State
-from .training.blending import Chosen, choose_partner, refuse_unfit_blend
+from .training.blending import Chosen, choose_partner, refit_partner, refuse_unfit_blend
 from .training.checkpoint import latest_checkpoint
 from .training.follower import NOBODY
 from .training.validation import measure_test
@@ -437,33 +437,62 @@ class Session:
         if self.recipe.blend is None:
             return None
         chosen = None
-        path = self.folder / PARTNER
         if self.is_first:
             lock.refuse_moved(self.folder)
             chosen = choose_partner(self.model, self.dataset, self.recipe)
-            if chosen.partner is None:
+        self._take_partner(chosen)
+        return chosen
+
+    def _take_partner(self, chosen: Chosen | None) -> None:
+        """Writes the linear method that the first process has chosen; all processes read it."""
+        path = self.folder / PARTNER
+        if chosen is not None:
+            partner = chosen.partner
+            if partner is None:
                 path.unlink(missing_ok=True)
             else:
-                tensors = chosen.partner.scorer.tensors()
-                save_tensors(path, tensors, chosen.partner.metadata())
-            if self.shows_progress:
-                print_line(chosen.describe())
+                save_tensors(path, partner.scorer.tensors(), partner.metadata())
         self.fabric.barrier()
         self.model.partner = read_partner(self.folder, self.model.shape[0])
-        return chosen
+        self.fabric.barrier()
+
+    def _measure_blend(self, chosen: Chosen | None) -> tuple[dict[str, float], Chosen | None]:
+        """Measures the validation split with the linear method beside the network, and fits the
+        method to it too, where the recipe says so.
+
+        Returns:
+            The measures, as columns of the metrics, and what is chosen now.
+        """
+        blend = self.recipe.blend
+        if blend is None:
+            return {}, None
+        measures = {}
+        if self.dataset.held_out("validation") is not None:
+            measures = self._measure("validation")
+        if blend.refit:
+            if chosen is not None:
+                chosen = refit_partner(chosen, self.dataset, blend)
+            self._take_partner(chosen)
+        if chosen is not None and self.shows_progress:
+            print_line(chosen.describe())
+        return measures, chosen
+
+    def _measure(self, split: str) -> dict[str, float]:
+        """Measures a split, as columns of the metrics."""
+        values = measure_test(
+            self.model,
+            self.dataset.split(split),
+            self.recipe.objective,
+            self.recipe.training,
+            processes_of(self.fabric),
+        )
+        return {f"{split}_{name}": value for name, value in values.items()}
 
     def measure(self, state: State, chosen: Chosen | None = None) -> Run:
         """Measures the test split, and makes the finished run."""
-        measures: dict[str, float] = {}
+        measures, chosen = self._measure_blend(chosen)
         if self.dataset.test is not None:
-            values = measure_test(
-                self.model,
-                self.dataset.split("test"),
-                self.recipe.objective,
-                self.recipe.training,
-                processes_of(self.fabric),
-            )
-            measures = {f"test_{name}": value for name, value in values.items()}
+            measures |= self._measure("test")
         return self.finish(state, measures, chosen)
 
     def finish(
@@ -476,7 +505,8 @@ class Session:
 
         Args:
             state: at the end of the training.
-            measures: of the test split, as columns of the metrics; None where it was not measured.
+            measures: columns of the metrics that take the place of those of the best epoch, or
+                stand beside them.
             chosen: the linear method beside the network, and what it was compared with.
         """
         row = dict(state.history[state.best_epoch - 1]) | dict(measures or {})

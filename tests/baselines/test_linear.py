@@ -23,21 +23,27 @@ def interactions(seed, users=60, items=25):
     return csr_matrix(likes.astype(np.float32))
 
 
+@pytest.mark.parametrize("exponent", [0.5, 0.3, 0.0])
 @pytest.mark.parametrize("rank", [1, 6, 25, 400])
-def test_the_graph_filter_is_the_closed_form(rank):
+def test_the_graph_filter_is_the_closed_form(rank, exponent):
     """In float64, by a dense decomposition, as the paper writes it."""
     x = interactions(1).toarray().astype(np.float64)
     x[:, 3] = 0  # an item that nobody has
     matrix = csr_matrix(x.astype(np.float32))
     of_users = x.sum(1)
     of_items = np.maximum(x.sum(0), 1e-300)
-    normalised = x / np.sqrt(np.maximum(of_users, 1e-300))[:, None] / np.sqrt(of_items)
-    _, _, rows = np.linalg.svd(normalised, full_matrices=False)
+    by_users = np.where(of_users > 0, np.maximum(of_users, 1) ** -exponent, 0)
+    normalised = by_users[:, None] * x / np.sqrt(of_items)
+    _, values, rows = np.linalg.svd(normalised, full_matrices=False)
+    if exponent == 0.5:
+        assert values[0] == pytest.approx(1)
+    normalised /= values[0]
     v = rows[:rank].T
     low_pass = np.diag(of_items**-0.5) @ v @ v.T @ np.diag(of_items**0.5)
     low_pass[3] = 0
     expected = x @ (normalised.T @ normalised + 0.7 * low_pass)
-    scores = GraphFilter(rank=rank, scale=0.7, iterations=30).fit(matrix)(SparseRows.of(matrix))
+    method = GraphFilter(rank=rank, scale=0.7, user_exponent=exponent, iterations=30)
+    scores = method.fit(matrix)(SparseRows.of(matrix))
     np.testing.assert_allclose(scores, expected, rtol=2e-4, atol=2e-4)
 
 

@@ -487,6 +487,15 @@ def test_command_for_many_with_limits_of_each(command, folder, tmp_path, films):
         (["--user", "u7", "--history", "3"], "recommend needs one of"),
         (["--user", "u7", "u2", "--similar-users"], "--similar-users takes one user, got 2"),
         (["--similar", "3", "--explain"], "--explain goes with --history, or with --user and no"),
+        (["--similar", "3", "--per", "genre"], "--per goes with recommendations; --similar takes"),
+        (
+            ["--history", "3", "--similar-users", "--where", "x"],
+            "--where goes with recommendations; --similar-users takes no wishes on items",
+        ),
+        (
+            ["--users", "x.csv", "--out", "a", "--shards", "2", "--deny-file", "x.csv"],
+            "--deny-file does not go with --engine and --shards",
+        ),
         (["--history", "3", "--data", "x.csv"], "--data goes with --user and --similar-users"),
         (["--history", "3", "--deny-file", "x.csv"], "--deny-file goes with --out, for the lists"),
         (["--history", "3", "--features", "x.csv"], "--features goes with --users and --user"),

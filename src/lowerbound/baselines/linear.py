@@ -212,9 +212,12 @@ class Ease(LinearBaseline):
     Attributes:
         l2: weight of the penalty on B, above 0; choose it on validation data (200 to 1000 for large
             sets).
+        most_items: refuses larger catalogues, over which it would take long; None takes any that
+            there is memory for.
     """
 
     l2: Annotated[float, Field(gt=0)] = 500.0
+    most_items: Annotated[int, Field(ge=1)] | None = None
 
     def memory(self, users: int, items: int) -> int:
         """Returns the peak memory of a fit in bytes, without the training matrix."""
@@ -226,10 +229,13 @@ class Ease(LinearBaseline):
         """Computes B from the training matrix.
 
         Raises:
-            ConfigError: the memory is not available, or `l2` is too small for float32.
+            ConfigError: there are more than `most_items`, the memory is not available, or `l2` is
+                too small for float32.
         """
         x = csr_matrix(matrix, dtype=np.float32)
         items = x.shape[1]
+        if self.most_items is not None and items > self.most_items:
+            raise ConfigError(f"EASE over {items:,} items, more than most_items={self.most_items}")
         refuse_beyond_available(self.memory(*x.shape), f"EASE over {items:,} items")
         table = _gram(x, self.l2)
         _invert(table)
@@ -294,20 +300,26 @@ class GraphFilter(LinearBaseline):
     """A filter on the graph of users and items, in closed form: GF-CF (Shen et al. 2021, "How
     Powerful is Graph Convolution for Recommendation?", eq. 12 and 13).
 
-    s(x) = x (R'R + scale D^-1/2 V V' D^1/2), where R = U^-1/2 X D^-1/2, U and D are the sums of
-    the training matrix X over items and over users, and V has the right singular vectors of R with
-    the largest singular values. The first term is the neighbourhood, the second the global low-pass
-    filter. Nothing of the size (items, items) is made.
+    s(x) = x (R'R + scale D^-1/2 V V' D^1/2), where R = U^-e X D^-1/2 divided by its largest
+    singular value, U and D are the sums of the training matrix X over items and over users, and V
+    has the right singular vectors of R with the largest singular values. The first term is the
+    neighbourhood, the second the global low-pass filter. Nothing of the size (items, items) is
+    made.
+
+    The paper has e = 1/2, where the largest singular value is 1. A smaller e gives users with long
+    histories more to say; measured on validation data of Gowalla, e = 0.3 is far better.
 
     Attributes:
         rank: number of singular vectors; as many as there are where there are fewer.
         scale: weight of the low-pass filter; choose it on validation data.
+        user_exponent: e; choose it on validation data.
         iterations: power iterations of the randomised decomposition (Halko et al. 2011).
         seed: seed of the decomposition.
     """
 
     rank: Annotated[int, Field(ge=1)] = 256
     scale: Annotated[float, Field(ge=0)] = 0.3
+    user_exponent: Annotated[float, Field(ge=0, le=1)] = 0.5
     iterations: Annotated[int, Field(ge=1)] = 8
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -330,10 +342,12 @@ class GraphFilter(LinearBaseline):
         refuse_beyond_available(self.memory(*x.shape), f"GraphFilter of rank {self.rank}")
         of_users = np.asarray(x.sum(1), dtype=np.float64).ravel()
         of_items = np.asarray(x.sum(0), dtype=np.float64).ravel()
-        shared = diags_array(_inverse_root(of_users)) @ x @ diags_array(_inverse_root(of_items))
-        shared = csr_matrix(shared, dtype=np.float32)
-        vectors = self._singular_vectors(shared)
-        left = vectors * (self.scale * _inverse_root(of_items))[:, None]
+        by_users = diags_array(_inverse_power(of_users, self.user_exponent))
+        by_items = diags_array(_inverse_power(of_items, 0.5))
+        shared = csr_matrix(by_users @ x @ by_items, dtype=np.float32)
+        largest, vectors = self._decompose(shared)
+        shared.data /= np.float32(largest or 1)
+        left = vectors * (self.scale * _inverse_power(of_items, 0.5))[:, None]
         right = vectors * np.sqrt(of_items)[:, None]
         return LinearScorer(
             shared=shared,
@@ -341,21 +355,23 @@ class GraphFilter(LinearBaseline):
             right=torch.from_numpy(right.astype(np.float32)),
         )
 
-    def _singular_vectors(self, shared: csr_matrix) -> np.ndarray:
-        """Returns the right singular vectors of the largest singular values, (I, rank)."""
+    def _decompose(self, shared: csr_matrix) -> tuple[float, np.ndarray]:
+        """Returns the largest singular value, and the right singular vectors of the largest ones,
+        (I, rank).
+        """
         from sklearn.utils.extmath import randomized_svd  # imported where used: it takes a while
 
         rank = min(self.rank, *shared.shape)
-        _, _, vectors = randomized_svd(
+        _, values, vectors = randomized_svd(
             shared, rank, n_oversamples=20, n_iter=self.iterations, random_state=self.seed
         )
-        return np.asarray(vectors.T)
+        return float(values[0]), np.asarray(vectors.T)
 
 
-def _inverse_root(sums: np.ndarray) -> np.ndarray:
-    """Returns 1 / sqrt of each sum, and 0 where the sum is 0."""
-    roots = np.sqrt(sums)
-    return np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
+def _inverse_power(sums: np.ndarray, exponent: float) -> np.ndarray:
+    """Returns sum^-exponent of each sum, and 0 where the sum is 0."""
+    positive = np.where(sums > 0, sums, 1.0)
+    return np.where(sums > 0, positive**-exponent, 0.0)
 
 
 @checked

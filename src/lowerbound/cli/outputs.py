@@ -2,7 +2,8 @@
 Parquet.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from ..data import Items, Split
 from ..data.frames import to_frame
 from ..errors import ConfigError
 from ..evaluation.batches import chunk_size
-from ..recommend import item_vectors
+from ..recommend import Recommendations, item_vectors
+from ..recommend.blocks import USERS_OF_BLOCK
+from ..recommend.histories import each_once
 from ..report.text import column_names
 from ..run import Run
 from ..run.given import refuse_unknown_conditions
@@ -201,3 +204,79 @@ def write_items(run: Run, items: Items, path: Path) -> int:
     columns |= dict(zip(names, vectors.T, strict=True))
     write_table(path, columns)
     return len(vectors)
+
+
+@dataclass
+class WrittenLists:
+    """What was written of the lists of many users.
+
+    Attributes:
+        out: the file.
+        users: how many users there are.
+        rows: how many recommendations they got.
+        users_without: how many of them got none.
+        users_popular: of how many nothing is known, so that they got the most popular items.
+        unknown: the items of the request that the run does not know, each once.
+    """
+
+    out: Path
+    users: int = 0
+    rows: int = 0
+    users_without: int = 0
+    users_popular: int = 0
+    unknown: tuple[Any, ...] = ()
+
+    def count(self, lists: Recommendations) -> None:
+        """Counts the lists of some more users."""
+        self.users += len(lists)
+        self.rows += int(lists.counts.sum())
+        self.users_without += int((lists.counts == 0).sum())
+        self.users_popular += lists.count_popular()
+        self.unknown = each_once(self.unknown + lists.unknown)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the counts, as `recommend --json` prints them."""
+        return {
+            "out": str(self.out),
+            "users": self.users,
+            "rows": self.rows,
+            "users_without": self.users_without,
+            "users_popular": self.users_popular,
+        }
+
+    def lines(self) -> list[str]:
+        """Words the counts for people, in one line."""
+        line = f"{self.rows:,} recommendations for {self.users:,} users in {self.out}"
+        if self.users_without:
+            line += (
+                f"; {self.users_without:,} users get nothing: none of their items is known, or "
+                "none is left"
+            )
+        if self.users_popular:
+            line += f"; of {self.users_popular:,} nothing is known: they get the most popular items"
+        return [line]
+
+
+def write_recommendations(
+    blocks: Iterable[Recommendations], path: Path, users: int
+) -> WrittenLists:
+    """Writes the lists of many users, block by block, whole or not at all, and counts them.
+
+    Args:
+        blocks: the lists.
+        path: of the file, CSV or Parquet.
+        users: the number of all users, for the progress.
+    """
+    from ..system.progress import stages  # rich, which other commands do not need
+
+    written = WrittenLists(path)
+
+    def frames() -> "Iterator[DataFrame]":
+        for lists in blocks:
+            written.count(lists)
+            yield lists.to_frame()
+            begin(f"user {written.users:,} of {users:,}")
+
+    with stages("recommend", -(-users // USERS_OF_BLOCK)) as begin:
+        write_frames(path, frames())
+    return written

@@ -9,6 +9,15 @@ import typer
 from ..errors import ConfigError, DataError, one_line
 from .app import AllowCode, Features, Json, RunFolder, app, show
 from .list_options import CommandWithLists
+from .sharded import (
+    Engine,
+    Shards,
+    Workers,
+    is_sharded,
+    options_of_engine,
+    refuse_file,
+    show_sharded,
+)
 from .text import recommendation_table, similar_users_table
 from .use import read_conditions
 
@@ -107,8 +116,15 @@ def recommend(
     ] = "leave-out",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Of --users or --user: .csv or .parquet."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Of --users or --user: .csv or .parquet; in shards a folder.",
+        ),
     ] = None,
+    engine: Engine = None,
+    shards: Shards = None,
+    workers: Workers = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -118,15 +134,25 @@ def recommend(
     if given and history is None and user is None and users is None:
         history = []  # a user of whom the features alone are known
     kinds = {"--history": history, "--user": user, "--users": users, "--similar": similar}
-    refuse_ambiguous_request(kinds, out)
+    in_shards = is_sharded(engine, shards, workers)
+    refuse_ambiguous_request(kinds, out, in_shards)
     of_files = {"--allow-file": allow_file, "--deny-file": deny_file, "--features": features}
     of_lists = {"--explain": explain, "--similar-users": similar_users}
     refuse_misplaced(of_files, of_lists | {"--data": data}, kinds, out)
-    from ..recommend import Recommender
-    from ..run import load
-
-    fitted = load(run, allow_code=allow_code).with_users(features)
-    recommender = Recommender(fitted, unknown)
+    refuse_limits_in_shards(in_shards, of_files)
+    of_order = {
+        "--boost": boost,
+        "--less-popular": less_popular,
+        "--at-most": at_most,
+        "--per": per,
+        "--diversity": diversity,
+        "--include-seen": include_seen,
+    }
+    if similar is not None:
+        refuse_order(of_order, "--similar takes --allow, --deny and --where")
+    if similar_users:
+        limits_of_items = {"--allow": allow, "--deny": deny, "--where": where}
+        refuse_order(of_order | limits_of_items, "--similar-users takes no wishes on items")
     conditions = None
     if given:
         conditions = read_conditions(given)
@@ -137,12 +163,34 @@ def recommend(
     }
     wishes = limits | {
         "exclude_seen": not include_seen,
-        "boost": read_boosts(boost or [], recommender.catalogue),
+        "boost": read_boosts(boost or []),
         "less_popular": less_popular,
         "at_most": at_most,
         "per": per,
         "diversity": diversity,
     }
+    if in_shards and users is not None and out is not None:
+        from ..doors.sharding import recommend_in_shards
+
+        made = recommend_in_shards(
+            run,
+            users,
+            out,
+            k,
+            **options_of_engine(engine, shards, workers),
+            features=features,
+            unknown=unknown,
+            allow_code=allow_code,
+            given=conditions,
+            **wishes,
+        )
+        show_sharded(made, "recommendations", json)
+        return
+    from ..recommend import Recommender
+    from ..run import load
+
+    fitted = load(run, allow_code=allow_code).with_users(features)
+    recommender = Recommender(fitted, unknown)
     question = Question(recommender, history, user, data, k, conditions, wishes, explain)
     if out is not None:
         for option, path in (("allow", allow_file), ("deny", deny_file)):
@@ -287,27 +335,41 @@ class Question:
             out: the file.
         """
         if users is None:
-            histories = self.recommender.histories_of(self.user, self.data)
-            lists = self.recommender.recommend_many(
-                histories, self.k, given=self.given, **self.wishes
-            )
-            result, lines = write_recommendations(lists, out)
-            lines += describe_unknown(lists.unknown, self.recommender)
-            return result | {"unknown": list(lists.unknown)}, lines
+            history = self.recommender.histories_of(self.user, self.data)
+            written = self._write(history, out)
+            return written.describe() | {"unknown": list(written.unknown)}, self._lines_of(written)
         data = self.recommender.run.other_data(users)
         unknown_items = data.facts.get("unknown_items", 0)
         told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and self.recommender.refuses_unknown:
             raise DataError(f"{told}; --unknown leave-out leaves them out")
-        lists = self.recommender.recommend_many(data.whole, self.k, given=self.given, **self.wishes)
-        result, lines = write_recommendations(lists, out)
+        written = self._write(data.whole, out)
+        more = []
         if unknown_items:
-            lines.append(f"{told} and were left out")
+            more.append(f"{told} and were left out")
         missing = data.facts["missing_ids"]
         if missing:
-            lines.append(f"{missing:,} rows of {users} without a user or an item were left out")
-        lines += describe_unknown(lists.unknown, self.recommender)
-        return result | {"unknown_items": unknown_items, "unknown": list(lists.unknown)}, lines
+            more.append(f"{missing:,} rows of {users} without a user or an item were left out")
+        result = written.describe() | {"unknown_items": unknown_items}
+        return result | {"unknown": list(written.unknown)}, self._lines_of(written, more)
+
+    def _write(self, history: Any, out: Path) -> Any:
+        """Writes the lists of all users of a history, and counts them."""
+        from ..recommend import recommend_in_blocks
+        from .outputs import write_recommendations
+
+        blocks = recommend_in_blocks(
+            self.recommender, history, self.k, given=self.given, **self.wishes
+        )
+        return write_recommendations(blocks, out, len(history))
+
+    def _lines_of(self, written: Any, more: list[str] | None = None) -> list[str]:
+        """Words what was written, and what was left out of it."""
+        return [
+            *written.lines(),
+            *(more or []),
+            *describe_unknown(written.unknown, self.recommender),
+        ]
 
 
 def describe_trade(trade: dict[str, Any]) -> str:
@@ -332,7 +394,9 @@ def describe_unknown(unknown: tuple[Any, ...], recommender: Any) -> list[str]:
     return [f"{len(unknown):,} items were left out: {first}; and so on"]
 
 
-def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None:
+def refuse_ambiguous_request(
+    requests: dict[str, Any], out: Path | None, in_shards: bool = False
+) -> None:
     """Refuses a command line that asks for no list or for several kinds of list.
 
     Only the lists of many users go into a file, whose name must then be given.
@@ -340,6 +404,7 @@ def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None
     Args:
         requests: the values of the options that each ask for one kind of list, by their names.
         out: the file that is to be written.
+        in_shards: it is to be a folder.
 
     Raises:
         ConfigError: says which options are needed.
@@ -354,8 +419,26 @@ def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None
         raise ConfigError("--users needs --out FILE")
     if given not in (["--users"], ["--user"]) and out is not None:
         raise ConfigError(f"--out goes with --users and --user; what {given[0]} finds is printed")
-    if out is not None:
+    if in_shards and given != ["--users"]:
+        raise ConfigError(f"--engine and --shards go with --users; {given[0]} is one request")
+    if out is not None and in_shards:
+        refuse_file(out)
+    elif out is not None:
         suffix(out, TABLE_ENDINGS)
+
+
+def refuse_limits_in_shards(in_shards: bool, of_files: dict[str, Any]) -> None:
+    """Refuses limits of each user where users are recommended to in shards.
+
+    Raises:
+        ConfigError: says which option it is.
+    """
+    for option in ("--allow-file", "--deny-file"):
+        if in_shards and of_files[option] is not None:
+            raise ConfigError(
+                f"{option} does not go with --engine and --shards; leave these out, or take "
+                f"{option.removesuffix('-file')} for all users"
+            )
 
 
 def refuse_misplaced(
@@ -390,8 +473,23 @@ def refuse_misplaced(
         raise ConfigError("--data goes with --user and --similar-users, which look users up in it")
 
 
-def read_boosts(values: list[str], catalogue: Any) -> list[tuple[Any, float]]:
-    """Reads the pairs of `--boost`: a file of items, an item by id or title, or else a condition,
+def refuse_order(options: dict[str, Any], allowed: str) -> None:
+    """Refuses options that say nothing of what is asked for.
+
+    Args:
+        options: their values by their names.
+        allowed: says what may be asked for.
+
+    Raises:
+        ConfigError: one of them is given.
+    """
+    for option, value in options.items():
+        if value:
+            raise ConfigError(f"{option} goes with recommendations; {allowed}")
+
+
+def read_boosts(values: list[str]) -> list[tuple[Any, float]]:
+    """Reads the pairs of `--boost`: a file of items, a condition, or else an item by id or title,
     and a number.
 
     Raises:
@@ -408,9 +506,7 @@ def read_boosts(values: list[str], catalogue: Any) -> list[tuple[Any, float]]:
             raise ConfigError(
                 f"{example}; got {one_line(text, 80)!r} for the number of nats"
             ) from None
-        if catalogue.find_all(what):
-            boosts.append(([what], nats))
-        elif Path(what).suffix.lower() in LIST_ENDINGS:
+        if Path(what).suffix.lower() in LIST_ENDINGS:
             boosts.append((read_items([what]), nats))
         else:
             boosts.append((what, nats))
@@ -463,24 +559,3 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path} cannot be read as a list of items: {error}") from None
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if line]
-
-
-def write_recommendations(lists: Any, out: Path) -> tuple[dict[str, Any], list[str]]:
-    """Writes the lists of many users, and says what was written: as JSON, and as lines of text."""
-    from .outputs import write_table
-
-    write_table(out, lists.to_frame())
-    rows = int(lists.counts.sum())
-    users_without = int((lists.counts == 0).sum())
-    users_popular = int(lists.popular.sum())
-    line = f"{rows:,} recommendations for {len(lists):,} users in {out}"
-    if users_without:
-        line += (
-            f"; {users_without:,} users get nothing: none of their items is known, or none is left"
-        )
-    if users_popular:
-        line += (
-            f"; of {users_popular:,} nothing is known: they get the most popular items (popular)"
-        )
-    result = {"out": str(out), "users": len(lists), "rows": rows, "users_without": users_without}
-    return result | {"users_popular": users_popular}, [line]

@@ -235,7 +235,7 @@ def open_interactions(
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
-    log = _read_log(source, wanted.text, items)
+    log = open_log(source, wanted.text, items)
     if keeps_order:
         log = replace(log, keeps_order=True)
     if schema is not None:
@@ -261,7 +261,7 @@ def _short_name(source: DataSource) -> str:
     return short_name(source_text(source))
 
 
-def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawLog:
+def open_log(source: DataSource, text: TextFormat, items: Items | None) -> RawLog:
     """Reads the interactions of a named set, at a path or in memory.
 
     Raises:

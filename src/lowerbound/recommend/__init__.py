@@ -2,6 +2,7 @@
 and users most like one.
 """
 
+from .blocks import recommend_in_blocks
 from .exact import item_vectors, last_layer
 from .items import Catalogue, near
 from .lists import ListRequest, Reason, Recommendation, Recommendations, RecommendedItems
@@ -25,4 +26,5 @@ __all__ = [
     "item_vectors",
     "last_layer",
     "near",
+    "recommend_in_blocks",
 ]

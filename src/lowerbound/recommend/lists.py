@@ -1,7 +1,7 @@
 """What is asked of a recommender, and the lists that come back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -115,10 +115,6 @@ class Reason(NamedTuple):
     share: float
 
 
-def _nobody() -> np.ndarray:
-    return np.zeros(0, bool)
-
-
 @dataclass(frozen=True, eq=False)
 class Recommendations:
     """Lists of many users, the best first. Where a user has fewer than k, the row ends with -1 and
@@ -132,7 +128,7 @@ class Recommendations:
         catalogue: the items that the columns stand for.
         unknown: the items of the request that the run does not know, each once. They were left out.
         popular: (n,) bool, of which users nothing is known, so that they got the most popular
-            items; empty where the run does not know what is popular.
+            items; None where the run does not know what is popular.
     """
 
     users: np.ndarray
@@ -140,7 +136,7 @@ class Recommendations:
     scores: np.ndarray
     catalogue: Catalogue
     unknown: tuple[Any, ...] = ()
-    popular: np.ndarray = field(default_factory=_nobody)
+    popular: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of users, n."""
@@ -158,6 +154,12 @@ class Recommendations:
     def counts(self) -> np.ndarray:
         """The number of items that each user got, (n,)."""
         return (self.items >= 0).sum(1)
+
+    def count_popular(self) -> int:
+        """Counts the users of whom nothing is known, and who got the most popular items."""
+        if self.popular is None:
+            return 0
+        return int(self.popular.sum())
 
     def to_frame(self) -> "DataFrame":
         """Makes a Polars frame with the columns user, rank (from 1), item, title (where known),
@@ -177,6 +179,6 @@ class Recommendations:
         if self.catalogue.titles is not None:
             columns["title"] = polars.Series(self.catalogue.titles).gather(column)
         columns["score"] = self.scores[row, position]
-        if len(self.popular):
+        if self.popular is not None:
             columns["popular"] = self.popular[row]
         return polars.DataFrame(columns)

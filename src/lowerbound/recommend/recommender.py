@@ -728,11 +728,13 @@ class Recommender:
         size = max(1, min(TILE_USERS, TILE_BOUNDS // width))
         if rules.added is not None:
             size = max(1, size // ROOM_FOR_ADDING)
-        is_popular = np.zeros(0, bool)
+        is_popular = None
+        same_kinds = [np.flatnonzero(is_known)]
         if self.knows_popular:
             is_popular = ~is_known
+            same_kinds.append(np.flatnonzero(is_popular))
         tiles = []
-        for same in (np.flatnonzero(is_known), np.flatnonzero(is_popular)):
+        for same in same_kinds:
             tile = max(1, min(size, len(same)))
             for start in range(0, len(same), tile):
                 tiles.append(same[start : start + tile])

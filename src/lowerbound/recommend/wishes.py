@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 Boosts = Mapping[str, float] | Iterable[tuple[str | Iterable[Any], float]]
-"""Nats that are added to scores, by expressions or lists of items."""
+"""Nats that are added to scores, by expressions, items, or lists of items."""
 
 Find = Callable[[Iterable[Any]], tuple[np.ndarray, tuple[Any, ...]]]
 """It finds the columns of items, -1 for unknown ones, and gives the unknown ones."""
@@ -39,8 +39,9 @@ class Wishes(TypedDict, total=False):
         where: recommend nothing but the items for which this expression is true; it is over the
             columns of the items (`Recommender.table`), such as "year > 1990 AND genres LIKE
             '%Comedy%'".
-        boost: what is added to the scores of some items, in nats: a mapping of expressions to
-            numbers, or pairs of an expression or a list of items and a number.
+        boost: what is added to the scores of some items, in nats: a mapping of expressions (or of
+            the ids or titles of single items) to numbers, or pairs of such a text or a list of
+            items and a number.
         less_popular: the strength s of a correction: s log n is taken off the score of an item that
             n training users have (one at least).
         at_most: so many items of each group of `per`.
@@ -211,9 +212,11 @@ class WishReader:
         missing: tuple[Any, ...] = ()
         for what, nats in pairs:
             amount = _number(nats, "a boost", least=-MOST_ADDED)
-            if isinstance(what, str):
+            if isinstance(what, str) and not self._catalogue.find_all(what):
                 added += amount * holds(self.table, what, "boost")
                 continue
+            if isinstance(what, str):
+                what = [what]
             columns, unknown_items = self._find(what)
             added[np.unique(columns[columns >= 0])] += amount
             missing += unknown_items

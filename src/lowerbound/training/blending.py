@@ -141,13 +141,9 @@ def choose_partner(model: VAE, data: Dataset, recipe: Recipe) -> Chosen:
     blend = recipe.blend
     assert blend is not None
     if blend.is_choice:
-        chosen = _choose(model, data, blend, recipe.training.monitor)
-    else:
-        scorer = blend.partners[0].fit(_matrix_of(data, "train"))
-        chosen = Chosen(Partner(describe(blend.partners[0]), scorer, blend.weights[0]))
-    if blend.refit and chosen.partner is not None and data.validation is not None:
-        return _refit(chosen, data, blend)
-    return chosen
+        return _choose(model, data, blend, recipe.training.monitor)
+    scorer = blend.partners[0].fit(_matrix_of(data, "train"))
+    return Chosen(Partner(describe(blend.partners[0]), scorer, blend.weights[0]))
 
 
 def _matrix_of(data: Dataset, name: str) -> csr_matrix:
@@ -182,9 +178,13 @@ def _choose(model: VAE, data: Dataset, blend: Blend, monitor: str) -> Chosen:
     return Chosen(partners[best], metric, len(values[0]), tuple(trials), left_out=tuple(left_out))
 
 
-def _refit(chosen: Chosen, data: Dataset, blend: Blend) -> Chosen:
-    """Fits the method that was chosen to the training and the validation split."""
-    assert chosen.partner is not None
+def refit_partner(chosen: Chosen, data: Dataset, blend: Blend) -> Chosen:
+    """Fits the method that was chosen to the training and the validation split.
+
+    Where none was chosen, or there is no validation split, all stays as it is.
+    """
+    if chosen.partner is None or data.validation is None:
+        return chosen
     told = chosen.partner.method
     (method, *_) = [each for each in blend.partners if describe(each) == told]
     scorer = method.fit(known_rows(data))

@@ -281,6 +281,8 @@ class Recommend(Graph):
         shape = (BATCH, self.k)
         items = "positions of the best items, the best first; -1 where none is left"
         scores = "what they are ranked by, higher is better: natural parameters of p(x | z)"
+        if model.partner is not None:
+            scores += f", plus {model.partner.weight:g} x the logarithm of linear scores"
         self.gives: tuple[Port, ...] = (
             Port("items", shape, torch.int64, items),
             Port("scores", shape, torch.float32, scores),
