@@ -4,19 +4,17 @@ import copy
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..batch import Batch
-from ..errors import ConfigError
 from ..families import Delta, Normal
 from ..model import VAE
 from ..model.conditionals import Conditional
+from ..model.last import item_vectors, last_layer
 from ..networks.joining import JoinedRows
 from ..noise import Noisy
 from ..sparse import (
-    DeferredLinear,
     RowsBeside,
     SparseLinear,
     SparseRows,
@@ -30,6 +28,9 @@ SERIAL_NUMBERS = 2**15
 
 LANES = 64
 """PyTorch's vector instructions take fewer numbers than this at once."""
+
+
+__all__ = ["Trunk", "item_vectors", "last_layer", "on_grid"]
 
 
 # Sums without rounding
@@ -160,29 +161,6 @@ def _keep_means(model: VAE) -> None:
         if isinstance(last, _ExactLinear):
             last.keep_first(len(last.weight) // 2)
             part.family = Delta()
-
-
-def last_layer(model: VAE) -> DeferredLinear:
-    """Returns the last layer of a recommender's decoder, for z = 0.
-
-    Its weight is (I, d), one vector for each item.
-
-    Raises:
-        ConfigError: the model is not one of interactions.
-    """
-    context = next(model.parameters()).new_zeros(1, *model.latents.context_shape)
-    natural = getattr(model.decode(context), "natural", None)
-    if not isinstance(natural, DeferredLinear):
-        raise ConfigError(
-            "only a run on interactions recommends; this one was fitted to dense examples"
-        )
-    return natural
-
-
-def item_vectors(model: VAE) -> np.ndarray:
-    """Returns the rows of the weight of the decoder's last layer, (I, d) float32."""
-    with torch.no_grad():
-        return last_layer(model).weight.float().cpu().numpy()
 
 
 def _sizes(model: VAE) -> tuple[int, ...]:

@@ -19,8 +19,10 @@ from ...evaluation.measure import (
     RankedMeasures,
     deciding_metric,
     scores_when_cold,
+    with_vectors,
 )
-from ...evaluation.ranking import Ranking, Scorer, cuts, rank
+from ...evaluation.ranking import Ranking, Scorer, cuts, measurable, rank
+from ...evaluation.ranking.metrics import AREA
 from ...evaluation.statistics import mean_ranks
 from ...recommend import item_vectors
 from ...run import Run
@@ -69,6 +71,9 @@ NEIGHBOURS = 5
 KNOWN = 8
 """Items, the best-known ones, whose nearest items are shown."""
 
+BEYOND_CUT = 20
+"""The length of the lists whose novelty, diversity and so on are shown, if the catalogue allows."""
+
 TABLE_METRICS = (
     ("ndcg", 10),
     ("ndcg", 100),
@@ -93,6 +98,7 @@ class Compared:
         ks: the cuts that the catalogue has.
         rankings: by name, "model" first.
         notes: how the others were fitted, or why one is missing.
+        vectors_of: what the diversity of lists is measured by, "" where it is not.
     """
 
     split: str
@@ -102,6 +108,7 @@ class Compared:
     ks: tuple[int, ...]
     rankings: Mapping[str, Ranking]
     notes: tuple[str, ...] = ()
+    vectors_of: str = ""
 
     def k(self, wanted: int) -> int:
         """Returns the largest cut up to `wanted` that there is."""
@@ -202,14 +209,21 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
         notes.append(note)
         if scorer is not None:
             scorers[name] = scorer
-    metrics = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
+    facts = with_vectors(run.item_facts, run.model)
+    beyond = [f"{name}@{largest_cut(ks, BEYOND_CUT)}" for name in measurable(facts)]
+    metrics = dict.fromkeys([*names, *(f"recall@{k}" for k in ks), *beyond])
     rankings = {}
     for name, scorer in scorers.items():
         seen = users
         if name not in OF_THE_MODEL:
             seen = users.without_conditions()
-        rankings[name] = rank(scorer, seen, metrics=list(metrics), popularity=popularity)
-    return Compared(split, users, headline, names, ks, rankings, tuple(notes))
+        rankings[name] = rank(
+            scorer, seen, metrics=list(metrics), popularity=popularity, facts=facts
+        )
+    vectors_of = ""
+    if facts is not None:
+        vectors_of = facts.vectors_of
+    return Compared(split, users, headline, names, ks, rankings, tuple(notes), vectors_of)
 
 
 def largest_cut(ks: tuple[int, ...], wanted: int) -> int:
@@ -222,7 +236,7 @@ def _table_metrics(ks: tuple[int, ...], headline: str) -> tuple[str, ...]:
     names = [headline]
     for name, k in TABLE_METRICS:
         names.append(f"{name}@{largest_cut(ks, k)}")
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys([*names, AREA]))
 
 
 def _fit_ease(
