@@ -7,6 +7,15 @@ import typer
 from ..errors import ConfigError, one_line
 from ..report.text import plain_number
 from .app import AllowCode, Features, Json, Out, RunFolder, Source, command, show
+from .sharded import (
+    Engine,
+    Shards,
+    Workers,
+    is_sharded,
+    options_of_engine,
+    refuse_file,
+    show_sharded,
+)
 
 
 @command()
