@@ -104,11 +104,12 @@ MODELS = {
     ),
 }
 PARTNERS: list[dict[str, Any]] = [
-    {"type": "Ease", "l2": l2} for l2 in (60.0, 100.0, 200.0, 300.0, 500.0)
-] + [
-    {"type": "GraphFilter", "rank": rank_, "scale": 0.3, "user_exponent": exponent}
-    for rank_ in (64, 256)
-    for exponent in (0.3, 0.5)
+    *({"type": "Ease", "l2": l2} for l2 in (60.0, 100.0, 200.0, 300.0, 500.0)),
+    *(
+        {"type": "GraphFilter", "rank": rank_, "scale": 0.3, "user_exponent": exponent}
+        for rank_ in (64, 256)
+        for exponent in (0.3, 0.5)
+    ),
 ]
 BLEND = {"partners": PARTNERS, "weights": [1.0, 2.0, 4.0, 8.0, 16.0]}
 MODELS |= {
@@ -121,6 +122,10 @@ MODELS |= {
         "RecVAE",
     )
 }
+RECOMMEND = recipes.load("recommend").describe()
+MODELS["the recipe recommend"] = [
+    {name: RECOMMEND[name] for name in ("model", "objective", "training", "blend")}
+]
 BASELINES = {
     "popularity": [Popularity()],
     "EASE": [Ease(l2) for l2 in (30.0, 60.0, 100.0, 200.0, 300.0, 500.0)],
@@ -185,7 +190,7 @@ class Protocol:
         training: dict[str, Any] = {"epochs": self.epochs, "batch_size": 100, "seed": seed}
         if self.split == "given":
             training["patience"] = PATIENCE
-        training |= {"monitor": self.deciding} | settings.get("training", {})
+        training |= {"monitor": self.deciding} | settings.get("training", {}) | {"seed": seed}
         plan = settings | {"data": data, "training": training, "report": {"write": False}}
         return recipes.parse(plan)
 
