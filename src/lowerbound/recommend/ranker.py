@@ -242,6 +242,20 @@ class ItemRanker:
         """Whether all items are scored exactly at once, quicker than by bounds."""
         return self._table.is_small and (self._linear is None or self._linear.is_small)
 
+    def vectors(self) -> Tensor | None:
+        """Returns the vectors of the items, whose inner products with `queries` are the scores, (I,
+        K + 1) float32; None where scores are no such products.
+        """
+        if self._partner is not None:
+            return None
+        return torch.cat([self._table.weight, self._table.bias.float()[:, None]], dim=1)
+
+    def queries(self, history: SparseRows, given: Tensor | None) -> Tensor:
+        """Returns the vectors of users, see `vectors`, (B, K + 1) float32."""
+        _, h = self._trunk(history, given)
+        h = on_grid(h, h.shape[1]).float()
+        return torch.cat([h, torch.ones(len(h), 1)], dim=1)
+
     def codes(self, history: SparseRows, given: Tensor | None) -> Tensor:
         """Returns the posterior means of z1, (B, d) float64."""
         z, _ = self._trunk(history, given)
@@ -310,7 +324,7 @@ class ItemRanker:
                 best = top_k(exclusion.apply(scores.all(rows), rows), k)
                 items[rows] = best.indices
                 values[rows] = best.values
-        return _without_empty(items, values)
+        return without_empty(items, values)
 
 
 def _rank_candidates(
@@ -346,12 +360,12 @@ def best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds the lists of the users by the scores (B, I) of all items, see `_find_best`."""
     if len(scores) == 1 and not scores.isnan().any():
         best = scores[0].sort(descending=True, stable=True)
-        return _without_empty(best.indices[None, :k].clone(), best.values[None, :k].clone())
+        return without_empty(best.indices[None, :k].clone(), best.values[None, :k].clone())
     chosen = top_k(scores, k)
-    return _without_empty(chosen.indices, chosen.values)
+    return without_empty(chosen.indices, chosen.values)
 
 
-def _without_empty(items: Tensor, scores: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def without_empty(items: Tensor, scores: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Marks places (B, k) where nothing is left: columns of -1, scores of nan."""
     is_empty = scores == -torch.inf
     items.masked_fill_(is_empty, -1)

@@ -35,13 +35,14 @@ from ..run import Run, load
 from ..run.display import as_html, as_text
 from ..run.given import Given, fill_given, refuse_unknown_conditions, to_codes
 from ..sparse import SparseRows
+from .approximate import make_ranker
 from .exact import item_vectors
 from .histories import Histories, HistoryReader, each_once
 from .items import Catalogue
 from .limits import own_limits, refuse_frames
 from .lists import ListRequest, Reason, Recommendation, Recommendations, RecommendedItems
 from .people import SimilarUser, SimilarUsers, nearest_codes, shared_items, take_users
-from .ranker import Exclusion, ItemRanker, best_of_all
+from .ranker import Exclusion, best_of_all
 from .rerank import best_spread, likeness
 from .wishes import Rules, Wishes, WishReader
 
@@ -113,6 +114,8 @@ class Recommender:
         run: a run on interactions.
         unknown: what becomes of items of a request that the run does not know, such as those
             younger than it: "leave-out" (they are told of), or "error".
+        index: "hnsw" for an index of the items, which finds the best of a large catalogue most of
+            the time, and sooner (see `approximate`); None ranks exactly.
         nothing_known: what a user gets of whom nothing is known, neither items nor features: the
             most "popular" items (the list says so; a run of an older version does not know them),
             or "nothing".
@@ -128,7 +131,11 @@ class Recommender:
     """
 
     def __init__(
-        self, run: Run, unknown: str = "leave-out", nothing_known: str = "popular"
+        self,
+        run: Run,
+        unknown: str = "leave-out",
+        index: str | None = None,
+        nothing_known: str = "popular",
     ) -> None:
         if run.items is None:
             raise ConfigError(
@@ -151,7 +158,7 @@ class Recommender:
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
-            self._ranker: ItemRanker = ItemRanker(model)
+            self._ranker = make_ranker(model, index)
 
     @classmethod
     def load(

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ....data import History as DataOfUsers
+from ....errors import one_line
 from ....recommend import ListRequest, Recommendation, RecommendedItems, Wishes
 from ....recommend.expressions import LONGEST
 from ....recommend.people import take_users
@@ -48,8 +49,8 @@ Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=lis
 Weight = Annotated[float, Field(gt=0, le=1e6)]
 
 History = (
-    Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY), FIRST]
-    | Annotated[dict[str, Weight], Field(min_length=1, max_length=MOST_HISTORY)]
+    Annotated[list[Item], Field(max_length=MOST_HISTORY), FIRST]
+    | Annotated[dict[str, Weight], Field(max_length=MOST_HISTORY)]
 )
 
 
@@ -131,11 +132,7 @@ class RecommendBody(Limits):
     the run's own data; and, for a run that was fitted with some, what is known of the user.
     """
 
-    history: (
-        Annotated[list[Item], Field(max_length=MOST_HISTORY), FIRST]
-        | Annotated[dict[str, Weight], Field(max_length=MOST_HISTORY)]
-        | None
-    ) = None
+    history: History | None = None
     user: Item | None = None
     given: Conditions | None = None
     explain: bool = False
@@ -148,9 +145,12 @@ class RecommendBody(Limits):
 
 
 class BatchBody(Limits):
-    """The histories of several users."""
+    """The histories of several users; and, for a run that was fitted with some, what is known of
+    them: a value for all of them, or one for each.
+    """
 
     histories: Annotated[list[History], Field(min_length=1, max_length=MOST_EXAMPLES), FIRST]
+    given: Conditions | None = None
 
 
 class ReasonLine(BaseModel):
@@ -286,14 +286,16 @@ def _line(recommendation: Recommendation) -> dict[str, Any]:
 async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
     """Recommends to several users what each alone is recommended."""
     recommender = served.recommender
+    given = _given_to_each(body.given or {}, len(body.histories))
 
     def read() -> list[ListRequest | None]:
         requests: list[ListRequest | None] = []
-        for history in body.histories:
+        for history, known in zip(body.histories, given, strict=True):
             is_known = any(recommender.catalogue.find(item) is not None for item in history)
+            is_known = is_known or any(value is not None for value in known.values())
             request = None
             if is_known or recommender.knows_popular:
-                request = recommender.prepare(history, body.k, **body.wishes)
+                request = recommender.prepare(history, body.k, given=known or None, **body.wishes)
             requests.append(request)
         return requests
 
@@ -311,6 +313,30 @@ async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
         answer = next(found)
         lists.append(_told([_line(recommendation) for recommendation in answer], answer))
     return Answer({"lists": lists})
+
+
+def _given_to_each(given: Conditions, count: int) -> list[Conditions]:
+    """Returns what is given of each of so many users.
+
+    Raises:
+        Problem: there are not as many values of a name as users.
+    """
+    for name, values in given.items():
+        if isinstance(values, list) and len(values) != count:
+            raise Problem(
+                422,
+                f"given.{one_line(name, 80)}: one value for all histories, or one for each of the "
+                f"{count}, got {len(values)}",
+            )
+    of_each: list[Conditions] = []
+    for position in range(count):
+        of_one = {}
+        for name, values in given.items():
+            of_one[name] = values
+            if isinstance(values, list):
+                of_one[name] = values[position]
+        of_each.append(of_one)
+    return of_each
 
 
 @router.get("/items", response_model=ItemsAnswer)
