@@ -556,7 +556,9 @@ def test_places_of_a_log_without_a_header(tmp_path: Path) -> None:
     assert entries(opened(rated, **by_time), True, "test") == {(1, 7)}
     timed = write(tmp_path, "1,7,874965030\n1,8,874965020\n1,9,874965010\n", "t.csv")
     assert entries(opened(timed, **by_time), True, "test") == {(1, 7)}
-    assert "no ratings for the threshold" in refusal(lambda: opened(timed, threshold=3))
+    unrated = refusal(lambda: opened(timed, threshold=3))
+    assert "no column of ratings, which data.interactions.threshold=3 needs;" in unrated
+    assert "data.interactions.rating=NUMBER" in unrated
     named = opened(rated, user="2", item="1", timestamp="3", **by_time)
     assert {item for _, item in entries(named)} == {1}
     check_ins = "1,2010-10-17T01:48:53Z,39.7,-104.9,22847\n"

@@ -17,7 +17,8 @@ from lowerbound import recipe
 from lowerbound.cli import inspect as inspect_commands
 from lowerbound.data import named_sets
 from lowerbound.data.files.idx import parts
-from lowerbound.data.interactions.logs import ENDINGS, parts_of
+from lowerbound.data.interactions.folders import parts_of
+from lowerbound.data.interactions.forms import ENDINGS
 from lowerbound.data.named.entries import HELD_FILMS, HELD_IDX, HELD_PARTS
 from lowerbound.data.named.fetch import holds
 from lowerbound.data.named.movielens import FORMATS

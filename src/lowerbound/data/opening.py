@@ -12,6 +12,7 @@ import numpy as np
 
 from ..columns import fit_columns
 from ..errors import ConfigError, DataError, ShapeError
+from ..system.files import expand_home
 from . import memory
 from .checks import (
     leave_out_constant,
@@ -25,14 +26,14 @@ from .checks import (
 )
 from .dataset import Dataset, Examples
 from .files.conditions import Conditions, fit_conditions, with_label
-from .files.dialect import TextFormat
 from .files.sizes import AUTO, choose_size, tell_choice
 from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
 from .files.tables import table_of_vectors
 from .interactions.dataset import split_log
+from .interactions.folders import matches
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
-from .interactions.logs import RawLog, read_log
+from .interactions.logs import RawLog, Writing, name_columns, read_log
 from .interactions.spec import KIND, Interactions
 from .interactions.users import find_users
 from .levels import extremes
@@ -223,8 +224,8 @@ def open_interactions(
         source: the name of a set, the path of a file or folder, or data in memory.
         how: how the log is read and cleaned.
         held_out: how much of it is held out.
-        wanted: how its text files are written, where the user has said so, and which features of
-            users are conditions.
+        wanted: how its text files are written and its columns are called, where the user has said
+            so, and which features of users are conditions.
         schema: the schema of a run, see `Data.open`.
         items: the catalogue of a run, see `Data.open`.
         other: the data are other data than the run's, see `Data.open`.
@@ -233,7 +234,8 @@ def open_interactions(
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
-    log = _read_log(source, wanted.text, items)
+    how_written = Writing(wanted.text, wanted.columns, other)
+    log = name_columns(_read_log(source, how_written, items), how_written)
     if schema is not None:
         wanted = replace(_asking_for_conditions(wanted, schema), is_run=True)
     users = find_users(log, how, wanted)
@@ -257,8 +259,8 @@ def _short_name(source: DataSource) -> str:
     return short_name(source_text(source))
 
 
-def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawLog:
-    """Reads the interactions of a named set, at a path or in memory.
+def _read_log(source: DataSource, how: Writing, items: Items | None) -> RawLog:
+    """Reads the interactions of a named set, at a path, in memory, or of the files of a pattern.
 
     Raises:
         DataError: the source is none of these, or cannot be read.
@@ -268,8 +270,10 @@ def _read_log(source: DataSource, text: TextFormat, items: Items | None) -> RawL
         return memory.read_log(source, items)
     name = source_text(source)
     refuse_absent(name)
+    if matches(name):
+        return read_log(expand_home(name), how)
     if name not in NAMED:
-        return read_log(find_path(name), text)
+        return read_log(find_path(name), how)
     if NAMED[name].kind != KIND:
         raise ConfigError(f"data.interactions is for sources of interactions; {name} is none")
     log: RawLog = NAMED[name].open()

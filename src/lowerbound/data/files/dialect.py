@@ -60,6 +60,9 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*")
 """A date, and perhaps a time after it."""
 
+PACKED = (".gz", ".zst")
+"""Text files with these suffixes after their own are compressed."""
+
 MOST_COLUMNS = 2**16
 """A text file may have this many columns."""
 
@@ -167,7 +170,7 @@ class Dialect:
             and self.line_end == "LF"
             and has_character
             and not is_altered
-            and self.path.suffix.lower() != ".gz"
+            and not is_packed(self.path)
         )
 
     def notes(self) -> tuple[str, ...]:
@@ -227,11 +230,16 @@ def _shorten(columns: Sequence[str]) -> str:
 
 
 def text_suffix(path: Path) -> str:
-    """Returns the suffix of a file in small letters, without a `.gz` after it."""
+    """Returns the suffix of a file in small letters, without one of `PACKED` after it."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
+    if is_packed(path):
         suffixes.pop()
     return "".join(suffixes[-1:])
+
+
+def is_packed(path: Path) -> bool:
+    """Says whether the name of a file is that of a compressed one."""
+    return path.suffix.lower() in PACKED
 
 
 def usual_separator(path: Path) -> str:

@@ -3,7 +3,7 @@
 The rules of cleaning, in this order; each counts what it drops:
 
 1. a row without a user or an item is dropped (`ids` says when two ids are one);
-2. a row whose rating is below the threshold is dropped;
+2. a row whose kind of event does not count, or whose rating is below the threshold, is dropped;
 3. rows of one user with one item become one, at the place of the first and at the earliest of their
    times; its weight is the sum of theirs. Where a source brings its own parts, a pair belongs to
    the first part that has it (train, valid, test);
@@ -13,6 +13,7 @@ The rules of cleaning, in this order; each counts what it drops:
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,10 @@ import numpy as np
 from ...errors import DataError, one_line
 from ..files.dialect import MISSING
 from .columns import Columns
+from .events import weigh_events
+from .forms import guarded
 from .ids import encode
-from .logs import RawLog, guarded, join_parts
+from .logs import RawLog, join_parts
 from .times import times_as_numbers
 
 if TYPE_CHECKING:
@@ -215,30 +218,34 @@ def _note_words(ids: np.ndarray, codes: np.ndarray, plural: str) -> tuple[str, .
 
 
 def _collect_rows(
-    frame: "LazyFrame", threshold: float | None, name: str
+    frame: "LazyFrame", threshold: float | None, name: str, are_events: bool = False
 ) -> "tuple[DataFrame, dict[str, int]]":
     """Collects the rows with ids and with a rating of at least the threshold, and the counts.
 
-    Without ratings every rating is 1.
+    Without ratings every rating is 1. The rating of an event is null where its kind does not count.
 
     Raises:
-        DataError: a rating is missing, negative, NaN or infinite.
+        DataError: a rating that is kept is negative, or one is missing, NaN or infinite.
     """
     import polars
     from polars import col
 
-    present = col("user").is_not_null() & col("item").is_not_null()
+    has_ids = col("user").is_not_null() & col("item").is_not_null()
     rating = polars.lit(1.0)
     if "rating" in frame.collect_schema().names():
         rating = col("rating").cast(polars.Float64)
-    valid = (rating.is_finite() & (rating >= 0)).fill_null(False)
+    present = has_ids
+    if are_events:
+        present = has_ids & rating.is_not_null()
     low = polars.lit(False)
     if threshold is not None:
-        low = rating < threshold
+        low = ((rating < threshold) & rating.is_finite()).fill_null(False)
+    valid = (rating.is_finite() & ((rating >= 0) | low)).fill_null(False)
     masks = {
-        "missing_ids": ~present,
+        "missing_ids": ~has_ids,
         "bad": present & ~valid,
         "below_threshold": present & valid & low,
+        "other_events": has_ids & ~present,
     }
     sums = [polars.len().alias("read")]
     for key, mask in masks.items():
@@ -248,12 +255,25 @@ def _collect_rows(
     if counts["bad"]:
         raise DataError(
             f"{name} has {counts['bad']} ratings that are missing, negative, NaN or infinite; "
-            "allowed: 0 and above"
+            "allowed: 0 and above, and below it what data.interactions.threshold drops"
         )
     rated = frame.with_columns(rating.alias("rating"))
     kept = rated.filter(present & ~low).collect(engine="streaming")
     facts = {key: int(counts[key]) for key in ("read", "missing_ids", "below_threshold")}
+    if are_events:
+        facts["other_events"] = int(counts["other_events"])
     return kept, facts
+
+
+def _tell_unrated(threshold: float | None, columns: Columns, name: str) -> tuple[str, ...]:
+    """Says that data that a run reads later lack what its own rows were chosen by."""
+    if columns.events is not None:
+        return (f"{name} has no column of kinds of events, so all its rows count alike",)
+    if threshold is not None:
+        return (
+            f"{name} has no ratings, so all its rows count as those of {threshold:g} and above",
+        )
+    return ()
 
 
 def _merge_duplicates(log: Log) -> Log:
@@ -322,6 +342,16 @@ def clean(
     frame, notes = guarded(name, lambda: join_parts(source, columns))
     schema = guarded(name, frame.collect_schema)
     guarded(name, lambda: _refuse_types(frame, schema, name))
+    events = columns.events
+    are_events = events is not None and "event" in schema
+    if events is not None and are_events:
+        weigh = partial(weigh_events, frame, events, name, columns.of_run)
+        frame, how_events = guarded(name, weigh)
+        schema = guarded(name, frame.collect_schema)
+        notes += how_events
+    if columns.of_run and "rating" not in schema:
+        notes += _tell_unrated(threshold, columns, name)
+        threshold = None
     if threshold is not None and "rating" not in schema:
         raise DataError(
             f"{name} has no ratings for the threshold {threshold:g}; name their column by "
@@ -329,7 +359,7 @@ def clean(
         )
     guarded(name, lambda: _refuse_long_texts(frame, schema, name))
     rows, facts = guarded(
-        name, lambda: _collect_rows(_mark_missing_ids(frame, schema), threshold, name)
+        name, lambda: _collect_rows(_mark_missing_ids(frame, schema), threshold, name, are_events)
     )
     if not len(rows):
         counts = describe_counts(facts) or "it is empty"
