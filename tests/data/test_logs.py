@@ -675,12 +675,12 @@ def test_users_whose_last_interaction_the_order_decides_are_counted(
 @pytest.mark.parametrize(
     ("names", "how", "words"),
     [
-        ("user,item", {"user": "session", "item": "thing"}, "call them 'session' and 'thing'"),
-        ("user,item", {"item": "thing"}, "call them 'thing'"),
+        ("kunde,artikel", {"user": "session", "item": "thing"}, "call them 'session' and 'thing'"),
+        ("user,artikel", {"item": "thing"}, "call them 'thing'"),
         ("kunde,artikel", {}, "call them 'user' and 'item'"),
     ],
 )
-def test_columns_of_data_that_a_run_reads_later_are_to_be_called_as_its_own(
+def test_columns_of_data_that_a_run_reads_later_have_its_own_or_usual_names(
     tmp_path: Path, names: str, how: dict[str, str], words: str
 ) -> None:
     """No setting can be given with a request, so none is advised."""

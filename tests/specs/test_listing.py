@@ -269,7 +269,8 @@ def test_films_are_held_in_each_format_that_is_read(tmp_path):
 
 def test_parts_are_held_in_each_format_that_is_read(tmp_path):
     endings = [*ENDINGS, ".CSV", ".doc", ""]
-    for i, (train, test) in enumerate(itertools.product(endings, endings)):
+    pairs = [*zip(endings, reversed(endings), strict=True), *zip(endings, endings, strict=True)]
+    for i, (train, test) in enumerate([*pairs, *itertools.product(endings, [".csv", ".doc"])]):
         folder = files(tmp_path / str(i), [f"train{train}", f"test{test}"])
         assert holds(folder, HELD_PARTS) == readable(folder), (train, test)
 

@@ -94,9 +94,10 @@ def _scan(path: Path, how: Writing) -> "tuple[LazyFrame, Dialect | None]":
         )
     if ending in SCANS:
         return SCANS[ending](path), None
-    dialect = find_log_dialect(path, how.text)
     if how.is_other:
         dialect = _find_other_dialect(path, how.text)
+    else:
+        dialect = find_log_dialect(path, how.text)
     return scan_texts(path, dialect), dialect
 
 
@@ -174,7 +175,8 @@ def name_columns(log: RawLog, how: Writing) -> RawLog:
         if dialect is not None and not dialect.header:
             frames[number], dialects[number] = _name_places(log.name, frame, dialect, how)
         elif not how.is_other:
-            frames[number] = guarded(log.name, partial(_choose_names, log.name, frame, how.names))
+            choose = partial(_choose_names, log.name, frame, how.names, dialect is not None)
+            frames[number] = guarded(log.name, choose)
     return replace(log, parts=frames, dialects=dialects)
 
 
@@ -231,7 +233,9 @@ def _name_places(
     return renamed, replace(dialect, columns=names)
 
 
-def _choose_names(name: str, frame: "LazyFrame", names: Sequence[str]) -> "LazyFrame":
+def _choose_names(
+    name: str, frame: "LazyFrame", names: Sequence[str], is_text: bool
+) -> "LazyFrame":
     """Selects the columns that the user has named.
 
     Raises:
@@ -240,13 +244,14 @@ def _choose_names(name: str, frame: "LazyFrame", names: Sequence[str]) -> "LazyF
     there = frame.collect_schema().names()
     absent = [one for one in names if one not in there]
     if absent:
+        hint = ""
+        if is_text:
+            hint = "; if its first line holds values, set data.header=false"
         raise DataError(
             one_line(
-                f"{name} has no columns {', '.join(map(repr, absent))}, which data.columns names "
-                f"(its columns: {', '.join(there)}); columns of a log that has names are chosen by "
-                "data.interactions.user, .item and so on; if its first line holds values, set "
-                "data.header=false",
-                400,
+                f"{name} has no columns {', '.join(map(repr, absent))}, which data.columns names; "
+                "what each of its own is, data.interactions.user, .item and so on say"
+                f"{hint} (its columns: {', '.join(there)})"
             )
         )
     return frame.select(names)
