@@ -85,10 +85,11 @@ def _weigh(path: Path) -> tuple[int, int]:
         ):
             claimed = 0
             rows = 0
-            for number, (message, body) in enumerate(_messages(buffer)):
-                if number >= MOST_MESSAGES:
+            for number, (message, body, body_size) in enumerate(_messages(buffer)):
+                is_within = 0 <= body <= body + body_size <= len(buffer)
+                if number >= MOST_MESSAGES or not is_within:
                     raise ValueError
-                bytes_of_batch, rows_of_batch = _weigh_batch(message, body)
+                bytes_of_batch, rows_of_batch = _weigh_batch(message, body, body_size)
                 claimed += bytes_of_batch
                 rows += rows_of_batch
             return claimed, rows
@@ -165,16 +166,16 @@ def _table_at(buffer: Any, place: int) -> _Table:
     return _Table(buffer, place + offset)
 
 
-def _messages(buffer: Any) -> Iterator[tuple[_Table, int]]:
-    """Yields the messages of a file or of a stream, each with the place of its body."""
+def _messages(buffer: Any) -> Iterator[tuple[_Table, int, int]]:
+    """Yields the messages of a file or a stream, each with the place and the size of its body."""
     if buffer[: len(FILE_MAGIC)] == FILE_MAGIC:
         end = len(buffer) - len(FILE_MAGIC) - 4
         (size,) = struct.unpack_from("<i", buffer, end)
         footer = _table_at(buffer, end - size)
         for field in (FOOTER_DICTIONARIES, FOOTER_BATCHES):
-            for place, header_size, _ in footer.structures(field, BLOCK):
+            for place, header_size, body_size in footer.structures(field, BLOCK):
                 start, _ = _header_at(buffer, place)
-                yield _table_at(buffer, start), place + header_size
+                yield _table_at(buffer, start), place + header_size, body_size
         return
     place = 0
     while place < len(buffer):
@@ -182,10 +183,8 @@ def _messages(buffer: Any) -> Iterator[tuple[_Table, int]]:
         if size == 0:
             return  # the mark of the end
         message = _table_at(buffer, start)
-        yield message, start + size
         body_size = message.number(MESSAGE_BODY_SIZE, "<q")
-        if body_size < 0:
-            raise ValueError
+        yield message, start + size, body_size
         place = start + size + body_size
 
 
@@ -200,7 +199,7 @@ def _header_at(buffer: Any, place: int) -> tuple[int, int]:
     return place + 8, size
 
 
-def _weigh_batch(message: _Table, body: int) -> tuple[int, int]:
+def _weigh_batch(message: _Table, body: int, body_size: int) -> tuple[int, int]:
     """Counts the bytes that the buffers of a message claim to be, and its rows."""
     kind = message.number(MESSAGE_KIND, "<B")
     batch = message.table(MESSAGE_HEADER)
@@ -211,7 +210,7 @@ def _weigh_batch(message: _Table, body: int) -> tuple[int, int]:
     is_compressed = batch.find(BATCH_COMPRESSION) is not None
     claimed = 0
     for place, size in batch.structures(BATCH_BUFFERS, BUFFER):
-        if size < 0 or place < 0:
+        if not 0 <= place <= place + size <= body_size:
             raise ValueError
         if is_compressed and size >= 8:
             (unpacked,) = struct.unpack_from("<q", batch.buffer, body + place)
