@@ -659,3 +659,57 @@ def test_what_data_of_a_run_lack_is_told(tmp_path: Path) -> None:
         in data.notes
     )
     assert "columns: users from 'customer_id', items from 'sku'" in data.notes
+
+
+# From a fit to what is asked of it
+
+
+SMALL = {
+    "training.epochs": 1,
+    "model.latent": [2],
+    "model.network.hidden": [4],
+    "report.write": False,
+    "data.validation": 0.2,
+    "data.test": 0.2,
+    "training.accelerator": "cpu",
+}
+
+
+def test_a_run_of_a_pattern_is_asked_with_other_names(tmp_path: Path, monkeypatch, command) -> None:
+    """The recipe keeps the pattern from any folder; files of other forms and names are read."""
+    import lowerbound
+
+    rng = np.random.default_rng(2)
+    below = tmp_path / "[old] plays"  # marks of patterns in the name of a folder
+    below.mkdir()
+    for part in range(2):
+        users = np.repeat(np.arange(30) + 30 * part, 6)
+        items = np.concatenate([rng.permutation(15)[:6] for _ in range(30)])
+        rows = pl.DataFrame(
+            {"session": users, "thing": items, "action": rng.choice(["v", "p"], 180)}
+        )
+        rows.write_parquet(below / f"p{part}.parquet")
+    monkeypatch.chdir(below)
+    settings = SMALL | {
+        "data.interactions.user": "session",
+        "data.interactions.item": "thing",
+        "data.interactions.events": {"v": 1, "p": 5},
+    }
+    run = lowerbound.fit("multvae", data="p*.parquet", out=tmp_path / "run", settings=settings)
+    monkeypatch.chdir(tmp_path)
+    loaded = lowerbound.load(tmp_path / "run")
+    assert loaded.data().fingerprint() == run.data().fingerprint()
+    asked = {"customer_id": ["ann", "ann", "bob"], "sku": [1, 2, 3]}
+    pl.DataFrame(asked).write_ipc(tmp_path / "ask.feather")
+    code, out, err = command(
+        "recommend", "run", "--users", "ask.feather", "--out", "recs.csv", "-k", 3
+    )
+    assert (code, out) == (0, "6 recommendations for 2 users in recs.csv\n")
+    assert "columns: users from 'customer_id', items from 'sku'" in err
+    recommender = lowerbound.Recommender(loaded)
+    for asking in (pl.DataFrame(asked), pl.DataFrame(asked).lazy(), pd.DataFrame(asked)):
+        (codes,) = loaded.encode(asking)
+        assert codes.shape == (2, 2)
+    assert pl.read_csv(tmp_path / "recs.csv")["user"].to_list() == ["ann"] * 3 + ["bob"] * 3
+    first = recommender.recommend([1, 2], k=3)
+    assert [one.item for one in first] == pl.read_csv(tmp_path / "recs.csv")["item"].to_list()[:3]

@@ -78,6 +78,11 @@ def matches(source: str) -> bool:
     return is_pattern(source) and bool(glob.glob(str(expand_home(source)), recursive=True))
 
 
+def absolute_pattern(source: str) -> str:
+    """Returns a pattern that names the same paths from any folder."""
+    return str(Path(glob.escape(os.getcwd())) / expand_home(source))
+
+
 def list_files(path: Path) -> Listing:
     """Lists the files of a log.
 
@@ -171,8 +176,9 @@ def _walk(folder: Path) -> Iterator[str]:
     for root, folders, names in os.walk(folder, onerror=stop):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         for name in names:
-            if not name.startswith((".", "_")):
-                yield Path(root, name).relative_to(folder).as_posix()
+            path = Path(root, name)
+            if not name.startswith((".", "_")) and path.is_file():  # no pipe, which may never end
+                yield path.relative_to(folder).as_posix()
 
 
 def list_pieces(folder: Path) -> Listing:
@@ -245,10 +251,13 @@ def tell_pieces(source: str, files: Sequence[LogFile]) -> tuple[str, ...]:
     """Says how many files a log has, and what the names of their folders tell."""
     if len(files) == 1 and not files[0].keys:
         return ()
-    note = f"{source}: {len(files):,} files, {files[0].path.name} to {files[-1].path.name}"
-    if len(files) == 1:
-        note = f"{source}: the file {files[0].path.name}"
     keys = dict.fromkeys(key for file in files for key in file.keys)
+    shown = 1 + bool(keys)  # the name of a partition tells its files apart
+    first = Path(*files[0].path.parts[-shown:])
+    last = Path(*files[-1].path.parts[-shown:])
+    note = f"{source}: {len(files):,} files, {first} to {last}"
+    if len(files) == 1:
+        note = f"{source}: the file {first}"
     if keys:
         note += f"; columns from the names of folders: {', '.join(keys)}"
     return (note,)
