@@ -2,14 +2,20 @@
 users.
 
     python benchmarks/recommend_quality.py [--data movielens-100k] [--seeds 0 1 2] [--epochs 100]
-    [--only NAME ...] [--out FILE]
+    [--split strong|given] [--only NAME ...] [--out FILE]
 
 Strong generalisation (Liang et al. 2018): the users are split anew by each seed, which is also that
 of the weights. Every model with choices is fitted with each of them; the one with the best NDCG@100
-on the validation users, on average over the seeds, is measured on the test users, once. (`fit`
+on the validation users, on average over the seeds, is measured on the test users, once. The linear
+method of a blend and its weight are chosen for each seed by its validation users. (`fit`
 measures them too, for its summary, which is not looked at.) Figures are means over the seeds; the
 standard error is over users, pooled; the last column is the difference in NDCG@100 to EASE on the
 same users, with the standard error of the pairs.
+
+With `--split given` the test part is that of the source, a tenth of the training part is validation
+(cut by each seed), and what was chosen is fitted once more to the whole training part: networks for
+as many epochs as were best, with the linear method that was chosen. The test users of all seeds are
+the same, and so the standard error is the mean of theirs.
 """
 
 import argparse
@@ -18,18 +24,23 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lowerbound import fitting as runs
 from lowerbound import recipe as recipes
-from lowerbound.baselines import Als, Ease, Popularity
+from lowerbound.baselines import Als, Ease, Elsa, GraphFilter, Popularity
 from lowerbound.errors import ConfigError
 from lowerbound.evaluation.batches import evaluating
 from lowerbound.evaluation.ranking import Ranking, difference, rank
+from lowerbound.run import Run
+from lowerbound.training.blending import known_rows
 
-METRICS = ["recall@20", "recall_capped@50", "ndcg@100"]
+METRICS = {
+    "strong": ["recall@20", "recall_capped@50", "ndcg@100"],
+    "given": ["recall@20", "ndcg@100", "ndcg@20"],
+}
 DROPOUT = ["L2Normalize", {"type": "Dropout", "probability": 0.5}]
 LIKELIHOODS = {
     "Gaussian": {"type": "Normal", "variance": 0.5},
@@ -89,9 +100,42 @@ MODELS = {
         "StandardNormal", [], (0.002, 0.005, 0.01, 0.02), 5e-4
     ),
 }
+PARTNERS = [{"type": "Ease", "l2": l2} for l2 in (60.0, 100.0, 200.0, 300.0, 500.0)] + [
+    {"type": "GraphFilter", "rank": rank_, "scale": 0.3, "user_exponent": exponent}
+    for rank_ in (64, 256)
+    for exponent in (0.3, 0.5)
+]
+BLEND = {"partners": PARTNERS, "weights": [1.0, 2.0, 4.0, 8.0, 16.0]}
+MODELS |= {
+    f"{name}, blend": [settings | {"blend": BLEND} for settings in MODELS[name]]
+    for name in (
+        "DAE Bernoulli",
+        "DAE multinomial",
+        "VAE multinomial",
+        "VAE multinomial, dense encoder, KL weight by user",
+        "RecVAE",
+    )
+}
 BASELINES = {
     "popularity": [Popularity()],
     "EASE": [Ease(l2) for l2 in (30.0, 60.0, 100.0, 200.0, 300.0, 500.0)],
+    "graph filter (GF-CF)": [
+        GraphFilter(rank=rank_, scale=scale)
+        for rank_ in (32, 64, 128, 256)
+        for scale in (0.1, 0.3, 1.0)
+    ],
+    "graph filter, exponent of users chosen": [
+        GraphFilter(rank=rank_, scale=scale, user_exponent=exponent)
+        for rank_ in (32, 64, 128, 256)
+        for scale in (0.1, 0.3, 1.0)
+        for exponent in (0.1, 0.3, 0.5)
+    ],
+    "ELSA": [
+        Elsa(factors=factors, epochs=epochs, batch_size=128, learning_rate=rate)
+        for factors in (64, 256)
+        for epochs in (10, 30)
+        for rate in (0.003, 0.01)
+    ],
     "ALS (implicit)": [
         Als(factors=f, regularization=r, alpha=a, iterations=15, seed=0)
         for f in (32, 64)
@@ -101,71 +145,144 @@ BASELINES = {
 }
 
 
-def recipe(settings: dict[str, Any], data: str, seed: int, epochs: int) -> recipes.Recipe:
-    """One of the settings, on the split of one seed."""
-    interactions = {"threshold": 4.0, "min_user_items": 5, "split": "strong"}
-    training = {"epochs": epochs, "batch_size": 100, "monitor": "ndcg@100", "seed": seed}
-    return recipes.parse(
-        settings
-        | {
-            "data": {
-                "source": data,
-                "validation": 150,
-                "test": 150,
-                "seed": seed,
-                "interactions": interactions,
-            }
-        }
-        | {"training": training | settings.get("training", {}), "report": {"write": False}}
-    )
+@dataclass(frozen=True)
+class Protocol:
+    """What is fitted to, and how.
 
-
-def fitted(
-    settings: Any, plan: Any, data: str, seed: int, epochs: int
-) -> tuple[float, Callable[[], Ranking], float]:
-    """NDCG@100 on the validation users, the ranking of the test users (when asked for), and the
-    seconds of the fit.
+    Attributes:
+        data: the source.
+        split: "strong", or "given".
+        epochs: of a network, at most.
     """
-    dataset, started = plan.data.open(), time.perf_counter()
+
+    data: str
+    split: str
+    epochs: int
+
+    @property
+    def metrics(self) -> list[str]:
+        """What is measured."""
+        return METRICS[self.split]
+
+    @property
+    def deciding(self) -> str:
+        """The metric that decides."""
+        return self.metrics[-1]
+
+    def recipe(self, settings: dict[str, Any], seed: int) -> recipes.Recipe:
+        """One of the settings, on the split of one seed, to choose by."""
+        data: dict[str, Any] = {"source": self.data, "seed": seed}
+        if self.split == "strong":
+            interactions = {"threshold": 4.0, "min_user_items": 5, "split": "strong"}
+            data |= {"validation": 150, "test": 150, "interactions": interactions}
+        else:
+            data |= {"validation": 0.1, "interactions": {"split": "given"}}
+        training = {"epochs": self.epochs, "batch_size": 100, "seed": seed}
+        training |= {"monitor": self.deciding} | settings.get("training", {})
+        plan = settings | {"data": data, "training": training, "report": {"write": False}}
+        return recipes.parse(plan)
+
+    def whole(self, settings: dict[str, Any], seed: int, run: Run) -> recipes.Recipe:
+        """The same settings on the whole training part, by what was chosen in a run."""
+        changes: dict[str, Any] = {
+            "data.validation": 0,
+            "training.monitor": "objective",
+            "training.epochs": run.summary["best_epoch"],
+        }
+        partner = run.model.partner
+        if partner is not None:
+            changes["blend"] = {"partners": [dict(partner.method)], "weights": [partner.weight]}
+        elif "blend" in settings:
+            changes["blend"] = None
+        return self.recipe(settings, seed).replace(changes)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One of the settings on the split of one seed.
+
+    Attributes:
+        value: the deciding metric on the validation users.
+        test: ranks the test users, when it is called.
+        seconds: of the fit.
+        partner: the weight and the settings of the linear method beside a network.
+    """
+
+    value: float
+    test: Callable[[], Ranking]
+    seconds: float
+    partner: Any = None
+
+
+def fit(protocol: Protocol, settings: Any, seed: int) -> Fitted:
+    """Fits a network (a table of settings) or a baseline."""
+    started = time.perf_counter()
     if isinstance(settings, dict):
-        with tempfile.TemporaryDirectory() as folder:
-            run = runs.fit(
-                recipe(settings, data, seed, epochs), out=Path(folder) / "run", progress=False
-            )
-        scorer, module = run.model.item_scores, run.model
-    else:
-        scorer, module = settings.fit(dataset.train.matrix), None
+        return fit_network(protocol, settings, seed, started)
+    data = protocol.recipe({}, seed).data.open()
+    scorer = settings.fit(data.train.matrix)
     seconds = time.perf_counter() - started
+    value = rank(scorer, data.validation, metrics=[protocol.deciding])[protocol.deciding].value
 
-    def ranked(users: Any, metrics: list[str]) -> Ranking:
-        with evaluating(module, 0) if module else nullcontext():
-            return rank(scorer, users, metrics=metrics)
+    def test() -> Ranking:
+        final = scorer
+        if protocol.split == "given":
+            final = settings.fit(known_rows(data))
+        return rank(final, data.test, metrics=protocol.metrics)
 
-    chosen = ranked(dataset.validation, ["ndcg@100"])["ndcg@100"].value
-    return chosen, lambda: ranked(dataset.test, METRICS), seconds
+    return Fitted(value, test, seconds)
 
 
-def pooled(errors: list[float]) -> float:
-    """The standard error of a mean of means."""
+def fit_network(protocol: Protocol, settings: Any, seed: int, started: float) -> Fitted:
+    """Fits a network, see `fit`."""
+    plan = protocol.recipe(settings, seed)
+    run = _run(plan)
+    seconds = time.perf_counter() - started
+    partner = None
+    if run.model.partner is not None:
+        partner = [run.model.partner.weight, dict(run.model.partner.method)]
+
+    def ranked(run: Run, users: Any, metrics: list[str]) -> Ranking:
+        with evaluating(run.model, 0):
+            return rank(run.model.item_scores, users, metrics=metrics)
+
+    def test() -> Ranking:
+        final = run
+        if protocol.split == "given":
+            final = _run(protocol.whole(settings, seed, run))
+        return ranked(final, plan.data.open().test, protocol.metrics)
+
+    value = ranked(run, plan.data.open().validation, [protocol.deciding])[protocol.deciding].value
+    return Fitted(value, test, seconds, partner)
+
+
+def _run(plan: recipes.Recipe) -> Run:
+    with tempfile.TemporaryDirectory() as folder:
+        return runs.fit(plan, out=Path(folder) / "run", progress=False)
+
+
+def pooled(errors: list[float], split: str) -> float:
+    """The standard error of a mean of means: over other users, or over the same."""
+    if split == "given":
+        return sum(errors) / len(errors)
     return math.sqrt(sum(e * e for e in errors)) / len(errors)
 
 
-def row(name: str, rankings: list[Ranking], ease: list[Ranking] | None) -> str:
+def row(protocol: Protocol, name: str, rankings: list[Ranking], ease: list[Ranking] | None) -> str:
     """A line of the table."""
     cells = [name]
-    for metric in METRICS:
-        found = [r[metric] for r in rankings]
-        cells.append(
-            f"{sum(f.value for f in found) / len(found):.4f} ± "
-            f"{pooled([f.standard_error for f in found]):.4f}"
-        )
+    for metric in protocol.metrics:
+        cells.append(_cell([ranking[metric] for ranking in rankings], protocol.split))
     if ease:
-        pairs = [difference(a, b, "ndcg@100") for a, b in zip(rankings, ease, strict=True)]
-        cells.append(
-            f"{sum(p.value for p in pairs) / len(pairs):+.4f} ± "
-            f"{pooled([p.standard_error for p in pairs]):.4f}"
-        )
+        pairs = [difference(a, b, protocol.deciding) for a, b in zip(rankings, ease, strict=True)]
+        cells.append(_cell(pairs, protocol.split, sign="+"))
     return "| " + " | ".join(cells) + " |"
+
+
+def _cell(found: list[Any], split: str, sign: str = "") -> str:
+    mean = sum(each.value for each in found) / len(found)
+    error = pooled([each.standard_error for each in found], split)
+    return f"{mean:{sign}.4f} ± {error:.4f}"
 
 
 def main() -> None:
@@ -174,51 +291,46 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default="movielens-100k")
+    parser.add_argument("--split", default="strong", choices=list(METRICS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    protocol = Protocol(given.data, given.split, given.epochs)
     ease: list[Ranking] | None = None
     results: dict[str, Any] = {}
     print(
-        f"| model | {' | '.join(METRICS)} | NDCG@100 to EASE | chosen "
-        f"|\n|---|{'---|' * (len(METRICS) + 2)}",
+        f"| model | {' | '.join(protocol.metrics)} | {protocol.deciding} to EASE | chosen "
+        f"|\n|---|{'---|' * (len(protocol.metrics) + 2)}",
         flush=True,
     )
-    plans = {
-        seed: recipe(MODELS["VAE multinomial"][0], given.data, seed, given.epochs)
-        for seed in given.seeds
-    }
     for name, choices in sorted((BASELINES | MODELS).items(), key=lambda pair: pair[0] != "EASE"):
         if given.only and name not in given.only:
             continue
         try:
-            tried = [
-                [fitted(c, plans[s], given.data, s, given.epochs) for s in given.seeds]
-                for c in choices
-            ]
+            tried = [[fit(protocol, choice, seed) for seed in given.seeds] for choice in choices]
         except ConfigError as error:
             print(f"| {name} | {error} |", flush=True)
             continue
-        scores = [sum(found[0] for found in runs_) / len(runs_) for runs_ in tried]
+        scores = [sum(found.value for found in runs_) / len(runs_) for runs_ in tried]
         best = max(range(len(choices)), key=scores.__getitem__)
-        rankings = [found[1]() for found in tried[best]]
-        ease = rankings if name == "EASE" else ease
-        chosen = (
-            choices[best].get("objective")
-            if isinstance(choices[best], dict)
-            else str(choices[best])
-        )
-        print(row(name, rankings, ease)[:-1] + f"| {json.dumps(chosen)} |", flush=True)
+        rankings = [found.test() for found in tried[best]]
+        if name == "EASE":
+            ease = rankings
+        partners = [found.partner for found in tried[best] if found.partner]
+        chosen = [str(choices[best])]
+        if isinstance(choices[best], dict):
+            chosen = [choices[best]["objective"], *partners]
+        print(row(protocol, name, rankings, ease)[:-1] + f"| {json.dumps(chosen)} |", flush=True)
         results[name] = {
-            "test": {m: [r[m]._asdict() for r in rankings] for m in METRICS},
+            "test": {m: [r[m]._asdict() for r in rankings] for m in protocol.metrics},
             "validation": scores,
             "chosen": chosen,
-            "seconds": [found[2] for found in tried[best]],
+            "seconds": [found.seconds for found in tried[best]],
         }
-    if given.out:
-        given.out.write_text(json.dumps(results, indent=1))
+        if given.out:
+            given.out.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

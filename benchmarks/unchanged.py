@@ -1062,7 +1062,7 @@ def measure_dense(run: Any) -> dict[str, Any]:
     return {
         "codes": [list_numbers(level) for level in run.encode(batch)],
         "reconstruction": list_numbers(run.reconstruct(batch)[:, :, 3]),
-        "sample": list_numbers(run.sample(2, seed=3)[:, :, 3]),
+        "sample": list_numbers(run.sample(16, seed=3)[:2, :, 3]),
         "log_likelihood": list_numbers(terms.log_likelihood),
         "rate": list_numbers(terms.rate),
         "log_weight": list_numbers(terms.log_weight),

@@ -20,8 +20,10 @@ import torch
 from lightning_fabric import Fabric
 
 from . import __version__, anomalies
-from .data import Dataset, Examples, named_sets
+from .data import Dataset, Examples, Items, named_sets
 from .data.interactions.folders import absolute_pattern, matches
+from .data.interactions.origin import describe_origin, tell_changed
+from .data.interactions.stored import holds_split, write_split
 from .data.memory import DataSource, InMemory, is_in_memory, source_text
 from .distributed.launch import make_fabric, processes_of
 from .distributed.processes import Processes
@@ -33,8 +35,8 @@ from .recipe import Recipe
 from .recipe import load as load_recipe
 from .report import glance, page, projection
 from .report.text import tell_splits
-from .run import FORMAT, Run, build, check, unchanged
-from .run.contents import figures_of_split
+from .run import FORMAT, Run, build, check, open_as_fitted, unchanged
+from .run.contents import PARTNER, figures_of_split, read_partner, read_schema, read_table
 from .run.given import write_conditions
 from .specs.user_code import allowing_code
 from .system import lock
@@ -61,6 +63,7 @@ from .system.progress import FitProgress, bar
 from .system.weights import save_tensors
 from .tracking import Watch, watch, watching
 from .training import Fit, Follower, State
+from .training.blending import Chosen, choose_partner, refit_partner, refuse_unfit_blend
 from .training.checkpoint import latest_checkpoint
 from .training.follower import NOBODY
 from .training.validation import measure_test
@@ -105,8 +108,9 @@ def fit(
         recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
         data: a source that takes the place of the recipe's: the name of a set, a path, or data in
             memory (arrays and tensors of images (N, H, W) or (N, H, W, C) or of vectors (N, D),
-            frames, matrices of users x items; see `lowerbound.data.memory`). What is in memory is
-            in no file of the run: once the run is loaded, it must be given again.
+            frames, matrices of users x items; see `lowerbound.data.memory`). Images and tables in
+            memory are in no file of the run: once the run is loaded, they must be given again. Of
+            interactions it keeps its split, unless `data.interactions.keep_split` is false.
         out: the run folder; by default `runs/NAME`, with a number if that exists.
         settings: values for dotted keys of the recipe, `{"model.latent": [4]}`.
         seed: takes the place of `training.seed`.
@@ -141,7 +145,8 @@ def fit(
                 del training
                 give_back_memory()
                 with session.ending_in_order():
-                    run = session.measure(state)
+                    chosen = session.choose_partner()
+                    run = session.measure(state, chosen)
                     session.save(run)
                     session.report(run, trackers)
     return run
@@ -194,7 +199,8 @@ def fit_trial(
             state = session.train(training, trackers, follower)
             del training
             give_back_memory()
-            run = session.finish(state)
+            chosen = session.choose_partner()
+            run = session.finish(state, chosen=chosen)
             session.save(run)
     return run
 
@@ -309,6 +315,7 @@ class Session:
 
         Nothing is written yet.
         """
+        refuse_unfit_blend(self.dataset, self.recipe)
         training = Fit(
             self.model,
             self.dataset,
@@ -363,6 +370,7 @@ class Session:
         write_text(self.folder / "recipe.toml", self.recipe.to_toml())
         if self.dataset.items is not None:
             self.dataset.items.write(self.folder / "items.parquet")
+            self._keep_split()
         write_conditions(self.folder, self.dataset)
         description = {
             "format": FORMAT,
@@ -371,6 +379,14 @@ class Session:
             "facts": self.dataset.facts,
         }
         write_json(self.folder / "data.json", description)
+
+    def _keep_split(self) -> None:
+        """Writes the split of a log, unless the recipe says otherwise or it is there."""
+        data = self.recipe.data
+        if not data.keeps_split or (self.is_resumed and holds_split(self.folder)):
+            return
+        origin = describe_origin(*data.log_files, self.dataset.notes)
+        write_split(self.folder, self.dataset, origin)
 
     def open_trackers(self) -> AbstractContextManager[Watch]:
         """Opens the trackers of the recipe for a block."""
@@ -427,29 +443,92 @@ class Session:
                 f"stopped after the last epoch; the run in {folder} can be used as it is; {way}"
             ) from None
 
-    def measure(self, state: State) -> Run:
-        """Measures the test split, and makes the finished run."""
-        measures: dict[str, float] = {}
-        if self.dataset.test is not None:
-            values = measure_test(
-                self.model,
-                self.dataset.split("test"),
-                self.recipe.objective,
-                self.recipe.training,
-                processes_of(self.fabric),
-            )
-            measures = {f"test_{name}": value for name, value in values.items()}
-        return self.finish(state, measures)
+    def choose_partner(self) -> Chosen | None:
+        """Chooses the linear method that stands beside the network from now on, by validation
+        users, and writes it; None for a recipe without a table `blend`.
 
-    def finish(self, state: State, measures: Mapping[str, float] | None = None) -> Run:
+        The first process does it; the others read what it has written, and have nothing chosen.
+        """
+        if self.recipe.blend is None:
+            return None
+        chosen = None
+        if self.is_first:
+            lock.refuse_moved(self.folder)
+            chosen = choose_partner(self.model, self.dataset, self.recipe)
+        self._take_partner(chosen)
+        return chosen
+
+    def _take_partner(self, chosen: Chosen | None) -> None:
+        """Writes the linear method that the first process has chosen; all processes read it."""
+        path = self.folder / PARTNER
+        if chosen is not None:
+            partner = chosen.partner
+            if partner is None:
+                path.unlink(missing_ok=True)
+            else:
+                save_tensors(path, partner.scorer.tensors(), partner.metadata())
+        self.fabric.barrier()
+        self.model.partner = read_partner(self.folder, self.model.shape[0])
+        self.fabric.barrier()
+
+    def _measure_blend(self, chosen: Chosen | None) -> tuple[dict[str, float], Chosen | None]:
+        """Measures the validation split with the linear method beside the network, and fits the
+        method to it too, where the recipe says so.
+
+        Returns:
+            The measures, as columns of the metrics, and what is chosen now.
+        """
+        blend = self.recipe.blend
+        if blend is None:
+            return {}, None
+        measures = {}
+        if self.dataset.held_out("validation") is not None:
+            measures = self._measure("validation")
+        if blend.refit:
+            if chosen is not None:
+                chosen = refit_partner(chosen, self.dataset, blend)
+            self._take_partner(chosen)
+        if chosen is not None and self.shows_progress:
+            print_line(chosen.describe())
+        return measures, chosen
+
+    def _measure(self, split: str) -> dict[str, float]:
+        """Measures a split, as columns of the metrics."""
+        values = measure_test(
+            self.model,
+            self.dataset.split(split),
+            self.recipe.objective,
+            self.recipe.training,
+            processes_of(self.fabric),
+        )
+        return {f"{split}_{name}": value for name, value in values.items()}
+
+    def measure(self, state: State, chosen: Chosen | None = None) -> Run:
+        """Measures the test split, and makes the finished run."""
+        measures, chosen = self._measure_blend(chosen)
+        if self.dataset.test is not None:
+            measures |= self._measure("test")
+        return self.finish(state, measures, chosen)
+
+    def finish(
+        self,
+        state: State,
+        measures: Mapping[str, float] | None = None,
+        chosen: Chosen | None = None,
+    ) -> Run:
         """Makes the finished run.
 
         Args:
             state: at the end of the training.
-            measures: of the test split, as columns of the metrics; None where it was not measured.
+            measures: columns of the metrics that take the place of those of the best epoch, or
+                stand beside them.
+            chosen: the linear method beside the network, and what it was compared with.
         """
         row = dict(state.history[state.best_epoch - 1]) | dict(measures or {})
-        return self.make_run(self._summarize(state, row))
+        summary = self._summarize(state, row)
+        if chosen is not None:
+            summary["blend"] = chosen.to_json()
+        return self.make_run(summary)
 
     def _summarize(self, state: State, row: Mapping[str, float]) -> dict[str, Any]:
         """Returns what `fit --json` prints: the metrics of the best epoch, and facts of the run."""
@@ -554,7 +633,9 @@ def open_session(
         folder = find_folder(name, out, resume=resume)
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
-    if dataset is None:
+    if dataset is None and is_resumed:
+        dataset = _open_to_go_on(recipe, folder, held)
+    elif dataset is None:
         dataset = recipe.data.open(source=held)
     if held is not None:
         _refuse_different_data(dataset, processes_of(fabric))
@@ -574,6 +655,23 @@ def open_session(
         model.start_at(torch.from_numpy(dataset.train.mean()))
     shows_progress = progress and fabric.is_global_zero
     return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress, held)
+
+
+def _open_to_go_on(recipe: Recipe, folder: Path, held: InMemory | None) -> Dataset:
+    """Opens the data of a fit that goes on: the split that its folder keeps, unless the data are
+    given anew.
+    """
+    fitted_to = load_recipe(folder / "recipe.toml").data.source
+    is_given = held is not None or fitted_to != recipe.data.source
+    if is_given or not holds_split(folder):
+        return open_as_fitted(recipe.data, folder, source=held)
+    facts = read_table(folder, "data.json")
+    schema = read_schema(facts, folder)
+    items = Items.read(folder / "items.parquet", schema.shape[0])
+    changed = tell_changed(folder, *recipe.data.log_files)
+    if changed is not None:
+        print_line(changed)
+    return recipe.data.open_stored(folder, schema, items, facts.get("facts", {}))
 
 
 def _refuse_different_data(dataset: Dataset, processes: Processes) -> None:
@@ -877,8 +975,8 @@ def _refuse_other_recipe(recipe: Recipe, folder: Path) -> None:
 def _tables_that_count(recipe: Recipe) -> dict[str, Any]:
     """Returns the tables of a recipe without what may change when a run is resumed."""
     tables = recipe.describe()
-    for name in ("about", "report", "tracking"):
-        tables.pop(name)
+    for name in ("about", "blend", "report", "tracking"):
+        tables.pop(name, None)
     for name in MAY_CHANGE_ON_RESUME:
         tables["training"].pop(name, None)
     return tables

@@ -1,6 +1,7 @@
 """Recipes: typed descriptions of fits, read from TOML and written to it.
 
-A recipe has the tables `about`, `data`, `model`, `objective`, `training`, `report` and `tracking`.
+A recipe has the tables `about`, `data`, `model`, `objective`, `training`, `report` and `tracking`,
+and perhaps `blend`.
 """
 
 import re
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_validator
 
+from .baselines.linear import AnyLinear
 from .data import Data
 from .errors import ConfigError, one_line, unknown
 from .model import Architecture
@@ -225,6 +227,46 @@ class Reporting:
 
 
 @checked
+class Blend:
+    """A linear method beside the network of a recommender, whose scores are joined: the network's
+    log-probability of an item plus `weight` times the logarithm of the linear score.
+
+    When training is over, each of `partners` is fitted to the training split, and the validation
+    split says which of them has which of `weights`, or that the network is better alone. What was
+    chosen ranks wherever the run ranks. One partner with one weight is taken as it is, and needs no
+    validation split.
+
+    Args:
+        partners: linear methods: `Ease`, `GraphFilter`, `Elsa`, with their settings. One that there
+            is no memory for is left out, with a line that says so.
+        weights: weights to choose from.
+        users: largest number of validation users to choose by.
+        refit: whether the linear method that was chosen is fitted once more, to the training and
+            the validation split. Figures of the validation split then say little.
+    """
+
+    partners: Annotated[tuple[AnyLinear, ...], Field(min_length=1)]
+    weights: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+        8.0,
+    )
+    users: PositiveInt = 5000
+    refit: bool = False
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether there is something to choose on validation users."""
+        return len(self.partners) * len(self.weights) > 1
+
+
+BlendTable = Annotated[Blend | None, table(Blend)]
+"""The type of `Recipe.blend`: its keys are checked by name."""
+
+
+@checked
 class Recipe:
     """A description of all that decides a fit."""
 
@@ -233,6 +275,7 @@ class Recipe:
     model: Annotated[Architecture, table(Architecture)] = Architecture()
     objective: AnyObjective = Elbo()
     training: Annotated[Training, table(Training)] = Training()
+    blend: BlendTable = None
     report: Annotated[Reporting, table(Reporting)] = Reporting()
     tracking: Annotated[Tracking, table(Tracking)] = Tracking()
 

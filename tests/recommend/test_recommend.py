@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 import lowerbound
+from lowerbound.baselines import Ease, Elsa, GraphFilter
+from lowerbound.baselines.partner import Partner
 from lowerbound.cli import use
 from lowerbound.data import Data, History, Items, Schema
 from lowerbound.errors import ConfigError, DataError
@@ -26,6 +28,7 @@ from lowerbound.recipe import Recipe, parse
 from lowerbound.recommend import Catalogue, Recommender, bounds, exact, near
 from lowerbound.run import Run
 from lowerbound.sparse import SparseRows
+from lowerbound.specs.registry import describe
 
 WIDTH, K = 1003, 20
 NOISE = (L2Normalize(), Dropout())
@@ -97,9 +100,54 @@ def plain(run, matrix, k):
     return scores, top_k(scores, k)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+PARTNERS = {
+    "ease": Ease(l2=20.0),
+    "graph": GraphFilter(rank=24, scale=0.5),
+    "elsa": Elsa(factors=40, epochs=2, batch_size=100),
+}
+
+
+def blended(name, weight=3.0):
+    """A run with random weights beside a linear method."""
+    run = made(MODELS["multinomial"])
+    method = PARTNERS[name]
+    run.model.partner = Partner(describe(method), method.fit(histories(300, seed=9)), weight)
+    return run
+
+
+@pytest.fixture(scope="module", params=[*MODELS, *PARTNERS, "deep, by bounds", "graph, by bounds"])
 def recommender(request):
-    return Recommender(made(MODELS[request.param]))
+    name, _, way = request.param.partition(", ")
+    run = blended(name) if name in PARTNERS else made(MODELS[name])
+    with pytest.MonkeyPatch.context() as patched:
+        if way:
+            patched.setattr(bounds, "SMALL_TABLE", 0)
+        made_of_it = Recommender(run)
+    assert made_of_it._ranker.is_small == (not way)
+    return made_of_it
+
+
+@pytest.mark.parametrize("name", PARTNERS)
+def test_bounds_of_a_blend_are_above(name, monkeypatch):
+    """Above every exact score, and nearer than the scores are to each other."""
+    monkeypatch.setattr(bounds, "SMALL_TABLE", 0)
+    ranker = Recommender(blended(name))._ranker
+    scores = ranker.scores(SparseRows.of(histories(50, seed=4)), None)
+    exact_scores = scores.all()
+    upper = scores.upper()
+    assert (scores.margin(upper) > exact_scores).all()
+    assert (upper - exact_scores).mean() < 0.2 * exact_scores.std()
+    columns = torch.arange(WIDTH).expand(50, -1)
+    assert torch.equal(scores.exact(columns), exact_scores)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=40))
+def test_the_steady_logarithm(values):
+    found = exact.steady_log(torch.tensor(values, dtype=torch.float64)).numpy()
+    np.testing.assert_allclose(found, np.log(values), rtol=1e-13, atol=1e-15)
+    alone = [exact.steady_log(torch.tensor([each], dtype=torch.float64)).item() for each in values]
+    assert found.tolist() == alone
 
 
 def test_alone_and_among_a_thousand(recommender):
@@ -186,7 +234,8 @@ def test_what_cannot_be_proven_is_scored_in_full():
 @pytest.mark.parametrize("name", ["multinomial", "normal"])
 def test_bounds_are_above(name):
     """The bounds that prove a list: above every exact score, and near it."""
-    table = bounds.ItemTable(exact.last_layer(made(MODELS[name]).model))
+    layer = exact.last_layer(made(MODELS[name]).model)
+    table = bounds.ItemTable(layer.weight, layer.bias)
     terms = table.weight.shape[1]
     h = exact.on_grid(torch.randn(40, terms).double(), terms)
     for rows in (h, h[:1]):

@@ -146,6 +146,14 @@ def test_samples_come_by_the_number_and_the_seed(run):
         run.sample(0)
 
 
+@pytest.mark.parametrize("mean", [True, False])
+def test_few_samples_are_the_first_of_sixteen(run, mean):
+    """PyTorch draws fewer than 16 numbers in another way; z1 has three and z2 two."""
+    sixteen = run.sample(16, mean=mean, seed=4)
+    for n in (1, 5, 15):
+        assert torch.equal(run.sample(n, mean=mean, seed=4), sixteen[:n])
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(
         RunError, match=r"not a fitted run: recipe\.toml, data\.json, model\.safetensors missing"

@@ -361,7 +361,7 @@ WRONG = [
     (
         "an unknown table",
         "fit modell.toml",
-        "modell.toml: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, report, tracking",
+        "modell.toml: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, blend, report, tracking",
     ),
     (
         "no data",
@@ -381,7 +381,7 @@ WRONG = [
     (
         "an unknown table by --set",
         "fit plain.toml --data good.csv --set modell.latent=[2]",
-        "recipe: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, report, tracking",
+        "recipe: unknown key 'modell'; did you mean 'model'? Allowed: data, about, model, objective, training, blend, report, tracking",
     ),
     (
         "an unknown key of the model",

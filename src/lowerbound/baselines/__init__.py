@@ -9,11 +9,12 @@ from ..specs.registry import members
 from .base import Baseline, FittedImputer, Imputer, Scorer
 from .features import NUMBER, Kind
 from .gaussian import FittedGaussian, GaussianEM
+from .linear import Ease, Elsa, GraphFilter, LinearBaseline, LinearScorer
 from .mean_mode import MeanMode
-from .recommenders import Als, Counts, Ease, Folded, ItemToItem, Popularity
+from .recommenders import Als, Counts, Folded, Popularity
 from .scikit import KNN, Iterative
 
-LISTED_FIRST = ("recommenders", "mean_mode", "gaussian", "scikit")
+LISTED_FIRST = ("recommenders", "linear", "mean_mode", "gaussian", "scikit")
 """The order in which baselines are listed; files that are not named here follow by their names."""
 
 BASELINES = members(__name__, Baseline)
@@ -31,14 +32,17 @@ __all__ = [
     "Baseline",
     "Counts",
     "Ease",
+    "Elsa",
     "FittedGaussian",
     "FittedImputer",
     "Folded",
     "GaussianEM",
+    "GraphFilter",
     "Imputer",
-    "ItemToItem",
     "Iterative",
     "Kind",
+    "LinearBaseline",
+    "LinearScorer",
     "MeanMode",
     "Popularity",
     "Scorer",

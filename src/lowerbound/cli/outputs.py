@@ -2,7 +2,8 @@
 Parquet.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,13 @@ import numpy as np
 
 from ..data import Items, Split
 from ..data.frames import to_frame
+from ..doors.sharding.levels import code_names, written_levels
+from ..doors.sharding.users import frame_of_items
 from ..errors import ConfigError
 from ..evaluation.batches import chunk_size
-from ..recommend import item_vectors
+from ..recommend import Recommendations, item_vectors
+from ..recommend.blocks import USERS_OF_BLOCK
+from ..recommend.histories import each_once
 from ..report.text import column_names
 from ..run import Run
 from ..run.given import refuse_unknown_conditions
@@ -128,33 +133,6 @@ def _told(
         rows += len(frame)
 
 
-def code_names(run: Run, levels: Sequence[int]) -> list[str]:
-    """Names the columns of codes: `z1_1 ... z1_d` for the level next to the data, `z2_1 ...` above.
-
-    The names stand in the order of the levels, which are numbered from 0.
-    """
-    names = []
-    for level in levels:
-        names += column_names((), run.model.latents.sizes[level], f"z{level + 1}_")
-    return names
-
-
-def written_levels(run: Run, level: int | None) -> list[int]:
-    """Returns the levels whose codes are written, from 0: all, or the one that is asked for.
-
-    Raises:
-        ConfigError: there is no such level.
-    """
-    count = len(run.model.latents.sizes)
-    if level is None:
-        return list(range(count))
-    if not 1 <= level <= count:
-        raise ConfigError(
-            f"--level {level}: the run has the levels 1 (next to the data) to {count} (top)"
-        )
-    return [level - 1]
-
-
 def write_codes(run: Run, examples: Split, path: Path, level: int | None = None) -> dict[str, Any]:
     """Writes the posterior means of all levels side by side, or of one level, from 1.
 
@@ -190,14 +168,78 @@ def write_items(run: Run, items: Items, path: Path) -> int:
     They are the rows of the weight of the decoder's last layer. The columns are item, title (where
     the run has titles), v1 ... vd.
     """
-    vectors = item_vectors(run.model)
     if path.suffix.lower() == ".npy":
-        write_array(path, vectors)
-        return len(vectors)
-    columns: dict[str, Any] = {"item": items.ids.tolist()}
-    if items.titles is not None:
-        columns["title"] = items.titles
-    names = column_names((), vectors.shape[1], "v")
-    columns |= dict(zip(names, vectors.T, strict=True))
-    write_table(path, columns)
-    return len(vectors)
+        write_array(path, item_vectors(run.model))
+    else:
+        write_frame(path, frame_of_items(run, items))
+    return len(items)
+
+
+@dataclass
+class WrittenLists:
+    """What was written of the lists of many users.
+
+    Attributes:
+        out: the file.
+        users: how many users there are.
+        rows: how many recommendations they got.
+        users_without: how many of them got none.
+        unknown: the items of the request that the run does not know, each once.
+    """
+
+    out: Path
+    users: int = 0
+    rows: int = 0
+    users_without: int = 0
+    unknown: tuple[Any, ...] = ()
+
+    def count(self, lists: Recommendations) -> None:
+        """Counts the lists of some more users."""
+        self.users += len(lists)
+        self.rows += int(lists.counts.sum())
+        self.users_without += int((lists.counts == 0).sum())
+        self.unknown = each_once(self.unknown + lists.unknown)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the counts, as `recommend --json` prints them."""
+        return {
+            "out": str(self.out),
+            "users": self.users,
+            "rows": self.rows,
+            "users_without": self.users_without,
+        }
+
+    def lines(self) -> list[str]:
+        """Words the counts for people, in one line."""
+        line = f"{self.rows:,} recommendations for {self.users:,} users in {self.out}"
+        if self.users_without:
+            line += (
+                f"; {self.users_without:,} users get nothing: none of their items is known, or "
+                "none is left"
+            )
+        return [line]
+
+
+def write_recommendations(
+    blocks: Iterable[Recommendations], path: Path, users: int
+) -> WrittenLists:
+    """Writes the lists of many users, block by block, whole or not at all, and counts them.
+
+    Args:
+        blocks: the lists.
+        path: of the file, CSV or Parquet.
+        users: the number of all users, for the progress.
+    """
+    from ..system.progress import stages  # rich, which other commands do not need
+
+    written = WrittenLists(path)
+
+    def frames() -> "Iterator[DataFrame]":
+        for lists in blocks:
+            written.count(lists)
+            yield lists.to_frame()
+            begin(f"user {written.users:,} of {users:,}")
+
+    with stages("recommend", -(-users // USERS_OF_BLOCK)) as begin:
+        write_frames(path, frames())
+    return written

@@ -84,19 +84,20 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
     left_out = f"{measures['users_without_targets']:,} without held-out items are left out"
     heads = [f"{'@' + k:>18}" for k in cuts]
     lines = [f"{users}; {left_out}", f"{'':<15}" + "".join(heads)]
-    kinds = dict.fromkeys(name.partition("@")[0] for name in metrics)
+    kinds = dict.fromkeys(name.partition("@")[0] for name in metrics if "@" in name)
     for kind in kinds:
         row = f"{kind:<15}"
         for k in cuts:
             name = f"{kind}@{k}"
-            cell = f"{metrics[name]:.4f} +- {errors[name]:.4f}"
+            cell = f"{plain_number(metrics[name], 4)} +- {plain_number(errors[name], 4)}"
             row += f"{cell:>18}"
         lines.append(row)
-    row = f"{'coverage':<15}"
-    for k in cuts:
-        coverage = measures["coverage"][f"coverage@{k}"]
-        row += f"{coverage:>18.1%}"
-    lines.append(row)
+    for name, form in (("coverage", ".1%"), ("gini", ".4f")):
+        row = f"{name:<15}"
+        for k in cuts:
+            row += f"{measures[name][f'{name}@{k}']:>18{form}}"
+        lines.append(row)
+    lines += beyond_lines(measures)
     active_units = " ".join(map(str, measures["active_units"]))
     rates = " ".join(map(plain_number, measures["rate"]))
     lines.append(f"active units {active_units}, rate {rates} nats")
@@ -108,6 +109,18 @@ def ranking_lines(measures: dict[str, Any]) -> list[str]:
         lines += cold_lines(measures["cold_start"], cuts[-1])
     if measures["caveat"]:
         lines.append(f"note: {measures['caveat']}")
+    return lines
+
+
+def beyond_lines(measures: dict[str, Any]) -> list[str]:
+    """Says what has no column of its own: the area under the curve, and what diversity is of."""
+    lines = []
+    if "auc" in measures["metrics"]:
+        value = plain_number(measures["metrics"]["auc"], 4)
+        error = plain_number(measures["standard_errors"]["auc"], 4)
+        lines.append(f"{'auc':<15}{f'{value} +- {error}':>18}  (all items that were not seen)")
+    if "diversity_by" in measures:
+        lines.append(f"novelty is in bits; diversity is by the {measures['diversity_by']}")
     return lines
 
 

@@ -8,6 +8,15 @@ import typer
 from ..errors import ConfigError, DataError, one_line
 from ..report.text import plain_number
 from .app import AllowCode, Command, Features, Json, Out, RunFolder, Source, app, command, show
+from .sharded import (
+    Engine,
+    Shards,
+    Workers,
+    is_sharded,
+    options_of_engine,
+    refuse_file,
+    show_sharded,
+)
 from .text import recommendation_table
 
 
@@ -89,12 +98,30 @@ def encode(
         typer.Option(help="Of a hierarchy one level alone, 1 next to the data [default: all]."),
     ] = None,
     features: Features = None,
+    engine: Engine = None,
+    shards: Shards = None,
+    workers: Workers = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Write the posterior means of all examples, of interactions also the items' vectors: .npy,
     .csv or .parquet.
     """
+    if is_sharded(engine, shards, workers):
+        from ..doors.sharding import encode_in_shards
+
+        refuse_file(out)
+        made = encode_in_shards(
+            run,
+            data,
+            out,
+            level=level,
+            **options_of_engine(engine, shards, workers),
+            features=features,
+            allow_code=allow_code,
+        )
+        show_sharded(made, "codes", json)
+        return
     from ..run import load
     from .outputs import write_codes
 
@@ -247,8 +274,14 @@ def recommend(
         typer.Option(metavar="leave-out|error", help="What to do with items the run lacks."),
     ] = "leave-out",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="With --users: .csv or .parquet.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="With --users: .csv or .parquet; in shards a folder."
+        ),
     ] = None,
+    engine: Engine = None,
+    shards: Shards = None,
+    workers: Workers = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -257,34 +290,59 @@ def recommend(
     """
     if given and history is None and users is None:
         history = []  # a user of whom the features alone are known
-    refuse_ambiguous_request({"--history": history, "--users": users, "--similar": similar}, out)
+    in_shards = is_sharded(engine, shards, workers)
+    requests = {"--history": history, "--users": users, "--similar": similar}
+    refuse_ambiguous_request(requests, out, in_shards)
     if features is not None and users is None:
         raise ConfigError("--features goes with --users; those of one user are --given NAME=VALUE")
-    from ..recommend import Recommender
-
-    recommender = Recommender.load(run, allow_code=allow_code, unknown=unknown)
     limits: dict[str, Any] = {"allow": read_items(allow), "deny": read_items(deny) or ()}
     exclude_seen = not include_seen
     conditions = None
     if given:
         conditions = read_conditions(given)
+    if in_shards and users is not None and out is not None:
+        from ..doors.sharding import recommend_in_shards
+
+        made = recommend_in_shards(
+            run,
+            users,
+            out,
+            k,
+            **options_of_engine(engine, shards, workers),
+            features=features,
+            unknown=unknown,
+            allow_code=allow_code,
+            given=conditions,
+            exclude_seen=exclude_seen,
+            **limits,
+        )
+        show_sharded(made, "recommendations", json)
+        return
+    from ..data import History
+    from ..recommend import Recommender, recommend_in_blocks
+    from .outputs import write_recommendations
+
+    recommender = Recommender.load(run, allow_code=allow_code, unknown=unknown)
     if users is not None and out is not None:
         data = recommender.run.with_users(features).other_data(users)
         unknown_items = data.facts.get("unknown_items", 0)
         told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and unknown == "error":
             raise DataError(f"{told}; --unknown leave-out leaves them out")
-        lists = recommender.recommend_many(
-            data.whole, k, given=conditions, exclude_seen=exclude_seen, **limits
+        assert isinstance(data.whole, History)
+        blocks = recommend_in_blocks(
+            recommender, data.whole, k, given=conditions, exclude_seen=exclude_seen, **limits
         )
-        result, lines = write_recommendations(lists, out)
+        written = write_recommendations(blocks, out, len(data.whole))
+        result = written.describe()
+        lines = written.lines()
         if unknown_items:
             lines.append(f"{told} and were left out")
         missing = data.facts["missing_ids"]
         if missing:
             lines.append(f"{missing:,} rows of {users} without a user or an item were left out")
-        lines += describe_unknown(lists.unknown, recommender)
-        result |= {"unknown_items": unknown_items, "unknown": list(lists.unknown)}
+        lines += describe_unknown(written.unknown, recommender)
+        result |= {"unknown_items": unknown_items, "unknown": list(written.unknown)}
         show(result, lines, json)
         return
     if similar is not None:
@@ -311,7 +369,9 @@ def describe_unknown(unknown: tuple[Any, ...], recommender: Any) -> list[str]:
     return [f"{len(unknown):,} items were left out: {first}; and so on"]
 
 
-def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None:
+def refuse_ambiguous_request(
+    requests: dict[str, Any], out: Path | None, in_shards: bool = False
+) -> None:
     """Refuses a command line that asks for no list or for several kinds of list.
 
     Only the lists of many users go into a file, whose name must then be given.
@@ -319,6 +379,7 @@ def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None
     Args:
         requests: the values of the options that each ask for one kind of list, by their names.
         out: the file that is to be written.
+        in_shards: it is to be a folder.
 
     Raises:
         ConfigError: says which options are needed.
@@ -333,7 +394,11 @@ def refuse_ambiguous_request(requests: dict[str, Any], out: Path | None) -> None
         raise ConfigError("--users needs --out FILE")
     if given != ["--users"] and out is not None:
         raise ConfigError(f"--out goes with --users; what {given[0]} finds is printed")
-    if out is not None:
+    if in_shards and given != ["--users"]:
+        raise ConfigError(f"--engine and --shards go with --users; {given[0]} is one request")
+    if out is not None and in_shards:
+        refuse_file(out)
+    elif out is not None:
         suffix(out, TABLE_ENDINGS)
 
 
@@ -367,19 +432,3 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path} cannot be read as a list of items: {error}") from None
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if line]
-
-
-def write_recommendations(lists: Any, out: Path) -> tuple[dict[str, Any], list[str]]:
-    """Writes the lists of many users, and says what was written: as JSON, and as lines of text."""
-    from .outputs import write_table
-
-    write_table(out, lists.to_frame())
-    rows = int(lists.counts.sum())
-    users_without = int((lists.counts == 0).sum())
-    line = f"{rows:,} recommendations for {len(lists):,} users in {out}"
-    if users_without:
-        line += (
-            f"; {users_without:,} users get nothing: none of their items is known, or none is left"
-        )
-    result = {"out": str(out), "users": len(lists), "rows": rows, "users_without": users_without}
-    return result, [line]

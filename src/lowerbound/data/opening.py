@@ -4,9 +4,11 @@
 the [data] table of a recipe, which calls them, is in `spec`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,6 +37,7 @@ from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.logs import RawLog, Writing, name_columns, read_log
 from .interactions.spec import KIND, Interactions
+from .interactions.stored import read_split
 from .interactions.users import find_users
 from .levels import extremes
 from .memory import DataSource, InMemory, is_in_memory, refuse_absent, source_text
@@ -217,6 +220,7 @@ def open_interactions(
     schema: Schema | None = None,
     items: Items | None = None,
     other: bool = False,
+    keeps_order: bool = False,
 ) -> Dataset:
     """Reads a source of interactions, cleans it, and splits it.
 
@@ -229,13 +233,15 @@ def open_interactions(
         schema: the schema of a run, see `Data.open`.
         items: the catalogue of a run, see `Data.open`.
         other: the data are other data than the run's, see `Data.open`.
+        keeps_order: the splits depend on the order of the rows, see `Data.open`.
 
     Raises:
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
-    how_written = Writing(wanted.text, wanted.columns, other)
-    log = name_columns(_read_log(source, how_written, items), how_written)
+    log = open_log(source, Writing(wanted.text, wanted.columns, other), items)
+    if keeps_order:
+        log = replace(log, keeps_order=True)
     if schema is not None:
         wanted = replace(_asking_for_conditions(wanted, schema), is_run=True)
     users = find_users(log, how, wanted)
@@ -244,6 +250,49 @@ def open_interactions(
         conditions_of = partial(users.conditions, how=how, wanted=wanted)
     dataset = split_log(log, how, held_out, schema, items, other, conditions_of)
     return replace(dataset, name=_short_name(source), source=source_text(source))
+
+
+def open_stored(
+    folder: Path,
+    source: str,
+    how: Interactions,
+    seed: int,
+    wanted: Wanted,
+    *,
+    schema: Schema,
+    items: Items,
+    facts: Mapping[str, Any],
+    other_users: bool = False,
+) -> Dataset:
+    """Opens the split that a run on interactions keeps, without its log.
+
+    Args:
+        folder: of the run.
+        source: the name of a set or path that the run was fitted to.
+        how: how the log was read.
+        seed: of the split.
+        wanted: what was asked of the reader.
+        schema: of the run.
+        items: the catalogue of the run.
+        facts: counts of what was read, dropped and kept.
+        other_users: the features of users are read once more, of the table that `how` names.
+
+    Raises:
+        DataError: the files are damaged, or the table of users cannot be read.
+    """
+    name = "data in memory"
+    if source != memory.MEMORY:
+        name = short_name(source)
+    conditions_of = None
+    if other_users:
+        wanted = replace(_asking_for_conditions(wanted, schema), is_run=True)
+        users = find_users(RawLog(source, {}), how, wanted)
+        if users is not None:
+            conditions_of = partial(users.conditions, how=how, wanted=wanted)
+    dataset = read_split(
+        folder, schema, items, name=name, seed=seed, facts=facts, conditions_of=conditions_of
+    )
+    return replace(dataset, source=source)
 
 
 def holds_interactions(source: DataSource) -> bool:
@@ -259,13 +308,23 @@ def _short_name(source: DataSource) -> str:
     return short_name(source_text(source))
 
 
-def _read_log(source: DataSource, how: Writing, items: Items | None) -> RawLog:
+def open_log(source: DataSource, how: Writing, items: Items | None) -> RawLog:
     """Reads the interactions of a named set, at a path, in memory, or of the files of a pattern.
+
+    Args:
+        source: where they are.
+        how: how their files are written, and how their columns are called.
+        items: the catalogue of a run, or None.
 
     Raises:
         DataError: the source is none of these, or cannot be read.
         ConfigError: the named set holds no interactions.
     """
+    return name_columns(_read_log(source, how, items), how)
+
+
+def _read_log(source: DataSource, how: Writing, items: Items | None) -> RawLog:
+    """Reads interactions, whose columns are called as in the source."""
     if is_in_memory(source):
         return memory.read_log(source, items)
     name = source_text(source)
@@ -277,7 +336,8 @@ def _read_log(source: DataSource, how: Writing, items: Items | None) -> RawLog:
     if NAMED[name].kind != KIND:
         raise ConfigError(f"data.interactions is for sources of interactions; {name} is none")
     log: RawLog = NAMED[name].open()
-    return log
+    # Published sets are split as they always were, since their rows come in one order alone.
+    return replace(log, keeps_order=True)
 
 
 def _read(source: DataSource, wanted: Wanted) -> Raw:

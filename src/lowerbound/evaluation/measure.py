@@ -8,7 +8,7 @@ chooses the record by the kind of the split: `DenseMeasures` of examples, `Ranke
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial, singledispatch
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..data import Examples, History, Schema, Split
 from ..distributed.processes import ONE_PROCESS, Processes
 from ..errors import ConfigError, DataError
 from ..model import VAE
+from ..model.last import item_vectors
 from ..sparse import SparseRows
 from .batches import Batches, evaluating
 from .cells import ColumnLikelihood, column_likelihoods
@@ -35,7 +36,8 @@ from .likelihood import (
     bound,
     importance_log_likelihood,
 )
-from .ranking.metrics import METRICS, cuts, metrics_by_name
+from .ranking.beyond import ItemFacts, measurable
+from .ranking.metrics import AREA, METRICS, cuts, metrics_by_name
 from .ranking.rank import Ranking, Scorer, difference, rank
 from .statistics import Estimate
 
@@ -152,6 +154,7 @@ class MeasureSettings:
         has_bound: whether the model has a bound; an autoencoder has none.
         monitor: the setting `training.monitor`, which says what ranking metric decides.
         popularity: how many training users have each item, (I,), or None if that is not known.
+        facts: what is known of the items, for the metrics that need it; None measures none of them.
         processes: that share the work.
         shares_noise: whether all examples have the same noise, so that each measure of an example
             is a function of the example alone; independent draws give the better means.
@@ -165,6 +168,7 @@ class MeasureSettings:
     has_bound: bool = True
     monitor: str = "objective"
     popularity: np.ndarray | None = None
+    facts: ItemFacts | None = None
     processes: Processes = ONE_PROCESS
     shares_noise: bool = False
 
@@ -450,7 +454,15 @@ class RankedMeasures(Measured):
     @cached_property
     def ranking(self) -> Ranking:
         """Every metric at every usual k, and the metric that decides."""
-        return self._rank(tuple(dict.fromkeys([*METRICS, self.deciding[0]])))
+        names = [*METRICS, self.deciding[0]]
+        if self.facts is not None:
+            names += [*measurable(self.facts), AREA]
+        return self._rank(tuple(dict.fromkeys(names)), facts=self.facts)
+
+    @cached_property
+    def facts(self) -> ItemFacts | None:
+        """What is known of the items, with vectors."""
+        return with_vectors(self.settings.facts, self.model)
 
     @cached_property
     def cold(self) -> Ranking | None:
@@ -459,9 +471,15 @@ class RankedMeasures(Measured):
         """
         if not self.users.schema.given:
             return None
-        return self._rank(tuple(self.ranking.metrics), partial(scores_when_cold, self.model))
+        scorer = partial(scores_when_cold, self.model)
+        return self._rank(tuple(self.ranking.metrics), scorer, self.facts)
 
-    def _rank(self, metrics: Sequence[str], scorer: Scorer | None = None) -> Ranking:
+    def _rank(
+        self,
+        metrics: Sequence[str],
+        scorer: Scorer | None = None,
+        facts: ItemFacts | None = None,
+    ) -> Ranking:
         """Ranks for the users, by the model if no other scorer is given.
 
         The model is put in evaluation mode for the while.
@@ -475,6 +493,7 @@ class RankedMeasures(Measured):
                 ks=cuts(self._items),
                 metrics=metrics,
                 popularity=self.settings.popularity,
+                facts=facts,
                 processes=self.settings.processes,
             )
 
@@ -485,12 +504,15 @@ class RankedMeasures(Measured):
 
     @cached_property
     def by_popularity(self) -> Ranking | None:
-        """A ranking by popularity for the same users; None where it is not known."""
+        """A ranking by popularity for the same users; None where it is not known. The area under
+        the curve, which takes as long as a ranking, is left out.
+        """
         if self.settings.popularity is None:
             return None
         counts = Counts(torch.tensor(self.settings.popularity, dtype=torch.float32))
         users = self.users.without_conditions()
-        return rank(counts, users, metrics=list(self.ranking.metrics))
+        names = [name for name in self.ranking.metrics if name != AREA]
+        return rank(counts, users, metrics=names, facts=self.facts)
 
     def more_than_popularity(self, ranking: Ranking) -> dict[str, Estimate]:
         """Measures the mean difference of each metric of a ranking of these users to a ranking by
@@ -499,7 +521,7 @@ class RankedMeasures(Measured):
         if self.by_popularity is None:
             return {}
         baseline = self.by_popularity
-        return {name: difference(ranking, baseline, name) for name in ranking.metrics}
+        return {name: difference(ranking, baseline, name) for name in baseline.metrics}
 
     @cached_property
     def latent(self) -> LatentStatistics:
@@ -558,6 +580,8 @@ class RankedMeasures(Measured):
         found = self._describe_ranking(self.ranking)
         if self.cold is not None:
             found["cold_start"] = self._describe_ranking(self.cold)
+        if self.facts is not None:
+            found["diversity_by"] = self.facts.vectors_of
         return {
             **found,
             "users": len(self.ranking.users),
@@ -576,6 +600,7 @@ class RankedMeasures(Measured):
             "metrics": {name: estimate.value for name, estimate in metrics.items()},
             "standard_errors": {name: each.standard_error for name, each in metrics.items()},
             "coverage": {f"coverage@{k}": part for k, part in ranking.coverage.items()},
+            "gini": {f"gini@{k}": index for k, index in ranking.gini.items()},
             "mean_popularity_rank": {str(k): mean for k, mean in popularity_ranks.items()},
             "more_than_popularity": {name: each._asdict() for name, each in differences.items()},
         }
@@ -591,6 +616,15 @@ class RankedMeasures(Measured):
         if self.settings.monitor == "objective":
             columns |= self._bound_columns(self.users, objective, group, ONE_PROCESS)
         return columns
+
+
+def with_vectors(facts: ItemFacts | None, model: VAE) -> ItemFacts | None:
+    """Returns what is known of the items; where they have no vectors of their own, those of the
+    model say how diverse lists are.
+    """
+    if facts is None or facts.vectors is not None:
+        return facts
+    return replace(facts, vectors=item_vectors(model), vectors_of="vectors of the model")
 
 
 def scores_when_cold(model: VAE, users: Batch) -> Tensor:

@@ -35,7 +35,10 @@ FILES = (
         "examples, and their digest; no example",
         is_needed=True,
     ),
-    Known("items.parquet", "of a recommender: the ids and titles of all items"),
+    Known(
+        "items.parquet",
+        "of a recommender: the ids and titles of all items, and the other columns of their table",
+    ),
     Known(
         "conditions.safetensors",
         "of a conditional model: the conditions of up to 20,000 training rows, row by row, from "
@@ -45,6 +48,11 @@ FILES = (
         "reference.json",
         "log-likelihoods of held-out examples, one number each, for the percentiles of `score`; of "
         "a table also what is usual for each column",
+    ),
+    Known(
+        "partner.safetensors",
+        "of a recommender with a linear method beside the network: that method; a GraphFilter "
+        "holds which items each training user has, without the ids of the users",
     ),
     Known("metrics.csv", "the measures of each epoch"),
     Known("summary.json", "the figures of the best epoch, versions, hardware and seconds"),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from ..baselines.partner import Partner
 from ..batch import Batch, Values, as_batch
 from ..errors import ConfigError, DataError, ShapeError
 from ..latents import KL, Inference, Latents, rates
@@ -50,6 +51,11 @@ class VAE(nn.Module):
             are observed; None where it sees the examples themselves.
         embedding: makes what the parts of the model see of the conditions; None where they see the
             conditions themselves.
+
+    Attributes:
+        partner: of a model of interactions, the linear method whose scores join those of
+            `item_scores`, or None. It is no module: it is fitted when training is over, does not
+            move with the model, and is no part of its state.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class VAE(nn.Module):
         self.conditions = conditions
         self.features = features
         self.embedding = embedding
+        self.partner: Partner | None = None
 
     def embed(self, given: Tensor | None) -> Tensor | None:
         """Returns what the latents see of conditions (B, ...); None stays None."""
@@ -286,12 +293,21 @@ class VAE(nn.Module):
         """Scores each column for each sparse row of a batch, (B, I).
 
         A score is the natural parameter of p(x | z) at the posterior mean: it ranks the columns as
-        the mean of p(x | z) does. The rows may be on another device than the model. Those of a
-        conditional model come with their conditions.
+        the mean of p(x | z) does. A `partner` adds its own scores. The rows may be on another
+        device than the model. Those of a conditional model come with their conditions.
 
         Raises:
             ConfigError: this is not a model of sparse rows.
         """
+        scores = self.network_scores(history)
+        if self.partner is None:
+            return scores
+        rows = as_batch(history).x
+        assert isinstance(rows, SparseRows)
+        return scores + self.partner(rows.to("cpu")).to(scores)
+
+    def network_scores(self, history: SparseRows | Batch) -> Tensor:
+        """Scores as `item_scores` does, without the `partner`."""
         weight = next(self.parameters())
         batch = as_batch(history)
         batch = replace(batch, x=batch.x.to(weight.device))

@@ -2,6 +2,7 @@
 most like one.
 """
 
+from .blocks import recommend_in_blocks
 from .exact import item_vectors, last_layer
 from .items import Catalogue, near
 from .recommender import (
@@ -24,4 +25,5 @@ __all__ = [
     "item_vectors",
     "last_layer",
     "near",
+    "recommend_in_blocks",
 ]

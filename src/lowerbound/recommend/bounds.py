@@ -5,7 +5,6 @@ import threading
 import torch
 from torch import Tensor
 
-from ..sparse import DeferredLinear
 from .exact import on_grid
 
 FEW_USERS = 16
@@ -34,6 +33,10 @@ ROUNDING = 2.0**-8
 """Rounding to bfloat16 changes a number by at most this fraction of it."""
 
 
+FLOAT_SLACK = 1e-6
+"""A few operations in float32 are wrong by at most this fraction."""
+
+
 SUM_ROUNDING = 2.0**-22
 """A sum in float32 is wrong by at most this fraction, for each of its terms."""
 
@@ -57,8 +60,12 @@ def _split_in_three(values: Tensor) -> Tensor:
 
 
 class ItemTable:
-    """The last layer: its scores <h, w_i> + b_i, exactly for a few items, and as upper bounds for
+    """The scores <h, w_i> + b_i of a linear layer, exactly for a few items, and as upper bounds for
     all.
+
+    Args:
+        weight: the vectors w_i of the items, (I, K).
+        bias: (I,); None: 0.
 
     With h~ and w~ for h and w in bfloat16, <h, w> = <h~, w~> + <h, w - w~> + <h - h~, w~>. The last
     two terms are at most |h| |w - w~| + |h - h~| |w~|. These are inner products too. So five
@@ -66,16 +73,18 @@ class ItemTable:
     bfloat16 an upper bound. `margin` adds the rounding of this product itself.
     """
 
-    def __init__(self, layer: DeferredLinear) -> None:
-        items, terms = layer.weight.shape
-        self.bias: Tensor = layer.bias.detach().double().cpu()
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        items, terms = weight.shape
+        if bias is None:
+            bias = torch.zeros(items)
+        self.bias: Tensor = bias.detach().double().cpu()
         self.weight: Tensor = torch.empty(items, terms)
         # The rows of the table are aligned to 32 numbers.
         columns = -(-(terms + 5) // 32) * 32
         self.bounds: Tensor = torch.zeros(items, columns, dtype=torch.bfloat16)
         for start in range(0, items, CHUNK_ITEMS):
             stop = min(start + CHUNK_ITEMS, items)
-            self._fill(slice(start, stop), layer.weight)
+            self._fill(slice(start, stop), weight)
         self.bounds[:, terms + 2 : terms + 5] = _split_in_three(self.bias)
         self.sum_rounding: float = columns * SUM_ROUNDING
         largest_bias = float(self.bias.abs().max())
@@ -145,6 +154,12 @@ class ItemTable:
         bounds = bounds.double()
         largest = bounds + 2 * ROUNDING * bounds.abs() + self.slack
         return largest.float()
+
+    def upper_with_margin(self, h: Tensor) -> Tensor:
+        """Computes what no score of an item can exceed, (B, I) float32 in a new tensor."""
+        upper = self.upper(h).float()
+        margin = upper.abs().mul_(2 * ROUNDING + FLOAT_SLACK)
+        return upper.add_(margin).add_(self.slack * (1 + FLOAT_SLACK))
 
     def exact(self, h: Tensor, items: Tensor) -> Tensor:
         """Computes the exact scores of a few items (B, c) for h (B, K), (B, c) float32."""

@@ -4,25 +4,22 @@ import copy
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..batch import Batch
-from ..errors import ConfigError
 from ..families import Delta, Normal
 from ..model import VAE
 from ..model.conditionals import Conditional
+from ..model.last import item_vectors, last_layer
 from ..networks.joining import JoinedRows
 from ..noise import Noisy
 from ..sparse import (
-    DeferredLinear,
     RowsBeside,
     SparseLinear,
     SparseRows,
     Transposed,
     Uncomputed,
-    sparse_matmul,
 )
 
 SERIAL_NUMBERS = 2**15
@@ -31,6 +28,9 @@ SERIAL_NUMBERS = 2**15
 
 LANES = 64
 """PyTorch's vector instructions take fewer numbers than this at once."""
+
+
+__all__ = ["Trunk", "item_vectors", "last_layer", "on_grid"]
 
 
 # Sums without rounding
@@ -51,6 +51,29 @@ def on_grid(values: Tensor, terms: int) -> Tensor:
     mantissa = torch.frexp(largest).mantissa
     step = largest / mantissa * 2.0**-bits
     return (values / step).round_().mul_(step)
+
+
+LOG_TERMS = 12
+"""Terms of the series of `steady_log`; the next one would be below the rounding of float64."""
+
+
+def steady_log(values: Tensor) -> Tensor:
+    """Computes the natural logarithm of positive float64 numbers, in a new tensor.
+
+    `torch.log` gives an element other last bits at the end of an array than in its middle. Here
+    each step is an addition, a multiplication or a division, which are rounded alike everywhere:
+    log(m 2^e) = e log 2 + 2 artanh((m - 1) / (m + 1)), with m between the roots of 1/2 and of 2.
+    """
+    mantissa, exponent = torch.frexp(values)
+    is_low = mantissa < math.sqrt(0.5)
+    mantissa = torch.where(is_low, mantissa * 2, mantissa)
+    power = exponent.double() - is_low.double()
+    ratio = (mantissa - 1) / (mantissa + 1)
+    square = ratio * ratio
+    series = torch.full_like(square, 1 / (2 * LOG_TERMS - 1))
+    for term in range(LOG_TERMS - 1, 0, -1):
+        series.mul_(square).add_(1 / (2 * term - 1))
+    return power.mul_(math.log(2)) + series.mul_(ratio).mul_(2)
 
 
 class _ExactLinear(nn.Module):
@@ -97,7 +120,7 @@ class _SparseFirst(nn.Module):
         return self._of_rows(x)
 
     def _of_rows(self, x: SparseRows) -> Tensor:
-        return sparse_matmul(x, self.table).double() + self.bias
+        return x.times(self.table).double() + self.bias
 
 
 def _replace_layers(module: nn.Module) -> None:
@@ -140,29 +163,6 @@ def _keep_means(model: VAE) -> None:
             part.family = Delta()
 
 
-def last_layer(model: VAE) -> DeferredLinear:
-    """Returns the last layer of a recommender's decoder, for z = 0.
-
-    Its weight is (I, d), one vector for each item.
-
-    Raises:
-        ConfigError: the model is not one of interactions.
-    """
-    context = next(model.parameters()).new_zeros(1, *model.latents.context_shape)
-    natural = getattr(model.decode(context), "natural", None)
-    if not isinstance(natural, DeferredLinear):
-        raise ConfigError(
-            "only a run on interactions recommends; this one was fitted to dense examples"
-        )
-    return natural
-
-
-def item_vectors(model: VAE) -> np.ndarray:
-    """Returns the rows of the weight of the decoder's last layer, (I, d) float32."""
-    with torch.no_grad():
-        return last_layer(model).weight.float().cpu().numpy()
-
-
 def _sizes(model: VAE) -> tuple[int, ...]:
     return model.latents.sizes
 
@@ -196,6 +196,8 @@ class Trunk:
         embedded = None
         if given is not None:
             embedded = self._embed(given)
+        if len(x) <= self.block_rows:
+            return self._run_block(x, embedded, 0, len(x))
         codes = []
         features = []
         for start in range(0, len(x), self.block_rows):

@@ -2,15 +2,18 @@
 it matters.
 """
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..baselines.partner import LOWEST_SCORE, Partner
 from ..evaluation.ranking import TopK, top_k
 from ..model import VAE
 from ..sparse import SparseRows
-from .bounds import FEW_USERS, ItemTable
-from .exact import Trunk, last_layer, on_grid
+from .bounds import FEW_USERS, FLOAT_SLACK, ItemTable
+from .exact import Trunk, last_layer, on_grid, steady_log
 
 
 class Exclusion:
@@ -37,6 +40,8 @@ class Exclusion:
         histories = self.histories
         if histories is None:
             return scores
+        if len(scores) == 1 and rows is None:  # one index alone takes less time
+            return scores.index_fill_(1, histories.columns, -torch.inf)
         if rows is None:
             scores[histories.rows, histories.columns] = -torch.inf
             return scores
@@ -45,6 +50,119 @@ class Exclusion:
             stop = histories.offsets[row + 1]
             scores[position, histories.columns[start:stop]] = -torch.inf
         return scores
+
+
+class Scores(Protocol):
+    """The scores of all items for B users, of which only what is asked for is computed."""
+
+    def __len__(self) -> int:
+        """The number of users, B."""
+
+    def upper(self) -> Tensor:
+        """Computes bounds for all items, up to `margin`, (B, I)."""
+
+    def margin(self, bounds: Tensor) -> Tensor:
+        """Returns what no score of an item with such a bound can exceed, (B,) float32."""
+
+    def exact(self, columns: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Computes the scores of a few items of each user, (b, c) float32.
+
+        Args:
+            columns: the items, (b, c).
+            rows: which users these are, (b,); None for all.
+        """
+
+    def all(self, rows: Tensor | None = None) -> Tensor:
+        """Computes the scores of all items of all users, or of those at `rows`, (b, I) float32."""
+
+
+class _LayerScores:
+    """The scores <h, w_i> + b_i of a linear layer.
+
+    Args:
+        table: the layer.
+        h: its input on a grid, (B, K) float64.
+    """
+
+    def __init__(self, table: ItemTable, h: Tensor) -> None:
+        self.table = table
+        self.h = h
+
+    def __len__(self) -> int:
+        return len(self.h)
+
+    def upper(self) -> Tensor:
+        return self.table.upper(self.h)
+
+    def margin(self, bounds: Tensor) -> Tensor:
+        return self.table.margin(bounds)
+
+    def exact(self, columns: Tensor, rows: Tensor | None = None) -> Tensor:
+        return self.table.exact(_taken(self.h, rows), columns)
+
+    def all(self, rows: Tensor | None = None) -> Tensor:
+        return self.table.all(_taken(self.h, rows))
+
+
+class _BlendedScores:
+    """The scores of a network and of its partner, see `Partner`.
+
+    Args:
+        network: of the network.
+        partner: the linear method.
+        full: its scores without the term of low rank, (B, I) float32.
+        low_rank: those of the term of low rank, or None.
+    """
+
+    def __init__(
+        self, network: _LayerScores, partner: Partner, full: Tensor, low_rank: _LayerScores | None
+    ) -> None:
+        self.network = network
+        self.weight = partner.weight
+        self.full = full
+        self.low_rank = low_rank
+
+    def __len__(self) -> int:
+        return len(self.full)
+
+    def upper(self) -> Tensor:
+        linear = self.full
+        if self.low_rank is not None:
+            linear = self.low_rank.table.upper_with_margin(self.low_rank.h).add_(linear)
+            linear.add_(linear.abs(), alpha=FLOAT_SLACK)
+        else:
+            linear = linear.clone()
+        upper = linear.clamp_(min=LOWEST_SCORE).log_().mul_(self.weight)
+        slack = FLOAT_SLACK * (1 + upper.abs().amax(1, keepdim=True))
+        network = self.network.table.upper_with_margin(self.network.h)
+        upper.add_(network).add_(slack)
+        return upper.add_(upper.abs(), alpha=FLOAT_SLACK)
+
+    def margin(self, bounds: Tensor) -> Tensor:
+        return bounds
+
+    def exact(self, columns: Tensor, rows: Tensor | None = None) -> Tensor:
+        linear = _taken(self.full, rows).gather(1, columns)
+        if self.low_rank is not None:
+            linear = linear + self.low_rank.exact(columns, rows)
+        return self._join(self.network.exact(columns, rows), linear)
+
+    def all(self, rows: Tensor | None = None) -> Tensor:
+        linear = _taken(self.full, rows)
+        if self.low_rank is not None:
+            linear = linear + self.low_rank.all(rows)
+        return self._join(self.network.all(rows), linear)
+
+    def _join(self, network: Tensor, linear: Tensor) -> Tensor:
+        """Returns network + weight x log linear, rounded alike wherever an item stands."""
+        log = steady_log(linear.double().clamp_(min=LOWEST_SCORE))
+        return log.mul_(self.weight).add_(network.double()).float()
+
+
+def _taken(values: Tensor, rows: Tensor | None) -> Tensor:
+    if rows is None:
+        return values
+    return values[rows]
 
 
 class ItemRanker:
@@ -56,28 +174,40 @@ class ItemRanker:
 
     def __init__(self, model: VAE) -> None:
         self._trunk = Trunk(model)
-        self._table = ItemTable(last_layer(model))
+        layer = last_layer(model)
+        self._table = ItemTable(layer.weight, layer.bias)
+        self._partner: Partner | None = model.partner
+        self._linear: ItemTable | None = None
+        if self._partner is not None and self._partner.scorer.right is not None:
+            self._linear = ItemTable(self._partner.scorer.right)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all items are scored exactly at once, quicker than by bounds."""
+        return self._table.is_small and (self._linear is None or self._linear.is_small)
 
     def codes(self, history: SparseRows, given: Tensor | None) -> Tensor:
         """Returns the posterior means of z1, (B, d) float64."""
         z, _ = self._trunk(history, given)
         return z
 
-    def scores(self, history: SparseRows, given: Tensor | None, columns: Tensor) -> Tensor:
-        """Scores a few items exactly for each user, (B, m) float32.
+    def scores(self, history: SparseRows, given: Tensor | None) -> Scores:
+        """Returns the scores of users, of which nothing is computed yet.
 
         Args:
-            history: (B, I).
-            given: as in `best`.
-            columns: the items, (m,), the same for all users.
+            history: the histories of the users, (B, I).
+            given: the codes of their conditions, (B, G), of a model that has some.
         """
-        h = self._last_input(history, given)
-        return self._table.exact(h, columns.expand(len(h), -1))
-
-    def _last_input(self, history: SparseRows, given: Tensor | None) -> Tensor:
-        """Returns the input of the last layer on a grid, (B, K) float64."""
         _, h = self._trunk(history, given)
-        return on_grid(h, h.shape[1])
+        network = _LayerScores(self._table, on_grid(h, h.shape[1]))
+        if self._partner is None:
+            return network
+        scorer = self._partner.scorer
+        low_rank = None
+        if self._linear is not None:
+            reduced = scorer.reduced(history).double()
+            low_rank = _LayerScores(self._linear, on_grid(reduced, reduced.shape[1]))
+        return _BlendedScores(network, self._partner, scorer.full(history), low_rank)
 
     def best(
         self, history: SparseRows, given: Tensor | None, exclusion: Exclusion, k: int
@@ -87,18 +217,18 @@ class ItemRanker:
         They are -1 and nan where nothing is left.
 
         Args:
-            history: the histories of the users, (B, I).
-            given: the codes of their conditions, (B, G), of a model that has some.
+            history: as in `scores`.
+            given: as in `scores`.
             exclusion: what is not to be found.
             k: the length of the lists.
         """
-        h = self._last_input(history, given)
-        if self._table.is_small:
-            return _best_of_all(exclusion.apply(self._table.all(h)), k)
-        upper = exclusion.apply(self._table.upper(h))
+        scores = self.scores(history, given)
+        if self.is_small:
+            return _best_of_all(exclusion.apply(scores.all()), k)
+        upper = exclusion.apply(scores.upper())
         users, width = upper.shape
         items = torch.empty(users, k, dtype=torch.int64)
-        scores = torch.empty(users, k)
+        values = torch.empty(users, k)
         open_users = torch.arange(users)
         for candidates in (2 * k + 12, 16 * k + 96):
             if candidates >= width or not len(open_users):
@@ -106,39 +236,46 @@ class ItemRanker:
             open_upper = upper
             if len(open_users) < users:
                 open_upper = upper[open_users]
-            best, is_proven = self._rank_candidates(h[open_users], open_upper, k, candidates)
+            best, is_proven = _rank_candidates(scores, open_users, open_upper, k, candidates)
             proven_users = open_users[is_proven]
             items[proven_users] = best.indices[is_proven]
-            scores[proven_users] = best.values[is_proven]
+            values[proven_users] = best.values[is_proven]
             open_users = open_users[~is_proven]
         if len(open_users):
             for rows in open_users.split(FEW_USERS):
-                all_scores = exclusion.apply(self._table.all(h[rows]), rows)
-                best = top_k(all_scores, k)
+                best = top_k(exclusion.apply(scores.all(rows), rows), k)
                 items[rows] = best.indices
-                scores[rows] = best.values
-        return _without_empty(items, scores)
+                values[rows] = best.values
+        return _without_empty(items, values)
 
-    def _rank_candidates(
-        self, h: Tensor, upper: Tensor, k: int, candidates: int
-    ) -> tuple[TopK, Tensor]:
-        """Ranks the items with the highest bounds by their exact scores.
 
-        Returns:
-            The k best, and for which users it is proven that nothing better was left out, (B,).
-        """
-        chosen = top_k(upper, candidates)
-        columns, order = chosen.indices.sort(1)
-        bounds = chosen.values.gather(1, order)
-        scores = self._table.exact(h, columns)
-        scores.masked_fill_(bounds == -torch.inf, -torch.inf)
-        best = top_k(scores, k)
-        least_bound = chosen.values[:, -1]
-        least_score = best.values[:, -1]
-        nothing_left_out = least_bound == -torch.inf
-        is_proven = (self._table.margin(least_bound) < least_score) | nothing_left_out
-        best_columns = columns.gather(1, best.indices)
-        return TopK(best.values, best_columns), is_proven
+def _rank_candidates(
+    scores: Scores, rows: Tensor, upper: Tensor, k: int, candidates: int
+) -> tuple[TopK, Tensor]:
+    """Ranks the items with the highest bounds by their exact scores.
+
+    Args:
+        scores: of all users.
+        rows: the users to rank for, (b,).
+        upper: their bounds, (b, I).
+        k: the length of the lists.
+        candidates: how many items are scored exactly.
+
+    Returns:
+        The k best, and for which users it is proven that nothing better was left out, (b,).
+    """
+    chosen = top_k(upper, candidates)
+    columns, order = chosen.indices.sort(1)
+    bounds = chosen.values.gather(1, order)
+    exact = scores.exact(columns, rows)
+    exact.masked_fill_(bounds == -torch.inf, -torch.inf)
+    best = top_k(exact, k)
+    least_bound = chosen.values[:, -1]
+    least_score = best.values[:, -1]
+    nothing_left_out = least_bound == -torch.inf
+    is_proven = (scores.margin(least_bound) < least_score) | nothing_left_out
+    best_columns = columns.gather(1, best.indices)
+    return TopK(best.values, best_columns), is_proven
 
 
 def _best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -272,7 +272,7 @@ class Recommender:
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
-            self._ranker = ItemRanker(model)
+            self._ranker: ItemRanker = ItemRanker(model)
 
     @classmethod
     def load(
@@ -453,7 +453,8 @@ class Recommender:
         if request.conditions is not None:
             codes = self._codes_of(np.tile(request.conditions, (len(history), 1)))
         with torch.inference_mode():
-            scores = self._ranker.scores(history, codes, torch.from_numpy(columns)).double().numpy()
+            asked = torch.from_numpy(columns).expand(len(history), -1)
+            scores = self._ranker.scores(history, codes).exact(asked).double().numpy()
         return np.asarray((scores[0] - scores[1:]).T)
 
     def _nothing_known(self, unknown: tuple[Any, ...]) -> DataError:
@@ -572,13 +573,11 @@ class Recommender:
         self, columns: np.ndarray, scores: np.ndarray, unknown: tuple[Any, ...]
     ) -> "RecommendedItems":
         """Makes the list of one user of columns and scores; a column of -1 ends it."""
-        recommendations = []
-        for column, score in zip(columns.tolist(), scores.tolist(), strict=True):
-            if column < 0:
-                break
-            item = self.catalogue.ids[column : column + 1].tolist()[0]
-            title = self.catalogue.title(column)
-            recommendations.append(Recommendation(item, title, score))
+        count = int(np.count_nonzero(columns >= 0))
+        columns = columns[:count]
+        items = self.catalogue.ids[columns].tolist()
+        titles = map(self.catalogue.title, columns.tolist())
+        recommendations = map(Recommendation, items, titles, scores[:count].tolist())
         return RecommendedItems(recommendations, unknown)
 
     # Requests

@@ -19,6 +19,8 @@ METRIC_TITLES = {
     "hit_rate": "hit rate",
     "mrr": "MRR",
     "map": "MAP",
+    "auc": "AUC",
+    "recall_tail": "tail recall",
 }
 """The titles of the ranking metrics, by the name that a recipe uses."""
 

@@ -11,17 +11,21 @@ from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError,
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from ..baselines.partner import Partner
 from ..data import Schema
 from ..errors import DataError, RunError, one_line
 from ..model import VAE
 from ..recipe import Recipe
 from ..specs.wording import explain
-from ..system.files import read_json, within
-from ..system.weights import load_tensors, load_weights
+from ..system.files import is_file, read_json, within
+from ..system.weights import load_metadata, load_tensors, load_weights
 from ..training.checkpoint import averages_in, load_checkpoint
 
 FORMAT = 1
 """The version of the run folder; a folder of another version is refused."""
+
+PARTNER = "partner.safetensors"
+"""The file of the linear method beside the network of a recommender."""
 
 FILES = (
     "recipe.toml",
@@ -30,6 +34,7 @@ FILES = (
     "conditions.safetensors",
     "metrics.csv",
     "model.safetensors",
+    PARTNER,
     "summary.json",
     "reference.json",
 )
@@ -278,6 +283,40 @@ def _limited_parameters(limit: int) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+def read_partner(
+    folder: Path, items: int, summary: Mapping[str, Any] | None = None
+) -> Partner | None:
+    """Reads the linear method beside the network of a recommender; None where there is none.
+
+    Args:
+        folder: of the run.
+        items: of its catalogue.
+        summary: what the fit found; where it tells of a linear method, that must be there.
+
+    Raises:
+        RunError: the file is damaged, is of another catalogue, or is not there and should be.
+    """
+    path = within(folder, PARTNER)
+    if not is_file(path):
+        blend = (summary or {}).get("blend")
+        if isinstance(blend, dict) and blend.get("partner"):
+            raise RunError(
+                f"{folder / PARTNER} is missing: the run ranks by it; copy it from where the run "
+                "was fitted, or finish the fit again with fit --resume"
+            )
+        return None
+    try:
+        return Partner.of_file(load_tensors(path), load_metadata(path), items)
+    except DataError as error:
+        raise RunError(f"{path} does not hold what a run wrote: {error}") from None
+
+
+def is_refitted(summary: Mapping[str, Any]) -> bool:
+    """Says whether the linear method beside the network was fitted to the validation split too."""
+    blend = summary.get("blend")
+    return isinstance(blend, dict) and bool(blend.get("refitted"))
 
 
 def read_schema(facts: dict[str, Any], folder: Path) -> Schema:

@@ -28,6 +28,12 @@ Units = Literal["data", "model"]
 CHUNKS_SEEDED = 32
 """So many chunks of samples are drawn from one random stream; the next ones from another."""
 
+LEAST_DRAWN = 16
+"""So many samples are drawn at least; fewer are the first of them.
+
+PyTorch draws fewer than 16 normal numbers in another way than more of them.
+"""
+
 
 def refuse_units(units: str) -> None:
     """Refuses units that there are not.
@@ -117,12 +123,18 @@ def drawn(
     """Yields `n` samples in pieces (m, *shape) of bounded size: means of p(x | z), or draws.
 
     Those of a conditional model have the conditions `given`, codes (n, G). The temperature is that
-    of the priors, see `latents.cooled`. Each piece has a random stream of its own, the first that
-    of the seed itself, so that the first samples do not depend on how many there are.
+    of the priors, see `latents.cooled`. Each `CHUNKS_SEEDED` pieces have a random stream of their
+    own, the first that of the seed itself. Fewer than `LEAST_DRAWN` samples are the first of so
+    many.
     """
     size = chunk_size(model)
     at_once = size * CHUNKS_SEEDED
-    for number, start in enumerate(range(0, n, at_once)):
+    count = max(n, LEAST_DRAWN)
+    if given is not None and len(given) < count:
+        others = given[-1:].expand(count - len(given), -1)
+        given = torch.cat([given, others])
+    left = n
+    for number, start in enumerate(range(0, count, at_once)):
         stream = seed
         if number:
             stream = derive_seed(seed, number)
@@ -130,9 +142,12 @@ def drawn(
         if given is not None:
             part = given[start : start + at_once].to(next(model.parameters()))
         with evaluating(model, stream):
-            count = min(at_once, n - start)
-            piece = list(_draw(model, schema, count, size, mean, units, part, temperature))
-        yield from piece
+            of_stream = min(at_once, count - start)
+            pieces = list(_draw(model, schema, of_stream, size, mean, units, part, temperature))
+        for piece in pieces:
+            if left > 0:
+                yield piece[:left]
+            left -= len(piece)
 
 
 def _draw(

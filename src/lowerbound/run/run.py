@@ -2,8 +2,8 @@
 
 A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per
 epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json` prints),
-`reference.json` (what held-out examples score, of a run with a likelihood), `checkpoint/` and
-`report/`.
+`reference.json` (what held-out examples score, of a run with a likelihood), `split/` (the users and
+their interactions, of a run on these), `checkpoint/` and `report/`.
 """
 
 import math
@@ -20,11 +20,14 @@ from torch import Tensor
 
 from .. import recipe as recipes
 from ..batch import Batch
-from ..data import Dataset, History, Items, Schema, Split, named_sets
+from ..data import Data, Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.folders import matches
 from ..data.interactions.matrices import check_matrix
+from ..data.interactions.origin import tell_changed
+from ..data.interactions.stored import FOLDER as SPLIT
+from ..data.interactions.stored import holds_split
 from ..data.memory import (
     MEMORY,
     DataSource,
@@ -39,6 +42,7 @@ from ..evaluation.batches import chunk_size, chunks, evaluating, placed, positiv
 from ..evaluation.likelihood import LIKELIHOOD_SAMPLES, log_likelihoods
 from ..evaluation.measure import LATENT_USERS, MeasureSettings, measure_split
 from ..evaluation.probe import Probes, probe_model
+from ..evaluation.ranking.beyond import ItemFacts, facts_of_items
 from ..hub import fetch, is_address, read_address
 from ..model import VAE
 from ..recipe import Recipe
@@ -53,7 +57,9 @@ from .caveats import check
 from .contents import (
     FORMAT,
     Facts,
+    is_refitted,
     read_model,
+    read_partner,
     read_schema,
     read_stopped,
     read_summary,
@@ -89,7 +95,7 @@ if TYPE_CHECKING:
 Examples = Batch | SparseRows | Split | DataSource
 """Examples that a run encodes: as the model sees them, or in the units of the data."""
 
-__all__ = ["LATENT_USERS", "Run", "digest_of", "load", "unchanged"]
+__all__ = ["LATENT_USERS", "Run", "digest_of", "load", "open_as_fitted", "unchanged"]
 
 
 class Run:
@@ -105,6 +111,7 @@ class Run:
         looked_at: what `data()` gives without a source; None opens the run's own data.
         unfinished: says what the weights are of a run that was stopped before its end, else None.
         held: the run's own data where they were given in memory to the `fit` that made it.
+        has_other_users: whether the features of users are read of another table than at the fit.
         tell: is told how other data were read; it prints, unless it is replaced.
     """
 
@@ -127,6 +134,7 @@ class Run:
         self.looked_at: Dataset | None = None
         self.held: InMemory | None = None
         self.unfinished = unfinished
+        self.has_other_users = False
         self.told: set[str] = set()
         self.tell: Callable[[str], None] = print_line
 
@@ -203,7 +211,11 @@ class Run:
         return other.open(self.schema, self.items, other=True, source=source)
 
     def _own_data(self) -> Dataset:
-        """Opens what the run was fitted to, where the run looks for it."""
+        """Opens what the run was fitted to: the split that it keeps, or where it looks for the
+        data.
+        """
+        if self.items is not None and holds_split(self.folder):
+            return self._stored_data(self.items)
         source = self.recipe.data.source
         if self.held is not None:
             return self._open_own_from(self.held)
@@ -221,9 +233,27 @@ class Run:
             unchanged(dataset, self.folder, DataError)
         return dataset
 
+    def _stored_data(self, items: Items) -> Dataset:
+        """Opens the split that the run keeps, and says if the log has changed since."""
+        facts = read_table(self.folder, "data.json").get("facts", {})
+        data = self.recipe.data
+        dataset = data.open_stored(self.folder, self.schema, items, facts, self.has_other_users)
+        if not self.is_own(dataset):
+            if self.has_other_users:
+                unchanged(dataset, self.folder, DataError)
+            raise DataError(
+                f"{self.folder / SPLIT} does not hold what {self.folder} was fitted to; without "
+                "this folder the log is read again"
+            )
+        changed = tell_changed(self.folder, *data.log_files)
+        if changed is not None and changed not in self.told:
+            self.told.add(changed)
+            self.tell(changed)
+        return dataset
+
     def _open_own_from(self, source: DataSource) -> Dataset:
         """Opens a source in the splits of the run's own data."""
-        return self.recipe.data.open(self.schema, self.items, source=source)
+        return open_as_fitted(self.recipe.data, self.folder, self.schema, self.items, source)
 
     def _may_be_own(self, dataset: Dataset) -> bool:
         """Says whether a source holds as much as the run was fitted to.
@@ -268,6 +298,7 @@ class Run:
             )
         run = copy(self)
         run.recipe = self.recipe.replace({"data.interactions.users": str(path)})
+        run.has_other_users = True
         return run
 
     def examples(
@@ -316,8 +347,15 @@ class Run:
         samples = positive(samples)
         split, examples = self.examples(source, split)
         caveat = self.caveat(examples, source)
+        if split == "validation" and source is None and is_refitted(self.summary):
+            told = "the linear method beside the network was fitted to this split too"
+            caveat = "; ".join(filter(None, [caveat, told]))
         settings = MeasureSettings(
-            split=split, seed=seed, samples=samples, popularity=self._popularity
+            split=split,
+            seed=seed,
+            samples=samples,
+            popularity=self._popularity,
+            facts=self.item_facts,
         )
         found: dict[str, Any] = {}
         if probe:
@@ -416,6 +454,14 @@ class Run:
         if self.items is None:
             return None
         return self.items.popularity
+
+    @property
+    def item_facts(self) -> ItemFacts | None:
+        """What is known of the items, for metrics that need it; None where it is too little."""
+        users = self.split_sizes()["train"]
+        if self.items is None or not users:
+            return None
+        return facts_of_items(self.items, users)
 
     def report(
         self,
@@ -882,7 +928,9 @@ class Run:
             temperature: by which the scale of the prior of every level is multiplied, see
                 `latents.cooled`: below 1 samples are more typical and less diverse. What is drawn
                 from p(x | z) is not changed.
-            seed: of the draws. The first samples do not depend on how many there are.
+            seed: of the draws. Fewer than 16 samples are the first of 16. The first of more do not
+                depend on how many there are where they are means and z has one level, apart from
+                the last 16 numbers of z.
             units: those of `reconstruct`: a table's samples are in the table's own units. Of a
                 table with columns of several kinds, "data" gives a frame in the types of its
                 source: whole numbers are whole, levels are words, dates are dates. The conditions
@@ -1084,6 +1132,40 @@ def digest_of(folder: Path) -> str | None:
     return fingerprint.get("sha256")
 
 
+def open_as_fitted(
+    data: Data,
+    folder: Path,
+    schema: Schema | None = None,
+    items: Items | None = None,
+    source: DataSource | None = None,
+) -> Dataset:
+    """Opens the data of a run in the splits of its fit, where these are the values of the fit.
+
+    The splits of a run of an earlier version may depend on the order of the rows of its log. They
+    are tried where those that do not are not the run's.
+
+    Args:
+        data: the table of the recipe.
+        folder: of the run.
+        schema: of the run, see `Data.open`.
+        items: the catalogue of the run, see `Data.open`.
+        source: takes the place of the table's.
+
+    Raises:
+        LowerboundError: one of its kinds, as `Data.open` does.
+    """
+    dataset = data.open(schema, items, source=source)
+    if dataset.items is None or not is_file(folder / "data.json"):
+        return dataset
+    fitted = digest_of(folder)
+    if dataset.fingerprint()["sha256"] == fitted:
+        return dataset
+    in_order = data.open(schema, items, source=source, keeps_order=True)
+    if in_order.fingerprint()["sha256"] == fitted:
+        return in_order
+    return dataset
+
+
 NEW_VALUES = (
     "its splits would not be those of the fit; give the new values by --data (data= in Python)"
 )
@@ -1149,6 +1231,8 @@ def load(folder: str | Path, *, allow_code: bool = False) -> Run:
     items = None
     if model.sparse:
         items = Items.read(within(folder, "items.parquet"), schema.shape[0])
+        if is_finished:
+            model.partner = read_partner(folder, schema.shape[0], summary)
     if note:
         print_line(f"{one_line(folder)}: {note}; fit --resume goes on")
     return Run(folder, plan, schema, model, summary, items, note)

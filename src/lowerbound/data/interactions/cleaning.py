@@ -4,12 +4,14 @@ The rules of cleaning, in this order; each counts what it drops:
 
 1. a row without a user or an item is dropped (`ids` says when two ids are one);
 2. a row whose kind of event does not count, or whose rating is below the threshold, is dropped;
-3. rows of one user with one item become one, at the place of the first and at the earliest of their
-   times; its weight is the sum of theirs. Where a source brings its own parts, a pair belongs to
-   the first part that has it (train, valid, test);
+3. rows of one user with one item become one, at the earliest of their times; its weight is the sum
+   of theirs. Where a source brings its own parts, a pair belongs to the first part that has it
+   (train, valid, test);
 4. items with too few users are dropped, and after them the users with too few of the items left:
    one pass, as `filter_triplets` of Liang et al. (2018) does, so that an item may have fewer users
    in the end.
+
+What comes of it depends on the rows, and not on their order.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,7 +30,7 @@ from .logs import RawLog, join_parts
 from .times import times_as_numbers
 
 if TYPE_CHECKING:
-    from polars import DataFrame, LazyFrame
+    from polars import DataFrame, Expr, LazyFrame
 
 LONGEST_TEXT = 2**10
 """The text of an id or of a time may have this many bytes."""
@@ -36,7 +38,7 @@ LONGEST_TEXT = 2**10
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """Clean interactions in the order of the source, each pair of user and item once.
+    """Clean interactions, ascending by user and then by item, each pair of both once.
 
     Interaction k is that of user `users[user[k]]` with item `items[item[k]]`.
 
@@ -49,6 +51,8 @@ class Log:
         weight: (n,) float64.
         time: (n,), or None where there are no timestamps or nobody asked for them.
         part: (n,), where the source brings its own parts: 0 train, 1 valid, 2 test. Else None.
+        order: (n,) the positions of the interactions in the order in which draws see them; None
+            where they see them as they stand.
         facts: counts of what was read and dropped.
         notes: sentences on how the source was read.
     """
@@ -61,6 +65,7 @@ class Log:
     weight: np.ndarray
     time: np.ndarray | None = None
     part: np.ndarray | None = None
+    order: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -76,8 +81,19 @@ class Log:
         """Counts the interactions of each item in a mask (n,), (I,) int64."""
         return np.bincount(self.item[mask], minlength=len(self.items))
 
-    def select(self, rows: np.ndarray) -> "Log":
-        """Selects interactions by a mask (n,) or by their positions; all users and items stay."""
+    def select(self, mask: np.ndarray) -> "Log":
+        """Selects the interactions of a mask (n,); all users and items stay."""
+        order = self.order
+        if order is not None:
+            new_positions = np.cumsum(mask) - 1
+            order = new_positions[order[mask[order]]]
+        return replace(self._take(mask), order=order)
+
+    def _take(self, rows: np.ndarray) -> "Log":
+        """Takes interactions by a mask (n,) or by their positions, and forgets the order of draws.
+
+        All users and items stay.
+        """
         time = self.time
         if time is not None:
             time = time[rows]
@@ -91,7 +107,16 @@ class Log:
             weight=self.weight[rows],
             time=time,
             part=part,
+            order=None,
         )
+
+    def sorted(self) -> "Log":
+        """Returns the same log ascending by user and item, after its items got other numbers.
+
+        Draws see it in this order.
+        """
+        order = np.lexsort((self.item, self.user))
+        return self._take(order)
 
     def keep(self, mask: np.ndarray) -> "Log":
         """Keeps the interactions where `mask`, and the users and items that still have any.
@@ -230,17 +255,15 @@ def _collect_rows(
     import polars
     from polars import col
 
-    has_ids = col("user").is_not_null() & col("item").is_not_null()
     rating = polars.lit(1.0)
     if "rating" in frame.collect_schema().names():
         rating = col("rating").cast(polars.Float64)
+    rated = frame.with_columns(rating.alias("rating"))
+    has_ids = col("user").is_not_null() & col("item").is_not_null()
     present = has_ids
     if are_events:
-        present = has_ids & rating.is_not_null()
-    low = polars.lit(False)
-    if threshold is not None:
-        low = ((rating < threshold) & rating.is_finite()).fill_null(False)
-    valid = (rating.is_finite() & ((rating >= 0) | low)).fill_null(False)
+        present = has_ids & col("rating").is_not_null()
+    valid, low = judge_ratings(threshold)
     masks = {
         "missing_ids": ~has_ids,
         "bad": present & ~valid,
@@ -251,13 +274,12 @@ def _collect_rows(
     for key, mask in masks.items():
         number = mask.cast(polars.Int64).sum()
         sums.append(number.alias(key))
-    counts = frame.select(sums).collect(engine="streaming").row(0, named=True)
+    counts = rated.select(sums).collect(engine="streaming").row(0, named=True)
     if counts["bad"]:
         raise DataError(
             f"{name} has {counts['bad']} ratings that are missing, negative, NaN or infinite; "
             "allowed: 0 and above, and below it what data.interactions.threshold drops"
         )
-    rated = frame.with_columns(rating.alias("rating"))
     kept = rated.filter(present & ~low).collect(engine="streaming")
     facts = {key: int(counts[key]) for key in ("read", "missing_ids", "below_threshold")}
     if are_events:
@@ -265,37 +287,100 @@ def _collect_rows(
     return kept, facts
 
 
-def _tell_unrated(threshold: float | None, columns: Columns, name: str) -> tuple[str, ...]:
-    """Says that data that a run reads later lack what its own rows were chosen by."""
+def rate_rows(
+    frame: "LazyFrame", threshold: float | None, columns: Columns, name: str
+) -> "tuple[LazyFrame, float | None, tuple[str, ...]]":
+    """Puts a rating in the place of a kind of event, null where it does not count.
+
+    Data that a run reads later may lack what its own rows were chosen by: all their rows count.
+
+    Returns:
+        The interactions, the threshold that their ratings must reach, and sentences on both.
+
+    Raises:
+        DataError: none of the kinds of events is there.
+    """
+    notes: tuple[str, ...] = ()
+    if columns.events is not None and has_events(frame, columns):
+        frame, notes = weigh_events(frame, columns.events, name, columns.of_run)
+        return frame, threshold, notes
+    if not columns.of_run or "rating" in frame.collect_schema():
+        return frame, threshold, notes
     if columns.events is not None:
-        return (f"{name} has no column of kinds of events, so all its rows count alike",)
-    if threshold is not None:
-        return (
+        notes = (f"{name} has no column of kinds of events, so all its rows count alike",)
+    elif threshold is not None:
+        notes = (
             f"{name} has no ratings, so all its rows count as those of {threshold:g} and above",
         )
-    return ()
+    return frame, None, notes
 
 
-def _merge_duplicates(log: Log) -> Log:
-    """Merges the rows of each pair of user and item, by rule 3."""
+def has_events(frame: "LazyFrame", columns: Columns) -> bool:
+    """Says whether the rows of a log have kinds of events, which are to be weighed."""
+    return columns.events is not None and "event" in frame.collect_schema()
+
+
+def judge_ratings(threshold: float | None) -> "tuple[Expr, Expr]":
+    """Says of the column rating which are numbers that a log may have, and which are too low.
+
+    A rating below 0 is one only where the threshold drops it.
+    """
+    import polars
+
+    rating = polars.col("rating").cast(polars.Float64)
+    low = polars.lit(False)
+    if threshold is not None:
+        low = ((rating < threshold) & rating.is_finite()).fill_null(False)
+    valid = (rating.is_finite() & ((rating >= 0) | low)).fill_null(False)
+    return valid, low
+
+
+def _merge_duplicates(log: Log, keeps_order: bool) -> Log:
+    """Sorts a log by user and item, and merges the rows of each pair by rule 3.
+
+    Args:
+        log: its rows as they come from the source.
+        keeps_order: whether draws see the interactions in the order of the source, each pair at the
+            place of its first row. Else they see them in the order of parts, users and items.
+    """
+    parts = log.part
+    if parts is None:
+        parts = np.zeros(len(log), np.uint8)
     pairs = log.user * len(log.items) + log.item
-    _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
-    log.facts["duplicates"] = len(log) - len(first)
-    if len(first) == len(log):
-        return log
-    # Only the rows in the part of a pair's first row count.
-    counted = np.ones(len(log), bool)
-    if log.part is not None:
-        counted = log.part == log.part[first][inverse]
-    weight = np.bincount(inverse, log.weight * counted)
-    order = np.argsort(first)
+    # Rows of one pair ascend by weight, since the rounding of a sum depends on its order.
+    by_pair = np.lexsort((log.weight, parts, pairs))
+    pairs = pairs[by_pair]
+    parts = parts[by_pair]
+    starts = np.flatnonzero(np.r_[True, pairs[1:] != pairs[:-1]])
+    log.facts["duplicates"] = len(log) - len(starts)
+    # Only the rows in the first part that has a pair count.
+    counts = np.diff(np.r_[starts, len(pairs)])
+    counted = parts == np.repeat(parts[starts], counts)
+    with np.errstate(over="ignore"):  # a sum that is infinite is refused with those beyond float32
+        weight = np.add.reduceat(log.weight[by_pair] * counted, starts)
     time = None
     if log.time is not None:
-        earliest = log.time[first]
-        np.minimum.at(earliest, inverse[counted], log.time[counted])
-        time = earliest[order]
-    merged = log.select(first[order])
-    return replace(merged, weight=weight[order], time=time)
+        times = log.time[by_pair]
+        times[~counted] = times.max()
+        time = np.minimum.reduceat(times, starts)
+    part = None
+    if log.part is not None:
+        part = parts[starts]
+    order = None
+    if keeps_order:
+        order = np.argsort(np.minimum.reduceat(by_pair, starts))
+    elif part is not None:
+        order = np.argsort(part, kind="stable")
+    first = by_pair[starts]
+    return replace(
+        log,
+        user=log.user[first],
+        item=log.item[first],
+        weight=weight,
+        time=time,
+        part=part,
+        order=order,
+    )
 
 
 def _float32_weights(log: Log) -> np.ndarray:
@@ -342,16 +427,11 @@ def clean(
     frame, notes = guarded(name, lambda: join_parts(source, columns))
     schema = guarded(name, frame.collect_schema)
     guarded(name, lambda: _refuse_types(frame, schema, name))
-    events = columns.events
-    are_events = events is not None and "event" in schema
-    if events is not None and are_events:
-        weigh = partial(weigh_events, frame, events, name, columns.of_run)
-        frame, how_events = guarded(name, weigh)
-        schema = guarded(name, frame.collect_schema)
-        notes += how_events
-    if columns.of_run and "rating" not in schema:
-        notes += _tell_unrated(threshold, columns, name)
-        threshold = None
+    are_events = has_events(frame, columns)
+    rate = partial(rate_rows, frame, threshold, columns, name)
+    frame, threshold, how_rated = guarded(name, rate)
+    schema = guarded(name, frame.collect_schema)
+    notes += how_rated
     if threshold is not None and "rating" not in schema:
         raise DataError(
             f"{name} has no ratings for the threshold {threshold:g}; name their column by "
@@ -378,8 +458,19 @@ def clean(
     weight = np.ones(len(rows))
     if not binary:
         weight = rows["rating"].to_numpy()
-    log = Log(name, users, items, user, item, weight, time, part, facts, source.notes + notes)
-    log = _merge_duplicates(log)
+    log = Log(
+        name,
+        users,
+        items,
+        user,
+        item,
+        weight,
+        time,
+        part,
+        facts=facts,
+        notes=source.notes + notes,
+    )
+    log = _merge_duplicates(log, source.keeps_order)
     if binary:
         log = replace(log, weight=np.ones(len(log)))
     else:

@@ -79,8 +79,9 @@ class Columns:
 
     A rating or a timestamp that is None is looked for under its usual names, and may be missing.
     Times are read only if `timed`, and kinds of events only if `events` weighs them; ratings are
-    then not read. `needed` names the columns that may not be missing, by their keys, each with the
-    setting that needs it. Of data that a run reads later nothing can be set: `of_run`.
+    then not read, but of data that a run reads later and that have no kinds. `needed` names the
+    columns that may not be missing, by their keys, each with the setting that needs it. Of data
+    that a run reads later nothing can be set: `of_run`.
     """
 
     user: str = "user"
@@ -108,10 +109,10 @@ class Columns:
     def asked(self) -> dict[str, str | None]:
         """What the recipe names of each column that is read, by its key."""
         asked: dict[str, str | None] = {"user": self.user, "item": self.item}
-        if self.events is None:
-            asked["rating"] = self.rating
-        else:
+        if self.events is not None:
             asked["event"] = self.event
+        if self.events is None or self.of_run:
+            asked["rating"] = self.rating
         if self.timed:
             asked["timestamp"] = self.timestamp
         return asked
@@ -214,6 +215,8 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
             missing[key] = name
         if key in ("user", "item") and name == key:
             others += [f"data.interactions.{key}={other}" for other in candidates[1:]]
+    if "event" in found:
+        found.pop("rating", None)
     if missing:
         message = _describe_missing(missing, names, source, asked)
         is_usual = any(_is_usual(key, missing.get(key, "")) for key in ("user", "item"))
@@ -382,7 +385,7 @@ def _give_places(
     places = dict(zip(SURE_PLACES, placed, strict=False))
     if third_is_time and len(placed) == 3:
         places["timestamp"] = places.pop("rating")
-    if asked.events is not None:
+    if "rating" not in asked.asked or "event" in named:
         places.pop("rating", None)
     free = {key: name for key, name in places.items() if name not in named.values()}
     told_by_folders = find_usual([name for name in names if name not in placed], TIMES)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from polars import DataFrame
     from scipy.sparse import csr_matrix
 
+OWN_COLUMNS = ("item", "title", "genres", "popularity")
+"""A catalogue has these columns of its own; a further column of a table of items is not called so.
+"""
+
 
 def add_ids(digest: Any, ids: Iterable[object]) -> None:
     """Adds ids to a hash, so that `1` and `"1"` differ, and no two lists run into each other."""
@@ -180,12 +184,14 @@ class Items:
         titles: one for each, or None where the source has none.
         genres: one text for each ("" where unknown), or None.
         popularity: (I,) int64, the number of training users of each.
+        features: the further columns of the table of items, one row for each, or None.
     """
 
     ids: np.ndarray
     titles: list[str] | None = None
     genres: list[str] | None = None
     popularity: np.ndarray | None = None
+    features: "DataFrame | None" = None
 
     def __len__(self) -> int:
         """Returns the number of items, I."""
@@ -198,8 +204,8 @@ class Items:
         return digest.hexdigest()
 
     def to_frame(self) -> "DataFrame":
-        """Returns a Polars frame with the column item and, where they are known, title, genres and
-        popularity.
+        """Returns a Polars frame with the column item and, where they are known, title, genres,
+        popularity and the further columns of the table of items.
         """
         import polars
 
@@ -210,7 +216,10 @@ class Items:
             columns["genres"] = self.genres
         if self.popularity is not None:
             columns["popularity"] = self.popularity
-        return polars.DataFrame(columns)
+        frame = polars.DataFrame(columns)
+        if self.features is not None:
+            frame = frame.hstack(self.features)
+        return frame
 
     @classmethod
     def from_frame(cls, frame: "DataFrame") -> "Items":
@@ -231,7 +240,10 @@ class Items:
         popularity = None
         if "popularity" in frame.columns:
             popularity = frame["popularity"].to_numpy()
-        return cls(frame["item"].to_numpy(), titles, genres, popularity)
+        features = None
+        if set(frame.columns) - set(OWN_COLUMNS):
+            features = frame.drop(OWN_COLUMNS, strict=False)
+        return cls(frame["item"].to_numpy(), titles, genres, popularity, features)
 
     def write(self, path: Path) -> None:
         """Writes the catalogue as a Parquet file, whole or not at all.
@@ -271,7 +283,7 @@ class Items:
 
 
 def _columns(path: Path) -> list[str]:
-    """Returns the columns of a catalogue that are in this file.
+    """Returns the columns of a catalogue in a file.
 
     Raises:
         DataError: one of them has a type that `Items.write` never wrote.
@@ -280,23 +292,23 @@ def _columns(path: Path) -> list[str]:
 
     schema = scan_parquet(path).collect_schema()
 
-    def is_id(kind: Any) -> bool:
+    def is_plain(kind: Any) -> bool:
         return not (kind.is_nested() or kind.is_object() or kind == polars.Binary)
 
     def is_text(kind: Any) -> bool:
         return kind in (polars.String, polars.Null)
 
     fits: dict[str, Callable[[Any], bool]] = {
-        "item": is_id,
+        "item": is_plain,
         "title": is_text,
         "genres": is_text,
         "popularity": lambda kind: kind.is_integer(),
     }
-    known = [name for name in schema if name in fits]
-    for name in known:
-        if not fits[name](schema[name]):
+    for name in schema:
+        fit = fits.get(name, is_plain)
+        if not fit(schema[name]):
             raise DataError(
                 f"{path} has the column {name} of type {one_line(schema[name], 80)}, which no "
                 "catalogue has"
             )
-    return known
+    return list(schema)

@@ -121,7 +121,7 @@ def _unify_texts(ids: "Series") -> "Series":
     return texts.alias(ids.name)
 
 
-def _as_texts(ids: "Series") -> "Series":
+def as_texts(ids: "Series") -> "Series":
     """Returns the texts by which ids are known, as `id_text` does for one."""
     import polars
 
@@ -160,8 +160,8 @@ def positions(ids: np.ndarray, catalogue: np.ndarray) -> np.ndarray:
     asked = unify(series(ids))
     known = unify(series(catalogue))
     if asked.dtype != known.dtype:
-        asked = _as_texts(asked)
-        known = _as_texts(known)
+        asked = as_texts(asked)
+        known = as_texts(known)
     rows = known.alias("id").to_frame().with_row_index("at")
     rows = rows.drop_nulls("id").unique("id", keep="first")
     at = rows["at"].cast(polars.Int64)

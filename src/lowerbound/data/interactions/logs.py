@@ -42,6 +42,8 @@ class RawLog:
         users: a row for each user, where the source has them.
         text: what the user has said of the way its texts are written.
         notes: sentences on the files and on how the texts among them are written.
+        keeps_order: whether the draws of splits see the rows in their order, which for a published
+            set is a part of it; else no split depends on the order.
     """
 
     name: str
@@ -51,6 +53,7 @@ class RawLog:
     users: "DataFrame | None" = None
     text: TextFormat = AS_FOUND
     notes: tuple[str, ...] = ()
+    keeps_order: bool = False
 
 
 # Files

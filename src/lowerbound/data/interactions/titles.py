@@ -1,4 +1,4 @@
-"""Titles and genres of items, from a file beside the interactions."""
+"""Titles, genres and other columns of items, from a table beside the interactions."""
 
 from functools import partial
 from pathlib import Path
@@ -9,14 +9,15 @@ import numpy as np
 from ...errors import DataError, one_line
 from ..files.dialect import AS_FOUND, TextFormat
 from ..files.texts import is_text, scan_texts
-from .beside import find_ids, read_beside, refuse_no_table
+from .beside import find_ids, is_nested, read_beside, refuse_no_table
 from .columns import ITEMS, find_usual
 from .forms import guarded
+from .history import OWN_COLUMNS
 from .ids import positions, unify
 from .logs import find_log_dialect
 
 if TYPE_CHECKING:
-    from polars import DataFrame
+    from polars import DataFrame, Series
 
 TITLES = (
     *("title", "itemtitle", "movietitle", "booktitle", "tracktitle", "songtitle", "producttitle"),
@@ -57,7 +58,7 @@ def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> 
         text: how a text file is written, where that is known.
 
     Returns:
-        A frame with the columns item, title and, if the file has them, genres.
+        A frame as of `titled`; of a text file columns of numbers alone are numbers.
 
     Raises:
         DataError: the file cannot be read, or has no ids or no titles.
@@ -65,11 +66,36 @@ def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> 
     refuse_no_table(path, "data.interactions.items", "items")
     read_text = partial(_read_text, text=text)
     frame = guarded(str(path), partial(read_beside, path, read_text), "titles of items")
-    return titled(frame, item, str(path))
+    named = titled(frame, item, str(path))
+    if is_text(path):
+        return with_numbers(named)
+    return named
+
+
+def with_numbers(frame: "DataFrame") -> "DataFrame":
+    """Makes numbers of the texts of each further column of a table of items that holds nothing but
+    numbers: whole ones, or else floats.
+    """
+    import polars
+
+    columns = []
+    for name in frame.columns:
+        texts = frame[name]
+        if name in OWN_COLUMNS or texts.dtype != polars.String:
+            continue
+        trimmed = texts.str.strip_chars()
+        missing = texts.null_count()
+        for dtype in (polars.Int64, polars.Float64):
+            numbers = trimmed.cast(dtype, strict=False)
+            if numbers.null_count() == missing < len(texts):
+                columns.append(numbers)
+                break
+    return frame.with_columns(columns)
 
 
 def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of items") -> "DataFrame":
-    """Selects the columns item, title and, if there are any, genres of a frame of items.
+    """Selects the columns item, title and, if there are any, genres of a frame of items, and all
+    further columns of plain values, under their own names.
 
     Args:
         frame: the items, one a row.
@@ -97,7 +123,28 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     if genres:
         text = col(genres[0]).cast(polars.String)
         columns.append(text.fill_null("").alias("genres"))
+    columns += _further_columns(frame, (ids, found[0]))
     return frame.select(columns).drop_nulls("item")
+
+
+def _further_columns(frame: "DataFrame", named: tuple[str, ...]) -> "list[Series]":
+    """Returns the columns of plain values beside those of ids and titles, with types that every
+    file of columns can hold.
+    """
+    import polars
+
+    columns = []
+    for column in frame.get_columns():
+        dtype = column.dtype
+        is_known = column.name in named or column.name.lower() in OWN_COLUMNS
+        if is_known or is_nested(dtype) or dtype.is_object():
+            continue
+        if dtype in (polars.Categorical, polars.Enum):
+            column = column.cast(polars.String)
+        elif dtype.is_decimal():
+            column = column.cast(polars.Float64)
+        columns.append(column)
+    return columns
 
 
 def _describe_missing(columns: list[str], lacks_ids: bool, lacks_titles: bool, name: str) -> str:
@@ -138,6 +185,25 @@ def names_of(
     known_genres = rows["genres"].to_list()
     known_genres.append("")  # at -1, for the items that the frame lacks
     return titles, [known_genres[row] for row in at]
+
+
+def features_of(ids: np.ndarray, frame: "DataFrame | None") -> "DataFrame | None":
+    """Looks up the further columns of items (see `titled`); the first row of an id counts.
+
+    Returns:
+        A frame with one row for each id, of nulls for an item that the frame lacks; None where
+        there are no further columns.
+    """
+    import polars
+
+    if frame is None:
+        return None
+    names = [name for name in frame.columns if name not in OWN_COLUMNS]
+    if not names:
+        return None
+    rows = frame.unique("item", keep="first", maintain_order=True)
+    at = polars.Series(positions(ids, rows["item"].to_numpy()))
+    return rows.select(polars.col(names).gather(at.replace(-1, None)))
 
 
 def describe_titles(path: Path, ids: np.ndarray, frame: "DataFrame") -> tuple[str, ...]:

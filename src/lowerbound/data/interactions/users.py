@@ -85,6 +85,14 @@ class UserTable:
         notes = (*self.notes, *found.notes, *self._tell_absent(rows))
         return Conditions(found.columns, values, notes)
 
+    def knows(self, users: np.ndarray, how: Interactions) -> np.ndarray:
+        """Says which of some users (n,) have a row, (n,) bool.
+
+        Raises:
+            DataError: the table has no ids.
+        """
+        return positions(users, self.frame[self._ids(how.user)].to_numpy()) >= 0
+
     def _ids(self, user: str) -> str:
         """Finds the column of ids.
 

@@ -4,8 +4,10 @@ A graph is a module of tensors alone, around the model of a run. It is computed 
 the model, so that there is no second definition of it.
 """
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from ...batch import Batch
 from ...data import Schema
+from ...errors import ConfigError
 from ...latents import TopDown
 from ...model import VAE
 from ...run import Run
@@ -238,18 +241,48 @@ class Decode(Graph):
         return self.model.decode(zs[0], given)
 
 
+FOLDED_BYTES = 10**9
+"""A graph holds a table of items x items of up to this many bytes."""
+
+
+def _with_folded_partner(model: VAE) -> VAE:
+    """Returns a model whose linear partner, if there is one, is made of dense tables alone: ONNX
+    multiplies no sparse matrices.
+
+    Raises:
+        ConfigError: the tables would be too large.
+    """
+    partner = model.partner
+    if partner is None or partner.scorer.shared is None:
+        return model
+    items = model.shape[0]
+    size = 4 * items**2
+    if size > FOLDED_BYTES:
+        raise ConfigError(
+            f"the file would hold a table of {items:,} x {items:,} items ({size / 1e9:.1f} GB) for "
+            f"the {partner.method['type']} beside the network; allowed: up to "
+            f"{FOLDED_BYTES / 1e9:g} GB; serve the run by lowerbound serve, or fit it without "
+            "[blend]"
+        )
+    shallow = copy.copy(model)
+    shallow.partner = replace(partner, scorer=partner.scorer.folded())
+    return shallow
+
+
 class Recommend(Graph):
     """The best items for lists of items, without those that are listed."""
 
     def __init__(self, run: Run, model: VAE, k: int) -> None:
         super().__init__()
-        self.model = model
+        self.model: VAE = _with_folded_partner(model)
         self.rows: Rows = Rows(run.schema)
         self.k: int = min(k, run.schema.shape[0])
         self.takes: tuple[Port, ...] = self.rows.takes
         shape = (BATCH, self.k)
         items = "positions of the best items, the best first; -1 where none is left"
         scores = "what they are ranked by, higher is better: natural parameters of p(x | z)"
+        if model.partner is not None:
+            scores += f", plus {model.partner.weight:g} x the logarithm of linear scores"
         self.gives: tuple[Port, ...] = (
             Port("items", shape, torch.int64, items),
             Port("scores", shape, torch.float32, scores),

@@ -1,7 +1,7 @@
 """Ranking metrics by name."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -81,13 +81,20 @@ target is a non-zero; how large it is does not matter.
 """
 
 
-def metrics_by_name(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[str, tuple[str, int]]:
+AREA = "auc"
+"""The name of the area under the curve of all scores of a user, which has no k (see `area`)."""
+
+
+def metrics_by_name(
+    metrics: Sequence[str] | None, ks: Sequence[int], known: Collection[str] = tuple(METRICS)
+) -> dict[str, tuple[str, int]]:
     """Maps the full names of metrics to pairs (metric, k).
 
     Args:
         metrics: names such as "recall@20"; a name without "@k" stands for all of `ks`, and None for
             all metrics.
         ks: the lengths of the lists.
+        known: the names that are allowed; "auc" has the k 0.
 
     Raises:
         ConfigError: a metric is not known, or a k is not 1 or more.
@@ -97,8 +104,11 @@ def metrics_by_name(metrics: Sequence[str] | None, ks: Sequence[int]) -> dict[st
     pairs = {}
     for name in metrics:
         metric, at, cut = name.partition("@")
-        if metric not in METRICS:
-            raise ConfigError(unknown("metric", metric, METRICS))
+        if metric not in known:
+            raise ConfigError(unknown("metric", metric, known))
+        if metric == AREA and not at:
+            pairs[AREA] = (AREA, 0)
+            continue
         named_ks: Sequence[int] = ks
         if at:
             is_number = re.fullmatch(r"[1-9]\d*", cut)

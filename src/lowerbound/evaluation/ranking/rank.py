@@ -20,7 +20,9 @@ from ...distributed.processes import ONE_PROCESS, Processes
 from ...errors import ConfigError, DataError, ShapeError, unknown
 from ...sparse import SparseRows
 from ..statistics import Estimate, mean_ranks
-from .metrics import METRICS, metrics_by_name
+from .area import areas
+from .beyond import BEYOND, ItemFacts, Lists, gini, measurable
+from .metrics import AREA, METRICS, metrics_by_name
 from .top_k import TopK, top_k
 
 
@@ -54,7 +56,8 @@ class Ranking:
 
     Attributes:
         metrics: for each name, such as "recall@20", the mean over the users ranked.
-        per_user: for each name the measure of each user, (ranked,) float64.
+        per_user: for each name the measure of each user, (ranked,) float64; nan where it says
+            nothing of a user, who is then left out of its means and differences.
         users: rows of the holdout that were ranked, those with a target, (ranked,) int64.
         left_out: the number of users without a target; they count in nothing.
         targets: the number of targets of each user, (ranked,) int64.
@@ -62,6 +65,7 @@ class Ranking:
             list of the largest k, and 0 if it is not there, (sum of targets,) int32.
         columns: the column of each target in the same order, (sum of targets,) int64.
         coverage: for each k the fraction of the catalogue that stands in some list.
+        gini: for each k how unequally the items of the catalogue stand in lists, see `beyond.gini`.
         mean_popularity_rank: for each k the mean over all recommended of the item's rank by
             popularity, 1 for the most popular one, equals at the mean of their ranks; None without
             `popularity`.
@@ -77,6 +81,7 @@ class Ranking:
     places: Tensor
     columns: Tensor
     coverage: dict[int, float]
+    gini: dict[int, float]
     mean_popularity_rank: dict[int, float] | None
     top: Tensor | None
 
@@ -126,20 +131,52 @@ def _excluding(scores: Tensor, history: SparseRows) -> Iterator[Tensor]:
         scores[entries] = kept
 
 
-def _best_items(scorer: Scorer, users: SparseRows | Batch, k: int, exclude_seen: bool) -> TopK:
-    """Lists the k best items of each user, on the CPU."""
+class _Asked(NamedTuple):
+    """What is asked of the lists.
+
+    Attributes:
+        k: their length.
+        exclude_seen: they hold nothing of the history.
+        has_area: the area under the curve of all scores is measured too.
+    """
+
+    k: int
+    exclude_seen: bool
+    has_area: bool
+
+
+def _best_items(
+    scorer: Scorer, users: SparseRows | Batch, targets: csr_matrix, asked: _Asked
+) -> tuple[TopK, Tensor]:
+    """Lists the k best items of each user, on the CPU.
+
+    Returns:
+        The lists, and the area under the curve of each user, (B,), nan where it is not asked for.
+    """
     history = as_batch(users).x
     assert isinstance(history, SparseRows)
     scores = _score(scorer, users, history)
-    if exclude_seen:
-        with _excluding(scores, history) as remaining:
-            best = top_k(remaining, k)
-    else:
-        best = top_k(scores, k)
+    if not asked.exclude_seen:
+        best = top_k(scores, asked.k)
+        return _checked(best, len(history)), _areas(scores, None, targets, asked)
+    with _excluding(scores, history) as remaining:
+        best = top_k(remaining, asked.k)
+        return _checked(best, len(history)), _areas(remaining, history, targets, asked)
+
+
+def _areas(scores: Tensor, seen: SparseRows | None, targets: csr_matrix, asked: _Asked) -> Tensor:
+    """Measures the area under the curve of each user, if it is asked for."""
+    if not asked.has_area:
+        return torch.full((len(scores),), torch.nan, dtype=torch.float64)
+    return areas(scores, seen, SparseRows.of(targets))
+
+
+def _checked(best: TopK, users: int) -> TopK:
+    """Returns lists on the CPU. DataError where scores are infinite."""
     is_infinite = best.values[:, 0] == torch.inf
     if is_infinite.any():
         raise DataError(
-            f"the best scores of {int(is_infinite.sum())} of {len(history)} users are infinite"
+            f"the best scores of {int(is_infinite.sum())} of {users} users are infinite"
         )
     return TopK(best.values.cpu(), best.indices.cpu())
 
@@ -158,6 +195,8 @@ class _RankedBatch(NamedTuple):
         hits: whether an item of a list is a target, (B, k).
         targets: the targets.
         places: the place of each target in its list, 0 if it is not there, (entries,) int32.
+        unwanted: what the lists may not hold, (B, I).
+        areas: the area under the curve of the scores of each user, (B,) float64.
     """
 
     users: Tensor
@@ -167,6 +206,8 @@ class _RankedBatch(NamedTuple):
     hits: Tensor
     targets: SparseRows
     places: Tensor
+    unwanted: SparseRows
+    areas: Tensor
 
 
 def _checked_targets(holdout: Holdout) -> csr_matrix:
@@ -215,9 +256,8 @@ def _rank_batches(
     scorer: Scorer,
     holdout: Holdout,
     targets: csr_matrix,
-    k: int,
+    asked: _Asked,
     size: int,
-    exclude_seen: bool,
     processes: Processes,
 ) -> Iterator[_RankedBatch]:
     """Ranks every batch of users that is this process's; a batch without targets is not scored."""
@@ -229,15 +269,28 @@ def _rank_batches(
         kept = torch.from_numpy(has_target[index])
         if not kept.any():
             continue
-        values, items = _best_items(scorer, holdout.batch(index), k, exclude_seen)
-        items = items[kept]
-        is_listed = values[kept] > -torch.inf
+        best, areas_of_users = _best_items(scorer, holdout.batch(index), targets[index], asked)
+        items = best.indices[kept]
+        is_listed = best.values[kept] > -torch.inf
         batch_targets = SparseRows.of(targets[index][kept.numpy()])
+        unwanted = SparseRows.of(holdout.matrix[index][kept.numpy()])
+        if not asked.exclude_seen:
+            unwanted = unwanted.emptied()
         first = int(targets.indptr[start])
         entries = torch.arange(first, first + len(batch_targets.columns))
         hits, places = _find_hits(items, is_listed, batch_targets)
         users = positions[index][kept]
-        yield _RankedBatch(users, entries, items, is_listed, hits, batch_targets, places)
+        yield _RankedBatch(
+            users,
+            entries,
+            items,
+            is_listed,
+            hits,
+            batch_targets,
+            places,
+            unwanted,
+            areas_of_users[kept],
+        )
 
 
 # Measures
@@ -252,7 +305,7 @@ class _Exposure:
     def __init__(self, width: int, ks: Sequence[int], popularity_ranks: Tensor | None) -> None:
         self.ks = ks
         self.popularity_ranks = popularity_ranks
-        self.is_recommended = torch.zeros(len(ks), width, dtype=torch.int8)
+        self.lists = torch.zeros(len(ks), width, dtype=torch.int64)
         self.recommendations = torch.zeros(len(ks), dtype=torch.int64)
         self.rank_sums = torch.zeros(len(ks), dtype=torch.float64)
 
@@ -261,21 +314,25 @@ class _Exposure:
         for row, k in enumerate(self.ks):
             is_listed = batch.is_listed[:, :k]
             items = batch.items[:, :k][is_listed]
-            self.is_recommended[row, items] = 1
+            self.lists[row] += torch.bincount(items, minlength=self.lists.shape[1])
             self.recommendations[row] += len(items)
             if self.popularity_ranks is not None:
                 self.rank_sums[row] += self.popularity_ranks[items].sum()
 
     def join(self, processes: Processes) -> None:
         """Adds what the other processes counted."""
-        self.is_recommended = processes.gather(self.is_recommended).amax(0)
+        self.lists = processes.gather(self.lists).sum(0)
         self.recommendations = processes.gather(self.recommendations).sum(0)
         self.rank_sums = processes.gather(self.rank_sums).sum(0)
 
     def coverage(self) -> dict[int, float]:
         """Returns the fraction of the catalogue that was recommended, for each k."""
-        fractions = self.is_recommended.double().mean(1)
+        fractions = (self.lists > 0).double().mean(1)
         return dict(zip(self.ks, fractions.tolist(), strict=True))
+
+    def gini(self) -> dict[int, float]:
+        """Returns the Gini index of the items by the lists that hold them, for each k."""
+        return {k: gini(counts) for k, counts in zip(self.ks, self.lists, strict=True)}
 
     def mean_popularity_rank(self) -> dict[int, float] | None:
         """Returns the mean rank by popularity over all recommended, for each k."""
@@ -304,15 +361,24 @@ class _UserMeasures(NamedTuple):
 
     @classmethod
     def from_batch(
-        cls, batch: _RankedBatch, names: Mapping[str, tuple[str, int]], kept: int
+        cls,
+        batch: _RankedBatch,
+        names: Mapping[str, tuple[str, int]],
+        kept: int,
+        facts: ItemFacts | None,
     ) -> "_UserMeasures":
         """Measures a batch, and keeps the first `kept` of each list."""
         hits = batch.hits.double()
         counts = batch.targets.counts
+        beyond = _measure_beyond(batch, names, facts)
         columns = []
-        for metric, k in names.values():
-            measure = METRICS[metric]
-            columns.append(measure(hits[:, :k], counts))
+        for name, (metric, k) in names.items():
+            if metric == AREA:
+                columns.append(batch.areas)
+            elif metric in METRICS:
+                columns.append(METRICS[metric](hits[:, :k], counts))
+            else:
+                columns.append(beyond[name])
         metrics = torch.stack(columns, 1)
         is_listed = batch.is_listed[:, :kept]
         top = batch.items[:, :kept].masked_fill(~is_listed, -1)
@@ -340,6 +406,49 @@ class _UserMeasures(NamedTuple):
         return _UserMeasures(torch.arange(users), torch.arange(entries), metrics, places, top)
 
 
+def _measure_beyond(
+    batch: _RankedBatch, names: Mapping[str, tuple[str, int]], facts: ItemFacts | None
+) -> dict[str, Tensor]:
+    """Measures what needs to know the items, each metric for all of its cuts at once."""
+    cuts_of: dict[str, list[int]] = {}
+    for metric, k in names.values():
+        if metric in BEYOND:
+            cuts_of.setdefault(metric, []).append(k)
+    lists = Lists(batch.items, batch.is_listed, batch.hits, batch.unwanted, batch.targets)
+    found = {}
+    for metric, ks in cuts_of.items():
+        assert facts is not None
+        measures = BEYOND[metric](lists, facts, ks)
+        for k, values in zip(ks, measures.T, strict=True):
+            found[f"{metric}@{k}"] = values
+    return found
+
+
+def mean_over_users(values: Tensor) -> Estimate:
+    """Means the measures of users, (n,), without those of whom nothing is said."""
+    return Estimate.of(values[~values.isnan()])
+
+
+def _refuse_unknown_items(
+    names: Mapping[str, tuple[str, int]], facts: ItemFacts | None, width: int
+) -> None:
+    """Refuses metrics for which the items are not known well enough.
+
+    Raises:
+        ConfigError: a metric needs `facts` that are not there.
+        ShapeError: `facts` are of another number of items.
+    """
+    possible = measurable(facts)
+    for name, (metric, _) in names.items():
+        if metric in BEYOND and metric not in possible:
+            needed = "the popularity of the items"
+            if metric == "diversity":
+                needed = "vectors of the items"
+            raise ConfigError(f"{name} needs {needed}: give facts=ItemFacts(...)")
+    if facts is not None:
+        item_counts(facts.popularity, width)
+
+
 def item_counts(popularity: Tensor | np.ndarray, width: int) -> np.ndarray:
     """Returns the popularity as float64, (I,). ShapeError if it has not one count for each item."""
     counts = np.asarray(popularity, dtype=np.float64)
@@ -363,6 +472,7 @@ def rank(
     batch: int = 512,
     exclude_seen: bool = True,
     popularity: Tensor | np.ndarray | None = None,
+    facts: ItemFacts | None = None,
     keep_top: bool = False,
     processes: Processes = ONE_PROCESS,
 ) -> Ranking:
@@ -375,38 +485,46 @@ def rank(
         holdout: histories and targets. A user without a target is left out. A target that is also
             in the history counts among the targets, but can be no hit with `exclude_seen`.
         ks: the cuts.
-        metrics: names of `METRICS`, each at all of `ks`, or at one as in "recall@20"; all of them
-            if None.
+        metrics: names of `METRICS` and `BEYOND`, each at all of `ks`, or at one as in "recall@20",
+            and "auc", the area under the curve of all scores of a user, which has no k; all of
+            `METRICS` if None.
         batch: users scored at a time. It changes no figure.
         exclude_seen: recommend nothing of the history.
         popularity: how many users of the training set have each item, (I,).
+        facts: what is known of the items, which the metrics of `BEYOND` need.
         keep_top: also keep the lists.
         processes: the processes that share the work. Exactly one of them ranks each batch, and all
             have the result that one has alone.
 
     Raises:
-        ConfigError: a metric is not known, a k is not from 1 to I, or `batch` is below 1.
+        ConfigError: a metric is not known, or needs facts that are not given, a k is not from 1 to
+            I, or `batch` is below 1.
         DataError: no user has a target, or scores are NaN, infinite, of another shape or of another
             precision.
     """
     if batch < 1:
         raise ConfigError(f"batch must be 1 or more, got {batch}")
-    names = metrics_by_name(metrics, ks)
+    names = metrics_by_name(metrics, ks, (*METRICS, *BEYOND, AREA))
     targets = _checked_targets(holdout)
     width = targets.shape[1]
-    cuts = sorted({k for _, k in names.values()})
+    cuts = sorted({k for _, k in names.values() if k})
+    if not cuts:  # the area under the curve has none, and lists are made all the same
+        cuts = [1]
     longest = cuts[-1]
     if longest > width:
         raise ConfigError(f"k must be from 1 to the {width} items of the catalogue, got {longest}")
+    _refuse_unknown_items(names, facts, width)
     popularity_ranks = None
     if popularity is not None:
         popularity_ranks = torch.from_numpy(mean_ranks(-item_counts(popularity, width)))
     exposure = _Exposure(width, cuts, popularity_ranks)
     kept = longest if keep_top else 0
     parts = [_UserMeasures.empty(len(names), kept)]
-    batches = _rank_batches(scorer, holdout, targets, longest, batch, exclude_seen, processes)
+    has_area = any(metric == AREA for metric, _ in names.values())
+    asked = _Asked(longest, exclude_seen, has_area)
+    batches = _rank_batches(scorer, holdout, targets, asked, batch, processes)
     for ranked in batches:
-        parts.append(_UserMeasures.from_batch(ranked, names, kept))
+        parts.append(_UserMeasures.from_batch(ranked, names, kept, facts))
         exposure.add(ranked)
     exposure.join(processes)
     counts = np.diff(targets.indptr)
@@ -415,7 +533,7 @@ def rank(
     measures = local.gather(processes, len(users), targets.nnz)
     per_user = dict(zip(names, measures.metrics.T.contiguous(), strict=True))
     return Ranking(
-        metrics={name: Estimate.of(values) for name, values in per_user.items()},
+        metrics={name: mean_over_users(values) for name, values in per_user.items()},
         per_user=per_user,
         users=torch.from_numpy(users),
         left_out=len(counts) - len(users),
@@ -423,6 +541,7 @@ def rank(
         places=measures.places,
         columns=torch.from_numpy(targets.indices.astype(np.int64)),
         coverage=exposure.coverage(),
+        gini=exposure.gini(),
         mean_popularity_rank=exposure.mean_popularity_rank(),
         top=measures.top if keep_top else None,
     )
@@ -446,5 +565,4 @@ def difference(a: Ranking, b: Ranking, metric: str) -> Estimate:
         )
     _refuse_unmeasured(a, metric)
     _refuse_unmeasured(b, metric)
-    differences = a.per_user[metric] - b.per_user[metric]
-    return Estimate.of(differences)
+    return mean_over_users(a.per_user[metric] - b.per_user[metric])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...errors import ConfigError, ShapeError
 from ..statistics import Estimate, mean_ranks
-from .rank import Holdout, Ranking, item_counts
+from .rank import Holdout, Ranking, item_counts, mean_over_users
 
 
 class Slice(NamedTuple):
@@ -53,7 +53,7 @@ def _group_masks(counts: np.ndarray, groups: int | Sequence[float]) -> list[np.n
 
 def _make_slice(counts: np.ndarray, metrics: dict[str, Tensor]) -> Slice:
     """Makes the slice of these counts from measures of each user."""
-    means = {name: Estimate.of(values) for name, values in metrics.items()}
+    means = {name: mean_over_users(values) for name, values in metrics.items()}
     low = float(counts.min())
     high = float(counts.max())
     return Slice(low, high, len(counts), means)

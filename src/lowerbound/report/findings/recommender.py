@@ -2,14 +2,14 @@
 vectors, rates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...baselines import Ease, Popularity
+from ...baselines import Ease, GraphFilter, LinearBaseline, Popularity
 from ...data import Dataset, History
 from ...errors import ConfigError
 from ...evaluation import LatentStatistics
@@ -19,8 +19,10 @@ from ...evaluation.measure import (
     RankedMeasures,
     deciding_metric,
     scores_when_cold,
+    with_vectors,
 )
-from ...evaluation.ranking import Ranking, Scorer, cuts, rank
+from ...evaluation.ranking import Ranking, Scorer, cuts, measurable, rank
+from ...evaluation.ranking.metrics import AREA
 from ...evaluation.statistics import mean_ranks
 from ...recommend import item_vectors
 from ...run import Run
@@ -33,17 +35,29 @@ MODEL = "model"
 COLD = "features alone"
 """The name of the ranking by the features of users alone, as for users without a history."""
 
-OF_THE_MODEL = (MODEL, COLD)
+NETWORK = "network alone"
+"""The name of the ranking by the network without the linear method beside it."""
+
+PARTNER = "linear method alone"
+"""The name of the ranking by the linear method beside the network."""
+
+OF_THE_MODEL = (MODEL, COLD, NETWORK)
 """The rankings that see the features of users."""
 
 EASE_MEMORY = 10**9
 """Bytes that a fit of EASE may take; over larger catalogues it is left out."""
 
-EASE_GRID = (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
-"""The l2 that are tried on the validation split."""
+EASE_GRID = tuple(Ease(l2) for l2 in (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0))
+"""What is tried of EASE on the validation split."""
 
-EASE_DEFAULT = 500.0
-"""The l2 where there is no validation split."""
+EASE_DEFAULT = Ease(500.0)
+"""EASE where there is no validation split."""
+
+GRAPH_GRID = tuple(GraphFilter(scale=scale) for scale in (0.1, 0.3, 1.0))
+"""What is tried of the graph filter on the validation split."""
+
+GRAPH_DEFAULT = GraphFilter()
+"""The graph filter where there is no validation split: as published."""
 
 MAPPED_ITEMS = 2000
 """Points of the map of the items, at most."""
@@ -56,6 +70,9 @@ NEIGHBOURS = 5
 
 KNOWN = 8
 """Items, the best-known ones, whose nearest items are shown."""
+
+BEYOND_CUT = 20
+"""The length of the lists whose novelty, diversity and so on are shown, if the catalogue allows."""
 
 TABLE_METRICS = (
     ("ndcg", 10),
@@ -81,6 +98,7 @@ class Compared:
         ks: the cuts that the catalogue has.
         rankings: by name, "model" first.
         notes: how the others were fitted, or why one is missing.
+        vectors_of: what the diversity of lists is measured by, "" where it is not.
     """
 
     split: str
@@ -90,6 +108,7 @@ class Compared:
     ks: tuple[int, ...]
     rankings: Mapping[str, Ranking]
     notes: tuple[str, ...] = ()
+    vectors_of: str = ""
 
     def k(self, wanted: int) -> int:
         """Returns the largest cut up to `wanted` that there is."""
@@ -158,7 +177,8 @@ def findings(run: Run) -> Findings:
 
 def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
     """Ranks for the users of the split that has targets, the test split before the validation, by
-    the model, by popularity and by EASE.
+    the model, by popularity, by EASE and by the graph filter; where a linear method stands beside
+    the network, also by each of the two.
 
     Returns:
         The rankings, or None if no split has targets.
@@ -180,17 +200,30 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
     }
     if run.schema.given:
         scorers[COLD] = partial(scores_when_cold, run.model)
-    ease, note = _fit_ease(train, data.held_out("validation"), headline)
-    if ease is not None:
-        scorers["EASE"] = ease
-    metrics = dict.fromkeys([*names, *(f"recall@{k}" for k in ks)])
+    if run.model.partner is not None:
+        scorers[NETWORK] = run.model.network_scores
+        scorers[PARTNER] = run.model.partner.scorer
+    notes = []
+    for name, fit in (("EASE", _fit_ease), ("graph filter", _fit_graph_filter)):
+        scorer, note = fit(train, data.held_out("validation"), headline)
+        notes.append(note)
+        if scorer is not None:
+            scorers[name] = scorer
+    facts = with_vectors(run.item_facts, run.model)
+    beyond = [f"{name}@{largest_cut(ks, BEYOND_CUT)}" for name in measurable(facts)]
+    metrics = dict.fromkeys([*names, *(f"recall@{k}" for k in ks), *beyond])
     rankings = {}
     for name, scorer in scorers.items():
         seen = users
         if name not in OF_THE_MODEL:
             seen = users.without_conditions()
-        rankings[name] = rank(scorer, seen, metrics=list(metrics), popularity=popularity)
-    return Compared(split, users, headline, names, ks, rankings, (note,))
+        rankings[name] = rank(
+            scorer, seen, metrics=list(metrics), popularity=popularity, facts=facts
+        )
+    vectors_of = ""
+    if facts is not None:
+        vectors_of = facts.vectors_of
+    return Compared(split, users, headline, names, ks, rankings, tuple(notes), vectors_of)
 
 
 def largest_cut(ks: tuple[int, ...], wanted: int) -> int:
@@ -203,57 +236,84 @@ def _table_metrics(ks: tuple[int, ...], headline: str) -> tuple[str, ...]:
     names = [headline]
     for name, k in TABLE_METRICS:
         names.append(f"{name}@{largest_cut(ks, k)}")
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys([*names, AREA]))
 
 
 def _fit_ease(
     train: History, validation: History | None, headline: str
 ) -> tuple[Scorer | None, str]:
-    """Fits EASE with the l2 that is best on the validation split.
+    """Fits EASE, see `_fit_best`; it is left out where it would take much memory and time."""
+    items = train.matrix.shape[1]
+    needed = Ease().memory(0, items)
+    if needed > EASE_MEMORY:
+        size = f"{needed / 1e9:.1f} GB of memory (limit {EASE_MEMORY / 1e9:g} GB)"
+        return None, f"EASE is left out: over {items:,} items it needs {size}."
+    grid = EASE_GRID if validation is not None else (EASE_DEFAULT,)
+    return _fit_best("EASE", "l2", grid, train, validation, headline)
+
+
+def _fit_graph_filter(
+    train: History, validation: History | None, headline: str
+) -> tuple[Scorer | None, str]:
+    """Fits the graph filter, see `_fit_best`."""
+    grid = GRAPH_GRID if validation is not None else (GRAPH_DEFAULT,)
+    name = f"The graph filter of rank {GRAPH_DEFAULT.rank}"
+    return _fit_best(name, "scale", grid, train, validation, headline)
+
+
+def _fit_best(
+    name: str,
+    setting: str,
+    grid: Sequence[LinearBaseline],
+    train: History,
+    validation: History | None,
+    headline: str,
+) -> tuple[Scorer | None, str]:
+    """Fits a linear baseline with the setting that is best on the validation split.
+
+    Args:
+        name: what sentences call it.
+        setting: the name of what is chosen.
+        grid: what is tried.
+        train: the training split.
+        validation: the validation split; without one the only entry of the grid is taken.
+        headline: the metric that decides.
 
     Returns:
         The baseline, or None if it cannot be fitted, and a sentence on how that went.
     """
-    items = train.matrix.shape[1]
-    needed = Ease().memory(items)
-    if needed > EASE_MEMORY:
-        size = f"{needed / 1e9:.1f} GB of memory (limit {EASE_MEMORY / 1e9:g} GB)"
-        return None, f"EASE is left out: over {items:,} items it needs {size}."
-    grid: tuple[float, ...] = EASE_GRID
-    if validation is None:
-        grid = (EASE_DEFAULT,)
     best: Scorer | None = None
     values: dict[float, float] = {}
-    for l2 in grid:
+    for method in grid:
         try:
-            ease = Ease(l2).fit(train.matrix)
-        # No memory, or not invertible in float32 with so small a penalty.
+            scorer = method.fit(train.matrix)
+        # No memory, or not invertible in float32 with so small a penalty, or negative weights.
         except ConfigError:
             continue
         value = 0.0
         if validation is not None:
             users = validation.without_conditions()
-            value = rank(ease, users, metrics=[headline])[headline].value
+            value = rank(scorer, users, metrics=[headline])[headline].value
         if not values or value > max(values.values()):
-            best = ease
-        values[l2] = value
+            best = scorer
+        values[getattr(method, setting)] = value
     if best is None:
-        note = "EASE is left out: it could not be fitted in the memory and precision there are."
+        note = f"{name} is left out: it could not be fitted in the memory and precision there are."
         return None, note
-    chosen = max(values, key=lambda l2: values[l2])
+    chosen = max(values, key=lambda value: values[value])
     if validation is None:
         note = (
-            f"EASE has l2 = {chosen:g}, which nothing was there to choose it by: there is no "
-            "validation split."
+            f"{name} has {setting} = {chosen:g}, which nothing was there to choose it by: there is "
+            "no validation split."
         )
         return best, note
-    tried = ", ".join(f"{l2:g}" for l2 in values)
+    tried = ", ".join(f"{value:g}" for value in values)
     edge = ""
     if len(values) > 1 and chosen in (min(values), max(values)):
         edge = ", an end of that list, so that another might do better"
     note = (
-        f"EASE has l2 = {chosen:g}, the best of {tried} by {metric_title(headline)} on the "
-        f"validation split{edge}."
+        f"{name} has {setting} = {chosen:g}, the best of {tried} by {metric_title(headline)} on "
+        f"the validation split{edge}."
     )
     return best, note
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...data import Dataset, History, Items
-from ...evaluation.ranking import Slice, by_activity, by_item_popularity, difference
+from ...evaluation.ranking import BEYOND, Slice, by_activity, by_item_popularity, difference
 from ...recommend import Recommender
 from ...run import Run
 from ..figures import Bars, amounts, bars, classes, levels
@@ -280,17 +280,30 @@ def _popularity_bias(compared: Compared, popularity: np.ndarray) -> tuple[str, T
         f"recommends is {side} than what the users had: mean rank {format_number(model_rank, 0)} "
         f"against {format_number(target_rank, 0)}."
     )
+    beyond = [name for name in BEYOND if f"{name}@{k}" in compared.rankings[MODEL].metrics]
     rows = []
     for name, mean_rank in mean_ranks.items():
-        rows.append((name, f"{coverage[name]:.1%}", format_number(mean_rank, 0)))
-    rows.append((HELD_OUT, "–", format_number(target_rank, 0)))
-    table = Table(
-        ("", "coverage", "mean popularity rank"),
-        tuple(rows),
+        ranking = compared.rankings[name]
+        cells = [name, f"{coverage[name]:.1%}", format_number(ranking.gini[k], 3)]
+        cells += [format_number(ranking[f"{metric}@{k}"].value, 3) for metric in beyond]
+        rows.append((*cells, format_number(mean_rank, 0)))
+    nothing = ["–"] * (2 + len(beyond))
+    rows.append((HELD_OUT, *nothing, format_number(target_rank, 0)))
+    caption = (
         f"What the lists of {k} items hold: the part of the catalogue that somebody is "
-        "recommended, and the mean popularity rank (1 is the most popular of "
-        f"{len(ranks):,} items).",
+        "recommended, how unequally (Gini index, 0 is equally), and the mean popularity rank (1 is "
+        f"the most popular of {len(ranks):,} items)."
     )
+    if beyond:
+        caption += (
+            " tail recall: of the held-out items beside the most popular ones, which have a third "
+            "of all interactions. serendipity: hits that are not in the user's list by popularity. "
+            "novelty: bits, by how few users have an item."
+        )
+    if compared.vectors_of:
+        caption += f" diversity: mean distance of pairs, by the {compared.vectors_of}."
+    heads = [metric_title(name) for name in beyond]
+    table = Table(("", "coverage", "Gini", *heads, "mean popularity rank"), tuple(rows), caption)
     drawn = {**mean_ranks, HELD_OUT: target_rank}
     picture = Picture(
         "popularity_bias",
