@@ -155,85 +155,104 @@ class LogForm:
 
 BY_DAY = {"time_format": "%m/%d/%y"}
 PLACES = ["user", "item", "category", "behavior", "timestamp"]
-TAOBAO = {"view": "pv", "addtocart": "cart", "transaction": "buy"}
 
 FORMS = {
-    "MovieLens-1M": LogForm(text("ratings.dat", "{u}::{i}::{r}::{t}"), notes=("'::'", "places")),
-    "MovieLens-100K": LogForm(text("u.data", "{u}\t{i}\t{r}\t{t}"), notes=("places",)),
-    "MovieLens-25M": LogForm(text("ratings.csv", "{u},{i},{r}.0,{t}", "userId,movieId,rating,timestamp")),
-    "two bars": LogForm(text("log.txt", "{u}||{i}||{r}||{t}"), notes=("'||'",)),
-    "bars and a tilde, said": LogForm(
+    "MovieLens-1M's `ratings.dat`: `::` between fields, no header": LogForm(text("ratings.dat", "{u}::{i}::{r}::{t}"), notes=("'::'", "places")),
+    "MovieLens-100K's `u.data`: tabs, no header": LogForm(text("u.data", "{u}\t{i}\t{r}\t{t}"), notes=("places",)),
+    "MovieLens-25M's `ratings.csv`: `userId,movieId,rating,timestamp`": LogForm(text("ratings.csv", "{u},{i},{r}.0,{t}", "userId,movieId,rating,timestamp")),
+    r"`\|\|` between fields, no header": LogForm(text("log.txt", "{u}||{i}||{r}||{t}"), notes=("'||'",)),
+    r"`\|~\|` between fields": LogForm(
         text("log.txt", "{u}|~|{i}|~|{r}|~|{t}", "user|~|item|~|rating|~|timestamp"),
         {"separator": "|~|"},
     ),
-    "Book-Crossing": LogForm(
+    "Book-Crossing: semicolons, quotation marks, Latin-1, `User-ID`, `ISBN`, `Book-Rating`": LogForm(
         text("BX.csv", '"{u}";"{i}";"{r}";"Café"', '"User-ID";"ISBN";"Book-Rating";"Café"', encoding="latin-1"),
         lacks=("times",),
         notes=("cp1252", "ratings from 'Book-Rating'"),
     ),
-    "Last.fm 360K, named": LogForm(
+    "Last.fm 360K: tabs, no header, a column of names between the others": LogForm(
         text("plays.tsv", "{u}\t{i}\tThe {i}\t{r}"),
         {"columns": ["user", "artid", "artname", "plays"]},
         {"item": "artid"},
         lacks=("times",),
         notes=("ratings from 'plays'",),
     ),
-    "Gowalla's check-ins, by numbers": LogForm(
+    "Gowalla's check-ins: five columns without a header": LogForm(
         text("checkins.txt", "{u}\t{d:%Y-%m-%dT%H:%M:%SZ}\t30.2\t-97.7\t{i}"),
         how={"user": "1", "timestamp": "2", "item": "5"},
         lacks=("ratings",),
     ),
-    "gzip": LogForm(text("log.csv.gz", "{u},{i},{r},{t}", "user,item,rating,timestamp")),
-    "zstd": LogForm(zst),
-    "Amazon's reviews": LogForm(
+    "a CSV in `.gz`": LogForm(text("log.csv.gz", "{u},{i},{r},{t}", "user,item,rating,timestamp")),
+    "a CSV in `.zst`": LogForm(zst),
+    "Amazon's reviews: lines of JSON in `.json.gz`, with lists among the values": LogForm(
         text(
             "reviews.json.gz",
             '{{"reviewerID": "{u}", "asin": "{i}", "helpful": [0, 0], "overall": {r}.0, "unixReviewTime": {t}}}',
         ),
         notes=("items from 'asin'",),
     ),
-    "JSON lines": LogForm(
+    "lines of JSON (`.jsonl`, `.ndjson`), ratings as texts": LogForm(
         text("log.ndjson", '{{"user_id": {u}, "business_id": "{i}", "stars": "{r}", "date": "{d:%Y-%m-%d %H:%M}"}}')
     ),
-    "one array of JSON": LogForm(array),
-    "Feather": LogForm(feather),
-    "a stream of Arrow": LogForm(stream),
-    "partitions of Hive": LogForm(hive, notes=("columns from the names of folders: date",)),
-    "a pattern": LogForm(pattern, notes=("2 files, plays-1.parquet to plays-2.parquet",)),
-    "Spark's CSV": LogForm(spark_csv, notes=("2 files, part-00000-77aa-c000.csv",)),
-    "Parquet of texts": LogForm(texts_alone),
-    "capital letters and blanks": LogForm(
+    "one array of JSON objects (`.json`)": LogForm(array),
+    "Feather, or Arrow IPC": LogForm(feather),
+    "a stream of Arrow IPC, as Hugging Face's `datasets` writes it (`.arrow`)": LogForm(stream),
+    "a folder of Parquet parts in partitions (`date=2024-01-31/part-0.parquet`)": LogForm(hive, notes=("columns from the names of folders: date",)),
+    "some files of a folder, of different types: `plays-*.parquet`": LogForm(pattern, notes=("2 files, plays-1.parquet to plays-2.parquet",)),
+    "a folder of CSV parts as Spark writes it, with `_SUCCESS` and checksums": LogForm(spark_csv, notes=("2 files, part-00000-77aa-c000.csv",)),
+    "Parquet in which everything is a text": LogForm(texts_alone),
+    "names in capital letters, with blanks around them and around the values": LogForm(
         text("LOG.CSV", "{u}, {i} ,{r} , {t}", " USER_ID , ITEM , RATING,  TimeStamp "),
     ),
-    "RetailRocket's events": LogForm(
+    "RetailRocket's `events.csv`: view, addtocart, transaction": LogForm(
         text("events.csv", "{t}000,{u},{k},{i},", "timestamp,visitorid,event,itemid,transactionid"),
         how={"events": WEIGHTS},
         notes=("rows by kind of event: view", "(weight 3)"),
     ),
-    "Taobao's behaviour": LogForm(
+    "Taobao's `UserBehavior.csv`: kinds of events, no header": LogForm(
         text("UserBehavior.csv", "{u},{i},7,{k},{t}"),
         {"columns": PLACES},
         {"events": WEIGHTS},
     ),
-    "decimal commas": LogForm(
+    "decimal commas, semicolons": LogForm(
         text("log.csv", "{u};{i};{r},0;{t}", "user;item;rating;time"), notes=("','",)
     ),
-    "marks between thousands": LogForm(
+    "`1.234,50`": LogForm(
         text("log.csv", "{u};{i};{r}.000,00;{t}", "user;item;plays;time"),
         notes=("numbers written as 1.234,5",),
     ),
-    "dates as in the USA": LogForm(
+    "dates of two digits for the year (`01/31/20`), names of two words": LogForm(
         text("log.csv", "{u},{i},{r},{d:%m/%d/%y}", "Customer ID,Product ID,Rating,Order Date"), how=BY_DAY
     ),
-    "lines that end in CR, and comments": LogForm(
+    "blanks between fields, a comment above, lines that end in CR LF": LogForm(
         text("log.txt", "{u} {i} {r} {t}", "# exported\nuser item rating timestamp", end="\r\n")
     ),
-    "pandas": LogForm(
+    "a pandas frame": LogForm(
         lambda folder: pd.DataFrame(frame(user="customer_id", item="sku").to_dict(as_series=False))
     ),
-    "Polars, lazy": LogForm(lambda folder: frame(user="uid").lazy()),
-    "a CSR matrix": LogForm(matrix, lacks=("times",)),
+    "a Polars frame, eager or lazy": LogForm(lambda folder: frame(user="uid").lazy()),
+    "a CSR matrix of users x items": LogForm(matrix, lacks=("times",)),
 }  # fmt: skip
+
+
+def keys_of(form: LogForm) -> str:
+    """Writes the keys of a form as one sets them."""
+    tables = (("data", form.data), ("data.interactions", form.how))
+    written = []
+    for table, keys in tables:
+        for key, value in keys.items():
+            text = json.dumps(value).replace("|", "\\|")
+            if isinstance(value, dict):
+                text = "{" + ", ".join(f"{kind}={weight:g}" for kind, weight in value.items()) + "}"
+            written.append(f"`{table}.{key}={text}`")
+    return ", ".join(written)
+
+
+def test_the_page_has_these_forms() -> None:
+    """The table of logs is this one."""
+    page = Path(__file__).parents[2] / "docs" / "data.md"
+    rows = [f"| {name} | {keys_of(form)} |".replace("|  |", "| |") for name, form in FORMS.items()]
+    assert "\n".join(["| you have | keys |", "|---|---|", *rows]) in page.read_text()
 
 
 def opened(form: LogForm, folder: Path, **more: Any) -> Dataset:
@@ -258,7 +277,7 @@ def expected_weights(form: LogForm) -> dict[tuple[int, int], float]:
         return {(user, item): 1.0 for user, item, _, _ in ROWS}
     if "events" in form.how:
         return {(user, item): WEIGHTS[KINDS[rating]] for user, item, rating, _ in ROWS}
-    scale = 1000.0 if form is FORMS["marks between thousands"] else 1.0
+    scale = 1000.0 if form is FORMS["`1.234,50`"] else 1.0
     return {(user, item): scale * rating for user, item, rating, _ in ROWS}
 
 
