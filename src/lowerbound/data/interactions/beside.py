@@ -11,7 +11,8 @@ from ..files.limits import refuse_bomb
 from ..files.tables import scan_parquet, text_bytes
 from ..files.texts import TEXTS, is_text, scan_texts
 from .columns import find_named, find_usual
-from .logs import find_log_dialect, guarded
+from .forms import guarded
+from .logs import find_log_dialect
 
 if TYPE_CHECKING:
     from polars import DataFrame
