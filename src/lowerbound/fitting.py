@@ -21,6 +21,7 @@ from lightning_fabric import Fabric
 
 from . import __version__, anomalies
 from .data import Dataset, Examples, Items, named_sets
+from .data.interactions.folders import absolute_pattern, matches
 from .data.interactions.origin import describe_origin, tell_changed
 from .data.interactions.stored import holds_split, write_split
 from .data.memory import DataSource, InMemory, is_in_memory, source_text
@@ -256,6 +257,8 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
     paths = {}
     if source not in named_sets() and exists(Path(source)):
         paths["data.source"] = str(Path(source).resolve())
+    elif matches(source):
+        paths["data.source"] = absolute_pattern(source)
     how = complete.data.interactions
     if how is not None and how.users is not None:  # the run reads it again
         paths["data.interactions.users"] = str(expand_home(how.users).resolve())
