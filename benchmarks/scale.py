@@ -3,7 +3,7 @@ and one log of a million users with 200,000 items from end to end.
 
     python benchmarks/scale.py [--parts rank scatter index whole] [--threads N] [--folder DIR]
         [--users 1000000] [--items 200000] [--interactions 20] [--shards 32] [--most-shards 8]
-        [--steps 100] [--nice 10]
+        [--nice 10]
 
 Each figure is of a process of its own, whose peak memory is what the system says of it. Seconds of
 `rank`, `scatter` and `index` are those of the processor, so that neighbours count less; start them
@@ -11,8 +11,8 @@ with --threads 1. `rank` and
 `index` take models with random weights, of the sizes that the published models have (600 hidden
 units), since what a product costs does not hang on its factors; `index` also the model of `whole`,
 if that was fitted, since what an index finds does. `whole` draws a log by seeds, fits a small model
-for a few steps, and recommends to its users in shards: to all of them, or to those of the first
-`--most-shards` shards. Writes results/scale.json, and keeps there what it does not measure anew.
+by sampled items in one epoch, and recommends to its users in shards: to all of them, or to the part
+--most-shards of --shards. Writes results/scale.json, and keeps there what it does not measure anew.
 """
 
 import argparse
@@ -228,7 +228,6 @@ def whole(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "items": options.items,
         "rows": rows,
         "seconds_to_draw": time.perf_counter() - started,
-        "steps": options.steps,
     }
     settings = {
         "data.validation": 500,
@@ -237,7 +236,8 @@ def whole(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "model.latent": [32],
         "model.network.hidden": [64],
         "training.epochs": 1,
-        "training.steps": options.steps,
+        "training.batch_size": 2000,
+        "training.sampled_items": 4096,
         "report.write": False,
     }
     run = folder / "run"
@@ -294,7 +294,8 @@ def main() -> None:
         results["whole"] = whole(options, folder)
         print(json.dumps(results["whole"]), file=sys.stderr, flush=True)
     if "index" in options.parts:
-        results["index"] = [apart("index", options, items=20_000, users=500)]
+        sizes = (20_000, 200_000)
+        results["index"] = [apart("index", options, items=size, users=500) for size in sizes]
         if (folder / "run").exists():
             asked = {"items": 0, "users": 500, "run": str(folder / "run")}
             results["index"].append(apart("index", options, **asked))
@@ -308,7 +309,6 @@ def _options() -> argparse.Namespace:
     options.add_argument("--users", type=int, default=1_000_000)
     options.add_argument("--items", type=int, default=200_000)
     options.add_argument("--interactions", type=int, default=20)
-    options.add_argument("--steps", type=int, default=100)
     options.add_argument("--shards", type=int, default=32)
     options.add_argument("--most-shards", type=int, default=32)
     options.add_argument("--nice", type=int, default=10)
