@@ -66,6 +66,7 @@ from .training import Fit, Follower, State
 from .training.blending import Chosen, choose_partner, refit_partner, refuse_unfit_blend
 from .training.checkpoint import latest_checkpoint
 from .training.follower import NOBODY
+from .training.sampling import sample_items
 from .training.validation import measure_test
 
 MAY_CHANGE_ON_RESUME = (
@@ -653,6 +654,8 @@ def open_session(
         start_at_factors(model, dataset, recipe.training.seed)
     if recipe.model.output_bias == "data":
         model.start_at(torch.from_numpy(dataset.train.mean()))
+    if recipe.training.sampled_items is not None:
+        sample_items(model, dataset, recipe.training.sampled_items)
     shows_progress = progress and fabric.is_global_zero
     return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress, held)
 
