@@ -1,5 +1,6 @@
 """The text that the commands print for people."""
 
+import math
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -39,8 +40,11 @@ def bound_row(split: str, measures: dict[str, Any]) -> str:
     likelihood = plain_number(measures["log_likelihood_term"])
     objective = plain_number(measures["objective"])
     rates = " ".join(map(plain_number, measures["rate"]))
+    if measures["elbo"] == -math.inf:
+        elbo = "no bound"  # that of an autoencoder, whose codes have no density
+        rates = ""
     values = f"{elbo:>10}{likelihood:>15}{objective:>11}"
-    return f"{split:<17}{values}  {rates}"
+    return f"{split:<17}{values}  {rates}".rstrip()
 
 
 def ranking_table(splits: dict[str, dict[str, float]]) -> list[str]:
