@@ -20,6 +20,7 @@ from lowerbound.recommend import Recommender, calibration, rerank
 from lowerbound.recommend.expressions import holds
 from lowerbound.recommend.people import nearest_codes
 from lowerbound.recommend.rerank import Groups, Spread, best_spread
+from lowerbound.report.sections.recommender import probabilities
 
 FILMS = 60
 GENRES = ("Comedy", "Drama|Romance", "Horror", "Comedy|Romance", "")
@@ -455,6 +456,9 @@ def test_probabilities_of_a_run_are_kept(films, folder, command):
     lines = command("recommend", folder, "--history", "0", "--probabilities")[1].splitlines()
     assert lines[0].split()[-1] == "probability"
     assert lines[-1].startswith("probability that the next interaction is with the item; calibrat")
+    section = probabilities(films.run, None)
+    assert len(section.tables[0].rows) == 10
+    assert section.sentences == (f"{films.calibration.sentence}.",)
     kept = (folder / "calibration.json").read_text()
     for damage in ('"knots": "x"', '"values": [2.0]', '"facts": 3'):
         name = damage.split(":")[0]
@@ -463,6 +467,7 @@ def test_probabilities_of_a_run_are_kept(films, folder, command):
         assert (code, err.count("\n")) == (2, 1)
         assert "calibration.json holds no calibration" in err
     (folder / "calibration.json").unlink()
+    assert probabilities(films.run, None) is None
 
 
 # Mistakes

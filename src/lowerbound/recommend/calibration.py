@@ -39,6 +39,9 @@ LEAST_USERS = 20
 BINS = 10
 """The measured items are parted into so many groups of equal size, by their probabilities."""
 
+GROUP = ("items", "probability", "next")
+"""What is measured of each of these groups, see `measure`."""
+
 Scores = Callable[[History], np.ndarray]
 """It scores all items for some users, (B, I) float32, minus infinity for those that they have."""
 
@@ -115,16 +118,17 @@ class Calibration:
                 dict(content["facts"]),
             )
             found.refuse_unfit()
-            _ = found.sentence
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} holds no calibration: {one_line(error, 160)}") from None
         return found
 
     def refuse_unfit(self) -> None:
-        """Refuses what is no monotone map to probabilities.
+        """Refuses what is no rising map to probabilities with the facts that are told of it.
 
         Raises:
-            ValueError: says why.
+            KeyError: a fact is missing.
+            TypeError: a fact is of another kind.
+            ValueError: says what else is wrong.
         """
         if self.knots.ndim != 1 or self.knots.shape != self.values.shape or not len(self.knots):
             raise ValueError("knots and values have no equal lengths")
@@ -132,6 +136,10 @@ class Calibration:
         is_probable = (self.values >= 0).all() and (self.values <= 1).all()
         if not is_map or not is_probable or not (np.diff(self.values) >= 0).all():
             raise ValueError("the map does not rise from 0 to 1")
+        _ = self.sentence  # it has the numbers that it needs
+        for group in self.facts.get("table", ()):
+            if not all(isinstance(group[name], int | float) for name in GROUP):
+                raise ValueError("a group of its table has no numbers")
 
 
 def digest_of_weights(folder: Path) -> str:
@@ -143,6 +151,17 @@ def digest_of_weights(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def kept_calibration(folder: Path) -> Calibration | None:
+    """Reads the calibration that a run keeps; None where it has none of its weights.
+
+    Raises:
+        RunError: the file holds none.
+    """
+    if not is_file(within(folder, FILE)):
+        return None
+    return Calibration.read(folder, digest_of_weights(folder))
 
 
 def log_shares(scores: np.ndarray) -> np.ndarray:
