@@ -22,12 +22,12 @@ import numpy as np
 from ...errors import DataError, one_line
 from ..files.dialect import MISSING
 from .columns import Columns
-from .ids import encode
 from .logs import RawLog, guarded, join_parts
+from .packing import HALF, Pairs, Rows, halves, merge, read_rows, spans
 from .times import times_as_numbers
 
 if TYPE_CHECKING:
-    from polars import DataFrame, LazyFrame
+    from polars import LazyFrame
 
 LONGEST_TEXT = 2**10
 """The text of an id or of a time may have this many bytes."""
@@ -43,10 +43,11 @@ class Log:
         name: the source as it appears in messages.
         users: (U,) ids, ascending.
         items: (I,) ids, ascending.
-        user: (n,) int64.
-        item: (n,) int64.
-        weight: (n,) float64.
-        time: (n,), or None where there are no timestamps or nobody asked for them.
+        user: (n,) int32.
+        item: (n,) int32.
+        weight: (n,) float32, or None where every interaction counts 1.
+        time: (n,), or None where there are no timestamps or nobody asked for them. They may be
+            counted from any moment.
         part: (n,), where the source brings its own parts: 0 train, 1 valid, 2 test. Else None.
         order: (n,) the positions of the interactions in the order in which draws see them; None
             where they see them as they stand.
@@ -59,7 +60,7 @@ class Log:
     items: np.ndarray
     user: np.ndarray
     item: np.ndarray
-    weight: np.ndarray
+    weight: np.ndarray | None = None
     time: np.ndarray | None = None
     part: np.ndarray | None = None
     order: np.ndarray | None = None
@@ -97,11 +98,14 @@ class Log:
         part = self.part
         if part is not None:
             part = part[rows]
+        weight = self.weight
+        if weight is not None:
+            weight = weight[rows]
         return replace(
             self,
             user=self.user[rows],
             item=self.item[rows],
-            weight=self.weight[rows],
+            weight=weight,
             time=time,
             part=part,
             order=None,
@@ -126,11 +130,20 @@ class Log:
                 f"{self.name} holds no interactions that are kept: {describe_counts(self.facts)}"
             )
         kept = self.select(mask)
-        user_positions, user = np.unique(kept.user, return_inverse=True)
-        item_positions, item = np.unique(kept.item, return_inverse=True)
-        users = self.users[user_positions]
-        items = self.items[item_positions]
-        return replace(kept, users=users, items=items, user=user, item=item)
+        has_user = np.bincount(kept.user, minlength=len(self.users)) > 0
+        has_item = np.bincount(kept.item, minlength=len(self.items)) > 0
+        return replace(
+            kept,
+            users=self.users[has_user],
+            items=self.items[has_item],
+            user=_renumber(has_user)[kept.user],
+            item=_renumber(has_item)[kept.item],
+        )
+
+
+def _renumber(is_kept: np.ndarray) -> np.ndarray:
+    """Returns for each position its position among those that are kept, (n,) int32."""
+    return np.cumsum(is_kept, dtype=np.int32) - np.int32(1)
 
 
 def describe_counts(facts: dict[str, Any]) -> str:
@@ -216,45 +229,52 @@ def _mark_missing_ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
     return frame
 
 
-def _note_words(ids: np.ndarray, codes: np.ndarray, plural: str) -> tuple[str, ...]:
-    """Notes how many rows have an id that is a word for a missing value, and is kept as an id.
-
-    Args:
-        ids: the distinct ids, (U,).
-        codes: for each row the position of its id, (n,).
-        plural: what they are ids of.
-    """
-    if ids.dtype != object:
-        return ()
-    words = sorted(set(ids.tolist()) & set(MISSING))
-    if not words:
-        return ()
-    positions = [int(np.flatnonzero(ids == word)[0]) for word in words]
-    rows = int(np.isin(codes, positions).sum())
-    shown = ", ".join(map(repr, words))
-    note = (
-        f"rows of {plural} called {shown}, which count as any other id: {rows:,}; where they are "
-        f"missing ones drop these rows, in a text by data.missing=[{shown}]"
-    )
-    return (note,)
+def _note_words(rows: Rows) -> tuple[str, ...]:
+    """Notes how many rows have an id that is a word for a missing value, and is kept as an id."""
+    notes: tuple[str, ...] = ()
+    for ids, positions_of, plural in (
+        (rows.users, rows.user, "users"),
+        (rows.items, rows.item, "items"),
+    ):
+        words: list[str] = []
+        if ids.dtype == object:
+            words = sorted(set(ids.tolist()) & set(MISSING))
+        if words:
+            places = [int(np.flatnonzero(ids == word)[0]) for word in words]
+            count = int(np.isin(positions_of(), places).sum())
+            shown = ", ".join(map(repr, words))
+            note = (
+                f"rows of {plural} called {shown}, which count as any other id: {count:,}; where "
+                f"they are missing ones drop these rows, in a text by data.missing=[{shown}]"
+            )
+            notes += (note,)
+    return notes
 
 
 def _collect_rows(
-    frame: "LazyFrame", threshold: float | None, name: str
-) -> "tuple[DataFrame, dict[str, int]]":
+    frame: "LazyFrame", threshold: float | None, name: str, needs_rating: bool, needs_part: bool
+) -> tuple[Rows, dict[str, int]]:
     """Collects the rows with ids and with a rating of at least the threshold, and the counts.
 
     Without ratings every rating is 1.
 
+    Args:
+        frame: all rows.
+        threshold: see `clean`.
+        name: the source as it appears in messages.
+        needs_rating: whether the ratings are weights.
+        needs_part: whether the source brings parts.
+
     Raises:
-        DataError: a rating is missing, negative, NaN or infinite.
+        DataError: a rating is missing, negative, NaN or infinite, or no row is left.
     """
     import polars
     from polars import col
 
+    schema = frame.collect_schema()
     present = col("user").is_not_null() & col("item").is_not_null()
     rating = polars.lit(1.0)
-    if "rating" in frame.collect_schema().names():
+    if "rating" in schema:
         rating = col("rating").cast(polars.Float64)
     valid = (rating.is_finite() & (rating >= 0)).fill_null(False)
     low = polars.lit(False)
@@ -269,68 +289,64 @@ def _collect_rows(
     for key, mask in masks.items():
         number = mask.cast(polars.Int64).sum()
         sums.append(number.alias(key))
-    counts = frame.select(sums).collect(engine="streaming").row(0, named=True)
-    if counts["bad"]:
+    found = frame.select(sums + spans(schema)).collect(engine="streaming").row(0, named=True)
+    if found["bad"]:
         raise DataError(
-            f"{name} has {counts['bad']} ratings that are missing, negative, NaN or infinite; "
+            f"{name} has {found['bad']} ratings that are missing, negative, NaN or infinite; "
             "allowed: 0 and above"
         )
-    rated = frame.with_columns(rating.alias("rating"))
-    kept = rated.filter(present & ~low).collect(engine="streaming")
-    facts = {key: int(counts[key]) for key in ("read", "missing_ids", "below_threshold")}
-    return kept, facts
+    facts = {key: int(found[key]) for key in ("read", "missing_ids", "below_threshold")}
+    count = facts["read"] - facts["missing_ids"] - facts["below_threshold"]
+    if not count:
+        counts = describe_counts(facts) or "it is empty"
+        raise DataError(f"{name} holds no interactions that are kept: {counts}")
+    columns = [col("user"), col("item")]
+    if needs_rating:
+        columns.append(rating.alias("rating"))
+    if "time" in schema:
+        columns.append(col("time"))
+    if needs_part:
+        columns.append(col("part"))
+    kept = frame
+    if count < facts["read"]:
+        kept = frame.filter(present & ~low)
+    return read_rows(kept.select(columns), count, found), facts
 
 
-def _merge_duplicates(log: Log, keeps_order: bool) -> Log:
-    """Sorts a log by user and item, and merges the rows of each pair by rule 3.
+def _merge_rows(rows: Rows, time: np.ndarray | None, keeps_order: bool) -> Pairs:
+    """Sorts rows by user and item, and merges those of each pair by rule 3; the rows are gone."""
+    keys = rows.keys
+    weight = rows.weight
+    part = rows.part
+    rows.keys = np.empty(0, np.int64)
+    rows.weight = None
+    return merge(keys, weight, time, part, keeps_order)
 
-    Args:
-        log: its rows as they come from the source.
-        keeps_order: whether draws see the interactions in the order of the source, each pair at the
-            place of its first row. Else they see them in the order of parts, users and items.
+
+def _order_of(pairs: Pairs) -> np.ndarray | None:
+    """Returns the order in which draws see the pairs: that of their first rows, or of parts, users
+    and items; None where the last is that in which they stand.
     """
-    parts = log.part
-    if parts is None:
-        parts = np.zeros(len(log), np.uint8)
-    pairs = log.user * len(log.items) + log.item
-    # Rows of one pair ascend by weight, since the rounding of a sum depends on its order.
-    by_pair = np.lexsort((log.weight, parts, pairs))
-    pairs = pairs[by_pair]
-    parts = parts[by_pair]
-    starts = np.flatnonzero(np.r_[True, pairs[1:] != pairs[:-1]])
-    log.facts["duplicates"] = len(log) - len(starts)
-    # Only the rows in the first part that has a pair count.
-    counts = np.diff(np.r_[starts, len(pairs)])
-    counted = parts == np.repeat(parts[starts], counts)
-    with np.errstate(over="ignore"):  # a sum that is infinite is refused with those beyond float32
-        weight = np.add.reduceat(log.weight[by_pair] * counted, starts)
-    time = None
-    if log.time is not None:
-        times = log.time[by_pair]
-        times[~counted] = times.max()
-        time = np.minimum.reduceat(times, starts)
-    part = None
-    if log.part is not None:
-        part = parts[starts]
-    order = None
-    if keeps_order:
-        order = np.argsort(np.minimum.reduceat(by_pair, starts))
-    elif part is not None:
-        order = np.argsort(part, kind="stable")
-    first = by_pair[starts]
-    return replace(
-        log,
-        user=log.user[first],
-        item=log.item[first],
-        weight=weight,
-        time=time,
-        part=part,
-        order=order,
-    )
+    if pairs.first is not None:
+        return np.argsort(pairs.first)
+    if pairs.part is not None:
+        return np.argsort(pairs.part, kind="stable")
+    return None
+
+
+def _narrowed(time: np.ndarray) -> np.ndarray:
+    """Returns times in half of the memory where they are whole numbers that lie close together.
+
+    They are counted from the earliest then, for only their order is of use.
+    """
+    if time.dtype != np.int64 or int(time.max()) - int(time.min()) >= 2**32:
+        return time
+    return (time - time.min()).astype(np.uint32)
 
 
 def _float32_weights(log: Log) -> np.ndarray:
     """Returns the weights as the model sees them, (n,) float32. DataError for weights beyond it."""
+    assert log.weight is not None
     largest = float(np.finfo(np.float32).max)
     beyond = int((log.weight > largest).sum())
     if beyond:
@@ -379,43 +395,39 @@ def clean(
             "data.interactions.rating"
         )
     guarded(name, lambda: _refuse_long_texts(frame, schema, name))
+    marked = _mark_missing_ids(frame, schema)
+    has_parts = len(source.parts) > 1
     rows, facts = guarded(
-        name, lambda: _collect_rows(_mark_missing_ids(frame, schema), threshold, name)
+        name, lambda: _collect_rows(marked, threshold, name, not binary, has_parts)
     )
-    if not len(rows):
-        counts = describe_counts(facts) or "it is empty"
-        raise DataError(f"{name} holds no interactions that are kept: {counts}")
-    users, user = guarded(name, lambda: encode(rows["user"]))
-    items, item = guarded(name, lambda: encode(rows["item"]))
-    notes += _note_words(users, user, "users") + _note_words(items, item, "items")
+    notes += _note_words(rows)
     time = None
-    if "time" in rows.columns:
+    if rows.time is not None:
         form = columns.time_format
-        time, how_times = guarded(name, lambda: times_as_numbers(rows["time"], name, form))
+        time, how_times = guarded(name, lambda: times_as_numbers(rows.time, name, form))
+        time = _narrowed(time)
+        rows.time = None
         notes += how_times
-    part = None
-    if len(source.parts) > 1:
-        part = rows["part"].to_numpy()
-    weight = np.ones(len(rows))
-    if not binary:
-        weight = rows["rating"].to_numpy()
+    pairs = _merge_rows(rows, time, source.keeps_order)
+    facts["duplicates"] = pairs.duplicates
     log = Log(
         name,
-        users,
-        items,
-        user,
-        item,
-        weight,
-        time,
-        part,
+        rows.users,
+        rows.items,
+        halves(pairs.keys, HALF),
+        halves(pairs.keys, 0),
+        pairs.weight,
+        pairs.time,
+        pairs.part,
+        _order_of(pairs),
         facts=facts,
         notes=source.notes + notes,
     )
-    log = _merge_duplicates(log, source.keeps_order)
-    if binary:
-        log = replace(log, weight=np.ones(len(log)))
-    else:
-        is_zero = _float32_weights(log) == 0
+    del pairs
+    if not binary:
+        weights = _float32_weights(log)
+        log = replace(log, weight=weights)
+        is_zero = weights == 0
         if is_zero.any():
             facts["zero_weights"] = int(is_zero.sum())
             log = log.keep(~is_zero)

@@ -101,7 +101,7 @@ def split_log(
     else:
         split = _split_for_run(source, how, held_out, items, other)
     log = split.log
-    parts = cut(_matrix_of(log), split.assigned)
+    parts = cut(_matrix_of(log), split.assigned, log.weight is None)
     train = parts.train.history
     is_fit = schema is None
     schema = _make_schema(source.name, train, how, schema)
@@ -186,7 +186,7 @@ def _map_to_catalogue(log: Log, items: Items) -> Log:
     log.facts["unknown_items"] = int(is_unknown.sum())
     kept = log.select(~is_unknown[log.item])
     notes = log.notes + _note_left_out(log)
-    mapped = replace(kept, items=items.ids, item=columns[kept.item], notes=notes)
+    mapped = replace(kept, items=items.ids, item=columns[kept.item].astype(np.int32), notes=notes)
     return mapped.sorted()
 
 
@@ -217,7 +217,9 @@ def _matrix_of(log: Log) -> "csr_matrix":
     shape = (len(log.users), len(log.items))
     offsets = np.zeros(len(log.users) + 1, np.int64)
     np.cumsum(np.bincount(log.user, minlength=len(log.users)), out=offsets[1:])
-    weights = log.weight.astype(np.float32, copy=False)
+    weights = log.weight
+    if weights is None:
+        weights = np.ones(len(log), np.float32)
     return csr_matrix((weights, log.item, offsets), shape=shape)
 
 

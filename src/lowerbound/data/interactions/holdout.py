@@ -396,7 +396,7 @@ def split_strong(log: Log, held_out: HeldOut) -> Split:
 def _drop_items(log: Log, is_known: np.ndarray) -> Log:
     """Drops the items that are not known, a mask (I,); all users stay."""
     kept = log.select(is_known[log.item])
-    new_columns = np.cumsum(is_known) - 1
+    new_columns = np.cumsum(is_known, dtype=np.int32) - np.int32(1)
     return replace(kept, items=log.items[is_known], item=new_columns[kept.item])
 
 
