@@ -15,6 +15,7 @@ What comes of it depends on the rows, and not on their order.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from ...errors import DataError, one_line
 from ..files.dialect import MISSING
 from .columns import Columns
 from .logs import RawLog, guarded, join_parts
-from .packing import HALF, Pairs, Rows, halves, merge, read_rows, spans
+from .packing import HALF, Pairs, Rows, count, halves, merge, read_rows, spans
 from .times import times_as_numbers
 
 if TYPE_CHECKING:
@@ -73,11 +74,11 @@ class Log:
 
     def count_by_user(self, mask: np.ndarray) -> np.ndarray:
         """Counts the interactions of each user in a mask (n,), (U,) int64."""
-        return np.bincount(self.user[mask], minlength=len(self.users))
+        return count(self.user, len(self.users), mask)
 
     def count_by_item(self, mask: np.ndarray) -> np.ndarray:
         """Counts the interactions of each item in a mask (n,), (I,) int64."""
-        return np.bincount(self.item[mask], minlength=len(self.items))
+        return count(self.item, len(self.items), mask)
 
     def select(self, mask: np.ndarray) -> "Log":
         """Selects the interactions of a mask (n,); all users and items stay."""
@@ -130,8 +131,8 @@ class Log:
                 f"{self.name} holds no interactions that are kept: {describe_counts(self.facts)}"
             )
         kept = self.select(mask)
-        has_user = np.bincount(kept.user, minlength=len(self.users)) > 0
-        has_item = np.bincount(kept.item, minlength=len(self.items)) > 0
+        has_user = count(kept.user, len(self.users)) > 0
+        has_item = count(kept.item, len(self.items)) > 0
         return replace(
             kept,
             users=self.users[has_user],
@@ -241,10 +242,10 @@ def _note_words(rows: Rows) -> tuple[str, ...]:
             words = sorted(set(ids.tolist()) & set(MISSING))
         if words:
             places = [int(np.flatnonzero(ids == word)[0]) for word in words]
-            count = int(np.isin(positions_of(), places).sum())
+            named = int(np.isin(positions_of(), places).sum())
             shown = ", ".join(map(repr, words))
             note = (
-                f"rows of {plural} called {shown}, which count as any other id: {count:,}; where "
+                f"rows of {plural} called {shown}, which count as any other id: {named:,}; where "
                 f"they are missing ones drop these rows, in a text by data.missing=[{shown}]"
             )
             notes += (note,)
@@ -296,8 +297,8 @@ def _collect_rows(
             "allowed: 0 and above"
         )
     facts = {key: int(found[key]) for key in ("read", "missing_ids", "below_threshold")}
-    count = facts["read"] - facts["missing_ids"] - facts["below_threshold"]
-    if not count:
+    kept_rows = facts["read"] - facts["missing_ids"] - facts["below_threshold"]
+    if not kept_rows:
         counts = describe_counts(facts) or "it is empty"
         raise DataError(f"{name} holds no interactions that are kept: {counts}")
     columns = [col("user"), col("item")]
@@ -308,19 +309,9 @@ def _collect_rows(
     if needs_part:
         columns.append(col("part"))
     kept = frame
-    if count < facts["read"]:
+    if kept_rows < facts["read"]:
         kept = frame.filter(present & ~low)
-    return read_rows(kept.select(columns), count, found), facts
-
-
-def _merge_rows(rows: Rows, time: np.ndarray | None, keeps_order: bool) -> Pairs:
-    """Sorts rows by user and item, and merges those of each pair by rule 3; the rows are gone."""
-    keys = rows.keys
-    weight = rows.weight
-    part = rows.part
-    rows.keys = np.empty(0, np.int64)
-    rows.weight = None
-    return merge(keys, weight, time, part, keeps_order)
+    return read_rows(kept.select(columns), kept_rows, found), facts
 
 
 def _order_of(pairs: Pairs) -> np.ndarray | None:
@@ -334,6 +325,23 @@ def _order_of(pairs: Pairs) -> np.ndarray | None:
     return None
 
 
+def _read_times(rows: Rows, columns: Columns, name: str) -> tuple[str, ...]:
+    """Reads the times of rows as numbers, in place of those of the source.
+
+    Returns:
+        Sentences on how they were read.
+    """
+    times = rows.times
+    rows.times = None
+    if times is None:
+        return ()
+    read = partial(times_as_numbers, times, name, columns.time_format)
+    time, notes = guarded(name, read)
+    rows.time = _narrowed(time)
+    found: tuple[str, ...] = notes
+    return found
+
+
 def _narrowed(time: np.ndarray) -> np.ndarray:
     """Returns times in half of the memory where they are whole numbers that lie close together.
 
@@ -341,7 +349,9 @@ def _narrowed(time: np.ndarray) -> np.ndarray:
     """
     if time.dtype != np.int64 or int(time.max()) - int(time.min()) >= 2**32:
         return time
-    return (time - time.min()).astype(np.uint32)
+    found = np.empty(len(time), np.uint32)
+    np.subtract(time, time.min(), out=found, casting="unsafe")
+    return found
 
 
 def _float32_weights(log: Log) -> np.ndarray:
@@ -359,7 +369,7 @@ def _float32_weights(log: Log) -> np.ndarray:
 
 def _drop_rare(log: Log, min_user_items: int, min_item_users: int) -> Log:
     """Drops rare items and then rare users, by rule 4."""
-    item_users = np.bincount(log.item, minlength=len(log.items))
+    item_users = count(log.item, len(log.items))
     is_popular = item_users >= min_item_users
     kept = is_popular[log.item]
     is_active = log.count_by_user(kept) >= min_user_items
@@ -401,14 +411,8 @@ def clean(
         name, lambda: _collect_rows(marked, threshold, name, not binary, has_parts)
     )
     notes += _note_words(rows)
-    time = None
-    if rows.time is not None:
-        form = columns.time_format
-        time, how_times = guarded(name, lambda: times_as_numbers(rows.time, name, form))
-        time = _narrowed(time)
-        rows.time = None
-        notes += how_times
-    pairs = _merge_rows(rows, time, source.keeps_order)
+    notes += _read_times(rows, columns, name)
+    pairs = merge(rows, source.keeps_order)
     facts["duplicates"] = pairs.duplicates
     log = Log(
         name,
@@ -423,7 +427,7 @@ def clean(
         facts=facts,
         notes=source.notes + notes,
     )
-    del pairs
+    del rows, pairs  # the memory is needed
     if not binary:
         weights = _float32_weights(log)
         log = replace(log, weight=weights)

@@ -17,6 +17,7 @@ from .history import Items
 from .holdout import Assigned, HeldOut, Split, split_by_rule, split_given
 from .ids import positions
 from .logs import RawLog, guarded
+from .packing import count
 from .parts import ConditionsOf, cut, to_dataset
 from .spec import KIND, Interactions
 from .titles import describe_titles, features_of, names_of, read_titles, titled
@@ -216,7 +217,7 @@ def _matrix_of(log: Log) -> "csr_matrix":
 
     shape = (len(log.users), len(log.items))
     offsets = np.zeros(len(log.users) + 1, np.int64)
-    np.cumsum(np.bincount(log.user, minlength=len(log.users)), out=offsets[1:])
+    np.cumsum(count(log.user, len(log.users)), out=offsets[1:])
     weights = log.weight
     if weights is None:
         weights = np.ones(len(log), np.float32)
@@ -259,7 +260,7 @@ def _make_catalogue(
         named_items = read_titles(path, how.item)
         notes = describe_titles(path, ids, named_items)
     titles, genres = names_of(ids, named_items)
-    popularity = np.bincount(train.indices, minlength=len(ids))
+    popularity = count(train.indices, len(ids))
     features = features_of(ids, named_items)
     return Items(ids, titles, genres, popularity, features), notes
 

@@ -23,7 +23,7 @@ HALF = 32
 LOWER = 2**HALF - 1
 """The lower half of a number."""
 
-CHUNK = 2**20
+CHUNK = 2**21
 """Numbers are worked on in place, this number of them at a time."""
 
 ROWS_OF_NAMES = 2**22
@@ -113,7 +113,8 @@ class Rows:
         users: (U,) the ids of the users, ascending.
         items: (I,) the ids of the items, ascending.
         weight: (n,) float64, or None where every row counts 1.
-        time: the times as the source has them, or None.
+        times: the times as the source has them, or None.
+        time: (n,) the times as numbers, or None.
         part: (n,) uint8, or None where the source brings no parts.
     """
 
@@ -121,7 +122,8 @@ class Rows:
     users: np.ndarray
     items: np.ndarray
     weight: np.ndarray | None = None
-    time: "Series | None" = None
+    times: "Series | None" = None
+    time: np.ndarray | None = None
     part: np.ndarray | None = None
 
     def user(self) -> np.ndarray:
@@ -138,6 +140,25 @@ def halves(keys: np.ndarray, shift: int) -> np.ndarray:
     found = np.empty(len(keys), np.int32)
     for chunk in chunks(len(keys)):
         found[chunk] = (keys[chunk] >> shift) & LOWER
+    return found
+
+
+def count(numbers: np.ndarray, size: int, mask: np.ndarray | None = None) -> np.ndarray:
+    """Counts how often each number stands in an array, (size,) int64.
+
+    NumPy's function makes a copy of 64 bits of all of them first.
+
+    Args:
+        numbers: (n,) from 0 to size - 1.
+        size: how many there are.
+        mask: (n,) which of them are counted; None: all.
+    """
+    found = np.zeros(size, np.int64)
+    for chunk in chunks(len(numbers)):
+        counted = numbers[chunk]
+        if mask is not None:
+            counted = counted[mask[chunk]]
+        found += np.bincount(counted, minlength=size)
     return found
 
 
@@ -158,7 +179,17 @@ def spans(schema: Any) -> "list[Expr]":
         if schema[column].is_integer():
             found.append(col(column).min().alias(f"{column} low"))
             found.append(col(column).max().alias(f"{column} high"))
+    if type_of_times(schema) is not None:
+        found.append(col("time").null_count().alias("time gaps"))
     return found
+
+
+def type_of_times(schema: Any) -> Any:
+    """Returns the NumPy type of times that are numbers of 64 bits; None of others, or of none."""
+    import polars
+
+    types = {polars.Int64: np.int64, polars.Float64: np.float64}
+    return types.get(schema.get("time"))
 
 
 def read_rows(frame: "LazyFrame", count: int, known: dict[str, Any]) -> Rows:
@@ -173,7 +204,8 @@ def read_rows(frame: "LazyFrame", count: int, known: dict[str, Any]) -> Rows:
     Raises:
         ValueError: it has another number of rows.
     """
-    names = frame.collect_schema().names()
+    schema = frame.collect_schema()
+    names = schema.names()
     users = _choose(known, "user", count)
     items = _choose(known, "item", count)
     keys = np.empty(count, np.int64)
@@ -183,7 +215,10 @@ def read_rows(frame: "LazyFrame", count: int, known: dict[str, Any]) -> Rows:
     part = None
     if "part" in names:
         part = np.empty(count, np.uint8)
-    times: list[Series] = []
+    type_of_array = None
+    if not known.get("time gaps"):
+        type_of_array = type_of_times(schema)
+    times = _Times(count, type_of_array)
     start = 0
     for batch in batches_of(frame, _rows_at_once(users, items)):
         place = slice(start, start + len(batch))
@@ -195,12 +230,12 @@ def read_rows(frame: "LazyFrame", count: int, known: dict[str, Any]) -> Rows:
         if part is not None:
             part[place] = batch["part"].to_numpy()
         if "time" in names:
-            times.append(batch["time"])
+            times.add(place, batch["time"])
         start += len(batch)
     if start != count:
         raise ValueError(f"it had {count} rows, and then {start}: is it being written?")
     user_ids, item_ids = _number_again(keys, users, items)
-    return Rows(keys, user_ids, item_ids, weight, _joined(times), part)
+    return Rows(keys, user_ids, item_ids, weight, times.joined(), part=part)
 
 
 def _rows_at_once(users: _Ids, items: _Ids) -> int:
@@ -238,13 +273,37 @@ def _number_again(keys: np.ndarray, users: _Ids, items: _Ids) -> tuple[np.ndarra
     return user_ids, item_ids
 
 
-def _joined(times: "list[Series]") -> "Series | None":
-    """Joins the times of the pieces; None where there are none."""
-    import polars
+class _Times:
+    """The times of a log: those that are 64-bit numbers, without gaps, lie in one array from the
+    start.
 
-    if not times:
+    Args:
+        count: the number of rows, n.
+        dtype: of such numbers; None of other times.
+    """
+
+    def __init__(self, count: int, dtype: Any) -> None:
+        self.array: np.ndarray | None = None
+        if dtype is not None:
+            self.array = np.empty(count, dtype)
+        self.others: list[Series] = []
+
+    def add(self, place: slice, column: "Series") -> None:
+        """Adds the times of some rows."""
+        if self.array is None:
+            self.others.append(column)
+        else:
+            self.array[place] = column.to_numpy()
+
+    def joined(self) -> "Series | None":
+        """Returns all times; None where there are none."""
+        import polars
+
+        if self.array is not None:
+            return polars.Series("time", self.array)
+        if self.others:
+            return polars.concat(self.others, rechunk=True)
         return None
-    return polars.concat(times, rechunk=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,38 +327,25 @@ class Pairs:
     first: np.ndarray | None = None
 
 
-def merge(
-    keys: np.ndarray,
-    weight: np.ndarray | None,
-    time: np.ndarray | None,
-    part: np.ndarray | None,
-    needs_first: bool,
-) -> Pairs:
+def merge(rows: Rows, needs_first: bool) -> Pairs:
     """Sorts rows by user and item, and merges those of each pair.
 
     Of a pair the rows in its first part count: their weights add up, and the earliest of their
     times is its time. The order of the rows changes nothing.
 
     Args:
-        keys: (n,) of the rows. They are sorted in place.
-        weight: (n,) or None.
-        time: (n,) or None.
-        part: (n,), at most 3, or None.
+        rows: of a log. They are used up, so that their memory serves what is made of them.
         needs_first: whether the first row of each pair is asked for.
     """
-    if part is not None:
-        keys <<= 2  # a number of a user has far fewer than 29 bits
-        keys |= part
-    if weight is None and time is None and not needs_first:
-        keys.sort()
-        return _without_repeated(keys, part is not None)
-    if weight is None:
-        order = np.argsort(keys)
-    else:
-        # Rows of one pair ascend by weight, since the rounding of a sum depends on its order.
-        order = np.lexsort((weight, keys))
-    keys.sort()
-    return _merge_others(keys, order, weight, time, part is not None, needs_first)
+    has_part = rows.part is not None
+    if rows.part is not None:
+        rows.keys <<= 2  # a number of a user has far fewer than 29 bits
+        rows.keys |= rows.part
+        rows.part = None
+    if rows.weight is None and rows.time is None and not needs_first:
+        rows.keys.sort()
+        return _without_repeated(rows.keys, has_part)
+    return _merge_others(rows, has_part, needs_first)
 
 
 def _without_repeated(keys: np.ndarray, has_part: bool) -> Pairs:
@@ -327,47 +373,75 @@ def _without_repeated(keys: np.ndarray, has_part: bool) -> Pairs:
     return Pairs(keys[:kept], count - kept, part=part)
 
 
-def _merge_others(
-    keys: np.ndarray,
-    order: np.ndarray,
-    weight: np.ndarray | None,
-    time: np.ndarray | None,
-    has_part: bool,
-    needs_first: bool,
-) -> Pairs:
+def _merge_others(rows: Rows, has_part: bool, needs_first: bool) -> Pairs:
     """Merges the rows of each pair with what belongs to them.
 
     Args:
-        keys: ascending.
-        order: (n,) the row of each key.
-        weight: (n,) of the rows, or None.
-        time: (n,) of the rows, or None.
-        has_part: whether the keys end with the part.
+        rows: of a log, which are used up. Their keys end with the part where there is one.
+        has_part: whether there is one.
         needs_first: whether the first row of each pair is asked for.
     """
-    count = len(keys)
+    keys = rows.keys
+    if rows.weight is None:
+        order = np.argsort(keys)
+    else:
+        # Rows of one pair ascend by weight, since the rounding of a sum depends on its order.
+        order = np.lexsort((rows.weight, keys))
+    keys.sort()
+    if rows.weight is not None:
+        rows.weight = rows.weight[order]
+    if rows.time is not None:
+        rows.time = rows.time[order]
+    if not needs_first:
+        del order
     parts = None
     if has_part:
         parts = (keys & 3).astype(np.uint8)
         keys >>= 2
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+    is_first = np.ones(len(keys), bool)
+    np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
+    starts = np.flatnonzero(is_first)
     is_late = None
     part = None
     if parts is not None:
         part = parts[starts]
-        is_late = parts != np.repeat(part, np.diff(np.r_[starts, count]))
-    if weight is not None:
-        weight = weight[order]
-        if is_late is not None:
-            weight[is_late] = 0
-        with np.errstate(over="ignore"):  # infinite sums are refused with those beyond float32
-            weight = np.add.reduceat(weight, starts)
-    if time is not None:
-        time = time[order]
-        if is_late is not None:
-            time[is_late] = time.max()
-        time = np.minimum.reduceat(time, starts)
+        is_late = parts != np.repeat(part, np.diff(starts, append=len(keys)))
     first = None
     if needs_first:
         first = np.minimum.reduceat(order, starts)
-    return Pairs(keys[starts], count - len(starts), weight, time, part, first)
+    time = _earliest(rows, starts, is_late)
+    weight = _sums(rows, starts, is_late)
+    del starts
+    rows.keys = keys[is_first]
+    return Pairs(rows.keys, len(keys) - len(rows.keys), weight, time, part, first)
+
+
+def _earliest(rows: Rows, starts: np.ndarray, is_late: np.ndarray | None) -> np.ndarray | None:
+    """Returns the earliest time of each pair, and uses up the times.
+
+    Args:
+        rows: in the order of their keys.
+        starts: the first row of each pair.
+        is_late: (n,) which rows do not count; None: all do.
+    """
+    time = rows.time
+    rows.time = None
+    if time is None:
+        return None
+    if is_late is not None:
+        time[is_late] = time.max()
+    found: np.ndarray = np.minimum.reduceat(time, starts)
+    return found
+
+
+def _sums(rows: Rows, starts: np.ndarray, is_late: np.ndarray | None) -> np.ndarray | None:
+    """Returns the sum of the weights of each pair, and uses up the weights; see `_earliest`."""
+    weight = rows.weight
+    rows.weight = None
+    if weight is None:
+        return None
+    if is_late is not None:
+        weight[is_late] = 0
+    with np.errstate(over="ignore"):  # infinite sums are refused with those beyond float32
+        found: np.ndarray = np.add.reduceat(weight, starts)
+    return found

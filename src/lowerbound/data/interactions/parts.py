@@ -152,13 +152,21 @@ def select_entries(
     return csr_matrix((data, indices, new_offsets), shape=(len(counts), matrix.shape[1]))
 
 
+ROWS_AT_ONCE = 2**16
+"""The entries of this number of rows are counted at a time."""
+
+
 def _count_by_row(mask: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Counts the selected entries of each row, (U,)."""
     counts = np.zeros(len(offsets) - 1, np.int64)
-    is_filled = offsets[1:] > offsets[:-1]
-    if is_filled.any():
-        starts = offsets[:-1][is_filled]
-        counts[is_filled] = np.add.reduceat(mask, starts, dtype=np.int64)
+    for start in range(0, len(counts), ROWS_AT_ONCE):
+        bounds = offsets[start : start + ROWS_AT_ONCE + 1]
+        selected = mask[bounds[0] : bounds[-1]]
+        is_filled = bounds[1:] > bounds[:-1]
+        if len(selected):
+            starts = bounds[:-1][is_filled] - bounds[0]
+            found = np.add.reduceat(selected, starts, dtype=np.int64)
+            counts[start : start + ROWS_AT_ONCE][is_filled] = found
     return counts
 
 
