@@ -1,4 +1,4 @@
-"""A log of many millions of rows: the memory and the CPU time of reading, cleaning and splitting it.
+"""A log of many millions of rows: memory and CPU time of reading, cleaning and splitting it.
 
     python benchmarks/large_log.py [--rows 30000000] [--users 1000000] [--catalogue 200000]
         [--splits strong random temporal] [--ids numbers] [--folder DIR]

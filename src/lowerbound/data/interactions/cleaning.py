@@ -47,8 +47,8 @@ class Log:
         user: (n,) int32.
         item: (n,) int32.
         weight: (n,) float32, or None where every interaction counts 1.
-        time: (n,), or None where there are no timestamps or nobody asked for them. They may be
-            counted from any moment.
+        time: (n,), or None where there are no timestamps or nobody asked for them.
+        since: what the times are counted from, in their own unit.
         part: (n,), where the source brings its own parts: 0 train, 1 valid, 2 test. Else None.
         order: (n,) the positions of the interactions in the order in which draws see them; None
             where they see them as they stand.
@@ -65,6 +65,7 @@ class Log:
     time: np.ndarray | None = None
     part: np.ndarray | None = None
     order: np.ndarray | None = None
+    since: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -325,33 +326,27 @@ def _order_of(pairs: Pairs) -> np.ndarray | None:
     return None
 
 
-def _read_times(rows: Rows, columns: Columns, name: str) -> tuple[str, ...]:
+def _read_times(rows: Rows, columns: Columns, name: str) -> tuple[int, tuple[str, ...]]:
     """Reads the times of rows as numbers, in place of those of the source.
 
+    Whole numbers that lie close together take half of the memory, counted from the earliest.
+
     Returns:
-        Sentences on how they were read.
+        What they are counted from, and sentences on how they were read.
     """
     times = rows.times
     rows.times = None
     if times is None:
-        return ()
+        return 0, ()
     read = partial(times_as_numbers, times, name, columns.time_format)
     time, notes = guarded(name, read)
-    rows.time = _narrowed(time)
-    found: tuple[str, ...] = notes
-    return found
-
-
-def _narrowed(time: np.ndarray) -> np.ndarray:
-    """Returns times in half of the memory where they are whole numbers that lie close together.
-
-    They are counted from the earliest then, for only their order is of use.
-    """
+    rows.time = time
     if time.dtype != np.int64 or int(time.max()) - int(time.min()) >= 2**32:
-        return time
-    found = np.empty(len(time), np.uint32)
-    np.subtract(time, time.min(), out=found, casting="unsafe")
-    return found
+        return 0, notes
+    since = int(time.min())
+    rows.time = np.empty(len(time), np.uint32)
+    np.subtract(time, since, out=rows.time, casting="unsafe")
+    return since, notes
 
 
 def _float32_weights(log: Log) -> np.ndarray:
@@ -411,7 +406,8 @@ def clean(
         name, lambda: _collect_rows(marked, threshold, name, not binary, has_parts)
     )
     notes += _note_words(rows)
-    notes += _read_times(rows, columns, name)
+    since, how_times = _read_times(rows, columns, name)
+    notes += how_times
     pairs = merge(rows, source.keeps_order)
     facts["duplicates"] = pairs.duplicates
     log = Log(
@@ -424,6 +420,7 @@ def clean(
         pairs.time,
         pairs.part,
         _order_of(pairs),
+        since,
         facts=facts,
         notes=source.notes + notes,
     )
