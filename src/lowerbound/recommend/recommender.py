@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..data import History, Interactions
 from ..data.interactions.decay import check_half_life, faded
+from ..data.interactions.logs import Writing
 from ..data.interactions.users import users_of_frame
 from ..data.memory import DataSource, source_text, to_frame
 from ..data.opening import open_log
@@ -565,7 +566,9 @@ class Recommender:
         if source is None:
             source = self.run.recipe.data.source
         assert self.run.items is not None
-        log = open_log(source, self.run.recipe.data.text_format(), self.run.items)
+        asked = self.run.recipe.data
+        how = Writing(asked.text_format(), asked.wanted().columns, is_other=data is not None)
+        log = open_log(source, how, self.run.items)
         return faded(history, log, self._how, self.run.items, days)
 
     def similar_users(

@@ -3,7 +3,7 @@
 The rules of cleaning, in this order; each counts what it drops:
 
 1. a row without a user or an item is dropped (`ids` says when two ids are one);
-2. a row whose rating is below the threshold is dropped;
+2. a row whose kind of event does not count, or whose rating is below the threshold, is dropped;
 3. rows of one user with one item become one, at the earliest of their times; its weight is the sum
    of theirs. Where a source brings its own parts, a pair belongs to the first part that has it
    (train, valid, test);
@@ -23,12 +23,14 @@ import numpy as np
 from ...errors import DataError, one_line
 from ..files.dialect import MISSING
 from .columns import Columns
-from .logs import RawLog, guarded, join_parts
+from .events import weigh_events
+from .forms import guarded
+from .logs import RawLog, join_parts
 from .packing import HALF, Pairs, Rows, count, halves, merge, read_rows, spans
 from .times import times_as_numbers
 
 if TYPE_CHECKING:
-    from polars import LazyFrame
+    from polars import Expr, LazyFrame
 
 LONGEST_TEXT = 2**10
 """The text of an id or of a time may have this many bytes."""
@@ -254,65 +256,126 @@ def _note_words(rows: Rows) -> tuple[str, ...]:
 
 
 def _collect_rows(
-    frame: "LazyFrame", threshold: float | None, name: str, needs_rating: bool, needs_part: bool
+    frame: "LazyFrame",
+    threshold: float | None,
+    name: str,
+    *,
+    are_events: bool,
+    needs_rating: bool,
+    needs_part: bool,
 ) -> tuple[Rows, dict[str, int]]:
     """Collects the rows with ids and with a rating of at least the threshold, and the counts.
 
-    Without ratings every rating is 1.
+    Without ratings every rating is 1. The rating of an event is null where its kind does not count.
 
     Args:
         frame: all rows.
         threshold: see `clean`.
         name: the source as it appears in messages.
+        are_events: whether the ratings are those of kinds of events.
         needs_rating: whether the ratings are weights.
         needs_part: whether the source brings parts.
 
     Raises:
-        DataError: a rating is missing, negative, NaN or infinite, or no row is left.
+        DataError: a rating that is kept is negative, or one is missing, NaN or infinite, or no row
+            is left.
     """
     import polars
     from polars import col
 
     schema = frame.collect_schema()
-    present = col("user").is_not_null() & col("item").is_not_null()
     rating = polars.lit(1.0)
     if "rating" in schema:
         rating = col("rating").cast(polars.Float64)
-    valid = (rating.is_finite() & (rating >= 0)).fill_null(False)
-    low = polars.lit(False)
-    if threshold is not None:
-        low = rating < threshold
+    rated = frame.with_columns(rating.alias("rating"))
+    has_ids = col("user").is_not_null() & col("item").is_not_null()
+    present = has_ids
+    if are_events:
+        present = has_ids & col("rating").is_not_null()
+    valid, low = judge_ratings(threshold)
     masks = {
-        "missing_ids": ~present,
+        "missing_ids": ~has_ids,
         "bad": present & ~valid,
         "below_threshold": present & valid & low,
+        "other_events": has_ids & ~present,
     }
     sums = [polars.len().alias("read")]
     for key, mask in masks.items():
         number = mask.cast(polars.Int64).sum()
         sums.append(number.alias(key))
-    found = frame.select(sums + spans(schema)).collect(engine="streaming").row(0, named=True)
+    found = rated.select(sums + spans(schema)).collect(engine="streaming").row(0, named=True)
     if found["bad"]:
         raise DataError(
             f"{name} has {found['bad']} ratings that are missing, negative, NaN or infinite; "
-            "allowed: 0 and above"
+            "allowed: 0 and above, and below it what data.interactions.threshold drops"
         )
     facts = {key: int(found[key]) for key in ("read", "missing_ids", "below_threshold")}
-    kept_rows = facts["read"] - facts["missing_ids"] - facts["below_threshold"]
+    if are_events:
+        facts["other_events"] = int(found["other_events"])
+    dropped_rows = sum(facts.values()) - facts["read"]
+    kept_rows = facts["read"] - dropped_rows
     if not kept_rows:
         counts = describe_counts(facts) or "it is empty"
         raise DataError(f"{name} holds no interactions that are kept: {counts}")
     columns = [col("user"), col("item")]
     if needs_rating:
-        columns.append(rating.alias("rating"))
+        columns.append(col("rating"))
     if "time" in schema:
         columns.append(col("time"))
     if needs_part:
         columns.append(col("part"))
-    kept = frame
-    if kept_rows < facts["read"]:
-        kept = frame.filter(present & ~low)
+    kept = rated
+    if dropped_rows:
+        kept = rated.filter(present & ~low)
     return read_rows(kept.select(columns), kept_rows, found), facts
+
+
+def rate_rows(
+    frame: "LazyFrame", threshold: float | None, columns: Columns, name: str
+) -> "tuple[LazyFrame, float | None, tuple[str, ...]]":
+    """Puts a rating in the place of a kind of event, null where it does not count.
+
+    Data that a run reads later may lack what its own rows were chosen by: all their rows count.
+
+    Returns:
+        The interactions, the threshold that their ratings must reach, and sentences on both.
+
+    Raises:
+        DataError: none of the kinds of events is there.
+    """
+    notes: tuple[str, ...] = ()
+    if columns.events is not None and has_events(frame, columns):
+        frame, notes = weigh_events(frame, columns.events, name, columns.of_run)
+        return frame, threshold, notes
+    if not columns.of_run or "rating" in frame.collect_schema():
+        return frame, threshold, notes
+    if columns.events is not None:
+        notes = (f"{name} has no column of kinds of events, so all its rows count alike",)
+    elif threshold is not None:
+        notes = (
+            f"{name} has no ratings, so all its rows count as those of {threshold:g} and above",
+        )
+    return frame, None, notes
+
+
+def has_events(frame: "LazyFrame", columns: Columns) -> bool:
+    """Says whether the rows of a log have kinds of events, which are to be weighed."""
+    return columns.events is not None and "event" in frame.collect_schema()
+
+
+def judge_ratings(threshold: float | None) -> "tuple[Expr, Expr]":
+    """Says of the column rating which are numbers that a log may have, and which are too low.
+
+    A rating below 0 is one only where the threshold drops it.
+    """
+    import polars
+
+    rating = polars.col("rating").cast(polars.Float64)
+    low = polars.lit(False)
+    if threshold is not None:
+        low = ((rating < threshold) & rating.is_finite()).fill_null(False)
+    valid = (rating.is_finite() & ((rating >= 0) | low)).fill_null(False)
+    return valid, low
 
 
 def _order_of(pairs: Pairs) -> np.ndarray | None:
@@ -394,6 +457,11 @@ def clean(
     frame, notes = guarded(name, lambda: join_parts(source, columns))
     schema = guarded(name, frame.collect_schema)
     guarded(name, lambda: _refuse_types(frame, schema, name))
+    are_events = has_events(frame, columns)
+    rate = partial(rate_rows, frame, threshold, columns, name)
+    frame, threshold, how_rated = guarded(name, rate)
+    schema = guarded(name, frame.collect_schema)
+    notes += how_rated
     if threshold is not None and "rating" not in schema:
         raise DataError(
             f"{name} has no ratings for the threshold {threshold:g}; name their column by "
@@ -403,7 +471,15 @@ def clean(
     marked = _mark_missing_ids(frame, schema)
     has_parts = len(source.parts) > 1
     rows, facts = guarded(
-        name, lambda: _collect_rows(marked, threshold, name, not binary, has_parts)
+        name,
+        lambda: _collect_rows(
+            marked,
+            threshold,
+            name,
+            are_events=are_events,
+            needs_rating=not binary,
+            needs_part=has_parts,
+        ),
     )
     notes += _note_words(rows)
     since, how_times = _read_times(rows, columns, name)
