@@ -396,7 +396,7 @@ WRONG = [
     (
         "an unknown key of interactions",
         "fit plain.toml --data good.csv --set data.interactions.usr=x",
-        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, event, events, threshold, binary, min_user_items, min_item_users, split, fold_in, items, users",
+        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, event, events, threshold, binary, min_user_items, min_item_users, split, fold_in, items, users, keep_split",
     ),
     (
         "a key below a value",
