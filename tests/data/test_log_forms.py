@@ -24,6 +24,7 @@ from lowerbound.data.files.arrow import scan_arrow
 from lowerbound.data.files.zstd import most_unpacked
 from lowerbound.data.interactions.dataset import described
 from lowerbound.data.interactions.folders import LogFile, list_files
+from lowerbound.data.interactions.origin import find_files
 from lowerbound.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -387,6 +388,15 @@ def test_partitions_without_a_value_and_with_marks(tmp_path: Path) -> None:
     assert data.facts["missing_ids"] == 1
 
 
+def test_a_time_in_a_file_is_surer_than_the_day_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "date=2024-01-31").mkdir()
+    rows = pl.DataFrame({"user": [1, 1], "item": [7, 8], "event_time": [20, 10]})
+    rows.write_parquet(tmp_path / "date=2024-01-31" / "0.parquet")
+    how = Interactions(split="leave-one-out")
+    data = Data(str(tmp_path), validation=0, test=1, interactions=how).open()
+    assert "times from 'event_time'" in " ".join(data.notes)
+
+
 def test_parts_of_several_files(tmp_path: Path) -> None:
     """As Hugging Face writes them, and folders of pieces."""
     for number, rows in enumerate((frame()[:6], frame()[6:12])):
@@ -732,3 +742,14 @@ def test_a_run_of_a_pattern_is_asked_with_other_names(tmp_path: Path, monkeypatc
     assert pl.read_csv(tmp_path / "recs.csv")["user"].to_list() == ["ann"] * 3 + ["bob"] * 3
     first = recommender.recommend([1, 2], k=3)
     assert [one.item for one in first] == pl.read_csv(tmp_path / "recs.csv")["item"].to_list()[:3]
+
+
+def test_the_files_of_folders_that_a_pattern_names_are_known_again(tmp_path: Path) -> None:
+    """So a run can tell that its log has changed."""
+    for day in (1, 2):
+        (tmp_path / f"date=2024-01-0{day}").mkdir()
+        frame().write_parquet(tmp_path / f"date=2024-01-0{day}" / "0.parquet")
+    source = str(tmp_path / "date=2024-*")
+    read = {str(file.path) for file in list_files(Path(source)).parts[0]}
+    assert len(read) == 2
+    assert read == {str(path) for path in find_files(source).values()} == set(find_files(source))

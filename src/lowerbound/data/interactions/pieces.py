@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, one_line
 from ..files.dialect import Dialect
-from ..files.texts import normal_name
-from .folders import LogFile
+from .folders import LogFile, keys_of
 
 if TYPE_CHECKING:
     from polars import LazyFrame
@@ -32,9 +31,8 @@ def with_keys(
     import polars
 
     added: list[list[Any]] = [[] for _ in files]
-    for key in dict.fromkeys(key for file in files for key in file.keys):
-        name = normal_name(key)
-        values = polars.Series([file.keys.get(key) for file in files], dtype=polars.String)
+    for name in keys_of(files):
+        values = polars.Series([file.keys.get(name) for file in files], dtype=polars.String)
         if not are_texts and values.str.contains(f"^{WHOLE_NUMBER}$").all():
             values = values.cast(polars.Int64)
         for place, frame in enumerate(frames):
