@@ -20,6 +20,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from lowerbound.data import Data, Dataset, Interactions
+from lowerbound.data.describing import describe
 from lowerbound.data.files.arrow import scan_arrow
 from lowerbound.data.files.zstd import most_unpacked
 from lowerbound.data.interactions.dataset import described
@@ -418,7 +419,7 @@ def csvs(folder: Path, **files: str) -> Path:
 WRONG_FOLDERS = {
     "two tables": (
         {"movies": "movieId,title\n1,x\n", "ratings": "userId,movieId\n1,1\n"},
-        "HERE holds files of different columns: movies.csv lacks 'userId', which ratings.csv has; allowed: files of one log. Give one file, a pattern such as HERE/*.csv, or name the columns to read by data.columns",
+        "HERE holds files of different columns: movies.csv lacks 'userId', which ratings.csv has; allowed: files of one log. Give one file, such as HERE/ratings.csv, a pattern of paths, or the columns to read by data.columns",
     ),
     "names in one of two": (
         {"a": "user,item\n1,2\n", "b": "1,2\n3,4\n"},
@@ -438,6 +439,19 @@ def test_folders_that_are_no_log(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError) as caught:
         Data(str(folder), interactions=Interactions()).open()
     assert str(caught.value).replace(str(folder), "HERE") == line
+
+
+def test_what_is_no_table_is_described_as_a_log_with_its_problem(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"session": 1, "aid": [1, 2]}\n')
+    found = describe(tmp_path / "x.jsonl")
+    assert "data.interactions.user=session" in (found.problem or "")
+    folder = csvs(tmp_path / "plays", a="1,2\n3,4\n", b="5,6\n7,8\n")
+    found = describe(folder)
+    assert (found.kind, found.count, found.problem) == ("interactions", 4, None)
+    tables = csvs(tmp_path / "tables", a="x,y\n3,4\n", b="x,y\n7,8\n")
+    assert "from a folder logs of these alone are read" in (describe(tables).problem or "")
+    with pytest.raises(DataError, match="holds files of different columns"):
+        describe(csvs(tmp_path / "two", a="user,item\n3,4\n", b="x,y\n7,8\n"))
 
 
 def test_the_folder_of_a_delta_table_is_refused(tmp_path: Path) -> None:

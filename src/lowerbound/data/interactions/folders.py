@@ -168,11 +168,16 @@ def _stem(path: Path) -> str:
 def _holds_log(path: Path) -> bool:
     """Says whether this is a file of a log, or a folder with one."""
     if path.is_dir():
-        return any(find_ending(Path(name)) is not None for name in _walk(path))
+        return holds_pieces(path)
     return path.is_file() and find_ending(path) is not None
 
 
 # The pieces of one log
+
+
+def holds_pieces(folder: Path) -> bool:
+    """Says whether there is a file of a log anywhere below a folder."""
+    return any(find_ending(Path(name)) is not None for name in _walk(folder))
 
 
 def _walk(folder: Path) -> Iterator[str]:

@@ -87,8 +87,8 @@ def _refuse_others(
                 one_line(
                     f"{name} holds files of different columns: {path.name} lacks "
                     f"{', '.join(map(repr, lacking[:5]))}, which {richer.name} has; allowed: files "
-                    "of one log. Give one file, a pattern such as "
-                    f"{path.parent}/*{path.suffix}, or name the columns to read by data.columns",
+                    f"of one log. Give one file, such as {richer}, a pattern of paths, or the "
+                    "columns to read by data.columns",
                     500,
                 )
             )
