@@ -123,6 +123,7 @@ class ApproximateRanker:
             options: further arguments of `ItemRanker.best`.
         """
         is_other = any(value is not None for value in options.values())
+        is_other = is_other or exclusion.allowed is not None
         if is_other or len(exclusion.columns) > self.width // 100:
             return self.exact.best(history, given, exclusion, k, **options)
         scores = self.exact.scores(history, given)
