@@ -1,0 +1,178 @@
+"""Vectors of items that a model never saw, from what is known of them.
+
+The last layer of a recommender has a vector and a bias for each item. Both are regressed on the
+features of the items that the model knows (`item_features`), and so are predicted for others: the
+score of a new item is that of the last layer with these.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..data import Items
+from ..errors import DataError
+from .item_features import ItemFeatures
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+    from scipy.sparse import csr_matrix
+
+PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""The penalties that are tried, beside weights of items whose mean is 1."""
+
+HELD_OUT = 0.2
+"""This part of the items is held out to choose the penalty by."""
+
+LEAST_ITEMS = 20
+"""A regression takes this many items."""
+
+
+class ItemLayer(NamedTuple):
+    """Vectors and biases of n items.
+
+    Attributes:
+        vectors: (n, d) float32.
+        biases: (n,) float32.
+    """
+
+    vectors: np.ndarray
+    biases: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """A linear regression with a penalty on the squares of its coefficients (Hoerl & Kennard 1970),
+    of several outputs, in closed form. The intercept has no penalty.
+
+    Attributes:
+        coefficients: (F, m).
+        intercept: (m,).
+        penalty: the weight of the squares.
+        explained: the part of the variance of items that were held out, when the penalty was
+            chosen, that the regression explained; by the best of `PENALTIES`.
+    """
+
+    coefficients: np.ndarray
+    intercept: np.ndarray
+    penalty: float
+    explained: float
+
+    @classmethod
+    def fit(
+        cls, x: "csr_matrix", y: np.ndarray, weights: np.ndarray, *, seed: int = 0
+    ) -> "Ridge":
+        """Fits a regression, by the penalty that is best on items that are held out for that.
+
+        Args:
+            x: the features, (n, F).
+            y: the outputs, (n, m) float64.
+            weights: of the items, (n,).
+            seed: of the choice of the items that are held out.
+        """
+        weights = weights / weights.mean()
+        order = np.random.default_rng(seed).permutation(len(y))
+        held_out = order[: round(HELD_OUT * len(y))]
+        kept = order[len(held_out) :]
+        kept_sums = _Solver.of(x[kept], y[kept], weights[kept])
+        errors = []
+        for penalty in PENALTIES:
+            coefficients, intercept = kept_sums.solve(penalty)
+            residuals = y[held_out] - x[held_out] @ coefficients - intercept
+            errors.append(float(weights[held_out] @ np.square(residuals).sum(1)))
+        best = int(np.argmin(errors))
+        mean = np.average(y[kept], axis=0, weights=weights[kept])
+        variance = float(weights[held_out] @ np.square(y[held_out] - mean).sum(1))
+        coefficients, intercept = _Solver.of(x, y, weights).solve(PENALTIES[best])
+        explained = 1 - errors[best] / variance if variance else 0.0
+        return cls(coefficients, intercept, PENALTIES[best], explained)
+
+    def predict(self, x: "csr_matrix") -> np.ndarray:
+        """Predicts the outputs, (n, m)."""
+        return np.asarray(x @ self.coefficients + self.intercept)
+
+
+@dataclass(frozen=True, eq=False)
+class _Solver:
+    """The weighted sums of a regression, from which the coefficients of any penalty follow.
+
+    Attributes:
+        gram: weighted sums of products of the centred features, (F, F).
+        products: of the features with the outputs, (F, m).
+        x_mean: the weighted means of the features, (F,).
+        y_mean: of the outputs, (m,).
+    """
+
+    gram: np.ndarray
+    products: np.ndarray
+    x_mean: np.ndarray
+    y_mean: np.ndarray
+
+    @classmethod
+    def of(cls, x: "csr_matrix", y: np.ndarray, weights: np.ndarray) -> "_Solver":
+        """Sums up; the features stay sparse."""
+        total = weights.sum()
+        weighted = x.multiply(weights[:, None]).tocsr()
+        x_mean = np.asarray(weighted.sum(0)).ravel() / total
+        y_mean = weights @ y / total
+        gram = (x.T @ weighted).toarray() - total * np.outer(x_mean, x_mean)
+        products = weighted.T @ y - total * np.outer(x_mean, y_mean)
+        return cls(gram, products, x_mean, y_mean)
+
+    def solve(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the coefficients (F, m) and the intercept (m,)."""
+        from scipy.linalg import solve
+
+        penalised = self.gram + penalty * np.eye(len(self.gram))
+        coefficients = solve(penalised, self.products, assume_a="pos")
+        return coefficients, self.y_mean - self.x_mean @ coefficients
+
+
+@dataclass(frozen=True, eq=False)
+class ItemRegression:
+    """Predicts the vector and the bias that an item would have, by what is known of it.
+
+    An item counts as much as it has users: the vectors of rare items are mostly where training
+    began. The bias of a new item is that which items like it have in the mean of their users, since
+    nothing is known of how popular it is.
+
+    Attributes:
+        features: of items.
+        ridge: from features to vectors, with the biases as a last output.
+    """
+
+    features: ItemFeatures
+    ridge: Ridge
+
+    @classmethod
+    def fit(cls, items: Items, layer: ItemLayer) -> "ItemRegression":
+        """Fits the regression to the items of a run.
+
+        Args:
+            items: the catalogue, with what is known of the items.
+            layer: their vectors and biases.
+
+        Raises:
+            DataError: nothing is known of the items, or they are too few.
+        """
+        if len(items) < LEAST_ITEMS:
+            raise DataError(
+                f"new items need a run with {LEAST_ITEMS} items or more to learn from, got "
+                f"{len(items)}"
+            )
+        frame = items.to_frame()
+        features = ItemFeatures.fit(frame)
+        weights = np.ones(len(items))
+        if items.popularity is not None:
+            weights = np.maximum(items.popularity, 1).astype(np.float64)
+        outputs = np.concatenate([layer.vectors, layer.biases[:, None]], 1).astype(np.float64)
+        return cls(features, Ridge.fit(features.code(frame), outputs, weights))
+
+    def predict(self, frame: "DataFrame") -> ItemLayer:
+        """Predicts vectors and biases of the items of a table, one a row.
+
+        Raises:
+            DataError: nothing is known of them, or a column has another type.
+        """
+        outputs = self.ridge.predict(self.features.code(frame)).astype(np.float32)
+        return ItemLayer(outputs[:, :-1].copy(), outputs[:, -1].copy())
