@@ -129,6 +129,9 @@ class Training:
         seed: seed of the weights, of the order of the data and of the noise.
         steps: largest number of optimiser steps. There are then as many epochs as they suffice for,
             at least one and at most `epochs`. None: `epochs` alone decides.
+        start_from: the folder of a run with the same model, whose weights the fit starts from, such
+            as the run of the log as it was last week. The rows of items are matched by their ids;
+            new items start at the mean. None: the weights are drawn by the seed.
     """
 
     epochs: PositiveInt = 30
@@ -162,6 +165,7 @@ class Training:
     threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
     steps: PositiveInt | None = None
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         processes = self.devices * self.nodes

@@ -2,7 +2,6 @@
 categories, numbers and dates.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -201,5 +200,3 @@ def _numbers(column: "Series") -> np.ndarray:
     if column.dtype.is_temporal():
         column = column.cast(polars.Datetime("ms")).dt.epoch("d")
     return column.cast(polars.Float64).to_numpy()
-
-

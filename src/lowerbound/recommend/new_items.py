@@ -59,9 +59,7 @@ class Ridge:
     explained: float
 
     @classmethod
-    def fit(
-        cls, x: "csr_matrix", y: np.ndarray, weights: np.ndarray, *, seed: int = 0
-    ) -> "Ridge":
+    def fit(cls, x: "csr_matrix", y: np.ndarray, weights: np.ndarray, *, seed: int = 0) -> "Ridge":
         """Fits a regression, by the penalty that is best on items that are held out for that.
 
         Args:
