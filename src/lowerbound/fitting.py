@@ -20,7 +20,9 @@ import torch
 from lightning_fabric import Fabric
 
 from . import __version__, anomalies
-from .data import Dataset, Examples, named_sets
+from .data import Dataset, Examples, Items, named_sets
+from .data.interactions.origin import describe_origin, tell_changed
+from .data.interactions.stored import holds_split, write_split
 from .data.memory import DataSource, InMemory, is_in_memory, source_text
 from .distributed.launch import make_fabric, processes_of
 from .distributed.processes import Processes
@@ -34,7 +36,7 @@ from .recipe import load as load_recipe
 from .report import glance, page, projection
 from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, open_as_fitted, unchanged
-from .run.contents import PARTNER, figures_of_split, read_partner
+from .run.contents import PARTNER, figures_of_split, read_partner, read_schema, read_table
 from .run.given import write_conditions
 from .run.starting import start_at_run
 from .specs.user_code import allowing_code
@@ -107,8 +109,9 @@ def fit(
         recipe: name of a packaged recipe, path of a TOML file, or a `Recipe`.
         data: a source that takes the place of the recipe's: the name of a set, a path, or data in
             memory (arrays and tensors of images (N, H, W) or (N, H, W, C) or of vectors (N, D),
-            frames, matrices of users x items; see `lowerbound.data.memory`). What is in memory is
-            in no file of the run: once the run is loaded, it must be given again.
+            frames, matrices of users x items; see `lowerbound.data.memory`). Images and tables in
+            memory are in no file of the run: once the run is loaded, they must be given again. Of
+            interactions it keeps its split, unless `data.interactions.keep_split` is false.
         out: the run folder; by default `runs/NAME`, with a number if that exists.
         settings: values for dotted keys of the recipe, `{"model.latent": [4]}`.
         seed: takes the place of `training.seed`.
@@ -369,6 +372,7 @@ class Session:
         write_text(self.folder / "recipe.toml", self.recipe.to_toml())
         if self.dataset.items is not None:
             self.dataset.items.write(self.folder / "items.parquet")
+            self._keep_split()
         write_conditions(self.folder, self.dataset)
         description = {
             "format": FORMAT,
@@ -377,6 +381,14 @@ class Session:
             "facts": self.dataset.facts,
         }
         write_json(self.folder / "data.json", description)
+
+    def _keep_split(self) -> None:
+        """Writes the split of a log, unless the recipe says otherwise or it is there."""
+        data = self.recipe.data
+        if not data.keeps_split or (self.is_resumed and holds_split(self.folder)):
+            return
+        origin = describe_origin(*data.log_files, self.dataset.notes)
+        write_split(self.folder, self.dataset, origin)
 
     def open_trackers(self) -> AbstractContextManager[Watch]:
         """Opens the trackers of the recipe for a block."""
@@ -624,7 +636,7 @@ def open_session(
         is_resumed = resume and _can_go_on(folder)
     fabric.barrier()  # no process looks at the folder after another has begun to write it
     if dataset is None and is_resumed:
-        dataset = open_as_fitted(recipe.data, folder, source=held)
+        dataset = _open_to_go_on(recipe, folder, held)
     elif dataset is None:
         dataset = recipe.data.open(source=held)
     if held is not None:
@@ -649,6 +661,23 @@ def open_session(
         if shows_progress:
             print_line(note)
     return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress, held)
+
+
+def _open_to_go_on(recipe: Recipe, folder: Path, held: InMemory | None) -> Dataset:
+    """Opens the data of a fit that goes on: the split that its folder keeps, unless the data are
+    given anew.
+    """
+    fitted_to = load_recipe(folder / "recipe.toml").data.source
+    is_given = held is not None or fitted_to != recipe.data.source
+    if is_given or not holds_split(folder):
+        return open_as_fitted(recipe.data, folder, source=held)
+    facts = read_table(folder, "data.json")
+    schema = read_schema(facts, folder)
+    items = Items.read(folder / "items.parquet", schema.shape[0])
+    changed = tell_changed(folder, *recipe.data.log_files)
+    if changed is not None:
+        print_line(changed)
+    return recipe.data.open_stored(folder, schema, items, facts.get("facts", {}))
 
 
 def _refuse_different_data(dataset: Dataset, processes: Processes) -> None:

@@ -1,6 +1,7 @@
 """A split is a function of the rows of a log and of the seed, whatever the order of the rows."""
 
 import json
+import shutil
 
 import numpy as np
 import polars
@@ -68,6 +69,20 @@ def test_parts_may_be_in_any_order_too(seed, order):
     assert again.fingerprint() == data.fingerprint()
 
 
+def test_parts_of_other_data_stand_in_the_order_of_the_catalogue():
+    """The items 2 and 10 of the data are the texts "10" and "2" of the run, in this order."""
+    ids = polars.DataFrame({"user": ["a", "a", "a"], "item": ["2", "10", "x"]})
+    fitted = from_frame(ids, validation=0, test=0)
+    train = polars.DataFrame({"user": [1, 2], "item": [2, 10]}).lazy()
+    test = polars.DataFrame({"user": [1, 2], "item": [10, 2]}).lazy()
+    log = RawLog("log", {0: train, 2: test})
+    other = split_log(log, Interactions(), HeldOut(0, 0), fitted.schema, fitted.items, other=True)
+    assert fitted.items.ids.tolist() == ["10", "2", "x"]
+    assert other.test.matrix.toarray().tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert other.test.targets.toarray().tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert other.whole.matrix.has_canonical_format
+
+
 def test_a_published_set_keeps_the_order_of_its_rows():
     """Its splits are what they were before those of other logs ceased to depend on an order."""
     digests = {
@@ -102,6 +117,7 @@ def old_run(tmp_path_factory):
     assert in_order.fingerprint() != description["fingerprint"]
     description["fingerprint"] = in_order.fingerprint()
     (run.folder / "data.json").write_text(json.dumps(description))
+    shutil.rmtree(run.folder / "split")
     return lowerbound.load(run.folder), in_order.fingerprint(), plan
 
 

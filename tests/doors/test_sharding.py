@@ -21,7 +21,13 @@ import lowerbound
 from lowerbound.columns import ColumnSchema, fit_columns
 from lowerbound.data import Data, Interactions, Items, Schema
 from lowerbound.data.interactions import scatter
-from lowerbound.doors.sharding import engines, opened, recommend_in_shards, work
+from lowerbound.doors.sharding import (
+    encode_in_shards,
+    engines,
+    opened,
+    recommend_in_shards,
+    work,
+)
 from lowerbound.doors.sharding.engines import local, spark
 from lowerbound.doors.sharding.job import Job
 from lowerbound.doors.sharding.sharding import run_job
@@ -427,3 +433,58 @@ def test_a_history_is_no_work_for_an_engine(command, loaded):
     code, _, err = command("recommend", "run", "--history", "i01", "--engine", "local")
     assert code == 2
     assert "--engine and --shards go with --users" in err
+
+
+# Codes and scores
+
+
+def test_codes_of_users_are_those_of_one_process(loaded, tmp_path):
+    run = loaded(made())
+    path = write(log_of(), tmp_path / "log.csv")
+    found = encode_in_shards("run", path, tmp_path / "codes", shards=3)
+    whole = run.open_other(path).whole
+    names = [f"z1_{number}" for number in range(1, 7)]
+    codes = polars.DataFrame(Recommender(run).codes(whole), schema=names)
+    expected = codes.insert_column(0, polars.Series("user", whole.users.tolist())).sort("user")
+    assert_frame_equal(together(found).sort("user"), expected, check_exact=True)
+    items = polars.read_parquet(tmp_path / "codes" / "_items.parquet")
+    assert items.columns == ["item", *(f"v{number}" for number in range(1, 21))]
+    assert items["item"].to_list() == list(run.items.ids)
+
+
+def test_rows_are_encoded_and_scored_as_in_one_process(people_run, command, tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    monkeypatch.setattr("lowerbound.doors.sharding.rows.chunk_size", lambda model: 128)
+    rows = 40
+    frame = polars.DataFrame(
+        {
+            "age": rng.integers(18, 80, rows),
+            "job": rng.choice(["baker", "nurse", "retired"], rows),
+            "pay": rng.normal(2000, 300, rows).round(2),
+            "member": rng.random(rows) < 0.5,
+        }
+    )
+    path = write(frame, tmp_path / "people.csv")
+    arguments = [people_run.folder, "--data", path, "--out"]
+    shards = ["--shards", "3", "--json"]
+    code, _, _ = command("encode", *arguments, tmp_path / "codes", *shards)
+    assert code == 0
+    command("encode", *arguments, tmp_path / "codes.parquet")
+    codes = polars.read_parquet(tmp_path / "codes" / "part-*.parquet")
+    assert_frame_equal(codes, polars.read_parquet(tmp_path / "codes.parquet"), check_exact=True)
+    empty = polars.read_parquet(tmp_path / "codes" / "part-00002-of-00003.parquet")
+    assert (len(empty), empty.schema) == (0, codes.schema)
+    asked = ["--split", "all", "--threshold", "0.1"]
+    code, out, _ = command("score", *arguments, tmp_path / "scores", *asked, *shards)
+    assert code == 0
+    command("score", *arguments, tmp_path / "scores.parquet", *asked)
+    files = sorted((tmp_path / "scores").glob("part-*"))
+    sizes = [len(polars.read_parquet(file)) for file in files]
+    assert sizes == [18, 18, 4]  # multiples of the rows that are measured at a time
+    scores = polars.concat([polars.read_parquet(file) for file in files])
+    expected = polars.read_parquet(tmp_path / "scores.parquet")
+    assert_frame_equal(scores, expected, rel_tol=1e-4, abs_tol=1e-4)
+    assert json.loads(out)["anomalous"] == expected["anomalous"].sum()
+    code, _, err = command("score", *arguments, tmp_path / "x", *shards, "--truth", "job=baker")
+    assert code == 2
+    assert "--truth measures all scores at once" in err

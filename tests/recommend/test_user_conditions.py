@@ -418,6 +418,9 @@ def test_a_run_whose_table_of_users_is_elsewhere_is_told_so(command, folder, tmp
     shutil.copytree(folder / "with", tmp_path / "run")
     recipe = tmp_path / "run" / "recipe.toml"
     recipe.write_text(recipe.read_text().replace(str(folder / "users.csv"), "/nowhere/users.csv"))
+    code, out, _ = command("evaluate", tmp_path / "run", "--json")
+    assert code == 0  # the run keeps the features of its users
+    shutil.rmtree(tmp_path / "run" / "split")
     code, out, err = command("evaluate", tmp_path / "run", "--json")
     assert (code, out) == (2, "")
     assert "/nowhere/users.csv, which the run was fitted to, is not there; --features FILE" in err
@@ -468,6 +471,8 @@ def test_a_fit_goes_on_as_if_it_had_not_stopped(folder, tmp_path):
     changed = pl.read_csv(table).with_columns(taste=pl.col("taste").reverse())
     changed.write_csv(table)
     longer = recipe.replace({"training.epochs": 4})
+    assert load(tmp_path / "part").evaluate() == again.evaluate()  # by what the run keeps
+    shutil.rmtree(tmp_path / "part" / "split")
     with pytest.raises(RunError, match="is not what"):
         lowerbound.fit(longer, out=tmp_path / "part", resume=True, progress=False)
     with pytest.raises(DataError, match="is not what"):

@@ -3,15 +3,17 @@ was fitted to.
 """
 
 from .cells import OddCells
-from .measures import ANOMALOUS
+from .measures import ANOMALOUS, Scorer, settings_of_scores
 from .reference import OwnScores, examples_kept, forget, keep
-from .scores import Scores, TruthMeasures, score
+from .scores import Judge, Scores, TruthMeasures, score
 from .threshold import Threshold
 
 __all__ = [
     "ANOMALOUS",
+    "Judge",
     "OddCells",
     "OwnScores",
+    "Scorer",
     "Scores",
     "Threshold",
     "TruthMeasures",
@@ -19,4 +21,5 @@ __all__ = [
     "forget",
     "keep",
     "score",
+    "settings_of_scores",
 ]

@@ -1,6 +1,6 @@
 """Scores of the examples of a source, and what they say beside the run's own data and the truth."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..columns import ColumnSchema
-from ..data import Schema
+from ..data import Schema, Split
 from ..data.memory import DataSource, source_text
 from ..errors import ConfigError, ShapeError, one_line, unknown
 from ..evaluation import Estimate, auroc, average_precision
@@ -19,7 +19,7 @@ from ..run import Run, digest_of, load
 from ..system.progress import stages
 from .cells import OddCells
 from .measures import ANOMALOUS, Columns, Scorer, judged, settings_of_scores
-from .reference import find_own
+from .reference import OwnScores, find_own
 from .threshold import Threshold
 from .truth import read_truth
 
@@ -374,38 +374,90 @@ def score(
     if truth is not None:
         marks = read_truth(truth, run, source, examples)
     scorer = Scorer(run, other, settings_of_scores(samples, seed, name))
-    home = find_own(scorer, reference)
-    scorer = replace(scorer, usual=home.usual)
-    likely = judged(home.reference)
-    if by is None:
-        by = "adjusted" if "adjusted" in home.reference else "log_likelihood"
-    thresholds = {}
-    if threshold is not None:
-        thresholds = _cuts(scorer.scores(home.reference, likely), threshold, by)
-    own = None
-    if home.test is not None and examples.digest() != digest_of(run.folder):
-        own = scorer.scores(home.test, likely)
-    caveats = (run.caveat(examples, source), _caveat_of(home.reference_split))
+    judge = Judge.of(scorer, threshold, by, reference)
+    caveat = run.caveat(examples, source)
     with stages("score", scorer.stages(examples), show=progress) as begin:
-        scorer = replace(scorer, begin=begin)
+        scores = judge.score(examples, begin)
+    return replace(
+        scores,
+        own=judge.own_test(examples),
+        source=source_text(run.recipe.data.source if source is None else source),
+        truth=marks,
+        caveat="; ".join(each for each in (caveat, scores.caveat) if each) or None,
+    )
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What examples are scored by: a run, and what its own examples score.
+
+    Attributes:
+        scorer: of the run.
+        home: what examples of the run's own data score.
+        by: the score whose cut decides.
+        thresholds: the cut on each score, where a rate of false alarms was asked for.
+    """
+
+    scorer: Scorer
+    home: OwnScores
+    by: str
+    thresholds: dict[str, Threshold]
+
+    @classmethod
+    def of(
+        cls, scorer: Scorer, threshold: float | None, by: str | None, reference: int | None = None
+    ) -> "Judge":
+        """Finds what the run's own examples score, and the cuts; the arguments are those of
+        `score`.
+
+        Raises:
+            ConfigError: there is no such score, or the rate is none of so many examples.
+            DataError: the run's own data are needed, and are gone or have changed.
+        """
+        _refuse_unfit(scorer.run, scorer.against)
+        home = find_own(scorer, reference)
+        scorer = replace(scorer, usual=home.usual)
+        if by is None:
+            by = "adjusted" if "adjusted" in home.reference else "log_likelihood"
+        thresholds = {}
+        if threshold is not None:
+            held_out = scorer.scores(home.reference, judged(home.reference))
+            thresholds = _cuts(held_out, threshold, by)
+        return cls(scorer, home, by, thresholds)
+
+    def own_test(self, examples: Split) -> Columns | None:
+        """Returns the scores of the run's own test split; None where these examples are it."""
+        run = self.scorer.run
+        if self.home.test is None or examples.digest() == digest_of(run.folder):
+            return None
+        return self.scorer.scores(self.home.test, judged(self.home.reference))
+
+    def score(self, examples: Split, begin: Callable[[str], None] = lambda name: None) -> Scores:
+        """Scores examples.
+
+        Args:
+            examples: of a split.
+            begin: is told of each piece of the work when it begins.
+        """
+        scorer = replace(self.scorer, begin=begin)
+        likely = judged(self.home.reference)
         measured = scorer.measure(examples)
         odd = scorer.odd_cells(examples)
-    return Scores(
-        names=examples.names_of_rows(),
-        scores=scorer.scores(measured, likely),
-        own=own,
-        source=source_text(run.recipe.data.source if source is None else source),
-        split=name,
-        samples=samples,
-        reference=len(likely),
-        reference_split=home.reference_split,
-        thresholds=thresholds,
-        by=by,
-        truth=marks,
-        caveat="; ".join(caveat for caveat in caveats if caveat) or None,
-        left_out=home.left_out,
-        odd=odd,
-    )
+        return Scores(
+            names=examples.names_of_rows(),
+            scores=scorer.scores(measured, likely),
+            own=None,
+            source="",
+            split=scorer.settings.split,
+            samples=scorer.settings.samples,
+            reference=len(likely),
+            reference_split=self.home.reference_split,
+            thresholds=self.thresholds,
+            by=self.by,
+            caveat=_caveat_of(self.home.reference_split),
+            left_out=self.home.left_out,
+            odd=odd,
+        )
 
 
 def _cuts(held_out: Columns, rate: float, by: str) -> dict[str, Threshold]:

@@ -10,6 +10,15 @@ from ..report.text import name_level, plain_number
 from .app import AllowCode, Features, Json, Out, RunFolder, Source, command, show
 from .hidden import hidden_lines
 from .scores import score_lines
+from .sharded import (
+    Engine,
+    Shards,
+    Workers,
+    is_sharded,
+    options_of_engine,
+    refuse_file,
+    show_sharded,
+)
 from .text import ranking_lines, report_lines
 
 Samples = Annotated[
@@ -259,12 +268,35 @@ def score(
             help="Which examples are anomalies, to measure how well they are found.",
         ),
     ] = None,
+    engine: Engine = None,
+    shards: Shards = None,
+    workers: Workers = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Score each example, to find anomalies: its bound, log-likelihood, percentile and likelihood
     ratios, as .csv or .parquet.
     """
+    if is_sharded(engine, shards, workers):
+        from ..doors.sharding import score_in_shards
+
+        refuse_file(out)
+        if truth is not None:
+            raise ConfigError("--truth measures all scores at once, and not those of shards")
+        made = score_in_shards(
+            run,
+            data,
+            out,
+            split=split,
+            samples=asked_samples(samples),
+            against=against,
+            threshold=threshold,
+            by=by,
+            **options_of_engine(engine, shards, workers),
+            allow_code=allow_code,
+        )
+        show_sharded(made, "scores", json)
+        return
     from .. import anomalies
     from ..run import load
     from ..system.files import write_frames

@@ -2,7 +2,7 @@
 Parquet.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ import numpy as np
 
 from ..data import Items, Split
 from ..data.frames import to_frame
+from ..doors.sharding.levels import code_names, written_levels
+from ..doors.sharding.users import frame_of_items
 from ..errors import ConfigError
 from ..evaluation.batches import chunk_size
 from ..recommend import Recommendations, item_vectors
@@ -131,33 +133,6 @@ def _told(
         rows += len(frame)
 
 
-def code_names(run: Run, levels: Sequence[int]) -> list[str]:
-    """Names the columns of codes: `z1_1 ... z1_d` for the level next to the data, `z2_1 ...` above.
-
-    The names stand in the order of the levels, which are numbered from 0.
-    """
-    names = []
-    for level in levels:
-        names += column_names((), run.model.latents.sizes[level], f"z{level + 1}_")
-    return names
-
-
-def written_levels(run: Run, level: int | None) -> list[int]:
-    """Returns the levels whose codes are written, from 0: all, or the one that is asked for.
-
-    Raises:
-        ConfigError: there is no such level.
-    """
-    count = len(run.model.latents.sizes)
-    if level is None:
-        return list(range(count))
-    if not 1 <= level <= count:
-        raise ConfigError(
-            f"--level {level}: the run has the levels 1 (next to the data) to {count} (top)"
-        )
-    return [level - 1]
-
-
 def write_codes(run: Run, examples: Split, path: Path, level: int | None = None) -> dict[str, Any]:
     """Writes the posterior means of all levels side by side, or of one level, from 1.
 
@@ -193,17 +168,11 @@ def write_items(run: Run, items: Items, path: Path) -> int:
     They are the rows of the weight of the decoder's last layer. The columns are item, title (where
     the run has titles), v1 ... vd.
     """
-    vectors = item_vectors(run.model)
     if path.suffix.lower() == ".npy":
-        write_array(path, vectors)
-        return len(vectors)
-    columns: dict[str, Any] = {"item": items.ids.tolist()}
-    if items.titles is not None:
-        columns["title"] = items.titles
-    names = column_names((), vectors.shape[1], "v")
-    columns |= dict(zip(names, vectors.T, strict=True))
-    write_table(path, columns)
-    return len(vectors)
+        write_array(path, item_vectors(run.model))
+    else:
+        write_frame(path, frame_of_items(run, items))
+    return len(items)
 
 
 @dataclass

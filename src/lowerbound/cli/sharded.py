@@ -84,5 +84,7 @@ def show_sharded(made: Any, what: str, json: bool, more: tuple[str, ...] = ()) -
             f"{made.log.missing_ids:,} rows of {made.job.source} without a user or an item were "
             "left out"
         )
+    if "anomalous" in found:
+        told.append(f"{found['anomalous']:,} of {found['examples']:,} are anomalous")
     told.append(f"sha256 {made.digest}")
     show(found, [*told, *more], json)

@@ -51,9 +51,10 @@ def similar(
     json: Json = False,
 ) -> None:
     """Find the images, rows, items or users most like one, by their codes."""
+    from ..doors.sharding.levels import written_levels
     from ..neighbours import similar as find
     from ..run import load
-    from .outputs import TABLE_ENDINGS, suffix, written_levels
+    from .outputs import TABLE_ENDINGS, suffix
 
     fitted = load(run, allow_code=allow_code)
     if out is not None:

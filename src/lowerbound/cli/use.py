@@ -98,12 +98,30 @@ def encode(
         typer.Option(help="Of a hierarchy one level alone, 1 next to the data [default: all]."),
     ] = None,
     features: Features = None,
+    engine: Engine = None,
+    shards: Shards = None,
+    workers: Workers = None,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
     """Write the posterior means of all examples, of interactions also the items' vectors: .npy,
     .csv or .parquet.
     """
+    if is_sharded(engine, shards, workers):
+        from ..doors.sharding import encode_in_shards
+
+        refuse_file(out)
+        made = encode_in_shards(
+            run,
+            data,
+            out,
+            level=level,
+            **options_of_engine(engine, shards, workers),
+            features=features,
+            allow_code=allow_code,
+        )
+        show_sharded(made, "codes", json)
+        return
     from ..run import load
     from .outputs import write_codes
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..batch import Batch
 from ..errors import ConfigError, DataError, unknown
 from .interactions.history import History, Items
+from .interactions.holdout import Assigned
 from .prepare import chunks, span
 from .schema import Schema
 from .split import Draw, Index, Split, float_tensor, positions
@@ -296,6 +297,7 @@ class Dataset:
         items: the catalogue that the columns of interactions stand for; None for dense examples.
         facts: counts of what was read, dropped and kept of interactions.
         notes: sentences on how the source was read and what was left out.
+        assigned: of interactions, what belongs to which split.
     """
 
     name: str
@@ -309,6 +311,7 @@ class Dataset:
     items: Items | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    assigned: Assigned | None = None
 
     def split(self, name: str) -> Split:
         """Returns a split as it is measured: what is drawn for it is drawn once.

@@ -4,9 +4,11 @@
 the [data] table of a recipe, which calls them, is in `spec`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,6 +36,7 @@ from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.logs import RawLog, read_log
 from .interactions.spec import KIND, Interactions
+from .interactions.stored import read_split
 from .interactions.users import find_users
 from .levels import extremes
 from .memory import DataSource, InMemory, is_in_memory, refuse_absent, source_text
@@ -246,6 +249,49 @@ def open_interactions(
         conditions_of = partial(users.conditions, how=how, wanted=wanted)
     dataset = split_log(log, how, held_out, schema, items, other, conditions_of)
     return replace(dataset, name=_short_name(source), source=source_text(source))
+
+
+def open_stored(
+    folder: Path,
+    source: str,
+    how: Interactions,
+    seed: int,
+    wanted: Wanted,
+    *,
+    schema: Schema,
+    items: Items,
+    facts: Mapping[str, Any],
+    other_users: bool = False,
+) -> Dataset:
+    """Opens the split that a run on interactions keeps, without its log.
+
+    Args:
+        folder: of the run.
+        source: the name of a set or path that the run was fitted to.
+        how: how the log was read.
+        seed: of the split.
+        wanted: what was asked of the reader.
+        schema: of the run.
+        items: the catalogue of the run.
+        facts: counts of what was read, dropped and kept.
+        other_users: the features of users are read once more, of the table that `how` names.
+
+    Raises:
+        DataError: the files are damaged, or the table of users cannot be read.
+    """
+    name = "data in memory"
+    if source != memory.MEMORY:
+        name = short_name(source)
+    conditions_of = None
+    if other_users:
+        wanted = replace(_asking_for_conditions(wanted, schema), is_run=True)
+        users = find_users(RawLog(source, {}), how, wanted)
+        if users is not None:
+            conditions_of = partial(users.conditions, how=how, wanted=wanted)
+    dataset = read_split(
+        folder, schema, items, name=name, seed=seed, facts=facts, conditions_of=conditions_of
+    )
+    return replace(dataset, source=source)
 
 
 def holds_interactions(source: DataSource) -> bool:

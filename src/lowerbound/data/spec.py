@@ -1,7 +1,9 @@
 """The [data] table of a recipe: its options, their checks, and how it is opened."""
 
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,13 +16,15 @@ from .files.sources import MAX_PIXELS, Wanted
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
 from .interactions.spec import KIND, Interactions, InteractionsTable
-from .memory import DataSource, source_text
+from .memory import MEMORY, DataSource, source_text
+from .named.entries import NAMED
 from .opening import (
     Binarize,
     Preparation,
     holds_interactions,
     open_examples,
     open_interactions,
+    open_stored,
 )
 from .schema import Schema
 from .splits import SplitSizes
@@ -213,6 +217,54 @@ class Data:
         return open_interactions(
             source, how, held_out, self.wanted(), schema, items, other, keeps_order
         )
+
+    def open_stored(
+        self,
+        folder: Path,
+        schema: Schema,
+        items: Items,
+        facts: Mapping[str, Any],
+        other_users: bool = False,
+    ) -> Dataset:
+        """Opens the split that a run on interactions keeps, whatever has become of its log.
+
+        Args:
+            folder: of the run.
+            schema: of the run.
+            items: the catalogue of the run.
+            facts: counts of what the fit read, dropped and kept.
+            other_users: the features of users are read once more, of the table that is named here.
+
+        Raises:
+            DataError: the files are damaged, or the table of users cannot be read.
+        """
+        return open_stored(
+            folder,
+            self.source,
+            self.interactions or Interactions(),
+            self.seed,
+            self.wanted(),
+            schema=schema,
+            items=items,
+            facts=facts,
+            other_users=other_users,
+        )
+
+    @property
+    def log_files(self) -> tuple[str | None, str | None]:
+        """Where the log and its table of users are; None for what is in no file that may change."""
+        log = None
+        if self.source not in (MEMORY, *NAMED):
+            log = self.source
+        users = None
+        if self.interactions is not None:
+            users = self.interactions.users
+        return log, users
+
+    @property
+    def keeps_split(self) -> bool:
+        """Whether a run on interactions keeps its split."""
+        return self.interactions is None or self.interactions.keep_split
 
     def _choose_interactions(
         self, source: DataSource, schema: Schema | None

@@ -2,8 +2,8 @@
 
 A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per
 epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json` prints),
-`reference.json` (what held-out examples score, of a run with a likelihood), `checkpoint/` and
-`report/`.
+`reference.json` (what held-out examples score, of a run with a likelihood), `split/` (the users and
+their interactions, of a run on these), `checkpoint/` and `report/`.
 """
 
 from .caveats import check, units

@@ -2,8 +2,8 @@
 
 A run folder holds `recipe.toml`, `data.json` (what the data were), `metrics.csv` (one row per
 epoch), `model.safetensors` (the best weights), `summary.json` (what `fit --json` prints),
-`reference.json` (what held-out examples score, of a run with a likelihood), `checkpoint/` and
-`report/`.
+`reference.json` (what held-out examples score, of a run with a likelihood), `split/` (the users and
+their interactions, of a run on these), `checkpoint/` and `report/`.
 """
 
 import math
@@ -24,6 +24,9 @@ from ..data import Data, Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
 from ..data.interactions.matrices import check_matrix
+from ..data.interactions.origin import tell_changed
+from ..data.interactions.stored import FOLDER as SPLIT
+from ..data.interactions.stored import holds_split
 from ..data.memory import (
     MEMORY,
     DataSource,
@@ -107,6 +110,7 @@ class Run:
         looked_at: what `data()` gives without a source; None opens the run's own data.
         unfinished: says what the weights are of a run that was stopped before its end, else None.
         held: the run's own data where they were given in memory to the `fit` that made it.
+        has_other_users: whether the features of users are read of another table than at the fit.
         tell: is told how other data were read; it prints, unless it is replaced.
     """
 
@@ -129,6 +133,7 @@ class Run:
         self.looked_at: Dataset | None = None
         self.held: InMemory | None = None
         self.unfinished = unfinished
+        self.has_other_users = False
         self.told: set[str] = set()
         self.tell: Callable[[str], None] = print_line
 
@@ -205,7 +210,11 @@ class Run:
         return other.open(self.schema, self.items, other=True, source=source)
 
     def _own_data(self) -> Dataset:
-        """Opens what the run was fitted to, where the run looks for it."""
+        """Opens what the run was fitted to: the split that it keeps, or where it looks for the
+        data.
+        """
+        if self.items is not None and holds_split(self.folder):
+            return self._stored_data(self.items)
         source = self.recipe.data.source
         if self.held is not None:
             return self._open_own_from(self.held)
@@ -220,6 +229,24 @@ class Run:
         dataset = self._open_own_from(source)
         if is_file(self.folder / "data.json"):
             unchanged(dataset, self.folder, DataError)
+        return dataset
+
+    def _stored_data(self, items: Items) -> Dataset:
+        """Opens the split that the run keeps, and says if the log has changed since."""
+        facts = read_table(self.folder, "data.json").get("facts", {})
+        data = self.recipe.data
+        dataset = data.open_stored(self.folder, self.schema, items, facts, self.has_other_users)
+        if not self.is_own(dataset):
+            if self.has_other_users:
+                unchanged(dataset, self.folder, DataError)
+            raise DataError(
+                f"{self.folder / SPLIT} does not hold what {self.folder} was fitted to; without "
+                "this folder the log is read again"
+            )
+        changed = tell_changed(self.folder, *data.log_files)
+        if changed is not None and changed not in self.told:
+            self.told.add(changed)
+            self.tell(changed)
         return dataset
 
     def _open_own_from(self, source: DataSource) -> Dataset:
@@ -269,6 +296,7 @@ class Run:
             )
         run = copy(self)
         run.recipe = self.recipe.replace({"data.interactions.users": str(path)})
+        run.has_other_users = True
         return run
 
     def examples(

@@ -80,25 +80,40 @@ class Log:
 
     def select(self, mask: np.ndarray) -> "Log":
         """Selects the interactions of a mask (n,); all users and items stay."""
-        time = self.time
-        if time is not None:
-            time = time[mask]
-        part = self.part
-        if part is not None:
-            part = part[mask]
         order = self.order
         if order is not None:
             new_positions = np.cumsum(mask) - 1
             order = new_positions[order[mask[order]]]
+        return replace(self._take(mask), order=order)
+
+    def _take(self, rows: np.ndarray) -> "Log":
+        """Takes interactions by a mask (n,) or by their positions, and forgets the order of draws.
+
+        All users and items stay.
+        """
+        time = self.time
+        if time is not None:
+            time = time[rows]
+        part = self.part
+        if part is not None:
+            part = part[rows]
         return replace(
             self,
-            user=self.user[mask],
-            item=self.item[mask],
-            weight=self.weight[mask],
+            user=self.user[rows],
+            item=self.item[rows],
+            weight=self.weight[rows],
             time=time,
             part=part,
-            order=order,
+            order=None,
         )
+
+    def sorted(self) -> "Log":
+        """Returns the same log ascending by user and item, after its items got other numbers.
+
+        Draws see it in this order.
+        """
+        order = np.lexsort((self.item, self.user))
+        return self._take(order)
 
     def keep(self, mask: np.ndarray) -> "Log":
         """Keeps the interactions where `mask`, and the users and items that still have any.

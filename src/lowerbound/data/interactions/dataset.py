@@ -1,8 +1,7 @@
 """How a log of interactions becomes a `Dataset` of `History` splits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,22 +9,20 @@ import numpy as np
 from ...errors import DataError, LowerboundError, ShapeError
 from ...system.files import expand_home
 from ..dataset import Dataset
-from ..files.conditions import Conditions, fit_conditions
+from ..files.conditions import fit_conditions
 from ..memory import to_frame
 from ..schema import Schema
 from .cleaning import Log, clean
-from .history import History, Items
-from .holdout import HeldOut, Split, SplitPart, split_by_rule, split_given
+from .history import Items
+from .holdout import Assigned, HeldOut, Split, split_by_rule, split_given
 from .ids import positions
 from .logs import RawLog, guarded
+from .parts import ConditionsOf, cut, to_dataset
 from .spec import KIND, Interactions
 from .titles import describe_titles, features_of, names_of, read_titles, titled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-ConditionsOf = Callable[[np.ndarray], Conditions]
-"""It reads the conditions of users by their ids, (n,)."""
 
 
 def from_frame(
@@ -104,9 +101,10 @@ def split_log(
     else:
         split = _split_for_run(source, how, held_out, items, other)
     log = split.log
-    matrix = _to_matrix(log, split.train.users, split.train.history)
+    parts = cut(_matrix_of(log), split.assigned)
+    train = parts.train.history
     is_fit = schema is None
-    schema = _make_schema(source.name, matrix, how, schema)
+    schema = _make_schema(source.name, train, how, schema)
     notes = log.notes
     conditions = None
     if conditions_of is not None:
@@ -114,33 +112,21 @@ def split_log(
         conditions = found.values
         notes += found.notes
         if is_fit:
-            given = fit_conditions(found, split.train.users, source.name)
+            given = fit_conditions(found, parts.train.users, source.name)
             schema = replace(schema, given=given)
     catalogue = items
     if catalogue is None:
-        catalogue, how_titles = _make_catalogue(source, how, log.items, matrix)
+        catalogue, how_titles = _make_catalogue(source, how, log.items, train)
         notes += how_titles
-    make = partial(_to_history, log, schema=schema, conditions=conditions)
-    train = make(split.train)
-    whole = make(SplitPart.everything(log))
-    validation = None
-    if split.validation is not None:
-        validation = make(split.validation)
-    test = None
-    if split.test is not None:
-        test = make(split.test)
-    facts = log.facts | _describe_size(log)
-    return Dataset(
-        name=source.name,
-        schema=schema,
-        train=train,
-        validation=validation,
-        test=test,
-        whole=whole,
-        source=source.name,
+    return to_dataset(
+        source.name,
+        log.users,
+        parts,
+        schema,
+        catalogue,
+        conditions=conditions,
         seed=held_out.seed,
-        items=catalogue,
-        facts=facts,
+        facts=log.facts | _describe_size(log),
         notes=notes,
     )
 
@@ -170,7 +156,7 @@ def _split_for_run(
     log = _map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
     if log.part is not None:
         return split_given(log, replace(held_out, validation=0))
-    return Split(log, SplitPart.everything(log), None, None)
+    return Split(log, Assigned.everything(log))
 
 
 def _try_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Split | None:
@@ -200,7 +186,8 @@ def _map_to_catalogue(log: Log, items: Items) -> Log:
     log.facts["unknown_items"] = int(is_unknown.sum())
     kept = log.select(~is_unknown[log.item])
     notes = log.notes + _note_left_out(log)
-    return replace(kept, items=items.ids, item=columns[kept.item], notes=notes)
+    mapped = replace(kept, items=items.ids, item=columns[kept.item], notes=notes)
+    return mapped.sorted()
 
 
 def _note_left_out(log: Log) -> tuple[str, ...]:
@@ -223,19 +210,15 @@ def _describe_ids(ids: np.ndarray) -> str:
     return f"{first!r}, ... ({len(ids)})"
 
 
-def _to_matrix(log: Log, users: np.ndarray, mask: np.ndarray) -> "csr_matrix":
-    """Makes a matrix (n, I) float32 of the users' interactions in `mask`, one row a user."""
+def _matrix_of(log: Log) -> "csr_matrix":
+    """Makes the matrix (U, I) float32 of a log, one row a user."""
     from scipy.sparse import csr_matrix
 
-    row_of_user = np.full(len(log.users), -1)
-    row_of_user[users] = np.arange(len(users))
-    chosen = mask & (row_of_user[log.user] >= 0)
-    rows = row_of_user[log.user[chosen]]
-    weights = log.weight[chosen].astype(np.float32)
-    shape = (len(users), len(log.items))
-    matrix = csr_matrix((weights, (rows, log.item[chosen])), shape=shape)
-    matrix.sort_indices()
-    return matrix
+    shape = (len(log.users), len(log.items))
+    offsets = np.zeros(len(log.users) + 1, np.int64)
+    np.cumsum(np.bincount(log.user, minlength=len(log.users)), out=offsets[1:])
+    weights = log.weight.astype(np.float32, copy=False)
+    return csr_matrix((weights, log.item, offsets), shape=shape)
 
 
 def _make_schema(
@@ -277,20 +260,6 @@ def _make_catalogue(
     popularity = np.bincount(train.indices, minlength=len(ids))
     features = features_of(ids, named_items)
     return Items(ids, titles, genres, popularity, features), notes
-
-
-def _to_history(
-    log: Log, part: SplitPart, schema: Schema, conditions: np.ndarray | None
-) -> History:
-    """Makes the `History` of one part of a split, of the conditions of all users of the log."""
-    history = _to_matrix(log, part.users, part.history)
-    targets = None
-    if part.targets is not None:
-        targets = _to_matrix(log, part.users, part.targets)
-    ids = log.users[part.users]
-    if conditions is not None:
-        conditions = conditions[part.users]
-    return History(schema, history, targets, ids, part.users, schema.levels, conditions=conditions)
 
 
 def _describe_size(log: Log) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 and the seed, and not of the order of the rows, but for published sets (`RawLog.keeps_order`).
 
 "given" takes the source's own parts; "strong" holds out users; "random", "leave-one-out" and
-"temporal" hold out interactions of all users. A `Split` says for each part what the model sees of
-its users, and what it has to find.
+"temporal" hold out interactions of all users.
 """
 
 from collections.abc import Callable
@@ -28,6 +27,14 @@ TEST = 2
 """The part of interactions that the test has to find."""
 
 
+SEEN = 0
+"""Of a held-out user: an interaction that the model sees."""
+
+
+HELD = 1
+"""Of a held-out user: an interaction that the model has to find."""
+
+
 MIN_ITEMS_FOR_TARGETS = 5
 """In "strong", a held-out user with fewer items is folded in whole and has no targets (Liang et al.
 2018).
@@ -49,36 +56,33 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class SplitPart:
-    """One part of a split: its users, and their interactions as two masks over the log, (n,).
+class Assigned:
+    """Which part of a split each interaction of a log belongs to, or each user.
 
     Attributes:
-        users: ascending positions in `Log.users`.
-        history: the interactions that the model sees.
-        targets: the interactions that it has to find; None where there are none to find.
+        part: (n,) uint8, of each interaction. Where interactions are held out: TRAIN, VALIDATION or
+            TEST, the part that has to find it; each part sees the interactions of the parts before
+            it, and has all users. Where users are: SEEN or HELD.
+        user_part: (U,) uint8, of each user, where users are held out: TRAIN, VALIDATION or TEST.
+            Else None.
     """
 
-    users: np.ndarray
-    history: np.ndarray
-    targets: np.ndarray | None = None
+    part: np.ndarray
+    user_part: np.ndarray | None = None
 
     @classmethod
-    def everything(cls, log: Log) -> "SplitPart":
-        """All users with all their interactions, and nothing to be found."""
-        return cls(np.arange(len(log.users)), np.ones(len(log), bool))
+    def everything(cls, log: Log) -> "Assigned":
+        """Everybody is for training, with all interactions."""
+        part = np.full(len(log), SEEN, np.uint8)
+        return cls(part, np.full(len(log.users), TRAIN, np.uint8))
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The parts of a log; None where a part is empty.
-
-    The log may have lost items that no training user has.
-    """
+    """A log, which may have lost items that no training user has, and its parts."""
 
     log: Log
-    train: SplitPart
-    validation: SplitPart | None
-    test: SplitPart | None
+    assigned: Assigned
 
 
 def _refuse_counts(held_out: HeldOut, split: str) -> None:
@@ -93,41 +97,14 @@ def _refuse_counts(held_out: HeldOut, split: str) -> None:
 
 
 def _split_by_part(log: Log, part: np.ndarray) -> Split:
-    """Splits by the part of each interaction, (n,); the test sees what the two parts before hold.
-
-    Every user is in both held-out parts, with targets or without.
+    """Splits by the part of each interaction, (n,).
 
     Raises:
         DataError: there are no training interactions.
     """
-    everyone = np.arange(len(log.users))
-    held: dict[int, SplitPart | None] = {VALIDATION: None, TEST: None}
-    for number in held:
-        targets = part == number
-        if targets.any():
-            held[number] = SplitPart(everyone, part < number, targets)
-    is_training = part == TRAIN
-    if not is_training.any():
+    if not (part == TRAIN).any():
         raise DataError(f"{log.name} has no training interactions")
-    train = SplitPart(np.unique(log.user[is_training]), is_training)
-    return Split(log, train, held[VALIDATION], held[TEST])
-
-
-def _ranks_by_user(log: Log, order: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks each user's interactions in `mask` by the order of all, a permutation (n,).
-
-    Returns:
-        For each interaction, how many of the same user come before it, -1 outside the mask, and how
-        many interactions in the mask its user has. Both (n,).
-    """
-    counts = log.count_by_user(mask)
-    rows = order[mask[order]]
-    rows = rows[np.argsort(log.user[rows], kind="stable")]
-    first = np.cumsum(counts) - counts
-    first_of_user = first[log.user[rows]]
-    rank = np.full(len(log), -1)
-    rank[rows] = np.arange(len(rows)) - first_of_user
-    return rank, counts[log.user]
+    return Split(log, Assigned(part.astype(np.uint8, copy=False)))
 
 
 def _ordered(log: Log, places: np.ndarray) -> np.ndarray:
@@ -139,24 +116,63 @@ def _ordered(log: Log, places: np.ndarray) -> np.ndarray:
 
 def _shuffle(log: Log, seed: int) -> np.ndarray:
     """Draws a permutation of the interactions, (n,)."""
-    return _ordered(log, np.random.default_rng([seed, len(log)]).permutation(len(log)))
+    drawn = np.random.default_rng([seed, len(log)]).permutation(len(log))
+    return _ordered(log, drawn.astype(np.int32, copy=False))
 
 
 def _sample_parts(log: Log, held_out: HeldOut, test: float, mask: np.ndarray) -> np.ndarray:
-    """Draws the part of each interaction in `mask`; all others are for training.
+    """Draws the part of each interaction in `mask`, (n,) uint8; all others are for training.
 
     Of a user's k interactions in `mask` round(test k) go to the test and round(validation k) to the
     validation, but at least one stays. Half goes to the even number; the test is served first.
     """
-    rank, k = _ranks_by_user(log, _shuffle(log, held_out.seed), mask)
+    k = log.count_by_user(mask)
     tests = np.rint(test * k)
     tests = np.minimum(tests, k - 1)
     validations = np.rint(held_out.validation * k)
     validations = np.minimum(validations, k - 1 - tests)
-    part = np.full(len(log), TRAIN)
-    part[mask & (rank < tests + validations)] = VALIDATION
-    part[mask & (rank < tests)] = TEST
+    shuffled = _shuffle(log, held_out.seed)
+    # The interactions of each user, in the order of the permutation: sorted numbers, whose upper
+    # half is the user and whose lower half is the place.
+    keys = _keys_by_user(log, shuffled, mask)
+    first = np.cumsum(k) - k
+    part = np.full(len(log), TRAIN, np.uint8)
+    for start in range(0, len(keys), CHUNK):
+        users = keys[start : start + CHUNK] >> 32
+        rows = shuffled[keys[start : start + CHUNK] & LOWER_HALF]
+        rank = np.arange(start, start + len(users)) - first[users]
+        part[rows[rank < tests[users] + validations[users]]] = VALIDATION
+        part[rows[rank < tests[users]]] = TEST
     return part
+
+
+CHUNK = 2**20
+"""Arrays of a large log are worked on in pieces of this length."""
+
+
+LOWER_HALF = 2**32 - 1
+"""The lower 32 bits of a number of 64."""
+
+
+def _keys_by_user(log: Log, order: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Sorts the interactions in `mask` by user, and those of each user by their place in an order.
+
+    Args:
+        log: of n interactions.
+        order: (n,) all interactions in an order.
+        mask: (n,) which of them are sorted.
+
+    Returns:
+        Ascending int64 numbers: 2^32 times the user, plus the place in the order.
+    """
+    keys = log.user.astype(np.int64) << 32
+    for start in range(0, len(order), CHUNK):
+        rows = order[start : start + CHUNK]
+        keys[rows] += np.arange(start, start + len(rows))
+    if not mask.all():
+        keys = keys[mask]
+    keys.sort()
+    return keys
 
 
 def split_given(log: Log, held_out: HeldOut) -> Split:
@@ -213,25 +229,41 @@ def split_leave_one_out(log: Log, held_out: HeldOut) -> Split:
         DataError: the source has no times.
     """
     time = _times_of(log, "leave-one-out")
-    in_order = _ordered(log, np.arange(len(log)))
-    order = in_order[np.argsort(time[in_order], kind="stable")]
-    rank, k = _ranks_by_user(log, order, np.ones(len(log), bool))
-    has_enough = k >= MIN_ITEMS_FOR_LEAVING_ONE
-    log = _note_ties(log, time, (rank == k - 1) & has_enough, (rank == k - 2) & has_enough)
-    part = np.full(len(log), TRAIN)
-    last = k - 1
+    counts = log.count_by_user(np.ones(len(log), bool))
+    users = np.flatnonzero(counts >= MIN_ITEMS_FOR_LEAVING_ONE)
+    part = np.full(len(log), TRAIN, np.uint8)
+    last = _last_of(log, time, users, part == TRAIN)
+    before = _last_of(log, time, users, _without(part == TRAIN, last))
+    log = _note_ties(log, time[last], time[before])
+    left = [last, before]
     for number, amount in ((TEST, held_out.test), (VALIDATION, held_out.validation)):
         if amount:
-            part[(rank == last) & has_enough] = number
-            last = last - 1
+            part[left.pop(0)] = number
     return _split_by_part(log, part)
 
 
-def _note_ties(log: Log, time: np.ndarray, is_last: np.ndarray, is_before: np.ndarray) -> Log:
-    """Notes for how many users the last two interactions, by these masks (n,), have one time."""
-    by_user = np.argsort(log.user, kind="stable")
-    last = time[by_user[is_last[by_user]]]
-    before = time[by_user[is_before[by_user]]]
+def _without(mask: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Takes rows out of a mask (n,)."""
+    mask[rows] = False
+    return mask
+
+
+def _last_of(log: Log, time: np.ndarray, users: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Finds the last interaction in `mask` of each of some users, who have one: their rows."""
+    latest = np.full(len(log.users), -np.inf)
+    np.maximum.at(latest, log.user[mask], time[mask])
+    rows = np.flatnonzero(mask & (time == latest[log.user]))
+    if log.order is not None:
+        place = np.empty(len(log), np.int64)
+        place[log.order] = np.arange(len(log))
+        rows = rows[np.argsort(place[rows])]
+    last = np.full(len(log.users), -1)
+    last[log.user[rows]] = rows  # of several rows of a user the last one counts
+    return last[users]
+
+
+def _note_ties(log: Log, last: np.ndarray, before: np.ndarray) -> Log:
+    """Notes for how many users the last two interactions, whose times these are, have one time."""
     ties = int((last == before).sum())
     if not ties:
         return log
@@ -266,7 +298,7 @@ def split_temporal(log: Log, held_out: HeldOut) -> Split:
         )
     after_training = time > times[validation_start - 1]
     after_validation = time > times[test_start - 1]
-    part = after_training.astype(int) + after_validation.astype(int)
+    part = after_training.astype(np.uint8) + after_validation
     amounts = (1.0, held_out.validation, held_out.test)
     for number, name in enumerate(("training", "validation", "test")):
         if amounts[number] and not (part == number).any():
@@ -290,8 +322,8 @@ def _refuse_leakage(log: Log, time: np.ndarray, part: np.ndarray) -> None:
             raise DataError(f"{log.name}: the parts by time overlap")
 
 
-def _draw_users(log: Log, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draws the users of training, validation and test, each ascending.
+def _draw_users(log: Log, held_out: HeldOut) -> np.ndarray:
+    """Draws the part of each user, TRAIN, VALIDATION or TEST, (U,) uint8.
 
     The permutation is that of Liang et al.'s notebook.
     """
@@ -307,8 +339,11 @@ def _draw_users(log: Log, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray, np
     stream = np.random.RandomState(held_out.seed % 2**32)
     test_start = n - tests
     validation_start = test_start - validations
-    train, validation, test = np.split(stream.permutation(n), [validation_start, test_start])
-    return np.sort(train), np.sort(validation), np.sort(test)
+    drawn = stream.permutation(n)
+    user_part = np.full(n, TRAIN, np.uint8)
+    user_part[drawn[validation_start:test_start]] = VALIDATION
+    user_part[drawn[test_start:]] = TEST
+    return user_part
 
 
 def draw_targets(log: Log, users: np.ndarray, held_out: HeldOut) -> np.ndarray:
@@ -321,17 +356,19 @@ def draw_targets(log: Log, users: np.ndarray, held_out: HeldOut) -> np.ndarray:
     stream = np.random.RandomState(held_out.seed % 2**32)
     # 1 - 0.8 is a little less than 0.2, and int() would show it.
     fraction = round(1 - held_out.fold_in, 9)
-    order = _ordered(log, np.arange(len(log)))
-    order = order[np.argsort(log.user[order], kind="stable")]
+    order = None
+    if log.order is not None:
+        order = log.order[np.argsort(log.user[log.order], kind="stable")]
     counts = np.bincount(log.user, minlength=len(log.users))
     ends = np.cumsum(counts)
     targets = np.zeros(len(log), bool)
-    for user in users:
-        rows = order[ends[user] - counts[user] : ends[user]]
-        if len(rows) >= MIN_ITEMS_FOR_TARGETS:
-            size = int(fraction * len(rows))
-            drawn = stream.choice(len(rows), size=size, replace=False)
-            targets[rows[drawn]] = True
+    for end, k in zip(ends[users].tolist(), counts[users].tolist(), strict=True):
+        if k >= MIN_ITEMS_FOR_TARGETS:
+            # These are the numbers of choice(k, size, replace=False), in less time.
+            drawn = stream.permutation(k)[: int(fraction * k)] + (end - k)
+            if order is not None:
+                drawn = order[drawn]
+            targets[drawn] = True
     return targets
 
 
@@ -342,22 +379,18 @@ def split_strong(log: Log, held_out: HeldOut) -> Split:
     The catalogue is what the training users have. Other items of held-out users are dropped and
     counted. A held-out user who has no others stays, with an empty history.
     """
-    train_users, validation_users, test_users = _draw_users(log, held_out)
-    is_training = np.isin(log.user, train_users)
-    is_known = log.count_by_item(is_training) > 0
+    user_part = _draw_users(log, held_out)
+    is_known = log.count_by_item((user_part == TRAIN)[log.user]) > 0
     is_dropped = ~is_known[log.item]
     log.facts["items_of_held_out_users_only"] = int((~is_known).sum())
     log.facts["interactions_with_those"] = int(is_dropped.sum())
-    log = _drop_items(log, is_known)
-    parts: list[SplitPart | None] = []
-    for users in (validation_users, test_users):
-        part = None
-        if len(users):
-            targets = draw_targets(log, users, held_out)
-            part = SplitPart(users, ~targets, targets)
-        parts.append(part)
-    train = SplitPart(train_users, np.ones(len(log), bool))
-    return Split(log, train, *parts)
+    if is_dropped.any():
+        log = _drop_items(log, is_known)
+    part = np.full(len(log), SEEN, np.uint8)
+    for number in (VALIDATION, TEST):
+        targets = draw_targets(log, np.flatnonzero(user_part == number), held_out)
+        part[targets] = HELD
+    return Split(log, Assigned(part, user_part))
 
 
 def _drop_items(log: Log, is_known: np.ndarray) -> Log:

@@ -47,6 +47,9 @@ class Interactions:
         items: path of a file with the items' ids, title and perhaps genres.
         users: path of a file with a row for each user: the id, and features that `data.given`
             names as what the model is conditioned on.
+        keep_split: the run keeps its users, their interactions and the parts of these in `split/`,
+            so that it is measured again on the same whatever becomes of the log. They never travel
+            to a hub. If false, every command reads the log again.
     """
 
     user: Annotated[str, Field(min_length=1)] = "user"
@@ -62,6 +65,7 @@ class Interactions:
     fold_in: Annotated[float, Field(gt=0, lt=1)] = 0.8
     items: str | None = None
     users: str | None = None
+    keep_split: bool = True
 
     @field_validator("user", "item", "rating", "timestamp", mode="before")
     @classmethod

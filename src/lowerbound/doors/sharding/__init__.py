@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...specs import lazy
 
 if TYPE_CHECKING:
-    from .requests import recommend_in_shards
+    from .requests import encode_in_shards, recommend_in_shards, score_in_shards
     from .sharding import SHARDS, Sharded
 
 __getattr__: Callable[[str], Any]
@@ -17,7 +17,7 @@ __dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazy.exports(
     __name__,
     {
-        "requests": ("recommend_in_shards",),
+        "requests": ("encode_in_shards", "recommend_in_shards", "score_in_shards"),
         "sharding": ("SHARDS", "Sharded"),
     },
 )
@@ -25,5 +25,7 @@ __getattr__, __dir__ = lazy.exports(
 __all__ = [
     "SHARDS",
     "Sharded",
+    "encode_in_shards",
     "recommend_in_shards",
+    "score_in_shards",
 ]

@@ -12,7 +12,8 @@ from .job import Job
 
 
 @lru_cache(maxsize=1)
-def _run_of(folder: str, allow_code: bool) -> Run:
+def load_run(folder: str, allow_code: bool) -> Run:
+    """Loads a run, once in a process."""
     run = load(folder, allow_code=allow_code)
     run.tell = lambda line: None  # the same would be told of every shard
     return run
@@ -20,14 +21,14 @@ def _run_of(folder: str, allow_code: bool) -> Run:
 
 @lru_cache(maxsize=1)
 def _recommender_of(folder: str, allow_code: bool, unknown: str) -> Recommender:
-    return Recommender(_run_of(folder, allow_code), unknown)
+    return Recommender(load_run(folder, allow_code), unknown)
 
 
 @lru_cache(maxsize=1)
 def _examples_of(
     folder: str, allow_code: bool, source: str, split: str | None
 ) -> tuple[str, Split]:
-    return _run_of(folder, allow_code).examples(source or None, split)
+    return load_run(folder, allow_code).examples(source or None, split)
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +39,7 @@ def table_of_users(path: Path, text: TextFormat) -> UserTable:
 
 def run_of(job: Job) -> Run:
     """Returns the run of a job."""
-    return _run_of(job.run, job.allow_code)
+    return load_run(job.run, job.allow_code)
 
 
 def recommender_of(job: Job) -> Recommender:
@@ -53,5 +54,5 @@ def examples_of(job: Job) -> tuple[str, Split]:
 
 def close() -> None:
     """Closes what this process has open."""
-    for opened in (_recommender_of, _examples_of, _run_of, table_of_users):
+    for opened in (_recommender_of, _examples_of, load_run, table_of_users):
         opened.cache_clear()

@@ -1,13 +1,23 @@
 """What can be asked for in shards."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...data.memory import refuse_absent
+from ...data.named.entries import NAMED, find_path
 from ...errors import ConfigError
+from ...evaluation.batches import positive, refuse_seed
+from ...evaluation.likelihood import LIKELIHOOD_SAMPLES
 from ...hub import fetch, is_address, read_address
+from ...run import Run
+from ...system.files import write_frame
 from .job import Job
+from .levels import written_levels
+from .opened import load_run
 from .sharding import SHARDS, Sharded, run_job
+from .users import frame_of_items
 
 
 def recommend_in_shards(
@@ -67,6 +77,132 @@ def recommend_in_shards(
     return run_job(job, engine, workers)
 
 
+def encode_in_shards(
+    run: str | Path,
+    source: str | Path | None,
+    out: str | Path,
+    *,
+    level: int | None = None,
+    engine: str = "local",
+    shards: int = SHARDS,
+    workers: int | None = None,
+    features: str | Path | None = None,
+    allow_code: bool = False,
+) -> Sharded:
+    """Encodes all examples of a source, or all users of a log, into Parquet files.
+
+    Users are shared out as by `recommend_in_shards`, and have the codes of z1 that
+    `Recommender.codes` gives, to the last bit; the vectors of the items are in `_items.parquet`.
+    Other examples are shared out by ranges of rows. Each process opens the whole source.
+
+    Args:
+        run: the folder of a run, or its address on a hub.
+        source: the name of a set, or a path; None takes that of the run, which is not for logs.
+        out: a folder for the files.
+        level: of a hierarchy one level alone, from 1; None writes all.
+        engine: see `recommend_in_shards`.
+        shards: how many files there are to be.
+        workers: see `recommend_in_shards`.
+        features: see `recommend_in_shards`.
+        allow_code: whether the run may import parts that its recipe names.
+
+    Raises:
+        ConfigError: an argument has no such value, or the library of the engine is not there.
+        DataError: the source cannot be used.
+        RunError: the run cannot be read, or the folder holds the results of another request.
+        WorkerError: a process ended; the same call goes on.
+    """
+    fitted = _run_of_request(run, allow_code)
+    job = Job(
+        what="encode",
+        run=str(fitted.folder),
+        source=_source_of(source, fitted),
+        out=str(out),
+        shards=shards,
+        options={"level": level},
+        split="all",
+        features=_path_or_none(features),
+        allow_code=allow_code,
+    )
+    if fitted.items is None:
+        fitted.with_users(features)  # which has none
+        written_levels(fitted, level)
+        return run_job(job, engine, workers)
+    if written_levels(fitted, level) != [0]:
+        raise ConfigError("the codes of users are written in shards of level 1 alone: --level 1")
+    if source is None:
+        raise ConfigError("--data is needed: the log whose users are encoded in shards")
+    job = replace(job, what="encode users", options={}, split=None)
+    made = run_job(job, engine, workers)
+    write_frame(Path(made.job.out) / "_items.parquet", frame_of_items(fitted, fitted.items))
+    return made
+
+
+def score_in_shards(
+    run: str | Path,
+    source: str | Path | None,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    samples: int = LIKELIHOOD_SAMPLES,
+    against: str | Path | None = None,
+    threshold: float | None = None,
+    by: str | None = None,
+    seed: int = 0,
+    engine: str = "local",
+    shards: int = SHARDS,
+    workers: int | None = None,
+    allow_code: bool = False,
+) -> Sharded:
+    """Scores the examples of a source into Parquet files, by ranges of its rows.
+
+    The columns are those of `lowerbound.score`, and their numbers the same up to the rounding of
+    float32; they are equal to the last bit on every engine.
+
+    Args:
+        run: the folder of a run, or its address on a hub.
+        source: as in `lowerbound.score`.
+        out: a folder for the files.
+        split: as in `lowerbound.score`.
+        samples: importance samples for each example.
+        against: the folder of another run, as in `lowerbound.score`.
+        threshold: the rate of false alarms, as in `lowerbound.score`.
+        by: the score that decides, as in `lowerbound.score`.
+        seed: of the draws.
+        engine: see `recommend_in_shards`.
+        shards: how many files there are to be.
+        workers: see `recommend_in_shards`.
+        allow_code: whether the run may import parts that its recipe names.
+
+    Raises:
+        ConfigError: an argument has no such value, or the library of the engine is not there.
+        DataError: the source cannot be used.
+        RunError: the run cannot be read, or the folder holds the results of another request.
+        WorkerError: a process ended; the same call goes on.
+    """
+    fitted = _run_of_request(run, allow_code)
+    fitted.refuse_without_likelihood("score")
+    refuse_seed(seed)
+    options = {
+        "samples": positive(samples),
+        "against": _path_or_none(against),
+        "threshold": threshold,
+        "by": by,
+        "seed": seed,
+    }
+    job = Job(
+        what="score",
+        run=str(fitted.folder),
+        source=_source_of(source, fitted),
+        out=str(out),
+        shards=shards,
+        options=options,
+        split=split,
+        allow_code=allow_code,
+    )
+    return run_job(job, engine, workers)
+
+
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
     """Returns options in the form that JSON gives back.
 
@@ -88,6 +224,22 @@ def _of_numpy(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
     return value
+
+
+def _run_of_request(run: str | Path, allow_code: bool) -> Run:
+    """Loads a run, to see what it is."""
+    return load_run(_folder_of(run), allow_code)
+
+
+def _source_of(source: str | Path | None, run: Run) -> str:
+    """Returns a source as other processes find it: a name, or a whole path."""
+    text = run.recipe.data.source
+    if source is not None:
+        text = str(source)
+    if text in NAMED:
+        return text
+    refuse_absent(text)
+    return str(find_path(text).resolve())
 
 
 def _folder_of(run: str | Path) -> str:

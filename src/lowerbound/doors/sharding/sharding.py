@@ -65,7 +65,7 @@ class Sharded:
     def describe(self) -> dict[str, Any]:
         """Returns what was made, as the command prints it as JSON."""
         counts = {}
-        for name in ("users", "examples", "rows", "users_without"):
+        for name in ("users", "examples", "rows", "users_without", "anomalous"):
             if any(name in each for each in self.found):
                 counts[name] = self.total(name)
         return {

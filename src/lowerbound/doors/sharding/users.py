@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data import History, Interactions
+from ...data import History, Interactions, Items
 from ...data.interactions.ids import positions, unify
 from ...data.interactions.scatter import shard_path
 from ...errors import DataError, RunError
-from ...recommend import recommend_in_blocks
+from ...recommend import item_vectors, recommend_in_blocks
 from ...recommend.blocks import USERS_OF_BLOCK
 from ...report.text import column_names
 from ...run import Run
@@ -60,6 +60,21 @@ def _frames_of_codes(job: Job, history: History) -> "Iterator[DataFrame]":
             codes = recommender.codes(block)
         columns = block.names_of_rows() | dict(zip(names, codes.T, strict=True))
         yield _with_user_type(polars.DataFrame(columns), job)
+
+
+def frame_of_items(run: Run, items: Items) -> "DataFrame":
+    """Makes a frame of the vectors of the items: item, title (where the run has titles), v1 and so
+    on.
+    """
+    import polars
+
+    vectors = item_vectors(run.model)
+    columns: dict[str, Any] = {"item": items.ids.tolist()}
+    if items.titles is not None:
+        columns["title"] = items.titles
+    names = column_names((), vectors.shape[1], "v")
+    columns |= dict(zip(names, vectors.T, strict=True))
+    return polars.DataFrame(columns)
 
 
 def _with_user_type(frame: "DataFrame", job: Job) -> "DataFrame":

@@ -10,11 +10,14 @@ from typing import Any
 from ...data.interactions.scatter import shard_path
 from ...errors import DataError
 from .job import Job
+from .rows import encode_rows, score_rows
 from .users import encode_users, recommend_to_users
 
 WORK_OF: dict[str, Callable[[Job, int], dict[str, Any]]] = {
     "recommend": recommend_to_users,
     "encode users": encode_users,
+    "encode": encode_rows,
+    "score": score_rows,
 }
 """What makes the file of a shard and returns what was found, by what the job is."""
 
