@@ -1,7 +1,7 @@
 """The start of a fit at the weights of another run: a refit to a log that has grown.
 
-Which rows of which weights belong to items the model itself says: a draft of it for one item more
-has other shapes there. These rows are matched by the ids of the items, and so a refit may have new
+Which rows of which weights belong to items the model itself says: drafts of it for two items and
+for three have other shapes there. These rows are matched by the ids of the items, and so a refit may have new
 items, in any order, and may have lost others. Users have no weights, and may be any.
 """
 
@@ -77,10 +77,9 @@ def item_axes(plan: Recipe, schema: Schema) -> dict[str, int]:
         plan: a recipe of a model of interactions.
         schema: of its data.
     """
-    (items,) = schema.shape
-    with torch.device("meta"):
-        model = build(plan, schema).state_dict()
-        wider = build(plan, replace(schema, shape=(items + 1,))).state_dict()
+    with torch.random.fork_rng(devices=[]):
+        model = build(plan, replace(schema, shape=(2,))).state_dict()
+        wider = build(plan, replace(schema, shape=(3,))).state_dict()
     axes = {}
     for name, tensor in model.items():
         for axis, (size, wider_size) in enumerate(
