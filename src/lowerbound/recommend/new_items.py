@@ -1,8 +1,13 @@
 """Vectors of items that a model never saw, from what is known of them.
 
-The last layer of a recommender has a vector and a bias for each item. Both are regressed on the
-features of the items that the model knows (`item_features`), and so are predicted for others: the
-score of a new item is that of the last layer with these.
+The last layer of a recommender has a vector w and a bias b for each item, and the score of the item
+is <h, w> + b, where h is what the network makes of a user. Vectors and biases are regressed on the
+features of the items that the model knows (`item_features`), and so are predicted for others.
+
+What counts of an error e of a vector is the error <h, e> of the scores. So the penalty of the
+regression is chosen by the variance of that error over users, e' C e with the covariance C of h.
+The length of e alone would be the wrong measure: most of a vector stands in directions in which no
+two users differ.
 """
 
 from dataclasses import dataclass
@@ -32,8 +37,8 @@ class ItemLayer(NamedTuple):
     """Vectors and biases of n items.
 
     Attributes:
-        vectors: (n, d) float32.
-        biases: (n,) float32.
+        vectors: (n, d).
+        biases: (n,).
     """
 
     vectors: np.ndarray
@@ -50,7 +55,7 @@ class Ridge:
         intercept: (m,).
         penalty: the weight of the squares.
         explained: the part of the variance of items that were held out, when the penalty was
-            chosen, that the regression explained; by the best of `PENALTIES`.
+            chosen, that the regression explained by the best of `PENALTIES`.
     """
 
     coefficients: np.ndarray
@@ -59,30 +64,43 @@ class Ridge:
     explained: float
 
     @classmethod
-    def fit(cls, x: "csr_matrix", y: np.ndarray, weights: np.ndarray, *, seed: int = 0) -> "Ridge":
+    def fit(
+        cls,
+        x: "csr_matrix",
+        y: np.ndarray,
+        weights: np.ndarray,
+        metric: np.ndarray,
+        *,
+        seed: int = 0,
+    ) -> "Ridge":
         """Fits a regression, by the penalty that is best on items that are held out for that.
 
         Args:
             x: the features, (n, F).
             y: the outputs, (n, m) float64.
             weights: of the items, (n,).
+            metric: C, (m, m), by which errors e of the outputs are measured: e' C e.
             seed: of the choice of the items that are held out.
         """
         weights = weights / weights.mean()
         order = np.random.default_rng(seed).permutation(len(y))
         held_out = order[: round(HELD_OUT * len(y))]
         kept = order[len(held_out) :]
-        kept_sums = _Solver.of(x[kept], y[kept], weights[kept])
+        sums = _Sums.of(x[kept], y[kept], weights[kept])
+
+        def measure(errors: np.ndarray) -> float:
+            return float(weights[held_out] @ ((errors @ metric) * errors).sum(1))
+
         errors = []
         for penalty in PENALTIES:
-            coefficients, intercept = kept_sums.solve(penalty)
-            residuals = y[held_out] - x[held_out] @ coefficients - intercept
-            errors.append(float(weights[held_out] @ np.square(residuals).sum(1)))
+            coefficients, intercept = sums.solve(penalty)
+            errors.append(measure(y[held_out] - x[held_out] @ coefficients - intercept))
         best = int(np.argmin(errors))
-        mean = np.average(y[kept], axis=0, weights=weights[kept])
-        variance = float(weights[held_out] @ np.square(y[held_out] - mean).sum(1))
-        coefficients, intercept = _Solver.of(x, y, weights).solve(PENALTIES[best])
-        explained = 1 - errors[best] / variance if variance else 0.0
+        variance = measure(y[held_out] - sums.y_mean)
+        explained = 0.0
+        if variance > 0:
+            explained = 1 - errors[best] / variance
+        coefficients, intercept = _Sums.of(x, y, weights).solve(PENALTIES[best])
         return cls(coefficients, intercept, PENALTIES[best], explained)
 
     def predict(self, x: "csr_matrix") -> np.ndarray:
@@ -91,7 +109,7 @@ class Ridge:
 
 
 @dataclass(frozen=True, eq=False)
-class _Solver:
+class _Sums:
     """The weighted sums of a regression, from which the coefficients of any penalty follow.
 
     Attributes:
@@ -107,7 +125,7 @@ class _Solver:
     y_mean: np.ndarray
 
     @classmethod
-    def of(cls, x: "csr_matrix", y: np.ndarray, weights: np.ndarray) -> "_Solver":
+    def of(cls, x: "csr_matrix", y: np.ndarray, weights: np.ndarray) -> "_Sums":
         """Sums up; the features stay sparse."""
         total = weights.sum()
         weighted = x.multiply(weights[:, None]).tocsr()
@@ -131,24 +149,25 @@ class ItemRegression:
     """Predicts the vector and the bias that an item would have, by what is known of it.
 
     An item counts as much as it has users: the vectors of rare items are mostly where training
-    began. The bias of a new item is that which items like it have in the mean of their users, since
-    nothing is known of how popular it is.
+    began. The bias of a new item is that which items like it have in the mean over their users,
+    since nothing is known of how popular it is.
 
     Attributes:
         features: of items.
-        ridge: from features to vectors, with the biases as a last output.
+        ridge: from features to vectors, with the biases as the last output.
     """
 
     features: ItemFeatures
     ridge: Ridge
 
     @classmethod
-    def fit(cls, items: Items, layer: ItemLayer) -> "ItemRegression":
+    def fit(cls, items: Items, layer: ItemLayer, codes: np.ndarray) -> "ItemRegression":
         """Fits the regression to the items of a run.
 
         Args:
             items: the catalogue, with what is known of the items.
             layer: their vectors and biases.
+            codes: h of some users, (n, d), by whose covariance errors are measured.
 
         Raises:
             DataError: nothing is known of the items, or they are too few.
@@ -164,10 +183,13 @@ class ItemRegression:
         if items.popularity is not None:
             weights = np.maximum(items.popularity, 1).astype(np.float64)
         outputs = np.concatenate([layer.vectors, layer.biases[:, None]], 1).astype(np.float64)
-        return cls(features, Ridge.fit(features.code(frame), outputs, weights))
+        width = outputs.shape[1]
+        metric = np.zeros((width, width))  # a bias is the same for all users
+        metric[:-1, :-1] = np.cov(codes, rowvar=False)
+        return cls(features, Ridge.fit(features.code(frame), outputs, weights, metric))
 
     def predict(self, frame: "DataFrame") -> ItemLayer:
-        """Predicts vectors and biases of the items of a table, one a row.
+        """Predicts vectors and biases of the items of a table, one a row, as float32.
 
         Raises:
             DataError: nothing is known of them, or a column has another type.
