@@ -22,6 +22,7 @@ settings.load_profile("repeatable")
 # what they bring. The processes that tests start inherit the variable.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["POLARS_MAX_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

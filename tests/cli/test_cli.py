@@ -1,5 +1,7 @@
 """The command line, end to end on the digits: what it prints, what it writes, and how it fails."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,8 +13,9 @@ import polars
 import pytest
 from PIL import Image
 
+import forked
 from lowerbound import recipe
-from lowerbound.cli import inspect
+from lowerbound.cli import inspect, main
 from lowerbound.evaluation.likelihood import LIKELIHOOD_SAMPLES
 
 FAST = [
@@ -26,6 +29,8 @@ FAST = [
 
 QUIET = ["--set", "report.write=false"]
 
+SMALL_MAP = ["--set", "report.points=200", "--set", "report.examples=200"]
+
 
 @pytest.fixture
 def lowerbound(command):
@@ -36,22 +41,14 @@ def lowerbound(command):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "lowerbound",
-        "fit",
-        "digits",
-        "--out",
-        str(folder),
-        "--seed",
-        "3",
-        "--json",
-        *FAST,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder, json.loads(done.stdout.splitlines()[-1])
+    words = ["fit", "digits", "--out", str(folder), "--seed", "3", "--json", *FAST, *SMALL_MAP]
+    told = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
+        patch.setattr(sys, "argv", ["lowerbound", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert not stopped.value.code
+    return folder, last(told.getvalue())
 
 
 def last(out):
@@ -274,12 +271,18 @@ posix = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs bash a
 
 
 @posix
-@pytest.mark.parametrize("where", ["2>/dev/full", "2> >(true)", "2>&-"])
-def test_a_fit_whose_progress_nobody_reads_ends_well(tmp_path, where):
-    done = shell(f"lowerbound fit digits --out run {' '.join(FAST + QUIET)} {where}", tmp_path)
+@pytest.mark.parametrize(
+    "spoil",
+    [forked.errors_find_no_room, forked.errors_find_no_reader, forked.errors_are_closed],
+)
+def test_a_fit_whose_progress_nobody_reads_ends_well(tmp_path, spoil):
+    words = ["fit", "digits", "--out", "run", *FAST, *QUIET]
+    fit = forked.Command(tmp_path, words, folder=tmp_path, spoil=spoil)
+    assert fit.ended() == 0
     assert "model.safetensors" in os.listdir(tmp_path / "run")
-    assert "Traceback" not in done.stderr
-    assert "next     lowerbound evaluate run" in done.stdout
+    told = fit.log.read_text()
+    assert "Traceback" not in told
+    assert "next     lowerbound evaluate run" in told
 
 
 @posix
@@ -312,48 +315,60 @@ def test_what_the_output_cannot_show_is_escaped(run, tmp_path):
 
 @posix
 def test_a_closed_standard_error_leaves_standard_output_empty(tmp_path):
-    done = shell("lowerbound evaluate nope --json 2>&-", tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
+    words = ["evaluate", "nope", "--json"]
+    wrong = forked.Command(tmp_path, words, spoil=forked.errors_are_closed)
+    assert (wrong.ended(), wrong.log.read_text()) == (2, "")
 
 
 @posix
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("evaluate $(printf 'a%.0s' {1..5000})", "is not a fitted run"),
-        ("fit digits --out $(printf 'a%.0s' {1..5000})", "File name too long"),
-        ("fit digits --out $'\\xff'", "the name of a run and of its data must be UTF-8"),
-        ("fit digits --out $'a\\nb/\\nc' --set training.epochs=x", "should be a whole number"),
-        ("fit digits --out /", "/ is not an empty folder"),
+        (["evaluate", "a" * 5000], "is not a fitted run"),
+        (["fit", "digits", "--out", "a" * 5000], "File name too long"),
+        (
+            ["fit", "digits", "--out", "a\nb/\nc", "--set", "training.epochs=x"],
+            "should be a whole number",
+        ),
+        (["fit", "digits", "--out", "/"], "/ is not an empty folder"),
     ],
 )
-def test_an_odd_path_is_one_line(tmp_path, words, line):
-    done = shell(f"lowerbound {words}", tmp_path)
-    (told,) = done.stderr.splitlines()
+def test_an_odd_path_is_one_line(lowerbound, tmp_path, monkeypatch, words, line):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = lowerbound(*words)
+    (told,) = err.splitlines()
     assert line in told
     assert len(told) < 6000
+    assert (code, os.listdir(tmp_path)) == (2, [])
+
+
+@posix
+def test_a_path_that_is_no_text_is_one_line(tmp_path):
+    done = shell("lowerbound fit digits --out $'\\xff'", tmp_path)
+    (told,) = done.stderr.splitlines()
+    assert "the name of a run and of its data must be UTF-8" in told
     assert (done.returncode, os.listdir(tmp_path)) == (2, [])
 
 
-def test_a_recipe_of_ones_own_is_not_taken_for_a_run(tmp_path):
+def test_a_recipe_of_ones_own_is_not_taken_for_a_run(lowerbound, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "recipe.toml").write_text('# mine\n[data]\nsource = "digits"\n')
-    for words in ("", "--resume"):
-        done = shell(f"lowerbound fit own/recipe.toml --out own {words}", tmp_path)
-        assert done.returncode == 2
-        assert ("is not an empty folder" if not words else "there is no run") in done.stderr
+    for words, line in (((), "is not an empty folder"), (("--resume",), "there is no run")):
+        code, _, err = lowerbound("fit", own / "recipe.toml", "--out", own, *words)
+        assert code == 2
+        assert line in err
     assert (own / "recipe.toml").read_text().startswith("# mine")
 
 
-def test_the_metrics_are_as_they_were_after_a_resume(run, tmp_path):
+def test_the_metrics_are_as_they_were_after_a_resume(lowerbound, run, tmp_path):
     folder = shutil.copytree(run[0], tmp_path / "run")
     before = (folder / "metrics.csv").read_bytes()
     (folder / "metrics.csv").write_text("epoch,step")
     left = folder / "report" / ".writing-odd"
     left.mkdir(parents=True)
-    done = shell(f"lowerbound fit {folder}/recipe.toml --out {folder} --resume", tmp_path)
-    assert done.returncode == 0, done.stderr
+    code, _, err = lowerbound("fit", folder / "recipe.toml", "--out", folder, "--resume")
+    assert code == 0, err
     assert (folder / "metrics.csv").read_bytes() == before
     assert not left.exists()
 

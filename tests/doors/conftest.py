@@ -9,6 +9,7 @@ import torch
 from starlette.testclient import TestClient
 
 import lowerbound
+from lowerbound.columns import ColumnSchema, fit_columns
 from lowerbound.data import Data, Items, Schema
 from lowerbound.doors.server import create_app
 from lowerbound.families import Multinomial
@@ -82,6 +83,32 @@ def ready(app):
             return client
         time.sleep(0.02)
     raise AssertionError(client.get("/readyz").text)
+
+
+@pytest.fixture(scope="session")
+def conditional_run(tmp_path_factory):
+    """A recommender of thirty items that sees the age of users, with random weights."""
+    torch.manual_seed(2)
+    items = 30
+    ages = np.arange(18.0, 80.0)[:, None]
+    given = fit_columns((ColumnSchema("age", "count", "integer"),), ages, np.arange(len(ages)))
+    architecture = Architecture(latent=(5,), network=MLP((12,)), likelihood=Multinomial())
+    return Run(
+        tmp_path_factory.mktemp("conditional"),
+        Recipe(data=Data("nowhere"), model=architecture),
+        Schema((items,), "interactions", 2, 0.0, 1.0, given=given),
+        architecture.build((items,), sparse=True, given=given),
+        {},
+        Items(np.arange(items)),
+    )
+
+
+@pytest.fixture(scope="session")
+def conditional(conditional_run):
+    """A client of a server of one conditional recommender."""
+    client = ready(create_app([conditional_run]))
+    yield client
+    client.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")

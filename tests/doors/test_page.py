@@ -549,6 +549,10 @@ def test_hover_shows_the_picture_of_the_point_and_a_lasso_chooses(reader, runs):
     tab.locator(".grid canvas[data-drawn]").first.wait_for()
     told = tab.locator("[role=status]").inner_text()
     assert int(told.split()[0].replace(",", "")) > 100
+    tab.get_by_role("button", name="All in view").press("Enter")
+    tab.get_by_text("examples in view").wait_for()
+    everything = len(runs["plane"].data().split("all"))
+    assert tab.locator("[role=status]").inner_text().startswith(f"{everything:,} ")
     tab.get_by_label("search the examples").fill("4")
     tab.get_by_text("match “4”").wait_for()
     number = int(re.match(r"[\d,]+", tab.locator("[role=status]").inner_text())[0].replace(",", ""))

@@ -38,6 +38,30 @@ def test_the_answers_are_those_of_the_recommender(several, alone):
     assert lists[-1] == {"items": [], "unknown": ["nothing"]}
 
 
+def test_a_batch_takes_what_is_known_of_its_users(conditional, conditional_run):
+    alone = Recommender(conditional_run)
+    ages = [20, 70, None, None]
+    histories = [[1, 2], [], [3], []]
+    body = {"histories": histories, "given": {"age": ages}, "k": 4}
+    answer = conditional.post("/runs/conditional0/recommend/batch", json=body)
+    assert answer.status_code == 200, answer.text
+    lists = answer.json()["lists"]
+    for history, age, found in zip(histories, ages, lists, strict=True):
+        expected = []
+        if history or age is not None:
+            expected = told(alone.recommend(history, 4, given={"age": age}))
+        assert found["items"] == expected
+    body = {"histories": histories, "given": {"age": 70}, "k": 4}
+    lists = conditional.post("/runs/conditional0/recommend/batch", json=body).json()["lists"]
+    assert lists[3]["items"] == told(alone.recommend([], 4, given={"age": 70}))
+    for given, words in (({"age": [1, 2]}, "one for each of the 4, got 2"), ({"x": 1}, "x")):
+        answer = conditional.post(
+            "/runs/conditional0/recommend/batch", json=body | {"given": given}
+        )
+        assert answer.status_code == 422
+        assert words in answer.json()["detail"]
+
+
 def test_requests_that_come_together_are_answered_as_each_alone(several, alone):
     rng = np.random.default_rng(0)
     bodies = []

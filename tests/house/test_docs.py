@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 import typer
 
-from lowerbound import recipe
+from lowerbound import fitting, recipe
 from lowerbound.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -80,8 +80,33 @@ def _mlflow_as_it_was():
         sys.modules["mlflow"].set_tracking_uri(None)
 
 
+SHORT = {
+    "training.epochs": 1,
+    "training.steps": None,
+    "report.points": 100,
+    "report.examples": 100,
+}
+"""Settings that take the place of those of an example."""
+
+
+@pytest.fixture
+def _short_fits(monkeypatch):
+    """Lets each fit of an example take one epoch, and its report show few examples: what a reader
+    does with the run is the same however good the model is. The settings are checked as they stand.
+    """
+    fit = fitting.fit
+
+    def fit_shortly(name, *, settings=None, **options):
+        settings = settings or {}
+        if isinstance(name, str):
+            recipe.load(name).replace(settings)
+        return fit(name, settings={**settings, **SHORT}, **options)
+
+    monkeypatch.setattr(fitting, "fit", fit_shortly)
+
+
 @of_pages([page for page in PAGES if examples(page)])
-@pytest.mark.usefixtures("_mlflow_as_it_was")
+@pytest.mark.usefixtures("_mlflow_as_it_was", "_short_fits")
 def test_examples_run(page, tmp_path, monkeypatch):
     """The blocks of a page run one after the other in one folder, as a reader would paste them."""
     monkeypatch.chdir(tmp_path)

@@ -1,15 +1,13 @@
 """Runs that survive, shown on real processes: killed, interrupted, out of disk, damaged, in
 company.
 
-Each fit is a process of its own, forked from a server that has imported the package, so that it
-starts in no time; those that start others (several processes of one run) are started from the
-command line. `benchmarks/survival.py` is the long version.
+Each fit is a process of its own, see `forked`; those that start others (several processes of one
+run) are started from the command line. `benchmarks/survival.py` is the long version.
 """
 
 import csv
 import importlib
 import math
-import multiprocessing
 import os
 import random
 import re
@@ -22,20 +20,16 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
+from spoilt import WORSE, spoil_batch, spoil_gradient, take_long
+
+import forked
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="processes, signals and mounts as Linux has them"
 )
 
-LIMIT = 100
-"""Seconds after which a process hangs."""
-
 EPOCHS = 8
-
-WORSE = 30
-"""The step in which something goes wrong."""
 
 
 def _script(name):
@@ -51,65 +45,10 @@ def _script(name):
 survival, processes = map(_script, ("survival", "processes"))
 steps, reaches = processes.steps, processes.reaches
 
-forked = multiprocessing.get_context("forkserver")
-
 
 def slowly(*values):
     """Parameters of the long suite alone."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
-
-
-def _slow():
-    from lowerbound.training import Fit
-
-    step = Fit._step
-    Fit._step = lambda self, order: (
-        step(self, order),
-        time.sleep(0.05 if self.state.step < WORSE else 10),
-    )
-
-
-def _nan_batch():
-    from lowerbound.training.loader import Loader
-
-    read = Loader.read
-
-    def spoilt(self, order, batch, step):
-        examples, share = read(self, order, batch, step)
-        if step == WORSE:
-            examples = examples.with_values(examples.x * math.nan)
-        return examples, share
-
-    Loader.read = spoilt
-
-
-def _nan_gradient():
-    from lowerbound.objectives import Elbo
-
-    loss = Elbo.__call__
-
-    def spoilt(self, terms, step=math.inf, total=math.inf):
-        return loss(self, terms, step, total) + (
-            (terms.rate.sum() * 0).abs().sqrt() if step == WORSE else 0
-        )
-
-    Elbo.__call__ = spoilt
-
-
-def _serve(words, log, spoil):
-    """The command line in this process, which writes to a file; `spoil` makes something go
-    wrong.
-    """
-    with open(log, "ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    torch.set_num_threads(1)
-    if spoil is not None:
-        spoil()
-    from lowerbound.cli import main
-
-    sys.argv = ["lowerbound", *words]
-    main()
 
 
 def without_sizes(lines):
@@ -117,41 +56,14 @@ def without_sizes(lines):
     return [line for line in lines if "lowerbound: trains on " not in line]
 
 
-class Process:
+class Process(forked.Command):
     """A fit that runs by itself; what it says is in `log`."""
-
-    def __init__(self, folder, words, spoil=None):
-        self.log = folder / f"log-{time.monotonic_ns()}"
-        self.process = forked.Process(target=_serve, args=([*map(str, words)], self.log, spoil))
-        self.process.start()
-
-    def wait(self, seconds=LIMIT):
-        """The exit code, or None where it has not ended after so many seconds."""
-        self.process.join(seconds)
-        return self.process.exitcode
-
-    def send(self, number):
-        os.kill(self.process.pid, number)
 
     @property
     def told(self):
         """The lines that are messages, but for the one on the sizes of the splits."""
         lines = self.log.read_text().splitlines()
         return [line for line in without_sizes(lines) if line.startswith("lowerbound: ")]
-
-    def ended(self):
-        code = self.wait()
-        if code is None:
-            self.process.kill()
-        assert code is not None, "it hangs"
-        return code
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _server():
-    forked.set_forkserver_preload(
-        ["torch", "lowerbound.cli", "lowerbound.fitting", "lowerbound.data.tables", __name__]
-    )
 
 
 @pytest.fixture
@@ -304,7 +216,7 @@ def test_an_interrupt_says_how_to_go_on_and_that_works(start, whole, tmp_path, n
 def test_a_second_interrupt_leaves_at_once(start, whole, tmp_path):
     recipe, reference, _ = whole()
     out = tmp_path / "run"
-    process = start(*fit(recipe, out), spoil=_slow)
+    process = start(*fit(recipe, out), spoil=take_long)
     reaches(out, 28)
     time.sleep(0.5)  # in a step of ten seconds
     process.send(signal.SIGINT)
@@ -481,7 +393,7 @@ def test_a_run_of_another_recipe_is_not_gone_on_with(start, halfway, tmp_path):
 # 4. Numbers that go wrong
 
 
-@pytest.mark.parametrize("spoil", [_nan_batch, _nan_gradient])
+@pytest.mark.parametrize("spoil", [spoil_batch, spoil_gradient])
 def test_numbers_that_go_wrong_stop_the_fit_and_leave_a_good_checkpoint(
     start, whole, tmp_path, spoil
 ):
@@ -492,7 +404,7 @@ def test_numbers_that_go_wrong_stop_the_fit_and_leave_a_good_checkpoint(
     assert str(checkpoint_of(out)) in told
     assert steps(out)[-1] == 28
     assert intact(out)
-    if spoil is _nan_batch:
+    if spoil is spoil_batch:
         assert f"at step {WORSE};" in told
         assert "log_likelihood_term" in told
         assert re.search(r"of latents\.\S+ \(\w+\);", told)
@@ -514,7 +426,7 @@ def test_a_learning_rate_that_is_far_too_large_is_told(start, whole, tmp_path):
     assert not steps(out) or intact(out)
 
 
-@pytest.mark.parametrize("spoil", [_nan_gradient, *slowly(_nan_batch)])
+@pytest.mark.parametrize("spoil", [spoil_gradient, *slowly(spoil_batch)])
 def test_a_step_that_goes_wrong_can_be_left_out(start, whole, tmp_path, spoil):
     skip, outs = "training.on_nonfinite=skip", [tmp_path / "a", tmp_path / "b"]
     assert start(*fit(whole()[0], outs[0], skip), spoil=spoil).ended() == 0
@@ -622,7 +534,7 @@ def test_two_processes_train_a_packaged_recipe_as_one_and_say_nothing_more(start
         "--devices",
         "2",
     ]
-    done = subprocess.run(both, capture_output=True, text=True, timeout=LIMIT)
+    done = subprocess.run(both, capture_output=True, text=True, timeout=forked.LIMIT)
     assert done.returncode == 0
     assert processes.same_curve(tmp_path / "one", tmp_path / "two")
     lines = without_sizes(done.stderr.splitlines())

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ....errors import one_line
 from ....recommend import ListRequest, Recommendation, Recommender
 from ..current import Chosen
 from ..inputs import FIRST, MOST_EXAMPLES, WHOLE, Conditions
@@ -37,8 +38,8 @@ Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=lis
 Weight = Annotated[float, Field(gt=0, le=1e6)]
 
 History = (
-    Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY), FIRST]
-    | Annotated[dict[str, Weight], Field(min_length=1, max_length=MOST_HISTORY)]
+    Annotated[list[Item], Field(max_length=MOST_HISTORY), FIRST]
+    | Annotated[dict[str, Weight], Field(max_length=MOST_HISTORY)]
 )
 
 
@@ -56,18 +57,18 @@ class RecommendBody(Limits):
     was fitted with some, what is known of the user.
     """
 
-    history: (
-        Annotated[list[Item], Field(max_length=MOST_HISTORY), FIRST]
-        | Annotated[dict[str, Weight], Field(max_length=MOST_HISTORY)]
-    )
+    history: History
     given: Conditions | None = None
     explain: bool = False
 
 
 class BatchBody(Limits):
-    """The histories of several users."""
+    """The histories of several users; and, for a run that was fitted with some, what is known of
+    them: a value for all of them, or one for each.
+    """
 
     histories: Annotated[list[History], Field(min_length=1, max_length=MOST_EXAMPLES), FIRST]
+    given: Conditions | None = None
 
 
 class ReasonLine(BaseModel):
@@ -185,10 +186,13 @@ async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
     requests: list[ListRequest] = []
     lists: list[dict[str, Any]] = []
     positions = []
+    given = _given_to_each(body.given or {}, len(body.histories))
     for position, history in enumerate(body.histories):
         lists.append({"items": [], "unknown": _names_of(history)})
-        if any(column is not None for column in map(recommender.catalogue.find, history)):
-            requests.append(prepare(recommender, history, body))
+        columns = map(recommender.catalogue.find, history)
+        is_known = any(column is not None for column in columns)
+        if is_known or any(value is not None for value in given[position].values()):
+            requests.append(prepare(recommender, history, body, given[position]))
             positions.append(position)
 
     def work() -> None:
@@ -198,6 +202,30 @@ async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
 
     await served.work(work)
     return Answer({"lists": lists})
+
+
+def _given_to_each(given: Conditions, count: int) -> list[Conditions]:
+    """Returns what is given of each of so many users.
+
+    Raises:
+        Problem: there are not as many values of a name as users.
+    """
+    for name, values in given.items():
+        if isinstance(values, list) and len(values) != count:
+            raise Problem(
+                422,
+                f"given.{one_line(name, 80)}: one value for all histories, or one for each of the "
+                f"{count}, got {len(values)}",
+            )
+    of_each: list[Conditions] = []
+    for position in range(count):
+        of_one = {}
+        for name, values in given.items():
+            of_one[name] = values
+            if isinstance(values, list):
+                of_one[name] = values[position]
+        of_each.append(of_one)
+    return of_each
 
 
 def _names_of(history: Iterable[Any]) -> list[Any]:
