@@ -368,6 +368,7 @@ def test_what_spark_runs_is_the_same_function(loaded, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the engines, whose libraries warn of each other
 @pytest.mark.parametrize("engine", ["ray", "spark"])
 def test_engines_write_the_same_bytes(folder, tmp_path, engine):
     pytest.importorskip({"ray": "ray", "spark": "pyspark"}[engine])

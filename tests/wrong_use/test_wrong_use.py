@@ -1669,12 +1669,12 @@ WRONG = [
     (
         "recommend by nothing",
         "recommend users",
-        "recommend needs one of --history, --users, --similar; got none",
+        "recommend needs one of --history, --user, --users, --similar; got none",
     ),
     ("a history without items", "recommend users --history", "--history needs one value or more"),
     (
         "an unknown item",
-        "recommend users --history nothing",
+        "recommend users --history nothing --unknown error",
         "no item 'nothing' among the 12 of this run, neither by id nor by title",
     ),
     (
@@ -1683,9 +1683,34 @@ WRONG = [
         "k must be a whole number from 1, got 0",
     ),
     (
-        "a history of several unknown items",
-        "recommend users --history nothing naught",
-        "no item 'nothing' among the 12 of this run, neither by id nor by title (nor is one of the other 1 of the history known)",
+        "a user who is not in the data",
+        "recommend users --user nobody --data plays.csv",
+        "no user 'nobody' among the 30 of plays.csv",
+    ),
+    (
+        "a condition on a column that the items do not have",
+        "recommend users --history i1 --where year>1990",
+        "unknown column 'year' in where; allowed: item, popularity",
+    ),
+    (
+        "a condition that reads a file",
+        "recommend users --history i1 --where '1 IN (SELECT a FROM t)'",
+        "where '1 IN (SELECT a FROM t)': SELECT is not allowed: there are no queries in it",
+    ),
+    (
+        "a boost without a number",
+        "recommend users --history i1 --boost i2",
+        '--boost takes pairs, such as "year > 1990" 0.5; got i2',
+    ),
+    (
+        "groups without a number",
+        "recommend users --history i1 --per item",
+        "at_most=N and per=COLUMN go together: at most N items of each group of the column",
+    ),
+    (
+        "diversity beyond 1",
+        "recommend users --history i1 --diversity 3",
+        "diversity must be a number from 0 to 1, got 3.0",
     ),
     (
         "an unknown item that is an error",
@@ -1721,7 +1746,7 @@ WRONG = [
     (
         "out without users",
         "recommend users --history i1 --out x.csv",
-        "--out goes with --users; what --history finds is printed",
+        "--out goes with --users and --user; what --history finds is printed",
     ),
     (
         "recommendations as .npy",
@@ -1731,7 +1756,7 @@ WRONG = [
     (
         "two questions",
         "recommend users --history i1 --similar i2",
-        "recommend needs one of --history, --users, --similar; got --history and --similar",
+        "recommend needs one of --history, --user, --users, --similar; got --history and --similar",
     ),
     (
         "recommend images",
@@ -2059,7 +2084,7 @@ CALLS = [
     ),
     (
         "an empty history",
-        lambda f: users(f).recommend([]),
+        lambda f: lowerbound.Recommender(users(f).run, nothing_known="nothing").recommend([]),
         DataError,
         "the history is empty: give one item or more",
     ),

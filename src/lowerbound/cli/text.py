@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import counted, one_line
 from ..report.text import format_setting, plain_number
 
 SPLITS = ("train", "validation", "test")
@@ -192,8 +193,13 @@ def setting_text(value: Any) -> str:
     return format_setting(value) or '""'
 
 
-def recommendation_table(recommendations: list[Any]) -> list[str]:
-    """Lays out recommendations in aligned columns; titles are shown where the run has them."""
+def recommendation_table(recommendations: list[Any], reasons: list[Any] | None = None) -> list[str]:
+    """Lays out recommendations in aligned columns; titles are shown where the run has them.
+
+    Args:
+        recommendations: the list.
+        reasons: the reasons of each, which stand below it; None: they are not told.
+    """
     rows = [("rank", "title", "item", "score")]
     for rank, entry in enumerate(recommendations, 1):
         rows.append((str(rank), entry.title or "", str(entry.item), f"{entry.score:.4f}"))
@@ -202,9 +208,42 @@ def recommendation_table(recommendations: list[Any]) -> list[str]:
         max(map(len, column)) for column in zip(*rows, strict=True)
     )
     lines = []
-    for rank_text, title, item, score in rows:
+    for position, (rank_text, title, item, score) in enumerate(rows):
         line = f"{rank_text:>{rank_width}}  "
         if has_titles:
             line += f"{title:<{title_width}}  "
         lines.append(f"{line}{item:<{item_width}}  {score:>{score_width}}")
+        if reasons is not None and position:
+            lines.append(f"{'':<{rank_width}}  {because(reasons[position - 1])}")
+    return lines
+
+
+def because(reasons: list[Any]) -> str:
+    """Says which items of a history speak for a recommended one, each with its share of nats."""
+    if not reasons:
+        return "no item of the history speaks for it"
+    named = []
+    for reason in reasons:
+        named.append(f"{one_line(reason.title or reason.item, 60)} ({reason.share:.2f})")
+    return f"because you liked {', '.join(named)}"
+
+
+SHARED_SHOWN = 3
+"""So many of the items that two users share are named."""
+
+
+def similar_users_table(users: Any) -> list[str]:
+    """Lays out users that are like one, with the items that they share."""
+    lines = [f"the most similar of {users.searched:,} users, by the cosine of their codes"]
+    width = max((len(str(each.user)) for each in users), default=0)
+    for rank, each in enumerate(users, 1):
+        names = []
+        for item in each.shared[:SHARED_SHOWN]:
+            names.append(one_line(item.title or item.item, 60))
+        shared = counted(len(each.shared), "shared item")
+        if len(each.shared) > SHARED_SHOWN:
+            names.append("...")
+        if names:
+            shared += f": {', '.join(names)}"
+        lines.append(f"{rank:>4}  {each.user!s:<{width}}  {each.similarity:.4f}  {shared}")
     return lines

@@ -65,7 +65,8 @@ class Sharded:
     def describe(self) -> dict[str, Any]:
         """Returns what was made, as the command prints it as JSON."""
         counts = {}
-        for name in ("users", "examples", "rows", "users_without", "anomalous"):
+        counted = ("users", "examples", "rows", "users_without", "users_popular", "anomalous")
+        for name in counted:
             if any(name in each for each in self.found):
                 counts[name] = self.total(name)
         return {
