@@ -65,6 +65,13 @@ def recommend(
         Path | None,
         typer.Option(metavar="FILE", help="Many users: rows of user and item, none for each."),
     ] = None,
+    new_items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Items the run lacks, ranked by what a table like that of its items says of them.",
+        ),
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -136,7 +143,12 @@ def recommend(
     kinds = {"--history": history, "--user": user, "--users": users, "--similar": similar}
     in_shards = is_sharded(engine, shards, workers)
     refuse_ambiguous_request(kinds, out, in_shards)
-    of_files = {"--allow-file": allow_file, "--deny-file": deny_file, "--features": features}
+    of_files = {
+        "--allow-file": allow_file,
+        "--deny-file": deny_file,
+        "--features": features,
+        "--new-items": new_items,
+    }
     of_lists = {"--explain": explain, "--similar-users": similar_users}
     refuse_misplaced(of_files, of_lists | {"--data": data}, kinds, out)
     refuse_limits_in_shards(in_shards, of_files)
@@ -191,6 +203,8 @@ def recommend(
 
     fitted = load(run, allow_code=allow_code).with_users(features)
     recommender = Recommender(fitted, unknown)
+    if new_items is not None:
+        recommender = recommender.with_items(read_new_items(new_items, fitted))
     question = Question(recommender, history, user, data, k, conditions, wishes, explain)
     if out is not None:
         for option, path in (("allow", allow_file), ("deny", deny_file)):
@@ -203,7 +217,20 @@ def recommend(
         result, lines = question.tell_similar_users()
     else:
         result, lines = question.tell_lists()
+    if recommender.new is not None:
+        result["new_items"] = len(recommender.new)
+        lines.append(recommender.new.describe())
     show(result, lines, json)
+
+
+def read_new_items(path: Path, run: Any) -> Any:
+    """Reads a table of items as that of a run is read."""
+    from ..data import Interactions
+    from ..data.interactions.titles import read_titles
+    from ..system.files import expand_home
+
+    how = run.recipe.data.interactions or Interactions()
+    return read_titles(expand_home(path), how.item, key="--new-items")
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,7 +365,7 @@ class Question:
             history = self.recommender.histories_of(self.user, self.data)
             written = self._write(history, out)
             return written.describe() | {"unknown": list(written.unknown)}, self._lines_of(written)
-        data = self.recommender.run.other_data(users)
+        data = self.recommender.other_data(users)
         unknown_items = data.facts.get("unknown_items", 0)
         told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and self.recommender.refuses_unknown:
@@ -433,6 +460,8 @@ def refuse_limits_in_shards(in_shards: bool, of_files: dict[str, Any]) -> None:
     Raises:
         ConfigError: says which option it is.
     """
+    if in_shards and of_files["--new-items"] is not None:
+        raise ConfigError("--new-items does not go with --engine and --shards; leave these out")
     for option in ("--allow-file", "--deny-file"):
         if in_shards and of_files[option] is not None:
             raise ConfigError(

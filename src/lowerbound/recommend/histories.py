@@ -58,12 +58,15 @@ class HistoryReader:
         is_binary: the run was fitted to interactions that count 1 each.
         columns: the columns of frames, as the recipe of the run names them.
         refuses_unknown: an item that the run does not know is an error.
+        own_width: of a catalogue with new items, the number of those that the run knows. They stand
+            first, and matrices may be over them alone.
     """
 
     catalogue: Catalogue
     is_binary: bool
     columns: Columns
     refuses_unknown: bool = False
+    own_width: int | None = None
 
     def read(self, histories: Any) -> Histories:
         """Reads the histories.
@@ -154,6 +157,10 @@ class HistoryReader:
         return columns, each_once(unknown)
 
     def _check_matrix(self, matrix: Any) -> "csr_matrix":
+        width = len(self.catalogue.ids)
+        if matrix.shape[1] == self.own_width != width:
+            matrix = matrix.tocsr(copy=True)
+            matrix.resize(matrix.shape[0], width)
         return check_matrix(matrix, self.catalogue.ids, self.is_binary)
 
     def _read_mapping(self, histories: Mapping[Any, Any]) -> Histories:

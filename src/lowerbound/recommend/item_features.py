@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.interactions.titles import genres_of
 from ..errors import DataError, one_line
-from ..evaluation.ranking.beyond import genres_of
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

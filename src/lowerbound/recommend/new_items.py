@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..data import Items
-from ..errors import DataError
+from ..data.interactions.ids import as_texts, positions
+from ..errors import DataError, one_line
 from .item_features import ItemFeatures
 
 if TYPE_CHECKING:
@@ -196,3 +197,75 @@ class ItemRegression:
         """
         outputs = self.ridge.predict(self.features.code(frame)).astype(np.float32)
         return ItemLayer(outputs[:, :-1].copy(), outputs[:, -1].copy())
+
+
+@dataclass(frozen=True, eq=False)
+class NewItems:
+    """Items that the model of a run never saw, beside those that it knows.
+
+    Attributes:
+        items: the catalogue of both, those that the model knows first.
+        layer: the vectors and biases of the new ones.
+        columns: of their table, by which these were predicted.
+        explained: by how much the regression explains, for items held out of it, how their scores
+            differ from user to user, as a part of the variance.
+    """
+
+    items: Items
+    layer: ItemLayer
+    columns: tuple[str, ...]
+    explained: float
+
+    def __len__(self) -> int:
+        """Returns the number of new items."""
+        return len(self.layer.biases)
+
+    def describe(self) -> str:
+        """Says in a line what the new items are known by."""
+        columns = one_line(", ".join(self.columns), 120)
+        return (
+            f"{len(self):,} new items by {columns}, which explain {self.explained:.0%} of how the "
+            "scores of items held out of the regression differ from user to user"
+        )
+
+
+def select_new(table: "DataFrame", known: Items) -> "DataFrame":
+    """Returns the rows of a table of items that a catalogue does not have, each id once.
+
+    Raises:
+        DataError: it has all of them.
+    """
+    import polars
+
+    rows = table.unique("item", keep="first", maintain_order=True)
+    is_new = positions(rows["item"].to_numpy(), known.ids) < 0
+    found = rows.filter(polars.Series(is_new))
+    if not len(found):
+        raise DataError(f"there is no new item: the run knows all {len(rows):,} items of the table")
+    return found
+
+
+def join_items(known: Items, new: "DataFrame") -> Items:
+    """Puts the items of a table behind those of a catalogue; they have no users yet."""
+    import polars
+
+    own = known.to_frame()
+    ids = [own["item"], new["item"]]
+    if ids[0].dtype != ids[1].dtype:
+        ids = [as_texts(each) for each in ids]
+    frames = [
+        own.with_columns(ids[0].alias("item")),
+        new.with_columns(ids[1].alias("item")).select(
+            [name for name in own.columns if name in new.columns]
+        ),
+    ]
+    joined = polars.concat(frames, how="diagonal_relaxed")
+    if known.titles is not None:
+        joined = joined.with_columns(
+            polars.col("title").fill_null(polars.col("item").cast(polars.String))
+        )
+    if known.genres is not None:
+        joined = joined.with_columns(polars.col("genres").fill_null(""))
+    if known.popularity is not None:
+        joined = joined.with_columns(polars.col("popularity").fill_null(0))
+    return Items.from_frame(joined)

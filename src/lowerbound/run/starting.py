@@ -1,8 +1,8 @@
 """The start of a fit at the weights of another run: a refit to a log that has grown.
 
 Which rows of which weights belong to items the model itself says: drafts of it for two items and
-for three have other shapes there. These rows are matched by the ids of the items, and so a refit may have new
-items, in any order, and may have lost others. Users have no weights, and may be any.
+for three have other shapes there. These rows are matched by the ids of the items, and so a refit
+may have new items, in any order, and may have lost others. Users have no weights, and may be any.
 """
 
 from collections.abc import Mapping
