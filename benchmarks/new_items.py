@@ -3,11 +3,11 @@
     python benchmarks/new_items.py --folder FOLDER [--seeds 0 1 2] [--epochs 40] [--results FOLDER]
 
 FOLDER holds a MovieLens set in its publisher's files, with titles, genres and years; ratings of 4
-and more count. A tenth of the films is drawn and taken out of the log (a cold-item split); the recipe
-`multvae` is fitted to the rest, and the films that were taken out are added to it by their table
-(`Recommender.with_items`). Each user with five or more of the other films and one or more of those
-taken out is recommended to by the history of other films, which training has seen; what is to be
-found are the films taken out that the user has.
+and more count. A tenth of the films is drawn and taken out of the log (a cold-item split); the
+recipe `multvae` is fitted to the rest, and the films that were taken out are added to it by their
+table (`Recommender.with_items`). Each user with five or more of the other films and one or more of
+those taken out is recommended to by the history of other films, which training has seen; what is to
+be found are the films taken out that the user has.
 
 First among the films taken out alone, beside
 
@@ -250,12 +250,12 @@ def main() -> None:
             for name, metrics in row["metrics"].items():
                 told = ", ".join(f"{key} {v:.4f} ± {e:.4f}" for key, (v, e) in metrics.items())
                 print(f"  {name:<20} {told}", flush=True)
-    means = {
-        name: {
-            key: float(np.mean([row["metrics"][name][key][0] for row in rows])) for key in METRICS
-        }
-        for name in rows[0]["metrics"]
-    }
+    means: dict[str, dict[str, float]] = {}
+    for name in rows[0]["metrics"]:
+        means[name] = {}
+        for key in METRICS:
+            values = [row["metrics"][name][key][0] for row in rows]
+            means[name][key] = float(np.mean(values))
     print(means)
     write("new-items", {"rows": rows, "means": means}, given)
 
