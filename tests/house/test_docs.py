@@ -80,19 +80,14 @@ def _mlflow_as_it_was():
         sys.modules["mlflow"].set_tracking_uri(None)
 
 
-SHORT = {
-    "training.epochs": 1,
-    "training.steps": None,
-    "report.points": 100,
-    "report.examples": 100,
-}
+SHORT = {"training.epochs": 1, "training.steps": None, "report.write": False}
 """Settings that take the place of those of an example."""
 
 
 @pytest.fixture
 def _short_fits(monkeypatch):
-    """Lets each fit of an example take one epoch, and its report show few examples: what a reader
-    does with the run is the same however good the model is. The settings are checked as they stand.
+    """Lets each fit of an example take one epoch and write no report: what a reader does with the
+    run is the same however good the model is. The settings are checked as they stand.
     """
     fit = fitting.fit
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import lowerbound
+from lowerbound.data.interactions.decay import fading
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.recommend import Recommender, rerank
 from lowerbound.recommend.expressions import holds
@@ -156,6 +157,37 @@ def test_a_run_that_does_not_know_what_is_popular_recommends_nothing(films):
     told = Recommender(films.run, nothing_known="nothing")
     with pytest.raises(DataError, match="the history is empty"):
         told.recommend([])
+
+
+# Time
+
+
+def test_what_is_old_fades(films):
+    """By the formula, of the times of the log: a day between two interactions of a user."""
+    whole = films.run.data().whole
+    row = whole.users.tolist().index("u7")
+    found = films.history_of("u7", half_life=2)
+    log = polars.read_csv(films.run.folder.parent / "log.csv")
+    times = log.filter(user="u7").group_by("item").agg(polars.col("timestamp").min())
+    days = dict(zip(times["item"], times["timestamp"] / 86_400, strict=True))
+    latest = max(days.values())
+    items = found.matrix.indices.tolist()
+    assert items == whole.matrix[row].indices.tolist()
+    expected = [2 ** (-(latest - days[item]) / 2) for item in items]
+    assert np.allclose(found.matrix.data, expected)
+    faded = films.recommend(found, 5)
+    assert faded != films.recommend(films.history_of("u7"), 5)
+    assert not set(ids(faded)) & set(items)
+    still = films.recommend(films.history_of("u7", half_life=1e9), 5)
+    assert ids(still) == ids(films.recommend(films.history_of("u7"), 5))
+
+
+@pytest.mark.parametrize("unit", [1, 1e3, 1e6, 1e9])
+def test_units_of_times_are_told_by_their_size(unit):
+    time = (np.array([1.6e9, 1.6e9 + 86_400, 1.5e9]) * unit).astype(np.int64)
+    left = fading(time, np.array([0, 0, 1]), 1.0)
+    assert left.tolist() == pytest.approx([0.5, 1, 1])
+    assert fading(time[:2], np.array([0, 0]), 0.001)[0] == 2**-20
 
 
 # Limits
@@ -361,6 +393,11 @@ def test_diverse_lists_are_less_alike(films):
     [
         (lambda r: r.history_of("u700"), "no user 'u700' among the 90 of"),
         (lambda r: r.history_of("u700"), "did you mean 'u70'"),
+        (
+            lambda r: r.users_of(polars.DataFrame({"user": [1], "item": [3]}), half_life=3),
+            "has no times, which half_life needs; data.interactions.timestamp names their column",
+        ),
+        (lambda r: r.history_of("u7", half_life=0), "half_life must be a number of days above 0"),
         (lambda r: r.similar_users([]), "the history is empty"),
         (lambda r: r.similar_users([3], 0), "k must be a whole number from 1, got 0"),
         (lambda r: r.explain([], [3]), "the history is empty"),
@@ -478,6 +515,11 @@ def test_command_for_many_with_limits_of_each(command, folder, tmp_path, films):
     frame = polars.read_parquet(out)
     assert frame["user"].to_list() == ["u7", "u2"]
     assert frame["item"][0] == best[1]
+    log = folder.parent / "log.csv"
+    arguments = ["--users", log, "--half-life", "2", "--out", out, "-k", 5]
+    assert asked(command, folder, *arguments)["users"] == 90
+    own = polars.read_parquet(out).filter(user="u7")
+    assert own["item"].to_list() == ids(films.recommend(films.history_of("u7", half_life=2), 5))
 
 
 @pytest.mark.parametrize(
@@ -497,6 +539,7 @@ def test_command_for_many_with_limits_of_each(command, folder, tmp_path, films):
             "--deny-file does not go with --engine and --shards",
         ),
         (["--history", "3", "--data", "x.csv"], "--data goes with --user and --similar-users"),
+        (["--history", "3", "--half-life", "3"], "--half-life goes with --user and --users"),
         (["--history", "3", "--deny-file", "x.csv"], "--deny-file goes with --out, for the lists"),
         (["--history", "3", "--features", "x.csv"], "--features goes with --users and --user"),
         (["--history", "3", "--boost", "made > 0"], '--boost takes pairs, such as "year > 1990"'),

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import forked
 import lowerbound
 from lowerbound import recipe as recipes
 from lowerbound.cli import inspect
@@ -283,19 +284,13 @@ def test_the_environment_names_packages(package, command, monkeypatch, value, is
 
 
 def test_a_resumed_run_and_a_fresh_process(package, tmp_path):
-    """As a user does it: the console script, once with the option and once with the environment."""
-    words = [sys.executable, "-m", "lowerbound"]
-    fit = subprocess.run(
-        [*words, "fit", "mine.toml", "--out", "run", "--allow-code"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert fit.returncode == 0, fit.stderr
-    more = ["--set", "training.epochs=2", "--allow-code"]
+    """As a user does it, each command by itself: with the option, and without it."""
+    words = ["fit", "mine.toml", "--out", "run", "--allow-code"]
+    fit = forked.Command(tmp_path, words, folder=tmp_path)
+    assert fit.ended() == 0, fit.log.read_text()
+    more = ["--resume", "--set", "training.epochs=2", "--json"]
     resumed = subprocess.run(
-        [*words, "fit", "mine.toml", "--out", "run", "--resume", *more, "--json"],
+        [sys.executable, "-m", "lowerbound", *words, *more],
         capture_output=True,
         text=True,
         timeout=120,
@@ -303,12 +298,11 @@ def test_a_resumed_run_and_a_fresh_process(package, tmp_path):
     )
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout.splitlines()[-1])["epochs"] == 2
-    plain = subprocess.run(
-        [*words, "evaluate", "run"], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert plain.returncode == 2
-    assert REFUSED in plain.stderr
-    assert plain.stderr.count("\n") == 1
+    plain = forked.Command(tmp_path, ["evaluate", "run"], folder=tmp_path)
+    assert plain.ended() == 2
+    told = plain.log.read_text()
+    assert REFUSED in told
+    assert told.count("\n") == 1
 
 
 def refusal(name, base=Prior):

@@ -117,6 +117,12 @@ def recommend(
         str | None,
         typer.Option(metavar="SOURCE", help="Where users are looked up [default: the run's data]."),
     ] = None,
+    half_life: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DAYS", help="Of --user or --users with times: how soon what they had fades."
+        ),
+    ] = None,
     unknown: Annotated[
         str,
         typer.Option(metavar="leave-out|error", help="What to do with items the run lacks."),
@@ -148,10 +154,11 @@ def recommend(
         "--deny-file": deny_file,
         "--features": features,
         "--new-items": new_items,
+        "--half-life": half_life,
     }
     of_lists = {"--explain": explain, "--similar-users": similar_users}
     refuse_misplaced(of_files, of_lists | {"--data": data}, kinds, out)
-    refuse_limits_in_shards(in_shards, of_files)
+    refuse_beyond_shards(in_shards, of_files)
     of_order = {
         "--boost": boost,
         "--less-popular": less_popular,
@@ -205,7 +212,7 @@ def recommend(
     recommender = Recommender(fitted, unknown)
     if new_items is not None:
         recommender = recommender.with_items(read_new_items(new_items, fitted))
-    question = Question(recommender, history, user, data, k, conditions, wishes, explain)
+    question = Question(recommender, history, user, data, k, conditions, wishes, explain, half_life)
     if out is not None:
         for option, path in (("allow", allow_file), ("deny", deny_file)):
             wishes |= read_own_limits(option, path, limits)
@@ -246,6 +253,7 @@ class Question:
         given: features of the user, or None.
         wishes: see `recommend.Wishes`.
         explain: whether reasons are told.
+        half_life: in days, how soon what users had fades; None: not at all.
     """
 
     recommender: Any
@@ -256,12 +264,13 @@ class Question:
     given: dict[str, str] | None
     wishes: dict[str, Any]
     explain: bool
+    half_life: float | None = None
 
     def histories(self) -> list[tuple[str | None, Any]]:
         """Lists the users who are asked for: their ids, None of a history, and their histories."""
         if self.user is None:
             return [(None, self.history)]
-        known = self.recommender.histories_of(self.user, self.data)
+        known = self.recommender.histories_of(self.user, self.data, half_life=self.half_life)
         return [(user, known.take([row])) for row, user in enumerate(self.user)]
 
     def tell_lists(self) -> tuple[dict[str, Any], list[str]]:
@@ -362,7 +371,7 @@ class Question:
             out: the file.
         """
         if users is None:
-            history = self.recommender.histories_of(self.user, self.data)
+            history = self.recommender.histories_of(self.user, self.data, half_life=self.half_life)
             written = self._write(history, out)
             return written.describe() | {"unknown": list(written.unknown)}, self._lines_of(written)
         data = self.recommender.other_data(users)
@@ -370,7 +379,10 @@ class Question:
         told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and self.recommender.refuses_unknown:
             raise DataError(f"{told}; --unknown leave-out leaves them out")
-        written = self._write(data.whole, out)
+        history = data.whole
+        if self.half_life is not None:
+            history = self.recommender.fade(history, users, self.half_life)
+        written = self._write(history, out)
         more = []
         if unknown_items:
             more.append(f"{told} and were left out")
@@ -454,20 +466,15 @@ def refuse_ambiguous_request(
         suffix(out, TABLE_ENDINGS)
 
 
-def refuse_limits_in_shards(in_shards: bool, of_files: dict[str, Any]) -> None:
-    """Refuses limits of each user where users are recommended to in shards.
+def refuse_beyond_shards(in_shards: bool, of_files: dict[str, Any]) -> None:
+    """Refuses what is not done in shards: limits of each user, and histories that fade.
 
     Raises:
         ConfigError: says which option it is.
     """
-    if in_shards and of_files["--new-items"] is not None:
-        raise ConfigError("--new-items does not go with --engine and --shards; leave these out")
-    for option in ("--allow-file", "--deny-file"):
+    for option in ("--allow-file", "--deny-file", "--half-life", "--new-items"):
         if in_shards and of_files[option] is not None:
-            raise ConfigError(
-                f"{option} does not go with --engine and --shards; leave these out, or take "
-                f"{option.removesuffix('-file')} for all users"
-            )
+            raise ConfigError(f"{option} does not go with --engine and --shards; leave these out")
 
 
 def refuse_misplaced(
@@ -494,6 +501,8 @@ def refuse_misplaced(
                 f"{option} goes with --out, for the lists of many users; of one user, "
                 f"{option.removesuffix('-file')} takes items"
             )
+    if of_files["--half-life"] is not None and kinds["--users"] is None and kinds["--user"] is None:
+        raise ConfigError("--half-life goes with --user and --users, whose interactions have times")
     for option in ("--explain", "--similar-users"):
         if of_lists[option] and (out is not None or kinds["--similar"] is not None):
             raise ConfigError(f"{option} goes with --history, or with --user and no --out")

@@ -75,7 +75,9 @@ class HistoryReader:
             DataError: they are of no known form, or a weight is not above 0.
         """
         if isinstance(histories, History):
-            matrix = self._check_matrix(histories.matrix)
+            # One of weights may be given on purpose, such as one that fades.
+            is_binary = self.is_binary and histories.levels is not None
+            matrix = check_matrix(histories.matrix, self.catalogue.ids, is_binary)
             return Histories(histories.users, matrix, conditions=histories.conditions)
         if is_matrix(histories):
             matrix = self._check_matrix(to_sparse(histories))

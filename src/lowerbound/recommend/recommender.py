@@ -25,9 +25,11 @@ import torch
 from torch import Tensor
 
 from ..data import Dataset, History, Interactions, Items
+from ..data.interactions.decay import check_half_life, faded
 from ..data.interactions.titles import titled
 from ..data.interactions.users import users_of_frame
 from ..data.memory import DataSource, source_text, to_frame
+from ..data.opening import open_log
 from ..errors import ConfigError, DataError, NothingLeftError, UnknownItemError
 from ..evaluation.ranking import top_k
 from ..run import Run, load
@@ -165,6 +167,7 @@ class Recommender:
     def _take_items(self, items: Items, refuses_unknown: bool) -> None:
         """Takes the items that requests may name and lists may hold."""
         assert self.run.items is not None
+        self._items = items
         self.catalogue: Catalogue = Catalogue(items)
         self._reader = HistoryReader(
             self.catalogue,
@@ -587,19 +590,28 @@ class Recommender:
         best = top_k(scores.unsqueeze(0), k)
         return self._name_items(best.indices[0].numpy(), best.values[0].numpy(), rules.unknown)
 
-    def history_of(self, user: Any, data: DataSource | None = None) -> History:
+    def history_of(
+        self, user: Any, data: DataSource | None = None, *, half_life: float | None = None
+    ) -> History:
         """Looks up all that is known of a user of the run's own data, for `recommend` and
         `similar_users`; see `histories_of`.
         """
-        return self.histories_of([user], data)
+        return self.histories_of([user], data, half_life=half_life)
 
-    def histories_of(self, users: Iterable[Any], data: DataSource | None = None) -> History:
+    def histories_of(
+        self,
+        users: Iterable[Any],
+        data: DataSource | None = None,
+        *,
+        half_life: float | None = None,
+    ) -> History:
         """Looks up all that is known of some users, the held-out part of their interactions and
         their features too, for `recommend_many`.
 
         Args:
             users: their ids, in any type or spelling.
             data: the data that they are users of, see `Run.data`; None takes the run's own.
+            half_life: see `users_of`.
 
         Raises:
             DataError: there is no such user, or the data of the run are gone.
@@ -607,8 +619,41 @@ class Recommender:
         source = data
         if source is None:
             source = self.run.recipe.data.source
-        name = source_text(source)
-        return take_users(list(users), self._users(data), name, self.catalogue.suggests)
+        whole = self.users_of(data, half_life=half_life)
+        return take_users(list(users), whole, source_text(source), self.catalogue.suggests)
+
+    def users_of(
+        self, data: DataSource | None = None, *, half_life: float | None = None
+    ) -> History:
+        """Returns all users of some data, with all that is known of them.
+
+        Args:
+            data: the data, see `Run.data`; None takes the run's own.
+            half_life: in days: an interaction counts half as much as one that is so much younger,
+                and the last one of each user in full, see `data.interactions.decay`. The data need
+                times. None: all count alike.
+
+        Raises:
+            DataError: the data of the run are gone, or have no times.
+            ConfigError: the half-life is no number above 0.
+        """
+        whole = self._users(data)
+        if half_life is None:
+            return whole
+        return self.fade(whole, data, half_life)
+
+    def fade(self, history: History, data: DataSource | None, half_life: float) -> History:
+        """Returns the users of a history, all of whom are of these data, with interactions that
+        fade; see `users_of`.
+        """
+        days = check_half_life(half_life)
+        source = data
+        if source is None:
+            source = self.run.held
+        if source is None:
+            source = self.run.recipe.data.source
+        log = open_log(source, self.run.recipe.data.text_format(), self._items)
+        return faded(history, log, self._how, self._items, days)
 
     def similar_users(
         self,

@@ -101,7 +101,7 @@ def split_log(
     else:
         split = _split_for_run(source, how, held_out, items, other)
     log = split.log
-    parts = cut(_matrix_of(log), split.assigned)
+    parts = cut(matrix_of(log), split.assigned)
     train = parts.train.history
     is_fit = schema is None
     schema = _make_schema(source.name, train, how, schema)
@@ -153,7 +153,7 @@ def _split_for_run(
         if own_split is not None and [*own_split.log.items] == [*items.ids]:
             return own_split
     columns = replace(how.columns, timed=False, of_run=other)
-    log = _map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
+    log = map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
     if log.part is not None:
         return split_given(log, replace(held_out, validation=0))
     return Split(log, Assigned.everything(log))
@@ -170,7 +170,7 @@ def _try_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Spli
         return None
 
 
-def _map_to_catalogue(log: Log, items: Items) -> Log:
+def map_to_catalogue(log: Log, items: Items) -> Log:
     """Maps a log to another catalogue: items that it lacks are dropped, and all users stay.
 
     Raises:
@@ -210,7 +210,7 @@ def _describe_ids(ids: np.ndarray) -> str:
     return f"{first!r}, ... ({len(ids)})"
 
 
-def _matrix_of(log: Log) -> "csr_matrix":
+def matrix_of(log: Log) -> "csr_matrix":
     """Makes the matrix (U, I) float32 of a log, one row a user."""
     from scipy.sparse import csr_matrix
 
