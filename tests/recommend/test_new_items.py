@@ -17,7 +17,7 @@ from lowerbound.baselines import Ease
 from lowerbound.baselines.partner import Partner
 from lowerbound.batch import Batch
 from lowerbound.data import Items
-from lowerbound.errors import DataError
+from lowerbound.errors import ConfigError, DataError
 from lowerbound.model.last import last_layer
 from lowerbound.recommend import Recommender
 from lowerbound.recommend.item_features import ItemFeatures
@@ -291,6 +291,11 @@ def test_a_linear_partner_is_left_out(known):
 def test_tables_are_refused(known, table, line):
     with pytest.raises(DataError, match=line):
         known.with_items(table)
+
+
+def test_probabilities_are_for_known_items(wider):
+    with pytest.raises(ConfigError, match="calibrated for the items that the run knows"):
+        wider.probabilities([3], [104])
 
 
 # --- the command

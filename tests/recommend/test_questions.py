@@ -10,14 +10,17 @@ import pandas
 import polars
 import pytest
 import torch
+from scipy.sparse import csr_matrix, vstack
 
 import lowerbound
+from lowerbound.data import History, Schema
 from lowerbound.data.interactions.decay import fading
 from lowerbound.errors import ConfigError, DataError
-from lowerbound.recommend import Recommender, rerank
+from lowerbound.recommend import Recommender, calibration, rerank
 from lowerbound.recommend.expressions import holds
 from lowerbound.recommend.people import nearest_codes
 from lowerbound.recommend.rerank import Groups, Spread, best_spread
+from lowerbound.report.sections.recommender import probabilities
 
 FILMS = 60
 GENRES = ("Comedy", "Drama|Romance", "Horror", "Comedy|Romance", "")
@@ -383,6 +386,88 @@ def test_diverse_lists_are_less_alike(films):
     diverse = films.recommend([0, 3], 8, diversity=0.8)
     assert diverse[0] == by_score[0]
     assert films.likeness(ids(diverse)) < films.likeness(ids(by_score))
+
+
+# Probabilities
+
+
+def test_shares_are_those_of_a_softmax_over_what_is_not_had():
+    scores = np.array([[1.0, 2.0, -np.inf, 0.5], [3.0, -np.inf, -np.inf, 3.0]], np.float32)
+    shares = np.exp(calibration.log_shares(scores))
+    weights = np.exp(scores[0].astype(float))
+    assert np.allclose(shares[0], weights / weights.sum())
+    assert shares[1].tolist() == pytest.approx([0.5, 0, 0, 0.5])
+
+
+def test_probabilities_are_those_of_the_truth():
+    """Scores in any order for each user, and what comes next drawn by a softmax of half of them:
+    its probabilities come back, and groups of test users meet them.
+    """
+    rng = np.random.default_rng(0)
+    count, width = 6000, 40
+    values = np.linspace(-6, 6, width)
+    truth = np.exp(values / 2) / np.exp(values / 2).sum()
+    order = rng.permuted(np.tile(np.arange(width), (count, 1)), axis=1)
+    drawn = rng.choice(width, count, p=truth)
+    targets = csr_matrix((order == drawn[:, None]).astype(np.float32))
+    users = np.arange(count)
+    schema = Schema((width,), "interactions", 2, 0.0, 1.0)
+    everybody = History(schema, targets * 0, targets, users, users, 2)
+    score = lambda some: values[order[some.users]].astype(np.float32)  # noqa: E731
+    halves = everybody.take(slice(0, 3000)), everybody.take(slice(3000, count))
+    fitted = calibration.fit_calibration(score, *halves)
+    shares = values - np.log(np.exp(values).sum())
+    assert np.allclose(fitted(shares), truth, atol=0.02)
+    assert fitted(shares).sum() == pytest.approx(1)
+    facts = fitted.facts
+    assert (facts["users"], facts["test_users"]) == (3000, 3000)
+    assert facts["error"] < 0.004
+    assert facts["next"] == pytest.approx((drawn[3000:] >= 20).mean() / 20)
+    assert facts["probability"] == pytest.approx(facts["next"], abs=0.002)
+    assert sum(group["items"] for group in facts["table"]) == 20 * 3000
+    # A wrong map is told from a right one.
+    wrong = calibration.Calibration(fitted.knots, fitted.values / 2, {})
+    assert calibration.measure(wrong, score, halves[1])["error"] > 0.02
+
+
+def test_probabilities_of_a_run_are_kept(films, folder, command):
+    items = ids(films.recommend([0, 3], 5))
+    with pytest.raises(DataError, match="need 20 validation users with held-out items, got 9"):
+        films.probabilities([0, 3], items)
+    assert not (folder / "calibration.json").exists()
+    data = films.run.data()
+    both = History(
+        data.schema,
+        vstack([data.validation.matrix] * 3, format="csr"),
+        vstack([data.validation.targets] * 3, format="csr"),
+        np.arange(27),
+        np.arange(27),
+        2,
+    )
+    films.run.looked_at = dataclasses.replace(data, validation=both)
+    found = films.probabilities([0, 3], [*items, 0])
+    films.run.looked_at = None
+    assert found[-1] == 0  # the history holds it
+    assert sorted(found[:-1], reverse=True) == found[:-1]
+    assert all(0 <= probability <= 1 for probability in found)
+    again = asked(command, folder, "--history", "0", "3", "-k", 5, "--probabilities")
+    assert [line["probability"] for line in again["items"]] == found[:-1]
+    assert again["calibration"]["users"] == 27
+    lines = command("recommend", folder, "--history", "0", "--probabilities")[1].splitlines()
+    assert lines[0].split()[-1] == "probability"
+    assert lines[-1].startswith("probability that the next interaction is with the item; calibrat")
+    section = probabilities(films.run, None)
+    assert len(section.tables[0].rows) == 10
+    assert section.sentences == (f"{films.calibration.sentence}.",)
+    kept = (folder / "calibration.json").read_text()
+    for damage in ('"knots": "x"', '"values": [2.0]', '"facts": 3'):
+        name = damage.split(":")[0]
+        (folder / "calibration.json").write_text(kept.replace(name, damage + ', "old"'))
+        code, _, err = command("recommend", folder, "--history", "0", "--probabilities")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "calibration.json holds no calibration" in err
+    (folder / "calibration.json").unlink()
+    assert probabilities(films.run, None) is None
 
 
 # Mistakes

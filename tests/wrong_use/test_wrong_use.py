@@ -396,7 +396,7 @@ WRONG = [
     (
         "an unknown key of interactions",
         "fit plain.toml --data good.csv --set data.interactions.usr=x",
-        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, threshold, binary, min_user_items, min_item_users, split, fold_in, items, users",
+        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, event, events, threshold, binary, min_user_items, min_item_users, split, fold_in, items, users, keep_split",
     ),
     (
         "a key below a value",
@@ -1240,12 +1240,12 @@ WRONG = [
     (
         "an array for interactions",
         "fit multvae --data grey.npy",
-        "HERE/grey.npy is no file of interactions; allowed: .csv, .tsv, .txt, .dat, .data, .tab (also with .gz), .parquet, .npz, .jsonl, .ndjson, or a folder with train and test",
+        "HERE/grey.npy is no file of interactions; allowed: .csv, .tsv, .txt, .dat, .data, .tab, .jsonl, .ndjson, .json (also with .gz, .zst), .parquet, .feather, .arrow, .ipc, .npz, or a folder with files of one log, or with train and test",
     ),
     (
         "a NaN rating",
         "fit multvae --data badrating.csv",
-        "HERE/badrating.csv has 1 ratings that are missing, negative, NaN or infinite; allowed: 0 and above",
+        "HERE/badrating.csv has 1 ratings that are missing, negative, NaN or infinite; allowed: 0 and above, and below it what data.interactions.threshold drops",
     ),
     (
         "a rating in words",
@@ -1330,7 +1330,7 @@ WRONG = [
     (
         "a log without a header and too many columns",
         "fit multvae --data bareplays.txt",
-        "HERE/bareplays.txt has no header and 5 columns; allowed without more words: 2 to 4 (user, item, rating, timestamp); name them by their numbers, such as data.interactions.user=1 and data.interactions.item=2; if its first line is a header, set data.header=true",
+        "HERE/bareplays.txt has no header and 5 columns; allowed without more words: 2 to 4 (user, item, rating, timestamp); name them by their numbers, such as data.interactions.user=1 and data.interactions.item=2, or all of them by data.columns; if its first line is a header, set data.header=true",
     ),
     (
         "users with one item each",

@@ -105,6 +105,10 @@ def recommend(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say which items of the history speak for each.")
     ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Say how probable it is that the user has each next."),
+    ] = False,
     given: Annotated[
         list[str] | None,
         typer.Option(
@@ -156,7 +160,11 @@ def recommend(
         "--new-items": new_items,
         "--half-life": half_life,
     }
-    of_lists = {"--explain": explain, "--similar-users": similar_users}
+    of_lists = {
+        "--explain": explain,
+        "--probabilities": probabilities,
+        "--similar-users": similar_users,
+    }
     refuse_misplaced(of_files, of_lists | {"--data": data}, kinds, out)
     refuse_beyond_shards(in_shards, of_files)
     of_order = {
@@ -212,7 +220,9 @@ def recommend(
     recommender = Recommender(fitted, unknown)
     if new_items is not None:
         recommender = recommender.with_items(read_new_items(new_items, fitted))
-    question = Question(recommender, history, user, data, k, conditions, wishes, explain, half_life)
+    question = Question(
+        recommender, history, user, data, k, conditions, wishes, explain, half_life, probabilities
+    )
     if out is not None:
         for option, path in (("allow", allow_file), ("deny", deny_file)):
             wishes |= read_own_limits(option, path, limits)
@@ -254,6 +264,7 @@ class Question:
         wishes: see `recommend.Wishes`.
         explain: whether reasons are told.
         half_life: in days, how soon what users had fades; None: not at all.
+        probabilities: whether probabilities are told.
     """
 
     recommender: Any
@@ -265,6 +276,7 @@ class Question:
     wishes: dict[str, Any]
     explain: bool
     half_life: float | None = None
+    probabilities: bool = False
 
     def histories(self) -> list[tuple[str | None, Any]]:
         """Lists the users who are asked for: their ids, None of a history, and their histories."""
@@ -308,12 +320,22 @@ class Question:
                 item["because"] = [reason._asdict() for reason in because]
         if found.popular:
             reasons = None
-        lines = recommendation_table(found, reasons)
+        probabilities = None
+        if self.probabilities and not found.popular:
+            probabilities = self.recommender.probabilities(
+                history, [each.item for each in found], given=self.given
+            )
+            for item, probability in zip(items, probabilities, strict=True):
+                item["probability"] = probability
+            result["calibration"] = self.recommender.calibration.facts
+        lines = recommendation_table(found, reasons, probabilities)
         if len(items) < self.k:
             lines.append(f"{len(items)} of {self.k}: no more are left to recommend")
         lines += describe_unknown(found.unknown, self.recommender)
         if found.popular:
             lines.append("nothing is known of the user: these are the most popular items")
+        if probabilities is not None:
+            lines.append(self.recommender.calibration.sentence)
         if self.wishes["diversity"] and history is not None:
             result["diversity"] = self._trade(found, history)
             lines.append(describe_trade(result["diversity"]))
@@ -503,7 +525,7 @@ def refuse_misplaced(
             )
     if of_files["--half-life"] is not None and kinds["--users"] is None and kinds["--user"] is None:
         raise ConfigError("--half-life goes with --user and --users, whose interactions have times")
-    for option in ("--explain", "--similar-users"):
+    for option in ("--explain", "--probabilities", "--similar-users"):
         if of_lists[option] and (out is not None or kinds["--similar"] is not None):
             raise ConfigError(f"{option} goes with --history, or with --user and no --out")
     is_looked_up = kinds["--user"] is not None or of_lists["--similar-users"]

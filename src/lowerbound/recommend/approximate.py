@@ -123,6 +123,7 @@ class ApproximateRanker:
             options: further arguments of `ItemRanker.best`.
         """
         is_other = any(value is not None for value in options.values())
+        is_other = is_other or exclusion.allowed is not None
         if is_other or len(exclusion.columns) > self.width // 100:
             return self.exact.best(history, given, exclusion, k, **options)
         scores = self.exact.scores(history, given)
@@ -140,10 +141,12 @@ class ApproximateRanker:
             best = top_k(found, k)
             items[rows] = columns.gather(1, best.indices)
             values[rows] = best.values
-        for rows in (values[:, -1] == -torch.inf).nonzero()[:, 0].split(FEW_USERS):
-            best = top_k(exclusion.apply(scores.all(rows), rows), k)
-            items[rows] = best.indices
-            values[rows] = best.values
+        open_users = (values[:, -1] == -torch.inf).nonzero()[:, 0]
+        if len(open_users):  # which would be split into one part, without anybody
+            for rows in open_users.split(FEW_USERS):
+                best = top_k(exclusion.apply(scores.all(rows), rows), k)
+                items[rows] = best.indices
+                values[rows] = best.values
         return without_empty(items, values)
 
     def _counts(self, histories: SparseRows | None, users: int, k: int) -> Tensor:

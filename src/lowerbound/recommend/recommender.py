@@ -12,6 +12,7 @@ best are scored exactly. Where the bounds do not prove that nothing better was l
 are scored, in the end all of them.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,17 +27,19 @@ from torch import Tensor
 
 from ..data import Dataset, History, Interactions, Items
 from ..data.interactions.decay import check_half_life, faded
+from ..data.interactions.logs import Writing
 from ..data.interactions.titles import titled
 from ..data.interactions.users import users_of_frame
 from ..data.memory import DataSource, source_text, to_frame
 from ..data.opening import open_log
-from ..errors import ConfigError, DataError, NothingLeftError, UnknownItemError
+from ..errors import ConfigError, DataError, NothingLeftError, RunError, UnknownItemError
 from ..evaluation.ranking import top_k
 from ..run import Run, load
 from ..run.display import as_html, as_text
 from ..run.given import Given, fill_given, refuse_unknown_conditions, to_codes
 from ..sparse import SparseRows
 from .approximate import make_ranker
+from .calibration import Calibration, digest_of_weights, fit_calibration, log_shares
 from .exact import item_vectors
 from .histories import Histories, HistoryReader, each_once
 from .items import Catalogue
@@ -461,6 +464,72 @@ class Recommender:
         columns = self.catalogue.columns(items)
         return self.reasons(request, columns, most)
 
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How scores become probabilities, see `probabilities`. It is fitted to the validation
+        users when it is first asked for, and kept in the folder of the run.
+
+        Raises:
+            DataError: there are too few validation users, or the data of the run are gone.
+        """
+        digest = digest_of_weights(self.run.folder)
+        kept = Calibration.read(self.run.folder, digest)
+        if kept is not None:
+            return kept
+        data = self.run.data()
+        validation = data.validation
+        test = data.test
+        assert isinstance(validation, History | None)
+        assert isinstance(test, History | None)
+        found = fit_calibration(self._score_all, validation, test)
+        with contextlib.suppress(RunError):  # a folder that nothing can be written into
+            found.write(self.run.folder, digest)
+        return found
+
+    def _score_all(self, users: History) -> np.ndarray:
+        """Scores all items for users, (B, I) float32; minus infinity for those that they have."""
+        known = self._conditioned(self._reader.read(users), None)
+        return self._unseen_scores(SparseRows.of(known.matrix), known.conditions)
+
+    def _unseen_scores(self, history: SparseRows, conditions: np.ndarray | None) -> np.ndarray:
+        """Scores all items for users; minus infinity for what they have, (B, I) float32."""
+        with torch.inference_mode():
+            scores = self._ranker.scores(history, self._codes_of(conditions)).all()
+            return Exclusion(torch.empty(0, dtype=torch.int64), history).apply(scores).numpy()
+
+    def probabilities(
+        self, history: Any, items: Iterable[Any], *, given: Given | None = None
+    ) -> list[float]:
+        """Returns for items the probability that the next interaction of the user is with each, by
+        their scores without wishes; see `calibration`.
+
+        Args:
+            history: as in `recommend`.
+            items: by id or title; one that the history holds has 0.
+            given: features of the user, as in `recommend`.
+
+        Raises:
+            DataError: nothing is known of the user, an item is not known, there are too few
+                validation users, or the data of the run are gone.
+            ConfigError: there are new items, for which nothing is calibrated.
+        """
+        if self.new is not None:
+            raise ConfigError(
+                "probabilities are calibrated for the items that the run knows: leave the new ones "
+                "out"
+            )
+        request = self.prepare(history, 1, given=given, exclude_seen=False)
+        if not request.is_known:
+            raise self._nothing_known(request.unknown)
+        columns = self.catalogue.columns(items)
+        rows = rows_of_requests([request], len(self.catalogue.ids))
+        conditions = None
+        if request.conditions is not None:
+            conditions = request.conditions[None]
+        shares = log_shares(self._unseen_scores(rows, conditions))[0, columns]
+        found = np.where(np.isfinite(shares), self.calibration(shares), 0.0)
+        return [float(probability) for probability in found]
+
     def reasons(
         self, request: ListRequest, columns: np.ndarray, most: int | None = None
     ) -> list[list[Reason]]:
@@ -652,7 +721,9 @@ class Recommender:
             source = self.run.held
         if source is None:
             source = self.run.recipe.data.source
-        log = open_log(source, self.run.recipe.data.text_format(), self._items)
+        asked = self.run.recipe.data
+        how = Writing(asked.text_format(), asked.wanted().columns, is_other=data is not None)
+        log = open_log(source, how, self._items)
         return faded(history, log, self._how, self._items, days)
 
     def similar_users(

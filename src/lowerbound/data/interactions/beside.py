@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
 from ...system.files import is_file
+from ..files.dialect import PACKED
 from ..files.limits import refuse_bomb
 from ..files.tables import scan_parquet, text_bytes
 from ..files.texts import TEXTS, is_text, scan_texts
 from .columns import find_named, find_usual
-from .logs import find_log_dialect, guarded
+from .forms import guarded
+from .logs import find_log_dialect
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -29,8 +31,8 @@ def refuse_no_table(path: Path, key: str, rows: str) -> None:
     """
     if not is_text(path) and path.suffix.lower() != ".parquet":
         raise DataError(
-            f"{key}={path} is no file of {rows}; allowed: {', '.join(TEXTS)} (also with .gz), "
-            ".parquet"
+            f"{key}={path} is no file of {rows}; allowed: {', '.join(TEXTS)} (also with "
+            f"{', '.join(PACKED)}), .parquet"
         )
     if not is_file(path):
         raise DataError(f"{key}={path}: there is no such file")

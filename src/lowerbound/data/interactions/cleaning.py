@@ -3,7 +3,7 @@
 The rules of cleaning, in this order; each counts what it drops:
 
 1. a row without a user or an item is dropped (`ids` says when two ids are one);
-2. a row whose rating is below the threshold is dropped;
+2. a row whose kind of event does not count, or whose rating is below the threshold, is dropped;
 3. rows of one user with one item become one, at the earliest of their times; its weight is the sum
    of theirs. Where a source brings its own parts, a pair belongs to the first part that has it
    (train, valid, test);
@@ -15,6 +15,7 @@ What comes of it depends on the rows, and not on their order.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +23,14 @@ import numpy as np
 from ...errors import DataError, one_line
 from ..files.dialect import MISSING
 from .columns import Columns
+from .events import weigh_events
+from .forms import guarded
 from .ids import encode
-from .logs import RawLog, guarded, join_parts
+from .logs import RawLog, join_parts
 from .times import times_as_numbers
 
 if TYPE_CHECKING:
-    from polars import DataFrame, LazyFrame
+    from polars import DataFrame, Expr, LazyFrame
 
 LONGEST_TEXT = 2**10
 """The text of an id or of a time may have this many bytes."""
@@ -240,45 +243,96 @@ def _note_words(ids: np.ndarray, codes: np.ndarray, plural: str) -> tuple[str, .
 
 
 def _collect_rows(
-    frame: "LazyFrame", threshold: float | None, name: str
+    frame: "LazyFrame", threshold: float | None, name: str, are_events: bool = False
 ) -> "tuple[DataFrame, dict[str, int]]":
     """Collects the rows with ids and with a rating of at least the threshold, and the counts.
 
-    Without ratings every rating is 1.
+    Without ratings every rating is 1. The rating of an event is null where its kind does not count.
 
     Raises:
-        DataError: a rating is missing, negative, NaN or infinite.
+        DataError: a rating that is kept is negative, or one is missing, NaN or infinite.
     """
     import polars
     from polars import col
 
-    present = col("user").is_not_null() & col("item").is_not_null()
     rating = polars.lit(1.0)
     if "rating" in frame.collect_schema().names():
         rating = col("rating").cast(polars.Float64)
-    valid = (rating.is_finite() & (rating >= 0)).fill_null(False)
-    low = polars.lit(False)
-    if threshold is not None:
-        low = rating < threshold
+    rated = frame.with_columns(rating.alias("rating"))
+    has_ids = col("user").is_not_null() & col("item").is_not_null()
+    present = has_ids
+    if are_events:
+        present = has_ids & col("rating").is_not_null()
+    valid, low = judge_ratings(threshold)
     masks = {
-        "missing_ids": ~present,
+        "missing_ids": ~has_ids,
         "bad": present & ~valid,
         "below_threshold": present & valid & low,
+        "other_events": has_ids & ~present,
     }
     sums = [polars.len().alias("read")]
     for key, mask in masks.items():
         number = mask.cast(polars.Int64).sum()
         sums.append(number.alias(key))
-    counts = frame.select(sums).collect(engine="streaming").row(0, named=True)
+    counts = rated.select(sums).collect(engine="streaming").row(0, named=True)
     if counts["bad"]:
         raise DataError(
             f"{name} has {counts['bad']} ratings that are missing, negative, NaN or infinite; "
-            "allowed: 0 and above"
+            "allowed: 0 and above, and below it what data.interactions.threshold drops"
         )
-    rated = frame.with_columns(rating.alias("rating"))
     kept = rated.filter(present & ~low).collect(engine="streaming")
     facts = {key: int(counts[key]) for key in ("read", "missing_ids", "below_threshold")}
+    if are_events:
+        facts["other_events"] = int(counts["other_events"])
     return kept, facts
+
+
+def rate_rows(
+    frame: "LazyFrame", threshold: float | None, columns: Columns, name: str
+) -> "tuple[LazyFrame, float | None, tuple[str, ...]]":
+    """Puts a rating in the place of a kind of event, null where it does not count.
+
+    Data that a run reads later may lack what its own rows were chosen by: all their rows count.
+
+    Returns:
+        The interactions, the threshold that their ratings must reach, and sentences on both.
+
+    Raises:
+        DataError: none of the kinds of events is there.
+    """
+    notes: tuple[str, ...] = ()
+    if columns.events is not None and has_events(frame, columns):
+        frame, notes = weigh_events(frame, columns.events, name, columns.of_run)
+        return frame, threshold, notes
+    if not columns.of_run or "rating" in frame.collect_schema():
+        return frame, threshold, notes
+    if columns.events is not None:
+        notes = (f"{name} has no column of kinds of events, so all its rows count alike",)
+    elif threshold is not None:
+        notes = (
+            f"{name} has no ratings, so all its rows count as those of {threshold:g} and above",
+        )
+    return frame, None, notes
+
+
+def has_events(frame: "LazyFrame", columns: Columns) -> bool:
+    """Says whether the rows of a log have kinds of events, which are to be weighed."""
+    return columns.events is not None and "event" in frame.collect_schema()
+
+
+def judge_ratings(threshold: float | None) -> "tuple[Expr, Expr]":
+    """Says of the column rating which are numbers that a log may have, and which are too low.
+
+    A rating below 0 is one only where the threshold drops it.
+    """
+    import polars
+
+    rating = polars.col("rating").cast(polars.Float64)
+    low = polars.lit(False)
+    if threshold is not None:
+        low = ((rating < threshold) & rating.is_finite()).fill_null(False)
+    valid = (rating.is_finite() & ((rating >= 0) | low)).fill_null(False)
+    return valid, low
 
 
 def _merge_duplicates(log: Log, keeps_order: bool) -> Log:
@@ -373,6 +427,11 @@ def clean(
     frame, notes = guarded(name, lambda: join_parts(source, columns))
     schema = guarded(name, frame.collect_schema)
     guarded(name, lambda: _refuse_types(frame, schema, name))
+    are_events = has_events(frame, columns)
+    rate = partial(rate_rows, frame, threshold, columns, name)
+    frame, threshold, how_rated = guarded(name, rate)
+    schema = guarded(name, frame.collect_schema)
+    notes += how_rated
     if threshold is not None and "rating" not in schema:
         raise DataError(
             f"{name} has no ratings for the threshold {threshold:g}; name their column by "
@@ -380,7 +439,7 @@ def clean(
         )
     guarded(name, lambda: _refuse_long_texts(frame, schema, name))
     rows, facts = guarded(
-        name, lambda: _collect_rows(_mark_missing_ids(frame, schema), threshold, name)
+        name, lambda: _collect_rows(_mark_missing_ids(frame, schema), threshold, name, are_events)
     )
     if not len(rows):
         counts = describe_counts(facts) or "it is empty"

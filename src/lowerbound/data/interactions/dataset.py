@@ -13,10 +13,11 @@ from ..files.conditions import fit_conditions
 from ..memory import to_frame
 from ..schema import Schema
 from .cleaning import Log, clean
+from .forms import guarded
 from .history import Items
 from .holdout import Assigned, HeldOut, Split, split_by_rule, split_given
 from .ids import positions
-from .logs import RawLog, guarded
+from .logs import RawLog
 from .parts import ConditionsOf, cut, to_dataset
 from .spec import KIND, Interactions
 from .titles import describe_titles, features_of, names_of, read_titles, titled
@@ -134,7 +135,7 @@ def split_log(
 def _split_by_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Split:
     """Cleans and splits a source by its own rules."""
     log = clean(
-        source, how.columns, how.threshold, how.binary, how.min_user_items, how.min_item_users
+        source, how.columns, how.threshold, how.is_binary, how.min_user_items, how.min_item_users
     )
     return split_by_rule(log, how.split, held_out)
 
@@ -152,8 +153,8 @@ def _split_for_run(
         own_split = _try_own_rules(source, how, held_out)
         if own_split is not None and [*own_split.log.items] == [*items.ids]:
             return own_split
-    columns = replace(how.columns, timed=False, of_run=other)
-    log = map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
+    columns = how.columns.for_run(other)
+    log = map_to_catalogue(clean(source, columns, how.threshold, how.is_binary), items)
     if log.part is not None:
         return split_given(log, replace(held_out, validation=0))
     return Split(log, Assigned.everything(log))
@@ -232,7 +233,7 @@ def _make_schema(
     """
     items = matrix.shape[1]
     if schema is None:
-        levels = 2 if how.binary else None
+        levels = 2 if how.is_binary else None
         high = float(matrix.data.max(initial=0.0))
         return Schema((items,), KIND, levels, 0.0, high)
     if schema.kind != KIND:

@@ -14,10 +14,13 @@ from zlib import crc32
 
 from ...errors import DataError
 from ...system.files import write_frame
+from .cleaning import has_events, judge_ratings, rate_rows
 from .columns import Columns
+from .folders import PART_STEMS
+from .forms import guarded
 from .history import Items
 from .ids import as_texts, encode, positions, unify
-from .logs import PART_STEMS, RawLog, guarded, join_parts
+from .logs import RawLog, join_parts
 
 if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame, Series
@@ -103,6 +106,7 @@ class Scattering:
         self._pieces: dict[int, list[Path]] = {}
         self._types: dict[str, Any] = {}
         self._items: Series | None = None
+        self._are_events: bool = False
 
     def run(self, catalogue: Items, tell: Callable[[int], None]) -> Scattered:
         """Reads the log and writes the shards.
@@ -117,7 +121,10 @@ class Scattering:
         """
         name = self.source.name
         frame, notes = guarded(name, lambda: join_parts(self.source, self._columns))
-        self.found.notes = [*self.source.notes, *notes]
+        self._are_events = has_events(frame, self._columns)
+        rate = partial(rate_rows, frame, self.threshold, self._columns, name)
+        frame, self.threshold, how_rated = guarded(name, rate)
+        self.found.notes = [*self.source.notes, *notes, *how_rated]
         self._refuse_unfit(guarded(name, frame.collect_schema))
         batches = guarded(name, lambda: batches_of(frame))
         while (batch := guarded(name, lambda: next(batches, None))) is not None:
@@ -195,14 +202,16 @@ class Scattering:
         self.found.missing_ids += len(batch) - len(rows)
         if "rating" not in rows.columns:
             return rows
-        rating = col("rating").cast(polars.Float64)
-        valid = (rating.is_finite() & (rating >= 0)).fill_null(False)
+        if self._are_events:
+            rows = rows.drop_nulls("rating")  # other kinds of events
+        valid, _ = judge_ratings(self.threshold)
         bad = rows.select((~valid).sum()).item()
         if bad:
             raise DataError(
                 f"{self.source.name} has {bad} ratings that are missing, negative, NaN or infinite "
                 f"in {len(batch):,} rows that were looked at; allowed: 0 and above"
             )
+        rating = col("rating").cast(polars.Float64)
         kept = rows
         if self.threshold is not None:
             kept = rows.filter(rating >= self.threshold)
