@@ -247,6 +247,18 @@ def test_a_matrix_over_the_known_items_is_taken(known, wider):
     assert wider.catalogue.ids[wider.recommend_many(matrix, 9).items[0]].tolist() == ids(expected)
 
 
+def test_users_of_the_run_are_recommended_new_items(folder, tmp_path):
+    """By what they had; the data of the run know nothing of the new items."""
+    rng = np.random.default_rng(0)
+    rows = [(user, int(film)) for user in range(40) for film in rng.permutation(FILMS)[:9]]
+    log = polars.DataFrame(rows, schema=["user", "item"], orient="row")
+    recommender = Recommender.load(folder).with_items(films(range(100, 110)))
+    history = recommender.history_of(7, log)
+    had = log.filter(polars.col("user") == 7)["item"].to_list()
+    assert list(recommender.recommend(history, 70)) == list(recommender.recommend(had, 70))
+    assert recommender.similar_users(history, 3, data=log).searched == 40
+
+
 def test_new_items_are_found_limited_and_explained(wider):
     assert wider.catalogue.title(wider.catalogue.column(104)) == "Film 104"
     horror = wider.recommend([3], 100, where="genres = 'Horror' AND item >= 100")
