@@ -836,7 +836,8 @@ def _epoch_text(row: Mapping[str, float], monitor: str) -> str:
     shown_splits = set()
     for column, name in FIGURES_OF_EPOCH.items():
         split, _, _ = column.partition("_")
-        if column in row and split not in shown_splits:
+        # An autoencoder has no bound: its own is minus infinity.
+        if row.get(column, -math.inf) != -math.inf and split not in shown_splits:
             shown_splits.add(split)
             parts.append(f"{name} {row[column]:.2f}")
     chosen = row.get(f"validation_{monitor}")
