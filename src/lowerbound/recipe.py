@@ -284,7 +284,12 @@ BlendTable = Annotated[Blend | None, table(Blend)]
 
 @checked
 class Recipe:
-    """A description of all that decides a fit."""
+    """A description of all that decides a fit.
+
+    Args:
+        blend: of a recommender, the linear methods that may stand beside the network; None is the
+            network alone.
+    """
 
     data: Annotated[Data, table(Data)]
     about: Annotated[About, table(About)] = About()
