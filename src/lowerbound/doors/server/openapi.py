@@ -228,7 +228,7 @@ def body_of(served: Served, path: str) -> Json | None:
         return an_object({"to": to, "k": k}, "to")
     if path == "/recommend/batch":
         histories = a_list(history_of(served), 1, MOST_EXAMPLES)
-        return _limits_with(served, {"histories": histories})
+        return _limits_with(served, {"histories": histories, "given": given})
     return None
 
 

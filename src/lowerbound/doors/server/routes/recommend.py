@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from ....errors import one_line
 from ....recommend import ListRequest, Recommendation, Recommender
+from ....run.given import refuse_unknown_conditions
 from ..current import Chosen
 from ..inputs import FIRST, MOST_EXAMPLES, WHOLE, Conditions
 from ..outputs import Answer
@@ -186,6 +187,10 @@ async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
     requests: list[ListRequest] = []
     lists: list[dict[str, Any]] = []
     positions = []
+    columns_given = served.run.schema.given
+    refuse_unknown_conditions(body.given or {}, columns_given)
+    if not columns_given and not all(body.histories):
+        raise Problem(422, "histories: one is empty, and nothing else is known of users here")
     given = _given_to_each(body.given or {}, len(body.histories))
     for position, history in enumerate(body.histories):
         lists.append({"items": [], "unknown": _names_of(history)})
