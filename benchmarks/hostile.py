@@ -609,6 +609,33 @@ def log_seeds() -> list[Tree]:
     return [*texts, given, *({"x.parquet": content} for content in parquet)]
 
 
+def arrow_seeds() -> list[Tree]:
+    """Interactions as Arrow IPC in each compression, as JSON, packed by zstd, and in pieces."""
+    import polars
+
+    log = _log()
+    text = log.with_columns(polars.format("item-{}", "item").alias("item"))
+    files = [
+        {"x.feather": written(lambda out, c=c: text.write_ipc(out, compression=c))}
+        for c in ("uncompressed", "lz4", "zstd")
+    ]
+    pieces = {
+        f"set/user={user}/{user}.arrow": written(text[start : start + 60].drop("user").write_ipc)
+        for user, start in (("1", 0), ("b", 60))
+    }
+    lines = text.write_ndjson().encode()
+    packed = written(lambda out: text.lazy().sink_csv(out, compression="zstd"))
+    return [
+        *files,
+        {"x.arrow": written(lambda out: log.write_ipc_stream(out, compression="zstd"))},
+        {"x.arrow": written(text.write_ipc_stream)},
+        pieces,
+        {"x.jsonl": lines},
+        {"x.json.gz": gzip.compress(text.write_json().encode())},
+        {"x.csv.zst": packed},
+    ]
+
+
 def matrix_seeds() -> list[Tree]:
     """Interactions as SciPy matrices, in each of its formats."""
     from scipy import sparse
@@ -843,6 +870,7 @@ TARGETS = {
     "csv": Target(csv_seeds, opened),
     "parquet": Target(parquet_seeds, opened),
     "interactions": Target(log_seeds, logged, share=1.5),
+    "arrow": Target(arrow_seeds, logged),
     "matrix": Target(matrix_seeds, logged),
     "titles": Target(title_seeds, titled, "titles.*"),
     "movielens": Target(film_seeds, filmed),

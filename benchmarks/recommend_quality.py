@@ -41,6 +41,9 @@ METRICS = {
     "strong": ["recall@20", "recall_capped@50", "ndcg@100"],
     "given": ["recall@20", "ndcg@100", "ndcg@20"],
 }
+PATIENCE = 15
+"""Epochs without a better value on the validation users, with `--split given`."""
+
 DROPOUT = ["L2Normalize", {"type": "Dropout", "probability": 0.5}]
 LIKELIHOODS = {
     "Gaussian": {"type": "Normal", "variance": 0.5},
@@ -100,10 +103,13 @@ MODELS = {
         "StandardNormal", [], (0.002, 0.005, 0.01, 0.02), 5e-4
     ),
 }
-PARTNERS = [{"type": "Ease", "l2": l2} for l2 in (60.0, 100.0, 200.0, 300.0, 500.0)] + [
-    {"type": "GraphFilter", "rank": rank_, "scale": 0.3, "user_exponent": exponent}
-    for rank_ in (64, 256)
-    for exponent in (0.3, 0.5)
+PARTNERS: list[dict[str, Any]] = [
+    *({"type": "Ease", "l2": l2} for l2 in (60.0, 100.0, 200.0, 300.0, 500.0)),
+    *(
+        {"type": "GraphFilter", "rank": rank_, "scale": 0.3, "user_exponent": exponent}
+        for rank_ in (64, 256)
+        for exponent in (0.3, 0.5)
+    ),
 ]
 BLEND = {"partners": PARTNERS, "weights": [1.0, 2.0, 4.0, 8.0, 16.0]}
 MODELS |= {
@@ -116,6 +122,10 @@ MODELS |= {
         "RecVAE",
     )
 }
+RECOMMEND = recipes.load("recommend").describe()
+MODELS["the recipe recommend"] = [
+    {name: RECOMMEND[name] for name in ("model", "objective", "training", "blend")}
+]
 BASELINES = {
     "popularity": [Popularity()],
     "EASE": [Ease(l2) for l2 in (30.0, 60.0, 100.0, 200.0, 300.0, 500.0)],
@@ -177,8 +187,10 @@ class Protocol:
             data |= {"validation": 150, "test": 150, "interactions": interactions}
         else:
             data |= {"validation": 0.1, "interactions": {"split": "given"}}
-        training = {"epochs": self.epochs, "batch_size": 100, "seed": seed}
-        training |= {"monitor": self.deciding} | settings.get("training", {})
+        training: dict[str, Any] = {"epochs": self.epochs, "batch_size": 100, "seed": seed}
+        if self.split == "given":
+            training["patience"] = PATIENCE
+        training |= {"monitor": self.deciding} | settings.get("training", {}) | {"seed": seed}
         plan = settings | {"data": data, "training": training, "report": {"write": False}}
         return recipes.parse(plan)
 
@@ -187,6 +199,7 @@ class Protocol:
         changes: dict[str, Any] = {
             "data.validation": 0,
             "training.monitor": "objective",
+            "training.patience": None,
             "training.epochs": run.summary["best_epoch"],
         }
         partner = run.model.partner

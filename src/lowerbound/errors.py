@@ -26,12 +26,20 @@ class UnknownItemError(DataError):
     """A request names items alone that a recommender does not know."""
 
 
+class UnknownUserError(DataError):
+    """A request names a user whom the data of a recommender do not have."""
+
+
 class NothingLeftError(DataError):
     """Nothing is left that may be recommended."""
 
 
 class NothingAllowedError(ConfigError):
     """What is allowed and denied leaves nothing that may be recommended."""
+
+
+class ConditionError(ConfigError):
+    """A condition on items cannot be read, or is over columns that there are not."""
 
 
 class DownloadError(DataError):

@@ -21,6 +21,7 @@ from lightning_fabric import Fabric
 
 from . import __version__, anomalies
 from .data import Dataset, Examples, Items, named_sets
+from .data.interactions.folders import absolute_pattern, matches
 from .data.interactions.origin import describe_origin, tell_changed
 from .data.interactions.stored import holds_split, write_split
 from .data.memory import DataSource, InMemory, is_in_memory, source_text
@@ -65,6 +66,7 @@ from .training import Fit, Follower, State
 from .training.blending import Chosen, choose_partner, refit_partner, refuse_unfit_blend
 from .training.checkpoint import latest_checkpoint
 from .training.follower import NOBODY
+from .training.sampling import sample_items
 from .training.validation import measure_test
 
 MAY_CHANGE_ON_RESUME = (
@@ -256,6 +258,8 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
     paths = {}
     if source not in named_sets() and exists(Path(source)):
         paths["data.source"] = str(Path(source).resolve())
+    elif matches(source):
+        paths["data.source"] = absolute_pattern(source)
     how = complete.data.interactions
     if how is not None and how.users is not None:  # the run reads it again
         paths["data.interactions.users"] = str(expand_home(how.users).resolve())
@@ -650,6 +654,8 @@ def open_session(
         start_at_factors(model, dataset, recipe.training.seed)
     if recipe.model.output_bias == "data":
         model.start_at(torch.from_numpy(dataset.train.mean()))
+    if recipe.training.sampled_items is not None:
+        sample_items(model, dataset, recipe.training.sampled_items)
     shows_progress = progress and fabric.is_global_zero
     return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress, held)
 

@@ -127,6 +127,12 @@ class Training:
             process may use; a small model is faster on one thread. Where another number gives the
             same bits and is faster, steps take that one.
         seed: seed of the weights, of the order of the data and of the noise.
+        sampled_items: of a model with the likelihood Multinomial on interactions, how many items
+            stand for all in the softmax of a step, beside those that each user has: for catalogues
+            of hundreds of thousands. A number takes so many on average, by popularity; "batch"
+            takes the items of the batch. Their logits are corrected by the logs of the
+            probabilities with which they are taken (log-Q); the loss of a step is then an estimate,
+            and what is validated and measured stays exact. None takes all items.
         steps: largest number of optimiser steps. There are then as many epochs as they suffice for,
             at least one and at most `epochs`. None: `epochs` alone decides.
     """
@@ -161,9 +167,15 @@ class Training:
     recompute: bool = False
     threads: PositiveInt | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
+    sampled_items: PositiveInt | Literal["batch"] | None = None
     steps: PositiveInt | None = None
 
     def __post_init__(self) -> None:
+        if self.sampled_items is not None and self.compile in (True, "graphs"):
+            raise ValueError(
+                f"sampled_items={self.sampled_items!r} is for models as they are, got "
+                f"compile={self.compile!r}; allowed: false, 'auto'"
+            )
         processes = self.devices * self.nodes
         if self.phases and processes > 1:
             raise ValueError(

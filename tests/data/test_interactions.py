@@ -520,7 +520,11 @@ BAD: dict[str, tuple[pl.DataFrame, dict[str, Any], list[str]]] = {
     "empty": (LOG.clear(), {}, ["no interactions"]),
     "all low": (LOG, {"threshold": 9}, ["no interactions", "3 below threshold"]),
     "all rare": (LOG, {"min_user_items": 9}, ["no interactions", "2 rare users"]),
-    "threshold of nothing": (LOG.drop("rating"), {"threshold": 3}, ["no ratings", "threshold 3"]),
+    "threshold of nothing": (
+        LOG.drop("rating"),
+        {"threshold": 3},
+        ["no column of ratings", "data.interactions.threshold=3"],
+    ),
     "no timestamps": (
         LOG.drop("timestamp"),
         {"split": "temporal"},
@@ -557,7 +561,9 @@ def test_bad_sources_are_refused_in_one_line(tmp_path: Path) -> None:
     line(of(csv(tmp_path, "hello", "x.npz")), "x.npz")
     line(of(csv(tmp_path, "hello", "x.parquet")), "x.parquet")
     line(of(csv(tmp_path, 'user,item\n1,2,3\n4,5,"', "odd.csv")), "odd.csv")
-    line(of(tmp_path), "train and test")
+    line(of(tmp_path), "e.csv", "empty")
+    (tmp_path / "nothing").mkdir()
+    line(of(tmp_path / "nothing"), "no files of a log")
     np.savez(tmp_path / "images.npz", images=np.zeros((3, 3)))
     line(of(tmp_path / "images.npz"), "images.npz")
     np.savez(
@@ -920,7 +926,6 @@ def test_unknown_keys_and_bad_values_are_named() -> None:
         {"size": "4x4"},
         {"grey": True},
         {"standardize": True},
-        {"columns": ["a"]},
     ],
     ids=str,
 )

@@ -556,7 +556,9 @@ def test_places_of_a_log_without_a_header(tmp_path: Path) -> None:
     assert entries(opened(rated, **by_time), True, "test") == {(1, 7)}
     timed = write(tmp_path, "1,7,874965030\n1,8,874965020\n1,9,874965010\n", "t.csv")
     assert entries(opened(timed, **by_time), True, "test") == {(1, 7)}
-    assert "no ratings for the threshold" in refusal(lambda: opened(timed, threshold=3))
+    unrated = refusal(lambda: opened(timed, threshold=3))
+    assert "no column of ratings, which data.interactions.threshold=3 needs;" in unrated
+    assert "data.interactions.rating=NUMBER" in unrated
     named = opened(rated, user="2", item="1", timestamp="3", **by_time)
     assert {item for _, item in entries(named)} == {1}
     check_ins = "1,2010-10-17T01:48:53Z,39.7,-104.9,22847\n"
@@ -673,12 +675,12 @@ def test_users_whose_last_interaction_the_order_decides_are_counted(
 @pytest.mark.parametrize(
     ("names", "how", "words"),
     [
-        ("user,item", {"user": "session", "item": "thing"}, "call them 'session' and 'thing'"),
-        ("user,item", {"item": "thing"}, "call them 'thing'"),
+        ("kunde,artikel", {"user": "session", "item": "thing"}, "call them 'session' and 'thing'"),
+        ("user,artikel", {"item": "thing"}, "call them 'thing'"),
         ("kunde,artikel", {}, "call them 'user' and 'item'"),
     ],
 )
-def test_columns_of_data_that_a_run_reads_later_are_to_be_called_as_its_own(
+def test_columns_of_data_that_a_run_reads_later_have_its_own_or_usual_names(
     tmp_path: Path, names: str, how: dict[str, str], words: str
 ) -> None:
     """No setting can be given with a request, so none is advised."""

@@ -2,12 +2,16 @@
 that come together.
 """
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import polars
 import pytest
+from starlette.testclient import TestClient
 
 from lowerbound.data import Items
+from lowerbound.doors.server import create_app
 from lowerbound.doors.server.search import ItemSearch
 from lowerbound.recommend import Catalogue, Recommender, bounds
 
@@ -29,13 +33,15 @@ def test_the_answers_are_those_of_the_recommender(several, alone):
     for history in HISTORIES:
         body = {"history": history, "k": 5}
         answer = several.post("/runs/films0/recommend", json=body).json()
-        assert answer == {"items": told(alone.recommend(history, 5)), "unknown": []}
+        items = told(alone.recommend(history, 5))
+        assert answer == {"items": items, "unknown": [], "popular": False}
     body = {"histories": [*HISTORIES, ["nothing"]], "k": 7}
     lists = several.post("/runs/films0/recommend/batch", json=body).json()["lists"]
     assert [each["items"] for each in lists[:-1]] == [
         told(alone.recommend(history, 7)) for history in HISTORIES
     ]
-    assert lists[-1] == {"items": [], "unknown": ["nothing"]}
+    popular = alone.recommend(["nothing"], 7)
+    assert lists[-1] == {"items": told(popular), "unknown": ["nothing"], "popular": True}
 
 
 def test_a_batch_takes_what_is_known_of_its_users(conditional, conditional_run):
@@ -91,6 +97,54 @@ def test_limits_are_kept(several, alone):
     assert len(several.post("/runs/films0/recommend", json=again).json()["items"]) == 40
 
 
+def test_wishes_are_met(several, alone):
+    body = {
+        "history": [100, 104],
+        "k": 6,
+        "where": "popularity < 35 OR title LIKE 'Film%'",
+        "boost": [{"where": "item > 120", "nats": 0.5}, {"items": ["Heat"], "nats": -3}],
+        "less_popular": 0.2,
+        "at_most": {"n": 1, "per": "item"},
+        "diversity": 0.5,
+    }
+    found = several.post("/runs/films0/recommend", json=body).json()
+    expected = alone.recommend(
+        [100, 104],
+        6,
+        where=body["where"],
+        boost=[("item > 120", 0.5), ([107], -3)],
+        less_popular=0.2,
+        at_most=1,
+        per="item",
+        diversity=0.5,
+    )
+    assert found["items"] == told(expected)
+    del body["history"]
+    lists = several.post(
+        "/runs/films0/recommend/batch", json=body | {"histories": [[100, 104], [101]]}
+    ).json()["lists"]
+    assert lists[0]["items"] == told(expected)
+
+
+def test_a_user_of_the_own_data(films_run, tmp_path):
+    """The whole history, found where the server has the data."""
+    log = polars.DataFrame({"user": ["a", "a", "b", "b"], "item": [100, 103, 104, 105]})
+    log.write_csv(tmp_path / "log.csv")
+    app = create_app([films_run], sources=[str(tmp_path / "log.csv")])
+    with TestClient(app, base_url="http://localhost") as client:
+        for _ in range(600):
+            if client.get("/readyz").status_code == 200:
+                break
+            time.sleep(0.02)
+        name = next(iter(client.get("/runs").json()))["name"]
+        by_user = client.post(f"/runs/{name}/recommend", json={"user": "a", "k": 3}).json()
+        history = client.post(f"/runs/{name}/recommend", json={"history": [100, 103], "k": 3})
+        assert by_user == history.json()
+        missing = client.post(f"/runs/{name}/recommend", json={"user": "z"})
+        assert missing.status_code == 404
+        assert "no user 'z' among the 2 of this run" in missing.json()["detail"]
+
+
 def test_reasons_are_what_the_score_loses_without_each_item(several, alone):
     """The truth: the score of the item for the history without one of its items."""
     history = [100, 105, 110, 120]
@@ -115,8 +169,19 @@ def test_one_item_is_explained_too(alone):
 
 
 MISTAKES = [
-    ({"history": ["nothing of this name"]}, 404, "neither by id nor by title"),
-    ({"history": []}, 422, "the history is empty"),
+    ({}, 422, "one of history and user is needed"),
+    ({"history": [100], "user": 3}, 422, "one of history and user is needed"),
+    ({"user": 3}, 404, "nowhere"),
+    ({"history": [100], "where": "yaer > 3"}, 409, "unknown column 'yaer' in where"),
+    ({"history": [100], "where": "1 IN (SELECT 1)"}, 409, "SELECT is not allowed"),
+    ({"history": [100], "where": "x" * 1001}, 422, "where"),
+    ({"history": [100], "boost": [{"where": "item > 1"}]}, 422, "boost"),
+    ({"history": [100], "boost": [{"items": [100], "nats": 1e9}]}, 422, "boost"),
+    ({"history": [100], "boost": [{"items": [100], "nats": 1}] * 21}, 422, "boost"),
+    ({"history": [100], "at_most": {"n": 2}}, 422, "per"),
+    ({"history": [100], "at_most": {"n": 2, "per": "x"}}, 422, "unknown column 'x' in per"),
+    ({"history": [100], "diversity": 0.5, "k": 101}, 409, "for lists of up to 100 items"),
+    ({"history": [100], "diversity": 2}, 422, "diversity"),
     ({"history": [True]}, 422, "history.0"),
     ({"history": {"100": 3}}, 422, "count 1 each"),
     ({"history": [100], "k": 0}, 422, "k: "),
@@ -124,7 +189,7 @@ MISTAKES = [
     ({"history": [100], "allow": [100]}, 409, "nothing is left"),
     ({"history": [100], "allow": ["x"]}, 409, "nothing may be recommended"),
     ({"history": list(range(100, 140))}, 409, "nothing is left"),
-    ({"history": [100], "user": 3}, 422, "user"),
+    ({"history": [100], "users": 3}, 422, "users"),
 ]
 
 
@@ -142,7 +207,8 @@ def test_an_unknown_item_does_not_look_at_the_whole_catalogue(several, monkeypat
         raise AssertionError("similar names were looked for")
 
     monkeypatch.setattr("lowerbound.recommend.items.near", refuse)
-    assert several.post("/runs/films0/recommend", json={"history": ["?"]}).status_code == 404
+    answer = several.post("/runs/films0/recommend", json={"history": ["?"], "explain": True})
+    assert answer.json()["popular"] is True
     assert several.get("/runs/films0/items/nothing").status_code == 404
 
 
@@ -184,8 +250,8 @@ def test_codes_of_histories(several, alone):
     np.testing.assert_array_equal(np.float32(found["levels"][0]["z"]), expected)
     wrong = {"examples": [[100]], "given": {"age": 3}}
     assert several.post("/runs/films0/encode", json=wrong).status_code == 422
-    for wrong in ({"histories": [[]]}, {"histories": [["?"]], "given": {"age": None}}):
-        assert several.post("/runs/films0/recommend/batch", json=wrong).status_code == 422
+    wrong = {"histories": [["?"]], "given": {"age": None}}
+    assert several.post("/runs/films0/recommend/batch", json=wrong).status_code == 422
     assert several.post("/runs/films0/decode", json={"z": [0] * 6}).status_code == 404
 
 

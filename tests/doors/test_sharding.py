@@ -20,7 +20,7 @@ from polars.testing import assert_frame_equal
 import lowerbound
 from lowerbound.columns import ColumnSchema, fit_columns
 from lowerbound.data import Data, Interactions, Items, Schema
-from lowerbound.data.interactions import scatter
+from lowerbound.data.interactions import batches, scatter
 from lowerbound.doors.sharding import (
     encode_in_shards,
     engines,
@@ -148,7 +148,7 @@ def test_blocks_are_the_lists_of_all(loaded, tmp_path):
     ids=["binary", "threshold", "weights"],
 )
 def test_shards_hold_the_lists_of_one_process(loaded, tmp_path, monkeypatch, how, levels, ending):
-    monkeypatch.setattr(scatter, "ROWS_AT_ONCE", 700)
+    monkeypatch.setattr(batches, "ROWS_AT_ONCE", 700)
     monkeypatch.setattr(scatter, "ROWS_HELD", 1500)
     run = loaded(made(how, levels))
     path = write(log_of(), tmp_path / f"log{ending}")
@@ -368,6 +368,7 @@ def test_what_spark_runs_is_the_same_function(loaded, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the engines, whose libraries warn of each other
 @pytest.mark.parametrize("engine", ["ray", "spark"])
 def test_engines_write_the_same_bytes(folder, tmp_path, engine):
     pytest.importorskip({"ray": "ray", "spark": "pyspark"}[engine])

@@ -2,6 +2,7 @@
 limits, and the command.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scipy.sparse import csr_matrix
 import lowerbound
 from lowerbound.baselines import Ease, Elsa, GraphFilter
 from lowerbound.baselines.partner import Partner
-from lowerbound.cli import use
+from lowerbound.cli.list_options import repeat_list_options
 from lowerbound.data import Data, History, Items, Schema
 from lowerbound.errors import ConfigError, DataError
 from lowerbound.evaluation.ranking import top_k
@@ -218,6 +219,62 @@ def test_any_histories(data):
 
 
 ANY = Recommender(made(MODELS["multinomial"], levels=None))
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_wishes(data):
+    """Alone as among others, whatever is added to the scores and however lists are spread; the
+    scores are the exact ones with what is added, in a table of any size.
+    """
+    asked = data.draw(st.sampled_from(GROUPED))
+    amounts = st.floats(-20, 20)
+    wishes = {
+        "boost": [
+            (data.draw(st.lists(st.integers(0, WIDTH - 1), max_size=40)), data.draw(amounts)),
+            (f"item % {data.draw(st.integers(2, 9))} = 1", data.draw(amounts)),
+        ],
+        "diversity": data.draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
+    }
+    if data.draw(st.booleans()):
+        wishes |= {"at_most": data.draw(st.integers(1, 3)), "per": "kind"}
+    users = data.draw(st.integers(1, 5))
+    matrix = histories(users, seed=data.draw(st.integers(0, 2**32 - 1)))
+    k = data.draw(st.sampled_from([1, 7, 30]))
+    many = asked.recommend_many(matrix, k, **wishes)
+    row = data.draw(st.integers(0, users - 1))
+    alone = asked.recommend(matrix[row].indices.tolist(), k, **wishes)
+    assert [r.item for r in alone] == [i for i in many.items[row].tolist() if i >= 0]
+    assert [r.score for r in alone] == many.scores[row][: len(alone)].tolist()
+    if wishes["diversity"] or "per" in wishes:
+        return
+    scores = asked._ranker.scores(SparseRows.of(matrix[row]), None).all()
+    added = asked._wishes.read(**wishes).addend
+    if added is not None:
+        scores = scores + added
+    scores[0, torch.from_numpy(matrix[row].indices).long()] = -torch.inf
+    best = top_k(scores, k)
+    assert [r.item for r in alone] == best.indices[0].tolist()
+    assert [r.score for r in alone] == best.values[0].tolist()
+
+
+def grouped(run, by_bounds=False):
+    """A recommender whose items have a column of groups; one whose table is not small finds what to
+    score by bounds.
+    """
+    kinds = polars.DataFrame({"kind": [f"{i % 5}|{i % 7}" for i in range(WIDTH)]})
+    run.items = dataclasses.replace(run.items, features=kinds)
+    with pytest.MonkeyPatch.context() as patched:
+        if by_bounds:
+            patched.setattr(bounds, "SMALL_TABLE", 0)
+        return Recommender(run)
+
+
+GROUPED = [
+    grouped(made(MODELS["multinomial"])),
+    grouped(made(MODELS["multinomial"]), by_bounds=True),
+    grouped(blended("graph"), by_bounds=True),
+]
 
 
 def test_what_cannot_be_proven_is_scored_in_full():
@@ -688,10 +745,11 @@ def test_command_for_many_users(command, folder, tmp_path, ending):
     )
     frame = (polars.read_csv if ending == "csv" else polars.read_parquet)(out)
     assert code == 0
-    assert "10 recommendations for 3 users" in text
-    assert "1 users get nothing" in text
-    assert frame.columns == ["user", "rank", "item", "title", "score"]
-    assert frame["rank"].to_list() == [1, 2, 3, 4, 5] * 2
+    assert "15 recommendations for 3 users" in text
+    assert "of 1 nothing is known: they get the most popular items" in text
+    assert frame.columns == ["user", "rank", "item", "title", "score", "popular"]
+    assert frame["rank"].to_list() == [1, 2, 3, 4, 5] * 3
+    assert set(frame.filter(polars.col("popular"))["user"]) == {"eve"}
     for user in ("zoe", "adam"):
         alone = Recommender.load(folder).recommend(had[user], 5)
         own = frame.filter(polars.col("user") == user)
@@ -702,24 +760,25 @@ def test_command_for_many_users(command, folder, tmp_path, ending):
     known = command("recommend", folder, "--users", tmp_path / "users.csv", "--out", out, "--json")[
         1
     ]
-    assert json.loads(known)["users_without"] == 1
+    assert json.loads(known)["users_without"] == 0
+    assert json.loads(known)["users_popular"] == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "recommend needs one of --history, --users, --similar; got none"),
+        ([], "recommend needs one of --history, --user, --users, --similar; got none"),
         (["--history", "item-001", "--similar", "item-001"], "got --history and --similar"),
         (["--history"], "--history needs one value or more"),
         (["--history", "-k", "5"], "--history needs one value or more"),
         (
-            ["--history", "itm-001"],
+            ["--history", "itm-001", "--unknown", "error"],
             (
                 "no item 'itm-001' among the 500 of this run, neither by id nor by title; did you "
                 "mean 'item-0"
             ),
         ),
-        (["--history", "taste-1 itm 3"], "did you mean 'taste-1 item 3'"),
+        (["--history", "taste-1 itm 3", "--unknown", "error"], "did you mean 'taste-1 item 3'"),
         (["--history", "item-001", "x", "--unknown", "error"], "no item 'x' among the 500"),
         (["--history", "item-001", "--deny", "x", "--unknown", "error"], "no item 'x' among"),
         (["--history", "item-001", "--unknown", "no"], "unknown must be one of leave-out, error"),
@@ -788,9 +847,9 @@ def test_encode_writes_users_and_items(command, folder, tmp_path, ending):
 
 
 def test_values_of_an_option_are_spread():
-    repeated = use.repeat_list_options(["r", "--history", "a", "b", "--json", "--deny", "c"])
+    repeated = repeat_list_options(["r", "--history", "a", "b", "--json", "--deny", "c"])
     assert repeated == ["r", "--history", "a", "--history", "b", "--json", "--deny", "c"]
-    assert use.repeat_list_options(["r", "--history=-x-", "-k", "3"]) == [
+    assert repeat_list_options(["r", "--history=-x-", "-k", "3"]) == [
         "r",
         "--history=-x-",
         "-k",

@@ -17,7 +17,8 @@ from lowerbound import recipe
 from lowerbound.cli import inspect as inspect_commands
 from lowerbound.data import named_sets
 from lowerbound.data.files.idx import parts
-from lowerbound.data.interactions.logs import ENDINGS, parts_of
+from lowerbound.data.interactions.folders import parts_of
+from lowerbound.data.interactions.forms import ENDINGS
 from lowerbound.data.named.entries import HELD_FILMS, HELD_IDX, HELD_PARTS
 from lowerbound.data.named.fetch import holds
 from lowerbound.data.named.movielens import FORMATS
@@ -268,7 +269,8 @@ def test_films_are_held_in_each_format_that_is_read(tmp_path):
 
 def test_parts_are_held_in_each_format_that_is_read(tmp_path):
     endings = [*ENDINGS, ".CSV", ".doc", ""]
-    for i, (train, test) in enumerate(itertools.product(endings, endings)):
+    pairs = [*zip(endings, reversed(endings), strict=True), *zip(endings, endings, strict=True)]
+    for i, (train, test) in enumerate([*pairs, *itertools.product(endings, [".csv", ".doc"])]):
         folder = files(tmp_path / str(i), [f"train{train}", f"test{test}"])
         assert holds(folder, HELD_PARTS) == readable(folder), (train, test)
 

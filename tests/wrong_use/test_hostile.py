@@ -316,7 +316,7 @@ def test_pipes_are_not_waited_for(tmp_path):
         os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match="no images"):
         Data(str(tmp_path)).open()
-    with pytest.raises(DataError, match="no train and test"):
+    with pytest.raises(DataError, match="no files of a log"):
         Data(str(tmp_path), interactions=Interactions()).open()
     with pytest.raises(ConfigError, match="unknown recipe"):
         recipes.load(tmp_path / "train.csv")

@@ -102,7 +102,7 @@ AT_A_FIT = [
     (
         "a table of users that is none",
         "fit multvae --data plays.csv --set data.interactions.users=grey.npy --set 'data.given=[\"age\"]'",
-        "data.interactions.users=HERE/grey.npy is no file of users; allowed: .csv, .tsv, .txt, .dat, .data, .tab (also with .gz), .parquet",
+        "data.interactions.users=HERE/grey.npy is no file of users; allowed: .csv, .tsv, .txt, .dat, .data, .tab (also with .gz, .zst), .parquet",
     ),
     (
         "a table without users",

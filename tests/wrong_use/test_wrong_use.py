@@ -396,7 +396,7 @@ WRONG = [
     (
         "an unknown key of interactions",
         "fit plain.toml --data good.csv --set data.interactions.usr=x",
-        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, threshold, binary, min_user_items, min_item_users, split, fold_in, items, users",
+        "recipe: data.interactions: unknown key 'usr'; did you mean 'user'? Allowed: user, item, rating, timestamp, time_format, event, events, threshold, binary, min_user_items, min_item_users, split, fold_in, items, users, keep_split",
     ),
     (
         "a key below a value",
@@ -1240,12 +1240,12 @@ WRONG = [
     (
         "an array for interactions",
         "fit multvae --data grey.npy",
-        "HERE/grey.npy is no file of interactions; allowed: .csv, .tsv, .txt, .dat, .data, .tab (also with .gz), .parquet, .npz, .jsonl, .ndjson, or a folder with train and test",
+        "HERE/grey.npy is no file of interactions; allowed: .csv, .tsv, .txt, .dat, .data, .tab, .jsonl, .ndjson, .json (also with .gz, .zst), .parquet, .feather, .arrow, .ipc, .npz, or a folder with files of one log, or with train and test",
     ),
     (
         "a NaN rating",
         "fit multvae --data badrating.csv",
-        "HERE/badrating.csv has 1 ratings that are missing, negative, NaN or infinite; allowed: 0 and above",
+        "HERE/badrating.csv has 1 ratings that are missing, negative, NaN or infinite; allowed: 0 and above, and below it what data.interactions.threshold drops",
     ),
     (
         "a rating in words",
@@ -1330,7 +1330,7 @@ WRONG = [
     (
         "a log without a header and too many columns",
         "fit multvae --data bareplays.txt",
-        "HERE/bareplays.txt has no header and 5 columns; allowed without more words: 2 to 4 (user, item, rating, timestamp); name them by their numbers, such as data.interactions.user=1 and data.interactions.item=2; if its first line is a header, set data.header=true",
+        "HERE/bareplays.txt has no header and 5 columns; allowed without more words: 2 to 4 (user, item, rating, timestamp); name them by their numbers, such as data.interactions.user=1 and data.interactions.item=2, or all of them by data.columns; if its first line is a header, set data.header=true",
     ),
     (
         "users with one item each",
@@ -1669,12 +1669,12 @@ WRONG = [
     (
         "recommend by nothing",
         "recommend users",
-        "recommend needs one of --history, --users, --similar; got none",
+        "recommend needs one of --history, --user, --users, --similar; got none",
     ),
     ("a history without items", "recommend users --history", "--history needs one value or more"),
     (
         "an unknown item",
-        "recommend users --history nothing",
+        "recommend users --history nothing --unknown error",
         "no item 'nothing' among the 12 of this run, neither by id nor by title",
     ),
     (
@@ -1683,9 +1683,34 @@ WRONG = [
         "k must be a whole number from 1, got 0",
     ),
     (
-        "a history of several unknown items",
-        "recommend users --history nothing naught",
-        "no item 'nothing' among the 12 of this run, neither by id nor by title (nor is one of the other 1 of the history known)",
+        "a user who is not in the data",
+        "recommend users --user nobody --data plays.csv",
+        "no user 'nobody' among the 30 of plays.csv",
+    ),
+    (
+        "a condition on a column that the items do not have",
+        "recommend users --history i1 --where year>1990",
+        "unknown column 'year' in where; allowed: item, popularity",
+    ),
+    (
+        "a condition that reads a file",
+        "recommend users --history i1 --where '1 IN (SELECT a FROM t)'",
+        "where '1 IN (SELECT a FROM t)': SELECT is not allowed: there are no queries in it",
+    ),
+    (
+        "a boost without a number",
+        "recommend users --history i1 --boost i2",
+        '--boost takes pairs, such as "year > 1990" 0.5; got i2',
+    ),
+    (
+        "groups without a number",
+        "recommend users --history i1 --per item",
+        "at_most=N and per=COLUMN go together: at most N items of each group of the column",
+    ),
+    (
+        "diversity beyond 1",
+        "recommend users --history i1 --diversity 3",
+        "diversity must be a number from 0 to 1, got 3.0",
     ),
     (
         "an unknown item that is an error",
@@ -1721,7 +1746,7 @@ WRONG = [
     (
         "out without users",
         "recommend users --history i1 --out x.csv",
-        "--out goes with --users; what --history finds is printed",
+        "--out goes with --users and --user; what --history finds is printed",
     ),
     (
         "recommendations as .npy",
@@ -1731,7 +1756,7 @@ WRONG = [
     (
         "two questions",
         "recommend users --history i1 --similar i2",
-        "recommend needs one of --history, --users, --similar; got --history and --similar",
+        "recommend needs one of --history, --user, --users, --similar; got --history and --similar",
     ),
     (
         "recommend images",
@@ -2059,7 +2084,7 @@ CALLS = [
     ),
     (
         "an empty history",
-        lambda f: users(f).recommend([]),
+        lambda f: lowerbound.Recommender(users(f).run, nothing_known="nothing").recommend([]),
         DataError,
         "the history is empty: give one item or more",
     ),

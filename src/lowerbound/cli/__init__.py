@@ -12,6 +12,7 @@ from . import describe as describe
 from . import fit as fit
 from . import measure as measure
 from . import use as use
+from . import recommend as recommend
 from . import similar as similar
 from . import tune as tune
 from . import export as export

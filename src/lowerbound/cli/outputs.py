@@ -184,6 +184,7 @@ class WrittenLists:
         users: how many users there are.
         rows: how many recommendations they got.
         users_without: how many of them got none.
+        users_popular: of how many nothing is known, so that they got the most popular items.
         unknown: the items of the request that the run does not know, each once.
     """
 
@@ -191,6 +192,7 @@ class WrittenLists:
     users: int = 0
     rows: int = 0
     users_without: int = 0
+    users_popular: int = 0
     unknown: tuple[Any, ...] = ()
 
     def count(self, lists: Recommendations) -> None:
@@ -198,6 +200,7 @@ class WrittenLists:
         self.users += len(lists)
         self.rows += int(lists.counts.sum())
         self.users_without += int((lists.counts == 0).sum())
+        self.users_popular += lists.count_popular()
         self.unknown = each_once(self.unknown + lists.unknown)
 
     def describe(self) -> dict[str, Any]:
@@ -207,6 +210,7 @@ class WrittenLists:
             "users": self.users,
             "rows": self.rows,
             "users_without": self.users_without,
+            "users_popular": self.users_popular,
         }
 
     def lines(self) -> list[str]:
@@ -217,6 +221,8 @@ class WrittenLists:
                 f"; {self.users_without:,} users get nothing: none of their items is known, or "
                 "none is left"
             )
+        if self.users_popular:
+            line += f"; of {self.users_popular:,} nothing is known: they get the most popular items"
         return [line]
 
 

@@ -74,6 +74,10 @@ def show_sharded(made: Any, what: str, json: bool, more: tuple[str, ...] = ()) -
             f"{found['users_without']:,} users get nothing: none of their items is known, or none "
             "is left"
         )
+    if found.get("users_popular"):
+        told.append(
+            f"of {found['users_popular']:,} users nothing is known: they get the most popular items"
+        )
     if made.log.unknown_items:
         told.append(
             f"{made.log.unknown_items:,} items of {made.job.source} are not known to the run and "

@@ -1,11 +1,13 @@
 """The text that the commands print for people."""
 
+import math
 import shutil
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import counted, one_line
 from ..report.text import format_setting, plain_number
 
 SPLITS = ("train", "validation", "test")
@@ -38,8 +40,11 @@ def bound_row(split: str, measures: dict[str, Any]) -> str:
     likelihood = plain_number(measures["log_likelihood_term"])
     objective = plain_number(measures["objective"])
     rates = " ".join(map(plain_number, measures["rate"]))
+    if measures["elbo"] == -math.inf:
+        elbo = "no bound"  # that of an autoencoder, whose codes have no density
+        rates = ""
     values = f"{elbo:>10}{likelihood:>15}{objective:>11}"
-    return f"{split:<17}{values}  {rates}"
+    return f"{split:<17}{values}  {rates}".rstrip()
 
 
 def ranking_table(splits: dict[str, dict[str, float]]) -> list[str]:
@@ -192,19 +197,68 @@ def setting_text(value: Any) -> str:
     return format_setting(value) or '""'
 
 
-def recommendation_table(recommendations: list[Any]) -> list[str]:
-    """Lays out recommendations in aligned columns; titles are shown where the run has them."""
-    rows = [("rank", "title", "item", "score")]
-    for rank, entry in enumerate(recommendations, 1):
-        rows.append((str(rank), entry.title or "", str(entry.item), f"{entry.score:.4f}"))
-    has_titles = any(entry.title for entry in recommendations)
-    rank_width, title_width, item_width, score_width = (
-        max(map(len, column)) for column in zip(*rows, strict=True)
-    )
-    lines = []
-    for rank_text, title, item, score in rows:
-        line = f"{rank_text:>{rank_width}}  "
-        if has_titles:
-            line += f"{title:<{title_width}}  "
-        lines.append(f"{line}{item:<{item_width}}  {score:>{score_width}}")
+def recommendation_table(
+    recommendations: list[Any],
+    reasons: list[Any] | None = None,
+    probabilities: list[float] | None = None,
+) -> list[str]:
+    """Lays out recommendations in aligned columns; titles are shown where the run has them.
+
+    Args:
+        recommendations: the list.
+        reasons: the reasons of each, which stand below it; None: they are not told.
+        probabilities: of each; None: they are not told.
+    """
+    columns = {"rank": [str(rank) for rank in range(1, len(recommendations) + 1)]}
+    if any(entry.title for entry in recommendations):
+        columns["title"] = [entry.title or "" for entry in recommendations]
+    columns["item"] = [str(entry.item) for entry in recommendations]
+    columns["score"] = [f"{entry.score:.4f}" for entry in recommendations]
+    if probabilities is not None:
+        columns["probability"] = [f"{probability:.3f}" for probability in probabilities]
+    cells = []
+    for head, texts in columns.items():
+        width = max(map(len, (head, *texts)))
+        side = ">"
+        if head in ("title", "item"):
+            side = "<"
+        cells.append([f"{text:{side}{width}}" for text in (head, *texts)])
+    rows = ["  ".join(row) for row in zip(*cells, strict=True)]
+    if reasons is None:
+        return rows
+    lines = rows[:1]
+    indent = " " * (len(cells[0][0]) + 2)
+    for row, of_item in zip(rows[1:], reasons, strict=True):
+        lines += [row, f"{indent}{because(of_item)}"]
+    return lines
+
+
+def because(reasons: list[Any]) -> str:
+    """Says which items of a history speak for a recommended one, each with its share of nats."""
+    if not reasons:
+        return "no item of the history speaks for it"
+    named = []
+    for reason in reasons:
+        named.append(f"{one_line(reason.title or reason.item, 60)} ({reason.share:.2f})")
+    return f"because you liked {', '.join(named)}"
+
+
+SHARED_SHOWN = 3
+"""So many of the items that two users share are named."""
+
+
+def similar_users_table(users: Any) -> list[str]:
+    """Lays out users that are like one, with the items that they share."""
+    lines = [f"the most similar of {users.searched:,} users, by the cosine of their codes"]
+    width = max((len(str(each.user)) for each in users), default=0)
+    for rank, each in enumerate(users, 1):
+        names = []
+        for item in each.shared[:SHARED_SHOWN]:
+            names.append(one_line(item.title or item.item, 60))
+        shared = counted(len(each.shared), "shared item")
+        if len(each.shared) > SHARED_SHOWN:
+            names.append("...")
+        if names:
+            shared += f": {', '.join(names)}"
+        lines.append(f"{rank:>4}  {each.user!s:<{width}}  {each.similarity:.4f}  {shared}")
     return lines

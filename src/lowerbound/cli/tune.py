@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .app import AllowCode, Json, Source, app, show
-from .use import CommandWithLists
+from .list_options import CommandWithLists
 
 
 @app.command(cls=CommandWithLists)

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from ..system.files import expand_home
 from .files.description import Description
+from .files.folders import has_pictures
 from .files.sizes import AUTO
 from .files.sources import AS_IT_IS, Wanted, describe_raw, find_reader, reason
 from .files.tables import Table, describe_frame
 from .interactions.columns import Columns
 from .interactions.description import TIMED, describe_log
-from .interactions.logs import find_ending, parts_of
+from .interactions.folders import list_files, matches, parts_of
+from .interactions.forms import JSON, find_ending
+from .interactions.logs import Writing
 from .named.entries import NAMED, find_path
 from .splits import OwnParts, SplitSizes, cut
 
@@ -49,11 +53,11 @@ SPARSE_SUFFIX = ".npz"
 
 
 TABLES_IN_FOLDER = (
-    "{} holds train and test files without columns of users and items, and from a folder logs of "
+    "{} holds {} without columns of users and items, and from a folder logs of "
     "these alone are read; of a table give one file, such as {}; of a log name its columns by "
     "--set data.interactions.user=... and data.interactions.item=..."
 )
-"""What is said of a folder with a table in parts."""
+"""What is said of a folder with a table in parts or in pieces."""
 
 OF_ANY_SIZE = replace(AS_IT_IS, size=AUTO)
 """Pictures may be of any sizes, as for the recipe that is proposed."""
@@ -104,10 +108,12 @@ def _describe(source: "DataSource", reading: Reading) -> Description:
     source = str(source)
     if source in NAMED:
         return _describe_named(source)
+    if matches(source):
+        return _describe_as_log(expand_home(source), reading)
     path = find_path(source)
     try:
         if reading.is_log:
-            return describe_log(path, reading.wanted.text, reading.columns)
+            return _describe_as_log(path, reading)
         log = None
         if reading.is_log is None:
             log = _describe_if_log(path, reading)
@@ -122,24 +128,43 @@ def _describe(source: "DataSource", reading: Reading) -> Description:
         raise DataError(f"{path} cannot be read: {reason(error)}") from None
 
 
+def _describe_as_log(path: Path, reading: Reading) -> Description:
+    """Describes a source as a log, whatever it looks like."""
+    wanted = reading.wanted
+    return describe_log(path, Writing(wanted.text, wanted.columns), reading.columns)
+
+
+def _describe_folder_if_log(path: Path, reading: Reading) -> Description | None:
+    """Describes a folder as a log if it has the files of one, and no pictures, and else not."""
+    try:
+        parts = parts_of(path)
+        if not parts and has_pictures(path):
+            return None
+        parts = list_files(path).parts
+        log = _describe_as_log(path, reading)
+    except DataError:
+        return None
+    first = parts[0][0].path
+    if log.problem is None or not Table().claims(first):
+        return log
+    held = "files"
+    if len(parts) > 1:
+        held = "train and test files"
+    found = Table().describe(first, reading.wanted)
+    return replace(found, problem=TABLES_IN_FOLDER.format(path, held, first))
+
+
 def _describe_if_log(path: Path, reading: Reading) -> Description | None:
     """Describes a source as a log if it has the files or the columns of one, and else not."""
     if path.is_dir():
-        try:
-            parts = parts_of(path)
-        except DataError:
-            return None
-        log = describe_log(path, reading.wanted.text, reading.columns)
-        if log.problem is None or not Table().claims(parts[0]):
-            return log
-        found = Table().describe(parts[0], reading.wanted)
-        return replace(found, problem=TABLES_IN_FOLDER.format(path, parts[0]))
+        return _describe_folder_if_log(path, reading)
     is_table = Table().claims(path)
-    is_lines = find_ending(path) in (".jsonl", ".ndjson")
-    if not is_table and not is_lines and not _is_sparse(path):
+    is_lines = (find_ending(path) or "").startswith(JSON)
+    is_typed = find_ending(path) in (".feather", ".arrow", ".ipc")
+    if not is_table and not is_lines and not is_typed and not _is_sparse(path):
         return None
     try:
-        found = describe_log(path, reading.wanted.text, reading.columns)
+        found = _describe_as_log(path, reading)
     except DataError:
         if not is_table:
             raise

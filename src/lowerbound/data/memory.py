@@ -20,9 +20,10 @@ from .files.arrays import from_array
 from .files.pictures import pixels_of
 from .files.sources import Raw, Wanted, reason
 from .files.tables import array_names, table_of_frame
+from .interactions.forms import guarded
 from .interactions.history import Items
 from .interactions.ids import series
-from .interactions.logs import RawLog, guarded
+from .interactions.logs import RawLog
 from .interactions.matrices import matrix_frame
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..columns import fit_columns
 from ..errors import ConfigError, DataError, ShapeError
+from ..system.files import expand_home
 from . import memory
 from .checks import (
     leave_out_constant,
@@ -27,14 +28,14 @@ from .checks import (
 )
 from .dataset import Dataset, Examples
 from .files.conditions import Conditions, fit_conditions, with_label
-from .files.dialect import TextFormat
 from .files.sizes import AUTO, choose_size, tell_choice
 from .files.sources import AS_IT_IS, Raw, Wanted, find_reader, reason
 from .files.tables import table_of_vectors
 from .interactions.dataset import split_log
+from .interactions.folders import matches
 from .interactions.history import Items
 from .interactions.holdout import HeldOut
-from .interactions.logs import RawLog, read_log
+from .interactions.logs import RawLog, Writing, name_columns, read_log
 from .interactions.spec import KIND, Interactions
 from .interactions.stored import read_split
 from .interactions.users import find_users
@@ -227,8 +228,8 @@ def open_interactions(
         source: the name of a set, the path of a file or folder, or data in memory.
         how: how the log is read and cleaned.
         held_out: how much of it is held out.
-        wanted: how its text files are written, where the user has said so, and which features of
-            users are conditions.
+        wanted: how its text files are written and its columns are called, where the user has said
+            so, and which features of users are conditions.
         schema: the schema of a run, see `Data.open`.
         items: the catalogue of a run, see `Data.open`.
         other: the data are other data than the run's, see `Data.open`.
@@ -238,7 +239,7 @@ def open_interactions(
         DataError: the source is missing, damaged, or does not fit the run.
         ConfigError: the source holds no interactions, or an option makes no sense for it.
     """
-    log = open_log(source, wanted.text, items)
+    log = open_log(source, Writing(wanted.text, wanted.columns, other), items)
     if keeps_order:
         log = replace(log, keeps_order=True)
     if schema is not None:
@@ -307,19 +308,31 @@ def _short_name(source: DataSource) -> str:
     return short_name(source_text(source))
 
 
-def open_log(source: DataSource, text: TextFormat, items: Items | None) -> RawLog:
-    """Reads the interactions of a named set, at a path or in memory.
+def open_log(source: DataSource, how: Writing, items: Items | None) -> RawLog:
+    """Reads the interactions of a named set, at a path, in memory, or of the files of a pattern.
+
+    Args:
+        source: where they are.
+        how: how their files are written, and how their columns are called.
+        items: the catalogue of a run, or None.
 
     Raises:
         DataError: the source is none of these, or cannot be read.
         ConfigError: the named set holds no interactions.
     """
+    return name_columns(_read_log(source, how, items), how)
+
+
+def _read_log(source: DataSource, how: Writing, items: Items | None) -> RawLog:
+    """Reads interactions, whose columns are called as in the source."""
     if is_in_memory(source):
         return memory.read_log(source, items)
     name = source_text(source)
     refuse_absent(name)
+    if matches(name):
+        return read_log(expand_home(name), how)
     if name not in NAMED:
-        return read_log(find_path(name), text)
+        return read_log(find_path(name), how)
     if NAMED[name].kind != KIND:
         raise ConfigError(f"data.interactions is for sources of interactions; {name} is none")
     log: RawLog = NAMED[name].open()

@@ -38,7 +38,6 @@ DENSE_OPTIONS = (
     "size",
     "grey",
     "standardize",
-    "columns",
     "kinds",
     "hide",
     "exclude",
@@ -68,7 +67,8 @@ class Data:
         seed: the seed of the splits and of the fixed binarisation.
         standardize: subtract the training split's mean and divide by its deviation, column by
             column; None: for tables yes, for the rest no.
-        columns: the columns of a table to read, in this order; None: all.
+        columns: the columns of a table to read, in this order; None: all. Of a log these alone are
+            looked at; of a log in a text without a header they are the names of its columns.
         kinds: the columns of a table may be of several kinds and may have gaps, for the likelihood
             `Columns`; the kinds are found from the values, but for those that are named here, such
             as {age="count"}, {joined="datetime %d/%m/%Y"}. {} finds all; None: a table of numbers

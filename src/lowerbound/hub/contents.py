@@ -54,6 +54,10 @@ FILES = (
         "of a recommender with a linear method beside the network: that method; a GraphFilter "
         "holds which items each training user has, without the ids of the users",
     ),
+    Known(
+        "calibration.json",
+        "of a recommender: how scores become probabilities, and how well, by groups of users",
+    ),
     Known("metrics.csv", "the measures of each epoch"),
     Known("summary.json", "the figures of the best epoch, versions, hardware and seconds"),
 )

@@ -75,7 +75,8 @@ def refuse_other_endings(path: Path) -> None:
     Raises:
         ConfigError: says which endings are allowed.
     """
-    if is_text(path) or path.suffix.lower() == PARQUET:
+    is_written = is_text(path) and path.suffix.lower() != ".zst"  # which is read alone
+    if is_written or path.suffix.lower() == PARQUET:
         return
     endings = ", ".join((*TEXTS, PARQUET))
     got = path.suffix or "none"

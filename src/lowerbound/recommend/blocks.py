@@ -7,7 +7,8 @@ import numpy as np
 
 from ..data import History
 from .histories import Histories
-from .recommender import Recommendations, Recommender
+from .lists import Recommendations
+from .recommender import Recommender
 
 USERS_OF_BLOCK = 2**14
 """The lists of this many users are in memory at a time."""
@@ -32,8 +33,8 @@ def recommend_in_blocks(
         history: the users.
         k: the length of each list, at most.
         users_of_block: the number of users in each block but the last.
-        may_know_nobody: where nothing is known of any user, all lists are empty; else that is an
-            error.
+        may_know_nobody: where nothing is known of any user, and neither is what is popular, all
+            lists are empty; else that is an error.
         options: further arguments of `recommend_many`, the same for all users.
 
     Raises:
@@ -43,7 +44,8 @@ def recommend_in_blocks(
     allows_no_lists = may_know_nobody or _is_anything_known(history, options)
     for start in range(0, max(len(history), 1), users_of_block):
         block = history.take(slice(start, start + users_of_block))
-        if _is_anything_known(block, options) or not allows_no_lists:
+        gets_lists = recommender.knows_popular or _is_anything_known(block, options)
+        if (gets_lists and len(block)) or not allows_no_lists:
             yield recommender.recommend_many(block, k, **options)
         else:
             yield no_lists(recommender, block.users)
@@ -58,7 +60,10 @@ def _is_anything_known(history: History, options: dict[str, Any]) -> bool:
 
 
 def no_lists(recommender: Recommender, users: np.ndarray) -> Recommendations:
-    """Returns an empty list for each of these users."""
+    """Returns an empty list for each of these users, who may be none."""
     items = np.full((len(users), 1), -1, np.int64)
     scores = np.full((len(users), 1), np.nan, np.float32)
-    return Recommendations(users, items, scores, recommender.catalogue)
+    popular = None
+    if recommender.knows_popular:
+        popular = np.zeros(len(users), bool)
+    return Recommendations(users, items, scores, recommender.catalogue, popular=popular)

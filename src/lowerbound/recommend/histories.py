@@ -72,7 +72,9 @@ class HistoryReader:
             DataError: they are of no known form, or a weight is not above 0.
         """
         if isinstance(histories, History):
-            matrix = self._check_matrix(histories.matrix)
+            # One of weights may be given on purpose, such as one that fades.
+            is_binary = self.is_binary and histories.levels is not None
+            matrix = check_matrix(histories.matrix, self.catalogue.ids, is_binary)
             return Histories(histories.users, matrix, conditions=histories.conditions)
         if is_matrix(histories):
             matrix = self._check_matrix(to_sparse(histories))
@@ -87,9 +89,24 @@ class HistoryReader:
             f"mapping of users to items; got {type(histories).__name__}"
         )
 
-    def read_one(self, history: Any) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
+    def read_pairs(self, frame: "DataFrame", name: str) -> Histories:
+        """Reads the users and items of a frame, whatever else it has.
+
+        Args:
+            frame: a user and an item a row.
+            name: the frame as it appears in messages.
+
+        Raises:
+            DataError: it has no such columns.
+        """
+        return self._read_frame(frame.drop("weight", strict=False), name=name)
+
+    def read_one(
+        self, history: Any
+    ) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...], np.ndarray | None]:
         """Reads the history of one user: its columns, ascending, (n,) int64, their weights, (n,)
-        float32, and the items that the run does not know.
+        float32, the items that the run does not know, and the features (1, G) that it brings, or
+        None.
 
         Raises:
             DataError: it is no history, or one of several users, or a weight is not above 0.
@@ -97,7 +114,7 @@ class HistoryReader:
         read = self._read_one_of_many(history)
         if read is not None:
             columns = read.matrix.indices.astype(np.int64)
-            return columns, read.matrix.data, read.unknown
+            return columns, read.matrix.data, read.unknown, read.conditions
         items, _ = items_and_weights(history)
         found, unknown = self.find(items)
         counts = Counter(found.tolist())
@@ -106,15 +123,15 @@ class HistoryReader:
         weights = np.ones(len(known), np.float32)
         if not self.is_binary and len(known) < len(found):
             weights = np.array([counts[column] for column in known], np.float32)
-        return np.array(known, np.int64), weights, unknown
+        return np.array(known, np.int64), weights, unknown, None
 
     def _read_one_of_many(self, history: Any) -> Histories | None:
-        """Reads a history in a form that may hold many: a mapping, a matrix of one row, or a frame
-        with a column item, where all rows are of one user; None for other forms.
+        """Reads a history in a form that may hold many: a mapping, a `History` or a matrix of one
+        row, or a frame with a column item, where all rows are of one user; None for other forms.
         """
         if isinstance(history, Mapping):
             return self._read_mapping({0: history})
-        if is_matrix(history):
+        if isinstance(history, History) or is_matrix(history):
             return _of_one_user(self.read(history))
         if hasattr(history, "columns"):
             frame = to_frame(history)
@@ -157,7 +174,9 @@ class HistoryReader:
         matrix = self._make_matrix(np.array(rows, np.int64), columns, weights, len(users))
         return Histories(users, matrix, unknown)
 
-    def _read_frame(self, frame: "DataFrame", needs_users: bool = True) -> Histories:
+    def _read_frame(
+        self, frame: "DataFrame", needs_users: bool = True, name: str = "a frame of histories"
+    ) -> Histories:
         """Reads a frame with columns of users and items and perhaps a column weight.
 
         Where no column is of users and none is needed, all rows are of one user.
@@ -173,12 +192,12 @@ class HistoryReader:
             names += [*filter(None, [named]), *find_usual(frame.columns, usual)][:1]
         if len(names) < 2:
             raise DataError(
-                "a frame of histories needs the columns user and item, got: "
-                f"{', '.join(frame.columns) or 'none'}"
+                f"{name} needs the columns user and item, got: "
+                f"{one_line(', '.join(frame.columns) or 'none', 200)}"
             )
         pairs = frame.select(polars.col(names[0]).alias("user"), polars.col(names[1]).alias("item"))
         if pairs.null_count().sum_horizontal().item():
-            raise DataError("a frame of histories must have a user and an item in every row")
+            raise DataError(f"{name} must have a user and an item in every row")
         users = pairs["user"].unique(maintain_order=True)
         items = pairs["item"].unique(maintain_order=True)
         numbering = polars.int_range(len(users), eager=True)

@@ -171,6 +171,10 @@ class Catalogue:
             columns.append(column)
         return np.array(columns, dtype=np.int64), unknown
 
+    def id(self, column: int) -> Any:
+        """Returns the id of an item as a plain value."""
+        return self.ids[column : column + 1].tolist()[0]
+
     def title(self, column: int) -> str | None:
         """Returns the title of an item, or None where the run has no titles."""
         if self.titles is None:

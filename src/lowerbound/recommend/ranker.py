@@ -22,14 +22,18 @@ class Exclusion:
     Attributes:
         columns: those for nobody.
         histories: those of each user, or None.
+        allowed: the only items that each user may get, or None.
     """
 
-    def __init__(self, columns: Tensor, histories: SparseRows | None) -> None:
+    def __init__(
+        self, columns: Tensor, histories: SparseRows | None, allowed: SparseRows | None = None
+    ) -> None:
         self.columns = columns
         self.histories = histories
+        self.allowed = allowed
 
     def apply(self, scores: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Sets the scores (B, I) of these items to minus infinity.
+        """Sets the scores (B, I) of these items to minus infinity, in place or in a copy.
 
         Args:
             scores: the scores of all users, or of a few.
@@ -37,6 +41,8 @@ class Exclusion:
         """
         if len(self.columns):
             scores.index_fill_(1, self.columns, -torch.inf)
+        if self.allowed is not None:
+            scores = _keep_alone(scores, self.allowed, rows)
         histories = self.histories
         if histories is None:
             return scores
@@ -50,6 +56,25 @@ class Exclusion:
             stop = histories.offsets[row + 1]
             scores[position, histories.columns[start:stop]] = -torch.inf
         return scores
+
+
+def _keep_alone(scores: Tensor, allowed: SparseRows, rows: Tensor | None) -> Tensor:
+    """Returns the scores (B, I) of the items of each row, and minus infinity for all others.
+
+    Args:
+        scores: the scores of all users, or of a few.
+        allowed: the items that are kept of each user.
+        rows: which users the scores are of; None for all.
+    """
+    kept = torch.full_like(scores, -torch.inf)
+    if rows is None:
+        places = (allowed.rows, allowed.columns)
+        kept[places] = scores[places]
+        return kept
+    for position, row in enumerate(rows.tolist()):
+        columns = allowed.columns[allowed.offsets[row] : allowed.offsets[row + 1]]
+        kept[position, columns] = scores[position, columns]
+    return kept
 
 
 class Scores(Protocol):
@@ -159,6 +184,37 @@ class _BlendedScores:
         return log.mul_(self.weight).add_(network.double()).float()
 
 
+class _RaisedScores:
+    """Scores to which something is added, the same for all users.
+
+    A sum in float32 rounds no smaller number above a greater one, so that the bound of a score,
+    with its margin and with what is added, bounds the sum.
+
+    Args:
+        scores: without it.
+        added: to the score of each item, (I,) float32.
+    """
+
+    def __init__(self, scores: Scores, added: Tensor) -> None:
+        self.scores = scores
+        self.added = added
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def upper(self) -> Tensor:
+        return self.scores.margin(self.scores.upper()) + self.added
+
+    def margin(self, bounds: Tensor) -> Tensor:
+        return bounds
+
+    def exact(self, columns: Tensor, rows: Tensor | None = None) -> Tensor:
+        return self.scores.exact(columns, rows) + self.added[columns]
+
+    def all(self, rows: Tensor | None = None) -> Tensor:
+        return self.scores.all(rows) + self.added
+
+
 def _taken(values: Tensor, rows: Tensor | None) -> Tensor:
     if rows is None:
         return values
@@ -186,6 +242,20 @@ class ItemRanker:
         """Whether all items are scored exactly at once, quicker than by bounds."""
         return self._table.is_small and (self._linear is None or self._linear.is_small)
 
+    def vectors(self) -> Tensor | None:
+        """Returns the vectors of the items, whose inner products with `queries` are the scores, (I,
+        K + 1) float32; None where scores are no such products.
+        """
+        if self._partner is not None:
+            return None
+        return torch.cat([self._table.weight, self._table.bias.float()[:, None]], dim=1)
+
+    def queries(self, history: SparseRows, given: Tensor | None) -> Tensor:
+        """Returns the vectors of users, see `vectors`, (B, K + 1) float32."""
+        _, h = self._trunk(history, given)
+        h = on_grid(h, h.shape[1]).float()
+        return torch.cat([h, torch.ones(len(h), 1)], dim=1)
+
     def codes(self, history: SparseRows, given: Tensor | None) -> Tensor:
         """Returns the posterior means of z1, (B, d) float64."""
         z, _ = self._trunk(history, given)
@@ -210,7 +280,12 @@ class ItemRanker:
         return _BlendedScores(network, self._partner, scorer.full(history), low_rank)
 
     def best(
-        self, history: SparseRows, given: Tensor | None, exclusion: Exclusion, k: int
+        self,
+        history: SparseRows,
+        given: Tensor | None,
+        exclusion: Exclusion,
+        k: int,
+        added: Tensor | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Finds the k best items of each user: columns and scores, (B, k).
 
@@ -221,10 +296,13 @@ class ItemRanker:
             given: as in `scores`.
             exclusion: what is not to be found.
             k: the length of the lists.
+            added: what is added to the scores of the items, (I,) float32.
         """
         scores = self.scores(history, given)
+        if added is not None:
+            scores = _RaisedScores(scores, added)
         if self.is_small:
-            return _best_of_all(exclusion.apply(scores.all()), k)
+            return best_of_all(exclusion.apply(scores.all()), k)
         upper = exclusion.apply(scores.upper())
         users, width = upper.shape
         items = torch.empty(users, k, dtype=torch.int64)
@@ -246,7 +324,7 @@ class ItemRanker:
                 best = top_k(exclusion.apply(scores.all(rows), rows), k)
                 items[rows] = best.indices
                 values[rows] = best.values
-        return _without_empty(items, values)
+        return without_empty(items, values)
 
 
 def _rank_candidates(
@@ -278,16 +356,16 @@ def _rank_candidates(
     return TopK(best.values, best_columns), is_proven
 
 
-def _best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+def best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds the lists of the users by the scores (B, I) of all items, see `_find_best`."""
     if len(scores) == 1 and not scores.isnan().any():
         best = scores[0].sort(descending=True, stable=True)
-        return _without_empty(best.indices[None, :k].clone(), best.values[None, :k].clone())
+        return without_empty(best.indices[None, :k].clone(), best.values[None, :k].clone())
     chosen = top_k(scores, k)
-    return _without_empty(chosen.indices, chosen.values)
+    return without_empty(chosen.indices, chosen.values)
 
 
-def _without_empty(items: Tensor, scores: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def without_empty(items: Tensor, scores: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Marks places (B, k) where nothing is left: columns of -1, scores of nan."""
     is_empty = scores == -torch.inf
     items.masked_fill_(is_empty, -1)

@@ -12,34 +12,46 @@ best are scored exactly. Where the bounds do not prove that nothing better was l
 are scored, in the end all of them.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Interactions
+from ..data import History, Interactions
+from ..data.interactions.decay import check_half_life, faded
+from ..data.interactions.logs import Writing
 from ..data.interactions.users import users_of_frame
-from ..data.memory import to_frame
-from ..errors import ConfigError, DataError, NothingAllowedError, NothingLeftError, UnknownItemError
+from ..data.memory import DataSource, source_text, to_frame
+from ..data.opening import open_log
+from ..errors import ConfigError, DataError, NothingLeftError, RunError, UnknownItemError
 from ..evaluation.ranking import top_k
 from ..run import Run, load
 from ..run.display import as_html, as_text
 from ..run.given import Given, fill_given, refuse_unknown_conditions, to_codes
 from ..sparse import SparseRows
+from .approximate import make_ranker
+from .calibration import Calibration, digest_of_weights, fit_calibration, log_shares
 from .exact import item_vectors
 from .histories import Histories, HistoryReader, each_once
 from .items import Catalogue
-from .ranker import Exclusion, ItemRanker
+from .limits import own_limits, refuse_frames
+from .lists import ListRequest, Reason, Recommendation, Recommendations, RecommendedItems
+from .people import SimilarUser, SimilarUsers, nearest_codes, shared_items, take_users
+from .ranker import Exclusion, best_of_all
+from .rerank import best_spread, likeness
+from .wishes import Rules, Wishes, WishReader
 
 if TYPE_CHECKING:
     from polars import DataFrame
+    from scipy.sparse import csr_matrix
 
 TILE_USERS = 512
 """The bounds of up to this many users are computed at a time."""
@@ -49,8 +61,20 @@ TILE_BOUNDS = 2**25
 """Up to this many bounds are computed at a time."""
 
 
+ENCODED_AT_ONCE = 8192
+"""The codes of so many users are computed at a time."""
+
+
+ROOM_FOR_ADDING = 8
+"""Where something is added to scores, the bounds need this many times the memory."""
+
+
 UNKNOWN = ("leave-out", "error")
 """What may become of items of a request that the run does not know."""
+
+
+NOTHING_KNOWN = ("popular", "nothing")
+"""What a user may get of whom nothing is known."""
 
 
 def _bound_k(k: int, available: int) -> int:
@@ -84,158 +108,6 @@ def _run_in_threads(act: Callable[[np.ndarray], None], parts: list[np.ndarray]) 
             torch.set_num_threads(threads)  # all threads share part of this setting
 
 
-# What comes back
-
-
-class Recommendation(NamedTuple):
-    """One item of a list.
-
-    Attributes:
-        item: its id.
-        title: its title; None in a run without titles.
-        score: the number it was ranked by, higher is better: the natural parameter of p(x | z), or
-            a cosine.
-    """
-
-    item: Any
-    title: str | None
-    score: float
-
-
-class RecommendedItems(list[Recommendation]):
-    """The list of one user, the best first.
-
-    Attributes:
-        unknown: what the request named and the run does not know, each once. It was left out.
-    """
-
-    def __init__(
-        self, recommendations: Iterable[Recommendation], unknown: tuple[Any, ...] = ()
-    ) -> None:
-        super().__init__(recommendations)
-        self.unknown = unknown
-
-    def to_frame(self) -> "DataFrame":
-        """Makes a Polars frame with the columns rank (from 1), item, title (where known) and
-        score.
-        """
-        import polars
-
-        columns: dict[str, Any] = {
-            "rank": range(1, len(self) + 1),
-            "item": [each.item for each in self],
-        }
-        if any(each.title is not None for each in self):
-            columns["title"] = [each.title for each in self]
-        columns["score"] = [each.score for each in self]
-        return polars.DataFrame(columns, strict=False)
-
-    def _repr_html_(self) -> str:
-        """Returns what a notebook shows: the list as a table."""
-        return self.to_frame()._repr_html_()
-
-
-class Reason(NamedTuple):
-    """An item of a history that speaks for a recommended one.
-
-    Attributes:
-        item: its id.
-        title: its title; None in a run without titles.
-        share: by how much the score of the recommended item is lower without it.
-    """
-
-    item: Any
-    title: str | None
-    share: float
-
-
-@dataclass(frozen=True, eq=False)
-class ListRequest:
-    """What one user asks for, read and checked: items are columns of the catalogue.
-
-    Attributes:
-        columns: (n,) int64, the history, ascending, each once.
-        weights: (n,) float32.
-        k: the length of the list, at most; no more than may be recommended.
-        exclude_seen: recommend nothing of the history.
-        excluded: (m,) int64, the items that nobody is recommended, ascending.
-        unknown: the items of the request that the run does not know.
-        conditions: (G,) float64, the features of the user, of a run that asks for some; NaN where
-            one is not known.
-    """
-
-    columns: np.ndarray
-    weights: np.ndarray
-    k: int
-    exclude_seen: bool = True
-    excluded: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    unknown: tuple[Any, ...] = ()
-    conditions: np.ndarray | None = None
-
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """Requests of one kind differ in their histories alone, and are answered together."""
-        return self.k, self.exclude_seen, self.excluded.tobytes()
-
-
-@dataclass(frozen=True, eq=False)
-class Recommendations:
-    """Lists of many users, the best first. Where a user has fewer than k, the row ends with -1 and
-    nan.
-
-    Attributes:
-        users: (n,) the users' own ids.
-        items: (n, k) int64, columns of the catalogue; k is at most the number of items that may be
-            recommended.
-        scores: (n, k) float32.
-        catalogue: the items that the columns stand for.
-        unknown: the items of the request that the run does not know, each once. They were left out.
-    """
-
-    users: np.ndarray
-    items: np.ndarray
-    scores: np.ndarray
-    catalogue: Catalogue
-    unknown: tuple[Any, ...] = ()
-
-    def __len__(self) -> int:
-        """The number of users, n."""
-        return len(self.users)
-
-    def __repr__(self) -> str:
-        """Returns how many lists there are, and the first and last rows of them."""
-        return f"Recommendations for {len(self):,} users\n{self.to_frame()}"
-
-    def _repr_html_(self) -> str:
-        """Returns what a notebook shows: the rows of all lists as a table."""
-        return self.to_frame()._repr_html_()
-
-    @property
-    def counts(self) -> np.ndarray:
-        """The number of items that each user got, (n,)."""
-        return (self.items >= 0).sum(1)
-
-    def to_frame(self) -> "DataFrame":
-        """Makes a Polars frame with the columns user, rank (from 1), item, title (where known) and
-        score, by user, then rank.
-        """
-        import polars
-
-        row, position = np.nonzero(self.items >= 0)
-        column = self.items[row, position]
-        users = polars.Series(self.users.tolist())
-        ids = polars.Series(self.catalogue.ids.tolist())
-        columns: dict[str, Any] = {
-            "user": users.gather(row),
-            "rank": position + 1,
-            "item": ids.gather(column),
-        }
-        if self.catalogue.titles is not None:
-            columns["title"] = polars.Series(self.catalogue.titles).gather(column)
-        columns["score"] = self.scores[row, position]
-        return polars.DataFrame(columns)
-
-
 class Recommender:
     """A fitted run on interactions, made ready for recommending.
 
@@ -245,34 +117,51 @@ class Recommender:
         run: a run on interactions.
         unknown: what becomes of items of a request that the run does not know, such as those
             younger than it: "leave-out" (they are told of), or "error".
+        index: "hnsw" for an index of the items, which finds the best of a large catalogue most of
+            the time, and sooner (see `approximate`); None ranks exactly.
+        nothing_known: what a user gets of whom nothing is known, neither items nor features: the
+            most "popular" items (the list says so; a run of an older version does not know them),
+            or "nothing".
 
     Attributes:
         run: the run.
         catalogue: its items by name.
         item_vectors: (I, d) float32, rows of the weight of the decoder's last layer.
+        knows_popular: whether a user of whom nothing is known gets the most popular items.
 
     Raises:
-        ConfigError: the run is not on interactions, or `unknown` is none of the two.
+        ConfigError: the run is not on interactions, or an option is none of the two.
     """
 
-    def __init__(self, run: Run, unknown: str = "leave-out") -> None:
+    def __init__(
+        self,
+        run: Run,
+        unknown: str = "leave-out",
+        index: str | None = None,
+        nothing_known: str = "popular",
+    ) -> None:
         if run.items is None:
             raise ConfigError(
                 "only a run on interactions recommends; this one was fitted to dense examples"
             )
         if unknown not in UNKNOWN:
             raise ConfigError(f"unknown must be one of {', '.join(UNKNOWN)}, got {unknown!r}")
+        if nothing_known not in NOTHING_KNOWN:
+            allowed = ", ".join(NOTHING_KNOWN)
+            raise ConfigError(f"nothing_known must be one of {allowed}, got {nothing_known!r}")
         self.run = run
         self.catalogue: Catalogue = Catalogue(run.items)
         self._how = run.recipe.data.interactions or Interactions()
         is_binary = run.schema.levels == 2
         columns = self._how.columns
         self._reader = HistoryReader(self.catalogue, is_binary, columns, unknown == "error")
+        self._wishes = WishReader(run.items, self.catalogue, self._reader.find)
+        self.knows_popular: bool = nothing_known == "popular" and run.items.popularity is not None
         model = run.model
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
-            self._ranker: ItemRanker = ItemRanker(model)
+            self._ranker = make_ranker(model, index)
 
     @classmethod
     def load(
@@ -290,6 +179,11 @@ class Recommender:
         return as_html(self._title, self.run.facts())
 
     @property
+    def refuses_unknown(self) -> bool:
+        """Whether an item of a request that the run does not know is an error."""
+        return self._reader.refuses_unknown
+
+    @property
     def _title(self) -> str:
         return f"Recommender of {len(self.catalogue.ids):,} items, run {self.run.folder}"
 
@@ -298,41 +192,52 @@ class Recommender:
         """The vectors of the items, (I, d) float32."""
         return item_vectors(self.run.model)
 
+    @property
+    def table(self) -> "DataFrame":
+        """The items with all that is known of them: the columns that `where`, `boost` and `per` may
+        name.
+        """
+        return self._wishes.table
+
+    def likeness(self, items: Iterable[Any]) -> float | None:
+        """Returns the mean cosine between the vectors of some items, by id or title, over all
+        pairs; None for fewer than two.
+
+        Raises:
+            DataError: an item is not known.
+        """
+        return likeness(self.item_vectors[self.catalogue.columns(items)])
+
     def recommend(
         self,
-        history: Iterable[Any] | Mapping[Any, float],
+        history: Any,
         k: int = 10,
         *,
         given: Given | None = None,
-        exclude_seen: bool = True,
-        allow: Iterable[Any] | None = None,
-        deny: Iterable[Any] = (),
-    ) -> "RecommendedItems":
+        **wishes: Unpack[Wishes],
+    ) -> RecommendedItems:
         """Recommends the best items to a user of whom only this history is known, the best first.
 
-        There are fewer than k where no more are left.
+        There are fewer than k where no more are left. Where nothing is known of the user, neither
+        an item nor a feature, they are the most popular ones, and `popular` of the result is true.
 
         Args:
             history: items by id or title, or a mapping of them to weights, or of what
-                `recommend_many` takes a matrix of one row or a frame of one user. Items that the
-                run does not know are left out, and stand in `unknown` of the result. It may be
-                empty where a feature of the user is given.
+                `recommend_many` takes a matrix of one row, a frame of one user or a `History` of
+                one (see `history_of`). Items that the run does not know are left out, and stand in
+                `unknown` of the result.
             k: the length of the list, at most.
             given: features of the user by name, in the words of the data, for a run that was fitted
                 with some (`data.given`). What is not named is not known.
-            exclude_seen: recommend nothing of the history.
-            allow: recommend nothing but these items.
-            deny: recommend none of these items.
+            wishes: what may be recommended, and how it is ordered, see `Wishes`.
 
         Raises:
-            DataError: nothing is known of the user, neither items nor features, or nothing is left
-                to recommend.
-            ConfigError: k is no whole number from 1, `allow` and `deny` leave nothing, or the run
+            DataError: nothing is left to recommend, or nothing is known of the user, and neither is
+                what is popular.
+            ConfigError: k is no whole number from 1, a wish is none or leaves nothing, or the run
                 has no such feature, or the feature no such value.
         """
-        request = self.prepare(
-            history, k, given=given, exclude_seen=exclude_seen, allow=allow, deny=deny
-        )
+        request = self.prepare(history, k, given=given, **wishes)
         (found,) = self.answer([request])
         if not found:
             raise NothingLeftError(
@@ -342,31 +247,32 @@ class Recommender:
 
     def prepare(
         self,
-        history: Iterable[Any] | Mapping[Any, float],
+        history: Any,
         k: int = 10,
         *,
         given: Given | None = None,
-        exclude_seen: bool = True,
-        allow: Iterable[Any] | None = None,
-        deny: Iterable[Any] = (),
+        **wishes: Unpack[Wishes],
     ) -> ListRequest:
         """Reads and checks what one user asks for, as `recommend` does; no model is used.
 
         Raises:
-            DataError: nothing is known of the user.
-            ConfigError: k is no whole number from 1, `allow` and `deny` leave nothing, or the run
+            DataError: nothing is known of the user, and neither is what is popular.
+            ConfigError: k is no whole number from 1, a wish is none or leaves nothing, or the run
                 has no such feature, or the feature no such value.
         """
-        columns, weights, unknown = self._reader.read_one(history)
-        conditions = self._conditions_of_one(given)
-        if not len(columns) and (conditions is None or np.isnan(conditions).all()):
+        columns, weights, unknown, own = self._reader.read_one(history)
+        conditions = self._conditions_of_one(given, own)
+        refuse_frames(wishes)
+        rules = self._wishes.read(**wishes)
+        k = _bound_k(k, len(self.catalogue.ids) - len(rules.excluded))
+        request = ListRequest(
+            columns, weights, k, rules, each_once(unknown + rules.unknown), conditions
+        )
+        if not request.is_known and not self.knows_popular:
             raise self._nothing_known(unknown)
-        excluded, unknown_limits = self._find_excluded(allow, deny)
-        k = _bound_k(k, len(self.catalogue.ids) - len(excluded))
-        unknown = each_once(unknown + unknown_limits)
-        return ListRequest(columns, weights, k, exclude_seen, excluded, unknown, conditions)
+        return request
 
-    def answer(self, requests: Sequence[ListRequest]) -> "list[RecommendedItems]":
+    def answer(self, requests: Sequence[ListRequest]) -> list[RecommendedItems]:
         """Answers requests together, each as `recommend` alone does, to the last bit.
 
         Returns:
@@ -380,23 +286,66 @@ class Recommender:
             alike = [requests[position] for position in positions]
             items, scores = self._rank_alike(alike)
             for row, position in enumerate(positions):
-                unknown = requests[position].unknown
-                answers[position] = self._name_items(items[row], scores[row], unknown)
+                request = requests[position]
+                answers[position] = self._name_items(
+                    items[row], scores[row], request.unknown, popular=not request.is_known
+                )
         return [answer for answer in answers if answer is not None]
 
     def _rank_alike(self, requests: Sequence[ListRequest]) -> tuple[np.ndarray, np.ndarray]:
         """Ranks the items for requests of one kind: columns and scores, (B, k)."""
         first = requests[0]
         history = rows_of_requests(requests, len(self.catalogue.ids))
-        exclusion = Exclusion(
-            torch.from_numpy(first.excluded), history if first.exclude_seen else None
-        )
+        seen = None
+        if first.rules.exclude_seen:
+            seen = history
+        exclusion = Exclusion(torch.from_numpy(first.rules.excluded), seen)
         known = [each.conditions for each in requests if each.conditions is not None]
-        codes = None
+        conditions = None
         if known:
-            codes = self._codes_of(np.stack(known))
+            conditions = np.stack(known)
+        return self._best(history, conditions, exclusion, first.k, first.rules, first.is_known)
+
+    def _best(
+        self,
+        history: SparseRows,
+        conditions: np.ndarray | None,
+        exclusion: Exclusion,
+        k: int,
+        rules: Rules,
+        is_known: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Finds the best items of each user: columns and scores, (B, k).
+
+        Args:
+            history: of the users, (B, I).
+            conditions: their features, (B, G), or None.
+            exclusion: what is not to be found.
+            k: the length of the lists.
+            rules: what is added to scores, and how lists are spread.
+            is_known: whether something is known of the users; else they get what is popular.
+        """
         with torch.inference_mode():
-            return self._ranker.best(history, codes, exclusion, first.k)
+            if is_known:
+                codes = self._codes_of(conditions)
+                rank = partial(self._ranker.best, history, codes, exclusion, added=rules.addend)
+            else:
+                rank = partial(self._rank_popular, len(history), exclusion, rules)
+            if rules.spread is None:
+                return rank(k)
+            width = len(self.catalogue.ids)
+            return best_spread(rank, width, k, rules.spread, self.item_vectors)
+
+    def _rank_popular(
+        self, users: int, exclusion: Exclusion, rules: Rules, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Finds the most popular items for each of some users: columns and scores, (B, k)."""
+        popularity = self._wishes.log_popularity
+        assert popularity is not None
+        scores = torch.from_numpy(popularity.astype(np.float32))
+        if rules.addend is not None:
+            scores = scores + rules.addend
+        return best_of_all(exclusion.apply(scores.repeat(users, 1)), k)
 
     def explain(
         self,
@@ -422,8 +371,70 @@ class Recommender:
             DataError: the history is empty, none of its items is known, or an item is not known.
         """
         request = self.prepare(history, 1, given=given, exclude_seen=False)
+        if not request.is_known:
+            raise self._nothing_known(request.unknown)
         columns = self.catalogue.columns(items)
         return self.reasons(request, columns, most)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How scores become probabilities, see `probabilities`. It is fitted to the validation
+        users when it is first asked for, and kept in the folder of the run.
+
+        Raises:
+            DataError: there are too few validation users, or the data of the run are gone.
+        """
+        digest = digest_of_weights(self.run.folder)
+        kept = Calibration.read(self.run.folder, digest)
+        if kept is not None:
+            return kept
+        data = self.run.data()
+        validation = data.validation
+        test = data.test
+        assert isinstance(validation, History | None)
+        assert isinstance(test, History | None)
+        found = fit_calibration(self._score_all, validation, test)
+        with contextlib.suppress(RunError):  # a folder that nothing can be written into
+            found.write(self.run.folder, digest)
+        return found
+
+    def _score_all(self, users: History) -> np.ndarray:
+        """Scores all items for users, (B, I) float32; minus infinity for those that they have."""
+        known = self._conditioned(self._reader.read(users), None)
+        return self._unseen_scores(SparseRows.of(known.matrix), known.conditions)
+
+    def _unseen_scores(self, history: SparseRows, conditions: np.ndarray | None) -> np.ndarray:
+        """Scores all items for users; minus infinity for what they have, (B, I) float32."""
+        with torch.inference_mode():
+            scores = self._ranker.scores(history, self._codes_of(conditions)).all()
+            return Exclusion(torch.empty(0, dtype=torch.int64), history).apply(scores).numpy()
+
+    def probabilities(
+        self, history: Any, items: Iterable[Any], *, given: Given | None = None
+    ) -> list[float]:
+        """Returns for items the probability that the next interaction of the user is with each, by
+        their scores without wishes; see `calibration`.
+
+        Args:
+            history: as in `recommend`.
+            items: by id or title; one that the history holds has 0.
+            given: features of the user, as in `recommend`.
+
+        Raises:
+            DataError: nothing is known of the user, an item is not known, there are too few
+                validation users, or the data of the run are gone.
+        """
+        request = self.prepare(history, 1, given=given, exclude_seen=False)
+        if not request.is_known:
+            raise self._nothing_known(request.unknown)
+        columns = self.catalogue.columns(items)
+        rows = rows_of_requests([request], len(self.catalogue.ids))
+        conditions = None
+        if request.conditions is not None:
+            conditions = request.conditions[None]
+        shares = log_shares(self._unseen_scores(rows, conditions))[0, columns]
+        found = np.where(np.isfinite(shares), self.calibration(shares), 0.0)
+        return [float(probability) for probability in found]
 
     def reasons(
         self, request: ListRequest, columns: np.ndarray, most: int | None = None
@@ -438,9 +449,9 @@ class Recommender:
                 if row[position] <= 0:
                     break
                 column = int(request.columns[position])
-                item = self.catalogue.ids[column : column + 1].tolist()[0]
                 share = float(row[position])
-                reasons.append(Reason(item, self.catalogue.title(column), share))
+                title = self.catalogue.title(column)
+                reasons.append(Reason(self.catalogue.id(column), title, share))
             found.append(reasons)
         return found
 
@@ -481,13 +492,12 @@ class Recommender:
         k: int = 20,
         *,
         given: Any = None,
-        exclude_seen: bool = True,
-        allow: Iterable[Any] | None = None,
-        deny: Iterable[Any] = (),
+        **wishes: Unpack[Wishes],
     ) -> Recommendations:
         """Recommends to each of many users what `recommend` gives each, to the last bit.
 
-        A user of whom no item and no feature is known gets nothing.
+        A user of whom no item and no feature is known gets the most popular items, and `popular` of
+        the result says who; nothing, where the run does not know what is popular.
 
         Args:
             histories: a matrix (n, I) over the catalogue, of SciPy, NumPy or torch, or a wider one
@@ -500,26 +510,27 @@ class Recommender:
                 name a value for all of them, or one for each; or a frame with a row for each user,
                 found by the user's id. Without it a `History` has its own, and of other users
                 nothing is known.
-            exclude_seen: recommend nothing of the user's history.
-            allow: recommend nothing but these items.
-            deny: recommend none of these items.
+            wishes: what may be recommended, and how it is ordered, see `Wishes`. `allow` and `deny`
+                may also be frames of a user and an item a row: a user is recommended nothing but
+                the items of the own rows of `allow`, and none of those of `deny`.
 
         Raises:
-            DataError: no user has a history with a known item or a known feature, a weight is not
-                above 0, or a frame of features has not one row for each user.
-            ConfigError: k is no whole number from 1, `allow` and `deny` leave nothing, or the run
+            DataError: no user has a history with a known item or a known feature and what is
+                popular is not known either, a weight is not above 0, or a frame of features has not
+                one row for each user.
+            ConfigError: k is no whole number from 1, a wish is none or leaves nothing, or the run
                 has no such feature, or the feature no such value.
         """
         known = self._conditioned(self._reader.read(histories), given)
         users = len(known.users)
         if users == 0:
             raise DataError("there are no histories: there is nothing to recommend by")
-        if not known.is_known.any():
+        if not known.is_known.any() and not self.knows_popular:
             message = f"all {users} histories are empty: there is nothing to recommend by"
             if known.unknown:
                 message += f"; none of their items is known, such as {known.unknown[0]!r}"
             raise DataError(message)
-        return self._rank(known, k, exclude_seen, allow, deny)
+        return self._rank(known, k, wishes)
 
     def similar(
         self,
@@ -528,7 +539,8 @@ class Recommender:
         *,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] = (),
-    ) -> "RecommendedItems":
+        where: str | None = None,
+    ) -> RecommendedItems:
         """Finds the other items most like one, by the cosine of the angle between their vectors
         (see `item_vectors`).
 
@@ -536,12 +548,13 @@ class Recommender:
 
         Raises:
             DataError: the item is not known.
-            ConfigError: k is no whole number from 1, or `allow` and `deny` leave nothing.
+            ConfigError: k is no whole number from 1, or `allow`, `deny` and `where` (see `Wishes`)
+                leave nothing.
         """
         column = self.catalogue.column(item)
         vectors = torch.from_numpy(self.item_vectors)
-        limits, unknown = self._find_excluded(allow, deny)
-        excluded = np.union1d(limits, [column])
+        rules = self._wishes.read(allow=allow, deny=deny, where=where)
+        excluded = np.union1d(rules.excluded, [column])
         k = _bound_k(k, len(vectors) - len(excluded))
         smallest = torch.finfo(torch.float32).tiny
         norms = vectors.norm(dim=1).clamp(min=smallest)
@@ -550,7 +563,145 @@ class Recommender:
         scores = (products / norms).clamp_(-1, 1)
         scores[torch.from_numpy(excluded)] = -torch.inf
         best = top_k(scores.unsqueeze(0), k)
-        return self._name_items(best.indices[0].numpy(), best.values[0].numpy(), unknown)
+        return self._name_items(best.indices[0].numpy(), best.values[0].numpy(), rules.unknown)
+
+    def history_of(
+        self, user: Any, data: DataSource | None = None, *, half_life: float | None = None
+    ) -> History:
+        """Looks up all that is known of a user of the run's own data, for `recommend` and
+        `similar_users`; see `histories_of`.
+        """
+        return self.histories_of([user], data, half_life=half_life)
+
+    def histories_of(
+        self,
+        users: Iterable[Any],
+        data: DataSource | None = None,
+        *,
+        half_life: float | None = None,
+    ) -> History:
+        """Looks up all that is known of some users, the held-out part of their interactions and
+        their features too, for `recommend_many`.
+
+        Args:
+            users: their ids, in any type or spelling.
+            data: the data that they are users of, see `Run.data`; None takes the run's own.
+            half_life: see `users_of`.
+
+        Raises:
+            DataError: there is no such user, or the data of the run are gone.
+        """
+        source = data
+        if source is None:
+            source = self.run.recipe.data.source
+        whole = self.users_of(data, half_life=half_life)
+        return take_users(list(users), whole, source_text(source), self.catalogue.suggests)
+
+    def users_of(
+        self, data: DataSource | None = None, *, half_life: float | None = None
+    ) -> History:
+        """Returns all users of some data, with all that is known of them.
+
+        Args:
+            data: the data, see `Run.data`; None takes the run's own.
+            half_life: in days: an interaction counts half as much as one that is so much younger,
+                and the last one of each user in full, see `data.interactions.decay`. The data need
+                times. None: all count alike.
+
+        Raises:
+            DataError: the data of the run are gone, or have no times.
+            ConfigError: the half-life is no number above 0.
+        """
+        whole = self._users(data)
+        if half_life is None:
+            return whole
+        return self.fade(whole, data, half_life)
+
+    def fade(self, history: History, data: DataSource | None, half_life: float) -> History:
+        """Returns the users of a history, all of whom are of these data, with interactions that
+        fade; see `users_of`.
+        """
+        days = check_half_life(half_life)
+        source = data
+        if source is None:
+            source = self.run.held
+        if source is None:
+            source = self.run.recipe.data.source
+        assert self.run.items is not None
+        asked = self.run.recipe.data
+        how = Writing(asked.text_format(), asked.wanted().columns, is_other=data is not None)
+        log = open_log(source, how, self.run.items)
+        return faded(history, log, self._how, self.run.items, days)
+
+    def similar_users(
+        self,
+        history: Any,
+        k: int = 10,
+        *,
+        given: Given | None = None,
+        data: DataSource | None = None,
+    ) -> SimilarUsers:
+        """Finds the users of the run's own data who are most like one, by the cosine of the angle
+        between their codes (see `codes`), and says which items they share.
+
+        Args:
+            history: as in `recommend`; of a `History` the user is not found again.
+            k: how many, at most.
+            given: features of the user, as in `recommend`.
+            data: the data whose users are searched, see `Run.data`; None takes the run's own.
+
+        Raises:
+            DataError: nothing is known of the user, or the data of the run are gone.
+            ConfigError: k is no whole number from 1, or the run has no such feature.
+        """
+        request = self.prepare(history, 1, given=given, exclude_seen=False)
+        if not request.is_known:
+            raise self._nothing_known(request.unknown)
+        whole = self._users(data)
+        conditions = None
+        if request.conditions is not None:
+            conditions = request.conditions[None]
+        code = self._codes_of_rows(rows_of_requests([request], len(self.catalogue.ids)), conditions)
+        similarity = nearest_codes(self._codes_of_users(data), code[0])
+        if isinstance(history, History):
+            similarity[whole.users == history.users[0]] = -np.inf
+        order = np.argsort(-similarity, kind="stable")[: _bound_k(k, len(whole))]
+        assert self.run.items is not None
+        popularity = self.run.items.popularity
+        found = []
+        for row in order[similarity[order] > -np.inf].tolist():
+            others = whole.matrix[row].indices
+            shared = shared_items(request.columns, others, self.catalogue, popularity)
+            user = whole.users[row : row + 1].tolist()[0]
+            found.append(SimilarUser(user, float(similarity[row]), shared))
+        return SimilarUsers(found, request.unknown, len(whole))
+
+    def _users(self, data: DataSource | None) -> History:
+        """Returns all users of some data with all that is known of them; those of the run's own
+        data are kept.
+        """
+        if data is None:
+            return self._own_users
+        return self._open_users(data)
+
+    @cached_property
+    def _own_users(self) -> History:
+        return self._open_users(None)
+
+    def _open_users(self, data: DataSource | None) -> History:
+        whole = self.run.data(data).whole
+        assert isinstance(whole, History)
+        return whole
+
+    def _codes_of_users(self, data: DataSource | None) -> np.ndarray:
+        """Returns the codes of all users of some data; those of the run's own data are kept."""
+        if data is None:
+            return self._own_codes
+        return self.codes(self._users(data))
+
+    @cached_property
+    def _own_codes(self) -> np.ndarray:
+        return self.codes(self._own_users)
 
     def codes(self, histories: Any, *, given: Any = None) -> np.ndarray:
         """Returns the posterior means of z1 of many users, (n, d) float32.
@@ -565,20 +716,34 @@ class Recommender:
         known = self._conditioned(self._reader.read(histories), given)
         if not len(known.users):
             raise DataError("there are no histories: there is nothing to encode")
+        parts = []
+        for start in range(0, len(known.users), ENCODED_AT_ONCE):
+            rows = slice(start, start + ENCODED_AT_ONCE)
+            conditions = known.conditions
+            if conditions is not None:
+                conditions = conditions[rows]
+            parts.append(self._codes_of_rows(SparseRows.of(known.matrix[rows]), conditions))
+        return np.concatenate(parts)
+
+    def _codes_of_rows(self, history: SparseRows, conditions: np.ndarray | None) -> np.ndarray:
+        """Returns the posterior means of z1 of some users, (B, d) float32."""
         with torch.inference_mode():
-            codes = self._codes_of(known.conditions)
-            return self._ranker.codes(SparseRows.of(known.matrix), codes).float().numpy()
+            return self._ranker.codes(history, self._codes_of(conditions)).float().numpy()
 
     def _name_items(
-        self, columns: np.ndarray, scores: np.ndarray, unknown: tuple[Any, ...]
-    ) -> "RecommendedItems":
+        self,
+        columns: np.ndarray,
+        scores: np.ndarray,
+        unknown: tuple[Any, ...],
+        popular: bool = False,
+    ) -> RecommendedItems:
         """Makes the list of one user of columns and scores; a column of -1 ends it."""
         count = int(np.count_nonzero(columns >= 0))
         columns = columns[:count]
         items = self.catalogue.ids[columns].tolist()
         titles = map(self.catalogue.title, columns.tolist())
         recommendations = map(Recommendation, items, titles, scores[:count].tolist())
-        return RecommendedItems(recommendations, unknown)
+        return RecommendedItems(recommendations, unknown, popular)
 
     # Requests
 
@@ -595,21 +760,31 @@ class Recommender:
             return replace(histories, conditions=None)
         if not columns or given is None or isinstance(given, Mapping):
             refuse_unknown_conditions(given or {}, columns)
-            conditions = fill_given(given, columns, len(histories.users))
-            if own is not None:
-                is_given = np.isin(self.run.schema.names_of_conditions, list(given or ()))
-                conditions = np.where(is_given, conditions, own)
+            conditions = self._filled(given, own, len(histories.users))
             return replace(histories, conditions=conditions)
         return replace(histories, conditions=self._read_features(given, histories.users))
 
-    def _conditions_of_one(self, given: Given | None) -> np.ndarray | None:
-        """Reads the features of one user, (G,); None for a run that has none."""
+    def _conditions_of_one(self, given: Given | None, own: np.ndarray | None) -> np.ndarray | None:
+        """Reads the features of one user, (G,); None for a run that has none.
+
+        Args:
+            given: by name.
+            own: (1, G) what the history brings; `given` comes before it.
+        """
         columns = self.run.schema.given
         refuse_unknown_conditions(given or {}, columns)
         if not columns:
             return None
-        (conditions,) = fill_given(given, columns, 1)
+        (conditions,) = self._filled(given, own, 1)
         return np.asarray(conditions)
+
+    def _filled(self, given: Given | None, own: np.ndarray | None, users: int) -> np.ndarray:
+        """Returns the features of users, (n, G): those given by name, or else their own."""
+        conditions = fill_given(given, self.run.schema.given, users)
+        if own is None:
+            return conditions
+        is_given = np.isin(self.run.schema.names_of_conditions, list(given or ()))
+        return np.where(is_given, conditions, own)
 
     def _read_features(self, frame: Any, users: np.ndarray) -> np.ndarray:
         """Reads the features of users from a frame, (n, G).
@@ -628,77 +803,75 @@ class Recommender:
         wanted = replace(data.wanted(), conditions=self.run.schema.given, is_run=True)
         return table.conditions(users, self._how, wanted).values
 
-    def _codes_of(
-        self, conditions: np.ndarray | None, rows: np.ndarray | None = None
-    ) -> Tensor | None:
-        """Returns the codes of conditions (n, G), or of some rows of them."""
+    def _codes_of(self, conditions: np.ndarray | None) -> Tensor | None:
+        """Returns the codes of conditions (n, G)."""
         if conditions is None:
             return None
-        if rows is not None:
-            conditions = conditions[rows]
         return to_codes(conditions, self.run.schema)
-
-    def _find_excluded(
-        self, allow: Iterable[Any] | None, deny: Iterable[Any]
-    ) -> tuple[np.ndarray, tuple[Any, ...]]:
-        """Finds the columns that nobody is recommended, ascending, and the unknown items.
-
-        Raises:
-            ConfigError: nothing may be recommended.
-        """
-        if allow is None and isinstance(deny, list | tuple) and not deny:
-            return np.empty(0, np.int64), ()
-        is_allowed = np.full(len(self.catalogue.ids), allow is None)
-        allowed, unknown_allowed = self._reader.find(allow or ())
-        denied, unknown_denied = self._reader.find(deny)
-        is_allowed[allowed[allowed >= 0]] = True
-        is_allowed[denied[denied >= 0]] = False
-        if not is_allowed.any():
-            cause = ""
-            if unknown_allowed:
-                cause = f"; {self.catalogue.describe_unknown(unknown_allowed[0])}"
-            raise NothingAllowedError(
-                f"nothing may be recommended: allow and deny leave none of the items{cause}"
-            )
-        return np.flatnonzero(~is_allowed), each_once(unknown_allowed + unknown_denied)
 
     # Ranking
 
-    def _rank(
-        self,
-        histories: Histories,
-        k: int,
-        exclude_seen: bool,
-        allow: Iterable[Any] | None,
-        deny: Iterable[Any],
-    ) -> Recommendations:
-        """Ranks the items for each user that has a history, tile by tile."""
-        columns, unknown = self._find_excluded(allow, deny)
-        excluded = torch.from_numpy(columns)
+    def _rank(self, histories: Histories, k: int, wishes: Wishes) -> Recommendations:
+        """Ranks the items for each user, tile by tile."""
+        own = own_limits(self._reader, wishes, histories.users)
+        rules = self._wishes.read(**own.wishes)
         width = len(self.catalogue.ids)
         users = len(histories.users)
-        k = _bound_k(k, width - len(excluded))
+        k = _bound_k(k, width - len(rules.excluded))
         items = np.full((users, k), -1, np.int64)
         scores = np.full((users, k), np.nan, np.float32)
+        excluded = torch.from_numpy(rules.excluded)
+        matrix = histories.matrix
+        seen = None
+        if rules.exclude_seen:
+            seen = matrix
+        denied = own.denied_beside(seen)
+        is_known = histories.is_known
 
         def rank_tile(rows: np.ndarray) -> None:
-            matrix = histories.matrix
-            if len(rows) < users:
-                matrix = matrix[rows]
-            history = SparseRows.of(matrix)
-            exclusion = Exclusion(excluded, history if exclude_seen else None)
-            with torch.inference_mode():
-                codes = self._codes_of(histories.conditions, rows)
-                items[rows], scores[rows] = self._ranker.best(history, codes, exclusion, k)
+            history = _rows(matrix, rows)
+            never: SparseRows | None = history
+            if denied is not matrix:
+                never = _rows_if_any(denied, rows)
+            exclusion = Exclusion(excluded, never, _rows_if_any(own.allow, rows))
+            conditions = histories.conditions
+            if conditions is not None:
+                conditions = conditions[rows]
+            found = self._best(
+                history, conditions, exclusion, k, rules, is_known=bool(is_known[rows[0]])
+            )
+            items[rows], scores[rows] = found
 
-        active = np.flatnonzero(histories.is_known)
-        size = max(1, min(TILE_USERS, TILE_BOUNDS // width, len(active)))
+        size = max(1, min(TILE_USERS, TILE_BOUNDS // width))
+        if rules.added is not None:
+            size = max(1, size // ROOM_FOR_ADDING)
+        is_popular = None
+        same_kinds = [np.flatnonzero(is_known)]
+        if self.knows_popular:
+            is_popular = ~is_known
+            same_kinds.append(np.flatnonzero(is_popular))
         tiles = []
-        for start in range(0, len(active), size):
-            tiles.append(active[start : start + size])
+        for same in same_kinds:
+            tile = max(1, min(size, len(same)))
+            for start in range(0, len(same), tile):
+                tiles.append(same[start : start + tile])
         _run_in_threads(rank_tile, tiles)
-        unknown = each_once(histories.unknown + unknown)
-        return Recommendations(histories.users, items, scores, self.catalogue, unknown)
+        unknown = each_once(histories.unknown + own.unknown + rules.unknown)
+        return Recommendations(histories.users, items, scores, self.catalogue, unknown, is_popular)
+
+
+def _rows(matrix: "csr_matrix", rows: np.ndarray) -> SparseRows:
+    """Returns some rows of a matrix."""
+    if len(rows) < matrix.shape[0]:
+        matrix = matrix[rows]
+    return SparseRows.of(matrix)
+
+
+def _rows_if_any(matrix: "csr_matrix | None", rows: np.ndarray) -> SparseRows | None:
+    """Returns some rows of a matrix, or None of none."""
+    if matrix is None:
+        return None
+    return _rows(matrix, rows)
 
 
 def rows_of_requests(requests: Sequence[ListRequest], width: int) -> SparseRows:

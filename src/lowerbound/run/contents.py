@@ -37,6 +37,7 @@ FILES = (
     PARTNER,
     "summary.json",
     "reference.json",
+    "calibration.json",
 )
 """The files of a finished run that are needed to use it, or tell how it was fitted; a run has those
 that its data give it. Checkpoints, reports and what trackers write are left out.

@@ -23,6 +23,7 @@ from ..batch import Batch
 from ..data import Data, Dataset, History, Items, Schema, Split, named_sets
 from ..data.dataset import PARTS
 from ..data.dataset import Examples as DenseExamples
+from ..data.interactions.folders import matches
 from ..data.interactions.matrices import check_matrix
 from ..data.interactions.origin import tell_changed
 from ..data.interactions.stored import FOLDER as SPLIT
@@ -218,7 +219,8 @@ class Run:
         source = self.recipe.data.source
         if self.held is not None:
             return self._open_own_from(self.held)
-        if source not in named_sets() and not exists(expand_home(source)):
+        is_there = exists(expand_home(source)) or matches(source)
+        if source not in named_sets() and not is_there:
             missing = f"there is no file or folder {source!r}, which {self.folder} was fitted to"
             if source == MEMORY:
                 missing = f"{self.folder} was fitted to data in memory, which no file has"

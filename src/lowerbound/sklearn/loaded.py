@@ -60,4 +60,4 @@ class Loaded:
     @cached_property
     def recommender(self) -> Recommender:
         """What recommends, of a run on interactions."""
-        return Recommender(self.run)
+        return Recommender(self.run, nothing_known="nothing")

@@ -174,7 +174,7 @@ class MultVAERecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RunE
         if how.threshold is not None:
             known.data[known.data < how.threshold] = 0
             known.eliminate_zeros()
-        if how.binary:
+        if how.is_binary:
             known.data[:] = 1
         return known
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .rows import SparseRows
+from .sampled import ItemSampler, sampled_terms
 
 Reduction = Literal["logsumexp", "softplus", "square"]
 """The known sums over items."""
@@ -40,14 +41,19 @@ class DeferredLinear:
         h: (..., d).
         weight: W, (I, d).
         bias: b, (I,).
+        sampler: chooses the items that stand for all in sums that gradients are asked of; None
+            takes all.
     """
 
-    __slots__ = ("bias", "h", "weight")
+    __slots__ = ("bias", "h", "sampler", "weight")
 
-    def __init__(self, h: Tensor, weight: Tensor, bias: Tensor) -> None:
+    def __init__(
+        self, h: Tensor, weight: Tensor, bias: Tensor, sampler: ItemSampler | None = None
+    ) -> None:
         self.h: Tensor = h
         self.weight: Tensor = weight
         self.bias: Tensor = bias
+        self.sampler: ItemSampler | None = sampler
 
     @property
     def shape(self) -> torch.Size:
@@ -57,7 +63,7 @@ class DeferredLinear:
     def lead(self, *shape: int) -> "DeferredLinear":
         """Returns the same map with other dimensions before the last one."""
         h = self.h.reshape(*shape, self.h.shape[-1])
-        return DeferredLinear(h, self.weight, self.bias)
+        return DeferredLinear(h, self.weight, self.bias, self.sampler)
 
     def tensor(self) -> Tensor:
         """Computes the whole output, (..., I)."""
@@ -75,6 +81,10 @@ class DeferredLinear:
         """
         *lead, features = self.h.shape
         h = self.h.reshape(-1, features).to(self.weight.dtype)
+        if self.sampler is not None and kind == "logsumexp" and torch.is_grad_enabled():
+            rows = x.to(dtype=h.dtype)
+            inner, total = sampled_terms(h, self.weight, self.bias, rows, self.sampler)
+            return inner.view(lead), total.view(lead)
         inner, total = _DeferredTerms.apply(
             h,
             self.weight,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .deferred import DeferredLinear
 from .matmul import sparse_matmul
 from .rows import SparseRows
+from .sampled import ItemSampler
 
 
 class Reader(nn.Module):
@@ -75,7 +76,13 @@ class SparseLinear(nn.Module):
 
 
 class Uncomputed(Reader):
-    """A linear layer that returns its output as a `DeferredLinear`, to be computed by tiles."""
+    """A linear layer that returns its output as a `DeferredLinear`, to be computed by tiles.
+
+    Attributes:
+        sampler: see `DeferredLinear`; a fit that samples items sets it.
+    """
+
+    sampler: ItemSampler | None = None
 
     def __init__(self, linear: nn.Module) -> None:
         super().__init__()
@@ -83,7 +90,9 @@ class Uncomputed(Reader):
         self.reads: tuple[nn.Module, ...] = (linear,)
 
     def forward(self, h: Tensor) -> DeferredLinear:
-        return DeferredLinear(h, self.linear.weight, self.linear.bias)  # type: ignore[arg-type]
+        weight: Tensor = self.linear.weight  # type: ignore[assignment]
+        bias: Tensor = self.linear.bias  # type: ignore[assignment]
+        return DeferredLinear(h, weight, bias, self.sampler)
 
 
 class Transposed(Reader):

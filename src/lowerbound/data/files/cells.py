@@ -10,7 +10,7 @@ import numpy as np
 from .dialect import MISSING
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame, Expr, Series
 
 LARGEST = float(np.finfo(np.float32).max)
 """Numbers beyond this one are gaps, as infinite ones are."""
@@ -317,13 +317,21 @@ def parse_numbers(words: "Series", form: str) -> "Series":
 
     if not form:
         return words.str.to_lowercase().cast(polars.Float64, strict=False)
+    frame = words.alias("word").to_frame()
+    return frame.select(number_expression(polars.col("word"), form)).to_series()
+
+
+def number_expression(text: "Expr", form: str) -> "Expr":
+    """Returns texts as float64 by one of `NUMBER_FORMS`; null where one is no such number."""
+    import polars
+
     group, decimal = NUMBER_FORMS[form]
-    plain = words
+    plain = text
     if group:
         plain = plain.str.replace_all(_escaped(group), "")
     plain = plain.str.replace(decimal, ".", literal=True)
-    fits = words.str.contains(_pattern(form)).fill_null(False)
-    return plain.cast(polars.Float64, strict=False).set(~fits, None)
+    fits = text.str.contains(_pattern(form)).fill_null(False)
+    return polars.when(fits).then(plain.cast(polars.Float64, strict=False))
 
 
 def find_number_forms(words: "Series", decimal: str | None) -> list[str]:

@@ -1,7 +1,7 @@
 """Copies of text files in plain lines, for what Polars cannot read as it is.
 
-Another encoding, lines that end in CR, two characters between fields, comments and gzip need a
-copy, which is written piece by piece.
+Another encoding, lines that end in CR, two characters between fields, comments, gzip and zstd need
+a copy, which is written piece by piece.
 """
 
 import atexit
@@ -9,18 +9,21 @@ import codecs
 import csv
 import gzip
 import io
+import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, cast
 
 import numpy as np
 
 from ...errors import DataError, one_line
+from ...system.files import refuse_special
 from .dialect import (
     BLANKS,
     PIECE,
@@ -30,6 +33,7 @@ from .dialect import (
     unmark,
 )
 from .limits import FREE_BYTES, RATIO
+from .zstd import write_unpacked
 
 MOST_CHARACTERS = 2**26
 """A line that is copied may have this many characters."""
@@ -53,10 +57,50 @@ def _folder() -> Path:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Opens a file, and unpacks it as it is read if its name ends in `.gz`."""
+    """Opens a file, and unpacks it if its name ends in `.gz` or `.zst`.
+
+    Raises:
+        DataError: it is compressed by zstd, and is damaged or no text in UTF-8.
+    """
     if path.suffix.lower() == ".gz":
         return cast("IO[bytes]", gzip.open(path, "rb"))
+    if path.suffix.lower() == ".zst":
+        return unpack(path).open("rb")
     return path.open("rb")
+
+
+def unpack(path: Path) -> Path:
+    """Unpacks a file of a name in `.gz` or `.zst` to a temporary one, which lives as long as the
+    process.
+
+    Raises:
+        DataError: it is damaged, or unpacks to too much.
+        OSError: it cannot be read, or is no regular file.
+    """
+    refuse_special(path)
+    status = path.stat()
+    return _unpack(path, (path.absolute(), status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=64)
+def _unpack(path: Path, version: tuple[Path, int, int]) -> Path:
+    """Unpacks one version of a file, once."""
+    number, name = tempfile.mkstemp(dir=_folder())
+    target = Path(name)
+    if path.suffix.lower() == ".zst":
+        os.close(number)
+        write_unpacked(path, target)
+        return target
+    written = 0
+    with open(number, "wb") as plain, gzip.open(path, "rb") as file:
+        try:
+            while piece := file.read(PIECE):
+                written += len(piece)
+                _refuse_too_much(path, written)
+                plain.write(piece)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path} cannot be unpacked: {one_line(error, 120)}") from None
+    return target
 
 
 def _settle_encoding(dialect: Dialect) -> Dialect:

@@ -36,6 +36,9 @@ MISSING = (
 SEPARATORS = (",", ";", "\t", "|", "::")
 """Fields are separated by one of these, or by blanks."""
 
+LONG_SEPARATOR = re.compile(r"[|~^:#;,\xa6\xa7]{2,8}")
+"""A separator of several characters, such as `||` or `|~|`."""
+
 BLANKS = " "
 """This separator stands for one or more spaces or tabs."""
 
@@ -59,6 +62,9 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*")
 """A date, and perhaps a time after it."""
+
+PACKED = (".gz", ".zst")
+"""Text files with these suffixes after their own are compressed."""
 
 MOST_COLUMNS = 2**16
 """A text file may have this many columns."""
@@ -167,7 +173,7 @@ class Dialect:
             and self.line_end == "LF"
             and has_character
             and not is_altered
-            and self.path.suffix.lower() != ".gz"
+            and not is_packed(self.path)
         )
 
     def notes(self) -> tuple[str, ...]:
@@ -227,11 +233,16 @@ def _shorten(columns: Sequence[str]) -> str:
 
 
 def text_suffix(path: Path) -> str:
-    """Returns the suffix of a file in small letters, without a `.gz` after it."""
+    """Returns the suffix of a file in small letters, without one of `PACKED` after it."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
+    if is_packed(path):
         suffixes.pop()
     return "".join(suffixes[-1:])
+
+
+def is_packed(path: Path) -> bool:
+    """Says whether the name of a file is that of a compressed one."""
+    return path.suffix.lower() in PACKED
 
 
 def usual_separator(path: Path) -> str:
@@ -274,7 +285,7 @@ def find_separator(lines: Sequence[str], quote: str, usual: str) -> str:
     It gives most lines the width of the first, which is more than 1. Of several the one counts
     between which most fields are numbers, then the one that gives most fields. Blanks count only
     where they give all lines the same width, and nothing else does or leaves as many numbers and
-    stands within numbers alone.
+    stands within numbers alone, or is a tab between texts with blanks.
 
     Args:
         lines: the first lines of a file, without comments.
@@ -283,16 +294,47 @@ def find_separator(lines: Sequence[str], quote: str, usual: str) -> str:
     """
     best = usual
     best_score = (0.0, 0.0, 0.0)
-    for separator in (usual, *SEPARATORS):
+    for separator in _list_separators(lines, usual):
         score = _score(lines, separator, quote)
         if score > best_score:
             best = separator
             best_score = score
     blanks_score = _score(lines, BLANKS, quote)
     is_even = blanks_score[0] == 1 and blanks_score[:2] > best_score[:2]
-    if is_even and not (best_score[0] == 1 and _stands_in_words(best, lines)):
+    if is_even and not (best_score[0] == 1 and _parts_words(best, lines)):
         return BLANKS
     return best
+
+
+def _parts_words(separator: str, lines: Sequence[str]) -> bool:
+    """Says whether blanks are part of what a separator parts, and separate nothing."""
+    if separator != "\t":
+        return _stands_in_words(separator, lines)
+    fields = itertools.chain.from_iterable(line.split("\t") for line in lines[1:] or lines)
+    texts = [field.split() for field in fields if " " in field.strip()]
+    return any(not is_value(word, ".") for words in texts for word in words)
+
+
+def _list_separators(lines: Sequence[str], usual: str) -> list[str]:
+    """Lists what may separate the fields of these lines: also several characters of the first line,
+    and then none that stands nowhere but within them.
+
+    A comma, a semicolon or a tab after another one parts an empty field.
+    """
+    singles = [usual, *SEPARATORS]
+    long = []
+    for found in dict.fromkeys(LONG_SEPARATOR.findall(lines[0])):
+        is_repeated = len(set(found)) == 1 and found[0] in ",;"
+        if not is_repeated and _score(lines, found, "")[0] == 1:
+            long.append(found)
+    within = {single for single in singles for one in long if _stands_within(single, one, lines)}
+    return [single for single in singles if single not in within] + long
+
+
+def _stands_within(separator: str, long: str, lines: Sequence[str]) -> bool:
+    """Says whether a separator stands in lines nowhere but within a longer one."""
+    is_part = separator in long and separator != long
+    return is_part and all(separator not in line.replace(long, "") for line in lines)
 
 
 def _stands_in_words(separator: str, lines: Sequence[str]) -> bool:

@@ -189,6 +189,11 @@ def list_pictures(source: Path, beside: Path | None = None) -> Listing:
     return _with_parts(Listing(source, tuple(names), notes=notes))
 
 
+def has_pictures(root: Path) -> bool:
+    """Says whether a folder holds a picture, as far as names and first bytes tell."""
+    return any(is_picture(root, name) for name in _walk(root))
+
+
 def _describe_others(names: Sequence[str]) -> tuple[str, ...]:
     """Says what in a folder is passed over: files, and links to folders."""
     links = [name for name in names if name.endswith("/")]

@@ -20,6 +20,7 @@ from .dialect import (
     find_decimal,
     find_header,
     find_separator,
+    is_packed,
     is_value,
     split_line,
     unmark,
@@ -53,7 +54,7 @@ def look_at_head(path: Path, asked: TextFormat) -> Dialect:
         DataError: it is no text, or holds no lines.
         ConfigError: there is no such encoding.
     """
-    if path.suffix.lower() != ".gz":
+    if not is_packed(path):
         refuse_packed(path)
     head, is_whole = _read_head(path)
     encoding = asked.encoding or _find_encoding(head)

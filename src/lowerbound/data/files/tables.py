@@ -61,7 +61,7 @@ COMMA_DECIMAL = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 class Table(Source):
     """Columns of a text file or a Parquet file: numbers alone, or of several kinds."""
 
-    summary = "a table (.csv, .tsv, .txt, .dat, .data, .tab, also with .gz; .parquet)"
+    summary = "a table (.csv, .tsv, .txt, .dat, .data, .tab, also with .gz, .zst; .parquet)"
 
     def claims(self, path: Path) -> bool:
         """Says whether the name of the file is that of a text or of a Parquet file."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from polars import LazyFrame
 
 TEXTS = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
-"""Files with these suffixes are texts, also with `.gz` after them."""
+"""Files with these suffixes are texts, also with one of `dialect.PACKED` after them."""
 
 LONGEST_SPAN = 1000
 """A quoted text may go on over this many lines."""

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
 from ...system.files import is_file
+from ..files.dialect import PACKED
 from ..files.limits import refuse_bomb
 from ..files.tables import scan_parquet, text_bytes
-from ..files.texts import TEXTS, is_text
+from ..files.texts import TEXTS, is_text, scan_texts
 from .columns import find_named, find_usual
+from .forms import guarded
+from .logs import find_log_dialect
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -28,8 +31,8 @@ def refuse_no_table(path: Path, key: str, rows: str) -> None:
     """
     if not is_text(path) and path.suffix.lower() != ".parquet":
         raise DataError(
-            f"{key}={path} is no file of {rows}; allowed: {', '.join(TEXTS)} (also with .gz), "
-            ".parquet"
+            f"{key}={path} is no file of {rows}; allowed: {', '.join(TEXTS)} (also with "
+            f"{', '.join(PACKED)}), .parquet"
         )
     if not is_file(path):
         raise DataError(f"{key}={path}: there is no such file")
@@ -62,6 +65,24 @@ def read_beside(path: Path, read_text: "Callable[[Path], DataFrame]") -> "DataFr
     if is_text(path):
         return read_text(path)
     return read_parquet(path)
+
+
+def read_pairs(path: Path, option: str) -> "DataFrame":
+    """Reads a text or Parquet file of users and items, one pair a row, with all its columns.
+
+    Args:
+        path: the file.
+        option: what the path was given as, for messages.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    refuse_no_table(path, option, "users and items")
+
+    def read_text(path: Path) -> "DataFrame":
+        return scan_texts(path, find_log_dialect(path)).collect()
+
+    return guarded(str(path), lambda: read_beside(path, read_text), "users and items")
 
 
 def find_ids(names: list[str], asked: str, usual: tuple[str, ...]) -> str | None:

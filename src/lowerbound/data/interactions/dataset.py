@@ -13,10 +13,12 @@ from ..files.conditions import fit_conditions
 from ..memory import to_frame
 from ..schema import Schema
 from .cleaning import Log, clean
+from .forms import guarded
 from .history import Items
 from .holdout import Assigned, HeldOut, Split, split_by_rule, split_given
 from .ids import positions
-from .logs import RawLog, guarded
+from .logs import RawLog
+from .packing import count
 from .parts import ConditionsOf, cut, to_dataset
 from .spec import KIND, Interactions
 from .titles import describe_titles, features_of, names_of, read_titles, titled
@@ -101,7 +103,7 @@ def split_log(
     else:
         split = _split_for_run(source, how, held_out, items, other)
     log = split.log
-    parts = cut(_matrix_of(log), split.assigned)
+    parts = cut(matrix_of(log), split.assigned, log.weight is None)
     train = parts.train.history
     is_fit = schema is None
     schema = _make_schema(source.name, train, how, schema)
@@ -134,7 +136,7 @@ def split_log(
 def _split_by_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Split:
     """Cleans and splits a source by its own rules."""
     log = clean(
-        source, how.columns, how.threshold, how.binary, how.min_user_items, how.min_item_users
+        source, how.columns, how.threshold, how.is_binary, how.min_user_items, how.min_item_users
     )
     return split_by_rule(log, how.split, held_out)
 
@@ -152,8 +154,8 @@ def _split_for_run(
         own_split = _try_own_rules(source, how, held_out)
         if own_split is not None and [*own_split.log.items] == [*items.ids]:
             return own_split
-    columns = replace(how.columns, timed=False, of_run=other)
-    log = _map_to_catalogue(clean(source, columns, how.threshold, how.binary), items)
+    columns = how.columns.for_run(other)
+    log = map_to_catalogue(clean(source, columns, how.threshold, how.is_binary), items)
     if log.part is not None:
         return split_given(log, replace(held_out, validation=0))
     return Split(log, Assigned.everything(log))
@@ -170,7 +172,7 @@ def _try_own_rules(source: RawLog, how: Interactions, held_out: HeldOut) -> Spli
         return None
 
 
-def _map_to_catalogue(log: Log, items: Items) -> Log:
+def map_to_catalogue(log: Log, items: Items) -> Log:
     """Maps a log to another catalogue: items that it lacks are dropped, and all users stay.
 
     Raises:
@@ -186,7 +188,7 @@ def _map_to_catalogue(log: Log, items: Items) -> Log:
     log.facts["unknown_items"] = int(is_unknown.sum())
     kept = log.select(~is_unknown[log.item])
     notes = log.notes + _note_left_out(log)
-    mapped = replace(kept, items=items.ids, item=columns[kept.item], notes=notes)
+    mapped = replace(kept, items=items.ids, item=columns[kept.item].astype(np.int32), notes=notes)
     return mapped.sorted()
 
 
@@ -210,14 +212,17 @@ def _describe_ids(ids: np.ndarray) -> str:
     return f"{first!r}, ... ({len(ids)})"
 
 
-def _matrix_of(log: Log) -> "csr_matrix":
+def matrix_of(log: Log) -> "csr_matrix":
     """Makes the matrix (U, I) float32 of a log, one row a user."""
     from scipy.sparse import csr_matrix
 
     shape = (len(log.users), len(log.items))
     offsets = np.zeros(len(log.users) + 1, np.int64)
-    np.cumsum(np.bincount(log.user, minlength=len(log.users)), out=offsets[1:])
-    weights = log.weight.astype(np.float32, copy=False)
+    np.cumsum(count(log.user, len(log.users)), out=offsets[1:])
+    weights = log.weight
+    if weights is None:
+        weights = np.ones(len(log), np.float32)
+    weights = weights.astype(np.float32, copy=False)
     return csr_matrix((weights, log.item, offsets), shape=shape)
 
 
@@ -232,7 +237,7 @@ def _make_schema(
     """
     items = matrix.shape[1]
     if schema is None:
-        levels = 2 if how.binary else None
+        levels = 2 if how.is_binary else None
         high = float(matrix.data.max(initial=0.0))
         return Schema((items,), KIND, levels, 0.0, high)
     if schema.kind != KIND:
@@ -257,7 +262,7 @@ def _make_catalogue(
         named_items = read_titles(path, how.item)
         notes = describe_titles(path, ids, named_items)
     titles, genres = names_of(ids, named_items)
-    popularity = np.bincount(train.indices, minlength=len(ids))
+    popularity = count(train.indices, len(ids))
     features = features_of(ids, named_items)
     return Items(ids, titles, genres, popularity, features), notes
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ...errors import LowerboundError
 from ..files.description import Description
-from ..files.dialect import AS_FOUND, Dialect, TextFormat
+from ..files.dialect import Dialect
 from ..files.previews import HEAD_ROWS, describe_columns
 from ..files.tables import parse_spelled_numbers
 from .columns import Columns
-from .logs import RawLog, choose_columns, guarded, read_log
+from .forms import guarded
+from .logs import AS_WRITTEN, RawLog, Writing, choose_columns, name_columns, read_log
 
 if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame
@@ -20,18 +21,18 @@ TIMED = Columns(timed=True)
 """The usual columns, with the times."""
 
 
-def describe_log(path: Path, text: TextFormat = AS_FOUND, columns: Columns = TIMED) -> Description:
+def describe_log(path: Path, how: Writing = AS_WRITTEN, columns: Columns = TIMED) -> Description:
     """Describes a file or a folder of interactions by its first rows.
 
     Args:
-        path: the file or folder.
-        text: how its text files are written, where the user has said so.
+        path: the file, the folder or the pattern.
+        how: how its files are written, where the user has said so.
         columns: which columns are users, items, ratings and times.
 
     Raises:
         DataError: it is of no known kind, or cannot be read.
     """
-    log = read_log(path, text)
+    log = name_columns(read_log(path, how), how)
     first = min(log.parts)
     head = guarded(str(path), lambda: _read_head(log, first))
     count = guarded(str(path), lambda: _count_lines(log))

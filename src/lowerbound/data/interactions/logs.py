@@ -3,21 +3,21 @@
 Polars reads files lazily, and only the columns that are needed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import DataError, LowerboundError
+from ...errors import ConfigError, DataError, one_line
+from ..files.cells import find_number_forms, number_expression
 from ..files.dialect import AS_FOUND, MISSING, Dialect, TextFormat, is_number
-from ..files.limits import refuse_bomb, refuse_packed, refuse_zip_bomb
-from ..files.sources import reason
-from ..files.tables import scan_parquet
-from ..files.texts import TEXTS, find_dialect, scan_texts
-from .columns import Columns, Found, find_columns, find_places
+from ..files.texts import find_dialect, scan_texts
+from .columns import ITEMS, USERS, Columns, Found, are_places, find_columns, find_places, find_usual
+from .folders import LogFile, list_files
+from .forms import ALLOWED, SCANS, find_ending, guarded
 from .ids import Parsed, parse_whole_numbers
-from .matrices import matrix_frame
+from .pieces import join_texts, join_typed, tell_dialects, with_keys
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
@@ -30,21 +30,6 @@ LEAST_TIME = 100_000_000
 """Numbers from here on are times and no ratings: seconds since 1970, in March 1973."""
 
 
-MOST_KEYS = 1000
-"""The lines of a file of JSON lines may have this many different keys."""
-
-
-PART_STEMS = (
-    ("train", "training"),
-    ("valid", "validation", "val", "dev"),
-    ("test", "testing"),
-)
-"""File names, without their endings, of a source that brings its own parts.
-
-The position of a name here is the number of its part.
-"""
-
-
 @dataclass(frozen=True, eq=False)
 class RawLog:
     """Interactions as a source brings them.
@@ -55,6 +40,8 @@ class RawLog:
         items: item, title and perhaps genres, where the source has them.
         dialects: how the parts from text files are written; all their columns are still texts.
         users: a row for each user, where the source has them.
+        text: what the user has said of the way its texts are written.
+        notes: sentences on the files and on how the texts among them are written.
         keeps_order: whether the draws of splits see the rows in their order, which for a published
             set is a part of it; else no split depends on the order.
     """
@@ -64,96 +51,35 @@ class RawLog:
     items: "DataFrame | None" = None
     dialects: Mapping[int, Dialect] = field(default_factory=dict)
     users: "DataFrame | None" = None
+    text: TextFormat = AS_FOUND
+    notes: tuple[str, ...] = ()
     keeps_order: bool = False
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on how the text files are written."""
-        notes: list[str] = []
-        for _, dialect in sorted(self.dialects.items()):
-            notes += dialect.notes()
-        return tuple(notes)
 
 
 # Files
 
 
-def _scan_json_lines(path: Path) -> "LazyFrame":
-    """Scans a file with one JSON object on each line, whose keys are columns.
+@dataclass(frozen=True)
+class Writing:
+    """How the files of a log are written, where the user has said so.
 
-    Raises:
-        DataError: it is compressed, or there are more than `MOST_KEYS` keys.
+    Attributes:
+        text: how its texts are written.
+        names: the columns to read, or the names of the columns of a text without a header.
+        is_other: a run reads other data than its own, for which nobody can say anything: what does
+            not fit them is found from them.
     """
-    import polars
 
-    refuse_packed(path)
-    frame = polars.scan_ndjson(path, infer_schema_length=None)
-    width = len(frame.collect_schema())
-    if width > MOST_KEYS:
-        raise DataError(f"{path} has lines with {width} keys in all; allowed: {MOST_KEYS}")
-    return frame
+    text: TextFormat = AS_FOUND
+    names: tuple[str, ...] | None = None
+    is_other: bool = False
 
 
-def _scan_npz(path: Path) -> "LazyFrame":
-    """Reads a SciPy matrix: rows are users, columns are items, and values are weights."""
-    from scipy.sparse import load_npz
-
-    refuse_zip_bomb(path)
-    stored = load_npz(path)  # which reads no pickles
-    # SciPy follows a matrix's offsets out of bounds, so they are checked before any use.
-    if hasattr(stored, "check_format"):
-        stored.check_format(full_check=True)
-    # A matrix by rows needs this memory even if it holds nothing.
-    refuse_bomb(path, 8 * stored.shape[0], path.stat().st_size)
-    return matrix_frame(stored).lazy()
+AS_WRITTEN = Writing()
+"""Everything is found from the files."""
 
 
-SCANS: "dict[str, Callable[[Path], LazyFrame]]" = {
-    ".parquet": scan_parquet,
-    ".npz": _scan_npz,
-    ".jsonl": _scan_json_lines,
-    ".ndjson": _scan_json_lines,
-}
-"""The function that scans a file that is no text, by the file's ending."""
-
-
-ENDINGS = (*TEXTS, *(f"{ending}.gz" for ending in TEXTS), *SCANS)
-"""Files of interactions have one of these endings."""
-
-
-ALLOWED = f"{', '.join(TEXTS)} (also with .gz), {', '.join(SCANS)}"
-"""The endings of files of interactions, for messages."""
-
-
-def guarded(name: str, read: Callable[[], Any], content: str = "interactions") -> Any:
-    """Returns what `read` returns, and makes a `DataError` of any error of a library.
-
-    Args:
-        name: the source as it appears in messages.
-        read: a function that reads the source, or a part of it.
-        content: what the source should hold, as the message says it.
-
-    Raises:
-        DataError: a library cannot read the source. The message is one line that names it.
-    """
-    from polars.exceptions import PanicException
-
-    try:
-        return read()
-    except LowerboundError:
-        raise
-    # The readers raise many kinds of errors for a damaged file.
-    except (Exception, PanicException) as error:
-        raise DataError(f"{name} cannot be read as {content}: {reason(error)}") from None
-
-
-def find_ending(path: Path) -> str | None:
-    """Finds the ending of a file among `ENDINGS`, whatever its case; None for others."""
-    name = path.name.lower()
-    return next((ending for ending in ENDINGS if name.endswith(ending)), None)
-
-
-def _scan(path: Path, text: TextFormat) -> "tuple[LazyFrame, Dialect | None]":
+def _scan(path: Path, how: Writing) -> "tuple[LazyFrame, Dialect | None]":
     """Scans a file of interactions.
 
     Returns:
@@ -166,12 +92,15 @@ def _scan(path: Path, text: TextFormat) -> "tuple[LazyFrame, Dialect | None]":
     ending = find_ending(path)
     if ending is None:
         raise DataError(
-            f"{path} is no file of interactions; allowed: {ALLOWED}, or a folder with train and "
-            "test"
+            f"{path} is no file of interactions; allowed: {ALLOWED}, or a folder with files of one "
+            "log, or with train and test"
         )
     if ending in SCANS:
         return SCANS[ending](path), None
-    dialect = find_log_dialect(path, text)
+    if how.is_other:
+        dialect = _find_other_dialect(path, how.text)
+    else:
+        dialect = find_log_dialect(path, how.text)
     return scan_texts(path, dialect), dialect
 
 
@@ -188,73 +117,168 @@ def find_log_dialect(path: Path, text: TextFormat = AS_FOUND) -> Dialect:
     return dialect
 
 
-def parts_of(folder: Path) -> dict[int, Path]:
-    """Finds the files of a folder that brings its own parts, by their numbers in `PART_STEMS`.
+def _find_other_dialect(path: Path, text: TextFormat) -> Dialect:
+    """Finds how a text file that a run reads later is written: as the run's own, where it can be,
+    and else as it is found.
 
-    Raises:
-        DataError: train or test is missing, or a part is there twice.
+    Words for missing values stay those of the run. A header is one where its words are the usual
+    names of users and items, and none where the file has none.
     """
-    paths = sorted(folder.iterdir())
-    parts: dict[int, Path] = {}
-    for number, stems in enumerate(PART_STEMS):
-        for path in paths:
-            ending = find_ending(path)
-            is_part = ending is not None and path.name[: -len(ending)].lower() in stems
-            if not is_part or not path.is_file():
-                continue
-            if number in parts:
-                raise DataError(
-                    f"{folder} holds {parts[number].name} and {path.name}; allowed: one file of "
-                    "each part"
-                )
-            parts[number] = path
-    if 0 not in parts or 2 not in parts:
-        raise DataError(
-            f"{folder} holds no train and test (and perhaps valid) files; allowed: each as "
-            f"{ALLOWED}"
-        )
-    return parts
+    as_found = TextFormat(missing=text.missing)
+    try:
+        dialect = find_log_dialect(path, text)
+    except (DataError, ConfigError):
+        return find_log_dialect(path, as_found)
+    if text.header is None:
+        return dialect
+    found = find_log_dialect(path, replace(text, header=None))
+    has_names = all(find_usual(list(found.columns), usual) for usual in (USERS, ITEMS))
+    if has_names or not found.header:
+        return found
+    return dialect
 
 
-def read_log(path: Path, text: TextFormat = AS_FOUND) -> RawLog:
-    """Reads a file or a folder of interactions.
+def read_log(path: Path, how: Writing = AS_WRITTEN) -> RawLog:
+    """Reads a file, the files of a folder, or those that a pattern names.
 
     Args:
-        path: the file or folder.
-        text: how its text files are written, where the user has said so.
+        path: the file, the folder or the pattern.
+        how: how its files are written, where the user has said so.
 
     Raises:
         DataError: it is of no known kind, or cannot be read.
     """
-
-    def find_files() -> dict[int, Path]:
-        if path.is_dir():
-            return parts_of(path)
-        return {0: path}
-
-    files = guarded(str(path), find_files)
+    name = str(path)
+    listing = guarded(name, partial(list_files, path))
     frames = {}
     dialects = {}
-    for number, file in files.items():
-        frame, dialect = guarded(str(file), partial(_scan, file, text))
-        frames[number] = frame
+    notes = listing.notes
+    for number, files in listing.parts.items():
+        frame, dialect, how_written = _read_part(name, files, how)
         if dialect is not None:
             dialects[number] = dialect
-    return RawLog(str(path), frames, dialects=dialects)
+        frames[number] = frame
+        notes += how_written
+    return RawLog(name, frames, dialects=dialects, text=how.text, notes=notes)
+
+
+def name_columns(log: RawLog, how: Writing) -> RawLog:
+    """Names the columns of texts without a header, and chooses those of other files, where the user
+    has said so.
+
+    Raises:
+        DataError: there are other columns than the user says.
+    """
+    if how.names is None:
+        return log
+    frames = dict(log.parts)
+    dialects = dict(log.dialects)
+    for number, frame in log.parts.items():
+        dialect = dialects.get(number)
+        if dialect is not None and not dialect.header:
+            frames[number], dialects[number] = _name_places(log.name, frame, dialect, how)
+        elif not how.is_other:
+            choose = partial(_choose_names, log.name, frame, how.names, dialect is not None)
+            frames[number] = guarded(log.name, choose)
+    return replace(log, parts=frames, dialects=dialects)
+
+
+def _read_part(
+    name: str, files: Sequence[LogFile], how: Writing
+) -> "tuple[LazyFrame, Dialect | None, tuple[str, ...]]":
+    """Reads the files of a part as one frame.
+
+    Returns:
+        The frame, how it is written where it is a text, and sentences on that.
+    """
+    frames = []
+    dialects = []
+    paths = [file.path for file in files]
+    for path in paths:
+        frame, dialect = guarded(str(path), partial(_scan, path, how))
+        frames.append(frame)
+        if dialect is not None:
+            dialects.append(dialect)
+    if dialects and len(dialects) < len(files):
+        raise DataError(
+            f"{name} holds texts and files of other forms, such as {paths[0].name} and "
+            f"{paths[-1].name}; give those of one form, such as {name}/*{paths[0].suffix}"
+        )
+    frames = guarded(name, partial(with_keys, frames, files, bool(dialects)))
+    if not dialects:
+        names = how.names
+        if how.is_other:
+            names = None
+        return guarded(name, partial(join_typed, name, paths, frames, names)), None, ()
+    frame, dialect = guarded(name, partial(join_texts, name, frames, dialects))
+    return frame, dialect, tell_dialects(dialects)
+
+
+def _name_places(
+    name: str, frame: "LazyFrame", dialect: Dialect, how: Writing
+) -> "tuple[LazyFrame, Dialect]":
+    """Names the columns of a text without a header as the user has said; of data that a run reads
+    later only where there are as many.
+
+    Raises:
+        DataError: it has another number of columns.
+    """
+    names = how.names or ()
+    width = len(dialect.columns)
+    if width != len(names) and how.is_other:
+        return frame, dialect
+    if width != len(names):
+        raise DataError(
+            f"{name} has no line of names and {width} columns, and data.columns names "
+            f"{len(names)}; allowed: one name for each, in their order"
+        )
+    renamed = frame.rename(dict(zip(dialect.columns, names, strict=True)))
+    return renamed, replace(dialect, columns=names)
+
+
+def _choose_names(
+    name: str, frame: "LazyFrame", names: Sequence[str], is_text: bool
+) -> "LazyFrame":
+    """Selects the columns that the user has named.
+
+    Raises:
+        DataError: some are not there; the message names them all.
+    """
+    there = frame.collect_schema().names()
+    absent = [one for one in names if one not in there]
+    if absent:
+        hint = ""
+        if is_text:
+            hint = "; if its first line holds values, set data.header=false"
+        raise DataError(
+            one_line(
+                f"{name} has no columns {', '.join(map(repr, absent))}, which data.columns names; "
+                "what each of its own is, data.interactions.user, .item and so on say"
+                f"{hint} (its columns: {', '.join(there)})"
+            )
+        )
+    return frame.select(names)
 
 
 # Columns
 
 
 def _parse_numbers(text: "Expr", dtype: Any, decimal: str) -> Parsed:
-    """Parses texts as numbers of a type; a missing text fits too."""
+    """Parses texts as numbers of a type; a missing text fits too.
+
+    Beside a decimal comma a point would stand between thousands, and such texts do not fit.
+    """
+    import polars
+
+    has_point = polars.lit(False)
     if decimal == ",":
+        has_point = text.str.contains(".", literal=True)
         text = text.str.replace(",", ".", literal=True)
     number = text.cast(dtype, strict=False)
-    return Parsed(number, (number.is_not_null() | text.is_null()).all())
+    return Parsed(number, ((number.is_not_null() & ~has_point) | text.is_null()).all())
 
 
-def _clear_missing(name: str, dialect: Dialect) -> "Expr":
+def _clear_missing(name: str, missing: tuple[str, ...]) -> "Expr":
     """Makes null of the words for missing values in a column of texts; of ids only those that the
     user has named.
     """
@@ -262,25 +286,29 @@ def _clear_missing(name: str, dialect: Dialect) -> "Expr":
 
     text = polars.col(name)
     if name not in ("user", "item"):
-        return text.str.strip_chars().replace(dict.fromkeys(dialect.missing))
-    if dialect.missing == MISSING:
+        return text.str.strip_chars().replace(dict.fromkeys(missing))
+    if missing == MISSING:
         return text
-    return text.replace(dict.fromkeys(dialect.missing))
+    return text.replace(dict.fromkeys(missing))
 
 
-def _list_choices(name: str, text: "Expr", dialect: Dialect) -> list[Parsed]:
+def _list_choices(name: str, text: "Expr", decimal: str) -> list[Parsed]:
     """Lists the numbers that the texts of a column may be, the first to be tried first."""
     import polars
 
     if name in ("user", "item"):
         return [parse_whole_numbers(text)]
-    reals = _parse_numbers(text, polars.Float64, dialect.decimal)
+    if name == "event":
+        return []
+    reals = _parse_numbers(text, polars.Float64, decimal)
     if name == "rating":
         return [reals]
-    return [_parse_numbers(text, polars.Int64, dialect.decimal), reals]
+    return [_parse_numbers(text, polars.Int64, decimal), reals]
 
 
-def _parse_texts(frame: "LazyFrame", dialect: Dialect, times_are_texts: bool) -> "LazyFrame":
+def _parse_texts(
+    source: RawLog, frame: "LazyFrame", dialect: Dialect, times_are_texts: bool
+) -> "tuple[LazyFrame, tuple[str, ...]]":
     """Parses each column of texts as the first type that all its texts fit.
 
     This takes a pass over the file, since the last text may be no number. Ids are whole numbers or
@@ -288,15 +316,19 @@ def _parse_texts(frame: "LazyFrame", dialect: Dialect, times_are_texts: bool) ->
     has named as missing.
 
     Args:
+        source: the log.
         frame: the columns of one part.
         dialect: how its file is written.
         times_are_texts: times are written in a format that the user has given.
+
+    Returns:
+        The columns, and a sentence on how ratings are written.
     """
     texts: dict[str, Expr] = {}
     choices: dict[str, list[Parsed]] = {}
     for name in frame.collect_schema().names():
-        texts[name] = _clear_missing(name, dialect)
-        choices[name] = _list_choices(name, texts[name], dialect)
+        texts[name] = _clear_missing(name, dialect.missing)
+        choices[name] = _list_choices(name, texts[name], dialect.decimal)
         if name == "time" and times_are_texts:
             choices[name] = []
     checks = []
@@ -311,11 +343,54 @@ def _parse_texts(frame: "LazyFrame", dialect: Dialect, times_are_texts: bool) ->
             if fits[f"{name} {position}"]:
                 column = choice.numbers
         columns.append(column.alias(name))
-    return frame.with_columns(columns)
+    parsed_frame = frame.with_columns(columns)
+    if fits.get("rating 0", True):
+        return parsed_frame, ()
+    decimal = source.text.decimal
+    if dialect.decimal == ",":
+        decimal = ","
+    numbers, notes = _read_marked(source.name, frame, texts["rating"], decimal)
+    return parsed_frame.with_columns(numbers.alias("rating")), notes
+
+
+def _read_marked(
+    name: str, frame: "LazyFrame", texts: "Expr", decimal: str | None
+) -> "tuple[Expr, tuple[str, ...]]":
+    """Reads ratings that may have marks between thousands, by the rules of tables (`cells`).
+
+    Args:
+        name: the source as it appears in messages.
+        frame: the columns of one part.
+        texts: the ratings, null where they are missing.
+        decimal: the decimal mark, where it is known.
+
+    Returns:
+        The numbers, or the texts as they are where they are no numbers; and a sentence.
+
+    Raises:
+        DataError: they may be numbers of two forms.
+    """
+    import polars
+
+    words = frame.select(texts.unique()).collect(engine="streaming").to_series().drop_nulls()
+    forms = find_number_forms(words, decimal)
+    if forms == [""]:
+        return texts.cast(polars.Float64, strict=False), ()
+    if not forms:
+        return texts, ()
+    marked = words.filter(words.str.contains(r"\D")).sort()
+    example = one_line(repr(marked[0]), 60)
+    if len(forms) > 1:
+        raise DataError(
+            f"{name} has ratings such as {example}, whose mark may stand between thousands or be "
+            "the decimal mark; data.decimal='.' or ',' says which mark is the decimal one"
+        )
+    note = f"ratings such as {example} are numbers written as {forms[0]} (data.decimal)"
+    return number_expression(texts, forms[0]), (note,)
 
 
 def choose_columns(source: RawLog, number: int, columns: Columns) -> Found:
-    """Finds which columns of one part are users, items, ratings and times.
+    """Finds which columns of one part are users, items, ratings, times and events.
 
     Raises:
         DataError: columns are missing; the message names them all, and the keys.
@@ -323,17 +398,18 @@ def choose_columns(source: RawLog, number: int, columns: Columns) -> Found:
     frame = source.parts[number]
     names = list(guarded(source.name, frame.collect_schema))
     dialect = source.dialects.get(number)
-    if dialect is not None and not dialect.header:
-        is_time = _is_third_time(frame, names)
+    if dialect is not None and are_places(dialect.columns):
+        is_time = _is_third_time(frame, list(dialect.columns))
         return find_places(names, columns, is_time, source.name)
     hint = ""
-    if dialect is not None and columns.are_usual:
+    if dialect is not None and columns.are_usual and source.text.header is None:
         hint = "; if its first line is no header, set data.header=false"
     return find_columns(names, columns, source.name, hint)
 
 
 def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":
-    """Selects the columns user and item and, where they are there and of use, rating and time.
+    """Selects the columns user and item and, where they are there and of use, rating, time and
+    event.
 
     Returns:
         The columns of one part, and sentences on how they were found.
@@ -378,6 +454,22 @@ def _is_third_time(frame: "LazyFrame", names: list[str]) -> bool:
     return bool((is_large | is_date).all()) and not column.is_empty()
 
 
+def _parse_part(
+    source: RawLog, number: int, frame: "LazyFrame", columns: Columns
+) -> "tuple[LazyFrame, tuple[str, ...]]":
+    """Parses what is written as texts in the columns of one part."""
+    import polars
+
+    dialect = source.dialects.get(number)
+    if dialect is not None:
+        return _parse_texts(source, frame, dialect, columns.has_format)
+    if frame.collect_schema().get("rating") != polars.String:
+        return frame, ()
+    texts = _clear_missing("rating", source.text.missing or MISSING)
+    numbers, notes = _read_marked(source.name, frame, texts, source.text.decimal)
+    return frame.with_columns(numbers.alias("rating")), notes
+
+
 def join_parts(source: RawLog, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":
     """Joins all parts to one frame with the column part, train first.
 
@@ -391,10 +483,9 @@ def join_parts(source: RawLog, columns: Columns) -> "tuple[LazyFrame, tuple[str,
     frames = {}
     notes: list[str] = []
     for number in sorted(source.parts):
-        frames[number], found = _select(source, number, columns)
-        notes += found
-    for number, dialect in source.dialects.items():
-        frames[number] = _parse_texts(frames[number], dialect, columns.has_format)
+        selected, found = _select(source, number, columns)
+        frames[number], how_written = _parse_part(source, number, selected, columns)
+        notes += [*found, *how_written]
     names = [frame.collect_schema().names() for frame in frames.values()]
     common = set(names[0]).intersection(*names)
     shared = [name for name in names[0] if name in common]

@@ -5,7 +5,7 @@ said by the user's id alone: its CRC-32 modulo the number of shards. The log is 
 once; rows that no run would keep are dropped on the way, by the rules of `cleaning`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,17 @@ from zlib import crc32
 
 from ...errors import DataError
 from ...system.files import write_frame
+from .batches import batches_of
+from .cleaning import has_events, judge_ratings, rate_rows
 from .columns import Columns
+from .folders import PART_STEMS
+from .forms import guarded
 from .history import Items
 from .ids import as_texts, encode, positions, unify
-from .logs import PART_STEMS, RawLog, guarded, join_parts
+from .logs import RawLog, join_parts
 
 if TYPE_CHECKING:
-    from polars import DataFrame, LazyFrame, Series
-
-ROWS_AT_ONCE = 2**19
-"""Rows of the log that are read at a time."""
+    from polars import DataFrame, Series
 
 ROWS_HELD = 2**22
 """Rows that wait in memory to be written, at most."""
@@ -103,6 +104,7 @@ class Scattering:
         self._pieces: dict[int, list[Path]] = {}
         self._types: dict[str, Any] = {}
         self._items: Series | None = None
+        self._are_events: bool = False
 
     def run(self, catalogue: Items, tell: Callable[[int], None]) -> Scattered:
         """Reads the log and writes the shards.
@@ -117,7 +119,10 @@ class Scattering:
         """
         name = self.source.name
         frame, notes = guarded(name, lambda: join_parts(self.source, self._columns))
-        self.found.notes = [*self.source.notes, *notes]
+        self._are_events = has_events(frame, self._columns)
+        rate = partial(rate_rows, frame, self.threshold, self._columns, name)
+        frame, self.threshold, how_rated = guarded(name, rate)
+        self.found.notes = [*self.source.notes, *notes, *how_rated]
         self._refuse_unfit(guarded(name, frame.collect_schema))
         batches = guarded(name, lambda: batches_of(frame))
         while (batch := guarded(name, lambda: next(batches, None))) is not None:
@@ -195,14 +200,16 @@ class Scattering:
         self.found.missing_ids += len(batch) - len(rows)
         if "rating" not in rows.columns:
             return rows
-        rating = col("rating").cast(polars.Float64)
-        valid = (rating.is_finite() & (rating >= 0)).fill_null(False)
+        if self._are_events:
+            rows = rows.drop_nulls("rating")  # other kinds of events
+        valid, _ = judge_ratings(self.threshold)
         bad = rows.select((~valid).sum()).item()
         if bad:
             raise DataError(
                 f"{self.source.name} has {bad} ratings that are missing, negative, NaN or infinite "
                 f"in {len(batch):,} rows that were looked at; allowed: 0 and above"
             )
+        rating = col("rating").cast(polars.Float64)
         kept = rows
         if self.threshold is not None:
             kept = rows.filter(rating >= self.threshold)
@@ -275,16 +282,6 @@ class Scattering:
         for part in self.source.parts:
             frame = rows.filter(col("part") == part).drop("part")
             write_frame(folder / f"{PART_STEMS[part][0]}.parquet", frame)
-
-
-def batches_of(frame: "LazyFrame") -> "Iterator[DataFrame]":
-    """Returns the rows of a frame in pieces, in their order, so that few of them are in memory.
-
-    A Polars that cannot stream into Python reads all of them first.
-    """
-    if hasattr(frame, "collect_batches"):
-        return iter(frame.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True, lazy=True))
-    return frame.collect().iter_slices(ROWS_AT_ONCE)
 
 
 def common_type(types: dict[str, Any]) -> Any:

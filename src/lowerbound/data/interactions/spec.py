@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from ...errors import one_line
 from ...specs.checked import checked
 from ...specs.registry import table
 from ..files.dates import DAY_FIRST, MONTH_FIRST
-from .columns import Columns
+from .columns import Columns, TimeFormat
 
 KIND = "interactions"
 """The kind of a `Schema` of interactions."""
@@ -32,10 +33,16 @@ class Interactions:
         timestamp: the column of times, numbers or dates; None: timestamp, date or another usual
             name, if there is one. The splits by time need one.
         time_format: how times are written: "day-first", "month-first", or a format of strftime such
-            as "%m/%d/%Y"; None: found from the times (see `times`).
+            as "%m/%d/%Y", or several formats, of which the first that fits a time counts; None:
+            found from the times (see `times`).
+        event: the column of kinds of events; None: event, event_type, action, behavior or another
+            usual name. It is read only if `events` weighs them.
+        events: the weight of each kind of event that counts, such as {view=1, addtocart=3}; others
+            are dropped. It takes the place of a rating. None: all rows count alike.
         threshold: interactions with a rating below it are dropped.
         binary: every kept interaction counts 1 (a rating of 0 too); else its rating is its weight
-            (and 0 is nothing), and a source without ratings has its repetitions counted.
+            (and 0 is nothing), and a source without ratings has its repetitions counted. Events
+            whose weights are not all 1 keep these.
         min_user_items: users with fewer items are dropped, after the items were.
         min_item_users: items with fewer users are dropped, in one pass before the users (Liang et
             al. 2018).
@@ -56,7 +63,9 @@ class Interactions:
     item: Annotated[str, Field(min_length=1)] = "item"
     rating: str | None = None
     timestamp: str | None = None
-    time_format: str | None = None
+    time_format: str | list[str] | None = None
+    event: str | None = None
+    events: dict[str, Annotated[float, Field(gt=0)]] | None = None
     threshold: float | None = None
     binary: bool = True
     min_user_items: Annotated[int, Field(ge=1)] = 1
@@ -67,7 +76,7 @@ class Interactions:
     users: str | None = None
     keep_split: bool = True
 
-    @field_validator("user", "item", "rating", "timestamp", mode="before")
+    @field_validator("user", "item", "rating", "timestamp", "event", mode="before")
     @classmethod
     def _read_place(cls, column: Any) -> Any:
         """Makes a name of a number: a column without one is named by its place."""
@@ -77,19 +86,70 @@ class Interactions:
 
     @field_validator("time_format")
     @classmethod
-    def _check_time_format(cls, form: str | None) -> str | None:
-        if form is not None and form not in (DAY_FIRST, MONTH_FIRST) and "%" not in form:
+    def _check_time_format(cls, form: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(form, list):
+            unfit = [one for one in form if "%" not in one]
+            if unfit or not form:
+                raise ValueError(
+                    f"{one_line(form, 80)} are no forms of times; allowed: formats such as "
+                    "['%m/%d/%Y %H:%M', '%m/%d/%Y']"
+                )
+        elif form is not None and form not in (DAY_FIRST, MONTH_FIRST) and "%" not in form:
             raise ValueError(
                 f"{form!r} is no form of times; allowed: {DAY_FIRST}, {MONTH_FIRST}, or a format "
                 "such as '%m/%d/%Y'"
             )
         return form
 
+    @model_validator(mode="after")
+    def _check_events(self) -> "Interactions":
+        """Refuses keys of events that contradict others."""
+        if self.event is not None and self.events is None:
+            raise ValueError(
+                f"event={self.event!r} names the column of kinds of events, and events none that "
+                "count; allowed: such as events = { view = 1, purchase = 5 }"
+            )
+        if self.events is not None and not self.events:
+            raise ValueError("events names no kind; allowed: such as { view = 1, purchase = 5 }")
+        if self.events is not None and self.rating is not None:
+            raise ValueError(
+                f"events weighs the interactions, and so does rating={self.rating!r}; allowed: one "
+                "of the two"
+            )
+        return self
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether every kept interaction counts 1."""
+        return self.binary and set((self.events or {}).values()) <= {1.0}
+
     @property
     def columns(self) -> Columns:
         """The columns to read; times only where the split needs them."""
         timed = self.split in TIMED_SPLITS
-        return Columns(self.user, self.item, self.rating, self.timestamp, timed, self.time_format)
+        needed = {}
+        if self.threshold is not None:
+            needed["rating"] = f"data.interactions.threshold={self.threshold:g}"
+        if self.events is not None:
+            needed["event"] = "data.interactions.events"
+        if timed:
+            needed["timestamp"] = f"data.interactions.split={self.split}"
+        time_format: TimeFormat = None
+        if isinstance(self.time_format, str):
+            time_format = self.time_format
+        elif self.time_format is not None:
+            time_format = tuple(self.time_format)
+        return Columns(
+            self.user,
+            self.item,
+            self.rating,
+            self.timestamp,
+            timed,
+            time_format,
+            event=self.event,
+            events=self.events,
+            needed=needed,
+        )
 
 
 InteractionsTable = Annotated[Interactions | None, table(Interactions)]

@@ -5,6 +5,7 @@ of which those with a zone count in UTC; and texts of the forms with numbers alo
 `files.dates` knows. If both orders of day and month fit, nobody can know, and the user is asked.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..files.dates import (
     microseconds,
     read_iso,
 )
+from .columns import TimeFormat, formats_of
 
 if TYPE_CHECKING:
     from polars import Series
@@ -27,14 +29,15 @@ KEY = "data.interactions.time_format"
 
 
 def times_as_numbers(
-    column: "Series", name: str, form: str | None = None
+    column: "Series", name: str, form: TimeFormat = None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns numbers as they are; dates, and texts that are dates, become microseconds.
 
     Args:
         column: the times, (n,).
         name: the source as it appears in messages.
-        form: "day-first", "month-first", or a format of `strftime`; None: found from the times.
+        form: "day-first", "month-first", a format of `strftime`, or several of these formats, of
+            which the first that fits a time counts; None: found from the times.
 
     Returns:
         The numbers, and sentences on how they were read.
@@ -46,8 +49,11 @@ def times_as_numbers(
     import polars
 
     _refuse_missing(column, name)
-    if form is not None and "%" in form and column.dtype.is_integer():
+    formats = formats_of(form)
+    if formats and column.dtype.is_integer():
         column = column.cast(polars.String)
+    if column.dtype == polars.String and formats:
+        return _read_by_formats(column, name, formats), ()
     if column.dtype == polars.String:
         return _read_texts(column, name, form)
     if column.dtype.is_numeric():
@@ -82,13 +88,11 @@ def _no_time(name: str, example: object) -> str:
 
 
 def _read_texts(
-    column: "Series", name: str, form: str | None
+    column: "Series", name: str, form: TimeFormat
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Reads times that are written as texts."""
     import polars
 
-    if form is not None and "%" in form:
-        return _read_by_format(column, name, form), ()
     numbers = column.str.strip_chars().cast(polars.Float64, strict=False)
     if numbers.is_finite().all() and not numbers.null_count():
         return numbers.to_numpy(), ()
@@ -99,27 +103,42 @@ def _read_texts(
     return known.to_numpy(), notes
 
 
-def _read_by_format(column: "Series", name: str, form: str) -> np.ndarray:
-    """Reads times by a format such as "%m/%d/%Y"; those with a zone count in UTC."""
+def _read_by_formats(column: "Series", name: str, formats: Sequence[str]) -> np.ndarray:
+    """Reads times by formats such as "%m/%d/%Y"; the first that fits a time counts."""
+    import polars
+
+    times = _read_by_format(column, formats[0])
+    for form in formats[1:]:
+        times = times.fill_null(_read_by_format(column, form))
+    is_other = times.is_null()
+    if is_other.any():
+        example = one_line(repr(column.filter(is_other)[0]), 60)
+        says = repr(formats[0])
+        if len(formats) > 1:
+            says = repr(list(formats))
+        raise DataError(
+            f"{name}: {int(is_other.sum())} timestamps, such as {example}, are not written as "
+            f"{KEY}={says} says"
+        )
+    return times.cast(polars.Int64).to_numpy()
+
+
+def _read_by_format(column: "Series", form: str) -> "Series":
+    """Reads times by one format, null where it does not fit; those with a zone count in UTC."""
     import polars
     from polars.exceptions import PolarsError
 
-    zone = "UTC" if "%z" in form else None
+    zone = None
+    if "%z" in form:
+        zone = "UTC"
     try:
         times = column.str.strip_chars().str.to_datetime(form, strict=False, time_zone=zone)
     except PolarsError as error:
         raise ConfigError(f"{KEY}={form!r} is no format of dates: {one_line(error, 160)}") from None
-    is_other = times.is_null()
-    if is_other.any():
-        example = one_line(repr(column.filter(is_other)[0]), 60)
-        raise DataError(
-            f"{name}: {int(is_other.sum())} timestamps, such as {example}, are not written as "
-            f"{KEY}={form!r} says"
-        )
-    return times.cast(polars.Datetime("us")).cast(polars.Int64).to_numpy()
+    return times.cast(polars.Datetime("us"))
 
 
-def _read_dates(texts: "Series", name: str, form: str | None) -> "tuple[Series, tuple[str, ...]]":
+def _read_dates(texts: "Series", name: str, form: TimeFormat) -> "tuple[Series, tuple[str, ...]]":
     """Reads texts that are dates, each in microseconds since 1970; the notes say in which order."""
     import polars
 
@@ -160,7 +179,11 @@ def _refuse_ambiguous(written_last: "Series", name: str) -> None:
 
 
 def _unfit(
-    texts: "Series", readings: "dict[str, Any]", written_last: "Series", name: str, form: str | None
+    texts: "Series",
+    readings: "dict[str, Any]",
+    written_last: "Series",
+    name: str,
+    form: TimeFormat,
 ) -> str:
     """Words the message for dates that no order fits."""
     unread = texts.filter(readings[DAY_FIRST].is_null() & readings[MONTH_FIRST].is_null())

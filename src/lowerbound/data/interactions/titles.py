@@ -11,9 +11,10 @@ from ..files.dialect import AS_FOUND, TextFormat
 from ..files.texts import is_text, scan_texts
 from .beside import find_ids, is_nested, read_beside, refuse_no_table
 from .columns import ITEMS, find_usual
+from .forms import guarded
 from .history import OWN_COLUMNS
 from .ids import positions, unify
-from .logs import find_log_dialect, guarded
+from .logs import find_log_dialect
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

@@ -23,8 +23,9 @@ from ..files.tables import cells_of_frame, cells_of_text
 from ..files.texts import find_dialect, scan_texts
 from .beside import find_ids, is_nested, read_beside, refuse_no_table
 from .columns import USERS
+from .forms import guarded
 from .ids import encode, positions
-from .logs import RawLog, guarded
+from .logs import RawLog
 from .spec import Interactions
 
 if TYPE_CHECKING:

@@ -117,11 +117,13 @@ HELD_FILMS: FilePatterns = (
 )
 """A folder holds a MovieLens set by these files, the formats of `movielens.FORMATS`."""
 
-LOG_ENDINGS = r"\.((csv|tsv|txt|dat|data|tab)(\.gz)?|parquet|npz|jsonl|ndjson)"
-"""Files of interactions have these endings, those of `logs.ENDINGS`."""
+LOG_ENDINGS = (
+    r"\.((csv|tsv|txt|dat|data|tab|jsonl|ndjson|json)(\.gz|\.zst)?|parquet|feather|arrow|ipc|npz)"
+)
+"""Files of interactions have these endings, those of `forms.ENDINGS`."""
 
 HELD_PARTS: FilePatterns = ((rf"(?i:train(ing)?{LOG_ENDINGS})", rf"(?i:test(ing)?{LOG_ENDINGS})"),)
-"""A folder holds a set with its own parts by these files, as `logs.parts_of` finds them."""
+"""A folder holds a set with its own parts by these files, as `folders.parts_of` finds them."""
 
 
 def _mnist_files(
@@ -283,7 +285,16 @@ def find_path(source: str) -> Path:
 
 
 def short_name(source: str) -> str:
-    """Shortens a source to a word: the name of a set, or of a file without its suffix."""
+    """Shortens a source to a word: the name of a set, or of a file without its suffix; of a pattern
+    that of the folder in which all its files lie.
+    """
+    from ..interactions.folders import WILD, matches
+
     if source in NAMED:
         return source
-    return expand_home(source).stem
+    path = expand_home(source)
+    if not matches(source):
+        return path.stem
+    while any(character in str(path) for character in WILD):
+        path = path.parent
+    return path.name or path.resolve().name

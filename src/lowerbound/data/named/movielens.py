@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ...errors import DataError
 from ..files.limits import refuse_packed
 from ..files.texts import find_dialect
-from ..interactions.logs import RawLog, guarded
+from ..interactions.forms import guarded
+from ..interactions.logs import RawLog
 from ..interactions.titles import read_titles
 
 if TYPE_CHECKING:

@@ -155,7 +155,7 @@ class Reference:
         self.graph = graph
         self.recommender: Recommender | None = None
         if isinstance(graph, Recommend):
-            self.recommender = Recommender(run)
+            self.recommender = Recommender(run, nothing_known="nothing")
 
     def difference(self, inputs: Arrays, answers: Arrays) -> float:
         """Returns the largest difference between the outputs of a file and those of the run."""

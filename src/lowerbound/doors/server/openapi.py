@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from ...data import Schema
+from ...recommend.expressions import LONGEST
 from .inputs import MOST_EXAMPLES
 from .problems import ProblemDetails
 from .routes.codes import MOST_CODE
+from .routes.recommend import MOST_BOOSTS, MOST_ITEMS, MOST_NATS
 from .routes.tensors import DECODER, MOST_NUMBER, Model, is_of_tensors
 from .served import Served, Shelf
 
@@ -217,8 +219,12 @@ def body_of(served: Served, path: str) -> Json | None:
         }
         return an_object(body, "rows")
     if path == "/recommend":
-        body = {"history": history_of(served), "explain": {"type": "boolean"}}
-        return _limits_with(served, body | {"given": given})
+        more = {"explain": {"type": "boolean"}, "given": given}
+        by_history = _limits_with(served, {"history": history_of(served)} | more)
+        if not served.has_data:
+            return by_history
+        user = {"type": ["string", "integer"]}
+        return {"anyOf": [by_history, _limits_with(served, {"user": user} | more)]}
     if path == "/similar":
         rows = {"type": "integer"}
         to = {"anyOf": [*forms_of(served), rows]}
@@ -241,8 +247,37 @@ def _limits_with(served: Served, properties: Json) -> Json:
         "allow": {"anyOf": [some, {"type": "null"}]},
         "deny": items,
         "exclude_seen": {"type": "boolean"},
+        "where": {"anyOf": [_condition(), {"type": "null"}]},
+        "boost": a_list({"anyOf": _boosts(some)}, 0, MOST_BOOSTS),
+        "less_popular": {"type": "number", "minimum": 0, "maximum": 100},
+        "at_most": {"anyOf": [_at_most(served), {"type": "null"}]},
+        "diversity": {"type": "number", "minimum": 0, "maximum": 1},
     }
     return an_object(properties | limits, next(iter(properties)))
+
+
+def _condition() -> Json:
+    """Describes a condition on the columns of items."""
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": LONGEST,
+        "description": "As SQL has it behind WHERE, such as: year > 1990 AND genres LIKE '%War%'",
+    }
+
+
+def _boosts(items: Json) -> list[Json]:
+    """Describes the forms of a boost, of some items or by a condition."""
+    nats = {"type": "number", "minimum": -MOST_NATS, "maximum": MOST_NATS}
+    by_condition = an_object({"where": _condition(), "nats": nats}, "where", "nats")
+    return [by_condition, an_object({"items": items, "nats": nats}, "items", "nats")]
+
+
+def _at_most(served: Served) -> Json:
+    """Describes how many items of each group there may be."""
+    count = {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS}
+    columns = {"enum": served.recommender.table.columns}
+    return an_object({"n": count, "per": columns}, "n", "per")
 
 
 def forms_of(served: Served) -> list[Json]:
@@ -301,9 +336,10 @@ def _weights() -> Json:
 
 
 def history_of(served: Served) -> Json:
-    """Describes a history of one item or more."""
-    weights = _weights() | {"minProperties": 1, "maxProperties": 10_000}
-    return {"anyOf": [a_list(item_of(served), 1, 10_000), weights]}
+    """Describes a history of one item or more; it may be empty where that gives popular items."""
+    least = int(not served.recommender.knows_popular)
+    weights = _weights() | {"minProperties": least, "maxProperties": 10_000}
+    return {"anyOf": [a_list(item_of(served), least, 10_000), weights]}
 
 
 def _decode_body(served: Served, given: Json) -> Json:

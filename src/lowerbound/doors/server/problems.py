@@ -12,11 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ...errors import (
+    ConditionError,
     LowerboundError,
     NothingAllowedError,
     NothingLeftError,
     RunError,
     UnknownItemError,
+    UnknownUserError,
     one_line,
 )
 from ...specs.wording import wording
@@ -81,9 +83,9 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def status_of(error: LowerboundError) -> int:
     """Returns the status that tells whose fault an error is, the request's or the run's."""
-    if isinstance(error, UnknownItemError):
+    if isinstance(error, UnknownItemError | UnknownUserError):
         return 404
-    if isinstance(error, NothingLeftError | NothingAllowedError):
+    if isinstance(error, NothingLeftError | NothingAllowedError | ConditionError):
         return 409
     if isinstance(error, RunError) or error.exit_code != 2:
         return 500

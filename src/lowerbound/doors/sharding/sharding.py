@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data import Interactions
+from ...data.interactions.logs import Writing
 from ...data.interactions.scatter import Scattered, Scattering
 from ...data.opening import open_log
 from ...errors import ConfigError, DataError, RunError
@@ -65,7 +66,8 @@ class Sharded:
     def describe(self) -> dict[str, Any]:
         """Returns what was made, as the command prints it as JSON."""
         counts = {}
-        for name in ("users", "examples", "rows", "users_without", "anomalous"):
+        counted = ("users", "examples", "rows", "users_without", "users_popular", "anomalous")
+        for name in counted:
             if any(name in each for each in self.found):
                 counts[name] = self.total(name)
         return {
@@ -210,13 +212,14 @@ def _scatter(job: Job, run: Run) -> Scattered:
         raise ConfigError("shards of users are of a run on interactions")
     data = run.recipe.data
     how = data.interactions or Interactions()
-    source = open_log(job.source, data.text_format(), run.items)
-    columns = replace(how.columns, timed=False, of_run=True)
+    written = Writing(data.text_format(), data.wanted().columns, is_other=True)
+    source = open_log(job.source, written, run.items)
+    columns = how.columns.for_run(other=True)
     shutil.rmtree(job.log, ignore_errors=True)
     with writing(job.log), tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=job.log.parent) as at:
         folder = Path(at) / job.log.name
         folder.mkdir()
-        scattering = Scattering(source, columns, how.threshold, how.binary, folder, job.shards)
+        scattering = Scattering(source, columns, how.threshold, how.is_binary, folder, job.shards)
         found = scattering.run(run.items, Pulse(f"{job.source} is scattered into shards").rows)
         if job.unknown == "error" and found.unknown_items:
             raise DataError(

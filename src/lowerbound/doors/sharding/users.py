@@ -28,12 +28,13 @@ def recommend_to_users(job: Job, number: int) -> dict[str, Any]:
     """Writes the lists of the users of a shard, by user, then rank."""
     history = open_shard(job, number)
     recommender = recommender_of(job)
-    counts = {"users": len(history), "rows": 0, "users_without": 0}
+    counts = {"users": len(history), "rows": 0, "users_without": 0, "users_popular": 0}
 
     def frames() -> "Iterator[DataFrame]":
         for lists in recommend_in_blocks(recommender, history, may_know_nobody=True, **job.options):
             counts["rows"] += int(lists.counts.sum())
             counts["users_without"] += int((lists.counts == 0).sum())
+            counts["users_popular"] += lists.count_popular()
             yield _with_user_type(lists.to_frame(), job)
 
     write_frames(job.part(number), frames())

@@ -35,10 +35,10 @@ MODEL = "model"
 COLD = "features alone"
 """The name of the ranking by the features of users alone, as for users without a history."""
 
-NETWORK = "network alone"
+NETWORK = "the network alone"
 """The name of the ranking by the network without the linear method beside it."""
 
-PARTNER = "linear method alone"
+PARTNER = "the linear method alone"
 """The name of the ranking by the linear method beside the network."""
 
 OF_THE_MODEL = (MODEL, COLD, NETWORK)
@@ -204,7 +204,7 @@ def compare(run: Run, data: Dataset, popularity: np.ndarray) -> Compared | None:
         scorers[NETWORK] = run.model.network_scores
         scorers[PARTNER] = run.model.partner.scorer
     notes = []
-    for name, fit in (("EASE", _fit_ease), ("graph filter", _fit_graph_filter)):
+    for name, fit in (("EASE", _fit_ease), ("the graph filter", _fit_graph_filter)):
         scorer, note = fit(train, data.held_out("validation"), headline)
         notes.append(note)
         if scorer is not None:

@@ -5,6 +5,7 @@ import numpy as np
 from ...data import Dataset, History, Items
 from ...evaluation.ranking import BEYOND, Slice, by_activity, by_item_popularity, difference
 from ...recommend import Recommender
+from ...recommend.calibration import kept_calibration
 from ...run import Run
 from ..figures import Bars, amounts, bars, classes, levels
 from ..findings.recommender import (
@@ -343,6 +344,26 @@ def features(run: Run, findings: Findings) -> Section | None:
     return Section("Features of users", (sentence,), tables=tuple(tables))
 
 
+def probabilities(run: Run, findings: Findings) -> Section | None:
+    """Shows how scores as probabilities are met by test users; None of a run that was never asked
+    for probabilities, or whose calibration was not measured.
+    """
+    calibration = kept_calibration(run.folder)
+    if calibration is None or "table" not in calibration.facts:
+        return None
+    rows = []
+    for group in calibration.facts["table"]:
+        probability = format_number(group["probability"], 4)
+        truth = format_number(group["next"], 4)
+        rows.append((f"{group['items']:,}", probability, truth))
+    caption = (
+        "The first items of the lists of test users in groups of equal size, by their probability: "
+        "its mean, and how often such an item was in truth what the user had next."
+    )
+    table = Table(("items", "probability", "in truth"), tuple(rows), caption)
+    return Section("Probabilities", (f"{calibration.sentence}.",), tables=(table,))
+
+
 def neighbours(run: Run, findings: Findings) -> Section | None:
     """Lists the nearest items of the best-known ones; None where cosines say nothing."""
     vectors = findings.vectors
@@ -448,7 +469,7 @@ def glance(run: Run, data: Dataset) -> dict[str, np.ndarray]:
 
 KIND = Kind(
     measure=measure_recommender,
-    parts=(quality, slices, features, neighbours, maps, health),
+    parts=(quality, slices, probabilities, features, neighbours, maps, health),
     panels=("validation", "elbo", "quality", "activity", "rates_1", "items"),
     glance=glance,
 )

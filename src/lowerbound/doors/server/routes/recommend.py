@@ -1,15 +1,17 @@
 """Recommending, and finding items."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ....data import History as DataOfUsers
 from ....errors import one_line
-from ....recommend import ListRequest, Recommendation, Recommender
+from ....recommend import ListRequest, Recommendation, RecommendedItems, Wishes
+from ....recommend.expressions import LONGEST
+from ....recommend.people import take_users
 from ....run.given import refuse_unknown_conditions
 from ..current import Chosen
 from ..inputs import FIRST, MOST_EXAMPLES, WHOLE, Conditions
@@ -32,6 +34,15 @@ MOST_REASONS = 5
 MOST_ITEMS = 1000
 """A list may have so many items."""
 
+MOST_DIVERSE = 100
+"""A list that is made diverse may have so many items."""
+
+MOST_BOOSTS = 20
+"""So many conditions or lists of items are boosted."""
+
+MOST_NATS = 1e4
+"""A boost is at most so large."""
+
 Item = int | float | str
 
 Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=list), FIRST]
@@ -44,23 +55,94 @@ History = (
 )
 
 
+Condition = Annotated[str, Field(min_length=1, max_length=LONGEST)]
+"""A condition on the columns of items, see `recommend.expressions`."""
+
+
+class ConditionBoost(Body):
+    """Nats that are added to the scores of the items of which a condition holds."""
+
+    where: Condition
+    nats: Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)]
+
+
+class ItemsBoost(Body):
+    """Nats that are added to the scores of some items."""
+
+    items: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY), FIRST]
+    nats: Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)]
+
+
+class AtMost(Body):
+    """So many items of each group of a column."""
+
+    n: Annotated[int, Field(ge=1, le=MOST_ITEMS), WHOLE]
+    per: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+Boosts = Annotated[
+    list[ConditionBoost | ItemsBoost], Field(max_length=MOST_BOOSTS, default_factory=list)
+]
+
+
 class Limits(Body):
-    """What may be recommended."""
+    """What may be recommended, and how it is ordered; see `recommend.Wishes`."""
 
     k: Annotated[int, Field(ge=1, le=MOST_ITEMS), WHOLE] = 10
     allow: Annotated[list[Item], Field(min_length=1, max_length=MOST_HISTORY), FIRST] | None = None
     deny: Items
     exclude_seen: bool = True
+    where: Condition | None = None
+    boost: Boosts
+    less_popular: Annotated[float, Field(ge=0, le=100)] = 0.0
+    at_most: AtMost | None = None
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @property
+    def wishes(self) -> Wishes:
+        """What `Recommender` is asked for.
+
+        Raises:
+            Problem: a diverse list is too long.
+        """
+        if self.diversity and self.k > MOST_DIVERSE:
+            raise Problem(409, f"diversity is for lists of up to {MOST_DIVERSE} items")
+        boost: list[tuple[Any, float]] = []
+        for each in self.boost:
+            if isinstance(each, ConditionBoost):
+                boost.append((each.where, each.nats))
+            else:
+                boost.append((each.items, each.nats))
+        wishes = Wishes(
+            exclude_seen=self.exclude_seen,
+            allow=self.allow,
+            deny=self.deny,
+            where=self.where,
+            boost=boost,
+            less_popular=self.less_popular,
+            diversity=self.diversity,
+        )
+        if self.at_most is not None:
+            wishes["at_most"] = self.at_most.n
+            wishes["per"] = self.at_most.per
+        return wishes
 
 
 class RecommendBody(Limits):
-    """The history of a user, as items by id or title, or as weights by item; and, for a run that
-    was fitted with some, what is known of the user.
+    """The history of a user, as items by id or title, or as weights by item, or the id of a user of
+    the run's own data; and, for a run that was fitted with some, what is known of the user.
     """
 
-    history: History
+    history: History | None = None
+    user: Item | None = None
     given: Conditions | None = None
     explain: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "RecommendBody":
+        if (self.history is None) == (self.user is None):
+            raise ValueError("one of history and user is needed")
+        return self
 
 
 class BatchBody(Limits):
@@ -90,10 +172,13 @@ class RecommendedLine(BaseModel):
 
 
 class RecommendAnswer(BaseModel):
-    """A list, the best first, and what the run does not know of the request."""
+    """A list, the best first, and what the run does not know of the request; `popular` where
+    nothing is known of the user, so that these are the most popular items.
+    """
 
     items: list[RecommendedLine]
     unknown: list[Any]
+    popular: bool
 
 
 class BatchAnswer(BaseModel):
@@ -145,33 +230,51 @@ quick: list[BaseRoute] = [Route("/runs/{name}/recommend", recommend_quickly, met
 async def answer_recommend(served: Served, body: RecommendBody) -> Response:
     """Answers one history with its list."""
     recommender = served.recommender
-    request = prepare(recommender, body.history, body, body.given or None)
+    history: Any = body.history
+    if body.user is not None:
+        history = await served.work(lambda: _history_of(served, body.user))
+
+    def read() -> ListRequest:
+        return recommender.prepare(history, body.k, given=body.given or None, **body.wishes)
+
+    if _looks_at_all_items(body):
+        request = await served.look_up(read)
+    else:
+        request = read()
     if body.explain and len(request.columns) > MOST_EXPLAINED:
         raise Problem(409, f"a history of {MOST_EXPLAINED} items at most is explained")
     found = await served.batcher(request)
     if not found:
         raise Problem(409, "nothing is left to recommend: the history holds every item")
     lines = [_line(recommendation) for recommendation in found]
-    if body.explain:
+    if body.explain and not found.popular:
         columns = recommender.catalogue.columns(line["item"] for line in lines)
         reasons = await served.work(lambda: recommender.reasons(request, columns, MOST_REASONS))
         for line, because in zip(lines, reasons, strict=True):
             line["because"] = [reason._asdict() for reason in because]
-    return Answer({"items": lines, "unknown": found.unknown})
+    return Answer(_told(lines, found))
 
 
-def prepare(
-    recommender: Recommender, history: Any, limits: Limits, given: Conditions | None = None
-) -> ListRequest:
-    """Reads one request; see `Recommender.prepare` for the errors."""
-    return recommender.prepare(
-        history,
-        limits.k,
-        given=given,
-        exclude_seen=limits.exclude_seen,
-        allow=limits.allow,
-        deny=limits.deny,
-    )
+def _history_of(served: Served, user: Any) -> Any:
+    """Looks up all that is known of a user of the run's own data.
+
+    Raises:
+        UnknownUserError: there is no such user.
+        Problem: the data are not there.
+    """
+    whole = served.data.whole
+    assert isinstance(whole, DataOfUsers)
+    return take_users([user], whole, "this run", suggests=False)
+
+
+def _looks_at_all_items(limits: Limits) -> bool:
+    """Says whether to read a request takes so long that others must not wait for it."""
+    return limits.where is not None or bool(limits.boost) or limits.at_most is not None
+
+
+def _told(lines: list[dict[str, Any]], found: RecommendedItems) -> dict[str, Any]:
+    """Returns what is told of a list."""
+    return {"items": lines, "unknown": found.unknown, "popular": found.popular}
 
 
 def _line(recommendation: Recommendation) -> dict[str, Any]:
@@ -184,28 +287,36 @@ def _line(recommendation: Recommendation) -> dict[str, Any]:
 async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
     """Recommends to several users what each alone is recommended."""
     recommender = served.recommender
-    requests: list[ListRequest] = []
-    lists: list[dict[str, Any]] = []
-    positions = []
     columns_given = served.run.schema.given
     refuse_unknown_conditions(body.given or {}, columns_given)
-    if not columns_given and not all(body.histories):
+    if not (columns_given or recommender.knows_popular or all(body.histories)):
         raise Problem(422, "histories: one is empty, and nothing else is known of users here")
     given = _given_to_each(body.given or {}, len(body.histories))
-    for position, history in enumerate(body.histories):
-        lists.append({"items": [], "unknown": _names_of(history)})
-        columns = map(recommender.catalogue.find, history)
-        is_known = any(column is not None for column in columns)
-        if is_known or any(value is not None for value in given[position].values()):
-            requests.append(prepare(recommender, history, body, given[position]))
-            positions.append(position)
 
-    def work() -> None:
-        for position, found in zip(positions, recommender.answer(requests), strict=True):
-            lines = [_line(recommendation) for recommendation in found]
-            lists[position] = {"items": lines, "unknown": found.unknown}
+    def read() -> list[ListRequest | None]:
+        requests: list[ListRequest | None] = []
+        for history, known in zip(body.histories, given, strict=True):
+            is_known = any(recommender.catalogue.find(item) is not None for item in history)
+            is_known = is_known or any(value is not None for value in known.values())
+            request = None
+            if is_known or recommender.knows_popular:
+                request = recommender.prepare(history, body.k, given=known or None, **body.wishes)
+            requests.append(request)
+        return requests
 
-    await served.work(work)
+    requests = await served.look_up(read)
+
+    def work() -> list[RecommendedItems]:
+        return recommender.answer([request for request in requests if request is not None])
+
+    found = iter(await served.work(work))
+    lists: list[dict[str, Any]] = []
+    for history, request in zip(body.histories, requests, strict=True):
+        if request is None:
+            lists.append({"items": [], "unknown": list(history), "popular": False})
+            continue
+        answer = next(found)
+        lists.append(_told([_line(recommendation) for recommendation in answer], answer))
     return Answer({"lists": lists})
 
 
@@ -231,11 +342,6 @@ def _given_to_each(given: Conditions, count: int) -> list[Conditions]:
                 of_one[name] = values[position]
         of_each.append(of_one)
     return of_each
-
-
-def _names_of(history: Iterable[Any]) -> list[Any]:
-    """Lists the items of a history."""
-    return list(history)
 
 
 @router.get("/items", response_model=ItemsAnswer)
