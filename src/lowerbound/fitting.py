@@ -30,7 +30,6 @@ from .distributed.processes import Processes
 from .distributed.supervision import launched
 from .errors import ConfigError, DataError, Interrupted, RunError, one_line
 from .evaluation.batches import evaluating, placed
-from .hub import is_address
 from .model import VAE, as_batch, factors
 from .recipe import Recipe
 from .recipe import load as load_recipe
@@ -39,7 +38,7 @@ from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, open_as_fitted, unchanged
 from .run.contents import PARTNER, figures_of_split, read_partner, read_schema, read_table
 from .run.given import write_conditions
-from .run.starting import start_at_run
+from .run.starting import found_from_anywhere, start_at_run
 from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
@@ -264,8 +263,8 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
         paths["data.source"] = absolute_pattern(source)
     how = complete.data.interactions
     start = complete.training.start_from
-    if start is not None and not is_address(start):
-        paths["training.start_from"] = str(expand_home(start).resolve())
+    if start is not None:
+        paths["training.start_from"] = found_from_anywhere(start)
     if how is not None and how.users is not None:  # the run reads it again
         paths["data.interactions.users"] = str(expand_home(how.users).resolve())
     return complete.replace(paths)

@@ -15,11 +15,20 @@ from torch import Tensor
 from ..data import Dataset, Items, Schema
 from ..data.interactions.ids import positions
 from ..errors import RunError, one_line
+from ..hub import is_address
 from ..model import VAE
 from ..recipe import Recipe
+from ..system.files import expand_home
 from ..system.weights import load_weights
 from .contents import build
 from .run import load
+
+
+def found_from_anywhere(run: str) -> str:
+    """Returns the folder of a run as an absolute path; an address on a hub stays as it is."""
+    if is_address(run):
+        return run
+    return str(expand_home(run).resolve())
 
 
 def start_at_run(model: VAE, plan: Recipe, dataset: Dataset, folder: str | Path) -> str:
