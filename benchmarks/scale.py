@@ -282,24 +282,26 @@ def main() -> None:
     if path.exists():
         kept = json.loads(path.read_text(encoding="utf-8"))
         results = {part: kept[part] for part in PARTS if part in kept}
-    if "rank" in options.parts:
-        sizes = [(20_000, 4000), (60_000, 4000), (200_000, 2000)]
-        results["rank"] = [apart("rank", options, items=i, users=u) for i, u in sizes]
-    if "scatter" in options.parts:
-        results["scatter"] = []
-        for users in (100_000, 400_000, 1_000_000):
-            asked = {"users": users, "items": 200_000, "each": 20, "shards": 16}
-            results["scatter"].append(apart("scatter", options, **asked))
-    if "whole" in options.parts:
-        results["whole"] = whole(options, folder)
-        print(json.dumps(results["whole"]), file=sys.stderr, flush=True)
-    if "index" in options.parts:
-        sizes = (20_000, 200_000)
-        results["index"] = [apart("index", options, items=size, users=500) for size in sizes]
+    for part in options.parts:
+        results[part] = measured(part, options, folder)
+        write("scale", results, options)
+
+
+def measured(part: str, options: argparse.Namespace, folder: Path) -> Any:
+    """Measures one part."""
+    if part == "whole":
+        return whole(options, folder)
+    cases: list[dict[str, Any]] = []
+    if part == "rank":
+        cases = [{"items": items, "users": 4000} for items in (20_000, 60_000, 200_000)]
+    elif part == "scatter":
+        sizes = (100_000, 400_000, 1_000_000)
+        cases = [{"users": users, "items": 200_000, "each": 20, "shards": 16} for users in sizes]
+    elif part == "index":
+        cases = [{"items": items, "users": 500} for items in (20_000, 200_000)]
         if (folder / "run").exists():
-            asked = {"items": 0, "users": 500, "run": str(folder / "run")}
-            results["index"].append(apart("index", options, **asked))
-    write("scale", results, options)
+            cases.append({"items": 0, "users": 500, "run": str(folder / "run")})
+    return [apart(part, options, **case) for case in cases]
 
 
 def _options() -> argparse.Namespace:

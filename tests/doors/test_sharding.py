@@ -144,8 +144,9 @@ def test_blocks_are_the_lists_of_all(loaded, tmp_path):
         (None, 2),
         (Interactions(threshold=3.0), 2),
         (Interactions(rating="rating", binary=False), None),
+        (Interactions(event="rating", events={"1": 1.0, "4": 3.0, "5": 9.0}), None),
     ],
-    ids=["binary", "threshold", "weights"],
+    ids=["binary", "threshold", "weights", "events"],
 )
 def test_shards_hold_the_lists_of_one_process(loaded, tmp_path, monkeypatch, how, levels, ending):
     monkeypatch.setattr(batches, "ROWS_AT_ONCE", 700)

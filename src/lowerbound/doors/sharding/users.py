@@ -133,15 +133,22 @@ def _look_at(path: Path, run: Run) -> tuple[np.ndarray, bool]:
 
 
 def _reading_shards(run: Run) -> Run:
-    """Returns the run, which reads logs whose columns have the names of shards, and nothing of
-    users beside their items.
+    """Returns the run, which reads logs whose columns have the names of shards, whose events are
+    weighed, and nothing of users beside their items.
     """
-    names: dict[str, Any] = {"data.interactions.user": "user", "data.interactions.item": "item"}
-    how = run.recipe.data.interactions
-    if how is not None and how.rating is not None:
-        names["data.interactions.rating"] = "rating"
+    how = run.recipe.data.interactions or Interactions()
+    settings: dict[str, Any] = {
+        "data.columns": None,
+        "data.interactions.user": "user",
+        "data.interactions.item": "item",
+        "data.interactions.event": None,
+        "data.interactions.events": None,
+        "data.interactions.binary": how.is_binary,
+    }
+    if how.rating is not None or how.events is not None:
+        settings["data.interactions.rating"] = "rating"
     reading = copy(run)
-    reading.recipe = run.recipe.replace(names)
+    reading.recipe = run.recipe.replace(settings)
     reading.schema = replace(run.schema, given=())
     return reading
 
