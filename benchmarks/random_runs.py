@@ -80,7 +80,8 @@ def schema_of(name, plan):
     """The schema of such data as a recipe is for."""
     if name == "digits":
         return Schema((1, 8, 8), "image", 17, 0, 1)
-    if plan.data.interactions is not None:
+    is_log = plan.data.source == "synthetic-interactions" or plan.data.interactions is not None
+    if is_log:
         return Schema((ITEMS,), "interactions", 2, 0, 1)
     if name == "table":
         names = tuple(column.name for column in COLUMNS)

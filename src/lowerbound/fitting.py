@@ -38,6 +38,7 @@ from .report.text import tell_splits
 from .run import FORMAT, Run, build, check, open_as_fitted, unchanged
 from .run.contents import PARTNER, figures_of_split, read_partner, read_schema, read_table
 from .run.given import write_conditions
+from .run.starting import found_from_anywhere, start_at_run
 from .specs.user_code import allowing_code
 from .system import lock
 from .system.console import print_line
@@ -261,6 +262,9 @@ def complete_recipe(recipe: str | Path | Recipe, name: str, replaced: Mapping[st
     elif matches(source):
         paths["data.source"] = absolute_pattern(source)
     how = complete.data.interactions
+    start = complete.training.start_from
+    if start is not None:
+        paths["training.start_from"] = found_from_anywhere(start)
     if how is not None and how.users is not None:  # the run reads it again
         paths["data.interactions.users"] = str(expand_home(how.users).resolve())
     return complete.replace(paths)
@@ -657,6 +661,10 @@ def open_session(
     if recipe.training.sampled_items is not None:
         sample_items(model, dataset, recipe.training.sampled_items)
     shows_progress = progress and fabric.is_global_zero
+    if recipe.training.start_from is not None and not is_resumed:
+        note = start_at_run(model, recipe, dataset, recipe.training.start_from)
+        if shows_progress:
+            print_line(note)
     return Session(recipe, fabric, folder, is_resumed, dataset, caveat, model, shows_progress, held)
 
 
@@ -827,7 +835,8 @@ def _epoch_text(row: Mapping[str, float], monitor: str) -> str:
     shown_splits = set()
     for column, name in FIGURES_OF_EPOCH.items():
         split, _, _ = column.partition("_")
-        if column in row and split not in shown_splits:
+        # An autoencoder has no bound: its own is minus infinity.
+        if row.get(column, -math.inf) != -math.inf and split not in shown_splits:
             shown_splits.add(split)
             parts.append(f"{name} {row[column]:.2f}")
     chosen = row.get(f"validation_{monitor}")

@@ -135,6 +135,9 @@ class Training:
             and what is validated and measured stays exact. None takes all items.
         steps: largest number of optimiser steps. There are then as many epochs as they suffice for,
             at least one and at most `epochs`. None: `epochs` alone decides.
+        start_from: the folder of a run with the same model, whose weights the fit starts from, such
+            as the run of the log as it was last week. The rows of items are matched by their ids;
+            new items start at the mean. None: the weights are drawn by the seed.
     """
 
     epochs: PositiveInt = 30
@@ -169,6 +172,7 @@ class Training:
     seed: int = Field(default=0, ge=0, lt=2**63)
     sampled_items: PositiveInt | Literal["batch"] | None = None
     steps: PositiveInt | None = None
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         if self.sampled_items is not None and self.compile in (True, "graphs"):
@@ -280,7 +284,12 @@ BlendTable = Annotated[Blend | None, table(Blend)]
 
 @checked
 class Recipe:
-    """A description of all that decides a fit."""
+    """A description of all that decides a fit.
+
+    Args:
+        blend: of a recommender, the linear methods that may stand beside the network; None is the
+            network alone.
+    """
 
     data: Annotated[Data, table(Data)]
     about: Annotated[About, table(About)] = About()

@@ -20,10 +20,12 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from lowerbound.data import Data, Dataset, Interactions
+from lowerbound.data.describing import describe
 from lowerbound.data.files.arrow import scan_arrow
 from lowerbound.data.files.zstd import most_unpacked
 from lowerbound.data.interactions.dataset import described
 from lowerbound.data.interactions.folders import LogFile, list_files
+from lowerbound.data.interactions.origin import find_files
 from lowerbound.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -387,6 +389,15 @@ def test_partitions_without_a_value_and_with_marks(tmp_path: Path) -> None:
     assert data.facts["missing_ids"] == 1
 
 
+def test_a_time_in_a_file_is_surer_than_the_day_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "date=2024-01-31").mkdir()
+    rows = pl.DataFrame({"user": [1, 1], "item": [7, 8], "event_time": [20, 10]})
+    rows.write_parquet(tmp_path / "date=2024-01-31" / "0.parquet")
+    how = Interactions(split="leave-one-out")
+    data = Data(str(tmp_path), validation=0, test=1, interactions=how).open()
+    assert "times from 'event_time'" in " ".join(data.notes)
+
+
 def test_parts_of_several_files(tmp_path: Path) -> None:
     """As Hugging Face writes them, and folders of pieces."""
     for number, rows in enumerate((frame()[:6], frame()[6:12])):
@@ -408,7 +419,7 @@ def csvs(folder: Path, **files: str) -> Path:
 WRONG_FOLDERS = {
     "two tables": (
         {"movies": "movieId,title\n1,x\n", "ratings": "userId,movieId\n1,1\n"},
-        "HERE holds files of different columns: movies.csv lacks 'userId', which ratings.csv has; allowed: files of one log. Give one file, a pattern such as HERE/*.csv, or name the columns to read by data.columns",
+        "HERE holds files of different columns: movies.csv lacks 'userId', which ratings.csv has; allowed: files of one log. Give one file, such as HERE/ratings.csv, a pattern of paths, or the columns to read by data.columns",
     ),
     "names in one of two": (
         {"a": "user,item\n1,2\n", "b": "1,2\n3,4\n"},
@@ -428,6 +439,19 @@ def test_folders_that_are_no_log(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError) as caught:
         Data(str(folder), interactions=Interactions()).open()
     assert str(caught.value).replace(str(folder), "HERE") == line
+
+
+def test_what_is_no_table_is_described_as_a_log_with_its_problem(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"session": 1, "aid": [1, 2]}\n')
+    found = describe(tmp_path / "x.jsonl")
+    assert "data.interactions.user=session" in (found.problem or "")
+    folder = csvs(tmp_path / "plays", a="1,2\n3,4\n", b="5,6\n7,8\n")
+    found = describe(folder)
+    assert (found.kind, found.count, found.problem) == ("interactions", 4, None)
+    tables = csvs(tmp_path / "tables", a="x,y\n3,4\n", b="x,y\n7,8\n")
+    assert "from a folder logs of these alone are read" in (describe(tables).problem or "")
+    with pytest.raises(DataError, match="holds files of different columns"):
+        describe(csvs(tmp_path / "two", a="user,item\n3,4\n", b="x,y\n7,8\n"))
 
 
 def test_the_folder_of_a_delta_table_is_refused(tmp_path: Path) -> None:
@@ -732,3 +756,14 @@ def test_a_run_of_a_pattern_is_asked_with_other_names(tmp_path: Path, monkeypatc
     assert pl.read_csv(tmp_path / "recs.csv")["user"].to_list() == ["ann"] * 3 + ["bob"] * 3
     first = recommender.recommend([1, 2], k=3)
     assert [one.item for one in first] == pl.read_csv(tmp_path / "recs.csv")["item"].to_list()[:3]
+
+
+def test_the_files_of_folders_that_a_pattern_names_are_known_again(tmp_path: Path) -> None:
+    """So a run can tell that its log has changed."""
+    for day in (1, 2):
+        (tmp_path / f"date=2024-01-0{day}").mkdir()
+        frame().write_parquet(tmp_path / f"date=2024-01-0{day}" / "0.parquet")
+    source = str(tmp_path / "date=2024-*")
+    read = {str(file.path) for file in list_files(Path(source)).parts[0]}
+    assert len(read) == 2
+    assert read == {str(path) for path in find_files(source).values()} == set(find_files(source))

@@ -248,6 +248,10 @@ def test_codes_of_histories(several, alone):
     found = several.post("/runs/films0/encode", json={"examples": [[100], ["Heat", 101]]}).json()
     expected = alone.codes({0: [100], 1: ["Heat", 101]})
     np.testing.assert_array_equal(np.float32(found["levels"][0]["z"]), expected)
+    wrong = {"examples": [[100]], "given": {"age": 3}}
+    assert several.post("/runs/films0/encode", json=wrong).status_code == 422
+    wrong = {"histories": [["?"]], "given": {"age": None}}
+    assert several.post("/runs/films0/recommend/batch", json=wrong).status_code == 422
     assert several.post("/runs/films0/decode", json={"z": [0] * 6}).status_code == 404
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import lowerbound
 from lowerbound.doors.server.inputs import read_rows
+from lowerbound.doors.server.scoring import describe_odd_cells
 
 ROWS = [
     {"age": 30, "job": "nurse", "pay": 1600.5, "member": True},
@@ -151,3 +152,15 @@ def test_examples_that_are_most_alike(several, people_run, digits_run):
     for to, status in ((10**6, 404), ("/etc/passwd", 422), (1.5, 422), ({"a": 1}, 422)):
         answer = several.post("/runs/people/similar", json={"to": to})
         assert answer.status_code == status, answer.text
+
+
+def test_odd_cells_of_many_rows_are_described_once_each(several, monkeypatch):
+    told = []
+
+    def describe(odd, row):
+        told.append(row)
+        return describe_odd_cells(odd, row)
+
+    monkeypatch.setattr("lowerbound.doors.server.scoring.describe_odd_cells", describe)
+    several.post("/runs/people/reconstruct", json={"examples": [{}] * 9})
+    assert told == list(range(9))

@@ -20,7 +20,7 @@ from polars.testing import assert_frame_equal
 import lowerbound
 from lowerbound.columns import ColumnSchema, fit_columns
 from lowerbound.data import Data, Interactions, Items, Schema
-from lowerbound.data.interactions import scatter
+from lowerbound.data.interactions import batches, scatter
 from lowerbound.doors.sharding import (
     encode_in_shards,
     engines,
@@ -149,7 +149,7 @@ def test_blocks_are_the_lists_of_all(loaded, tmp_path):
     ids=["binary", "threshold", "weights", "events"],
 )
 def test_shards_hold_the_lists_of_one_process(loaded, tmp_path, monkeypatch, how, levels, ending):
-    monkeypatch.setattr(scatter, "ROWS_AT_ONCE", 700)
+    monkeypatch.setattr(batches, "ROWS_AT_ONCE", 700)
     monkeypatch.setattr(scatter, "ROWS_HELD", 1500)
     run = loaded(made(how, levels))
     path = write(log_of(), tmp_path / f"log{ending}")

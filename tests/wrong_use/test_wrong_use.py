@@ -289,7 +289,7 @@ WRONG = [
     (
         "an unknown option",
         "fit plain.toml --sede 3",
-        "unknown option '--sede'; did you mean '--seed'? Allowed: --data, --out, --set, --seed, --devices, --resume, --allow-code, --json, --help; see lowerbound fit --help",
+        "unknown option '--sede'; did you mean '--seed'? Allowed: --data, --out, --set, --seed, --devices, --from, --resume, --allow-code, --json, --help; see lowerbound fit --help",
     ),
     ("no recipe", "fit", "missing argument 'RECIPE'; see lowerbound fit --help"),
     (

@@ -28,6 +28,14 @@ def fit(
     devices: Annotated[
         int | None, typer.Option(help="Number of processes, each with its device.")
     ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of this run, as a refit to a log that has grown.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run.")
     ] = False,
@@ -40,11 +48,14 @@ def fit(
     from ..data import described
     from ..report.text import HIDDEN_IN_TRAINING, tell_splits
 
+    replaced = recipes.settings(settings or [])
+    if start_from is not None:
+        replaced["training.start_from"] = str(start_from)
     run = fitting.fit(
         recipe,
         data=data,
         out=out,
-        settings=recipes.settings(settings or []),
+        settings=replaced,
         seed=seed,
         devices=devices,
         resume=resume,

@@ -65,6 +65,13 @@ def recommend(
         Path | None,
         typer.Option(metavar="FILE", help="Many users: rows of user and item, none for each."),
     ] = None,
+    new_items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Items the run lacks, ranked by what a table like that of its items says of them.",
+        ),
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -150,6 +157,7 @@ def recommend(
         "--allow-file": allow_file,
         "--deny-file": deny_file,
         "--features": features,
+        "--new-items": new_items,
         "--half-life": half_life,
     }
     of_lists = {
@@ -210,6 +218,8 @@ def recommend(
 
     fitted = load(run, allow_code=allow_code).with_users(features)
     recommender = Recommender(fitted, unknown)
+    if new_items is not None:
+        recommender = recommender.with_items(read_new_items(new_items, fitted))
     question = Question(
         recommender, history, user, data, k, conditions, wishes, explain, half_life, probabilities
     )
@@ -224,7 +234,20 @@ def recommend(
         result, lines = question.tell_similar_users()
     else:
         result, lines = question.tell_lists()
+    if recommender.new is not None:
+        result["new_items"] = len(recommender.new)
+        lines.append(recommender.new.describe())
     show(result, lines, json)
+
+
+def read_new_items(path: Path, run: Any) -> Any:
+    """Reads a table of items as that of a run is read."""
+    from ..data import Interactions
+    from ..data.interactions.titles import read_titles
+    from ..system.files import expand_home
+
+    how = run.recipe.data.interactions or Interactions()
+    return read_titles(expand_home(path), how.item, key="--new-items")
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,7 +396,7 @@ class Question:
             history = self.recommender.histories_of(self.user, self.data, half_life=self.half_life)
             written = self._write(history, out)
             return written.describe() | {"unknown": list(written.unknown)}, self._lines_of(written)
-        data = self.recommender.run.other_data(users)
+        data = self.recommender.other_data(users)
         unknown_items = data.facts.get("unknown_items", 0)
         told = f"{unknown_items:,} items of {users} are not known to the run"
         if unknown_items and self.recommender.refuses_unknown:
@@ -471,7 +494,7 @@ def refuse_beyond_shards(in_shards: bool, of_files: dict[str, Any]) -> None:
     Raises:
         ConfigError: says which option it is.
     """
-    for option in ("--allow-file", "--deny-file", "--half-life"):
+    for option in ("--allow-file", "--deny-file", "--half-life", "--new-items"):
         if in_shards and of_files[option] is not None:
             raise ConfigError(f"{option} does not go with --engine and --shards; leave these out")
 

@@ -11,11 +11,11 @@ from ..system.files import expand_home
 from .files.description import Description
 from .files.folders import has_pictures
 from .files.sizes import AUTO
-from .files.sources import AS_IT_IS, Wanted, describe_raw, find_reader, reason
+from .files.sources import AS_IT_IS, Wanted, all_readers, describe_raw, find_reader, reason
 from .files.tables import Table, describe_frame
 from .interactions.columns import Columns
 from .interactions.description import TIMED, describe_log
-from .interactions.folders import list_files, matches, parts_of
+from .interactions.folders import holds_pieces, list_files, matches, parts_of
 from .interactions.forms import JSON, find_ending
 from .interactions.logs import Writing
 from .named.entries import NAMED, find_path
@@ -117,7 +117,8 @@ def _describe(source: "DataSource", reading: Reading) -> Description:
         log = None
         if reading.is_log is None:
             log = _describe_if_log(path, reading)
-        if log is not None and not _is_without_header(log):
+        may_be_table = log is not None and _is_without_header(log) and not path.is_dir()
+        if log is not None and not may_be_table:
             return log
         found = find_reader(path).describe(path, reading.wanted)
         if log is not None:
@@ -135,15 +136,20 @@ def _describe_as_log(path: Path, reading: Reading) -> Description:
 
 
 def _describe_folder_if_log(path: Path, reading: Reading) -> Description | None:
-    """Describes a folder as a log if it has the files of one, and no pictures, and else not."""
+    """Describes a folder as a log if it has the files of one, and no pictures, and else not.
+
+    Raises:
+        DataError: its files are of no one log, and of nothing else.
+    """
     try:
-        parts = parts_of(path)
-        if not parts and has_pictures(path):
-            return None
-        parts = list_files(path).parts
-        log = _describe_as_log(path, reading)
+        is_parted = bool(parts_of(path))
     except DataError:
         return None
+    is_other = any(reader.claims(path) and not reader.fallback for reader in all_readers())
+    if not is_parted and (is_other or not holds_pieces(path) or has_pictures(path)):
+        return None
+    parts = list_files(path).parts
+    log = _describe_as_log(path, reading)
     first = parts[0][0].path
     if log.problem is None or not Table().claims(first):
         return log
@@ -171,9 +177,10 @@ def _describe_if_log(path: Path, reading: Reading) -> Description | None:
         # Its reader says what is wrong with it as a table.
         return None
     uses = {column.use for column in found.columns}
-    if found.problem is None and {"user", "item"} <= uses:
-        return found
-    return None
+    is_log = found.problem is None and {"user", "item"} <= uses
+    if is_table and not is_log:
+        return None
+    return found
 
 
 def _is_without_header(found: Description) -> bool:

@@ -58,12 +58,15 @@ class HistoryReader:
         is_binary: the run was fitted to interactions that count 1 each.
         columns: the columns of frames, as the recipe of the run names them.
         refuses_unknown: an item that the run does not know is an error.
+        own_width: of a catalogue with new items, the number of those that the run knows. They stand
+            first, and matrices may be over them alone.
     """
 
     catalogue: Catalogue
     is_binary: bool
     columns: Columns
     refuses_unknown: bool = False
+    own_width: int | None = None
 
     def read(self, histories: Any) -> Histories:
         """Reads the histories.
@@ -74,10 +77,10 @@ class HistoryReader:
         if isinstance(histories, History):
             # One of weights may be given on purpose, such as one that fades.
             is_binary = self.is_binary and histories.levels is not None
-            matrix = check_matrix(histories.matrix, self.catalogue.ids, is_binary)
+            matrix = self._check_matrix(histories.matrix, is_binary)
             return Histories(histories.users, matrix, conditions=histories.conditions)
         if is_matrix(histories):
-            matrix = self._check_matrix(to_sparse(histories))
+            matrix = self._check_matrix(to_sparse(histories), self.is_binary)
             return Histories(np.arange(matrix.shape[0]), matrix)
         if isinstance(histories, Mapping):
             return self._read_mapping(histories)
@@ -155,8 +158,12 @@ class HistoryReader:
             raise DataError(self.catalogue.describe_unknown(unknown[0]))
         return columns, each_once(unknown)
 
-    def _check_matrix(self, matrix: Any) -> "csr_matrix":
-        return check_matrix(matrix, self.catalogue.ids, self.is_binary)
+    def _check_matrix(self, matrix: Any, is_binary: bool) -> "csr_matrix":
+        width = len(self.catalogue.ids)
+        if matrix.shape[1] == self.own_width != width:
+            matrix = matrix.tocsr(copy=True)
+            matrix.resize(matrix.shape[0], width)
+        return check_matrix(matrix, self.catalogue.ids, is_binary)
 
     def _read_mapping(self, histories: Mapping[Any, Any]) -> Histories:
         """Reads a mapping of users to lists of items, or to mappings of items to weights."""
@@ -235,7 +242,9 @@ class HistoryReader:
             rows, columns = np.unique(pairs, axis=1)
             weights = np.ones(len(rows))
         shape = (users, len(self.catalogue.ids))
-        return self._check_matrix(csr_matrix((weights, (rows, columns)), shape=shape))
+        return self._check_matrix(
+            csr_matrix((weights, (rows, columns)), shape=shape), self.is_binary
+        )
 
 
 def _of_one_user(histories: Histories) -> Histories:

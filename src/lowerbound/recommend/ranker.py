@@ -2,6 +2,7 @@
 it matters.
 """
 
+import copy
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..model import VAE
 from ..sparse import SparseRows
 from .bounds import FEW_USERS, FLOAT_SLACK, ItemTable
 from .exact import Trunk, last_layer, on_grid, steady_log
+from .new_items import ItemLayer
 
 
 class Exclusion:
@@ -231,7 +233,8 @@ class ItemRanker:
     def __init__(self, model: VAE) -> None:
         self._trunk = Trunk(model)
         layer = last_layer(model)
-        self._table = ItemTable(layer.weight, layer.bias)
+        self._layer = (layer.weight.detach(), layer.bias.detach())
+        self._table = ItemTable(*self._layer)
         self._partner: Partner | None = model.partner
         self._linear: ItemTable | None = None
         if self._partner is not None and self._partner.scorer.right is not None:
@@ -252,13 +255,45 @@ class ItemRanker:
 
     def queries(self, history: SparseRows, given: Tensor | None) -> Tensor:
         """Returns the vectors of users, see `vectors`, (B, K + 1) float32."""
-        _, h = self._trunk(history, given)
+        _, h = self._encode(history, given)
         h = on_grid(h, h.shape[1]).float()
         return torch.cat([h, torch.ones(len(h), 1)], dim=1)
 
+    @property
+    def exact(self) -> "ItemRanker":
+        """What ranks exactly: itself."""
+        return self
+
+    def with_items(self, layer: ItemLayer) -> "ItemRanker":
+        """Returns a ranker of these items too, which the network does not know: it leaves them out
+        of histories. A linear partner, which has no scores for them, is left out of all.
+        """
+        weight, bias = self._layer
+        wider = copy.copy(self)
+        vectors = torch.from_numpy(layer.vectors).to(weight.dtype)
+        biases = torch.from_numpy(layer.biases).to(bias.dtype)
+        wider._table = ItemTable(torch.cat([weight, vectors]), torch.cat([bias, biases]))
+        wider._partner = None
+        wider._linear = None
+        return wider
+
+    @property
+    def layer(self) -> ItemLayer:
+        """The vectors and the biases of the items that the network knows."""
+        weight, bias = self._layer
+        return ItemLayer(weight.double().cpu().numpy(), bias.double().cpu().numpy())
+
+    def last_inputs(self, history: SparseRows, given: Tensor | None) -> np.ndarray:
+        """Returns the input of the last layer for each user, (B, K) float64."""
+        return self._encode(history, given)[1].numpy()
+
+    def _encode(self, history: SparseRows, given: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Returns the codes and the input of the last layer, by what the network knows."""
+        return self._trunk(history.first_columns(len(self._layer[1])), given)
+
     def codes(self, history: SparseRows, given: Tensor | None) -> Tensor:
         """Returns the posterior means of z1, (B, d) float64."""
-        z, _ = self._trunk(history, given)
+        z, _ = self._encode(history, given)
         return z
 
     def scores(self, history: SparseRows, given: Tensor | None) -> Scores:
@@ -268,7 +303,7 @@ class ItemRanker:
             history: the histories of the users, (B, I).
             given: the codes of their conditions, (B, G), of a model that has some.
         """
-        _, h = self._trunk(history, given)
+        _, h = self._encode(history, given)
         network = _LayerScores(self._table, on_grid(h, h.shape[1]))
         if self._partner is None:
             return network

@@ -25,9 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import History, Interactions
+from ..data import Dataset, History, Interactions, Items
 from ..data.interactions.decay import check_half_life, faded
 from ..data.interactions.logs import Writing
+from ..data.interactions.titles import titled
 from ..data.interactions.users import users_of_frame
 from ..data.memory import DataSource, source_text, to_frame
 from ..data.opening import open_log
@@ -44,6 +45,7 @@ from .histories import Histories, HistoryReader, each_once
 from .items import Catalogue
 from .limits import own_limits, refuse_frames
 from .lists import ListRequest, Reason, Recommendation, Recommendations, RecommendedItems
+from .new_items import ItemRegression, NewItems, join_items, select_new
 from .people import SimilarUser, SimilarUsers, nearest_codes, shared_items, take_users
 from .ranker import Exclusion, best_of_all
 from .rerank import best_spread, likeness
@@ -63,6 +65,10 @@ TILE_BOUNDS = 2**25
 
 ENCODED_AT_ONCE = 8192
 """The codes of so many users are computed at a time."""
+
+
+PROBES = 2000
+"""So many items, each as a whole history, tell how users differ."""
 
 
 ROOM_FOR_ADDING = 8
@@ -128,6 +134,7 @@ class Recommender:
         catalogue: its items by name.
         item_vectors: (I, d) float32, rows of the weight of the decoder's last layer.
         knows_popular: whether a user of whom nothing is known gets the most popular items.
+        new: the items that the run does not know, where there are some (`with_items`); else None.
 
     Raises:
         ConfigError: the run is not on interactions, or an option is none of the two.
@@ -150,18 +157,29 @@ class Recommender:
             allowed = ", ".join(NOTHING_KNOWN)
             raise ConfigError(f"nothing_known must be one of {allowed}, got {nothing_known!r}")
         self.run = run
-        self.catalogue: Catalogue = Catalogue(run.items)
         self._how = run.recipe.data.interactions or Interactions()
-        is_binary = run.schema.levels == 2
-        columns = self._how.columns
-        self._reader = HistoryReader(self.catalogue, is_binary, columns, unknown == "error")
-        self._wishes = WishReader(run.items, self.catalogue, self._reader.find)
+        self.new: NewItems | None = None
+        self._take_items(run.items, unknown == "error")
         self.knows_popular: bool = nothing_known == "popular" and run.items.popularity is not None
         model = run.model
         if next(model.parameters()).device.type != "cpu":
             model = copy.deepcopy(model).cpu()
         with torch.no_grad():
             self._ranker = make_ranker(model, index)
+
+    def _take_items(self, items: Items, refuses_unknown: bool) -> None:
+        """Takes the items that requests may name and lists may hold."""
+        assert self.run.items is not None
+        self._items = items
+        self.catalogue: Catalogue = Catalogue(items)
+        self._reader = HistoryReader(
+            self.catalogue,
+            self.run.schema.levels == 2,
+            self._how.columns,
+            refuses_unknown,
+            len(self.run.items),
+        )
+        self._wishes = WishReader(items, self.catalogue, self._reader.find)
 
     @classmethod
     def load(
@@ -190,7 +208,77 @@ class Recommender:
     @cached_property
     def item_vectors(self) -> np.ndarray:
         """The vectors of the items, (I, d) float32."""
-        return item_vectors(self.run.model)
+        vectors = item_vectors(self.run.model)
+        if self.new is not None:
+            vectors = np.concatenate([vectors, self.new.layer.vectors])
+        return vectors
+
+    def with_items(self, table: Any) -> "Recommender":
+        """Returns a recommender that knows new items too, by what a table says of them.
+
+        Their vectors are predicted from the columns that the run keeps of its own items: titles,
+        genres, and whatever else stood in `data.interactions.items` (see `new_items`). New items
+        are listed and limited as all others are. Histories may hold them: they are not recommended
+        again, and say nothing of the user. A run with a linear partner then ranks by the network
+        alone, and one with an index exactly.
+
+        Args:
+            table: a Polars or pandas frame of items, as the run has been given one; items that the
+                run knows are left out.
+
+        Raises:
+            DataError: it is no such frame, it has no new item, or nothing is known of the items.
+        """
+        frame = to_frame(table)
+        if frame is None:
+            raise DataError(f"new items are a frame with one a row, got {type(table).__name__}")
+        known = self.run.items
+        assert known is not None
+        new = select_new(titled(frame, self._how.item, "the table of new items"), known)
+        regression = self._regression
+        columns = tuple(name for name in regression.features.names if name in new.columns)
+        wider = copy.copy(self)
+        wider.new = NewItems(
+            join_items(known, new), regression.predict(new), columns, regression.ridge.explained
+        )
+        wider._take_items(wider.new.items, self.refuses_unknown)
+        wider._ranker = self._ranker.exact.with_items(wider.new.layer)
+        vars(wider).pop("item_vectors", None)
+        return wider
+
+    @cached_property
+    def _regression(self) -> ItemRegression:
+        """The regression of the vectors of the items on what is known of them.
+
+        Errors are measured by how users differ, and each of the most popular items alone stands for
+        a user: the data of the run need not be there.
+        """
+        items = self.run.items
+        assert items is not None
+        width = len(items)
+        order = np.arange(width)
+        if items.popularity is not None:
+            order = np.argsort(-items.popularity, kind="stable")
+        chosen = torch.from_numpy(np.sort(order[:PROBES]))
+        users = len(chosen)
+        histories = SparseRows(torch.arange(users + 1), chosen, torch.ones(users), width)
+        conditions = None
+        if self.run.schema.given:
+            conditions = np.full((users, len(self.run.schema.given)), np.nan)
+        with torch.inference_mode():
+            inputs = self._ranker.exact.last_inputs(histories, self._codes_of(conditions))
+        return ItemRegression.fit(items, self._ranker.exact.layer, inputs)
+
+    def other_data(self, source: DataSource) -> Dataset:
+        """Opens a source as other data than the run's own, over the items of this recommender, see
+        `Run.other_data`.
+        """
+        if self.new is None:
+            return self.run.other_data(source)
+        wider = copy.copy(self.run)
+        wider.items = self.new.items
+        wider.schema = replace(self.run.schema, shape=(len(wider.items),))
+        return wider.other_data(source)
 
     @property
     def table(self) -> "DataFrame":
@@ -423,7 +511,13 @@ class Recommender:
         Raises:
             DataError: nothing is known of the user, an item is not known, there are too few
                 validation users, or the data of the run are gone.
+            ConfigError: there are new items, for which nothing is calibrated.
         """
+        if self.new is not None:
+            raise ConfigError(
+                "probabilities are calibrated for the items that the run knows: leave the new ones "
+                "out"
+            )
         request = self.prepare(history, 1, given=given, exclude_seen=False)
         if not request.is_known:
             raise self._nothing_known(request.unknown)
@@ -627,11 +721,10 @@ class Recommender:
             source = self.run.held
         if source is None:
             source = self.run.recipe.data.source
-        assert self.run.items is not None
         asked = self.run.recipe.data
         how = Writing(asked.text_format(), asked.wanted().columns, is_other=data is not None)
-        log = open_log(source, how, self.run.items)
-        return faded(history, log, self._how, self.run.items, days)
+        log = open_log(source, how, self._items)
+        return faded(history, log, self._how, self._items, days)
 
     def similar_users(
         self,

@@ -29,6 +29,10 @@ MOST_ADDED = 1e4
 """A boost, and a strength, is at most so large."""
 
 
+MOST_KEPT = 32
+"""For so many expressions a reader keeps which items they hold of."""
+
+
 class Wishes(TypedDict, total=False):
     """What a request may say of the items, beside the history.
 
@@ -121,6 +125,7 @@ class WishReader:
         self._catalogue = catalogue
         self._find = find
         self._known_groups: dict[str, Groups] = {}
+        self._known_holds: dict[str, np.ndarray] = {}
 
     @cached_property
     def table(self) -> "DataFrame":
@@ -180,7 +185,7 @@ class WishReader:
         is_allowed[allowed[allowed >= 0]] = True
         is_allowed[denied[denied >= 0]] = False
         if where is not None:
-            is_allowed &= holds(self.table, where)
+            is_allowed &= self._holds(where, "where")
         if not is_allowed.any():
             cause = ""
             if unknown_allowed:
@@ -193,6 +198,20 @@ class WishReader:
             )
         excluded = np.flatnonzero(~is_allowed)
         return replace(rules, excluded=excluded, unknown=unknown_allowed + unknown_denied)
+
+    def _holds(self, expression: str, option: str) -> np.ndarray:
+        """Finds the items for which an expression is true, (I,) bool, or recalls them: a server is
+        asked the same again and again.
+        """
+        known = None
+        if isinstance(expression, str):
+            known = self._known_holds.get(expression)
+        if known is None:
+            known = holds(self.table, expression, option)
+            if len(self._known_holds) >= MOST_KEPT:
+                self._known_holds.clear()
+            self._known_holds[expression] = known
+        return known
 
     def _added(
         self, boost: Boosts, less_popular: float
@@ -213,7 +232,7 @@ class WishReader:
         for what, nats in pairs:
             amount = _number(nats, "a boost", least=-MOST_ADDED)
             if isinstance(what, str) and not self._catalogue.find_all(what):
-                added += amount * holds(self.table, what, "boost")
+                added += amount * self._holds(what, "boost")
                 continue
             if isinstance(what, str):
                 what = [what]

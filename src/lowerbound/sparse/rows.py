@@ -97,6 +97,17 @@ class SparseRows:
         offsets = torch.zeros_like(self.offsets)
         return SparseRows(offsets, self.columns[nothing], self.values[nothing], self.width)
 
+    def first_columns(self, width: int) -> "SparseRows":
+        """Returns the rows over the first columns alone, (B, width)."""
+        if width == self.width:
+            return self
+        is_kept = self.columns < width
+        kept_before = torch.zeros(len(self.columns) + 1, dtype=torch.int64)
+        kept_before[1:] = is_kept.cumsum(0)
+        return SparseRows(
+            kept_before[self.offsets], self.columns[is_kept], self.values[is_kept], width
+        )
+
     def sums(self) -> Tensor:
         """Returns the sum of each row, (B,)."""
         return self.values.new_zeros(len(self)).index_add(0, self.rows, self.values)

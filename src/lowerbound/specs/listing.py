@@ -28,6 +28,7 @@ BASES = {
     "priors": "Prior",
     "objectives": "Objective",
     "schedules": "Schedule",
+    "baselines.linear": "LinearBaseline",
 }
 """The modules that define parts, each with the base class of all its parts."""
 

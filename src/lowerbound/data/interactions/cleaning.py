@@ -25,12 +25,12 @@ from ..files.dialect import MISSING
 from .columns import Columns
 from .events import weigh_events
 from .forms import guarded
-from .ids import encode
 from .logs import RawLog, join_parts
+from .packing import HALF, Pairs, Rows, count, halves, merge, read_rows, spans
 from .times import times_as_numbers
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Expr, LazyFrame
+    from polars import Expr, LazyFrame
 
 LONGEST_TEXT = 2**10
 """The text of an id or of a time may have this many bytes."""
@@ -46,10 +46,11 @@ class Log:
         name: the source as it appears in messages.
         users: (U,) ids, ascending.
         items: (I,) ids, ascending.
-        user: (n,) int64.
-        item: (n,) int64.
-        weight: (n,) float64.
+        user: (n,) int32.
+        item: (n,) int32.
+        weight: (n,) float32, or None where every interaction counts 1.
         time: (n,), or None where there are no timestamps or nobody asked for them.
+        since: what the times are counted from, in their own unit.
         part: (n,), where the source brings its own parts: 0 train, 1 valid, 2 test. Else None.
         order: (n,) the positions of the interactions in the order in which draws see them; None
             where they see them as they stand.
@@ -62,10 +63,11 @@ class Log:
     items: np.ndarray
     user: np.ndarray
     item: np.ndarray
-    weight: np.ndarray
+    weight: np.ndarray | None = None
     time: np.ndarray | None = None
     part: np.ndarray | None = None
     order: np.ndarray | None = None
+    since: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -75,11 +77,11 @@ class Log:
 
     def count_by_user(self, mask: np.ndarray) -> np.ndarray:
         """Counts the interactions of each user in a mask (n,), (U,) int64."""
-        return np.bincount(self.user[mask], minlength=len(self.users))
+        return count(self.user, len(self.users), mask)
 
     def count_by_item(self, mask: np.ndarray) -> np.ndarray:
         """Counts the interactions of each item in a mask (n,), (I,) int64."""
-        return np.bincount(self.item[mask], minlength=len(self.items))
+        return count(self.item, len(self.items), mask)
 
     def select(self, mask: np.ndarray) -> "Log":
         """Selects the interactions of a mask (n,); all users and items stay."""
@@ -100,11 +102,14 @@ class Log:
         part = self.part
         if part is not None:
             part = part[rows]
+        weight = self.weight
+        if weight is not None:
+            weight = weight[rows]
         return replace(
             self,
             user=self.user[rows],
             item=self.item[rows],
-            weight=self.weight[rows],
+            weight=weight,
             time=time,
             part=part,
             order=None,
@@ -129,11 +134,20 @@ class Log:
                 f"{self.name} holds no interactions that are kept: {describe_counts(self.facts)}"
             )
         kept = self.select(mask)
-        user_positions, user = np.unique(kept.user, return_inverse=True)
-        item_positions, item = np.unique(kept.item, return_inverse=True)
-        users = self.users[user_positions]
-        items = self.items[item_positions]
-        return replace(kept, users=users, items=items, user=user, item=item)
+        has_user = count(kept.user, len(self.users)) > 0
+        has_item = count(kept.item, len(self.items)) > 0
+        return replace(
+            kept,
+            users=self.users[has_user],
+            items=self.items[has_item],
+            user=_renumber(has_user)[kept.user],
+            item=_renumber(has_item)[kept.item],
+        )
+
+
+def _renumber(is_kept: np.ndarray) -> np.ndarray:
+    """Returns for each position its position among those that are kept, (n,) int32."""
+    return np.cumsum(is_kept, dtype=np.int32) - np.int32(1)
 
 
 def describe_counts(facts: dict[str, Any]) -> str:
@@ -219,44 +233,59 @@ def _mark_missing_ids(frame: "LazyFrame", schema: Any) -> "LazyFrame":
     return frame
 
 
-def _note_words(ids: np.ndarray, codes: np.ndarray, plural: str) -> tuple[str, ...]:
-    """Notes how many rows have an id that is a word for a missing value, and is kept as an id.
-
-    Args:
-        ids: the distinct ids, (U,).
-        codes: for each row the position of its id, (n,).
-        plural: what they are ids of.
-    """
-    if ids.dtype != object:
-        return ()
-    words = sorted(set(ids.tolist()) & set(MISSING))
-    if not words:
-        return ()
-    positions = [int(np.flatnonzero(ids == word)[0]) for word in words]
-    rows = int(np.isin(codes, positions).sum())
-    shown = ", ".join(map(repr, words))
-    note = (
-        f"rows of {plural} called {shown}, which count as any other id: {rows:,}; where they are "
-        f"missing ones drop these rows, in a text by data.missing=[{shown}]"
-    )
-    return (note,)
+def _note_words(rows: Rows) -> tuple[str, ...]:
+    """Notes how many rows have an id that is a word for a missing value, and is kept as an id."""
+    notes: tuple[str, ...] = ()
+    for ids, positions_of, plural in (
+        (rows.users, rows.user, "users"),
+        (rows.items, rows.item, "items"),
+    ):
+        words: list[str] = []
+        if ids.dtype == object:
+            words = sorted(set(ids.tolist()) & set(MISSING))
+        if words:
+            places = [int(np.flatnonzero(ids == word)[0]) for word in words]
+            named = int(np.isin(positions_of(), places).sum())
+            shown = ", ".join(map(repr, words))
+            note = (
+                f"rows of {plural} called {shown}, which count as any other id: {named:,}; where "
+                f"they are missing ones drop these rows, in a text by data.missing=[{shown}]"
+            )
+            notes += (note,)
+    return notes
 
 
 def _collect_rows(
-    frame: "LazyFrame", threshold: float | None, name: str, are_events: bool = False
-) -> "tuple[DataFrame, dict[str, int]]":
+    frame: "LazyFrame",
+    threshold: float | None,
+    name: str,
+    *,
+    are_events: bool,
+    needs_rating: bool,
+    needs_part: bool,
+) -> tuple[Rows, dict[str, int]]:
     """Collects the rows with ids and with a rating of at least the threshold, and the counts.
 
     Without ratings every rating is 1. The rating of an event is null where its kind does not count.
 
+    Args:
+        frame: all rows.
+        threshold: see `clean`.
+        name: the source as it appears in messages.
+        are_events: whether the ratings are those of kinds of events.
+        needs_rating: whether the ratings are weights.
+        needs_part: whether the source brings parts.
+
     Raises:
-        DataError: a rating that is kept is negative, or one is missing, NaN or infinite.
+        DataError: a rating that is kept is negative, or one is missing, NaN or infinite, or no row
+            is left.
     """
     import polars
     from polars import col
 
+    schema = frame.collect_schema()
     rating = polars.lit(1.0)
-    if "rating" in frame.collect_schema().names():
+    if "rating" in schema:
         rating = col("rating").cast(polars.Float64)
     rated = frame.with_columns(rating.alias("rating"))
     has_ids = col("user").is_not_null() & col("item").is_not_null()
@@ -274,17 +303,31 @@ def _collect_rows(
     for key, mask in masks.items():
         number = mask.cast(polars.Int64).sum()
         sums.append(number.alias(key))
-    counts = rated.select(sums).collect(engine="streaming").row(0, named=True)
-    if counts["bad"]:
+    found = rated.select(sums + spans(schema)).collect(engine="streaming").row(0, named=True)
+    if found["bad"]:
         raise DataError(
-            f"{name} has {counts['bad']} ratings that are missing, negative, NaN or infinite; "
+            f"{name} has {found['bad']} ratings that are missing, negative, NaN or infinite; "
             "allowed: 0 and above, and below it what data.interactions.threshold drops"
         )
-    kept = rated.filter(present & ~low).collect(engine="streaming")
-    facts = {key: int(counts[key]) for key in ("read", "missing_ids", "below_threshold")}
+    facts = {key: int(found[key]) for key in ("read", "missing_ids", "below_threshold")}
     if are_events:
-        facts["other_events"] = int(counts["other_events"])
-    return kept, facts
+        facts["other_events"] = int(found["other_events"])
+    dropped_rows = sum(facts.values()) - facts["read"]
+    kept_rows = facts["read"] - dropped_rows
+    if not kept_rows:
+        counts = describe_counts(facts) or "it is empty"
+        raise DataError(f"{name} holds no interactions that are kept: {counts}")
+    columns = [col("user"), col("item")]
+    if needs_rating:
+        columns.append(col("rating"))
+    if "time" in schema:
+        columns.append(col("time"))
+    if needs_part:
+        columns.append(col("part"))
+    kept = rated
+    if dropped_rows:
+        kept = rated.filter(present & ~low)
+    return read_rows(kept.select(columns), kept_rows, found), facts
 
 
 def rate_rows(
@@ -335,56 +378,43 @@ def judge_ratings(threshold: float | None) -> "tuple[Expr, Expr]":
     return valid, low
 
 
-def _merge_duplicates(log: Log, keeps_order: bool) -> Log:
-    """Sorts a log by user and item, and merges the rows of each pair by rule 3.
-
-    Args:
-        log: its rows as they come from the source.
-        keeps_order: whether draws see the interactions in the order of the source, each pair at the
-            place of its first row. Else they see them in the order of parts, users and items.
+def _order_of(pairs: Pairs) -> np.ndarray | None:
+    """Returns the order in which draws see the pairs: that of their first rows, or of parts, users
+    and items; None where the last is that in which they stand.
     """
-    parts = log.part
-    if parts is None:
-        parts = np.zeros(len(log), np.uint8)
-    pairs = log.user * len(log.items) + log.item
-    # Rows of one pair ascend by weight, since the rounding of a sum depends on its order.
-    by_pair = np.lexsort((log.weight, parts, pairs))
-    pairs = pairs[by_pair]
-    parts = parts[by_pair]
-    starts = np.flatnonzero(np.r_[True, pairs[1:] != pairs[:-1]])
-    log.facts["duplicates"] = len(log) - len(starts)
-    # Only the rows in the first part that has a pair count.
-    counts = np.diff(np.r_[starts, len(pairs)])
-    counted = parts == np.repeat(parts[starts], counts)
-    with np.errstate(over="ignore"):  # a sum that is infinite is refused with those beyond float32
-        weight = np.add.reduceat(log.weight[by_pair] * counted, starts)
-    time = None
-    if log.time is not None:
-        times = log.time[by_pair]
-        times[~counted] = times.max()
-        time = np.minimum.reduceat(times, starts)
-    part = None
-    if log.part is not None:
-        part = parts[starts]
-    order = None
-    if keeps_order:
-        order = np.argsort(np.minimum.reduceat(by_pair, starts))
-    elif part is not None:
-        order = np.argsort(part, kind="stable")
-    first = by_pair[starts]
-    return replace(
-        log,
-        user=log.user[first],
-        item=log.item[first],
-        weight=weight,
-        time=time,
-        part=part,
-        order=order,
-    )
+    if pairs.first is not None:
+        return np.argsort(pairs.first)
+    if pairs.part is not None:
+        return np.argsort(pairs.part, kind="stable")
+    return None
+
+
+def _read_times(rows: Rows, columns: Columns, name: str) -> tuple[int, tuple[str, ...]]:
+    """Reads the times of rows as numbers, in place of those of the source.
+
+    Whole numbers that lie close together take half of the memory, counted from the earliest.
+
+    Returns:
+        What they are counted from, and sentences on how they were read.
+    """
+    times = rows.times
+    rows.times = None
+    if times is None:
+        return 0, ()
+    read = partial(times_as_numbers, times, name, columns.time_format)
+    time, notes = guarded(name, read)
+    rows.time = time
+    if time.dtype != np.int64 or int(time.max()) - int(time.min()) >= 2**32:
+        return 0, notes
+    since = int(time.min())
+    rows.time = np.empty(len(time), np.uint32)
+    np.subtract(time, since, out=rows.time, casting="unsafe")
+    return since, notes
 
 
 def _float32_weights(log: Log) -> np.ndarray:
     """Returns the weights as the model sees them, (n,) float32. DataError for weights beyond it."""
+    assert log.weight is not None
     largest = float(np.finfo(np.float32).max)
     beyond = int((log.weight > largest).sum())
     if beyond:
@@ -397,7 +427,7 @@ def _float32_weights(log: Log) -> np.ndarray:
 
 def _drop_rare(log: Log, min_user_items: int, min_item_users: int) -> Log:
     """Drops rare items and then rare users, by rule 4."""
-    item_users = np.bincount(log.item, minlength=len(log.items))
+    item_users = count(log.item, len(log.items))
     is_popular = item_users >= min_item_users
     kept = is_popular[log.item]
     is_active = log.count_by_user(kept) >= min_user_items
@@ -438,43 +468,43 @@ def clean(
             "data.interactions.rating"
         )
     guarded(name, lambda: _refuse_long_texts(frame, schema, name))
+    marked = _mark_missing_ids(frame, schema)
+    has_parts = len(source.parts) > 1
     rows, facts = guarded(
-        name, lambda: _collect_rows(_mark_missing_ids(frame, schema), threshold, name, are_events)
+        name,
+        lambda: _collect_rows(
+            marked,
+            threshold,
+            name,
+            are_events=are_events,
+            needs_rating=not binary,
+            needs_part=has_parts,
+        ),
     )
-    if not len(rows):
-        counts = describe_counts(facts) or "it is empty"
-        raise DataError(f"{name} holds no interactions that are kept: {counts}")
-    users, user = guarded(name, lambda: encode(rows["user"]))
-    items, item = guarded(name, lambda: encode(rows["item"]))
-    notes += _note_words(users, user, "users") + _note_words(items, item, "items")
-    time = None
-    if "time" in rows.columns:
-        form = columns.time_format
-        time, how_times = guarded(name, lambda: times_as_numbers(rows["time"], name, form))
-        notes += how_times
-    part = None
-    if len(source.parts) > 1:
-        part = rows["part"].to_numpy()
-    weight = np.ones(len(rows))
-    if not binary:
-        weight = rows["rating"].to_numpy()
+    notes += _note_words(rows)
+    since, how_times = _read_times(rows, columns, name)
+    notes += how_times
+    pairs = merge(rows, source.keeps_order)
+    facts["duplicates"] = pairs.duplicates
     log = Log(
         name,
-        users,
-        items,
-        user,
-        item,
-        weight,
-        time,
-        part,
+        rows.users,
+        rows.items,
+        halves(pairs.keys, HALF),
+        halves(pairs.keys, 0),
+        pairs.weight,
+        pairs.time,
+        pairs.part,
+        _order_of(pairs),
+        since,
         facts=facts,
         notes=source.notes + notes,
     )
-    log = _merge_duplicates(log, source.keeps_order)
-    if binary:
-        log = replace(log, weight=np.ones(len(log)))
-    else:
-        is_zero = _float32_weights(log) == 0
+    del rows, pairs  # the memory is needed
+    if not binary:
+        weights = _float32_weights(log)
+        log = replace(log, weight=weights)
+        is_zero = weights == 0
         if is_zero.any():
             facts["zero_weights"] = int(is_zero.sum())
             log = log.keep(~is_zero)

@@ -191,7 +191,9 @@ def find_usual(names: list[str], usual: tuple[str, ...]) -> list[str]:
     return found
 
 
-def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") -> Found:
+def find_columns(
+    names: list[str], asked: Columns, source: str, hint: str = "", keys: Sequence[str] = ()
+) -> Found:
     """Finds the columns of a log that has a header.
 
     Args:
@@ -199,6 +201,8 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
         asked: what the recipe names.
         source: the source as it appears in messages.
         hint: what the message ends with where the usual names are not found.
+        keys: those of the columns that the names of folders tell. A usual name among the others
+            comes first: a day is less than a time.
 
     Raises:
         DataError: users or items are missing, a column that the recipe names, or one that its
@@ -209,6 +213,7 @@ def find_columns(names: list[str], asked: Columns, source: str, hint: str = "") 
     others: list[str] = []
     for key, name in asked.asked.items():
         candidates = _find_candidates(names, key, name, asked.of_run)
+        candidates.sort(key=lambda candidate: candidate in keys)
         if candidates:
             found[key] = candidates[0]
         elif _may_not_lack(key, name, asked):

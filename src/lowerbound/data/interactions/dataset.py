@@ -18,6 +18,7 @@ from .history import Items
 from .holdout import Assigned, HeldOut, Split, split_by_rule, split_given
 from .ids import positions
 from .logs import RawLog
+from .packing import count
 from .parts import ConditionsOf, cut, to_dataset
 from .spec import KIND, Interactions
 from .titles import describe_titles, features_of, names_of, read_titles, titled
@@ -102,7 +103,7 @@ def split_log(
     else:
         split = _split_for_run(source, how, held_out, items, other)
     log = split.log
-    parts = cut(matrix_of(log), split.assigned)
+    parts = cut(matrix_of(log), split.assigned, log.weight is None)
     train = parts.train.history
     is_fit = schema is None
     schema = _make_schema(source.name, train, how, schema)
@@ -187,7 +188,7 @@ def map_to_catalogue(log: Log, items: Items) -> Log:
     log.facts["unknown_items"] = int(is_unknown.sum())
     kept = log.select(~is_unknown[log.item])
     notes = log.notes + _note_left_out(log)
-    mapped = replace(kept, items=items.ids, item=columns[kept.item], notes=notes)
+    mapped = replace(kept, items=items.ids, item=columns[kept.item].astype(np.int32), notes=notes)
     return mapped.sorted()
 
 
@@ -217,8 +218,11 @@ def matrix_of(log: Log) -> "csr_matrix":
 
     shape = (len(log.users), len(log.items))
     offsets = np.zeros(len(log.users) + 1, np.int64)
-    np.cumsum(np.bincount(log.user, minlength=len(log.users)), out=offsets[1:])
-    weights = log.weight.astype(np.float32, copy=False)
+    np.cumsum(count(log.user, len(log.users)), out=offsets[1:])
+    weights = log.weight
+    if weights is None:
+        weights = np.ones(len(log), np.float32)
+    weights = weights.astype(np.float32, copy=False)
     return csr_matrix((weights, log.item, offsets), shape=shape)
 
 
@@ -258,7 +262,7 @@ def _make_catalogue(
         named_items = read_titles(path, how.item)
         notes = describe_titles(path, ids, named_items)
     titles, genres = names_of(ids, named_items)
-    popularity = np.bincount(train.indices, minlength=len(ids))
+    popularity = count(train.indices, len(ids))
     features = features_of(ids, named_items)
     return Items(ids, titles, genres, popularity, features), notes
 

@@ -77,6 +77,8 @@ def faded(
             f"{source.name} has no times, which half_life needs; data.interactions.timestamp names "
             "their column"
         )
-    weight = log.weight * fading(log.time, log.user, half_life)
+    weight = fading(log.time + float(log.since), log.user, half_life)
+    if log.weight is not None:
+        weight = weight * log.weight
     matrix = matrix_of(replace(log, weight=weight))
     return replace(history, matrix=matrix[positions(history.users, log.users)], levels=None)

@@ -8,7 +8,7 @@ of one log, as Spark, DuckDB and others write them. What stands in the names of 
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from ...errors import DataError, one_line
 from ...system.files import exists, expand_home
 from ..files.folders import natural_key
+from ..files.texts import normal_name
 from .forms import ALLOWED, find_ending
 
 PART_STEMS = (
@@ -66,6 +67,16 @@ class Listing:
 
     parts: dict[int, tuple[LogFile, ...]]
     notes: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that the names of folders tell."""
+        return keys_of(file for files in self.parts.values() for file in files)
+
+
+def keys_of(files: Iterable[LogFile]) -> tuple[str, ...]:
+    """Lists the columns that the names of the folders of files tell."""
+    return tuple(dict.fromkeys(key for file in files for key in file.keys))
 
 
 def is_pattern(source: str) -> bool:
@@ -157,11 +168,16 @@ def _stem(path: Path) -> str:
 def _holds_log(path: Path) -> bool:
     """Says whether this is a file of a log, or a folder with one."""
     if path.is_dir():
-        return any(find_ending(Path(name)) is not None for name in _walk(path))
+        return holds_pieces(path)
     return path.is_file() and find_ending(path) is not None
 
 
 # The pieces of one log
+
+
+def holds_pieces(folder: Path) -> bool:
+    """Says whether there is a file of a log anywhere below a folder."""
+    return any(find_ending(Path(name)) is not None for name in _walk(folder))
 
 
 def _walk(folder: Path) -> Iterator[str]:
@@ -241,9 +257,9 @@ def _read_keys(name: str) -> dict[str, str | None]:
     for folder in Path(name).parts[:-1]:
         key, mark, value = folder.partition("=")
         if key and mark:
-            keys[unquote(key)] = unquote(value)
+            keys[normal_name(unquote(key))] = unquote(value)
         if value == NO_VALUE:
-            keys[unquote(key)] = None
+            keys[normal_name(unquote(key))] = None
     return keys
 
 
@@ -251,7 +267,7 @@ def tell_pieces(source: str, files: Sequence[LogFile]) -> tuple[str, ...]:
     """Says how many files a log has, and what the names of their folders tell."""
     if len(files) == 1 and not files[0].keys:
         return ()
-    keys = dict.fromkeys(key for file in files for key in file.keys)
+    keys = keys_of(files)
     shown = 1 + bool(keys)  # the name of a partition tells its files apart
     first = Path(*files[0].path.parts[-shown:])
     last = Path(*files[-1].path.parts[-shown:])

@@ -31,6 +31,10 @@ OWN_COLUMNS = ("item", "title", "genres", "popularity")
 """
 
 
+NUMBERS_AT_ONCE = 2**20
+"""So many numbers of a matrix are hashed at a time, so that no second one is made of it."""
+
+
 def add_ids(digest: Any, ids: Iterable[object]) -> None:
     """Adds ids to a hash, so that `1` and `"1"` differ, and no two lists run into each other."""
     plain = []
@@ -43,9 +47,10 @@ def add_ids(digest: Any, ids: Iterable[object]) -> None:
 
 def _add_matrix(digest: Any, matrix: "csr_matrix") -> None:
     digest.update(f"csr {matrix.shape}".encode())
-    digest.update(np.ascontiguousarray(matrix.indptr, dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(matrix.indices, dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(matrix.data, dtype="<f4").tobytes())
+    for values, dtype in ((matrix.indptr, "<i8"), (matrix.indices, "<i8"), (matrix.data, "<f4")):
+        for start in range(0, len(values), NUMBERS_AT_ONCE):
+            piece = values[start : start + NUMBERS_AT_ONCE]
+            digest.update(np.ascontiguousarray(piece, dtype=dtype).data)
 
 
 @dataclass(frozen=True, eq=False)

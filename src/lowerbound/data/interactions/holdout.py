@@ -14,6 +14,8 @@ import numpy as np
 from ...errors import ConfigError, DataError
 from ..splits import count
 from .cleaning import Log
+from .packing import HALF, LOWER, chunks
+from .packing import count as count_numbers
 
 TRAIN = 0
 """The part of interactions to train on. By time the parts stand in the order of their numbers."""
@@ -137,21 +139,13 @@ def _sample_parts(log: Log, held_out: HeldOut, test: float, mask: np.ndarray) ->
     keys = _keys_by_user(log, shuffled, mask)
     first = np.cumsum(k) - k
     part = np.full(len(log), TRAIN, np.uint8)
-    for start in range(0, len(keys), CHUNK):
-        users = keys[start : start + CHUNK] >> 32
-        rows = shuffled[keys[start : start + CHUNK] & LOWER_HALF]
-        rank = np.arange(start, start + len(users)) - first[users]
+    for chunk in chunks(len(keys)):
+        users = keys[chunk] >> HALF
+        rows = shuffled[keys[chunk] & LOWER]
+        rank = np.arange(chunk.start, chunk.stop) - first[users]
         part[rows[rank < tests[users] + validations[users]]] = VALIDATION
         part[rows[rank < tests[users]]] = TEST
     return part
-
-
-CHUNK = 2**20
-"""Arrays of a large log are worked on in pieces of this length."""
-
-
-LOWER_HALF = 2**32 - 1
-"""The lower 32 bits of a number of 64."""
 
 
 def _keys_by_user(log: Log, order: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -165,10 +159,10 @@ def _keys_by_user(log: Log, order: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Returns:
         Ascending int64 numbers: 2^32 times the user, plus the place in the order.
     """
-    keys = log.user.astype(np.int64) << 32
-    for start in range(0, len(order), CHUNK):
-        rows = order[start : start + CHUNK]
-        keys[rows] += np.arange(start, start + len(rows))
+    keys = log.user.astype(np.int64)
+    keys <<= HALF
+    for chunk in chunks(len(order)):
+        keys[order[chunk]] += np.arange(chunk.start, chunk.stop)
     if not mask.all():
         keys = keys[mask]
     keys.sort()
@@ -359,7 +353,7 @@ def draw_targets(log: Log, users: np.ndarray, held_out: HeldOut) -> np.ndarray:
     order = None
     if log.order is not None:
         order = log.order[np.argsort(log.user[log.order], kind="stable")]
-    counts = np.bincount(log.user, minlength=len(log.users))
+    counts = count_numbers(log.user, len(log.users))
     ends = np.cumsum(counts)
     targets = np.zeros(len(log), bool)
     for end, k in zip(ends[users].tolist(), counts[users].tolist(), strict=True):
@@ -396,7 +390,7 @@ def split_strong(log: Log, held_out: HeldOut) -> Split:
 def _drop_items(log: Log, is_known: np.ndarray) -> Log:
     """Drops the items that are not known, a mask (I,); all users stay."""
     kept = log.select(is_known[log.item])
-    new_columns = np.cumsum(is_known) - 1
+    new_columns = np.cumsum(is_known, dtype=np.int32) - np.int32(1)
     return replace(kept, items=log.items[is_known], item=new_columns[kept.item])
 
 

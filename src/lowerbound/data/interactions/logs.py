@@ -42,6 +42,7 @@ class RawLog:
         users: a row for each user, where the source has them.
         text: what the user has said of the way its texts are written.
         notes: sentences on the files and on how the texts among them are written.
+        keys: the columns that the names of folders tell.
         keeps_order: whether the draws of splits see the rows in their order, which for a published
             set is a part of it; else no split depends on the order.
     """
@@ -53,6 +54,7 @@ class RawLog:
     users: "DataFrame | None" = None
     text: TextFormat = AS_FOUND
     notes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     keeps_order: bool = False
 
 
@@ -159,7 +161,7 @@ def read_log(path: Path, how: Writing = AS_WRITTEN) -> RawLog:
             dialects[number] = dialect
         frames[number] = frame
         notes += how_written
-    return RawLog(name, frames, dialects=dialects, text=how.text, notes=notes)
+    return RawLog(name, frames, dialects=dialects, text=how.text, notes=notes, keys=listing.keys)
 
 
 def name_columns(log: RawLog, how: Writing) -> RawLog:
@@ -404,7 +406,7 @@ def choose_columns(source: RawLog, number: int, columns: Columns) -> Found:
     hint = ""
     if dialect is not None and columns.are_usual and source.text.header is None:
         hint = "; if its first line is no header, set data.header=false"
-    return find_columns(names, columns, source.name, hint)
+    return find_columns(names, columns, source.name, hint, source.keys)
 
 
 def _select(source: RawLog, number: int, columns: Columns) -> "tuple[LazyFrame, tuple[str, ...]]":

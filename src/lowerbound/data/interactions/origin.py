@@ -49,11 +49,17 @@ def find_files(source: str) -> dict[str, Path]:
         Their paths by their names below the source.
     """
     path = expand_home(source)
+    files = {}
     if not exists(path):
-        return {name: Path(name) for name in sorted(glob(str(path), recursive=True))}
+        for name in sorted(glob(str(path), recursive=True)):
+            if Path(name).is_dir():
+                below = {f"{name}/{file}": at for file, at in find_files(name).items()}
+                files.update(below)
+            else:
+                files[name] = Path(name)
+        return files
     if path.is_file():
         return {path.name: path}
-    files = {}
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(names):

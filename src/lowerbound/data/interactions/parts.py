@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from .holdout import HELD, SEEN, TEST, TRAIN, VALIDATION, Assigned
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+
+_Select = Callable[..., Any]
 
 ConditionsOf = Callable[[np.ndarray], Conditions]
 """It reads the conditions of users by their ids, (n,)."""
@@ -54,21 +57,23 @@ class Parts:
     test: Part | None
 
 
-def cut(matrix: "csr_matrix", assigned: Assigned) -> Parts:
+def cut(matrix: "csr_matrix", assigned: Assigned, are_equal: bool) -> Parts:
     """Cuts the interactions of a log into the parts of a split.
 
     Args:
         matrix: (U, I) float32, all interactions, in canonical format.
         assigned: the part of each of its entries and, where users are held out, of each user.
+        are_equal: every interaction counts 1. All parts share the memory of these numbers then.
     """
     everyone = np.arange(matrix.shape[0])
     whole = Part(everyone, matrix)
+    select = partial(select_entries, are_equal=are_equal)
     if assigned.user_part is None:
-        return _cut_interactions(whole, assigned)
-    return _cut_users(whole, assigned, assigned.user_part)
+        return _cut_interactions(whole, assigned, select)
+    return _cut_users(whole, assigned, assigned.user_part, select)
 
 
-def _cut_interactions(whole: Part, assigned: Assigned) -> Parts:
+def _cut_interactions(whole: Part, assigned: Assigned, select: _Select) -> Parts:
     """Cuts a log of which interactions are held out: each part sees what the parts before hold.
 
     Parts that see the same interactions share their memory.
@@ -89,7 +94,7 @@ def _cut_interactions(whole: Part, assigned: Assigned) -> Parts:
     return Parts(whole, assigned, train, held[VALIDATION], held[TEST])
 
 
-def _cut_users(whole: Part, assigned: Assigned, user_part: np.ndarray) -> Parts:
+def _cut_users(whole: Part, assigned: Assigned, user_part: np.ndarray, select: _Select) -> Parts:
     """Cuts a log of which users are held out."""
     counts = np.diff(whole.history.indptr)
     of_user = np.repeat(user_part, counts)
@@ -110,13 +115,20 @@ def _cut_users(whole: Part, assigned: Assigned, user_part: np.ndarray) -> Parts:
     return Parts(whole, assigned, train, held[VALIDATION], held[TEST])
 
 
-def select(matrix: "csr_matrix", mask: np.ndarray, users: np.ndarray | None = None) -> "csr_matrix":
+def select_entries(
+    matrix: "csr_matrix",
+    mask: np.ndarray,
+    users: np.ndarray | None = None,
+    *,
+    are_equal: bool = False,
+) -> "csr_matrix":
     """Selects entries of a matrix (U, I).
 
     Args:
         matrix: in canonical format.
         mask: (n,) which of its entries are selected.
         users: ascending rows, which have all of these; None: all rows.
+        are_equal: all its entries are equal, so that any of them do as the selected ones.
 
     Returns:
         A matrix (len(users), I). If all entries are selected they share their memory.
@@ -132,18 +144,29 @@ def select(matrix: "csr_matrix", mask: np.ndarray, users: np.ndarray | None = No
     data = matrix.data
     indices = matrix.indices
     if new_offsets[-1] < len(mask):
-        data = data[mask]
         indices = indices[mask]
+    if are_equal:
+        data = data[: len(indices)]
+    elif len(indices) < len(mask):
+        data = data[mask]
     return csr_matrix((data, indices, new_offsets), shape=(len(counts), matrix.shape[1]))
+
+
+ROWS_AT_ONCE = 2**16
+"""The entries of this number of rows are counted at a time."""
 
 
 def _count_by_row(mask: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Counts the selected entries of each row, (U,)."""
     counts = np.zeros(len(offsets) - 1, np.int64)
-    is_filled = offsets[1:] > offsets[:-1]
-    if is_filled.any():
-        starts = offsets[:-1][is_filled]
-        counts[is_filled] = np.add.reduceat(mask, starts, dtype=np.int64)
+    for start in range(0, len(counts), ROWS_AT_ONCE):
+        bounds = offsets[start : start + ROWS_AT_ONCE + 1]
+        selected = mask[bounds[0] : bounds[-1]]
+        is_filled = bounds[1:] > bounds[:-1]
+        if len(selected):
+            starts = bounds[:-1][is_filled] - bounds[0]
+            found = np.add.reduceat(selected, starts, dtype=np.int64)
+            counts[start : start + ROWS_AT_ONCE][is_filled] = found
     return counts
 
 

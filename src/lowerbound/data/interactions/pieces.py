@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, one_line
 from ..files.dialect import Dialect
-from ..files.texts import normal_name
-from .folders import LogFile
+from .folders import LogFile, keys_of
 
 if TYPE_CHECKING:
     from polars import LazyFrame
@@ -32,9 +31,8 @@ def with_keys(
     import polars
 
     added: list[list[Any]] = [[] for _ in files]
-    for key in dict.fromkeys(key for file in files for key in file.keys):
-        name = normal_name(key)
-        values = polars.Series([file.keys.get(key) for file in files], dtype=polars.String)
+    for name in keys_of(files):
+        values = polars.Series([file.keys.get(name) for file in files], dtype=polars.String)
         if not are_texts and values.str.contains(f"^{WHOLE_NUMBER}$").all():
             values = values.cast(polars.Int64)
         for place, frame in enumerate(frames):
@@ -89,8 +87,8 @@ def _refuse_others(
                 one_line(
                     f"{name} holds files of different columns: {path.name} lacks "
                     f"{', '.join(map(repr, lacking[:5]))}, which {richer.name} has; allowed: files "
-                    "of one log. Give one file, a pattern such as "
-                    f"{path.parent}/*{path.suffix}, or name the columns to read by data.columns",
+                    f"of one log. Give one file, such as {richer}, a pattern of paths, or the "
+                    "columns to read by data.columns",
                     500,
                 )
             )

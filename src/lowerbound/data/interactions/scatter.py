@@ -5,7 +5,7 @@ said by the user's id alone: its CRC-32 modulo the number of shards. The log is 
 once; rows that no run would keep are dropped on the way, by the rules of `cleaning`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from zlib import crc32
 
 from ...errors import DataError
 from ...system.files import write_frame
+from .batches import batches_of
 from .cleaning import has_events, judge_ratings, rate_rows
 from .columns import Columns
 from .folders import PART_STEMS
@@ -23,10 +24,7 @@ from .ids import as_texts, encode, positions, unify
 from .logs import RawLog, join_parts
 
 if TYPE_CHECKING:
-    from polars import DataFrame, LazyFrame, Series
-
-ROWS_AT_ONCE = 2**19
-"""Rows of the log that are read at a time."""
+    from polars import DataFrame, Series
 
 ROWS_HELD = 2**22
 """Rows that wait in memory to be written, at most."""
@@ -284,16 +282,6 @@ class Scattering:
         for part in self.source.parts:
             frame = rows.filter(col("part") == part).drop("part")
             write_frame(folder / f"{PART_STEMS[part][0]}.parquet", frame)
-
-
-def batches_of(frame: "LazyFrame") -> "Iterator[DataFrame]":
-    """Returns the rows of a frame in pieces, in their order, so that few of them are in memory.
-
-    A Polars that cannot stream into Python reads all of them first.
-    """
-    if hasattr(frame, "collect_batches"):
-        return iter(frame.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True, lazy=True))
-    return frame.collect().iter_slices(ROWS_AT_ONCE)
 
 
 def common_type(types: dict[str, Any]) -> Any:

@@ -139,7 +139,7 @@ def read_split(
         conditions = _to_conditions(users, len(schema.given))
     except ValueError as error:
         raise DataError(_damaged(folder, str(error))) from None
-    parts = cut(matrix, assigned)
+    parts = cut(matrix, assigned, "weight" not in rows.columns)
     ids = users["user"].to_numpy()
     notes = tuple(read_origin(folder).notes)
     if conditions_of is not None:

@@ -46,7 +46,12 @@ def _read_text(path: Path, text: TextFormat) -> "DataFrame":
     return frame.rename(dict(zip(frame.columns, places, strict=False)))
 
 
-def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> "DataFrame":
+def read_titles(
+    path: Path,
+    item: str = "item",
+    text: TextFormat = AS_FOUND,
+    key: str = "data.interactions.items",
+) -> "DataFrame":
     """Reads a text or Parquet file of items.
 
     A column year goes into the title, `Fargo (1996)`. Names of columns are found whatever their
@@ -56,6 +61,7 @@ def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> 
         path: the file.
         item: the column of ids.
         text: how a text file is written, where that is known.
+        key: what names the file, for messages.
 
     Returns:
         A frame as of `titled`; of a text file columns of numbers alone are numbers.
@@ -63,7 +69,7 @@ def read_titles(path: Path, item: str = "item", text: TextFormat = AS_FOUND) -> 
     Raises:
         DataError: the file cannot be read, or has no ids or no titles.
     """
-    refuse_no_table(path, "data.interactions.items", "items")
+    refuse_no_table(path, key, "items")
     read_text = partial(_read_text, text=text)
     frame = guarded(str(path), partial(read_beside, path, read_text), "titles of items")
     named = titled(frame, item, str(path))
@@ -116,8 +122,10 @@ def titled(frame: "DataFrame", item: str = "item", name: str = "the frame of ite
     years = find_usual(frame.columns, ("year",))
     if years:
         year = col(years[0])
-        with_year = polars.format("{} ({})", title, year)
-        title = polars.when(year.is_null()).then(title).otherwise(with_year)
+        in_brackets = polars.format("({})", year)
+        has_year = year.is_null() | title.str.ends_with(in_brackets)
+        with_year = polars.format("{} {}", title, in_brackets)
+        title = polars.when(has_year).then(title).otherwise(with_year)
     columns = [unify(frame[ids]).alias("item"), title.alias("title")]
     genres = find_usual(frame.columns, GENRES)
     if genres:
@@ -220,3 +228,14 @@ def describe_titles(path: Path, ids: np.ndarray, frame: "DataFrame") -> tuple[st
             f"{path.name} has no title for {len(lacking):,} of {len(ids):,} items, {examples}",
         )
     return notes
+
+
+def genres_of(text: str | None) -> list[str]:
+    """Parts the text of an item's genres: by "|", or where there is none by commas."""
+    if not text:
+        return []
+    mark = "|"
+    if mark not in text:
+        mark = ","
+    names = [name.strip() for name in text.split(mark)]
+    return [name for name in names if name]

@@ -234,7 +234,7 @@ def body_of(served: Served, path: str) -> Json | None:
         return an_object({"to": to, "k": k}, "to")
     if path == "/recommend/batch":
         histories = a_list(history_of(served), 1, MOST_EXAMPLES)
-        return _limits_with(served, {"histories": histories})
+        return _limits_with(served, {"histories": histories, "given": given})
     return None
 
 
@@ -336,9 +336,10 @@ def _weights() -> Json:
 
 
 def history_of(served: Served) -> Json:
-    """Describes a history of one item or more."""
-    weights = _weights() | {"minProperties": 1, "maxProperties": 10_000}
-    return {"anyOf": [a_list(item_of(served), 1, 10_000), weights]}
+    """Describes a history of one item or more; it may be empty where that gives popular items."""
+    least = int(not served.recommender.knows_popular)
+    weights = _weights() | {"minProperties": least, "maxProperties": 10_000}
+    return {"anyOf": [a_list(item_of(served), least, 10_000), weights]}
 
 
 def _decode_body(served: Served, given: Json) -> Json:

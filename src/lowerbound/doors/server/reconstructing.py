@@ -10,7 +10,7 @@ from ...run.given import Given
 from ...run.run import Examples as AnyExamples
 from .inputs import as_split
 from .outputs import png_url, rows_of, shares
-from .scoring import Scored, score
+from .scoring import score
 from .served import Served
 
 
@@ -30,9 +30,9 @@ def reconstruct(
     split = as_split(run, x, given)
     codes = run.encode(split)
     means = run.reconstruct(split)
-    scored = None
+    scores: list[dict[str, Any] | None] = [None] * len(split)
     if run.recipe.objective.has_bound:
-        scored = score(served, split, samples, seed)
+        scores = [*score(served, split, samples, seed).lines()]
     answer: dict[str, Any] = {"caveat": run.caveat(split)}
     if served.kind == "images":
         answer["residual_scale"] = 1.0
@@ -41,17 +41,10 @@ def reconstruct(
         examples = _rows(split, means)
     for row, example in enumerate(examples):
         example["codes"] = [level[row].double().tolist() for level in codes]
-        example["score"] = _line(scored, row)
+        example["score"] = scores[row]
     answer["examples"] = examples
     answer["notes"] = list(served.notes)
     return answer
-
-
-def _line(scored: Scored | None, row: int) -> dict[str, Any] | None:
-    """Returns the scores of one example, or None where there are none."""
-    if scored is None:
-        return None
-    return scored.lines()[row]
 
 
 def _pictures(split: Examples, means: torch.Tensor) -> list[dict[str, Any]]:

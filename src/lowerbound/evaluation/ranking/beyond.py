@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...data import Items
+from ...data.interactions.titles import genres_of
 from ...errors import ConfigError, ShapeError
 from ...sparse import SparseRows
 
@@ -237,7 +238,7 @@ def genre_vectors(genres: Sequence[str | None]) -> np.ndarray | None:
     """Makes vectors of items of the texts of their genres, (I, different genres) float32: 1 for
     each genre of an item; None where no item has one.
 
-    Genres are parted by "|", or else by commas.
+    Genres are parted as `genres_of` does.
     """
     lists = [genres_of(text) for text in genres]
     columns: dict[str, int] = {}
@@ -251,14 +252,3 @@ def genre_vectors(genres: Sequence[str | None]) -> np.ndarray | None:
         for name in names:
             vectors[row, columns[name]] = 1
     return vectors
-
-
-def genres_of(text: str | None) -> list[str]:
-    """Parts the text of an item's genres."""
-    if not text:
-        return []
-    mark = "|"
-    if mark not in text:
-        mark = ","
-    names = [name.strip() for name in text.split(mark)]
-    return [name for name in names if name]

@@ -62,7 +62,10 @@ async def encode(served: Chosen, body: EncodeBody) -> Response:
     def work() -> Response:
         run = served.run
         if served.kind == "recommender":
-            codes: list[np.ndarray] = [served.recommender.codes(read_histories(body.examples))]
+            histories = read_histories(body.examples)
+            codes: list[np.ndarray] = [
+                served.recommender.codes(histories, given=body.given or None)
+            ]
         else:
             x = read_examples(run, body.examples)
             codes = [level.numpy() for level in run.encode(x, given=body.given or None)]

@@ -12,6 +12,7 @@ from ....errors import one_line
 from ....recommend import ListRequest, Recommendation, RecommendedItems, Wishes
 from ....recommend.expressions import LONGEST
 from ....recommend.people import take_users
+from ....run.given import refuse_unknown_conditions
 from ..current import Chosen
 from ..inputs import FIRST, MOST_EXAMPLES, WHOLE, Conditions
 from ..outputs import Answer
@@ -286,6 +287,10 @@ def _line(recommendation: Recommendation) -> dict[str, Any]:
 async def recommend_to_many(served: Chosen, body: BatchBody) -> Response:
     """Recommends to several users what each alone is recommended."""
     recommender = served.recommender
+    columns_given = served.run.schema.given
+    refuse_unknown_conditions(body.given or {}, columns_given)
+    if not (columns_given or recommender.knows_popular or all(body.histories)):
+        raise Problem(422, "histories: one is empty, and nothing else is known of users here")
     given = _given_to_each(body.given or {}, len(body.histories))
 
     def read() -> list[ListRequest | None]:
