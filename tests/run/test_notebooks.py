@@ -60,7 +60,7 @@ def test_a_cell_that_is_interrupted_keeps_the_run(tmp_path, monkeypatch):
 def test_an_interrupt_after_the_last_epoch_keeps_the_run(tmp_path, monkeypatch):
     folder = tmp_path / "run"
 
-    def interrupt(self, state):
+    def interrupt(self, state, chosen):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -325,7 +325,7 @@ WRONG = [
     (
         "an unknown catalogue",
         "list recipies",
-        "unknown catalogue 'recipies'; did you mean 'recipes'? Allowed: recipes, data, networks, networks.ladders, families, columns.families, noise, priors, objectives, schedules, optimizers, trackers, baselines",
+        "unknown catalogue 'recipies'; did you mean 'recipes'? Allowed: recipes, data, networks, networks.ladders, families, columns.families, noise, priors, objectives, schedules, baselines.linear, optimizers, trackers, baselines",
     ),
     (
         "an unknown recipe",
@@ -1265,7 +1265,7 @@ WRONG = [
     (
         "no times to split by",
         "fit multvae --data rated.csv --set data.interactions.split=temporal",
-        "HERE/rated.csv has no column of times that is known as such, and data.interactions.split='temporal' needs one; name it by data.interactions.timestamp, or take data.interactions.split=random",
+        "HERE/rated.csv has no column of times, which data.interactions.split=temporal needs; name what is there by data.interactions.timestamp=COLUMN (its columns: user, item, rating)",
     ),
     (
         "no parts to take",
@@ -1305,7 +1305,7 @@ WRONG = [
     (
         "the last item without times",
         "fit multvae --data rated.csv --set data.interactions.split=leave-one-out",
-        "HERE/rated.csv has no column of times that is known as such, and data.interactions.split='leave-one-out' needs one; name it by data.interactions.timestamp, or take data.interactions.split=random",
+        "HERE/rated.csv has no column of times, which data.interactions.split=leave-one-out needs; name what is there by data.interactions.timestamp=COLUMN (its columns: user, item, rating)",
     ),
     (
         "dates that may be read in two orders",
