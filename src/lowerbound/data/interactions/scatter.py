@@ -24,7 +24,7 @@ from .ids import as_texts, encode, positions, unify
 from .logs import RawLog, join_parts
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame, LazyFrame, Series
 
 ROWS_HELD = 2**22
 """Rows that wait in memory to be written, at most."""
@@ -93,7 +93,7 @@ class Scattering:
         shards: int,
     ) -> None:
         self.source = source
-        self.threshold = threshold
+        self.threshold: float | None = threshold
         self.binary = binary
         self.folder = folder
         self.shards = shards
@@ -121,7 +121,9 @@ class Scattering:
         frame, notes = guarded(name, lambda: join_parts(self.source, self._columns))
         self._are_events = has_events(frame, self._columns)
         rate = partial(rate_rows, frame, self.threshold, self._columns, name)
-        frame, self.threshold, how_rated = guarded(name, rate)
+        rated: tuple[LazyFrame, float | None, tuple[str, ...]] = guarded(name, rate)
+        frame, threshold, how_rated = rated
+        self.threshold = threshold
         self.found.notes = [*self.source.notes, *notes, *how_rated]
         self._refuse_unfit(guarded(name, frame.collect_schema))
         batches = guarded(name, lambda: batches_of(frame))
