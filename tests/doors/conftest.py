@@ -42,8 +42,10 @@ def films_run(tmp_path_factory):
     )
     model = architecture.build((items,), sparse=True)
     titles = TITLES + [f"Film number {number}" for number in range(items - len(TITLES))]
+    folder = tmp_path_factory.mktemp("server") / "films0"  # the name of the run in addresses
+    folder.mkdir()
     return Run(
-        tmp_path_factory.mktemp("films"),
+        folder,
         Recipe(data=Data("nowhere"), model=architecture),
         Schema((items,), "interactions", 2, 0.0, 1.0),
         model,
