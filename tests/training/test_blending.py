@@ -6,12 +6,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 import lowerbound
+from lowerbound.baselines import LinearScorer
 from lowerbound.data import Data
-from lowerbound.errors import ConfigError, RunError
+from lowerbound.errors import ConfigError, DataError, RunError
 from lowerbound.evaluation.ranking import rank
 from lowerbound.recipe import parse
+from lowerbound.recommend.calibration import fit_calibration
 from lowerbound.sparse import SparseRows
 from lowerbound.system import machine
 from lowerbound.training import blending
@@ -130,17 +133,48 @@ def test_known_rows_hold_all_but_the_test(split):
         assert (found.multiply(data.users("test").targets)).nnz == 0
 
 
-def test_the_partner_is_fitted_to_validation_too(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def refitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("refitted") / "run"
     told = settings(blend=CHOICE | {"refit": True})
-    run = lowerbound.fit("multvae", out=tmp_path / "run", settings=told)
-    assert "now fitted to the validation split too" in capsys.readouterr().err
-    method = run.model.partner.method
-    again = lowerbound.recipe.parse({"data": {"source": "x"}, "blend": {"partners": [method]}})
-    expected = again.blend.partners[0].fit(blending.known_rows(run.data()))
+    return lowerbound.fit("multvae", out=folder, settings=told, progress=False)
+
+
+def test_the_partner_is_fitted_to_validation_too(refitted):
+    run = refitted
+    assert run.summary["blend"]["refitted"]
+    told = blending.Chosen(run.model.partner, is_refitted=True).describe()
+    assert told.endswith("; the linear method is now fitted to the validation split too")
+    blend = run.recipe.blend
+    expected = blending.fitted_to(run.model.partner, blend, blending.known_rows(run.data()))
     users = run.data().users("test").batch(slice(0, 3))
-    assert torch.equal(run.model.partner.scorer(users), expected(users))
+    assert torch.equal(run.model.partner.scorer(users), expected.scorer(users))
     assert "fitted to this split too" in run.evaluate(split="validation")["caveat"]
     assert run.evaluate()["caveat"] is None
+
+
+def test_probabilities_are_calibrated_by_what_has_not_seen_the_validation_users(refitted, run):
+    """Else the held-out items of these users would look too probable."""
+    found = lowerbound.Recommender(refitted).calibration
+    earlier = lowerbound.load(refitted.folder)
+    train = earlier.data().users("train").matrix
+    earlier.model.partner = blending.fitted_to(earlier.model.partner, earlier.recipe.blend, train)
+    recommender = lowerbound.Recommender(earlier)
+    data = earlier.data()
+    expected = fit_calibration(recommender._score_all, data.validation, data.test)
+    np.testing.assert_array_equal(found.knots, expected.knots)
+    np.testing.assert_array_equal(found.values, expected.values)
+    leaking = lowerbound.Recommender(refitted)
+    seen = fit_calibration(leaking._score_all, data.validation, data.test)
+    assert seen.facts["probability"] > found.facts["probability"]
+    assert found.facts["error"] < seen.facts["error"]
+
+
+def test_a_method_that_the_recipe_has_not():
+    partner = blending.Partner({"type": "Ease", "l2": 7.0}, LinearScorer(), 1.0)
+    blend = parse({"data": {"source": "x"}, "blend": CHOICE}).blend
+    with pytest.raises(ConfigError, match="has not the method that the run ranks by"):
+        blending.fitted_to(partner, blend, csr_matrix((2, 2)))
 
 
 def test_what_there_is_no_memory_for_is_left_out(tmp_path, monkeypatch):
@@ -151,7 +185,7 @@ def test_what_there_is_no_memory_for_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "available_memory", lambda: 1_000_000)
     chosen = blending.choose_partner(model, data, recipe)
     assert len(chosen.left_out) == 2
-    assert "left out: EASE over" in chosen.describe()
+    assert chosen.describe().count("left out: EASE over") == 1  # both say the same
     alone = parse({"data": {"source": "x"}, "blend": {"partners": ["Ease"], "weights": [1.0]}})
     with pytest.raises(ConfigError, match="EASE over"):
         blending.choose_partner(model, data, alone)
@@ -160,8 +194,26 @@ def test_what_there_is_no_memory_for_is_left_out(tmp_path, monkeypatch):
 def test_wrong_use(tmp_path):
     with pytest.raises(ConfigError, match="blend is for interactions"):
         lowerbound.fit("digits", out=tmp_path / "a", settings={"blend": CHOICE}, progress=False)
-    told = settings(blend=CHOICE) | {"data.validation": 0, "training.monitor": "objective"}
-    line = "blend has 3 partners and 2 weights to choose from, and there is no validation split"
+    told = settings(blend=CHOICE) | {"data.validation": 0, "training.patience": 3}
+    line = (
+        "needs one; set training.monitor=objective and training.patience=none and blend=none, "
+        "raise data.validation, or take another data.interactions.split"
+    )
     with pytest.raises(ConfigError, match=line):
         lowerbound.fit("multvae", out=tmp_path / "b", settings=told, progress=False)
     assert not (tmp_path / "b").exists()
+
+
+def test_short_histories_hold_nothing_out(tmp_path):
+    """One line says all that is to be set, and what it says is enough."""
+    rows = [f"u{user},i{item}" for user in range(40) for item in (user % 7, 7 + user % 5)]
+    (tmp_path / "few.csv").write_text("user,item\n" + "\n".join(rows))
+    few = {"data": tmp_path / "few.csv", "out": tmp_path / "run", "progress": False}
+    with pytest.raises(DataError, match="users have too few items") as told:
+        lowerbound.fit("recommend", settings={"training.epochs": 1}, **few)
+    changes = str(told.value).partition("; set ")[2].partition(", or")[0].split(" and ")
+    assert len(changes) == 5
+    asked = dict(change.split("=") for change in changes)
+    plain = {key: None if value == "none" else value for key, value in asked.items()}
+    plain |= {"data.validation": 0, "data.test": 0, "training.epochs": 1, "report.write": False}
+    assert lowerbound.fit("recommend", settings=plain, **few).model.partner is None

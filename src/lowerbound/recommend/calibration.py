@@ -212,7 +212,10 @@ def best_pairs(scores: Scores, users: History, depth: int) -> tuple[np.ndarray, 
 
 
 def fit_calibration(
-    scores: Scores, validation: History | None, test: History | None
+    scores: Scores,
+    validation: History | None,
+    test: History | None,
+    unseen: Scores | None = None,
 ) -> Calibration:
     """Fits a calibration to the validation users, and measures it on the test users.
 
@@ -220,6 +223,8 @@ def fit_calibration(
         scores: scores all items for users.
         validation: the users that it is fitted to, with targets.
         test: the users that it is measured on; None: it is not.
+        unseen: scores all items for the validation users, where `scores` has seen what was held
+            out of them, by which their own held-out items would look too probable.
 
     Returns:
         The calibration. Its facts are `users`, and of a measured one those of `measure`.
@@ -237,7 +242,7 @@ def fit_calibration(
             f"probabilities need {LEAST_USERS} validation users with held-out items, got "
             f"{with_targets}; fit with data.validation above 0"
         )
-    shares, chances, users = best_pairs(scores, validation, DEPTH)
+    shares, chances, users = best_pairs(unseen or scores, validation, DEPTH)
     fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(shares, chances)
     knots = np.asarray(fitted.X_thresholds_, np.float64)
     values = np.clip(np.asarray(fitted.y_thresholds_, np.float64), 0, 1)

@@ -209,12 +209,15 @@ class NewItems:
         columns: of their table, by which these were predicted.
         explained: by how much the regression explains, for items held out of it, how their scores
             differ from user to user, as a part of the variance.
+        are_of_network_alone: whether a linear partner, which has no scores for new items, is left
+            out of the ranking.
     """
 
     items: Items
     layer: ItemLayer
     columns: tuple[str, ...]
     explained: float
+    are_of_network_alone: bool = False
 
     def __len__(self) -> int:
         """Returns the number of new items."""
@@ -223,10 +226,16 @@ class NewItems:
     def describe(self) -> str:
         """Says in a line what the new items are known by."""
         columns = one_line(", ".join(self.columns), 120)
-        return (
+        line = (
             f"{len(self):,} new items by {columns}, which explain {self.explained:.0%} of how the "
             "scores of items held out of the regression differ from user to user"
         )
+        if self.are_of_network_alone:
+            line += (
+                "; the linear method beside the network has no scores for new items, so that all "
+                "items are ranked by the network alone"
+            )
+        return line
 
 
 def select_new(table: "DataFrame", known: Items) -> "DataFrame":

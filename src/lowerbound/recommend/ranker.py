@@ -235,10 +235,20 @@ class ItemRanker:
         layer = last_layer(model)
         self._layer = (layer.weight.detach(), layer.bias.detach())
         self._table = ItemTable(*self._layer)
-        self._partner: Partner | None = model.partner
+        self._take_partner(model.partner)
+
+    def _take_partner(self, partner: Partner | None) -> None:
+        """Takes a linear method, or none, whose scores join those of the network."""
+        self._partner: Partner | None = partner
         self._linear: ItemTable | None = None
-        if self._partner is not None and self._partner.scorer.right is not None:
-            self._linear = ItemTable(self._partner.scorer.right)
+        if partner is not None and partner.scorer.right is not None:
+            self._linear = ItemTable(partner.scorer.right)
+
+    def with_partner(self, partner: Partner | None) -> "ItemRanker":
+        """Returns a ranker of the same network with another linear method, or none."""
+        other = copy.copy(self)
+        other._take_partner(partner)
+        return other
 
     @property
     def is_small(self) -> bool:
@@ -269,12 +279,10 @@ class ItemRanker:
         of histories. A linear partner, which has no scores for them, is left out of all.
         """
         weight, bias = self._layer
-        wider = copy.copy(self)
+        wider = self.with_partner(None)
         vectors = torch.from_numpy(layer.vectors).to(weight.dtype)
         biases = torch.from_numpy(layer.biases).to(bias.dtype)
         wider._table = ItemTable(torch.cat([weight, vectors]), torch.cat([bias, biases]))
-        wider._partner = None
-        wider._linear = None
         return wider
 
     @property
@@ -392,7 +400,9 @@ def _rank_candidates(
 
 
 def best_of_all(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the lists of the users by the scores (B, I) of all items, see `_find_best`."""
+    """Finds the lists of the users by the scores (B, I) of all items, as `ItemRanker.best`
+    does.
+    """
     if len(scores) == 1 and not scores.isnan().any():
         best = scores[0].sort(descending=True, stable=True)
         return without_empty(best.indices[None, :k].clone(), best.values[None, :k].clone())

@@ -35,9 +35,11 @@ from ..data.opening import open_log
 from ..errors import ConfigError, DataError, NothingLeftError, RunError, UnknownItemError
 from ..evaluation.ranking import top_k
 from ..run import Run, load
+from ..run.contents import is_refitted
 from ..run.display import as_html, as_text
 from ..run.given import Given, fill_given, refuse_unknown_conditions, to_codes
 from ..sparse import SparseRows
+from ..training.blending import fitted_to
 from .approximate import make_ranker
 from .calibration import Calibration, digest_of_weights, fit_calibration, log_shares
 from .exact import item_vectors
@@ -239,7 +241,11 @@ class Recommender:
         columns = tuple(name for name in regression.features.names if name in new.columns)
         wider = copy.copy(self)
         wider.new = NewItems(
-            join_items(known, new), regression.predict(new), columns, regression.ridge.explained
+            join_items(known, new),
+            regression.predict(new),
+            columns,
+            regression.ridge.explained,
+            self.run.model.partner is not None,
         )
         wider._take_items(wider.new.items, self.refuses_unknown)
         wider._ranker = self._ranker.exact.with_items(wider.new.layer)
@@ -481,10 +487,26 @@ class Recommender:
         test = data.test
         assert isinstance(validation, History | None)
         assert isinstance(test, History | None)
-        found = fit_calibration(self._score_all, validation, test)
+        unseen = None
+        if is_refitted(self.run.summary):
+            unseen = self._before_refit(data)._score_all
+        found = fit_calibration(self._score_all, validation, test, unseen)
         with contextlib.suppress(RunError):  # a folder that nothing can be written into
             found.write(self.run.folder, digest)
         return found
+
+    def _before_refit(self, data: Dataset) -> "Recommender":
+        """Returns a recommender whose linear partner has seen the training split alone."""
+        partner = self.run.model.partner
+        blend = self.run.recipe.blend
+        train = data.users("train")
+        assert partner is not None
+        assert blend is not None
+        assert train is not None
+        earlier = copy.copy(self)
+        partner = fitted_to(partner, blend, train.matrix)
+        earlier._ranker = self._ranker.exact.with_partner(partner)
+        return earlier
 
     def _score_all(self, users: History) -> np.ndarray:
         """Scores all items for users, (B, I) float32; minus infinity for those that they have."""

@@ -13,13 +13,14 @@ from torch import Tensor
 from ..baselines.linear import LinearBaseline, LinearScorer
 from ..baselines.partner import Partner
 from ..data import Dataset, History
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, one_line
 from ..evaluation.batches import evaluating
 from ..evaluation.measure import deciding_metric
 from ..evaluation.ranking import rank
 from ..model import VAE
 from ..recipe import Blend, Recipe
 from ..specs.registry import describe
+from .validation import refuse_lacking_splits
 
 USERS_AT_A_TIME = 512
 """The scores of this many users are held at a time."""
@@ -105,7 +106,7 @@ class Chosen:
             )
         if self.is_refitted:
             line += "; the linear method is now fitted to the validation split too"
-        return "; ".join([line, *self.left_out])
+        return "; ".join([line, *dict.fromkeys(self.left_out)])
 
 
 def refuse_unfit_blend(data: Dataset, recipe: Recipe) -> None:
@@ -113,17 +114,13 @@ def refuse_unfit_blend(data: Dataset, recipe: Recipe) -> None:
 
     Raises:
         ConfigError: the data are no interactions, or there is a choice and no validation split.
+        DataError: there is a choice, and of no validation user anything was held out.
     """
     blend = recipe.blend
     if blend is None:
         return
     data.schema.refuse_dense("blend is for interactions; allowed here: no table [blend]")
-    if blend.is_choice and data.held_out("validation") is None:
-        raise ConfigError(
-            f"blend has {len(blend.partners)} partners and {len(blend.weights)} weights to choose "
-            "from, and there is no validation split to choose by: set data.validation, or one "
-            "partner and one weight"
-        )
+    refuse_lacking_splits(data, recipe.training, blend)
 
 
 def choose_partner(model: VAE, data: Dataset, recipe: Recipe) -> Chosen:
@@ -185,10 +182,28 @@ def refit_partner(chosen: Chosen, data: Dataset, blend: Blend) -> Chosen:
     """
     if chosen.partner is None or data.validation is None:
         return chosen
-    told = chosen.partner.method
-    (method, *_) = [each for each in blend.partners if describe(each) == told]
-    scorer = method.fit(known_rows(data))
-    return replace(chosen, partner=replace(chosen.partner, scorer=scorer), is_refitted=True)
+    partner = fitted_to(chosen.partner, blend, known_rows(data))
+    return replace(chosen, partner=partner, is_refitted=True)
+
+
+def fitted_to(partner: Partner, blend: Blend, matrix: csr_matrix) -> Partner:
+    """Fits the method of a partner anew.
+
+    Args:
+        partner: of a model.
+        blend: that it was chosen from.
+        matrix: what it is fitted to, (n, I).
+
+    Raises:
+        ConfigError: `blend` has no such method, or it cannot be fitted.
+    """
+    for method in blend.partners:
+        if describe(method) == dict(partner.method):
+            return replace(partner, scorer=method.fit(matrix))
+    raise ConfigError(
+        f"blend.partners of the recipe has not the method that the run ranks by: "
+        f"{one_line(dict(partner.method), 200)}"
+    )
 
 
 def known_rows(data: Dataset) -> csr_matrix:
