@@ -61,15 +61,14 @@ class LinearScorer:
 
     def full(self, history: SparseRows) -> Tensor:
         """Returns the scores without the term of L and Q, (B, I) float32."""
-        scores = None
-        if self.table is not None:
-            scores = history.times(self.table)
         if self.shared is not None:
-            through_users = self._through_users(history)
-            scores = through_users if scores is None else scores.add_(through_users)
-        if scores is None:
-            return torch.zeros(history.shape)
-        return scores
+            scores = self._through_users(history)
+            if self.table is not None:
+                scores.add_(history.times(self.table))
+            return scores
+        if self.table is not None:
+            return history.times(self.table)
+        return torch.zeros(history.shape)
 
     def reduced(self, history: SparseRows) -> Tensor:
         """Returns x L, (B, f) float32."""

@@ -6,7 +6,7 @@ from ..errors import ConfigError, DataError
 from ..evaluation.measure import WATCHED, MeasureSettings, measure_split, monitored, watched
 from ..model import VAE
 from ..objectives import Objective
-from ..recipe import Training
+from ..recipe import Blend, Training
 from .seeds import derive_seed
 
 __all__ = ["WATCHED", "measure_test", "measured", "monitored", "refuse_unfit", "watched"]
@@ -36,10 +36,15 @@ def refuse_unfit(data: Dataset, settings: Training) -> None:
         )
 
 
-def refuse_lacking_splits(data: Dataset, settings: Training) -> None:
+def refuse_lacking_splits(data: Dataset, settings: Training, blend: Blend | None = None) -> None:
     """Refuses data whose splits do not have what the settings need.
 
     One line says all that is to be set.
+
+    Args:
+        data: with its splits.
+        settings: of the training.
+        blend: the linear methods that may stand beside the network.
 
     Raises:
         ConfigError: the settings need a validation split, and there is none.
@@ -52,6 +57,8 @@ def refuse_lacking_splits(data: Dataset, settings: Training) -> None:
         needed.append("training.monitor=objective")
     if not has_validation and settings.patience is not None:
         needed.append("training.patience=none")
+    if not has_validation and blend is not None and blend.is_choice:
+        needed.append("blend=none")
     if not needed:
         return
     changes = " and ".join(needed)
