@@ -18,7 +18,7 @@ from lowerbound.recommend import item_vectors
 from lowerbound.report import page, projection
 from lowerbound.report.figures import curves, distributions, points, style
 from lowerbound.report.findings import recommender as findings_of
-from lowerbound.report.html import write
+from lowerbound.report.html import svg_bytes, write
 from lowerbound.report.records import Picture, Section, Table
 from lowerbound.report.sections import recommender
 from lowerbound.report.sections.training import metric_rows, training
@@ -425,3 +425,26 @@ def test_any_sections_make_a_page(tmp_path):
     assert reader.text.count("beware") == 2
     assert "a & b" in reader.text
     assert [a["alt"] for a in reader.all("img")] == ["A <picture>. seen"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "validation"),
+        ("model", "popularity", "EASE"),
+        (
+            *("model", "popularity", "the network alone", "the linear method alone"),
+            *("EASE", "the graph filter"),
+        ),
+        tuple(f"a ranking with a long name, number {place}" for place in range(7)),
+    ],
+    ids=len,
+)
+def test_a_legend_is_not_wider_than_its_picture(names):
+    series = {name: ([0.2, 0.3], [0.1, 0.1]) for name in names}
+    figure = distributions.bars(["nDCG@100", "recall@20"], series, "mean over users")
+    svg_bytes(figure)
+    legend = figure.axes[0].get_legend()
+    assert legend.get_window_extent().x0 >= 0
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    assert max(text.get_window_extent().y1 for text in legend.get_texts()) <= figure.bbox.y1

@@ -100,12 +100,41 @@ def add_colour_bar(ax: Axes, drawn: ScalarMappable, label: str, pad: float) -> C
     return ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=pad)
 
 
+LEGEND_CHARACTERS = 62
+"""So many characters of a legend stand side by side above axes of the usual size."""
+
+MARK_CHARACTERS = 8
+"""The mark of a legend's entry, and the gap beside it, are as wide as so many characters."""
+
+
+def columns_that_fit(labels: Sequence[str], most: int) -> int:
+    """Returns the largest number of columns of a legend that is not wider than the axes.
+
+    Args:
+        labels: of the entries, which fill one column after the other.
+        most: columns, if they fit.
+    """
+    for columns in range(min(most, len(labels)), 1, -1):
+        width = 0
+        for part in np.array_split(np.array([len(label) for label in labels]), columns):
+            width += int(part.max()) + MARK_CHARACTERS
+        if width <= LEGEND_CHARACTERS:
+            return columns
+    return 1
+
+
 def put_legend_above(ax: Axes, columns: int) -> None:
-    """Puts the legend above the axes, where it never hides what is drawn."""
+    """Puts the legend above the axes, where it never hides what is drawn.
+
+    Args:
+        ax: the axes.
+        columns: of the legend, if so many fit.
+    """
+    _, labels = ax.get_legend_handles_labels()
     ax.legend(
         frameon=False,
         fontsize=9,
-        ncols=columns,
+        ncols=columns_that_fit(labels, columns),
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
         borderaxespad=0.2,
