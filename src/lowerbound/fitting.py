@@ -455,6 +455,8 @@ class Session:
         The first process does it; the others read what it has written, and have nothing chosen.
         """
         if self.recipe.blend is None:
+            if self.is_first:  # a run that is resumed may have had one
+                (self.folder / PARTNER).unlink(missing_ok=True)
             return None
         chosen = None
         if self.is_first:

@@ -100,6 +100,17 @@ def test_a_finished_run_gets_another_partner_without_training(run, tmp_path):
     assert all(torch.equal(weights[name], each) for name, each in run.model.state_dict().items())
 
 
+def test_a_finished_run_loses_its_partner_with_the_table(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    options = {"out": folder, "resume": True, "progress": False}
+    again = lowerbound.fit(folder / "recipe.toml", settings={"blend": None}, **options)
+    assert again.model.partner is None
+    assert not (folder / "partner.safetensors").exists()
+    assert lowerbound.load(folder).model.partner is None
+    assert again.summary["test"] != run.summary["test"]
+
+
 def test_the_network_alone_may_win(tmp_path, monkeypatch):
     def worse(self, history):
         return -self.scorer(history)

@@ -6,7 +6,7 @@ terms that it needs. So whatever keeps, exports or ranks by linear scores knows 
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -42,10 +42,10 @@ class LinearScorer:
         right: Q (I, f).
     """
 
-    table: Tensor | None = None
-    shared: csr_matrix | None = None
-    left: Tensor | None = None
-    right: Tensor | None = None
+    table: Tensor | None = field(default=None, repr=False)
+    shared: csr_matrix | None = field(default=None, repr=False)
+    left: Tensor | None = field(default=None, repr=False)
+    right: Tensor | None = field(default=None, repr=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "LinearScorer":
         """Returns the scorer itself: nothing of it is ever written to."""

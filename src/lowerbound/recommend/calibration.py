@@ -240,7 +240,7 @@ def fit_calibration(
     if validation is None or with_targets < LEAST_USERS:
         raise DataError(
             f"probabilities need {LEAST_USERS} validation users with held-out items, got "
-            f"{with_targets}; fit with data.validation above 0"
+            f"{with_targets}; fit again with a larger data.validation"
         )
     shares, chances, users = best_pairs(unseen or scores, validation, DEPTH)
     fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(shares, chances)
