@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Header, Query, UploadFile
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from ..current import Chosen
@@ -21,6 +22,7 @@ from ..schemas import (
     ValuesAnswer,
 )
 from ..served import Served
+from .recommend import MOST_HISTORY, MOST_WEIGHT, History
 
 router: APIRouter = APIRouter(tags=["codes"])
 
@@ -75,12 +77,25 @@ async def encode(served: Chosen, body: EncodeBody) -> Response:
     return await served.work(work)
 
 
+HISTORIES: TypeAdapter[list[Any]] = TypeAdapter(list[History])
+"""Histories, within the limits that recommending has for them."""
+
+
 def read_histories(examples: list[Any]) -> dict[int, Any]:
-    """Reads histories as `Recommender.codes` takes them."""
-    for history in examples:
-        if not isinstance(history, list | dict):
-            raise Problem(422, "examples: a history is a list of items, or an object of weights")
-    return dict(enumerate(examples))
+    """Reads histories as `Recommender.codes` takes them.
+
+    Raises:
+        Problem: one is neither a list of items nor an object of weights, or is too long.
+    """
+    try:
+        histories = HISTORIES.validate_python(examples)
+    except ValidationError:
+        raise Problem(
+            422,
+            f"examples: a history is a list of items, or an object of weights above 0 and up to "
+            f"{MOST_WEIGHT:g}, of {MOST_HISTORY:,} at most",
+        ) from None
+    return dict(enumerate(histories))
 
 
 @router.post("/decode", response_model=ValuesAnswer, responses=PICTURE_TOO)

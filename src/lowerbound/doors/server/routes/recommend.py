@@ -47,7 +47,10 @@ Item = int | float | str
 
 Items = Annotated[list[Item], Field(max_length=MOST_HISTORY, default_factory=list), FIRST]
 
-Weight = Annotated[float, Field(gt=0, le=1e6)]
+MOST_WEIGHT = 1e6
+"""A weight of an item in a history is at most so large."""
+
+Weight = Annotated[float, Field(gt=0, le=MOST_WEIGHT)]
 
 History = (
     Annotated[list[Item], Field(max_length=MOST_HISTORY), FIRST]
