@@ -250,7 +250,15 @@ def test_codes_of_histories(several, alone):
     np.testing.assert_array_equal(np.float32(found["levels"][0]["z"]), expected)
     wrong = {"examples": [[100]], "given": {"age": 3}}
     assert several.post("/runs/films0/encode", json=wrong).status_code == 422
-    for history in ({"100": 1e6 + 1}, {"100": 0}, {"100": "much"}, 5, "Heat", [100] * 10_001):
+    for history in (
+        {"100": 1e6 + 1},
+        {"100": 0},
+        {"100": "much"},
+        5,
+        "Heat",
+        [False],
+        [100] * 10_001,
+    ):
         answer = several.post("/runs/films0/encode", json={"examples": [history]})
         assert answer.status_code == 422, history
         assert answer.json()["detail"].startswith("examples: a history is a list of items, or")

@@ -149,6 +149,12 @@ def test_examples_that_are_most_alike(several, people_run, digits_run):
     nearest = several.post("/runs/digits/similar", json={"to": image, "k": 2}).json()["items"]
     assert nearest[0]["row"] == digits_run.data().test.rows[0]
     assert len(row) == 1
+    shares = (digits_run.data().test.values_at(slice(0, 1))[0, 0] / 16).tolist()
+    assert (
+        several.post("/runs/digits/similar", json={"to": shares, "k": 2}).json()["items"] == nearest
+    )
+    between = several.post("/runs/digits/similar", json={"to": [[0.37] * 8] * 8, "k": 2})
+    assert between.status_code == 200, between.text
     for to, status in ((10**6, 404), ("/etc/passwd", 422), (1.5, 422), ({"a": 1}, 422)):
         answer = several.post("/runs/people/similar", json={"to": to})
         assert answer.status_code == status, answer.text

@@ -105,7 +105,9 @@ def _one_of(run: Run, source: DataSource, text: str) -> Query:
     Raises:
         DataError: it holds more, or none.
     """
-    example = run.other_data(source).split("all")
+    example = run.seen(source)
+    if not isinstance(example, Split):  # a matrix of users
+        example = run.other_data(source).split("all")
     if len(example) != 1:
         where = source_text(source)
         if is_in_memory(source):

@@ -88,7 +88,7 @@ def read_histories(examples: list[Any]) -> dict[int, Any]:
         Problem: one is neither a list of items nor an object of weights, or is too long.
     """
     try:
-        histories = HISTORIES.validate_python(examples)
+        histories = HISTORIES.validate_python(examples, strict=True)
     except ValidationError:
         raise Problem(
             422,
